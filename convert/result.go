@@ -1,0 +1,43 @@
+package convert
+
+import "pictosync/pictograph"
+
+// Result is what the labels of one image become.
+type Result struct {
+	Annotations []pictograph.Annotation
+	// Classes are what a dataset needs for the annotations, in order of first
+	// use: the class of every annotation with that annotation's type and, for a
+	// pose, the category with its skeleton and all of its joint classes.
+	Classes []pictograph.Class
+	// Findings say what could not be taken over as it stands.
+	Findings []Finding
+	// Dropped counts the source's annotations (or label lines) that are in no
+	// annotation here. An image whose every annotation was dropped must not be
+	// taken for an empty one: a save would clear it.
+	Dropped int
+}
+
+// Finding is one thing in the labels that was not taken over as it stands, or
+// that a user should know: nothing is dropped without one.
+type Finding struct {
+	Kind Kind `json:"kind"`
+	// File is the label file, relative to the source where it lies inside it.
+	File string `json:"file,omitempty"`
+	// Image is the image the finding is about, as the source names it.
+	Image string `json:"image,omitempty"`
+	// At is the place in the file: "line 3", "annotation 42", "category 7".
+	At string `json:"at,omitempty"`
+	// Reason says what is wrong, Action what was done about it.
+	Reason string `json:"reason"`
+	Action string `json:"action"`
+}
+
+// Kind groups findings; it is stable, so that programs can count by it.
+type Kind string
+
+// Size is an image's size in pixels as a decoder shows it, EXIF orientation
+// applied; the zero value means unknown.
+type Size struct{ Width, Height int }
+
+// Known reports whether both sides are positive.
+func (s Size) Known() bool { return s.Width > 0 && s.Height > 0 }

@@ -1,0 +1,64 @@
+package source
+
+import (
+	"context"
+	"iter"
+
+	"pictosync/convert"
+)
+
+// Source is an opened set of labels.
+type Source interface {
+	// Describe says what was found: the format and why, where.
+	Describe() Description
+	// Items yields one item per image that the labels speak of, in a stable
+	// order, beginning after the item whose Cursor is after ("" for the first).
+	// An error ends the walk: it is a broken source, not a broken item.
+	Items(ctx context.Context, after string) iter.Seq2[Item, error]
+	// Load reads and converts the labels of one item. listed is the size the
+	// dataset's listing gives the image, used last and only where a size is
+	// needed. An error is the item's own failure. Load may be called from
+	// several goroutines at once.
+	Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error)
+	Close() error
+}
+
+// Description says what a source is.
+type Description struct {
+	// Path is the source as the user named it.
+	Path string `json:"path"`
+	// Format is "coco", "yolo", "canonical" or "manifest".
+	Format string `json:"format"`
+	// Reason says how the format and layout were recognized.
+	Reason string `json:"reason"`
+}
+
+// Item is one image of a source, its labels not yet read.
+type Item struct {
+	// Cursor is the item's place in the walk, as Items takes it.
+	Cursor string
+	// Image is the path of the image as the labels name it: slash-separated,
+	// relative, cleaned. Unique in the source unless the source itself names
+	// one image twice.
+	Image string
+	// Aliases are other paths the same image may have in a dataset, tried in
+	// order after Image.
+	Aliases []string
+	// Stem says that Image lacks its extension, since only the label file's
+	// name is known.
+	Stem bool
+	// ImageID is the service's id where the source gives it; it wins over
+	// every name.
+	ImageID string
+	// Size is what the source knows of the image's size, EXIF orientation
+	// applied.
+	Size convert.Size
+	// File is the label file for messages, relative to the source.
+	File string
+	// Err is set where the item itself cannot be taken (a second label for an
+	// image, an unreadable file); such an item is a failure with this reason.
+	Err error
+
+	// place is what the source itself needs to load the labels.
+	place any
+}
