@@ -1,0 +1,48 @@
+# `make help` lists the targets.
+GO ?= go
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build ./bin/pictosync
+	$(GO) build -o bin/ ./cmd/pictosync
+
+.PHONY: test
+test: vet unit race conformance ## every test
+
+.PHONY: unit
+unit: ## the Go tests
+	$(GO) test ./...
+
+.PHONY: race
+race: ## the Go tests where goroutines live, under the race detector
+	$(GO) test -race -short ./worker ./sandbox ./source ./store ./pictograph
+
+.PHONY: conformance
+conformance: ## hold the product against the official SDK (makes a venv of its own)
+	$(PYTHON) conformance/run.py
+
+.PHONY: vet
+vet: ## gofmt, go vet, staticcheck and govulncheck
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) tool govulncheck ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$target"; \
+	    $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(or $(FUZZTIME),1m) $$pkg || exit 1; \
+	  done; \
+	done
+
+.PHONY: clean
+clean: ## remove what the targets made
+	rm -rf bin conformance/.venv-*

@@ -1,0 +1,243 @@
+package pictograph
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const (
+	datasetsPath = "/api/v1/developer/datasets/"
+	imagesPath   = "/api/v1/developer/images/"
+)
+
+// PageSize is how many entries a listing asks for at once, the service's cap.
+const PageSize = 1000
+
+type page[T any] struct {
+	Data       []T `json:"data"`
+	Pagination struct {
+		HasMore bool `json:"has_more"`
+	} `json:"pagination"`
+}
+
+type one[T any] struct {
+	Data T `json:"data"`
+}
+
+// pages asks for one page after another while the service has more. A page may
+// be short and not the last.
+func pages[T any](ctx context.Context, c *Client, op, path string, query url.Values) iter.Seq2[[]T, error] {
+	return func(yield func([]T, error) bool) {
+		for offset := 0; ; {
+			query.Set("limit", strconv.Itoa(PageSize))
+			query.Set("offset", strconv.Itoa(offset))
+			var p page[T]
+			if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &p); err != nil {
+				yield(nil, err)
+				return
+			}
+			if p.Pagination.HasMore && len(p.Data) == 0 {
+				yield(nil, fmt.Errorf("%s: the service sent an empty page at %d and says there is more", op, offset))
+				return
+			}
+			offset += len(p.Data)
+			if len(p.Data) > 0 && !yield(p.Data, nil) || !p.Pagination.HasMore {
+				return
+			}
+		}
+	}
+}
+
+// Dataset gets a dataset by its name or id.
+func (c *Client) Dataset(ctx context.Context, nameOrID string) (Dataset, error) {
+	var out one[Dataset]
+	err := c.do(ctx, call{op: fmt.Sprintf("open dataset %q", nameOrID), method: http.MethodGet, path: datasetsPath + segment(nameOrID)}, &out)
+	return out.Data, err
+}
+
+// Datasets yields all datasets of the key's organization.
+func (c *Client) Datasets(ctx context.Context) iter.Seq2[Dataset, error] {
+	return flat(pages[Dataset](ctx, c, "list datasets", datasetsPath, url.Values{}))
+}
+
+func flat[T any](pages iter.Seq2[[]T, error]) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for page, err := range pages {
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, entry := range page {
+				if !yield(entry, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// NewDataset is a dataset to be made.
+type NewDataset struct {
+	Name            string   `json:"name"`
+	Description     string   `json:"description,omitempty"`
+	AnnotationTypes []string `json:"annotation_types,omitempty"`
+	Classes         []Class  `json:"classes,omitempty"`
+}
+
+// CreateDataset makes a dataset; a name that is taken is an [ErrConflict].
+func (c *Client) CreateDataset(ctx context.Context, d NewDataset) (Dataset, error) {
+	op := fmt.Sprintf("create dataset %q", d.Name)
+	body, err := marshal(op, d)
+	if err != nil {
+		return Dataset{}, err
+	}
+	var out one[Dataset]
+	err = c.do(ctx, call{op: op, method: http.MethodPost, path: datasetsPath, body: body}, &out)
+	return out.Data, err
+}
+
+// UpdateClasses edits a dataset's class list. base is the list as it was read;
+// the service applies the difference between the two to the list as it is now,
+// so that what others added meanwhile survives.
+func (c *Client) UpdateClasses(ctx context.Context, dataset string, classes, base []Class) (Dataset, error) {
+	op := fmt.Sprintf("edit the classes of dataset %q", dataset)
+	if base == nil {
+		base = []Class{} // nil would replace the list
+	}
+	body, err := marshal(op, map[string][]Class{"classes": classes, "classes_base": base})
+	if err != nil {
+		return Dataset{}, err
+	}
+	var out one[Dataset]
+	err = c.do(ctx, call{op: op, method: http.MethodPatch, path: datasetsPath + segment(dataset), body: body}, &out)
+	return out.Data, err
+}
+
+// DeleteDataset deletes a dataset with its images. It takes an admin's key.
+func (c *Client) DeleteDataset(ctx context.Context, nameOrID string) error {
+	return c.do(ctx, call{op: fmt.Sprintf("delete dataset %q", nameOrID), method: http.MethodDelete, path: datasetsPath + segment(nameOrID)}, nil)
+}
+
+// Path is the image's directory and file name, as "val/a.jpg".
+func (i Image) Path() string {
+	return strings.TrimPrefix(strings.Trim(i.DirectoryPath, "/")+"/"+i.Filename, "/")
+}
+
+// ImageFilter narrows a listing; the zero value is all images that are not
+// archived.
+type ImageFilter struct {
+	Directory string // "/" or "/a/b"
+	Filename  string
+	Status    string
+	Split     string
+	Archived  bool // list archived images too
+}
+
+// ImagePages yields the images of a dataset, a page of at most [PageSize] for
+// each request.
+func (c *Client) ImagePages(ctx context.Context, dataset string, f ImageFilter) iter.Seq2[[]Image, error] {
+	query := url.Values{"dataset": {dataset}}
+	for name, value := range map[string]string{"directory_path": f.Directory, "filename": f.Filename, "status": f.Status, "split": f.Split} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if f.Archived {
+		query.Set("include_archived", "true")
+	}
+	return pages[Image](ctx, c, fmt.Sprintf("list the images of dataset %q", dataset), imagesPath, query)
+}
+
+// Images yields the images of a dataset.
+func (c *Client) Images(ctx context.Context, dataset string, f ImageFilter) iter.Seq2[Image, error] {
+	return flat(c.ImagePages(ctx, dataset, f))
+}
+
+// Image gets an image of the organization by its id.
+func (c *Client) Image(ctx context.Context, id string) (Image, error) {
+	var out one[Image]
+	err := c.do(ctx, call{op: "get image " + id, method: http.MethodGet, path: imagesPath + segment(id) + "/metadata"}, &out)
+	return out.Data, err
+}
+
+// DeleteImage archives an image, or deletes it for good where permanent is
+// set, which takes an admin's key.
+func (c *Client) DeleteImage(ctx context.Context, image ImageRef, permanent bool) error {
+	query := url.Values{}
+	if permanent {
+		query.Set("permanent", "true")
+	}
+	return c.do(ctx, call{op: "delete image " + image.String(), method: http.MethodDelete, path: imagesPath + segment(image.Dataset) + "/" + segments(image.Path), query: query}, nil)
+}
+
+// NewImage is an image to be uploaded.
+type NewImage struct {
+	Dataset       string // name or id
+	Path          string // directory and file name, as "val/a.jpg"
+	ContentType   string // as "image/jpeg"
+	Size          int64  // bytes
+	Width, Height int    // pixels
+}
+
+// Upload stores an image: it asks for a signed URL, puts the bytes there
+// (without the key, and without retries, since content is read once) and
+// registers the image.
+func (c *Client) Upload(ctx context.Context, image NewImage, content io.Reader) (Image, error) {
+	op := "upload " + image.Path
+	directory, filename := "/", image.Path
+	if i := strings.LastIndexByte(image.Path, '/'); i >= 0 {
+		directory, filename = "/"+strings.Trim(image.Path[:i], "/"), image.Path[i+1:]
+	}
+	body := map[string]any{"dataset": image.Dataset, "filename": filename, "directory_path": directory, "content_type": image.ContentType}
+	data, err := marshal(op, body)
+	if err != nil {
+		return Image{}, err
+	}
+	var signed one[struct {
+		UploadURL string `json:"upload_url"`
+	}]
+	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "upload-url", body: data}, &signed); err != nil {
+		return Image{}, err
+	}
+	if err := c.put(ctx, op, signed.Data.UploadURL, image, content); err != nil {
+		return Image{}, err
+	}
+	body["file_size"], body["width"], body["height"] = image.Size, image.Width, image.Height
+	if data, err = marshal(op, body); err != nil {
+		return Image{}, err
+	}
+	var out one[Image]
+	err = c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "register", body: data}, &out)
+	return out.Data, err
+}
+
+// put sends bytes to a signed URL. The URL is the service's to choose, so the
+// key stays at home.
+func (c *Client) put(ctx context.Context, op, signed string, image NewImage, content io.Reader) error {
+	target, err := c.base.Parse(signed)
+	if err != nil || target.Scheme != "https" && !loopback(target.Hostname()) {
+		return fmt.Errorf("%s: the service named an upload URL that is not https", op)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), content)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
+	}
+	request.ContentLength = image.Size
+	request.Header.Set("Content-Type", image.ContentType)
+	answer, err := c.plain.Do(request)
+	if err != nil {
+		return c.networkError(ctx, op, err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode >= 300 {
+		return fmt.Errorf("%s: the storage answered %s", op, answer.Status)
+	}
+	return nil
+}

@@ -1,0 +1,158 @@
+package pictograph
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MarshalJSON encodes one annotation, as [AppendAnnotations] does.
+func (a Annotation) MarshalJSON() ([]byte, error) { return a.Append(nil) }
+
+// AppendAnnotations appends the annotations of one image as the service's JSON.
+// Equal annotations give equal bytes on every machine: keys have one order,
+// numbers their shortest form, attributes are sorted. Annotations that the
+// service would refuse are an error, a [FieldErrors].
+func AppendAnnotations(dst []byte, annotations []Annotation) ([]byte, error) {
+	if err := ValidateAnnotations(annotations); err != nil {
+		return dst, err
+	}
+	dst = append(dst, '[')
+	var err error
+	for i, a := range annotations {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		if dst, err = a.append(dst); err != nil {
+			return dst, fmt.Errorf("annotations[%d].attributes: %w", i, err)
+		}
+	}
+	return append(dst, ']'), nil
+}
+
+// Append appends the annotation as the service's JSON.
+func (a Annotation) Append(dst []byte) ([]byte, error) {
+	if err := a.Validate(); err != nil {
+		return dst, err
+	}
+	return a.append(dst)
+}
+
+// append encodes a valid annotation. The order of keys is that of the
+// official SDK's models.
+func (a Annotation) append(dst []byte) ([]byte, error) {
+	dst = appendString(append(dst, `{"id":`...), a.ID)
+	dst = appendString(append(dst, `,"name":`...), a.Name)
+	dst = append(append(append(dst, `,"type":"`...), a.Geometry.Type()...), '"')
+	instance := 0
+	switch g := a.Geometry.(type) {
+	case BBox:
+		dst = appendBox(dst, g.Box)
+		if o := g.Oriented; o != nil {
+			dst = appendNumbers(append(dst, `,"oriented_box":`...), [...]string{`{"cx":`, `,"cy":`, `,"w":`, `,"h":`, `,"angle":`}, [...]float64{o.CX, o.CY, o.W, o.H, o.Angle})
+		}
+	case Polygon:
+		if g.Box != nil {
+			dst = appendBox(dst, *g.Box)
+		}
+		dst = append(dst, `,"polygon":{"paths":[`...)
+		for i, ring := range g.Rings {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendPoints(dst, ring)
+		}
+		dst = append(dst, `]}`...)
+	case Polyline:
+		if g.Box != nil {
+			dst = appendBox(dst, *g.Box)
+		}
+		dst = append(appendPoints(append(dst, `,"polyline":{"path":`...), g.Path), '}')
+	case Keypoint:
+		dst = appendPoint(append(dst, `,"keypoint":`...), g.Point)
+		instance = g.Instance
+	}
+	confidence := 1.0
+	if a.Confidence != nil {
+		confidence = *a.Confidence
+	}
+	dst = appendNumber(append(dst, `,"confidence":`...), confidence)
+	if a.CreatedBy != "" {
+		dst = appendString(append(dst, `,"created_by":`...), a.CreatedBy)
+	}
+	dst, err := a.appendAttributes(dst)
+	if instance != 0 {
+		dst = strconv.AppendInt(append(dst, `,"instance_id":`...), int64(instance), 10)
+	}
+	return append(dst, '}'), err
+}
+
+func (a Annotation) appendAttributes(dst []byte) ([]byte, error) {
+	var value any
+	switch {
+	case len(a.Attributes) > 0:
+		value = a.Attributes
+	case len(a.AttributeList) > 0:
+		value = a.AttributeList
+	default:
+		return dst, nil
+	}
+	data, err := json.Marshal(value) // sorts the keys
+	if err != nil {
+		return dst, err
+	}
+	return append(append(dst, `,"attributes":`...), data...), nil
+}
+
+func appendBox(dst []byte, b Box) []byte {
+	return appendNumbers(append(dst, `,"bounding_box":`...), [...]string{`{"x":`, `,"y":`, `,"w":`, `,"h":`, ``}, [...]float64{b.X, b.Y, b.W, b.H, 0})
+}
+
+// appendNumbers appends an object of up to five numbers; an empty key ends it.
+func appendNumbers(dst []byte, keys [5]string, values [5]float64) []byte {
+	for i, key := range keys {
+		if key == "" {
+			break
+		}
+		dst = appendNumber(append(dst, key...), values[i])
+	}
+	return append(dst, '}')
+}
+
+func appendPoint(dst []byte, p Point) []byte {
+	dst = appendNumber(append(dst, `{"x":`...), p.X)
+	dst = appendNumber(append(dst, `,"y":`...), p.Y)
+	return append(dst, '}')
+}
+
+func appendPoints(dst []byte, points []Point) []byte {
+	dst = append(dst, '[')
+	for i, p := range points {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendPoint(dst, p)
+	}
+	return append(dst, ']')
+}
+
+// appendNumber appends the shortest decimal that reads back as v, in plain
+// notation for the range of pixels.
+func appendNumber(dst []byte, v float64) []byte {
+	if v == 0 {
+		return append(dst, '0') // -0 is 0
+	}
+	if abs := math.Abs(v); abs >= 1e-6 && abs < 1e21 {
+		return strconv.AppendFloat(dst, v, 'f', -1, 64)
+	}
+	return strconv.AppendFloat(dst, v, 'e', -1, 64)
+}
+
+// appendString appends a JSON string; bytes that are no UTF-8 become U+FFFD.
+func appendString(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s) // its error only says that there was such a byte
+	return dst
+}
