@@ -5,9 +5,13 @@ import "pictosync/pictograph"
 // Result is what the labels of one image become.
 type Result struct {
 	Annotations []pictograph.Annotation
+	// Size of the image, as the conversion used it or the source knows it; the
+	// source fills it in.
+	Size Size
 	// Classes are what a dataset needs for the annotations, in order of first
 	// use: the class of every annotation with that annotation's type and, for a
-	// pose, the category with its skeleton and all of its joint classes.
+	// pose, the category with its skeleton and all of its joint classes. A class
+	// that is used with several types has an entry for each.
 	Classes []pictograph.Class
 	// Findings say what could not be taken over as it stands.
 	Findings []Finding

@@ -1,0 +1,96 @@
+package convert
+
+import (
+	"strings"
+	"testing"
+
+	"pictosync/pictograph"
+)
+
+func TestCanonicalLine(t *testing.T) {
+	tests := []struct {
+		name  string
+		image CanonicalImage
+		want  string
+	}{
+		{"no annotations", CanonicalImage{Image: "dir/a.jpg", Size: Size{640, 480}}, `{"image":"dir/a.jpg","width":640,"height":480,"annotations":[]}`},
+		{"unknown size", CanonicalImage{Image: `a "b" ü.jpg`}, `{"image":"a \"b\" ü.jpg","annotations":[]}`},
+		{
+			"a box",
+			CanonicalImage{Image: "a.jpg", Annotations: []pictograph.Annotation{{ID: "1", Name: "cat", Geometry: pictograph.BBox{Box: pictograph.Box{X: 1.5, Y: -2, W: 3, H: 4}}}}},
+			`{"image":"a.jpg","annotations":[{"id":"1","name":"cat","type":"bbox","bounding_box":{"x":1.5,"y":-2,"w":3,"h":4},"confidence":1}]}`,
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			line, err := test.image.Append([]byte("before"))
+			if err != nil || string(line) != "before"+test.want {
+				t.Fatalf("got %s, %v", line, err)
+			}
+			back, err := ParseCanonical([]byte(test.want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "annotations", lines(back.Annotations), lines(test.image.Annotations))
+			if back.Image != test.image.Image || back.Size != test.image.Size {
+				t.Errorf("back is %+v", back)
+			}
+		})
+	}
+}
+
+func TestCanonicalRefuses(t *testing.T) {
+	tests := []struct{ line, says string }{
+		{``, "breaks off"},
+		{`[]`, "not a JSON object"},
+		{`{"image":"a.jpg"`, "breaks off"},
+		{`{"image":"a.jpg","annotations":[]} {}`, "follows"},
+		{`{"annotations":[]}`, "image is nothing"},
+		{`{"image":" ","annotations":[]}`, "blank"},
+		{`{"image":7,"annotations":[]}`, "the number 7"},
+		{`{"image":"a.jpg"}`, "annotations of a.jpg"},
+		{`{"image":"a.jpg","annotations":null}`, "annotations of a.jpg"},
+		{`{"image":"a.jpg","annotations":{}}`, "annotations of a.jpg"},
+		{`{"image":"a.jpg","width":640,"annotations":[]}`, "height"},
+		{`{"image":"a.jpg","width":0,"height":480,"annotations":[]}`, "width is the number 0"},
+		{`{"image":"a.jpg","width":64.5,"height":480,"annotations":[]}`, "64.5"},
+		{`{"image":"a.jpg","width":null,"height":480,"annotations":[]}`, "null"},
+		{`{"image":"a.jpg","image":"b.jpg","annotations":[]}`, "duplicate"},
+		{`{"image":"a.jpg","anotations":[]}`, `unknown key "anotations"`},
+		{`{"image":"a.jpg","annotations":[{"id":"1","name":"cat","type":"bbox"}]}`, "bounding_box"},
+		{`{"image":"a.jpg","annotations":[{"id":"1","name":"cat","type":"keypoint","keypoint":{"x":1,"y":2},"extra":1}]}`, "extra"},
+		{"{\"image\":\"\xff\",\"annotations\":[]}", "UTF-8"},
+	}
+	for _, test := range tests {
+		if c, err := ParseCanonical([]byte(test.line)); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %+v, error %v; want one that says %q", test.line, c, err, test.says)
+		}
+	}
+	if line, err := (CanonicalImage{Image: "\xff.jpg"}).Append([]byte("before")); err == nil || string(line) != "before" {
+		t.Errorf("a path that is not UTF-8 gives %q, %v", line, err)
+	}
+	broken := CanonicalImage{Image: "a.jpg", Annotations: []pictograph.Annotation{{ID: "1", Name: "cat", Geometry: pictograph.BBox{}}}}
+	if line, err := broken.Append([]byte("before")); err == nil || string(line) != "before" || !strings.Contains(err.Error(), "a.jpg") {
+		t.Errorf("an invalid annotation gives %q, %v", line, err)
+	}
+}
+
+func TestCanonicalResult(t *testing.T) {
+	c, err := ParseCanonical([]byte(`{"image":"a.jpg","width":2,"height":3,"annotations":[` +
+		`{"id":"1","name":"cat","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}},` +
+		`{"id":"2","name":"nose","type":"keypoint","keypoint":{"x":1,"y":2},"instance_id":1},` +
+		`{"id":"3","name":"cat","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}},` +
+		`{"id":"4","name":"road","type":"polyline","polyline":{"path":[{"x":1,"y":2},{"x":3,"y":4}]}}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := CanonicalResult(c)
+	var classes []string
+	for _, class := range r.Classes {
+		classes = append(classes, class.Name+" "+string(class.Type))
+	}
+	compare(t, "classes", classes, []string{"cat bbox", "nose keypoint", "road polyline"})
+	if len(r.Annotations) != 4 || r.Dropped != 0 || len(r.Findings) > 0 || r.Size != (Size{2, 3}) {
+		t.Errorf("result %+v", r)
+	}
+}

@@ -1,0 +1,107 @@
+package convert
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// COCO converts the annotations of one COCO file. It is read-only once made and
+// may be used from several goroutines at once.
+type COCO struct {
+	file       string
+	options    Options
+	categories map[COCOID]*category
+}
+
+// NewCOCO reads the categories of a file, a JSON array that may be nil, and
+// reports the ones that cannot be used as they stand. File names the file in
+// findings.
+func NewCOCO(categories []byte, file string, o Options) (*COCO, []Finding, error) {
+	c := &COCO{file: file, options: o, categories: map[COCOID]*category{}}
+	if absent(categories) {
+		return c, nil, nil
+	}
+	var list []jsontext.Value
+	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+		return nil, nil, fmt.Errorf("read the categories of %s: %w", file, err)
+	}
+	r := categoryReader{coco: c, names: map[string]COCOID{}}
+	for i, raw := range list {
+		r.read(i+1, raw)
+	}
+	return c, r.findings, nil
+}
+
+// Image converts the annotations of one image, each a JSON object, in file
+// order. A size is needed only for what Options say about boxes and by masks.
+func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
+	b := newImageBuilder(c.file, image, size, c.options, len(annotations))
+	r := &cocoReader{}
+	for i, raw := range annotations {
+		if !c.convert(b, r, i+1, raw) {
+			b.result.Dropped++
+		}
+	}
+	return b.result
+}
+
+// convert reports whether the annotation is in the result.
+func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte) bool {
+	o := object{position: position}
+	a, err := r.annotation(raw)
+	if err != nil {
+		return b.drop(KindInvalidJSON, atPosition(position), err.Error())
+	}
+	o.id, o.at = identify(b, position, a)
+	if a.repeated != "" {
+		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice", a.repeated), "last one taken")
+	}
+	if absent(a.categoryID) {
+		return b.drop(KindUnknownClass, o.at, "the annotation has no category_id")
+	}
+	categoryID, err := ParseCOCOID(a.categoryID)
+	if err != nil {
+		return b.drop(KindUnknownClass, o.at, "category_id: "+err.Error())
+	}
+	category := c.categories[categoryID]
+	if category == nil {
+		return b.drop(KindUnknownClass, o.at, fmt.Sprintf("the file has no usable category %s", shorten(string(categoryID))))
+	}
+	o.name = category.name
+	if !absent(a.score) {
+		o.confidence = readScore(b, o.at, a.score)
+	}
+	o.attributes = readAttributes(b, o.at, a)
+	return convertGeometry(b, r, o, category, a)
+}
+
+func atPosition(position int) string { return "annotation at position " + strconv.Itoa(position) }
+
+// identify returns the annotation's own id and how findings call it. Only
+// prediction results, which have scores, have no ids by right.
+func identify(b *imageBuilder, position int, a cocoAnnotation) (id, at string) {
+	const made = "an id made from its position and geometry is used"
+	if absent(a.id) {
+		if absent(a.score) {
+			b.report(KindMissingID, atPosition(position), "the annotation has no id", made)
+		}
+		return "", atPosition(position)
+	}
+	parsed, err := ParseCOCOID(a.id)
+	if err != nil {
+		b.report(KindMissingID, atPosition(position), err.Error(), made)
+		return "", atPosition(position)
+	}
+	return string(parsed), "annotation " + shorten(string(parsed))
+}
+
+func readScore(b *imageBuilder, at string, raw []byte) *float64 {
+	if !isNumber(raw) {
+		b.report(KindConfidence, at, "the score is "+describe(raw), noConfidence)
+		return nil
+	}
+	return b.confidence(at, parseNumber(raw))
+}

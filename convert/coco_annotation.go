@@ -1,0 +1,76 @@
+package convert
+
+import (
+	"bytes"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// cocoReader splits annotations into their members. It is reused from one
+// annotation to the next, since there are millions, but not concurrently.
+type cocoReader struct {
+	decoder jsontext.Decoder
+	numbers []float64
+}
+
+// cocoAnnotation is the raw JSON of the members that matter.
+type cocoAnnotation struct {
+	id, categoryID, bbox, segmentation, keypoints, score, attributes, isCrowd []byte
+	// repeated is a member that stands twice; the last one is taken, as by every
+	// reader of COCO files.
+	repeated string
+}
+
+// member returns where the member of that name belongs, nil for the many that
+// say nothing about the annotation itself.
+func (a *cocoAnnotation) member(name []byte) *[]byte {
+	switch string(name) {
+	case "id":
+		return &a.id
+	case "category_id":
+		return &a.categoryID
+	case "bbox":
+		return &a.bbox
+	case "segmentation":
+		return &a.segmentation
+	case "keypoints":
+		return &a.keypoints
+	case "score":
+		return &a.score
+	case "attributes":
+		return &a.attributes
+	case "iscrowd":
+		return &a.isCrowd
+	}
+	return nil
+}
+
+// annotation splits one JSON object. Python writes NaN and the infinities as
+// bare words, which JSON does not know: they are read as numbers that
+// overflow, so that they harm only the member they stand in.
+func (r *cocoReader) annotation(raw []byte) (cocoAnnotation, error) {
+	a, err := r.split(raw)
+	if err != nil {
+		if repaired, found := overflowNonFinite(raw); found {
+			return r.split(repaired)
+		}
+	}
+	return a, err
+}
+
+func (r *cocoReader) split(raw []byte) (cocoAnnotation, error) {
+	var a cocoAnnotation
+	r.decoder.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	err := readMembers(&r.decoder, raw, func(name, value []byte) error {
+		member := a.member(name)
+		if member == nil {
+			return nil
+		}
+		if *member != nil {
+			a.repeated = string(name)
+		}
+		*member = value
+		return nil
+	})
+	return a, err
+}

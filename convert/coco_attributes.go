@@ -1,0 +1,87 @@
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// readAttributes returns the annotation's attributes with iscrowd as one more.
+func readAttributes(b *imageBuilder, at string, a cocoAnnotation) map[string]any {
+	attributes := attributeObject(b, at, a.attributes)
+	switch string(a.isCrowd) {
+	case "", "null", "0", "0.0", "false":
+	case "1", "1.0", "true":
+		if attributes == nil {
+			attributes = make(map[string]any, 1)
+		}
+		attributes["iscrowd"] = "true"
+	default:
+		b.report(KindCrowd, at, "iscrowd is "+describe(a.isCrowd), "left out")
+	}
+	return attributes
+}
+
+func attributeObject(b *imageBuilder, at string, raw []byte) map[string]any {
+	if absent(raw) {
+		return nil
+	}
+	if !isObject(raw) {
+		if text := string(raw); text != "[]" && text != `""` { // how some writers say that there are none
+			b.report(KindAttributes, at, "the attributes are "+describe(raw)+", not an object", "left out")
+		}
+		return nil
+	}
+	if !jsontext.Value(raw).IsValid() { // valid JSON by now, so only a repeated key is wrong
+		b.report(KindDuplicateKey, at, "a key stands twice in the attributes", "last one taken")
+	}
+	attributes, err := decodeAttributes(raw)
+	if err != nil {
+		b.report(KindAttributes, at, "attributes: "+err.Error(), "left out")
+		return nil
+	}
+	return attributes
+}
+
+// decodeAttributes returns nil for an empty object. Numbers stay as they are
+// written, since large ones would not survive as doubles.
+func decodeAttributes(raw []byte) (map[string]any, error) {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var attributes map[string]any
+	if err := decoder.Decode(&attributes); err != nil {
+		return nil, err
+	}
+	if len(attributes) == 0 {
+		return nil, nil
+	}
+	if err := finiteNumbers(attributes); err != nil {
+		return nil, err
+	}
+	return attributes, nil
+}
+
+// finiteNumbers refuses what no double holds, NaN and infinities among it.
+func finiteNumbers(value any) error {
+	switch v := value.(type) {
+	case json.Number:
+		if n := parseNumber([]byte(v)); !finite(n) {
+			return errors.New("a number is not finite")
+		}
+	case []any:
+		for _, element := range v {
+			if err := finiteNumbers(element); err != nil {
+				return err
+			}
+		}
+	case map[string]any:
+		for _, member := range v {
+			if err := finiteNumbers(member); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

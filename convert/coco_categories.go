@@ -1,0 +1,148 @@
+package convert
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// categoryReader reads the categories of a file into a COCO.
+type categoryReader struct {
+	coco     *COCO
+	names    map[string]COCOID // first category of each name
+	at       string
+	findings []Finding
+}
+
+func (r *categoryReader) report(kind Kind, reason, action string) {
+	r.findings = append(r.findings, Finding{Kind: kind, File: r.coco.file, At: r.at, Reason: reason, Action: action})
+}
+
+func (r *categoryReader) read(position int, raw []byte) {
+	const unusable = "category left out; its annotations are dropped"
+	r.at = fmt.Sprintf("category at position %d", position)
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(raw, &members, jsontext.AllowDuplicateNames(true)); err != nil {
+		r.report(KindCategory, "the category is "+describe(raw)+", not an object", unusable)
+		return
+	}
+	id, err := ParseCOCOID(members["id"])
+	if err != nil {
+		r.report(KindCategory, err.Error(), unusable)
+		return
+	}
+	r.at = "category " + shorten(string(id))
+	name, ok := text(members["name"])
+	if !ok {
+		r.report(KindCategory, "the name is "+describe(members["name"]), unusable)
+		return
+	}
+	joints := r.joints(members["keypoints"])
+	c := newCategory(name, joints, r.edges(members["skeleton"], len(joints)))
+	r.compare(id, c)
+	r.coco.categories[id] = c
+}
+
+// compare reports what the category shares with earlier ones.
+func (r *categoryReader) compare(id COCOID, c *category) {
+	if earlier := r.coco.categories[id]; earlier != nil {
+		r.report(KindDuplicateCategory, fmt.Sprintf("categories %q and %q have one id", earlier.name, c.name), "last one taken")
+	}
+	other, shared := r.names[c.name]
+	if !shared {
+		r.names[c.name] = id
+		return
+	}
+	if other == id {
+		return
+	}
+	reason := fmt.Sprintf("category %s has the name %q too", shorten(string(other)), c.name)
+	if !slices.Equal(r.coco.categories[other].joints, c.joints) {
+		reason += ", with other joints"
+	}
+	r.report(KindSharedCategoryName, reason, "both become the class of that name")
+}
+
+// joints reads the names that keypoint triplets are aligned to.
+func (r *categoryReader) joints(raw []byte) []string {
+	if absent(raw) {
+		return nil
+	}
+	if !isArray(raw) {
+		r.report(KindJointName, "the joint names are "+describe(raw)+", not a list", "left out")
+		return nil
+	}
+	var joints []string
+	for element := range elements(raw) {
+		name, ok := text(element)
+		if !ok {
+			name = defaultJointName(len(joints))
+			r.report(KindJointName, fmt.Sprintf("the name of joint %d is %s", len(joints)+1, describe(element)), "named "+name)
+		} else if slices.Contains(joints, name) {
+			r.report(KindJointName, fmt.Sprintf("two joints are named %q", name), "kept")
+		}
+		joints = append(joints, name)
+	}
+	return joints
+}
+
+// edges turns a skeleton's pairs, counted from 1, into pairs counted from 0.
+func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
+	if absent(raw) {
+		return nil
+	}
+	const action = "edge left out"
+	if !isArray(raw) {
+		r.report(KindSkeletonEdge, "the skeleton is "+describe(raw)+", not a list", "left out")
+		return nil
+	}
+	var edges [][2]int
+	for element := range elements(raw) {
+		i, j, ok := pair(element)
+		switch {
+		case !ok:
+			r.report(KindSkeletonEdge, shorten(string(element))+" is no pair of whole numbers", action)
+		case i < 1 || i > joints || j < 1 || j > joints:
+			r.report(KindSkeletonEdge, fmt.Sprintf("the edge %d-%d names no joint; joints are counted from 1 to %d", i, j, joints), action)
+		case i == j:
+			r.report(KindSkeletonEdge, fmt.Sprintf("the edge %d-%d joins a joint to itself", i, j), action)
+		default:
+			edges = append(edges, [2]int{i - 1, j - 1})
+		}
+	}
+	return edges
+}
+
+func pair(raw []byte) (i, j int, ok bool) {
+	if !isArray(raw) {
+		return 0, 0, false
+	}
+	numbers, err := appendNumbers(nil, raw)
+	if err != nil || len(numbers) != 2 {
+		return 0, 0, false
+	}
+	i, j = int(numbers[0]), int(numbers[1])
+	return i, j, float64(i) == numbers[0] && float64(j) == numbers[1]
+}
+
+// text is a name: a string that is not blank, or a number as it is written.
+func text(raw []byte) (string, bool) {
+	if isNumber(raw) {
+		return string(raw), true
+	}
+	if !isString(raw) {
+		return "", false
+	}
+	name := string(unquote(raw))
+	return name, !blank(name)
+}
+
+// blank reports whether the service takes a name for blank: it strips what
+// Python calls whitespace, which includes the four separators U+001C to U+001F.
+func blank(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return !isSpace(r) }) < 0 }
+
+func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }

@@ -1,0 +1,143 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"pictosync/pictograph"
+)
+
+// convertGeometry takes placed joints, else the segmentation, else the box, as
+// the service's own importer does.
+func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
+		return b.addPose(o, c, joints)
+	}
+	if isObject(a.segmentation) {
+		return convertMask(b, o, a.segmentation)
+	}
+	if polygons, parts := readRings(b, r, o.at, a.segmentation); len(polygons) > 0 {
+		return b.addPolygons(o, partIDs(parts), polygons)
+	}
+	if absent(a.bbox) || string(a.bbox) == "[]" {
+		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
+	}
+	return convertBox(b, r, o, a.bbox)
+}
+
+// readJoints returns the placed joints of a keypoints list.
+func readJoints(b *imageBuilder, r *cocoReader, at string, raw []byte) []joint {
+	if absent(raw) {
+		return nil
+	}
+	const instead = "keypoints left out; segmentation or bbox taken, if there is one"
+	if !isArray(raw) {
+		b.report(KindKeypoints, at, "the keypoints are "+describe(raw), instead)
+		return nil
+	}
+	numbers, err := appendNumbers(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		b.report(KindNumber, at, "keypoints: "+err.Error(), instead)
+		return nil
+	}
+	if left := len(numbers) % 3; left != 0 {
+		b.report(KindCount, at, fmt.Sprintf("%d keypoint numbers are no triplets", len(numbers)), fmt.Sprintf("last %d left out", left))
+	}
+	return b.placedJoints(at, numbers[:len(numbers)-len(numbers)%3])
+}
+
+// readRings returns the usable rings of a segmentation, each a polygon of its
+// own: COCO's rings are a union, never holes. Parts counts the unusable too.
+func readRings(b *imageBuilder, r *cocoReader, at string, raw []byte) (polygons []pictograph.Polygon, parts int) {
+	if absent(raw) {
+		return nil, 0
+	}
+	if !isArray(raw) {
+		b.report(KindRing, at, "the segmentation is "+describe(raw), "left out")
+		return nil, 0
+	}
+	reported := len(b.result.Findings)
+	for ring := range elements(raw) {
+		parts++
+		if points := readRing(b, r, at, parts, ring); points != nil {
+			polygons = append(polygons, pictograph.Polygon{Rings: [][]pictograph.Point{points}})
+		}
+	}
+	if len(polygons) == 0 && len(b.result.Findings) > reported {
+		b.report(KindRing, at, "no ring of the segmentation can be used", "bbox taken, if there is one")
+	}
+	return polygons, parts
+}
+
+// readRing returns nil for a ring that cannot be used. An empty ring is how
+// some writers say that there is no segmentation, and is not reported.
+func readRing(b *imageBuilder, r *cocoReader, at string, number int, raw []byte) []pictograph.Point {
+	const action = "ring left out"
+	name := "ring " + strconv.Itoa(number)
+	if !isArray(raw) {
+		b.report(KindRing, at, name+" is "+describe(raw)+", not a list of coordinates", action)
+		return nil
+	}
+	numbers, err := appendNumbers(r.numbers[:0], raw)
+	r.numbers = numbers
+	switch {
+	case err != nil:
+		b.report(KindNumber, at, name+": "+err.Error(), action)
+		return nil
+	case len(numbers) == 0:
+		return nil
+	case len(numbers) < 6:
+		b.report(KindRing, at, fmt.Sprintf("%s has %d numbers, fewer than three points", name, len(numbers)), action)
+		return nil
+	case !finite(numbers...):
+		b.report(KindNumber, at, name+" has a coordinate that is not finite", action)
+		return nil
+	case len(numbers)%2 == 1:
+		b.report(KindCount, at, fmt.Sprintf("%s has an odd count of %d coordinates", name, len(numbers)), "last coordinate left out")
+	}
+	return points(numbers)
+}
+
+// points pairs coordinates; an odd one at the end is left out.
+func points(coordinates []float64) []pictograph.Point {
+	paired := make([]pictograph.Point, len(coordinates)/2)
+	for i := range paired {
+		paired[i] = pictograph.Point{X: coordinates[2*i], Y: coordinates[2*i+1]}
+	}
+	return paired
+}
+
+// convertMask converts a run-length encoded segmentation. A mask that cannot be
+// converted is dropped: a box in its stead would pass for the real thing.
+func convertMask(b *imageBuilder, o object, segmentation []byte) bool {
+	polygons, err := maskGeometry(segmentation, b.size)
+	if err != nil {
+		return b.drop(KindMask, o.at, err.Error())
+	}
+	if len(polygons) == 0 {
+		return b.drop(KindMask, o.at, "the mask is empty")
+	}
+	return b.addPolygons(o, partIDs(len(polygons)), polygons)
+}
+
+// maskGeometry turns a run-length encoded mask into polygons, one a region.
+func maskGeometry(segmentation []byte, size Size) ([]pictograph.Polygon, error) {
+	return nil, errors.New("run-length encoded masks are not converted")
+}
+
+func convertBox(b *imageBuilder, r *cocoReader, o object, raw []byte) bool {
+	if !isArray(raw) {
+		return b.drop(KindBox, o.at, "the bbox is "+describe(raw))
+	}
+	numbers, err := appendNumbers(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		return b.drop(KindNumber, o.at, "bbox: "+err.Error())
+	}
+	if len(numbers) != 4 {
+		return b.drop(KindCount, o.at, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
+	}
+	return b.addBox(o, pictograph.Box{X: numbers[0], Y: numbers[1], W: numbers[2], H: numbers[3]})
+}

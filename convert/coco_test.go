@@ -1,0 +1,448 @@
+package convert
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pictosync/pictograph"
+)
+
+const testCategories = `[
+	{"id": 1, "name": "cat"},
+	{"id": 5, "name": "person", "keypoints": ["nose", "eye", "ear"], "skeleton": [[1, 2], [2, 3]]},
+	{"id": 9, "name": "landmark"},
+	{"id": "s", "name": "tip", "keypoints": ["end"]},
+	{"id": 0, "name": "zero"}
+]`
+
+func mustCOCO(t testing.TB, categories string, o Options) *COCO {
+	t.Helper()
+	c, findings, err := NewCOCO([]byte(categories), "labels.json", o)
+	if err != nil || len(findings) > 0 {
+		t.Fatalf("NewCOCO: %v, findings %v", err, findings)
+	}
+	return c
+}
+
+func raws(annotations ...string) [][]byte {
+	list := make([][]byte, len(annotations))
+	for i, a := range annotations {
+		list[i] = []byte(a)
+	}
+	return list
+}
+
+func box(x, y, w, h float64) *pictograph.Box { return &pictograph.Box{X: x, Y: y, W: w, H: h} }
+
+// lines writes annotations as one line each, which is easy to compare and to
+// read in a failure: id name geometry confidence attributes.
+func lines(annotations []pictograph.Annotation) []string {
+	var list []string
+	for _, a := range annotations {
+		line := fmt.Sprintf("%s %s %s", a.ID, a.Name, a.Geometry.Type())
+		switch g := a.Geometry.(type) {
+		case pictograph.BBox:
+			line += fmt.Sprint(" ", g.Box)
+			if g.Oriented != nil {
+				line += fmt.Sprint(" turned ", *g.Oriented)
+			}
+		case pictograph.Polygon:
+			line += fmt.Sprint(" ", g.Rings)
+			if g.Box != nil {
+				line += fmt.Sprint(" in ", *g.Box)
+			}
+		case pictograph.Keypoint:
+			line += fmt.Sprintf(" %v of %d", g.Point, g.Instance)
+		}
+		if a.Confidence != nil {
+			line += fmt.Sprint(" confidence ", *a.Confidence)
+		}
+		if a.Attributes != nil {
+			line += fmt.Sprint(" ", a.Attributes)
+		}
+		list = append(list, line)
+	}
+	return list
+}
+
+func kinds(findings []Finding) []Kind {
+	var list []Kind
+	for _, f := range findings {
+		list = append(list, f.Kind)
+	}
+	return list
+}
+
+func compare[T comparable](t *testing.T, what string, got, want []T) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	}
+}
+
+func TestCOCOAnnotations(t *testing.T) {
+	tests := []struct {
+		name        string
+		annotations []string
+		want        []string
+		findings    []Kind
+		dropped     int
+	}{
+		{
+			name:        "box",
+			annotations: []string{`{"id": 7, "image_id": 1, "category_id": 1, "bbox": [1.5, -2, 3e1, 4], "area": 120, "score": 0.25}`},
+			want:        []string{"7 cat bbox {1.5 -2 30 4} confidence 0.25"},
+		},
+		{
+			name:        "ids and categories may be strings, and integers written in any way",
+			annotations: []string{`{"id": "a/7", "category_id": "1", "bbox": [1, 2, 3, 4]}`, `{"id": 8.0, "category_id": "s", "bbox": [1, 2, 3, 4]}`, `{"id": 9, "category_id": 0.0, "bbox": [1, 2, 3, 4]}`},
+			want:        []string{"a/7 cat bbox {1 2 3 4}", "8 tip bbox {1 2 3 4}", "9 zero bbox {1 2 3 4}"},
+		},
+		{
+			name:        "one ring keeps the id, and wins over the box",
+			annotations: []string{`{"id": 7, "category_id": 1, "bbox": [9, 9, 9, 9], "segmentation": [[1, 2, 5, 2, 5, 8]]}`},
+			want:        []string{"7 cat polygon [[{1 2} {5 2} {5 8}]] in {1 2 4 6}"},
+		},
+		{
+			name:        "rings are polygons of their own, numbered over the usable ones",
+			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[0,0,2,0,2,2], [1,1], [4,4,6,4,6,7]]}`},
+			want:        []string{"7-0 cat polygon [[{0 0} {2 0} {2 2}]] in {0 0 2 2}", "7-1 cat polygon [[{4 4} {6 4} {6 7}]] in {4 4 2 3}"},
+			findings:    []Kind{KindRing},
+		},
+		{
+			name:        "a ring without extent has no box",
+			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[1,1, 2,1, 3,1]]}`},
+			want:        []string{"7 cat polygon [[{1 1} {2 1} {3 1}]]"},
+		},
+		{
+			name:        "an odd coordinate is left out",
+			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[0,0,2,0,2,2,9]]}`},
+			want:        []string{"7 cat polygon [[{0 0} {2 0} {2 2}]] in {0 0 2 2}"},
+			findings:    []Kind{KindCount},
+		},
+		{
+			name:        "the box stands in for rings that cannot be used",
+			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[0,0,2,1e999,2,2], [1, "2", 3, 4, 5, 6], 3], "bbox": [1,2,3,4]}`},
+			want:        []string{"7 cat bbox {1 2 3 4}"},
+			findings:    []Kind{KindNumber, KindNumber, KindRing, KindRing},
+		},
+		{
+			name:        "an empty segmentation says nothing",
+			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[]], "bbox": [1,2,3,4]}`, `{"id": 8, "category_id": 1, "segmentation": [], "bbox": [1,2,3,4]}`},
+			want:        []string{"7 cat bbox {1 2 3 4}", "8 cat bbox {1 2 3 4}"},
+		},
+		{
+			name:        "a mask is dropped, never a box in its stead",
+			annotations: []string{`{"id": 7, "category_id": 1, "iscrowd": 1, "segmentation": {"size": "?"}, "bbox": [1,2,3,4]}`},
+			findings:    []Kind{KindMask},
+			dropped:     1,
+		},
+		{
+			name: "poses are numbered over placed joints and over the image",
+			annotations: []string{
+				`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "bbox": [1,2,3,4], "segmentation": [[0,0,2,0,2,2]], "score": 0.5, "attributes": {"a": "b"}}`,
+				`{"id": 8, "category_id": 5, "keypoints": [0,0,0, 3,4,2, 0,0,0]}`,
+			},
+			want: []string{
+				"7-0 nose keypoint {1 2} of 1 confidence 0.5 map[a:b]",
+				"7-1 ear keypoint {5 6} of 1 confidence 0.5 map[a:b occluded:true]",
+				"8-0 eye keypoint {3 4} of 2",
+			},
+		},
+		{
+			name:        "a lone point without joint names is a landmark of no instance",
+			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2]}`, `{"id": 8, "category_id": "s", "keypoints": [1,2,1]}`, `{"id": 9, "category_id": 5, "keypoints": [3,4,2]}`},
+			want:        []string{"7-0 landmark keypoint {1 2} of 0", "8-0 tip keypoint {1 2} of 0 map[occluded:true]", "9-0 nose keypoint {3 4} of 1"},
+		},
+		{
+			name:        "joints that the category does not name take its own name",
+			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 5, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
+			want: []string{
+				"7-0 landmark keypoint {1 2} of 1", "7-1 landmark keypoint {3 4} of 1",
+				"8-0 nose keypoint {1 1} of 2", "8-1 person keypoint {9 9} of 2",
+			},
+			findings: []Kind{KindJointName, KindJointName},
+		},
+		{
+			name:        "visibility is cut down to 0, 1 and 2",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,3, 3,4,-1, 5,6,1.5]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,0.5], "bbox": [1,2,3,4]}`},
+			want:        []string{"7-0 nose keypoint {1 2} of 1", "7-1 ear keypoint {5 6} of 1 map[occluded:true]", "8 person bbox {1 2 3 4}"},
+			findings:    []Kind{KindVisibility, KindVisibility},
+		},
+		{
+			name:        "a joint at no finite place is left out, one that is not labelled may be anywhere",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, NaN,NaN,0, 5,Infinity,2]}`},
+			want:        []string{"7-0 nose keypoint {1 2} of 1"},
+			findings:    []Kind{KindNumber},
+		},
+		{
+			name:        "numbers that make no triplet are left out",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5]}`},
+			want:        []string{"7-0 nose keypoint {1 2} of 1"},
+			findings:    []Kind{KindCount},
+		},
+		{
+			name:        "keypoints that are no numbers leave the box",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,null], "bbox": [1,2,3,4]}`, `{"id": 8, "category_id": 5, "keypoints": "x", "bbox": [1,2,3,4]}`},
+			want:        []string{"7 person bbox {1 2 3 4}", "8 person bbox {1 2 3 4}"},
+			findings:    []Kind{KindNumber, KindKeypoints},
+		},
+		{
+			name: "boxes that cannot be used",
+			annotations: []string{
+				`{"id": 1, "category_id": 1, "bbox": [1,2,0,4]}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,-4]}`,
+				`{"id": 3, "category_id": 1, "bbox": [1,2,3]}`, `{"id": 4, "category_id": 1, "bbox": [1,2,3,"4"]}`,
+				`{"id": 5, "category_id": 1, "bbox": [1,NaN,3,4]}`, `{"id": 6, "category_id": 1, "bbox": {"x": 1}}`,
+				`{"id": 7, "category_id": 1}`, `{"id": 8, "category_id": 1, "bbox": []}`, `{"id": 9, "category_id": 1, "bbox": [1,2,true,3]}`,
+			},
+			findings: []Kind{KindBox, KindBox, KindCount, KindNumber, KindNumber, KindBox, KindNoGeometry, KindNoGeometry, KindNumber},
+			dropped:  9,
+		},
+		{
+			name:        "annotations of no known category",
+			annotations: []string{`{"id": 1, "category_id": 2, "bbox": [1,2,3,4]}`, `{"id": 2, "bbox": [1,2,3,4]}`, `{"id": 3, "category_id": null, "bbox": [1,2,3,4]}`, `{"id": 4, "category_id": [], "bbox": [1,2,3,4]}`},
+			findings:    []Kind{KindUnknownClass, KindUnknownClass, KindUnknownClass, KindUnknownClass},
+			dropped:     4,
+		},
+		{
+			name:        "scores that are no confidence",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "score": 97}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "score": NaN}`, `{"id": 3, "category_id": 1, "bbox": [1,2,3,4], "score": "0.5"}`, `{"id": 4, "category_id": 1, "bbox": [1,2,3,4], "score": null}`},
+			want:        []string{"1 cat bbox {1 2 3 4}", "2 cat bbox {1 2 3 4}", "3 cat bbox {1 2 3 4}", "4 cat bbox {1 2 3 4}"},
+			findings:    []Kind{KindConfidence, KindConfidence, KindConfidence},
+		},
+		{
+			name:        "attributes and crowds",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"occluded": true}, "iscrowd": 1}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": ["a"], "iscrowd": 0}`, `{"id": 3, "category_id": 1, "bbox": [1,2,3,4], "attributes": {}, "iscrowd": 2}`, `{"id": 4, "category_id": 1, "bbox": [1,2,3,4], "attributes": []}`},
+			want:        []string{"1 cat bbox {1 2 3 4} map[iscrowd:true occluded:true]", "2 cat bbox {1 2 3 4}", "3 cat bbox {1 2 3 4}", "4 cat bbox {1 2 3 4}"},
+			findings:    []Kind{KindAttributes, KindCrowd},
+		},
+		{
+			name:        "attributes stay as they are written, but for what no double holds",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"n": 12345678901234567890, "x": 1.50}}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"n": [{"m": NaN}]}}`, `{"id": 3, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"n": 1e999}}`},
+			want:        []string{"1 cat bbox {1 2 3 4} map[n:12345678901234567890 x:1.50]", "2 cat bbox {1 2 3 4}", "3 cat bbox {1 2 3 4}"},
+			findings:    []Kind{KindAttributes, KindAttributes},
+		},
+		{
+			name:        "the last of two equal keys is taken",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [9,9,9,9], "\u0062box": [1,2,3,4]}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "a": "2"}}`},
+			want:        []string{"1 cat bbox {1 2 3 4}", "2 cat bbox {1 2 3 4} map[a:2]"},
+			findings:    []Kind{KindDuplicateKey, KindDuplicateKey},
+		},
+		{
+			name:        "what is no object",
+			annotations: []string{`7`, `{"id": 1`, `{"id": 1} {}`, ``, "{\"id\": \"\xff\", \"category_id\": 1, \"bbox\": [1,2,3,4]}", strings.Repeat(`[`, 100_000), `{"a": ` + strings.Repeat(`[`, 100_000)},
+			findings:    slices.Repeat([]Kind{KindInvalidJSON}, 7),
+			dropped:     7,
+		},
+		{
+			name:        "NaN in what is not read does no harm",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "area": NaN, "note": "NaN"}`},
+			want:        []string{"1 cat bbox {1 2 3 4}"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := mustCOCO(t, testCategories, Options{})
+			r := c.Image("a.jpg", Size{Width: 640, Height: 480}, raws(test.annotations...))
+			compare(t, "annotations", lines(r.Annotations), test.want)
+			compare(t, "findings", kinds(r.Findings), test.findings)
+			if r.Dropped != test.dropped {
+				t.Errorf("dropped %d, want %d", r.Dropped, test.dropped)
+			}
+			for _, f := range r.Findings {
+				if f.File != "labels.json" || f.Image != "a.jpg" || f.At == "" || f.Reason == "" || f.Action == "" {
+					t.Errorf("finding says too little: %+v", f)
+				}
+			}
+		})
+	}
+}
+
+func TestCOCOIDs(t *testing.T) {
+	c := mustCOCO(t, testCategories, Options{})
+	boxAt := func(id string, x int) string {
+		return fmt.Sprintf(`{%s "category_id": 1, "bbox": [%d,2,3,4]}`, id, x)
+	}
+	r := c.Image("a.jpg", Size{}, raws(
+		`{"id": 1, "category_id": 1, "segmentation": [[0,0,2,0,2,2], [4,4,6,4,6,7]]}`,
+		boxAt(`"id": "1-0",`, 1), boxAt(`"id": 7,`, 1), boxAt(`"id": "7",`, 2), boxAt(``, 3), boxAt(`"id": null,`, 3), boxAt(`"id": " ",`, 3),
+		boxAt(`"score": 1,`, 3),
+	))
+	compare(t, "findings", kinds(r.Findings), []Kind{KindDuplicateID, KindDuplicateID, KindMissingID, KindMissingID, KindMissingID})
+	ids := map[string]bool{}
+	for _, a := range r.Annotations {
+		if ids[a.ID] {
+			t.Errorf("id %s is there twice", a.ID)
+		}
+		ids[a.ID] = true
+	}
+	for _, id := range []string{"1-0", "1-1", "7"} {
+		if !ids[id] {
+			t.Errorf("id %s is gone", id)
+		}
+	}
+	if len(ids) != 9 || r.Dropped != 0 {
+		t.Errorf("%d ids, %d dropped", len(ids), r.Dropped)
+	}
+
+	again := c.Image("a.jpg", Size{}, raws(boxAt(``, 3)))
+	moved := c.Image("b.jpg", Size{}, raws(boxAt(``, 3)))
+	if first := c.Image("a.jpg", Size{}, raws(boxAt(``, 3))).Annotations[0].ID; first != again.Annotations[0].ID || first == moved.Annotations[0].ID {
+		t.Errorf("ids %s, %s in another file, %s on another image", first, again.Annotations[0].ID, moved.Annotations[0].ID)
+	}
+}
+
+func TestCOCOServesSeveralGoroutines(t *testing.T) {
+	c := mustCOCO(t, testCategories, Options{})
+	annotations := raws(`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "attributes": {"a": "b"}}`, `{"id": 8, "category_id": 1, "segmentation": [[0,0,2,0,2,2]]}`)
+	want := lines(c.Image("a.jpg", Size{}, annotations).Annotations)
+	results := make(chan Result)
+	for range 4 {
+		go func() { results <- c.Image("a.jpg", Size{}, annotations) }()
+	}
+	for range 4 {
+		compare(t, "annotations", lines((<-results).Annotations), want)
+	}
+}
+
+// A made-up id is part of the promise: the same labels give the same
+// payload in every version of the tool. Computed with Python's uuid.uuid5 and
+// struct.pack(">4d").
+func TestAnnotationIDIsStable(t *testing.T) {
+	got := annotationID("dir/a.jpg", 3, 0, []pictograph.Geometry{pictograph.BBox{Box: *box(1, 2, 3, 4)}})
+	if want := "2e12eb66-576a-596e-907a-4a4034c5b13d"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestCOCOClasses(t *testing.T) {
+	c := mustCOCO(t, testCategories, Options{})
+	r := c.Image("a.jpg", Size{}, raws(
+		`{"id": 1, "category_id": 5, "bbox": [1,2,3,4]}`,
+		`{"id": 2, "category_id": 1, "segmentation": [[0,0,2,0,2,2]]}`,
+		`{"id": 3, "category_id": 5, "keypoints": [1,2,2]}`,
+		`{"id": 4, "category_id": 5, "keypoints": [1,2,2, 3,4,2]}`,
+		`{"id": 5, "category_id": 9, "keypoints": [1,2,2]}`,
+		`{"id": 6, "category_id": 0, "bbox": [1,2,0,0]}`,
+	))
+	var got []string
+	for _, class := range r.Classes {
+		line := class.Name + " " + string(class.Type)
+		if s := class.Skeleton; s != nil {
+			text, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			line += " " + string(text)
+		}
+		got = append(got, line)
+	}
+	compare(t, "classes", got, []string{
+		"person bbox", "cat polygon",
+		`person keypoint {"nodes":[{"name":"nose"},{"name":"eye"},{"name":"ear"}],"edges":[[0,1],[1,2]]}`,
+		"nose keypoint", "eye keypoint", "ear keypoint", "landmark keypoint",
+	})
+}
+
+func TestCOCOOutside(t *testing.T) {
+	annotations := raws(
+		`{"id": 1, "category_id": 1, "bbox": [-5, 10, 20, 20]}`,
+		`{"id": 2, "category_id": 1, "bbox": [90, 70, 20, 20]}`,
+		`{"id": 3, "category_id": 1, "bbox": [0, 0, 100.005, 80]}`,
+		`{"id": 4, "category_id": 1, "bbox": [200, 0, 5, 5]}`,
+		`{"id": 5, "category_id": 1, "segmentation": [[-5,0, 10,0, 10,10], [50,50, 60,50, 60,60]]}`,
+	)
+	tests := []struct {
+		outside  Outside
+		size     Size
+		want     []string
+		findings []Kind
+		dropped  int
+	}{
+		{outside: "", size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}},
+		{outside: OutsideKeep, size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}},
+		{outside: OutsideClip, size: Size{100, 80}, want: []string{"1 {0 10 15 20}", "2 {90 70 10 10}", "3 {0 0 100.005 80}", "5-0 {0 0 10 10}", "5-1 {50 50 10 10}"}, findings: slices.Repeat([]Kind{KindOutside}, 4), dropped: 1},
+		{outside: OutsideReport, size: Size{100, 80}, want: []string{"3 {0 0 100.005 80}", "5-0 {50 50 10 10}"}, findings: slices.Repeat([]Kind{KindOutside}, 4), dropped: 3},
+		{outside: OutsideReport, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindUnknownSize}},
+	}
+	for _, test := range tests {
+		t.Run(fmt.Sprint(test.outside, test.size), func(t *testing.T) {
+			r := mustCOCO(t, testCategories, Options{Outside: test.outside}).Image("a.jpg", test.size, annotations)
+			var got []string
+			for _, a := range r.Annotations {
+				switch g := a.Geometry.(type) {
+				case pictograph.BBox:
+					got = append(got, fmt.Sprint(a.ID, " ", g.Box))
+				case pictograph.Polygon:
+					got = append(got, fmt.Sprint(a.ID, " ", *g.Box))
+				}
+			}
+			compare(t, "boxes", got, test.want)
+			compare(t, "findings", kinds(r.Findings), test.findings)
+			if r.Dropped != test.dropped {
+				t.Errorf("dropped %d, want %d", r.Dropped, test.dropped)
+			}
+		})
+	}
+}
+
+func TestCOCOCategories(t *testing.T) {
+	tests := []struct {
+		name       string
+		categories string
+		findings   []Kind
+		names      map[COCOID]string
+	}{
+		{"none", ``, nil, nil},
+		{"null", `null`, nil, nil},
+		{"names as written, numbers as text", `[{"id": 3, "name": " a b "}, {"id": "x", "name": 12}]`, nil, map[COCOID]string{"3": " a b ", "x": "12"}},
+		{"unusable ones", `[{"id": 1}, {"id": 2, "name": " \u001c"}, {"name": "a"}, {"id": true, "name": "b"}, 7]`, slices.Repeat([]Kind{KindCategory}, 5), nil},
+		{"one id twice", `[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, []Kind{KindDuplicateCategory}, map[COCOID]string{"1": "b"}},
+		{"one name twice", `[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]`, []Kind{KindSharedCategoryName}, map[COCOID]string{"1": "a", "2": "a"}},
+		{"joint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]Kind{KindJointName}, 4), map[COCOID]string{"1": "a", "2": "b"}},
+		{"edges", `[{"id": 1, "name": "a", "keypoints": ["x", "y"], "skeleton": [[0,1], [2,2], [1,3], [1], [1,"2"], [1.5,2], [2,1]]}, {"id": 2, "name": "b", "skeleton": {}}]`, slices.Repeat([]Kind{KindSkeletonEdge}, 7), map[COCOID]string{"1": "a", "2": "b"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c, findings, err := NewCOCO([]byte(test.categories), "labels.json", Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, "findings", kinds(findings), test.findings)
+			if len(c.categories) != len(test.names) {
+				t.Errorf("%d categories, want %d", len(c.categories), len(test.names))
+			}
+			for id, name := range test.names {
+				if c.categories[id] == nil || c.categories[id].name != name {
+					t.Errorf("category %s is %v, want %q", id, c.categories[id], name)
+				}
+			}
+		})
+	}
+	c, _, _ := NewCOCO([]byte(tests[6].categories), "", Options{})
+	compare(t, "joints", c.categories["1"].joints, []string{"x", "joint_1", "x", "joint_3"})
+	c, _, _ = NewCOCO([]byte(tests[7].categories), "", Options{})
+	compare(t, "edges", c.categories["1"].skeleton.Edges, [][2]int{{1, 0}})
+	for _, broken := range []string{`{}`, `[`, `[{"id": 1, "name": "` + "\xff" + `"}]`} {
+		if _, _, err := NewCOCO([]byte(broken), "labels.json", Options{}); err == nil || !strings.Contains(err.Error(), "labels.json") {
+			t.Errorf("categories %q: error %v", broken, err)
+		}
+	}
+}
+
+func TestParseCOCOID(t *testing.T) {
+	tests := []struct{ raw, want string }{
+		{`7`, "7"}, {` 7 `, "7"}, {`7.0`, "7"}, {`70e-1`, "7"}, {`"7"`, "7"}, {`"007"`, "007"}, {`-0`, "0"}, {`-0.0`, "0"}, {`-12`, "-12"},
+		{`900000000000000000000001`, "900000000000000000000001"}, {`7.5`, "7.5"}, {`"a\u0020b"`, "a b"}, {`1e3`, "1000"},
+		{``, ""}, {`null`, ""}, {`true`, ""}, {`[1]`, ""}, {`{}`, ""}, {`" "`, ""}, {`1e999`, ""}, {`07`, ""}, {`"a`, ""}, {`7 8`, ""}, {"\"\xff\"", ""}, {`-`, ""},
+	}
+	for _, test := range tests {
+		got, err := ParseCOCOID([]byte(test.raw))
+		if string(got) != test.want || (err == nil) != (test.want != "") {
+			t.Errorf("ParseCOCOID(%s) = %q, %v; want %q", test.raw, got, err, test.want)
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package convert
+
+import (
+	"testing"
+
+	"pictosync/pictograph"
+)
+
+func FuzzCOCOAnnotation(f *testing.F) {
+	c, _, err := NewCOCO([]byte(testCategories), "a.json", Options{Outside: OutsideClip})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{
+		`{"id": 7, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5, "attributes": {"a": [1]}, "iscrowd": 1}`,
+		`{"id": "7", "category_id": 5, "keypoints": [1, 2, 2, 0, 0, 0, 3, 4, 1], "bbox": [1, 2, 3, 4]}`,
+		`{"id": 7.0, "category_id": 1, "segmentation": [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, NaN]]}`,
+		`{"id": 7, "category_id": 1, "segmentation": {"counts": "abc", "size": [2, 2]}}`,
+		`{"id": 7, "category_id": 1, "segmentation": [{"a": "]"}, ["\"]"], [[1]]]}`,
+	} {
+		f.Add([]byte(seed), []byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, one, two []byte, sized bool) {
+		size := Size{}
+		if sized {
+			size = Size{640, 480}
+		}
+		accepted(t, c.Image("a.jpg", size, [][]byte{one, two}), 2)
+	})
+}
+
+func FuzzCOCOCategories(f *testing.F) {
+	f.Add([]byte(testCategories))
+	f.Add([]byte(`[{"id": "a", "name": 7, "keypoints": ["x", null, 3], "skeleton": [[1, 2], [1.5, 9e99], "x"]}]`))
+	annotations := raws(
+		`{"id": 1, "category_id": 1, "bbox": [1,2,3,4]}`,
+		`{"id": 2, "category_id": 5, "keypoints": [1,2,2, 3,4,1]}`,
+		`{"id": 3, "category_id": "a", "keypoints": [1,2,2, 3,4,1]}`,
+	)
+	f.Fuzz(func(t *testing.T, categories []byte) {
+		c, _, err := NewCOCO(categories, "a.json", Options{})
+		if err != nil {
+			return
+		}
+		r := c.Image("a.jpg", Size{}, annotations)
+		accepted(t, r, len(annotations))
+		for _, class := range r.Classes {
+			if class.Skeleton == nil {
+				continue
+			}
+			for _, edge := range class.Skeleton.Edges {
+				if n := len(class.Skeleton.Nodes); edge[0] == edge[1] || min(edge[0], edge[1]) < 0 || max(edge[0], edge[1]) >= n {
+					t.Fatalf("edge %v among %d joints", edge, n)
+				}
+			}
+		}
+	})
+}
+
+func FuzzYOLO(f *testing.F) {
+	for _, seed := range []string{
+		"0 0.5 0.5 0.25 0.5\n1 .5 .5 .2 .2 .9\r\n", "\ufeff0 0 0 .5 0 .5 1\n", "0 .1 .1 .2 .1 .2 .2 .1 .2", "0 .5 .5 .2 .2 .1 .1 2 0 0 0", "0 nan\x1c1 1e999\u00a0\u2028",
+	} {
+		f.Add([]byte(seed), uint8(0))
+		f.Add([]byte(seed), uint8(2))
+		f.Add([]byte(seed), uint8(3))
+	}
+	tasks := []YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}
+	f.Fuzz(func(t *testing.T, label []byte, task uint8) {
+		y := YOLO{Classes: map[int]string{0: "cat", 1: "dog"}, Task: tasks[int(task)%len(tasks)], KeypointCount: 2, KeypointDims: 2 + int(task)%2, Options: Options{Outside: OutsideClip}}
+		count := 0
+		for range yoloLines(label) {
+			count++
+		}
+		accepted(t, y.Image("a.txt", "a.jpg", Size{640, 480}, label), count)
+		var s YOLOShapes
+		s.Add(label)
+		if s.Boxes+s.BoxesWithConfidence+s.FourPoints+s.Polygons+s.Other != count {
+			t.Fatalf("%d lines, counted as %+v", count, s)
+		}
+	})
+}
+
+func FuzzCanonical(f *testing.F) {
+	f.Add([]byte(`{"image":"dir/a.jpg","width":640,"height":480,"annotations":[{"id":"1","name":"cat","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}`))
+	f.Add([]byte(`{"image":"a","annotations":[]}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		c, err := ParseCanonical(line)
+		if err != nil {
+			return
+		}
+		written, err := c.Append(nil)
+		if err != nil {
+			t.Fatalf("%s is read and cannot be written: %v", line, err)
+		}
+		if _, err := ParseCanonical(written); err != nil {
+			t.Fatalf("%s is written as %s: %v", line, written, err)
+		}
+		if err := pictograph.ValidateAnnotations(c.Annotations); err != nil {
+			t.Fatalf("%s holds %v", line, err)
+		}
+	})
+}

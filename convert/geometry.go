@@ -1,0 +1,140 @@
+package convert
+
+import (
+	"math"
+
+	"pictosync/pictograph"
+)
+
+// Products that are added to something are wrapped in float64(…) throughout:
+// the conversion forbids fused multiply-add, which some processors have and
+// others lack, and payloads must be the same bytes everywhere.
+
+// edgeTolerance is how far, as a part of the image's side, a coordinate may
+// reach outside before it counts as outside: what rounding to four decimals
+// can do to a normalized coordinate.
+const edgeTolerance = 1e-4
+
+func finite(values ...float64) bool {
+	for _, v := range values {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// enclosure returns the axis-aligned box around points, nil if it would be
+// without width or height: the service wants both positive.
+func enclosure(points []pictograph.Point) *pictograph.Box {
+	x0, y0 := math.Inf(1), math.Inf(1)
+	x1, y1 := math.Inf(-1), math.Inf(-1)
+	for _, p := range points {
+		x0, x1 = min(x0, p.X), max(x1, p.X)
+		y0, y1 = min(y0, p.Y), max(y1, p.Y)
+	}
+	box := pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
+	if box.W <= 0 || box.H <= 0 || !finite(box.W, box.H) {
+		return nil
+	}
+	return &box
+}
+
+// reachesOutside reports whether a box leaves an image by more than rounding.
+func reachesOutside(box pictograph.Box, size Size) bool {
+	w, h := float64(size.Width), float64(size.Height)
+	dx, dy := float64(w*edgeTolerance), float64(h*edgeTolerance)
+	return box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy
+}
+
+// clip cuts a box off at the image's edges; what is left may have no extent.
+func clip(box pictograph.Box, size Size) pictograph.Box {
+	x0, y0 := max(box.X, 0), max(box.Y, 0)
+	x1 := min(box.X+box.W, float64(size.Width))
+	y1 := min(box.Y+box.H, float64(size.Height))
+	return pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
+}
+
+// quadrilateral is four corners in pixels, walked around the shape.
+type quadrilateral [4]pictograph.Point
+
+// convex reports whether the corners go once round a shape that has an area:
+// every turn bends the same way.
+func (q quadrilateral) convex() bool {
+	var left, right int
+	for i := range q {
+		a, b, c := q[i], q[(i+1)%4], q[(i+2)%4]
+		switch turn := float64((b.X-a.X)*(c.Y-b.Y)) - float64((b.Y-a.Y)*(c.X-b.X)); {
+		case turn > 0:
+			right++
+		case turn < 0:
+			left++
+		}
+	}
+	return left == 4 || right == 4
+}
+
+// orientedBox fits a rotated rectangle: its centre is the mean of the corners,
+// its extents are the means of opposite sides, and its angle is that of all
+// four sides together, so that a short first side, badly rounded, does not
+// turn a long box. A rectangle comes back as it is.
+//
+// The angle is rounded, which moves the corners of a box of 10,000 pixels by
+// less than 0.0002.
+func (q quadrilateral) orientedBox() pictograph.OrientedBox {
+	along := pictograph.Point{X: q[1].X - q[0].X + q[2].X - q[3].X, Y: q[1].Y - q[0].Y + q[2].Y - q[3].Y}
+	across := pictograph.Point{X: q[3].X - q[0].X + q[2].X - q[1].X, Y: q[3].Y - q[0].Y + q[2].Y - q[1].Y}
+	if float64(along.X*across.Y) < float64(along.Y*across.X) { // walked anticlockwise
+		across = pictograph.Point{X: -across.X, Y: -across.Y}
+	}
+	angle := math.Atan2(along.Y-across.X, along.X+across.Y) * (180 / math.Pi)
+	angle = round(angle)
+	if angle < 0 {
+		angle += 360
+	}
+	return pictograph.OrientedBox{
+		CX:    (q[0].X + q[1].X + q[2].X + q[3].X) / 4,
+		CY:    (q[0].Y + q[1].Y + q[2].Y + q[3].Y) / 4,
+		W:     (distance(q[0], q[1]) + distance(q[3], q[2])) / 2,
+		H:     (distance(q[1], q[2]) + distance(q[0], q[3])) / 2,
+		Angle: angle + 0, // no negative zero
+	}
+}
+
+// round takes degrees and pixels to the nearest millionth: trigonometric
+// functions may differ in the last bit between processors, payloads must not.
+func round(v float64) float64 {
+	const grid = 1e6
+	return math.Round(v*grid) / grid
+}
+
+// corners walks an oriented box from the corner that is top left at angle 0,
+// clockwise.
+func corners(o pictograph.OrientedBox) quadrilateral {
+	sin, cos := math.Sincos(o.Angle * (math.Pi / 180))
+	var q quadrilateral
+	for i, sign := range [4][2]float64{{-1, -1}, {1, -1}, {1, 1}, {-1, 1}} {
+		dx, dy := sign[0]*o.W/2, sign[1]*o.H/2
+		q[i] = pictograph.Point{
+			X: round(o.CX + float64(dx*cos) - float64(dy*sin)),
+			Y: round(o.CY + float64(dx*sin) + float64(dy*cos)),
+		}
+	}
+	return q
+}
+
+// farthest is how far the corners of two quadrilaterals are apart at most,
+// whichever way round the second is walked.
+func (q quadrilateral) farthest(other quadrilateral) float64 {
+	same, mirrored := 0.0, 0.0
+	for i := range q {
+		same = max(same, distance(q[i], other[i]))
+		mirrored = max(mirrored, distance(q[i], other[[4]int{3, 2, 1, 0}[i]]))
+	}
+	return min(same, mirrored)
+}
+
+func distance(a, b pictograph.Point) float64 {
+	dx, dy := b.X-a.X, b.Y-a.Y
+	return math.Sqrt(float64(dx*dx) + float64(dy*dy))
+}

@@ -1,0 +1,72 @@
+package convert
+
+import (
+	"encoding/binary"
+	"math"
+	"strconv"
+
+	"github.com/google/uuid"
+
+	"pictosync/pictograph"
+)
+
+// annotationNamespace is the namespace of the version 5 UUIDs that annotations
+// get whose source gives them no usable id:
+// v5(URL namespace, "pictosync:annotation").
+var annotationNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("pictosync:annotation"))
+
+// annotationID names an annotation by its image's path, its position in the
+// source (line of the label file, or place among the image's annotations, both
+// from 1) and its geometry, so that the same labels give the same ids on every
+// machine and in every run. The name that is hashed is
+//
+//	path "\n" position "\n" attempt "\n" geometry…
+//
+// where geometry is the type and the coordinates as big-endian IEEE 754
+// doubles, for every part, and attempt is 0 unless the id was taken already.
+func annotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
+	name := make([]byte, 0, len(image)+128)
+	name = append(name, image...)
+	name = strconv.AppendInt(append(name, '\n'), int64(position), 10)
+	name = strconv.AppendInt(append(name, '\n'), int64(attempt), 10)
+	name = append(name, '\n')
+	for _, part := range parts {
+		name = append(name, part.Type()...)
+		name = appendGeometry(name, part)
+	}
+	return uuid.NewSHA1(annotationNamespace, name).String()
+}
+
+func appendGeometry(dst []byte, g pictograph.Geometry) []byte {
+	switch g := g.(type) {
+	case pictograph.BBox:
+		if g.Oriented != nil {
+			o := g.Oriented
+			return appendDoubles(dst, o.CX, o.CY, o.W, o.H, o.Angle)
+		}
+		return appendDoubles(dst, g.Box.X, g.Box.Y, g.Box.W, g.Box.H)
+	case pictograph.Polygon:
+		for _, ring := range g.Rings {
+			dst = appendPoints(dst, ring)
+		}
+	case pictograph.Polyline:
+		dst = appendPoints(dst, g.Path)
+	case pictograph.Keypoint:
+		dst = appendDoubles(dst, g.Point.X, g.Point.Y)
+	}
+	return dst
+}
+
+func appendPoints(dst []byte, points []pictograph.Point) []byte {
+	for _, p := range points {
+		dst = appendDoubles(dst, p.X, p.Y)
+	}
+	return dst
+}
+
+func appendDoubles(dst []byte, values ...float64) []byte {
+	for _, v := range values {
+		dst = binary.BigEndian.AppendUint64(dst, math.Float64bits(v))
+	}
+	return dst
+}

@@ -1,0 +1,278 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+
+	"pictosync/pictograph"
+)
+
+// imageBuilder gathers the Result of one image, one source annotation after
+// the other. Its add methods report whether the annotation is in the result.
+type imageBuilder struct {
+	file, image string
+	size        Size
+	outside     Outside
+
+	result      Result
+	ids         map[string]struct{} // of the annotations so far
+	classes     map[classKey]int    // place in result.Classes
+	instances   int                 // instance ids given away so far
+	sizeMissing bool                // reported already
+}
+
+type classKey struct {
+	name string
+	typ  pictograph.Type
+}
+
+func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
+	return &imageBuilder{
+		file: file, image: image, size: size, outside: o.Outside,
+		result:  Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
+		ids:     make(map[string]struct{}, annotations),
+		classes: map[classKey]int{},
+	}
+}
+
+// object is what the annotations made from one source annotation have in
+// common.
+type object struct {
+	at       string // place in the file, for findings
+	id       string // the source's own; empty if it has none
+	position int    // among the source annotations of the image, or line; from 1
+	name     string // class
+
+	confidence *float64
+	attributes map[string]any
+}
+
+func (b *imageBuilder) report(kind Kind, at, reason, action string) {
+	b.result.Findings = append(b.result.Findings, Finding{
+		Kind: kind, File: b.file, Image: b.image, At: at, Reason: reason, Action: action,
+	})
+}
+
+// drop reports why something is not taken over; false is what its callers
+// return then.
+func (b *imageBuilder) drop(kind Kind, at, reason string) bool {
+	b.report(kind, at, reason, "dropped")
+	return false
+}
+
+func (b *imageBuilder) addBox(o object, box pictograph.Box) bool {
+	if !finite(box.X, box.Y, box.W, box.H) {
+		return b.drop(KindNumber, o.at, "the box is not finite")
+	}
+	if box.W <= 0 || box.H <= 0 {
+		return b.drop(KindBox, o.at, fmt.Sprintf("the box is %v wide and %v high", box.W, box.H))
+	}
+	box, ok := b.within(o.at, box)
+	if !ok {
+		return false
+	}
+	return b.add(o, wholeID, pictograph.BBox{Box: box})
+}
+
+// addOrientedBox takes a quadrilateral of finite corners.
+func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
+	const tolerance = 0.01 // px
+	if !q.convex() {
+		return b.drop(KindOrientedBox, o.at, "the four corners do not go round a rectangle")
+	}
+	oriented := q.orientedBox()
+	if !finite(oriented.CX, oriented.CY, oriented.W, oriented.H) {
+		return b.drop(KindNumber, o.at, "the oriented box is not finite")
+	}
+	if fitted := corners(oriented); q.farthest(fitted) > tolerance {
+		b.report(KindOrientedBox, o.at, "the four corners are no rectangle",
+			fmt.Sprintf("a rectangle is fitted; corners move by up to %.2f px", q.farthest(fitted)))
+		q = fitted
+	}
+	box := enclosure(q[:])
+	if box == nil {
+		return b.drop(KindBox, o.at, "the oriented box has no extent")
+	}
+	if b.leaves(*box) {
+		const reason = "the oriented box reaches outside the image"
+		if b.outside == OutsideReport {
+			return b.drop(KindOutside, o.at, reason)
+		}
+		b.report(KindOutside, o.at, reason, "kept whole, since a part of it would be no rectangle")
+	}
+	return b.add(o, wholeID, pictograph.BBox{Box: *box, Oriented: &oriented})
+}
+
+// addPolygons makes one annotation of every polygon, with its enclosing box.
+func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Polygon) bool {
+	geometries := make([]pictograph.Geometry, 0, len(polygons))
+	for _, polygon := range polygons {
+		if box := enclosure(polygon.Rings[0]); box != nil {
+			inside, ok := b.within(o.at, *box)
+			if !ok {
+				continue
+			}
+			polygon.Box = &inside
+		}
+		geometries = append(geometries, polygon)
+	}
+	return b.add(o, id, geometries...)
+}
+
+// addPose makes one keypoint annotation of every placed joint. The joints share
+// an instance id, except a lone point of a category without joints: that is a
+// landmark, not an object.
+func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
+	lone := len(joints) == 1 && len(c.joints) <= 1
+	instance := 0
+	if !lone {
+		b.instances++
+		instance = b.instances
+	}
+	geometries := make([]pictograph.Geometry, len(joints))
+	for i, j := range joints {
+		geometries[i] = pictograph.Keypoint{Point: j.point, Instance: instance}
+	}
+	b.require(c.name, pictograph.TypeKeypoint, c.skeleton)
+	if c.skeleton != nil {
+		for _, name := range c.joints {
+			b.require(name, pictograph.TypeKeypoint, nil)
+		}
+	}
+	first := len(b.result.Annotations)
+	b.add(o, partID, geometries...)
+	unnamed := 0
+	for i, j := range joints {
+		a := &b.result.Annotations[first+i]
+		if c.skeleton != nil && j.slot < len(c.joints) {
+			a.Name = c.joints[j.slot]
+		} else if !lone {
+			unnamed++
+		}
+		if j.occluded {
+			if a.Attributes == nil {
+				a.Attributes = make(map[string]any, 1)
+			}
+			a.Attributes["occluded"] = "true"
+		}
+	}
+	if unnamed > 0 {
+		b.report(KindJointName, o.at,
+			fmt.Sprintf("category %q has %d joint names; joints placed beyond them: %d", c.name, len(c.joints), unnamed),
+			"named after the category")
+	}
+	return true
+}
+
+// add makes one annotation of each geometry. None is no annotation.
+func (b *imageBuilder) add(o object, id idForm, geometries ...pictograph.Geometry) bool {
+	if len(geometries) == 0 {
+		return false
+	}
+	base := b.uniqueID(o, id, geometries)
+	b.require(o.name, geometries[0].Type(), nil)
+	for part, g := range geometries {
+		name := id(base, part)
+		b.ids[name] = struct{}{}
+		b.result.Annotations = append(b.result.Annotations, pictograph.Annotation{
+			ID: name, Name: o.name, Geometry: g, Confidence: o.confidence, Attributes: maps.Clone(o.attributes),
+		})
+	}
+	return true
+}
+
+// idForm makes the id of the part-th annotation of one source annotation.
+type idForm func(base string, part int) string
+
+func wholeID(base string, _ int) string   { return base }
+func partID(base string, part int) string { return base + "-" + strconv.Itoa(part) }
+
+// partIDs is the form of ids for a source annotation of that many parts.
+func partIDs(parts int) idForm {
+	if parts > 1 {
+		return partID
+	}
+	return wholeID
+}
+
+// uniqueID returns the source's id, or a name-based one where there is none or
+// where it would name two annotations of the image.
+func (b *imageBuilder) uniqueID(o object, id idForm, geometries []pictograph.Geometry) string {
+	if o.id != "" {
+		if b.free(o.id, id, len(geometries)) {
+			return o.id
+		}
+		b.report(KindDuplicateID, o.at, "another annotation of the image has this id", "kept under an id made from its position and geometry")
+	}
+	for attempt := 0; ; attempt++ {
+		if made := annotationID(b.image, o.position, attempt, geometries); b.free(made, id, len(geometries)) {
+			return made
+		}
+	}
+}
+
+func (b *imageBuilder) free(base string, id idForm, parts int) bool {
+	for part := range parts {
+		if _, taken := b.ids[id(base, part)]; taken {
+			return false
+		}
+	}
+	return true
+}
+
+// require notes a class that the annotations need.
+func (b *imageBuilder) require(name string, t pictograph.Type, skeleton *pictograph.Skeleton) {
+	key := classKey{name, t}
+	place, known := b.classes[key]
+	if !known {
+		b.classes[key] = len(b.result.Classes)
+		b.result.Classes = append(b.result.Classes, pictograph.Class{Name: name, Type: t, Skeleton: skeleton})
+		return
+	}
+	if class := &b.result.Classes[place]; class.Skeleton == nil {
+		class.Skeleton = skeleton
+	}
+}
+
+// within holds a box against the image as the options say; false drops it.
+func (b *imageBuilder) within(at string, box pictograph.Box) (pictograph.Box, bool) {
+	if !b.leaves(box) {
+		return box, true
+	}
+	if b.outside == OutsideReport {
+		return box, b.drop(KindOutside, at, "the box reaches outside the image")
+	}
+	cut := clip(box, b.size)
+	if cut.W <= 0 || cut.H <= 0 {
+		return box, b.drop(KindOutside, at, "the box lies outside the image")
+	}
+	b.report(KindOutside, at, "the box reaches outside the image", "box cut off at the edge")
+	return cut, true
+}
+
+// leaves reports whether a box that is not just kept reaches outside.
+func (b *imageBuilder) leaves(box pictograph.Box) bool {
+	if b.outside == OutsideKeep || b.outside == "" {
+		return false
+	}
+	if !b.size.Known() {
+		if !b.sizeMissing {
+			b.report(KindUnknownSize, "", "boxes cannot be held against an image of unknown size", "boxes kept")
+			b.sizeMissing = true
+		}
+		return false
+	}
+	return reachesOutside(box, b.size)
+}
+
+const noConfidence = "annotation kept without it; the service counts that as 1"
+
+// confidence is a score as the service takes it, nil if it cannot.
+func (b *imageBuilder) confidence(at string, score float64) *float64 {
+	if score >= 0 && score <= 1 {
+		return &score
+	}
+	b.report(KindConfidence, at, fmt.Sprintf("score %v is not from 0 to 1", score), noConfidence)
+	return nil
+}

@@ -1,0 +1,23 @@
+package convert
+
+// Options are shared by all formats.
+type Options struct {
+	// Outside says what becomes of boxes that reach outside their image. A
+	// polygon's box is its enclosing rectangle; its points stay what they are.
+	Outside Outside
+}
+
+// Outside is what becomes of a box that reaches outside its image.
+type Outside string
+
+const (
+	// OutsideKeep, which the zero value means too, takes every box as it is and
+	// reports nothing: the service accepts such boxes and trainers clip them.
+	OutsideKeep Outside = "keep"
+	// OutsideClip cuts boxes off at the edge of the image and drops what lies
+	// wholly outside, with a finding. An oriented box stays whole, since what is
+	// left of it would be no rectangle.
+	OutsideClip Outside = "clip"
+	// OutsideReport drops the annotation, with a finding.
+	OutsideReport Outside = "report"
+)

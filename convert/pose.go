@@ -1,0 +1,118 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+
+	"pictosync/pictograph"
+)
+
+// category is a class of the source with, for a pose, its joints.
+type category struct {
+	name string
+	// joints are the names that triplets are aligned to.
+	joints []string
+	// skeleton is the class template; nil unless there are two joints or more,
+	// since a single point is named for its category and needs none.
+	skeleton *pictograph.Skeleton
+}
+
+// newCategory makes a category; edges are pairs of places in joints, from 0.
+func newCategory(name string, joints []string, edges [][2]int) *category {
+	c := &category{name: name, joints: joints}
+	if len(joints) < 2 {
+		return c
+	}
+	c.skeleton = &pictograph.Skeleton{Nodes: make([]pictograph.SkeletonNode, len(joints)), Edges: edges}
+	for i, joint := range joints {
+		c.skeleton.Nodes[i].Name = joint
+	}
+	if edges == nil {
+		c.skeleton.Edges = [][2]int{} // [] in JSON, not null
+	}
+	return c
+}
+
+// defaultJointName names a joint that the source leaves without a name.
+func defaultJointName(slot int) string { return fmt.Sprintf("joint_%d", slot) }
+
+// joint is a placed joint of one object.
+type joint struct {
+	slot     int // place among the category's joints
+	point    pictograph.Point
+	occluded bool
+}
+
+// COCO's visibility flags.
+const (
+	notLabelled = 0
+	occluded    = 1
+	visible     = 2
+)
+
+// placedJoints reads x, y, visibility triplets in pixels. Joints that are not
+// labelled are left out, whatever their coordinates; what else is left out or
+// changed is reported.
+func (b *imageBuilder) placedJoints(at string, triplets []float64) []joint {
+	count := 0
+	for i := 2; i < len(triplets); i += 3 {
+		if triplets[i] != notLabelled {
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	joints := make([]joint, 0, count)
+	var oddFlags, lost flaws
+	for slot := range len(triplets) / 3 {
+		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
+		flag := clampVisibility(v)
+		if float64(flag) != v {
+			oddFlags.add(fmt.Sprintf("joint %d has %v", slot+1, v))
+		}
+		if flag == notLabelled {
+			continue
+		}
+		if !finite(x, y) {
+			lost.add(fmt.Sprintf("joint %d", slot+1))
+			continue
+		}
+		joints = append(joints, joint{slot: slot, point: pictograph.Point{X: x, Y: y}, occluded: flag == occluded})
+	}
+	if oddFlags.count > 0 {
+		b.report(KindVisibility, at, "visibility other than 0, 1 and 2: "+oddFlags.String(),
+			"cut down to a whole number from 0 to 2; joints at 0 left out")
+	}
+	if lost.count > 0 {
+		b.report(KindNumber, at, "joints at no finite place: "+lost.String(), "joints left out")
+	}
+	return joints
+}
+
+func clampVisibility(v float64) int {
+	if !finite(v) {
+		return notLabelled
+	}
+	return int(min(max(math.Trunc(v), notLabelled), visible))
+}
+
+// flaws counts faults of one kind in one annotation and remembers the first.
+type flaws struct {
+	count int
+	first string
+}
+
+func (f *flaws) add(fault string) {
+	if f.count == 0 {
+		f.first = fault
+	}
+	f.count++
+}
+
+func (f flaws) String() string {
+	if f.count == 1 {
+		return f.first
+	}
+	return fmt.Sprintf("%s and %d more", f.first, f.count-1)
+}

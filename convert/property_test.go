@@ -1,0 +1,181 @@
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pictosync/pictograph"
+)
+
+// accepted holds a result against what every result promises.
+func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
+	payload, err := pictograph.AppendAnnotations(nil, r.Annotations)
+	if err != nil {
+		t.Fatalf("annotations that the service refuses: %v", err)
+	}
+	if _, err := pictograph.DecodeAnnotations(payload); err != nil {
+		t.Fatalf("annotations that cannot be read back: %v", err)
+	}
+	if r.Dropped > sources {
+		t.Fatalf("%d of %d dropped", r.Dropped, sources)
+	}
+	if r.Dropped == sources && len(r.Annotations) > 0 || r.Dropped < sources && len(r.Annotations) == 0 {
+		t.Fatalf("%d of %d dropped, %d annotations made", r.Dropped, sources, len(r.Annotations))
+	}
+	if r.Dropped > 0 && len(r.Findings) == 0 {
+		t.Fatalf("%d dropped without a finding", r.Dropped)
+	}
+	classes := map[classKey]bool{}
+	for _, class := range r.Classes {
+		if key := (classKey{class.Name, class.Type}); classes[key] {
+			t.Fatalf("class %v is there twice", key)
+		} else {
+			classes[key] = true
+		}
+	}
+	for _, a := range r.Annotations {
+		if !classes[classKey{a.Name, a.Geometry.Type()}] {
+			t.Fatalf("class %q of an annotation is not among %v", a.Name, r.Classes)
+		}
+	}
+}
+
+// jsonNumber draws numbers as label files have them, bad ones included.
+var jsonNumber = rapid.OneOf(
+	rapid.Map(rapid.Float64Range(-100, 1000), func(v float64) string { return fmt.Sprint(v) }),
+	rapid.Map(rapid.IntRange(-3, 700), func(v int) string { return fmt.Sprint(v) }),
+	rapid.SampledFrom([]string{"1e999", "-1e308", "1e308", "1e-320", "NaN", "-Infinity", "null", `"7"`, "[]", "-0", "0.1000000000000000055511151231257827"}),
+)
+
+func jsonList(of *rapid.Generator[string], least, most int) *rapid.Generator[string] {
+	return rapid.Map(rapid.SliceOfN(of, least, most), func(list []string) string { return "[" + strings.Join(list, ", ") + "]" })
+}
+
+func cocoAnnotationText(id int) *rapid.Generator[string] {
+	return rapid.Custom(func(t *rapid.T) string {
+		members := []string{fmt.Sprintf(`"id": "n%d"`, id)}
+		maybe := func(name string, value *rapid.Generator[string]) {
+			if rapid.Bool().Draw(t, "has "+name) {
+				members = append(members, fmt.Sprintf("%q: %s", name, value.Draw(t, name)))
+			}
+		}
+		maybe("category_id", rapid.SampledFrom([]string{"1", "5", "9", `"s"`, "0", "77"}))
+		maybe("bbox", jsonList(jsonNumber, 3, 5))
+		maybe("segmentation", rapid.OneOf(jsonList(jsonList(jsonNumber, 0, 9), 0, 3), rapid.Just(`{"counts": [1], "size": [1, 1]}`), rapid.Just("7")))
+		maybe("keypoints", jsonList(rapid.OneOf(jsonNumber, rapid.SampledFrom([]string{"0", "1", "2"})), 0, 15))
+		maybe("score", jsonNumber)
+		maybe("attributes", rapid.SampledFrom([]string{`{"a": {"b": [1, null]}}`, `{"iscrowd": 3}`, "[]", "null", `{"a": NaN}`}))
+		maybe("iscrowd", rapid.SampledFrom([]string{"0", "1", "true", "9"}))
+		return "{" + strings.Join(members, ", ") + "}"
+	})
+}
+
+func TestCOCOAccountsForEveryAnnotation(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, _, err := NewCOCO([]byte(testCategories), "a.json", Options{Outside: rapid.SampledFrom([]Outside{"", OutsideKeep, OutsideClip, OutsideReport}).Draw(t, "outside")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var annotations [][]byte
+		for i := range rapid.IntRange(0, 6).Draw(t, "annotations") {
+			annotations = append(annotations, []byte(cocoAnnotationText(i).Draw(t, "annotation")))
+		}
+		size := rapid.SampledFrom([]Size{{}, {640, 480}}).Draw(t, "size")
+		r := c.Image("a.jpg", size, annotations)
+		accepted(t, r, len(annotations))
+
+		converted := map[string]bool{}
+		for _, a := range r.Annotations {
+			id, _, _ := strings.Cut(a.ID, "-")
+			converted[id] = true
+		}
+		if len(converted)+r.Dropped != len(annotations) {
+			t.Fatalf("%d converted and %d dropped of %d", len(converted), r.Dropped, len(annotations))
+		}
+		if again := c.Image("a.jpg", size, annotations); !reflect.DeepEqual(r, again) {
+			t.Fatalf("the second conversion differs:\n%+v\n%+v", r, again)
+		}
+	})
+}
+
+func TestYOLOAccountsForEveryLine(t *testing.T) {
+	number := rapid.OneOf(
+		rapid.Map(rapid.Float64Range(-0.1, 1.1), func(v float64) string { return fmt.Sprintf("%.6f", v) }),
+		rapid.SampledFrom([]string{"0", "1", "2", "nan", "x", "1e308", "-1", "0.5"}),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		y := YOLO{
+			Classes:       map[int]string{0: "cat", 1: "dog"},
+			Task:          rapid.SampledFrom([]YOLOTask{"", YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}).Draw(t, "task"),
+			KeypointCount: rapid.IntRange(-1, 3).Draw(t, "keypoints"), KeypointDims: rapid.IntRange(1, 4).Draw(t, "dims"),
+			Options: Options{Outside: rapid.SampledFrom([]Outside{"", OutsideClip, OutsideReport}).Draw(t, "outside")},
+		}
+		var label []string
+		count := rapid.IntRange(0, 5).Draw(t, "lines")
+		for range count {
+			line := rapid.SampledFrom([]string{"0", "1", "2", "1.0"}).Draw(t, "class")
+			for _, n := range rapid.SliceOfN(number, 0, 14).Draw(t, "numbers") {
+				line += " " + n
+			}
+			label = append(label, line)
+		}
+		text := []byte(strings.Join(label, rapid.SampledFrom([]string{"\n", "\r\n", "\n\n", "\r"}).Draw(t, "break")))
+		r := y.Image("a.txt", "a.jpg", Size{640, 480}, text)
+		accepted(t, r, count)
+		if again := y.Image("a.txt", "a.jpg", Size{640, 480}, bytes.Clone(text)); !reflect.DeepEqual(r, again) {
+			t.Fatalf("the second conversion differs")
+		}
+	})
+}
+
+func TestCanonicalRoundTrip(t *testing.T) {
+	y := YOLO{Classes: map[int]string{0: "cat", 1: "ü\u2028"}, Task: YOLODetect}
+	rapid.Check(t, func(t *rapid.T) {
+		var label strings.Builder
+		for range rapid.IntRange(0, 4).Draw(t, "lines") {
+			fmt.Fprint(&label, rapid.IntRange(0, 1).Draw(t, "class"))
+			for range rapid.SampledFrom([]int{4, 5, 6, 8}).Draw(t, "numbers") {
+				fmt.Fprint(&label, " ", rapid.Float64Range(0, 1).Draw(t, "number"))
+			}
+			label.WriteByte('\n')
+		}
+		size := Size{rapid.IntRange(1, 5000).Draw(t, "width"), rapid.IntRange(1, 5000).Draw(t, "height")}
+		want := CanonicalImage{Image: rapid.StringMatching(`[a-zü "/\\]{0,9}\.jpg`).Draw(t, "image"), Size: size}
+		want.Annotations = y.Image("a.txt", want.Image, size, []byte(label.String())).Annotations
+		line, err := want.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.ContainsAny(line, "\r\n") || !json.Valid(line) {
+			t.Fatalf("not one line of JSON: %s", line)
+		}
+		got, err := ParseCanonical(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := got.Append(nil)
+		if err != nil || !bytes.Equal(line, again) {
+			t.Fatalf("%s\n%s\n%v", line, again, err)
+		}
+	})
+}
+
+func TestPlainDecimalIsCorrectlyRounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`-?[0-9]{0,17}(\.[0-9]{0,17})?([eE][0-9])?[x. ]?`).Draw(t, "number")
+		value, length := plainDecimal([]byte(text))
+		if length == 0 {
+			return
+		}
+		want, err := json.Number(text[:length]).Float64()
+		if err != nil || want != value {
+			t.Fatalf("%q is read as %v, is %v, %v", text, value, want, err)
+		}
+	})
+}
