@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+)
+
+// Dataset is a dataset the state knows.
+type Dataset struct {
+	Ref     int64  // the state's own number
+	Service string // base URL, or "sandbox"
+	ID      string // the service's id
+	Name    string
+}
+
+// Image is an image of a dataset: what the last listing showed, and what was
+// last saved from here.
+type Image struct {
+	ID              string
+	Path            string // "dir/a.jpg"
+	Width, Height   int    // pixels, 0 = unknown
+	AnnotationCount int
+	// Saved is nil for an image that was never saved from this state, or whose
+	// record did not pass its check.
+	Saved *Saved
+}
+
+// Saved is the last save on an image.
+type Saved struct {
+	Hash  Hash
+	Count int
+	Run   string
+}
+
+// Hash is the SHA-256 of an image's canonical annotations.
+type Hash [sha256.Size]byte
+
+// PutDataset finds or adds a dataset. A dataset that was renamed keeps its
+// record.
+func (s *Store) PutDataset(ctx context.Context, service, id, name string) (Dataset, error) {
+	d := Dataset{Service: service, ID: id, Name: name}
+	err := s.update(ctx, "record the dataset "+name, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `INSERT INTO datasets (service, dataset_id, name) VALUES (?, ?, ?)
+			ON CONFLICT (service, dataset_id) DO UPDATE SET name = excluded.name RETURNING id`,
+			service, id, name).Scan(&d.Ref)
+	})
+	return d, err
+}
+
+// Listing is one pass over a dataset's images. Images it did not show are
+// forgotten when it ends.
+type Listing struct {
+	store   *Store
+	dataset int64
+	number  int64
+}
+
+// StartListing begins a listing.
+func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
+	l := &Listing{store: s, dataset: d.Ref}
+	err := s.update(ctx, "begin a listing of "+d.Name, func(tx *sql.Tx) error {
+		return tx.QueryRowContext(ctx, `UPDATE datasets SET listing = listing + 1 WHERE id = ? RETURNING listing`, d.Ref).Scan(&l.number)
+	})
+	return l, err
+}
+
+// Add records a page of the listing.
+func (l *Listing) Add(ctx context.Context, images []Image) error {
+	return l.store.update(ctx, "record a page of the listing", func(tx *sql.Tx) error {
+		put, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, listing)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (dataset, image_id) DO UPDATE SET path = excluded.path, stem = excluded.stem, width = excluded.width,
+				height = excluded.height, annotation_count = excluded.annotation_count, listing = excluded.listing`)
+		if err != nil {
+			return err
+		}
+		defer put.Close()
+		for _, i := range images {
+			if _, err := put.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, l.number); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// End forgets the images that the listing did not show.
+func (l *Listing) End(ctx context.Context, now time.Time) error {
+	return l.store.update(ctx, "end the listing", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE dataset = ? AND listing <> ?`, l.dataset, l.number); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ? WHERE id = ?`, now.UnixMilli(), l.dataset)
+		return err
+	})
+}
+
+// Stem is a path's file name without its extension.
+func Stem(p string) string {
+	name := path.Base(p)
+	return strings.TrimSuffix(name, path.Ext(name))
+}
+
+const imageColumns = `image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum`
+
+// ImagesByID finds images of the dataset by the service's ids.
+func (s *Store) ImagesByID(ctx context.Context, d Dataset, ids []string) ([]Image, error) {
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted JOIN images ON dataset = ?1 AND image_id = wanted.value`,
+		d.Ref, jsonStrings(ids))
+}
+
+// ImagesByPath finds images by directory and file name.
+func (s *Store) ImagesByPath(ctx context.Context, d Dataset, paths []string) ([]Image, error) {
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted JOIN images ON dataset = ?1 AND images.path = wanted.value`,
+		d.Ref, jsonStrings(paths))
+}
+
+// ImagesByPathStem finds images by directory and file name without extension.
+func (s *Store) ImagesByPathStem(ctx context.Context, d Dataset, p string) ([]Image, error) {
+	// '/' is the character after '.', so the range holds exactly the paths
+	// that continue p with a dot.
+	return s.images(ctx, `SELECT `+imageColumns+` FROM images WHERE dataset = ? AND path > ? || '.' AND path < ? || '/' AND stem = ? LIMIT 3`,
+		d.Ref, p, p, path.Base(p))
+}
+
+// ImagesByName finds images by file name, in any directory.
+func (s *Store) ImagesByName(ctx context.Context, d Dataset, name string) ([]Image, error) {
+	return s.images(ctx, `SELECT `+imageColumns+` FROM images WHERE dataset = ? AND stem = ?
+		AND (path = ? OR substr(path, -length(?) - 1) = '/' || ?) LIMIT 3`, d.Ref, Stem(name), name, name, name)
+}
+
+// ImagesByStem finds images by file name without extension, in any directory.
+func (s *Store) ImagesByStem(ctx context.Context, d Dataset, stem string) ([]Image, error) {
+	return s.images(ctx, `SELECT `+imageColumns+` FROM images WHERE dataset = ? AND stem = ? LIMIT 3`, d.Ref, stem)
+}
+
+func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image, error) {
+	stmt, err := s.prepared(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("look up images: %w", explain(err))
+	}
+	rows, err := stmt.QueryContext(ctx, args...)
+	if err != nil {
+		return nil, fmt.Errorf("look up images: %w", explain(err))
+	}
+	defer rows.Close()
+	var images []Image
+	for rows.Next() {
+		var (
+			i         Image
+			hash, sum []byte
+			count     sql.NullInt64
+			run       sql.NullString
+		)
+		if err := rows.Scan(&i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum); err != nil {
+			return nil, fmt.Errorf("look up images: %w", err)
+		}
+		if len(hash) == len(Hash{}) {
+			saved := Saved{Hash: Hash(hash), Count: int(count.Int64), Run: run.String}
+			if string(savedSum(i.ID, saved)) == string(sum) {
+				i.Saved = &saved
+			}
+		}
+		images = append(images, i)
+	}
+	return images, rows.Err()
+}
+
+// jsonStrings is a list as json_each reads it. Invalid UTF-8 cannot be in a
+// path of the service, so that its replacement finds nothing is right.
+func jsonStrings(list []string) string {
+	data, err := json.Marshal(list)
+	if err != nil {
+		panic(err) // strings always marshal
+	}
+	return string(data)
+}
+
+// savedSum guards a record of a save against a flipped bit: a record that
+// fails it counts as never saved, which costs a save and loses nothing.
+func savedSum(imageID string, s Saved) []byte {
+	h := sha256.New()
+	h.Write([]byte(imageID))
+	h.Write(s.Hash[:])
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.Count)))
+	h.Write([]byte(s.Run))
+	return h.Sum(nil)[:8]
+}

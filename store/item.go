@@ -1,0 +1,284 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+)
+
+// Plan is what a run means to do with an image.
+type Plan string
+
+// What a plan can say of an item of the source.
+const (
+	PlanNew       Plan = "new"       // the image has no annotations
+	PlanOverwrite Plan = "overwrite" // the image has annotations that are not ours, or ours have changed
+	PlanClear     Plan = "clear"     // the labels say the image is empty, and it is not
+	PlanUnchanged Plan = "unchanged" // what we would save is there
+	PlanDrifted   Plan = "drifted"   // someone else changed the image since our last save
+	PlanUnmatched Plan = "unmatched" // the dataset has no such image
+	PlanAmbiguous Plan = "ambiguous" // more than one image of the dataset, or more than one label, fits
+	PlanFailed    Plan = "failed"    // the labels cannot be taken
+)
+
+// ItemOutcome is what became of an item.
+type ItemOutcome string
+
+// What can become of an item.
+const (
+	ItemPending   ItemOutcome = "pending"
+	ItemSaved     ItemOutcome = "saved"
+	ItemCleared   ItemOutcome = "cleared"
+	ItemUnchanged ItemOutcome = "unchanged"
+	ItemUnmatched ItemOutcome = "unmatched"
+	ItemFailed    ItemOutcome = "failed"
+)
+
+// Item is one image of the source in a run's plan.
+type Item struct {
+	Seq         int64
+	Image       string // as the source names it
+	After       string // cursor of the item before it
+	ImageID     string
+	Path        string // as the dataset names it
+	Plan        Plan
+	Outcome     ItemOutcome
+	Hash        Hash
+	Count       int // annotations to save
+	ListedCount int // annotations that the listing showed
+	Findings    int
+	Reason      string
+}
+
+// Finding is a finding of the converters, kept with the run. Seq is the
+// item's, 0 for the source as a whole.
+type Finding struct {
+	Seq                                   int64
+	Kind, File, Image, At, Reason, Action string
+}
+
+// PlanPart is a stretch of a plan, committed as one.
+type PlanPart struct {
+	Items    []Item
+	Findings []Finding
+	Classes  []Class // one that was planned before is replaced
+	Cursor   string  // of the last item
+}
+
+// AddPlan commits a stretch of a run's plan. Items whose image was planned
+// before in the same run are set to ambiguous, and so is the earlier one: an
+// overwrite never guesses which label is meant.
+func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
+	return s.update(ctx, "record the plan", func(tx *sql.Tx) error {
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, findings, reason)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items WHERE run = ? AND image_id = ? LIMIT 1`)
+		if err != nil {
+			return err
+		}
+		defer earlier.Close()
+		for _, i := range part.Items {
+			if i.ImageID != "" {
+				if err := refuseSecondLabel(ctx, tx, earlier, run, &i); err != nil {
+					return err
+				}
+			}
+			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Findings, i.Reason); err != nil {
+				return err
+			}
+		}
+		for _, f := range part.Findings {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO findings (run, seq, kind, file, image, at, reason, action) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+				run, f.Seq, f.Kind, f.File, f.Image, f.At, f.Reason, f.Action); err != nil {
+				return err
+			}
+		}
+		for _, c := range part.Classes {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO run_classes (run, name, seq, class)
+				VALUES (?1, ?2, (SELECT count(*) FROM run_classes WHERE run = ?1), ?3)
+				ON CONFLICT (run, name) DO UPDATE SET class = excluded.class`, run, c.Name, string(c.JSON)); err != nil {
+				return err
+			}
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE runs SET cursor = ? WHERE id = ?`, part.Cursor, run)
+		return err
+	})
+}
+
+func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, run string, i *Item) error {
+	var seq int64
+	var image string
+	err := earlier.QueryRowContext(ctx, run, i.ImageID).Scan(&seq, &image)
+	if err == sql.ErrNoRows {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	i.Plan, i.Outcome = PlanAmbiguous, ItemFailed
+	i.Reason = fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", image, i.Path)
+	_, err = tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, reason = ? WHERE run = ? AND seq = ?`,
+		PlanAmbiguous, ItemFailed, fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", i.Image, i.Path), run, seq)
+	return err
+}
+
+// SetItem replaces what the plan says of one item, as when its labels changed
+// between plan and save.
+func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
+	return s.update(ctx, "correct the plan of "+i.Image, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, findings = ?, reason = ? WHERE run = ? AND seq = ?`,
+			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Findings, i.Reason, run, i.Seq)
+		return err
+	})
+}
+
+// LastSeq is the highest number in a run's plan, 0 for none.
+func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
+	var seq sql.NullInt64
+	if err := s.reader.QueryRowContext(ctx, `SELECT max(seq) FROM items WHERE run = ?`, run).Scan(&seq); err != nil {
+		return 0, fmt.Errorf("read the plan: %w", explain(err))
+	}
+	return seq.Int64, nil
+}
+
+const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, findings, reason`
+
+// Pending lists the next items to save after a number, at most limit.
+func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE run = ? AND outcome = 'pending' AND seq > ? ORDER BY seq LIMIT ?`, run, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the plan: %w", explain(err))
+	}
+	defer rows.Close()
+	var items []Item
+	for rows.Next() {
+		var i Item
+		var hash []byte
+		if err := rows.Scan(&i.Seq, &i.Image, &i.After, &i.ImageID, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Findings, &i.Reason); err != nil {
+			return nil, fmt.Errorf("read the plan: %w", err)
+		}
+		copy(i.Hash[:], hash)
+		items = append(items, i)
+	}
+	return items, rows.Err()
+}
+
+// Totals sums up a run.
+type Totals struct {
+	Plan     map[Plan]int
+	Outcome  map[ItemOutcome]int
+	Matched  int // items that found their image
+	Findings int
+	// Previous and New count the annotations of the images that were saved or
+	// cleared, before and after.
+	Previous, New int
+}
+
+// Totals sums up a run.
+func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
+	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')) FROM items WHERE run = ? GROUP BY plan, outcome`, run)
+	if err != nil {
+		return t, fmt.Errorf("sum up the run: %w", explain(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			p          Plan
+			o          ItemOutcome
+			n, matched int
+		)
+		if err := rows.Scan(&p, &o, &n, &matched); err != nil {
+			return t, fmt.Errorf("sum up the run: %w", err)
+		}
+		t.Plan[p] += n
+		t.Outcome[o] += n
+		t.Matched += matched
+	}
+	if err := rows.Err(); err != nil {
+		return t, fmt.Errorf("sum up the run: %w", err)
+	}
+	if err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM findings WHERE run = ?`, run).Scan(&t.Findings); err != nil {
+		return t, fmt.Errorf("sum up the run: %w", err)
+	}
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
+		FROM batches JOIN batch_images ON batch = id WHERE run = ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, run).Scan(&t.Previous, &t.New)
+	if err != nil {
+		return t, fmt.Errorf("sum up the run: %w", err)
+	}
+	return t, nil
+}
+
+// ImageRecord is what happened to one item of a run.
+type ImageRecord struct {
+	Image     string      `json:"image"`
+	Path      string      `json:"path,omitempty"`
+	ImageID   string      `json:"image_id,omitempty"`
+	Plan      Plan        `json:"plan"`
+	Outcome   ItemOutcome `json:"outcome"`
+	Previous  *int        `json:"previous,omitempty"`
+	New       *int        `json:"new,omitempty"`
+	FirstHand *bool       `json:"first_hand,omitempty"` // false: previous is the listing's count
+	Findings  int         `json:"findings"`
+	Reason    string      `json:"reason,omitempty"`
+}
+
+// Records yields what happened to every item of a run, in the order of the
+// source; outcome "" means all.
+func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) iter.Seq2[ImageRecord, error] {
+	return func(yield func(ImageRecord, error) bool) {
+		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason
+			FROM items LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.image_id = items.image_id AND answer.error = '' AND answer.batch =
+				(SELECT max(batch) FROM batch_images JOIN batches ON batches.id = batch WHERE batch_images.image_id = items.image_id
+					AND batches.run = items.run AND batches.state = 'done' AND batch_images.error = '')
+			WHERE items.run = ?1 AND (?2 = '' OR outcome = ?2) ORDER BY seq`, run, outcome)
+		if err != nil {
+			yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", explain(err)))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var r ImageRecord
+			if err := rows.Scan(&r.Image, &r.Path, &r.ImageID, &r.Plan, &r.Outcome, &r.Previous, &r.New, &r.FirstHand, &r.Findings, &r.Reason); err != nil {
+				yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", err))
+				return
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", err))
+		}
+	}
+}
+
+// Findings yields the findings of a run in the order of the source.
+func (s *Store) Findings(ctx context.Context, run string) iter.Seq2[Finding, error] {
+	return func(yield func(Finding, error) bool) {
+		rows, err := s.reader.QueryContext(ctx, `SELECT seq, kind, file, image, at, reason, action FROM findings WHERE run = ? ORDER BY seq, rowid`, run)
+		if err != nil {
+			yield(Finding{}, fmt.Errorf("read the run's findings: %w", explain(err)))
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var f Finding
+			if err := rows.Scan(&f.Seq, &f.Kind, &f.File, &f.Image, &f.At, &f.Reason, &f.Action); err != nil {
+				yield(Finding{}, fmt.Errorf("read the run's findings: %w", err))
+				return
+			}
+			if !yield(f, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			yield(Finding{}, fmt.Errorf("read the run's findings: %w", err))
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// Sent is how many requests an account sent in a second.
+type Sent struct {
+	At time.Time
+	N  int
+}
+
+// AddRequest remembers a request before it is sent, and forgets those that
+// are older than an hour.
+func (s *Store) AddRequest(ctx context.Context, account string, now time.Time) error {
+	return s.update(ctx, "remember a request", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (account, second, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`, account, now.Unix()); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `DELETE FROM requests WHERE account = ? AND second < ?`, account, now.Add(-time.Hour).Unix())
+		return err
+	})
+}
+
+// Requests lists the requests of the hour before now, the oldest first.
+func (s *Store) Requests(ctx context.Context, account string, now time.Time) ([]Sent, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT second, n FROM requests WHERE account = ? AND second >= ? ORDER BY second`, account, now.Add(-time.Hour).Unix())
+	if err != nil {
+		return nil, fmt.Errorf("read the requests of the last hour: %w", explain(err))
+	}
+	defer rows.Close()
+	var sent []Sent
+	for rows.Next() {
+		var second int64
+		var n int
+		if err := rows.Scan(&second, &n); err != nil {
+			return nil, fmt.Errorf("read the requests of the last hour: %w", err)
+		}
+		sent = append(sent, Sent{At: time.Unix(second, 0), N: n})
+	}
+	return sent, rows.Err()
+}

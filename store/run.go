@@ -1,0 +1,219 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Phase is how far a run has come.
+type Phase string
+
+// The phases of a run, in order.
+const (
+	Planning Phase = "planning"
+	Saving   Phase = "saving"
+	Ended    Phase = "ended"
+)
+
+// Outcome is how a run ended, or how its last process left it.
+type Outcome string
+
+// Outcomes of a run. Only Done, WithFailures and Refused end it; the others
+// leave it open, and the same command resumes it.
+const (
+	Done         Outcome = "done"
+	WithFailures Outcome = "failures"    // finished, but some images failed or did not match
+	Refused      Outcome = "refused"     // the plan was refused: a guard, or classes that may not be created
+	Interrupted  Outcome = "interrupted" // stopped by the user
+	Stopped      Outcome = "stopped"     // stopped by an error
+)
+
+// Run is one run of a command over a dataset, across all processes that
+// worked on it.
+type Run struct {
+	ID          string
+	Dataset     Dataset
+	Kind        string
+	Source      string
+	Format      string
+	Phase       Phase
+	Cursor      string
+	Fingerprint string
+	Starts      int
+	Outcome     Outcome
+	Error       string
+	Requests    int
+	Worked      time.Duration // summed over its processes
+	StartedAt   time.Time
+	EndedAt     time.Time // zero while open
+}
+
+// ErrNoRun is returned for a run the state does not know.
+var ErrNoRun = errors.New("no such run")
+
+const runColumns = `runs.id, datasets.id, datasets.service, datasets.dataset_id, datasets.name, kind, source, format, phase, cursor,
+	fingerprint, starts, outcome, error, requests, worked_ms, started_at, ended_at`
+
+const fromRuns = ` FROM runs JOIN datasets ON datasets.id = runs.dataset `
+
+func scanRun(row interface{ Scan(...any) error }) (Run, error) {
+	var (
+		r               Run
+		worked, started int64
+		ended           sql.NullInt64
+	)
+	err := row.Scan(&r.ID, &r.Dataset.Ref, &r.Dataset.Service, &r.Dataset.ID, &r.Dataset.Name, &r.Kind, &r.Source, &r.Format, &r.Phase, &r.Cursor,
+		&r.Fingerprint, &r.Starts, &r.Outcome, &r.Error, &r.Requests, &worked, &started, &ended)
+	r.Worked = time.Duration(worked) * time.Millisecond
+	r.StartedAt = time.UnixMilli(started)
+	if ended.Valid {
+		r.EndedAt = time.UnixMilli(ended.Int64)
+	}
+	return r, err
+}
+
+// OpenRun resumes the open run of the same kind from the same source into the
+// dataset, or begins one. resumed tells which.
+func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now time.Time) (run Run, resumed bool, err error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return Run{}, false, fmt.Errorf("make a run id: %w", err)
+	}
+	err = s.update(ctx, "open a run", func(tx *sql.Tx) error {
+		open := id.String()
+		row := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE dataset = ? AND kind = ? AND source = ? AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1`, d.Ref, kind, source)
+		switch err := row.Scan(&open); {
+		case err == nil:
+			resumed = true
+		case !errors.Is(err, sql.ErrNoRows):
+			return err
+		default:
+			if _, err := tx.ExecContext(ctx, `INSERT INTO runs (id, dataset, kind, source, phase, started_at) VALUES (?, ?, ?, ?, ?, ?)`,
+				open, d.Ref, kind, source, Planning, now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE runs SET starts = starts + 1, outcome = '', error = '' WHERE id = ?`, open); err != nil {
+			return err
+		}
+		var err error
+		run, err = scanRun(tx.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE runs.id = ?`, open))
+		return err
+	})
+	return run, resumed, err
+}
+
+// RestartPlan forgets a run's plan, so that it can be made anew. What the run
+// has saved stays on record.
+func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
+	return s.update(ctx, "begin the plan", func(tx *sql.Tx) error {
+		for _, table := range []string{"items", "findings", "run_classes"} {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
+		return err
+	})
+}
+
+// SetPhase moves a run on.
+func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
+	return s.update(ctx, "record that the run is "+string(p), func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ? WHERE id = ?`, p, run)
+		return err
+	})
+}
+
+// LeaveRun records how a process left a run: outcome and, where it failed,
+// why. Outcomes that end a run close it.
+func (s *Store) LeaveRun(ctx context.Context, run string, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
+	return s.update(ctx, "record how the run ended", func(tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
+			o, reason, requests, worked.Milliseconds(), run); err != nil {
+			return err
+		}
+		if o == Interrupted || o == Stopped {
+			return nil
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ?, ended_at = ? WHERE id = ?`, Ended, now.UnixMilli(), run)
+		return err
+	})
+}
+
+// Runs lists runs, the newest first.
+func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+fromRuns+`ORDER BY started_at DESC, runs.id DESC LIMIT ?`, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", explain(err))
+	}
+	defer rows.Close()
+	var runs []Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		runs = append(runs, r)
+	}
+	return runs, rows.Err()
+}
+
+// FindRun finds a run by its id or by an unambiguous beginning or end of it.
+func (s *Store) FindRun(ctx context.Context, id string) (Run, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE runs.id = ?1 OR substr(runs.id, 1, length(?1)) = ?1 OR substr(runs.id, -length(?1)) = ?1 LIMIT 2`, id)
+	if err != nil {
+		return Run{}, fmt.Errorf("look up run %s: %w", id, explain(err))
+	}
+	defer rows.Close()
+	var found []Run
+	for rows.Next() {
+		r, err := scanRun(rows)
+		if err != nil {
+			return Run{}, fmt.Errorf("look up run %s: %w", id, err)
+		}
+		found = append(found, r)
+	}
+	if err := rows.Err(); err != nil {
+		return Run{}, fmt.Errorf("look up run %s: %w", id, err)
+	}
+	switch {
+	case id == "" || len(found) == 0:
+		return Run{}, fmt.Errorf("look up run %q: %w; `pictosync runs` lists them", id, ErrNoRun)
+	case len(found) > 1:
+		return Run{}, fmt.Errorf("look up run %q: more than one run fits; give more of its id", id)
+	}
+	return found[0], nil
+}
+
+// Class is a class the run's labels use. JSON is in the service's form.
+type Class struct {
+	Name string
+	JSON json.RawMessage
+}
+
+// Classes lists the classes of a run's labels in the order of their first use.
+func (s *Store) Classes(ctx context.Context, run string) ([]Class, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT name, class FROM run_classes WHERE run = ? ORDER BY seq`, run)
+	if err != nil {
+		return nil, fmt.Errorf("list the run's classes: %w", explain(err))
+	}
+	defer rows.Close()
+	var classes []Class
+	for rows.Next() {
+		var c Class
+		var text string
+		if err := rows.Scan(&c.Name, &text); err != nil {
+			return nil, fmt.Errorf("list the run's classes: %w", err)
+		}
+		c.JSON = json.RawMessage(text)
+		classes = append(classes, c)
+	}
+	return classes, rows.Err()
+}

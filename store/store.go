@@ -1,0 +1,185 @@
+// Package store is the memory of pictosync: one SQLite file that knows, for
+// every dataset it ever worked on, which images there are, what was last saved
+// on each of them, and what every run did and was about to do.
+//
+// A run's plan (Items) keeps hashes and counts, never payloads; only a batch
+// that is on its way carries its bytes, from the moment before it is sent
+// until its answer is committed. All SQL on the state lives in this package.
+//
+// The file is in WAL mode with synchronous=FULL: the driver's default for WAL,
+// NORMAL, survives a killed process but can lose the last commits on a power
+// cut, and a forgotten batch could then be sent twice.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Store is an open state file. Its methods may be called from several
+// goroutines; writes queue up behind one connection.
+type Store struct {
+	path   string
+	writer *sql.DB
+	reader *sql.DB
+
+	mu    sync.Mutex
+	stmts map[string]*sql.Stmt // of reader; closed with it
+}
+
+// ErrNewer is returned by Open for a state that a later version wrote.
+var ErrNewer = errors.New("the state was written by a newer version of pictosync")
+
+// Open opens the state at path and brings its schema up to date. A missing
+// file is created with its folder, readable by the user alone.
+func Open(ctx context.Context, path string) (*Store, error) {
+	if err := createPrivate(path); err != nil {
+		return nil, fmt.Errorf("create the state %s: %w", path, err)
+	}
+	s := &Store{path: path, stmts: make(map[string]*sql.Stmt)}
+	var err error
+	if s.writer, err = sql.Open("sqlite3", dsn(path, "rwc")); err != nil {
+		return nil, fmt.Errorf("open the state %s: %w", path, err)
+	}
+	s.writer.SetMaxOpenConns(1)
+	if err := migrate(ctx, s.writer); err != nil {
+		s.writer.Close()
+		return nil, fmt.Errorf("open the state %s: %w", path, explain(err))
+	}
+	if s.reader, err = sql.Open("sqlite3", dsn(path, "ro")); err != nil {
+		s.writer.Close()
+		return nil, fmt.Errorf("open the state %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// OpenExisting is Open for commands that only look: a missing file is an
+// error that matches fs.ErrNotExist.
+func OpenExisting(ctx context.Context, path string) (*Store, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open the state %s: %w", path, err)
+	}
+	return Open(ctx, path)
+}
+
+// Path is the state's file.
+func (s *Store) Path() string { return s.path }
+
+// Close closes the state; everything committed before stays.
+func (s *Store) Close() error {
+	return errors.Join(s.reader.Close(), s.writer.Close())
+}
+
+// prepared keeps the statements of the hot look-ups.
+func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if stmt, ok := s.stmts[query]; ok {
+		return stmt, nil
+	}
+	stmt, err := s.reader.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	s.stmts[query] = stmt
+	return stmt, nil
+}
+
+func createPrivate(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	// SQLite gives the -wal and -shm files the permissions of the main file.
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func dsn(path, mode string) string {
+	q := url.Values{
+		"mode":          {mode},
+		"_busy_timeout": {"10000"},
+		"_foreign_keys": {"on"},
+		"_txlock":       {"immediate"},
+	}
+	if mode != "ro" {
+		q.Set("_journal_mode", "WAL")
+		q.Set("_synchronous", "FULL")
+	} else {
+		q.Set("_txlock", "deferred")
+	}
+	// Only the characters that end a file: URI's path need escaping.
+	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
+	return "file:" + escaped + "?" + q.Encode()
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	if err != nil {
+		return err
+	}
+	current, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	known := provider.ListSources()
+	if current > known[len(known)-1].Version {
+		return ErrNewer
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// explain adds what to do to the errors that a user can do something about.
+func explain(err error) error {
+	var sqliteErr sqlite3.Error
+	if !errors.As(err, &sqliteErr) {
+		return err
+	}
+	switch sqliteErr.Code {
+	case sqlite3.ErrNotADB, sqlite3.ErrCorrupt:
+		return fmt.Errorf("%w: the file is damaged or no state of pictosync; move it away to start afresh, or name another with --state", err)
+	case sqlite3.ErrReadonly, sqlite3.ErrCantOpen:
+		return fmt.Errorf("%w: the file or its folder cannot be written; name another with --state", err)
+	case sqlite3.ErrFull:
+		return fmt.Errorf("%w: free some space; the run resumes where it stopped", err)
+	}
+	return err
+}
+
+// update runs f in one write transaction.
+func (s *Store) update(ctx context.Context, doing string, f func(*sql.Tx) error) error {
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, explain(err))
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if err := f(tx); err != nil {
+		return fmt.Errorf("%s: %w", doing, explain(err))
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("%s: %w", doing, explain(err))
+	}
+	return nil
+}

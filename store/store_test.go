@@ -1,0 +1,341 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func open(t *testing.T) *Store {
+	t.Helper()
+	s, err := Open(context.Background(), filepath.Join(t.TempDir(), "state.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// listed is a state with one dataset that holds the given images.
+func listed(t *testing.T, s *Store, paths ...string) Dataset {
+	t.Helper()
+	ctx := context.Background()
+	d, err := s.PutDataset(ctx, "sandbox", "d-1", "shapes")
+	check(t, err)
+	l, err := s.StartListing(ctx, d)
+	check(t, err)
+	var images []Image
+	for _, p := range paths {
+		images = append(images, Image{ID: "id-" + p, Path: p, Width: 10, Height: 20, AnnotationCount: 3})
+	}
+	check(t, l.Add(ctx, images))
+	check(t, l.End(ctx, noon))
+	return d
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func pathsOf(images []Image) string {
+	var out []string
+	for _, i := range images {
+		out = append(out, i.Path)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestStateIsPrivateWhateverItsName(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new folder", "state 100%#?&.db")
+	s, err := Open(context.Background(), path)
+	check(t, err)
+	listed(t, s, "a.jpg")
+	for _, file := range []string{path, path + "-wal"} {
+		info, err := os.Stat(file)
+		check(t, err)
+		if info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, want 0600", file, info.Mode().Perm())
+		}
+	}
+	check(t, s.Close())
+	if s, err = Open(context.Background(), path); err != nil {
+		t.Fatalf("open a second time: %v", err)
+	}
+	s.Close()
+}
+
+func TestOpenRefusesWhatIsNoState(t *testing.T) {
+	dir := t.TempDir()
+	text := filepath.Join(dir, "notes.txt")
+	check(t, os.WriteFile(text, []byte(strings.Repeat("this is no database. ", 400)), 0o600))
+	newer := filepath.Join(dir, "newer.db")
+	s, err := Open(context.Background(), newer)
+	check(t, err)
+	_, err = s.writer.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (999, 1)`)
+	check(t, err)
+	s.Close()
+
+	if _, err := Open(context.Background(), text); err == nil || !strings.Contains(err.Error(), "--state") {
+		t.Errorf("a text file: got %v, want an error that names --state", err)
+	}
+	if _, err := Open(context.Background(), newer); !errors.Is(err, ErrNewer) {
+		t.Errorf("a newer schema: got %v, want ErrNewer", err)
+	}
+}
+
+func TestLookUps(t *testing.T) {
+	s := open(t)
+	d := listed(t, s, "a.jpg", "train/a.jpg", "train/a.png", "train/a.b.jpg", "train/a/c.jpg", "val/x'y%.jpg", "só.jpg")
+	ctx := context.Background()
+	byPath := func(p ...string) ([]Image, error) { return s.ImagesByPath(ctx, d, p) }
+	for _, test := range []struct {
+		name string
+		look func() ([]Image, error)
+		want string
+	}{
+		{"path", func() ([]Image, error) { return byPath("train/a.jpg", "nowhere.jpg") }, "train/a.jpg"},
+		{"path with quotes", func() ([]Image, error) { return byPath("val/x'y%.jpg") }, "val/x'y%.jpg"},
+		{"path stem stops at the dot", func() ([]Image, error) { return s.ImagesByPathStem(ctx, d, "train/a") }, "train/a.jpg train/a.png"},
+		{"path stem with a dot", func() ([]Image, error) { return s.ImagesByPathStem(ctx, d, "train/a.b") }, "train/a.b.jpg"},
+		{"name in any folder", func() ([]Image, error) { return s.ImagesByName(ctx, d, "a.jpg") }, "a.jpg train/a.jpg"},
+		{"name beyond ASCII", func() ([]Image, error) { return s.ImagesByName(ctx, d, "só.jpg") }, "só.jpg"},
+		{"name is no suffix", func() ([]Image, error) { return s.ImagesByName(ctx, d, "y%.jpg") }, ""},
+		{"stem", func() ([]Image, error) { return s.ImagesByStem(ctx, d, "c") }, "train/a/c.jpg"},
+		{"id", func() ([]Image, error) { return s.ImagesByID(ctx, d, []string{"id-a.jpg"}) }, "a.jpg"},
+	} {
+		got, err := test.look()
+		check(t, err)
+		if pathsOf(got) != test.want {
+			t.Errorf("%s: got %q, want %q", test.name, pathsOf(got), test.want)
+		}
+	}
+}
+
+func TestListingForgetsWhatItDoesNotShow(t *testing.T) {
+	s := open(t)
+	listed(t, s, "a.jpg", "b.jpg")
+	d := listed(t, s, "b.jpg")
+	got, err := s.ImagesByPath(context.Background(), d, []string{"a.jpg", "b.jpg"})
+	check(t, err)
+	if pathsOf(got) != "b.jpg" {
+		t.Errorf("after a listing that shows b.jpg alone the state has %q", pathsOf(got))
+	}
+}
+
+// planned opens a run with the images planned as pending, in order.
+func planned(t *testing.T, s *Store, d Dataset, images ...string) Run {
+	t.Helper()
+	ctx := context.Background()
+	run, _, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
+	check(t, err)
+	check(t, s.RestartPlan(ctx, run.ID, "coco", ""))
+	var part PlanPart
+	for n, i := range images {
+		part.Items = append(part.Items, Item{Seq: int64(n + 1), Image: i, ImageID: "id-" + i, Path: i, Plan: PlanOverwrite, Outcome: ItemPending, Hash: hashOf(i), Count: 2, ListedCount: 3})
+	}
+	check(t, s.AddPlan(ctx, run.ID, part))
+	return run
+}
+
+func hashOf(s string) Hash { return sha256.Sum256([]byte(s)) }
+
+func TestTwoLabelsForOneImageAreBothLeftAlone(t *testing.T) {
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	second := Item{Seq: 3, Image: "other/a.jpg", ImageID: "id-a.jpg", Path: "a.jpg", Plan: PlanOverwrite, Outcome: ItemPending}
+	check(t, s.AddPlan(context.Background(), run.ID, PlanPart{Items: []Item{second}}))
+	pending, err := s.Pending(context.Background(), run.ID, 0, 10)
+	check(t, err)
+	if len(pending) != 1 || pending[0].Image != "b.jpg" {
+		t.Fatalf("pending: %+v, want b.jpg alone", pending)
+	}
+	for r, err := range s.Records(context.Background(), run.ID, ItemFailed) {
+		check(t, err)
+		if r.Plan != PlanAmbiguous || !strings.Contains(r.Reason, "a.jpg") {
+			t.Errorf("%s: plan %s, reason %q", r.Image, r.Plan, r.Reason)
+		}
+	}
+}
+
+func batchOf(images ...string) (out []BatchImage) {
+	for _, i := range images {
+		out = append(out, BatchImage{ImageID: "id-" + i, Hash: hashOf(i), Count: 2, ListedCount: 3})
+	}
+	return out
+}
+
+func TestBatchOutlivesItsProcess(t *testing.T) {
+	ctx := context.Background()
+	path := filepath.Join(t.TempDir(), "state.db")
+	s, err := Open(ctx, path)
+	check(t, err)
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	sent, err := s.AddBatch(ctx, run.ID, []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
+	check(t, err)
+	s.Close()
+
+	if s, err = Open(ctx, path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	resumed, again, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
+	check(t, err)
+	if !again || resumed.ID != run.ID || resumed.Starts != 2 {
+		t.Errorf("resumed %v run %s start %d, want the second start of %s", again, resumed.ID, resumed.Starts, run.ID)
+	}
+	found, err := s.OpenBatches(ctx, d)
+	check(t, err)
+	if len(found) != 1 || found[0].Key != sent.Key || string(found[0].Body) != string(sent.Body) || len(found[0].Images) != 2 || found[0].Images[1] != sent.Images[1] {
+		t.Fatalf("in flight: %+v, want %+v", found, sent)
+	}
+	check(t, s.EndBatch(ctx, d, found[0], []Answer{{Previous: 7, New: 2, Status: "new"}, {Error: "no such image"}}, noon.Add(time.Minute)))
+	if found, err = s.OpenBatches(ctx, d); err != nil || len(found) != 0 {
+		t.Errorf("after the answer %d batches are in flight, error %v", len(found), err)
+	}
+	totals, err := s.Totals(ctx, run.ID)
+	check(t, err)
+	if totals.Outcome[ItemSaved] != 1 || totals.Outcome[ItemFailed] != 1 || totals.Previous != 7 || totals.New != 2 {
+		t.Errorf("totals %+v", totals)
+	}
+	var body sql.NullString
+	check(t, s.reader.QueryRow(`SELECT body FROM batches`).Scan(&body))
+	if body.Valid {
+		t.Error("the bytes of an answered batch are still in the state")
+	}
+}
+
+func TestCountsSayWhetherTheyAreFirstHand(t *testing.T) {
+	for _, test := range []struct {
+		after     time.Duration
+		firstHand bool
+		previous  int
+	}{
+		{KeyLifetime - time.Second, true, 2},
+		// The service has forgotten the key: it executed the save again, and its
+		// previous count is what the first execution left behind.
+		{KeyLifetime, false, 3},
+	} {
+		s := open(t)
+		ctx := context.Background()
+		d := listed(t, s, "a.jpg")
+		run := planned(t, s, d, "a.jpg")
+		b, err := s.AddBatch(ctx, run.ID, nil, batchOf("a.jpg"), noon)
+		check(t, err)
+		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 2, New: 2}}, noon.Add(test.after)))
+		for r, err := range s.Records(ctx, run.ID, "") {
+			check(t, err)
+			if r.Previous == nil || *r.Previous != test.previous || *r.FirstHand != test.firstHand {
+				t.Errorf("after %s: %+v", test.after, r)
+			}
+		}
+	}
+}
+
+func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
+	ctx := context.Background()
+	for _, damage := range []string{
+		`saved_hash = zeroblob(32)`, `saved_count = saved_count + 1`, `saved_sum = NULL`, `saved_run = 'x'`,
+	} {
+		s := open(t)
+		d := listed(t, s, "a.jpg")
+		run := planned(t, s, d, "a.jpg")
+		b, err := s.AddBatch(ctx, run.ID, nil, batchOf("a.jpg"), noon)
+		check(t, err)
+		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+		images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
+		check(t, err)
+		if images[0].Saved == nil || images[0].Saved.Hash != hashOf("a.jpg") || images[0].AnnotationCount != 2 {
+			t.Fatalf("after the save: %+v", images[0])
+		}
+		_, err = s.writer.Exec(`UPDATE images SET ` + damage)
+		check(t, err)
+		images, err = s.ImagesByPath(ctx, d, []string{"a.jpg"})
+		check(t, err)
+		if images[0].Saved != nil {
+			t.Errorf("with %s the image still counts as saved", damage)
+		}
+	}
+}
+
+func TestSplitBatchesHaveKeysOfTheirOwn(t *testing.T) {
+	s := open(t)
+	ctx := context.Background()
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	whole, err := s.AddBatch(ctx, run.ID, []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
+	check(t, err)
+	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, noon)
+	check(t, err)
+	if len(parts) != 2 || parts[0].Key == parts[1].Key || parts[0].Key == whole.Key {
+		t.Fatalf("parts %+v of %+v", parts, whole)
+	}
+	found, err := s.OpenBatches(ctx, d)
+	check(t, err)
+	if len(found) != 2 || string(found[0].Body) != "left" || string(found[1].Body) != "right" {
+		t.Errorf("in flight after the split: %+v", found)
+	}
+}
+
+func TestRunsEndOrStayOpen(t *testing.T) {
+	for outcome, ends := range map[Outcome]bool{Done: true, WithFailures: true, Refused: true, Interrupted: false, Stopped: false} {
+		s := open(t)
+		ctx := context.Background()
+		d := listed(t, s, "a.jpg")
+		run, _, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
+		check(t, err)
+		check(t, s.LeaveRun(ctx, run.ID, outcome, "", 5, time.Second, noon))
+		_, resumed, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
+		check(t, err)
+		if resumed == ends {
+			t.Errorf("a run left as %q: resumed %v", outcome, resumed)
+		}
+	}
+}
+
+func TestFindRunByPartOfItsID(t *testing.T) {
+	s := open(t)
+	d := listed(t, s, "a.jpg")
+	run := planned(t, s, d)
+	other, _, err := s.OpenRun(context.Background(), d, "sync", "/other", noon)
+	check(t, err)
+	for _, id := range []string{run.ID, run.ID[len(run.ID)-6:]} {
+		if found, err := s.FindRun(context.Background(), id); err != nil || found.ID != run.ID {
+			t.Errorf("FindRun(%s) = %s, %v", id, found.ID, err)
+		}
+	}
+	if _, err := s.FindRun(context.Background(), "nothing"); !errors.Is(err, ErrNoRun) {
+		t.Errorf("an unknown id: %v", err)
+	}
+	if run.ID[:3] == other.ID[:3] {
+		if _, err := s.FindRun(context.Background(), run.ID[:3]); err == nil || errors.Is(err, ErrNoRun) {
+			t.Errorf("an ambiguous id: %v", err)
+		}
+	}
+}
+
+func TestRequestsOfTheLastHour(t *testing.T) {
+	s := open(t)
+	ctx := context.Background()
+	for _, at := range []time.Duration{-2 * time.Hour, -30 * time.Minute, -30 * time.Minute, 0} {
+		check(t, s.AddRequest(ctx, "mine", noon.Add(at)))
+	}
+	check(t, s.AddRequest(ctx, "another's", noon))
+	sent, err := s.Requests(ctx, "mine", noon)
+	check(t, err)
+	if len(sent) != 2 || sent[0].N != 2 || !sent[0].At.Equal(noon.Add(-30*time.Minute)) || sent[1].N != 1 {
+		t.Errorf("requests of the last hour: %+v", sent)
+	}
+}
