@@ -1,0 +1,377 @@
+// Package sandbox is a Pictograph-compatible service on a SQLite file of its
+// own: to try things on without an account, and for tests to be wrong against.
+//
+// It serves what this project's client calls (datasets, images, annotations,
+// bulk saves) in both dialects of the service, and is as strict as the
+// service: unknown fields, classes that the dataset lacks and malformed
+// geometry are refused with field errors, roles are held, idempotency keys are
+// remembered for 24 hours, and a quota of requests is enforced where one is
+// set. On demand it misbehaves, repeatably: see [Faults].
+//
+// Every write that it executes is in its audit log, in the order of execution;
+// a repeated idempotency key is answered with the first answer and leaves no
+// entry, so the log tells what really happened from what was asked for.
+//
+// It does not do what the service does with images and people: no thumbnails,
+// no exports, no review, no organizations beyond the one.
+package sandbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	_ "github.com/mattn/go-sqlite3" // the database
+	"github.com/rs/zerolog"
+
+	"pictosync/pictograph"
+)
+
+// Role is what a key may do.
+type Role string
+
+// Roles, the mightiest first. Deleting takes an admin, writing a member.
+const (
+	Owner  Role = "owner"
+	Admin  Role = "admin"
+	Member Role = "member"
+	Viewer Role = "viewer"
+)
+
+// Quota is how many requests a key may send; the zero value is no limit.
+type Quota struct {
+	Requests int
+	Per      time.Duration
+	Window   string // "sliding" (the default) or "fixed"
+}
+
+// Options say how a sandbox behaves.
+type Options struct {
+	Keys    map[string]Role // none: every key is an owner's
+	Quota   Quota
+	MaxBody int64  // bytes of a request; default 10 MiB
+	API     string // "both" (the default), "path" or "image-id"
+	Faults  Faults
+	Now     func() time.Time
+	Log     zerolog.Logger
+}
+
+// Server is a sandbox; it is an [http.Handler].
+type Server struct {
+	options Options
+	db      *sql.DB
+	number  atomic.Int64 // of requests that faults may hit
+
+	statsMu sync.Mutex
+	stats   Stats
+
+	closing chan struct{} // ends stalls
+	once    sync.Once
+}
+
+// Stats count what a sandbox did since it was opened.
+type Stats struct {
+	Requests int            `json:"requests"`
+	Statuses map[int]int    `json:"statuses"`
+	Replays  int            `json:"replays"` // answers to repeated idempotency keys
+	Faults   map[string]int `json:"faults"`  // by name, those that fired
+}
+
+const schema = `
+CREATE TABLE IF NOT EXISTS datasets (
+	id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL, annotation_types TEXT NOT NULL, classes TEXT NOT NULL,
+	created_at TEXT NOT NULL, updated_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS images (
+	seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, dataset TEXT NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+	directory TEXT NOT NULL, filename TEXT NOT NULL, width INTEGER, height INTEGER, status TEXT NOT NULL DEFAULT 'new', split TEXT,
+	file_size INTEGER NOT NULL DEFAULT 0, content_type TEXT NOT NULL DEFAULT '', archived INTEGER NOT NULL DEFAULT 0,
+	annotation_count INTEGER NOT NULL DEFAULT 0, annotations BLOB NOT NULL DEFAULT x'5b5d', created_at TEXT NOT NULL,
+	UNIQUE (dataset, directory, filename)
+) STRICT;
+CREATE INDEX IF NOT EXISTS images_dataset ON images (dataset, seq);
+CREATE TABLE IF NOT EXISTS uploads (
+	token TEXT PRIMARY KEY, dataset TEXT NOT NULL, directory TEXT NOT NULL, filename TEXT NOT NULL, bytes BLOB
+) STRICT;
+CREATE TABLE IF NOT EXISTS contents (image TEXT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE, bytes BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS answers (
+	account TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL,
+	PRIMARY KEY (account, key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS requests (account TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS requests_account ON requests (account, at);
+CREATE TABLE IF NOT EXISTS audit (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL,
+	dataset TEXT NOT NULL, image TEXT NOT NULL, path TEXT NOT NULL, previous INTEGER NOT NULL, new INTEGER NOT NULL, sha256 TEXT NOT NULL
+) STRICT;
+`
+
+// Open opens the sandbox whose data is in the file at path, made where it is
+// missing; ":memory:" keeps nothing.
+func Open(path string, o Options) (*Server, error) {
+	if o.MaxBody <= 0 {
+		o.MaxBody = 10 << 20
+	}
+	if o.API == "" {
+		o.API = "both"
+	}
+	if o.Quota.Window == "" {
+		o.Quota.Window = "sliding"
+	}
+	if o.API != "both" && o.API != "path" && o.API != "image-id" {
+		return nil, fmt.Errorf("open the sandbox: %q is none of both, path and image-id", o.API)
+	}
+	if o.Quota.Window != "sliding" && o.Quota.Window != "fixed" {
+		return nil, fmt.Errorf("open the sandbox: %q is neither a sliding nor a fixed window", o.Quota.Window)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	db, err := openDatabase(path)
+	if err != nil {
+		return nil, fmt.Errorf("open the sandbox %s: %w; name another file, or remove this one to start afresh", path, err)
+	}
+	return &Server{options: o, db: db, closing: make(chan struct{}), stats: Stats{Statuses: make(map[int]int), Faults: make(map[string]int)}}, nil
+}
+
+func openDatabase(path string) (*sql.DB, error) {
+	query := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"10000"}, "_txlock": {"immediate"}}
+	dsn := "file::memory:?" + query.Encode()
+	if path != ":memory:" {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		f.Close()
+		dsn = "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?" + query.Encode()
+	}
+	db, err := sql.Open("sqlite3", dsn)
+	if err != nil {
+		return nil, err
+	}
+	// One connection: requests are executed one after another, so that two
+	// with the same idempotency key cannot run at once.
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(schema); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Close ends stalled requests and closes the database.
+func (s *Server) Close() error {
+	s.once.Do(func() { close(s.closing) })
+	return s.db.Close()
+}
+
+// Serve answers requests on l until ctx ends, and then finishes those that are
+// under way.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve the sandbox: %w", err)
+	case <-ctx.Done():
+	}
+	s.once.Do(func() { close(s.closing) })
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := server.Shutdown(finish)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	<-ended
+	return err
+}
+
+// Stats tells what the sandbox did since it was opened.
+func (s *Server) Stats() Stats {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	out := s.stats
+	out.Statuses, out.Faults = make(map[int]int), make(map[string]int)
+	for k, v := range s.stats.Statuses {
+		out.Statuses[k] = v
+	}
+	for k, v := range s.stats.Faults {
+		out.Faults[k] = v
+	}
+	return out
+}
+
+func (s *Server) count(change func(*Stats)) {
+	s.statsMu.Lock()
+	defer s.statsMu.Unlock()
+	change(&s.stats)
+}
+
+// AuditEntry is one write that was executed: of an image's annotations (kinds
+// save, bulk and clear), or of something else (kinds dataset, classes, image).
+type AuditEntry struct {
+	Seq            int64     `json:"seq"`
+	At             time.Time `json:"at"`
+	Account        string    `json:"account"` // a fingerprint of the key
+	Kind           string    `json:"kind"`
+	Route          string    `json:"route"` // method and path
+	IdempotencyKey string    `json:"idempotency_key,omitempty"`
+	DatasetID      string    `json:"dataset_id,omitempty"`
+	ImageID        string    `json:"image_id,omitempty"`
+	ImagePath      string    `json:"image_path,omitempty"`
+	PreviousCount  int       `json:"previous_count"`
+	NewCount       int       `json:"new_count"`
+	SHA256         string    `json:"sha256,omitempty"` // of the annotations as they are stored
+}
+
+// Audit yields the writes that were executed, the first first.
+func (s *Server) Audit(ctx context.Context) iter.Seq2[AuditEntry, error] {
+	return func(yield func(AuditEntry, error) bool) {
+		for last := int64(0); ; {
+			entries, err := s.auditPage(ctx, last)
+			if err != nil {
+				yield(AuditEntry{}, fmt.Errorf("read the audit log: %w", err))
+				return
+			}
+			if len(entries) == 0 {
+				return
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			last = entries[len(entries)-1].Seq
+		}
+	}
+}
+
+// auditPage reads a page, so that a slow reader does not hold the database.
+func (s *Server) auditPage(ctx context.Context, after int64) ([]AuditEntry, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT seq, at, account, kind, route, key, dataset, image, path, previous, new, sha256 FROM audit WHERE seq > ? ORDER BY seq LIMIT 5000`, after)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var entries []AuditEntry
+	for rows.Next() {
+		var e AuditEntry
+		var at int64
+		if err := rows.Scan(&e.Seq, &at, &e.Account, &e.Kind, &e.Route, &e.IdempotencyKey, &e.DatasetID, &e.ImageID, &e.ImagePath, &e.PreviousCount, &e.NewCount, &e.SHA256); err != nil {
+			return nil, err
+		}
+		e.At = time.UnixMilli(at).UTC()
+		entries = append(entries, e)
+	}
+	return entries, rows.Err()
+}
+
+// fingerprint stands for a key wherever something is written down.
+func fingerprint(key string) string {
+	sum := sha256.Sum256([]byte("sandbox account\x00" + key))
+	return hex.EncodeToString(sum[:6])
+}
+
+// EnsureDataset makes a dataset of that name where there is none.
+func (s *Server) EnsureDataset(ctx context.Context, name string) (d pictograph.Dataset, created bool, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		row, err := findDataset(ctx, tx, name)
+		if errors.Is(err, sql.ErrNoRows) {
+			created = true
+			row, err = insertDataset(ctx, tx, pictograph.NewDataset{Name: name}, s.options.Now())
+		}
+		if err != nil {
+			return err
+		}
+		d, err = row.dataset(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return d, false, fmt.Errorf("make dataset %q in the sandbox: %w", name, err)
+	}
+	return d, created, nil
+}
+
+// NewImage is an image to be added without an upload.
+type NewImage struct {
+	Path          string // "dir/a.jpg"
+	Width, Height int    // pixels, 0 = unknown
+}
+
+// AddImages adds images to a dataset by name; those it has already are passed
+// over.
+func (s *Server) AddImages(ctx context.Context, dataset string, images []NewImage) (added int, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		row, err := findDataset(ctx, tx, dataset)
+		if err != nil {
+			return err
+		}
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (id, dataset, directory, filename, width, height, created_at) VALUES (?, ?, ?, ?, nullif(?, 0), nullif(?, 0), ?) ON CONFLICT DO NOTHING`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		for _, i := range images {
+			directory, filename := splitPath(i.Path)
+			result, err := insert.ExecContext(ctx, uuid.NewString(), row.id, directory, filename, i.Width, i.Height, stamp(s.options.Now()))
+			if err != nil {
+				return err
+			}
+			n, err := result.RowsAffected()
+			if err != nil {
+				return err
+			}
+			added += int(n)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("add images to dataset %q of the sandbox: %w", dataset, err)
+	}
+	return added, nil
+}
+
+func (s *Server) transact(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// splitPath splits "a/b/c.jpg" into "/a/b" and "c.jpg".
+func splitPath(p string) (directory, filename string) {
+	p = strings.Trim(p, "/")
+	i := strings.LastIndexByte(p, '/')
+	if i < 0 {
+		return "/", p
+	}
+	return "/" + p[:i], p[i+1:]
+}
+
+func joinPath(directory, filename string) string {
+	return strings.TrimPrefix(strings.Trim(directory, "/")+"/"+filename, "/")
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
