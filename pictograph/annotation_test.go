@@ -83,7 +83,7 @@ func TestDecodeTakes(t *testing.T) {
 func TestEncode(t *testing.T) {
 	half := 0.5
 	annotations := []Annotation{
-		{ID: "1", Name: "café \"q\"", Geometry: BBox{Box: Box{X: -0.0, Y: 1.5, W: 1e-7, H: 1e21}, Oriented: &OrientedBox{CX: 1, CY: 2, W: 3, H: 4, Angle: 45}}, CreatedBy: "me", Confidence: &half, Attributes: map[string]any{"b": "2", "a": json.Number("1.50")}},
+		{ID: "1", Name: "café \"q\"", Geometry: BBox{Box: Box{X: math.Copysign(0, -1), Y: 1.5, W: 1e-7, H: 1e21}, Oriented: &OrientedBox{CX: 1, CY: 2, W: 3, H: 4, Angle: 45}}, CreatedBy: "me", Confidence: &half, Attributes: map[string]any{"b": "2", "a": json.Number("1.50")}},
 		{ID: "2", Name: "b", Geometry: Polygon{Rings: [][]Point{{{0.1, 0}, {2, 0}, {2, 2}}}, Box: &Box{X: 0.1, W: 1.9, H: 2}}},
 		{ID: "3", Name: "c", Geometry: Polyline{Path: []Point{{1, 2}, {3, 4}}}},
 		{ID: "4", Name: "d", Geometry: Keypoint{Point: Point{1, 2}, Instance: 3}, AttributeList: []any{"x"}},
@@ -197,7 +197,7 @@ func TestRoundTrip(t *testing.T) {
 func FuzzDecodeAnnotations(f *testing.F) {
 	for _, seed := range []string{`[]`, `[{"id":"1","name":"a","type":"bbox","bounding_box":{"x":1,"y":1,"w":1,"h":1},"attributes":{"a":[1,{"b":null}]}}]`,
 		`[{"id":"1","name":"a","type":"polygon","polygon":{"paths":[[{"x":1,"y":1},{"x":2,"y":1},{"x":1,"y":3}]]}}]`,
-		`[{"id":"1","name":"a","type":"keypoint","keypoint":{"x":-0.0,"y":1e-300},"instance_id":3,"attributes":["x"]}]`} {
+		`[{"id":"1","name":"a","type":"keypoint","keypoint":{"x":math.Copysign(0, -1),"y":1e-300},"instance_id":3,"attributes":["x"]}]`} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -169,19 +169,18 @@ func (r *reader) number(path string, into *float64) error {
 
 // parts are the members of an annotation as they came.
 type parts struct {
-	typ         string
-	id, name    string
-	box         *Box
-	oriented    *OrientedBox
-	polygon     *Polygon
-	polyline    *Polyline
-	keypoint    *Point
-	instance    *float64
-	confidence  *float64
-	createdBy   string
-	attributes  map[string]any
-	list        []any
-	geometryErr bool // a geometry was there and could not be read
+	typ        string
+	id, name   string
+	box        *Box
+	oriented   *OrientedBox
+	polygon    *Polygon
+	polyline   *Polyline
+	keypoint   *Point
+	instance   *float64
+	confidence *float64
+	createdBy  string
+	attributes map[string]any
+	list       []any
 }
 
 func (r *reader) annotation(path string) (Annotation, error) {

@@ -7,7 +7,7 @@ import (
 	"pictosync/convert"
 )
 
-// Source is an opened set of labels.
+// Source is an opened set of labels. It keeps no file open between calls.
 type Source interface {
 	// Describe says what was found: the format and why, where.
 	Describe() Description
@@ -20,7 +20,9 @@ type Source interface {
 	// needed. An error is the item's own failure. Load may be called from
 	// several goroutines at once.
 	Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error)
-	Close() error
+	// Size is what the source knows of the size of an item's image; it may have
+	// to read the image's header.
+	Size(item Item) convert.Size
 }
 
 // Description says what a source is.
@@ -31,6 +33,9 @@ type Description struct {
 	Format string `json:"format"`
 	// Reason says how the format and layout were recognized.
 	Reason string `json:"reason"`
+	// Fingerprint changes where the cursors of an earlier opening may mean
+	// something else: other options, or files that were written to.
+	Fingerprint string `json:"-"`
 }
 
 // Item is one image of a source, its labels not yet read.
@@ -47,12 +52,12 @@ type Item struct {
 	// Stem says that Image lacks its extension, since only the label file's
 	// name is known.
 	Stem bool
+	// ByStem says that the labels are a file named after the image, so that the
+	// image may be found by its stem where its full name finds none.
+	ByStem bool
 	// ImageID is the service's id where the source gives it; it wins over
 	// every name.
 	ImageID string
-	// Size is what the source knows of the image's size, EXIF orientation
-	// applied.
-	Size convert.Size
 	// File is the label file for messages, relative to the source.
 	File string
 	// Err is set where the item itself cannot be taken (a second label for an

@@ -143,7 +143,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			return err
 		}
 		defer saved.Close()
-		item, err := tx.PrepareContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND image_id = ? AND outcome = 'pending' AND hash = ?`)
+		item, err := tx.PrepareContext(ctx, `UPDATE items INDEXED BY items_image SET outcome = ?, reason = ? WHERE run = ? AND image_id = ? AND outcome = 'pending' AND hash = ?`)
 		if err != nil {
 			return err
 		}

@@ -110,15 +110,19 @@ func Stem(p string) string {
 
 const imageColumns = `image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum`
 
+// Without statistics SQLite's planner takes the primary key's first column for
+// as good as an index that fits, and scans the dataset: so the indexes are
+// named, and CROSS JOIN keeps the wanted before the images.
+
 // ImagesByID finds images of the dataset by the service's ids.
 func (s *Store) ImagesByID(ctx context.Context, d Dataset, ids []string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted JOIN images ON dataset = ?1 AND image_id = wanted.value`,
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted CROSS JOIN images ON dataset = ?1 AND image_id = wanted.value`,
 		d.Ref, jsonStrings(ids))
 }
 
 // ImagesByPath finds images by directory and file name.
 func (s *Store) ImagesByPath(ctx context.Context, d Dataset, paths []string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted JOIN images ON dataset = ?1 AND images.path = wanted.value`,
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted CROSS JOIN images INDEXED BY images_path ON dataset = ?1 AND images.path = wanted.value`,
 		d.Ref, jsonStrings(paths))
 }
 
@@ -126,19 +130,19 @@ func (s *Store) ImagesByPath(ctx context.Context, d Dataset, paths []string) ([]
 func (s *Store) ImagesByPathStem(ctx context.Context, d Dataset, p string) ([]Image, error) {
 	// '/' is the character after '.', so the range holds exactly the paths
 	// that continue p with a dot.
-	return s.images(ctx, `SELECT `+imageColumns+` FROM images WHERE dataset = ? AND path > ? || '.' AND path < ? || '/' AND stem = ? LIMIT 3`,
+	return s.images(ctx, `SELECT `+imageColumns+` FROM images INDEXED BY images_path WHERE dataset = ? AND path > ? || '.' AND path < ? || '/' AND stem = ? LIMIT 3`,
 		d.Ref, p, p, path.Base(p))
 }
 
 // ImagesByName finds images by file name, in any directory.
 func (s *Store) ImagesByName(ctx context.Context, d Dataset, name string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM images WHERE dataset = ? AND stem = ?
+	return s.images(ctx, `SELECT `+imageColumns+` FROM images INDEXED BY images_stem WHERE dataset = ? AND stem = ?
 		AND (path = ? OR substr(path, -length(?) - 1) = '/' || ?) LIMIT 3`, d.Ref, Stem(name), name, name, name)
 }
 
 // ImagesByStem finds images by file name without extension, in any directory.
 func (s *Store) ImagesByStem(ctx context.Context, d Dataset, stem string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM images WHERE dataset = ? AND stem = ? LIMIT 3`, d.Ref, stem)
+	return s.images(ctx, `SELECT `+imageColumns+` FROM images INDEXED BY images_stem WHERE dataset = ? AND stem = ? LIMIT 3`, d.Ref, stem)
 }
 
 func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image, error) {

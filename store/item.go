@@ -77,7 +77,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 			return err
 		}
 		defer insert.Close()
-		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items WHERE run = ? AND image_id = ? LIMIT 1`)
+		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items INDEXED BY items_image WHERE run = ? AND image_id = ? LIMIT 1`)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, cou
 
 // Pending lists the next items to save after a number, at most limit.
 func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE run = ? AND outcome = 'pending' AND seq > ? ORDER BY seq LIMIT ?`, run, after, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending' AND seq > ? ORDER BY seq LIMIT ?`, run, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", explain(err))
 	}

@@ -1,0 +1,214 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"pictosync/convert"
+)
+
+// coco is one COCO file or several.
+type coco struct {
+	setting
+	reason string
+	print  string
+	files  []*cocoFile
+	// repeated says of image paths that several entries have them which.
+	repeated map[string]error
+}
+
+// cocoPlace is what an item of a COCO file needs to be loaded.
+type cocoPlace struct {
+	file  *cocoFile
+	image cocoImage
+}
+
+// openCOCOFile opens one file, which messages call name.
+func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
+	f, err := indexCOCO(s.path, name, s.options.Convert, s.reporter)
+	if err != nil {
+		return nil, cocoError(s.path, err)
+	}
+	f.nameImages(name)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return newCOCO(s, []*cocoFile{f}, "a JSON file with images, annotations and categories"), nil
+}
+
+func cocoError(path string, err error) error {
+	e := &Error{Op: "read", Path: path, Err: reasonOf(err), Advice: whatSources}
+	var broken *jsonError
+	switch {
+	case errors.As(err, &broken) && broken.brokenOff():
+		e.Advice = "the file is cut off: write or copy it again"
+	case errors.As(err, &broken):
+		e.Advice = "mend the JSON at that place"
+	}
+	return e
+}
+
+// openCOCOFolder takes the COCO files of the given ones. A damaged one is the
+// end of it: going on without would look as if nothing were missing.
+func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, error) {
+	var files []*cocoFile
+	var foreign error
+	for _, name := range names {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		full := filepath.Join(s.path, filepath.FromSlash(name))
+		f, err := indexCOCO(full, name, s.options.Convert, s.reporter)
+		if other, ok := errors.AsType[errNotCOCO](err); ok {
+			s.reporter.report(finding{Kind: KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
+			foreign = cocoError(full, err)
+			continue
+		}
+		if err != nil {
+			return nil, cocoError(full, err)
+		}
+		f.nameImages(name)
+		files = append(files, f)
+	}
+	if len(files) == 0 {
+		return nil, foreign
+	}
+	return newCOCO(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files))), nil
+}
+
+// nameImages gives the images of Roboflow's files the folder that such a file,
+// at a path below the source, lies in: there the images are.
+func (f *cocoFile) nameImages(file string) {
+	dir := path.Dir(file)
+	if path.Base(file) != "_annotations.coco.json" || dir == "." || path.IsAbs(file) {
+		return
+	}
+	for i := range f.images {
+		f.images[i].name = join(dir, f.images[i].name)
+	}
+}
+
+func newCOCO(s setting, files []*cocoFile, reason string) *coco {
+	c := &coco{setting: s, files: files, reason: reason, repeated: make(map[string]error)}
+	first := make(map[string]*cocoFile)
+	for _, f := range files {
+		for _, img := range f.images {
+			switch other := first[img.name]; {
+			case other == nil:
+				first[img.name] = f
+			case c.repeated[img.name] != nil || img.err != nil:
+			case other == f:
+				c.repeated[img.name] = fmt.Errorf("%s has several entries for it; leave one", f.name)
+			default:
+				c.repeated[img.name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude", other.name, f.name)
+			}
+		}
+	}
+	c.print = s.fingerprint(c.infos()...)
+	return c
+}
+
+func (c *coco) infos() (infos []os.FileInfo) {
+	for _, f := range c.files {
+		infos = append(infos, f.info)
+	}
+	return infos
+}
+
+func (c *coco) Describe() Description {
+	return Description{Path: c.path, Format: "coco", Reason: c.reason, Fingerprint: c.print}
+}
+
+// Items goes through the files in the order of their paths, and through each
+// one's images in the order in which they stand there. A cursor is the number
+// of file and image.
+func (c *coco) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		file, image, err := c.behind(after)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
+		for ; file < len(c.files); file, image = file+1, 0 {
+			f := c.files[file]
+			for ; image < len(f.images); image++ {
+				if err := ctx.Err(); err != nil {
+					yield(Item{}, err)
+					return
+				}
+				img := f.images[image]
+				if !c.filter.takes(img.name, f.name) {
+					continue
+				}
+				item := Item{Cursor: fmt.Sprintf("%d:%d", file, image), Image: img.name, File: f.name, Err: img.err, place: cocoPlace{f, img}}
+				if item.Err == nil {
+					item.Err = c.repeated[img.name]
+				}
+				if !yield(item, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (c *coco) behind(after string) (file, image int, err error) {
+	if after == "" {
+		return 0, 0, nil
+	}
+	fileText, imageText, _ := strings.Cut(after, ":")
+	file, fileErr := strconv.Atoi(fileText)
+	image, imageErr := strconv.Atoi(imageText)
+	if fileErr != nil || imageErr != nil || file < 0 || image < 0 {
+		return 0, 0, fmt.Errorf("%q is no place in a COCO source", after)
+	}
+	return file, image + 1, nil
+}
+
+func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.Result, error) {
+	p, ok := item.place.(cocoPlace)
+	if !ok {
+		return convert.Result{}, item.Err
+	}
+	annotations, err := p.file.annotations(p.image)
+	if err != nil {
+		return convert.Result{}, err
+	}
+	size := c.Size(item)
+	if !size.Known() {
+		size = listed
+	}
+	result := p.file.categories.Image(item.Image, size, annotations)
+	result.Size = size
+	return result, nil
+}
+
+func (c *coco) Size(item Item) convert.Size {
+	if size := c.sizes.of(item.Image); size.Known() {
+		return size
+	}
+	if p, ok := item.place.(cocoPlace); ok && p.image.size.Known() {
+		return p.image.size
+	}
+	if c.setting.images == "" {
+		return convert.Size{}
+	}
+	for _, name := range []string{item.Image, path.Base(item.Image)} {
+		file := filepath.Join(c.setting.images, filepath.FromSlash(name))
+		size, err := imageSize(file)
+		if err == nil {
+			return size
+		}
+		if !isMissing(err) {
+			c.reporter.report(finding{Kind: KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		}
+	}
+	return convert.Size{}
+}

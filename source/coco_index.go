@@ -1,0 +1,363 @@
+package source
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/url"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+)
+
+// cocoFile is a COCO file's index: its images and categories, and where the
+// annotations of each image stand. The annotations themselves stay in the file.
+type cocoFile struct {
+	path string // on disk
+	name string // in messages
+	info os.FileInfo
+
+	categories *convert.COCO
+	images     []cocoImage
+	spans      []span // of annotations, grouped by image, in file order
+}
+
+type cocoImage struct {
+	name       string // cleaned; "" where it has none
+	size       convert.Size
+	first, end uint32 // of its annotations in spans
+	err        error
+}
+
+// span is a JSON value's place in a file, in bytes.
+type span struct {
+	start  int64
+	length uint32
+}
+
+// errNotCOCO says of JSON that it is something else.
+type errNotCOCO struct{ reason string }
+
+func (e errNotCOCO) Error() string { return e.reason }
+
+// maxReports bounds the findings of one kind about a file's structure; what is
+// more is counted.
+const maxReports = 1000
+
+// cocoIndexer makes a cocoFile in one pass.
+type cocoIndexer struct {
+	file     *cocoFile
+	reporter *reporter
+	reports  map[findingKind]int
+
+	slots  map[convert.COCOID]int32 // by image id, in order of first mention
+	images map[int32]int            // by slot: in file.images
+	refs   []ref
+
+	categories []byte
+	seen       map[string]bool // top-level keys
+}
+
+// ref is an annotation of the image with the id of a slot.
+type ref struct {
+	span
+	slot int32
+}
+
+// indexCOCO reads a COCO file. The error is errNotCOCO, a *jsonError or one of
+// the operating system.
+func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, error) {
+	f, err := openRegular(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	x := cocoIndexer{
+		file: &cocoFile{path: file, name: name, info: info}, reporter: r, reports: make(map[findingKind]int),
+		slots: make(map[convert.COCOID]int32), images: make(map[int32]int), seen: make(map[string]bool),
+	}
+	if err := x.read(f); err != nil {
+		return nil, err
+	}
+	if err := x.check(); err != nil {
+		return nil, err
+	}
+	x.group()
+	var findings []finding
+	if x.file.categories, findings, err = convert.NewCOCO(x.categories, name, o); err != nil {
+		return nil, errNotCOCO{err.Error()}
+	}
+	for _, f := range findings {
+		r.report(f)
+	}
+	x.tellRest()
+	return x.file, nil
+}
+
+func (x *cocoIndexer) read(r io.Reader) error {
+	var wrong error // what is valid JSON and no COCO
+	err := scanJSON(r, func(s *jsonScanner) {
+		switch s.token() {
+		case '{':
+		case '[':
+			wrong = errNotCOCO{"is a list; a COCO file is an object with images, annotations and categories (prediction results need them too)"}
+			return
+		default:
+			wrong = errNotCOCO{"is no COCO file: it holds no JSON object"}
+			return
+		}
+		s.object(func(key string) {
+			switch key {
+			case "images", "annotations", "categories":
+				if x.seen[key] {
+					s.fail(fmt.Sprintf("%q stands there a second time", key))
+				}
+				x.seen[key] = true
+				if s.peek() != '[' {
+					s.fail(fmt.Sprintf("%q is no list", key))
+				}
+			}
+			switch key {
+			case "images":
+				s.array(func() { x.image(s.value()) })
+			case "annotations":
+				n := 0
+				s.array(func() { x.annotation(s, n); n++ })
+			case "categories":
+				x.categories = bytes.Clone(s.value())
+			default:
+				s.skip()
+			}
+		})
+		s.atEnd()
+	})
+	return errors.Join(wrong, err)
+}
+
+func (x *cocoIndexer) check() error {
+	for _, key := range []string{"images", "annotations"} {
+		if !x.seen[key] {
+			return errNotCOCO{fmt.Sprintf("is no COCO file: it has no list %q", key)}
+		}
+	}
+	if !x.seen["categories"] && len(x.refs) > 0 {
+		return errNotCOCO{`has annotations but no list "categories", so they have no classes`}
+	}
+	return nil
+}
+
+// image takes on one entry of images.
+func (x *cocoIndexer) image(raw []byte) {
+	n := len(x.file.images) + 1
+	var entry struct {
+		ID       json.RawMessage `json:"id"`
+		FileName *string         `json:"file_name"`
+		COCOURL  string          `json:"coco_url"`
+		Width    any             `json:"width"`
+		Height   any             `json:"height"`
+	}
+	if err := json.Unmarshal(raw, &entry); err != nil {
+		x.report(KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
+		return
+	}
+	at := fmt.Sprintf("image %s", bytes.TrimSpace(entry.ID))
+	var img cocoImage
+	switch {
+	case entry.FileName != nil:
+		img.name, img.err = x.imageName(*entry.FileName, at)
+	case entry.COCOURL != "": // as in LVIS, which has no file names
+		img.name, img.err = nameOfURL(entry.COCOURL)
+	default:
+		img.err = errors.New("has no file_name")
+	}
+	if img.err != nil {
+		img.err = fmt.Errorf("read %s of %s: its name %w", at, x.file.name, img.err)
+		if img.name == "" {
+			img.name = at
+		}
+	}
+	width, widthOK := entry.Width.(float64)
+	height, heightOK := entry.Height.(float64)
+	if widthOK && heightOK {
+		var err error
+		if img.size, err = wholeSize(width, height); err != nil && (width != 0 || height != 0) {
+			x.report(KindImageEntry, img.name, at, err.Error(), "the size was looked for elsewhere")
+		}
+	}
+	id, err := convert.ParseCOCOID(entry.ID)
+	if err != nil {
+		img.err = fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, err)
+		x.file.images = append(x.file.images, img)
+		return
+	}
+	slot := x.slot(id)
+	if first, twice := x.images[slot]; twice {
+		x.report(KindDuplicateImage, img.name, at, fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
+		if old := &x.file.images[first]; old.name != img.name {
+			old.err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at, x.file.name, old.name, img.name)
+			img.err = old.err
+			x.file.images = append(x.file.images, img)
+		}
+		return
+	}
+	x.images[slot] = len(x.file.images)
+	x.file.images = append(x.file.images, img)
+}
+
+// imageName is a file_name as a path inside a dataset. Absolute paths and
+// addresses are those of another machine: only their last part can be meant.
+func (x *cocoIndexer) imageName(name, at string) (string, error) {
+	if strings.Contains(name, "://") {
+		return nameOfURL(name)
+	}
+	clean, err := cleanImagePath(name)
+	if err == nil || clean != "" {
+		return clean, err
+	}
+	last, lastErr := cleanImagePath(path.Base(strings.ReplaceAll(name, `\`, "/")))
+	if lastErr != nil || last == ".." {
+		return "", err
+	}
+	x.report(KindImageEntry, last, at, fmt.Sprintf("its name %s %s", display(name), err), "it was matched by its file name alone")
+	return last, nil
+}
+
+// nameOfURL is the file name of an address, with the folder it lies in, as
+// train2017/000000391895.jpg.
+func nameOfURL(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	folder, name := path.Split(strings.TrimPrefix(path.Clean(u.Path), "/"))
+	return cleanImagePath(join(path.Base(folder), name))
+}
+
+// annotation takes on the n-th annotation, which s stands before.
+func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
+	start := s.offset()
+	if s.peek() != '{' {
+		s.skip()
+		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is no JSON object", "it was left out")
+		return
+	}
+	var id convert.COCOID
+	err := errors.New("it has no image_id")
+	s.object(func(key string) {
+		if key != "image_id" {
+			s.skip()
+			return
+		}
+		id, err = convert.ParseCOCOID(s.value())
+	})
+	length := s.offset() - start
+	switch {
+	case err != nil:
+		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error(), "it was left out")
+		return
+	case length > maxLabels:
+		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels), "it was left out")
+		return
+	}
+	x.refs = append(x.refs, ref{span{start, uint32(length)}, x.slot(id)})
+}
+
+// slot numbers image ids.
+func (x *cocoIndexer) slot(id convert.COCOID) int32 {
+	slot, ok := x.slots[id]
+	if !ok {
+		if len(x.slots) == math.MaxInt32 {
+			panic(scanFailure{errors.New("has more image ids than can be counted")})
+		}
+		slot = int32(len(x.slots))
+		x.slots[id] = slot
+	}
+	return slot
+}
+
+// group sorts the annotations by image and reports those of unknown images.
+func (x *cocoIndexer) group() {
+	counts := make([]uint32, len(x.slots)+1)
+	for _, r := range x.refs {
+		counts[r.slot+1]++
+	}
+	for i := 1; i < len(counts); i++ {
+		counts[i] += counts[i-1]
+	}
+	first := slices.Clone(counts)
+	x.file.spans = make([]span, len(x.refs))
+	for _, r := range x.refs {
+		x.file.spans[counts[r.slot]] = r.span
+		counts[r.slot]++
+	}
+	x.refs = nil
+	var unknown []string
+	lost := make(map[string]uint32)
+	for id, slot := range x.slots {
+		if i, ok := x.images[slot]; ok {
+			x.file.images[i].first, x.file.images[i].end = first[slot], first[slot+1]
+			continue
+		}
+		unknown = append(unknown, string(id))
+		lost[string(id)] = first[slot+1] - first[slot]
+	}
+	slices.Sort(unknown)
+	for _, id := range unknown {
+		x.report(KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
+	}
+}
+
+func (x *cocoIndexer) report(kind findingKind, image, at, reason, action string) {
+	if x.reports[kind]++; x.reports[kind] <= maxReports {
+		x.reporter.report(finding{Kind: kind, File: x.file.name, Image: image, At: at, Reason: reason, Action: action})
+	}
+}
+
+// tellRest counts the findings beyond the limit.
+func (x *cocoIndexer) tellRest() {
+	for kind, n := range x.reports {
+		if n > maxReports {
+			x.reporter.report(finding{Kind: kind, File: x.file.name, Reason: fmt.Sprintf("%d more of this kind are in the file", n-maxReports), Action: "as for the others"})
+		}
+	}
+}
+
+// annotations reads the annotations of an image.
+func (f *cocoFile) annotations(img cocoImage) ([][]byte, error) {
+	spans := f.spans[img.first:img.end]
+	if len(spans) == 0 {
+		return nil, nil
+	}
+	file, err := openSame(f.path, f.info)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	total := 0
+	for _, s := range spans {
+		total += int(s.length)
+	}
+	if total > maxLabels {
+		return nil, fmt.Errorf("its annotations are longer than %d bytes", maxLabels)
+	}
+	buf := make([]byte, 0, total)
+	out := make([][]byte, len(spans))
+	for i, s := range spans {
+		raw := buf[len(buf) : len(buf)+int(s.length)]
+		if _, err := file.ReadAt(raw, s.start); err != nil {
+			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
+		}
+		buf, out[i] = buf[:len(buf)+len(raw)], raw
+	}
+	return out, nil
+}

@@ -1,0 +1,203 @@
+package source
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// WriteManifest writes a manifest of a source's items to out, and returns how
+// many images it names. Items that cannot be taken are left out and reported.
+// The file appears when it is complete; one that is there and is a manifest is
+// replaced.
+func WriteManifest(ctx context.Context, src Source, out string) (images int, err error) {
+	fail := func(err error) (int, error) {
+		return 0, &Error{Op: "write", Path: out, Err: reasonOf(err)}
+	}
+	if err := replaceable(ctx, out); err != nil {
+		return 0, &Error{Op: "write", Path: out, Err: err, Advice: "name a file that is not there yet"}
+	}
+	temp, err := os.CreateTemp(filepath.Dir(out), ".pictosync-*.db")
+	if err != nil {
+		return fail(err)
+	}
+	defer os.Remove(temp.Name())
+	if err := temp.Close(); err != nil {
+		return fail(err)
+	}
+	abs, err := filepath.Abs(temp.Name())
+	if err != nil {
+		return fail(err)
+	}
+	address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "_journal_mode=MEMORY"}
+	db, err := sql.Open("sqlite3", address.String())
+	if err != nil {
+		return fail(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fail(err)
+	}
+	defer tx.Rollback()
+	w, err := newManifestWriter(ctx, tx, src, out)
+	if err != nil {
+		return fail(err)
+	}
+	for item, err := range src.Items(ctx, "") {
+		if err != nil {
+			return 0, err
+		}
+		if item.Err != nil {
+			w.reporter.report(finding{Kind: KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
+			continue
+		}
+		if err := w.write(ctx, src, item); err != nil {
+			return fail(err)
+		}
+		images++
+	}
+	if err := errors.Join(tx.Commit(), db.Close()); err != nil {
+		return fail(err)
+	}
+	if err := syncFile(temp.Name()); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(temp.Name(), out); err != nil {
+		return fail(err)
+	}
+	return images, nil
+}
+
+// replaceable says why a file must not be written over.
+func replaceable(ctx context.Context, out string) error {
+	info, err := os.Stat(out)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return reasonOf(err)
+	case info.Size() == 0 && info.Mode().IsRegular():
+		return nil
+	}
+	m := &manifest{setting: setting{path: out}, classSets: make(map[int64][]byte), repeated: make(map[string]bool)}
+	if !info.Mode().IsRegular() || m.query(ctx, func(db *sql.DB) error { return m.readHead(ctx, db) }) != nil {
+		return errors.New("there is something else of this name, which is no manifest")
+	}
+	return nil
+}
+
+func syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o644), f.Sync(), f.Close())
+}
+
+// manifestWriter writes the rows of one source.
+type manifestWriter struct {
+	insert   *sql.Stmt
+	reporter *reporter
+	root     string // absolute
+	yoloSet  any    // id of the class set of YOLO labels, or nil
+}
+
+func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) (*manifestWriter, error) {
+	w := &manifestWriter{}
+	var path string
+	switch s := src.(type) {
+	case *yolo:
+		w.reporter, path = s.reporter, s.path
+	case *coco:
+		w.reporter, path = s.reporter, s.path
+	case *canonical:
+		w.reporter, path = s.reporter, s.path
+	case *manifest:
+		return nil, errors.New("the source is a manifest already; copy it")
+	default:
+		return nil, fmt.Errorf("a %s source cannot be listed", src.Describe().Format)
+	}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	root, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	w.root = root
+	// Side by side they can be moved together.
+	stated := root
+	if folder, err := filepath.Abs(filepath.Dir(out)); err == nil {
+		if rel, err := filepath.Rel(folder, root); err == nil && filepath.IsLocal(rel) {
+			stated = rel
+		}
+	}
+	if _, err := tx.ExecContext(ctx, manifestSchema); err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('version', ?), ('root', ?)`, manifestVersion, filepath.ToSlash(stated)); err != nil {
+		return nil, err
+	}
+	if y, ok := src.(*yolo); ok {
+		set := yoloClasses{Names: y.convert.Classes, Task: y.convert.Task, Keypoint: y.convert.KeypointNames}
+		if y.convert.KeypointCount > 0 {
+			set.Shape = []int{y.convert.KeypointCount, y.convert.KeypointDims}
+		}
+		classes, err := json.Marshal(set)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO class_sets (id, classes) VALUES (1, ?)`, string(classes)); err != nil {
+			return nil, err
+		}
+		w.yoloSet = 1
+	}
+	w.insert, err = tx.PrepareContext(ctx, `
+		INSERT INTO images (image, aliases, format, label_path, image_id, width, height, class_set)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+	return w, err
+}
+
+func (w *manifestWriter) write(ctx context.Context, src Source, item Item) error {
+	labelPath := item.File
+	switch place := item.place.(type) {
+	case yoloPlace:
+		labelPath = w.relative(place.label)
+	case cocoPlace:
+		labelPath = w.relative(place.file.path)
+	}
+	var aliases, id, width, height any
+	if len(item.Aliases) > 0 {
+		list, err := json.Marshal(slices.Compact(item.Aliases))
+		if err != nil {
+			return err
+		}
+		aliases = string(list)
+	}
+	if item.ImageID != "" {
+		id = item.ImageID
+	}
+	if size := src.Size(item); size.Known() {
+		width, height = size.Width, size.Height
+	}
+	_, err := w.insert.ExecContext(ctx, item.Image, aliases, src.Describe().Format, labelPath, id, width, height, w.yoloSet)
+	return err
+}
+
+// relative is a label file's path as the manifest states it.
+func (w *manifestWriter) relative(file string) string {
+	if abs, err := filepath.Abs(file); err == nil {
+		file = abs
+	}
+	if rel, err := filepath.Rel(w.root, file); err == nil && filepath.IsLocal(rel) {
+		file = rel
+	}
+	return filepath.ToSlash(file)
+}

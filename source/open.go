@@ -1,0 +1,262 @@
+// Package source finds labels: COCO files, YOLO folders, canonical JSON Lines
+// and SQLite manifests. It knows where labels, images and sizes lie, and yields
+// one [Item] for each image that the labels speak of; what the labels say is
+// read by package convert when an item is loaded.
+//
+// # What is promised
+//
+//   - Items come in an order that depends on nothing but the source, so that a
+//     walk can go on behind any of them.
+//   - Memory follows the number of images, never the size of the labels; a YOLO
+//     folder is walked without holding more than one of its folders.
+//   - What is wrong with one image or label is that item's error or a finding.
+//     Only a source that cannot be understood at all is an [Error].
+//   - Nothing is written, and no file beyond the source, the folder of images
+//     and the sizes file is read.
+package source
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"pictosync/convert"
+)
+
+// Options say how a source is read.
+type Options struct {
+	// Include and Exclude are globs over image paths and label files; ** crosses
+	// folders. What both take is left out.
+	Include, Exclude []string
+	// Images is the folder of the image files where they are not beside the
+	// labels; "" means that they are, or that there are none.
+	Images string
+	// Sizes is a file of image sizes, JSON or CSV; may be "".
+	Sizes string
+	// Task says what YOLO lines are; "" finds it from the data set.
+	Task    convert.YOLOTask
+	Convert convert.Options
+	// Report is told what is wrong with the source itself, each thing once. It
+	// may be called from several goroutines, one at a time. May be nil.
+	Report func(convert.Finding) `json:"-"`
+}
+
+// setting is what every kind of source is opened with.
+type setting struct {
+	path     string // as the user named it
+	options  Options
+	filter   filter
+	sizes    *sizes
+	images   string // folder of the images, "" if none was given
+	reporter *reporter
+}
+
+// Open recognizes what path is and opens it. The error is an [*Error] where the
+// source is what fails.
+func Open(ctx context.Context, path string, o Options) (Source, error) {
+	s := setting{path: path, options: o, reporter: newReporter(o.Report)}
+	var err error
+	if s.filter, err = newFilter(o.Include, o.Exclude); err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	if o.Sizes != "" {
+		if s.sizes, err = readSizes(o.Sizes, s.reporter); err != nil {
+			return nil, err
+		}
+	}
+	if o.Images != "" {
+		images, err := os.Stat(o.Images)
+		if err == nil && !images.IsDir() {
+			err = errors.New("is no folder")
+		}
+		if err != nil {
+			return nil, &Error{Op: "open", Path: o.Images, Err: reasonOf(err), Advice: "--images names the folder of the image files"}
+		}
+		s.images = o.Images
+	}
+	switch {
+	case info.IsDir():
+		return openFolder(ctx, s)
+	case !info.Mode().IsRegular():
+		return nil, &Error{Op: "open", Path: path, Err: errors.New("is neither a file nor a folder")}
+	}
+	return openFile(ctx, s)
+}
+
+func openError(path string, err error) *Error {
+	e := &Error{Op: "open", Path: path, Err: reasonOf(err)}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		e.Advice = "check the path; it is relative to the working folder"
+	case errors.Is(err, fs.ErrPermission):
+		e.Advice = "this user may not read it"
+	}
+	return e
+}
+
+// reasonOf is an error of the operating system without the operation and path
+// that its message would repeat.
+func reasonOf(err error) error {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
+		return p.Err
+	}
+	return err
+}
+
+const (
+	whatSources = "a source is a COCO file, a YOLO folder, canonical JSON Lines (.jsonl), or a manifest (.db) made by pictosync manifest"
+	sqliteMagic = "SQLite format 3\x00"
+)
+
+func openFile(ctx context.Context, s setting) (Source, error) {
+	head, err := readHead(s.path, 512)
+	if err != nil {
+		return nil, openError(s.path, err)
+	}
+	ext := strings.ToLower(filepath.Ext(s.path))
+	content := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n")
+	switch {
+	case bytes.HasPrefix(head, []byte(sqliteMagic)):
+		return openManifest(ctx, s)
+	case len(content) == 0 && len(head) < 512:
+		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the file is empty"), Advice: whatSources}
+	case ext == ".jsonl" || ext == ".ndjson":
+		return openCanonical(ctx, s)
+	case ext == ".yaml" || ext == ".yml":
+		return openUltralytics(ctx, s, filepath.Dir(s.path), s.path)
+	case ext == ".data":
+		return openDarknet(ctx, s, filepath.Dir(s.path), s.path)
+	case content[0] == '{' || content[0] == '[' || ext == ".json":
+		return openCOCOFile(ctx, s, filepath.Base(s.path))
+	case ext == ".txt" || ext == ".names":
+		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("is one file of a YOLO folder"), Advice: "give the folder that holds labels and class names"}
+	}
+	return nil, &Error{Op: "read", Path: s.path, Err: errors.New("is no label format that is known"), Advice: whatSources}
+}
+
+func readHead(path string, n int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, n))
+}
+
+// openFolder tells a folder's format by the files that describe data sets,
+// which lie at its top, and only without one by searching it for COCO files.
+func openFolder(ctx context.Context, s setting) (Source, error) {
+	entries, err := os.ReadDir(s.path)
+	if err != nil {
+		return nil, openError(s.path, err)
+	}
+	description, err := findDescription(s.path, entries)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case description == "":
+	case strings.EqualFold(filepath.Ext(description), ".data"):
+		return openDarknet(ctx, s, s.path, description)
+	default:
+		return openUltralytics(ctx, s, s.path, description)
+	}
+	names, err := findClassList(s.path, entries)
+	if err != nil {
+		return nil, err
+	}
+	if names != "" {
+		return openPlain(ctx, s, names)
+	}
+	found, err := survey(ctx, s)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(found.json) > 0:
+		return openCOCOFolder(ctx, s, found.json)
+	case found.label != "":
+		return nil, &Error{Op: "read", Path: s.path, Err: fmt.Errorf("there are labels (%s) but no class names", display(found.label)),
+			Advice: "put data.yaml, or classes.txt with one name a line, into the folder"}
+	case found.lines != "":
+		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the folder holds canonical JSON Lines"),
+			Advice: fmt.Sprintf("give the file itself: %s", display(filepath.Join(s.path, filepath.FromSlash(found.lines))))}
+	}
+	return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the folder holds no labels"), Advice: whatSources}
+}
+
+// contents are what a search of a folder came upon, slash-separated paths.
+type contents struct {
+	json  []string // all of them
+	label string   // the first .txt that may be a label
+	lines string   // the first canonical JSON Lines
+}
+
+func survey(ctx context.Context, s setting) (contents, error) {
+	var found contents
+	w := walker{root: s.path, reporter: s.reporter, take: func(name string) bool {
+		ext := strings.ToLower(filepath.Ext(name))
+		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson"
+	}}
+	for file, err := range w.files(ctx, "") {
+		if err != nil {
+			return found, err
+		}
+		switch strings.ToLower(filepath.Ext(file)) {
+		case ".json":
+			if !s.filter.excludes(file) {
+				found.json = append(found.json, file)
+			}
+		case ".txt":
+			if found.label == "" && !notLabels[strings.ToLower(filepath.Base(file))] {
+				found.label = file
+			}
+		default:
+			found.lines = file
+		}
+	}
+	return found, nil
+}
+
+// fingerprint is what cursors depend on: the options, and the files whose
+// contents they count.
+func (s setting) fingerprint(files ...os.FileInfo) string {
+	h := sha256.New()
+	options, err := json.Marshal(s.options)
+	if err != nil {
+		panic(err) // text and lists of text
+	}
+	h.Write(options)
+	for _, f := range files {
+		fmt.Fprintf(h, "\n%s %d %d", f.Name(), f.Size(), f.ModTime().UnixNano())
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}
+
+// openSame opens a file that was read before, if it is still what it was.
+func openSame(path string, was os.FileInfo) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	now, err := f.Stat()
+	if err == nil && (now.Size() != was.Size() || !now.ModTime().Equal(was.ModTime()) || !os.SameFile(now, was)) {
+		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(path))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,74 @@
+package source
+
+import (
+	"errors"
+	"path"
+	"strings"
+)
+
+// imageExtensions are the files that trainers read as images, lower case.
+var imageExtensions = map[string]bool{
+	".avif": true, ".bmp": true, ".dng": true, ".gif": true, ".heic": true, ".heif": true, ".jp2": true, ".jpe": true,
+	".jpeg": true, ".jpg": true, ".mpo": true, ".pfm": true, ".png": true, ".tif": true, ".tiff": true, ".webp": true,
+}
+
+func isImageName(name string) bool { return imageExtensions[strings.ToLower(path.Ext(name))] }
+
+func isLabelName(name string) bool { return strings.EqualFold(path.Ext(name), ".txt") }
+
+// stem returns the name without its extension. A name such as ".txt" has none.
+func stem(name string) string {
+	if s := strings.TrimSuffix(name, path.Ext(name)); s != "" && !strings.HasSuffix(s, "/") {
+		return s
+	}
+	return name
+}
+
+// replaceLast replaces the last component of a slash-separated path that is
+// old. An empty replacement leaves the component out.
+func replaceLast(p, old, replacement string) (replaced string, found bool) {
+	parts := strings.Split(p, "/")
+	for i := len(parts) - 1; i >= 0; i-- {
+		if parts[i] != old {
+			continue
+		}
+		if replacement == "" {
+			parts = append(parts[:i], parts[i+1:]...)
+		} else {
+			parts[i] = replacement
+		}
+		return strings.Join(parts, "/"), true
+	}
+	return p, false
+}
+
+// cleanImagePath returns the path of an image as the labels name it:
+// slash-separated, relative, cleaned, and inside the folder it is relative to.
+func cleanImagePath(name string) (string, error) {
+	name = strings.ReplaceAll(name, `\`, "/")
+	clean := path.Clean(name)
+	switch {
+	case name == "" || clean == "." || strings.HasSuffix(name, "/"):
+		return "", errors.New("names no file")
+	case path.IsAbs(name) || hasDrive(name):
+		return "", errors.New("is an absolute path")
+	case clean == ".." || strings.HasPrefix(clean, "../"):
+		return "", errors.New("leads out of its folder")
+	case strings.ContainsRune(clean, 0):
+		return "", errors.New("has a zero byte")
+	}
+	return clean, nil
+}
+
+// hasDrive reports a Windows drive letter.
+func hasDrive(name string) bool {
+	return len(name) >= 2 && name[1] == ':' && (name[0]|0x20) >= 'a' && (name[0]|0x20) <= 'z'
+}
+
+// join is path.Join for a relative folder that may be the root, "".
+func join(dir, name string) string {
+	if dir == "" || dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}

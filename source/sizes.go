@@ -1,0 +1,293 @@
+package source
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif" // image headers
+	_ "image/jpeg"
+	_ "image/png"
+	"io"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/bep/imagemeta"
+	_ "golang.org/x/image/bmp"
+	_ "golang.org/x/image/tiff"
+	_ "golang.org/x/image/webp"
+
+	"pictosync/convert"
+)
+
+// maxSide is the largest side of an image that is believed, in pixels.
+const maxSide = 1 << 24
+
+// sizes are the sizes that a sizes file states. A nil *sizes knows none.
+type sizes struct {
+	byPath map[string]convert.Size
+	byName map[string]string // base name to path, "" where several have it
+	byStem map[string]string // path and base name without extension to path
+}
+
+// of returns the size stated for the first of an image's paths that is there,
+// or else for its file name where only one path has it.
+func (s *sizes) of(paths ...string) convert.Size {
+	if s == nil {
+		return convert.Size{}
+	}
+	for _, p := range paths {
+		if size, ok := s.byPath[p]; ok {
+			return size
+		}
+	}
+	for _, p := range paths {
+		if full := s.byName[path.Base(p)]; full != "" {
+			return s.byPath[full]
+		}
+	}
+	return convert.Size{}
+}
+
+// named returns the image that a label file's path without extension is for,
+// tried as a whole and then by its base name.
+func (s *sizes) named(paths ...string) (image string, found bool) {
+	if s == nil {
+		return "", false
+	}
+	for _, p := range paths {
+		if full := s.byStem[p]; full != "" {
+			return full, true
+		}
+	}
+	for _, p := range paths {
+		if full := s.byStem["/"+path.Base(p)]; full != "" {
+			return full, true
+		}
+	}
+	return "", false
+}
+
+func (s *sizes) add(name string, width, height float64) error {
+	clean, err := cleanImagePath(name)
+	if err != nil {
+		return err
+	}
+	size, err := wholeSize(width, height)
+	if err != nil {
+		return err
+	}
+	if old, twice := s.byPath[clean]; twice {
+		if old == size {
+			return nil
+		}
+		return fmt.Errorf("it stands there twice, with %d×%d and %d×%d", old.Width, old.Height, size.Width, size.Height)
+	}
+	s.byPath[clean] = size
+	once(s.byName, path.Base(clean), clean)
+	once(s.byStem, stem(clean), clean)
+	once(s.byStem, "/"+stem(path.Base(clean)), clean)
+	return nil
+}
+
+// once keeps a key's value, or "" where it has several.
+func once(m map[string]string, key, value string) {
+	if _, taken := m[key]; taken {
+		value = ""
+	}
+	m[key] = value
+}
+
+// wholeSize is a size that an image may have.
+func wholeSize(width, height float64) (convert.Size, error) {
+	size := convert.Size{Width: int(width), Height: int(height)}
+	if !(width >= 1 && height >= 1 && width <= maxSide && height <= maxSide) || float64(size.Width) != width || float64(size.Height) != height {
+		return convert.Size{}, fmt.Errorf("%v×%v is no size in pixels", width, height)
+	}
+	return size, nil
+}
+
+// readSizes reads a sizes file: JSON {"a.jpg":[w,h]}, also
+// {"a.jpg":{"width":w,"height":h}}, or CSV with the columns image, width and
+// height.
+func readSizes(file string, r *reporter) (*sizes, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		e := openError(file, err)
+		e.Advice = "--sizes names a JSON or CSV file of image sizes"
+		return nil, e
+	}
+	defer f.Close()
+	s := &sizes{byPath: make(map[string]convert.Size), byName: make(map[string]string), byStem: make(map[string]string)}
+	head, err := readHead(file, 512)
+	if err == nil {
+		bad := func(at, reason string) {
+			r.report(finding{Kind: KindSizesEntry, File: file, At: at, Reason: reason, Action: "the entry was left out"})
+		}
+		if content := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n"); len(content) > 0 && content[0] == '{' {
+			err = s.readJSON(f, bad)
+		} else {
+			err = s.readCSV(f, bad)
+		}
+	}
+	if err != nil {
+		return nil, &Error{Op: "read", Path: file, Err: reasonOf(err), Advice: `sizes are JSON {"a.jpg":[640,480]} or CSV with the columns image,width,height`}
+	}
+	return s, nil
+}
+
+func (s *sizes) readJSON(r io.Reader, bad func(at, reason string)) error {
+	return scanJSON(r, func(j *jsonScanner) {
+		j.token()
+		j.object(func(name string) {
+			width, height, err := sizeOf(j.value())
+			if err == nil {
+				err = s.add(name, width, height)
+			}
+			if err != nil {
+				bad(strconv.Quote(name), err.Error())
+			}
+		})
+		j.atEnd()
+	})
+}
+
+func sizeOf(raw []byte) (width, height float64, err error) {
+	var pair []float64
+	if json.Unmarshal(raw, &pair) == nil && len(pair) == 2 {
+		return pair[0], pair[1], nil
+	}
+	var named struct{ Width, Height *float64 }
+	if json.Unmarshal(raw, &named) == nil && named.Width != nil && named.Height != nil {
+		return *named.Width, *named.Height, nil
+	}
+	return 0, 0, errors.New("its value is not [width, height]")
+}
+
+func (s *sizes) readCSV(r io.Reader, bad func(at, reason string)) error {
+	lines := csv.NewReader(skipMark(r))
+	lines.FieldsPerRecord = -1
+	lines.TrimLeadingSpace = true
+	lines.ReuseRecord = true
+	columns := map[string]int{"image": -1, "width": -1, "height": -1}
+	header, err := lines.Read()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	for i, name := range header {
+		name = strings.ToLower(strings.TrimSpace(name))
+		if _, known := columns[name]; known {
+			columns[name] = i
+		}
+	}
+	for _, name := range []string{"image", "width", "height"} {
+		if columns[name] < 0 {
+			return fmt.Errorf("the first line names no column %q", name)
+		}
+	}
+	for {
+		fields, err := lines.Read()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		var broken *csv.ParseError
+		if errors.As(err, &broken) {
+			bad(fmt.Sprintf("line %d", broken.StartLine), broken.Err.Error())
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		number, _ := lines.FieldPos(0)
+		if err := s.addFields(fields, columns); err != nil {
+			bad(fmt.Sprintf("line %d", number), err.Error())
+		}
+	}
+}
+
+func (s *sizes) addFields(fields []string, columns map[string]int) error {
+	value := make(map[string]string)
+	for name, i := range columns {
+		if i >= len(fields) {
+			return fmt.Errorf("there is no %s", name)
+		}
+		value[name] = strings.TrimSpace(fields[i])
+	}
+	width, widthErr := strconv.ParseFloat(value["width"], 64)
+	height, heightErr := strconv.ParseFloat(value["height"], 64)
+	if widthErr != nil || heightErr != nil {
+		return fmt.Errorf("%q×%q is no size in pixels", value["width"], value["height"])
+	}
+	return s.add(strings.Clone(value["image"]), width, height)
+}
+
+// imageSize reads the size of an image as a decoder shows it from its header.
+func imageSize(file string) (size convert.Size, err error) {
+	defer func() {
+		if p := recover(); p != nil { // decoders of damaged headers
+			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
+		}
+	}()
+	f, err := openRegular(file)
+	if err != nil {
+		return convert.Size{}, reasonOf(err)
+	}
+	defer f.Close()
+	config, format, err := image.DecodeConfig(f)
+	if errors.Is(err, image.ErrFormat) {
+		return convert.Size{}, errors.New("is of no image format whose size can be read")
+	}
+	if err != nil {
+		return convert.Size{}, err
+	}
+	if size, err = wholeSize(float64(config.Width), float64(config.Height)); err != nil {
+		return convert.Size{}, err
+	}
+	if turned(f, format) {
+		size.Width, size.Height = size.Height, size.Width
+	}
+	return size, nil
+}
+
+// turned reports whether the EXIF orientation swaps the sides. What cannot be
+// read of it is no orientation, as for the decoders of trainers.
+func turned(f io.ReadSeeker, format string) bool {
+	formats := map[string]imagemeta.ImageFormat{"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "tiff": imagemeta.TIFF, "webp": imagemeta.WebP}
+	kind, ok := formats[format]
+	if !ok {
+		return false
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return false
+	}
+	var swapped bool
+	_, err := imagemeta.Decode(imagemeta.Options{
+		R: f, ImageFormat: kind, Sources: imagemeta.EXIF, Warnf: func(string, ...any) {},
+		ShouldHandleTag: func(tag imagemeta.TagInfo) bool { return tag.Tag == "Orientation" },
+		HandleTag: func(tag imagemeta.TagInfo) error {
+			if tag.Namespace == "IFD0" {
+				orientation := fmt.Sprint(tag.Value)
+				swapped = orientation >= "5" && orientation <= "8" && len(orientation) == 1
+			}
+			return nil
+		},
+	})
+	return err == nil && swapped
+}
+
+// openRegular opens a file unless it is a pipe or the like, whose opening could
+// wait for ever.
+func openRegular(file string) (*os.File, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("is no regular file")
+	}
+	return os.Open(file)
+}

@@ -1,0 +1,49 @@
+package source
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"syscall"
+)
+
+const (
+	// maxLabels bounds one label file or line, in bytes: a hundred times what
+	// the service takes for an image.
+	maxLabels = 64 << 20
+	// maxDescription bounds data.yaml, class lists and the like, in bytes.
+	maxDescription = 4 << 20
+)
+
+// skipMark reads r past a byte order mark.
+func skipMark(r io.Reader) *bufio.Reader {
+	b := bufio.NewReaderSize(r, 64<<10)
+	if mark, _ := b.Peek(3); string(mark) == "\ufeff" {
+		b.Discard(3)
+	}
+	return b
+}
+
+// readSmall reads a whole file of at most limit bytes.
+func readSmall(path string, limit int64) ([]byte, error) {
+	f, err := openRegular(path)
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fmt.Errorf("is longer than %d bytes", limit)
+	}
+	return data, nil
+}
+
+// isMissing reports that there is no such file, or no folder where it would be.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}

@@ -1,0 +1,193 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// walker goes through the files below a folder. It follows symbolic links, but
+// into no folder twice, and holds one folder's entries at a time (and those of
+// the folders above it).
+type walker struct {
+	root     string
+	prefix   string // of root in messages, slash-separated; may be ""
+	reporter *reporter
+	take     func(name string) bool // by the base name
+	listings *listings              // may be nil
+}
+
+// files yields the slash-separated paths below the root that take takes, each
+// folder's in the order of their names, beginning after the path after.
+func (w walker) files(ctx context.Context, after string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		real, err := filepath.EvalSymlinks(w.root)
+		if err == nil {
+			real, err = filepath.Abs(real)
+		}
+		if err != nil {
+			yield("", openError(w.root, err))
+			return
+		}
+		v := visit{walker: w, ctx: ctx, yield: yield, trees: []string{real}}
+		var behind []string
+		if after != "" {
+			behind = strings.Split(after, "/")
+		}
+		v.folder("", behind)
+	}
+}
+
+// listings remembers the entries of the folders that were read last, so that a
+// walk which begins in the middle of a large folder need not read it again. A
+// nil *listings remembers nothing.
+type listings struct {
+	mu      sync.Mutex
+	folders []listing // the latest last
+}
+
+type listing struct {
+	folder   string
+	modified time.Time
+	entries  []fs.DirEntry
+}
+
+// maxListings covers a folder of labels, that of its images, and what is above.
+const maxListings = 6
+
+// read returns a folder's entries, sorted by name; they must not be changed.
+func (l *listings) read(folder string) ([]fs.DirEntry, error) {
+	if l == nil {
+		return os.ReadDir(folder)
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.folders, func(f listing) bool { return f.folder == folder })
+	if i >= 0 {
+		f := l.folders[i]
+		l.folders = append(slices.Delete(l.folders, i, i+1), f)
+		if f.modified.Equal(info.ModTime()) {
+			return f.entries, nil
+		}
+		l.folders = l.folders[:len(l.folders)-1]
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return entries, err
+	}
+	if len(l.folders) == maxListings {
+		l.folders = slices.Delete(l.folders, 0, 1)
+	}
+	l.folders = append(l.folders, listing{folder, info.ModTime(), entries})
+	return entries, nil
+}
+
+// visit is one walk.
+type visit struct {
+	walker
+	ctx   context.Context
+	yield func(string, error) bool
+	trees []string // the real paths of the trees that are walked
+}
+
+// folder walks one folder, behind the path that the components of behind make;
+// false ends the walk.
+func (v *visit) folder(rel string, behind []string) bool {
+	if err := v.ctx.Err(); err != nil {
+		v.yield("", err)
+		return false
+	}
+	entries, err := v.listings.read(filepath.Join(v.root, filepath.FromSlash(rel)))
+	if err != nil {
+		if rel == "" {
+			v.yield("", openError(v.root, err))
+			return false
+		}
+		// What could be read of it is taken all the same.
+		v.report(KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", reasonOf(err)), "what could not be read was left out")
+	}
+	for _, e := range entries {
+		name := e.Name()
+		var below []string
+		if len(behind) > 0 {
+			switch {
+			case name < behind[0]:
+				continue
+			case name == behind[0]:
+				below = behind[1:]
+			}
+		}
+		path := join(rel, name)
+		mode := e.Type()
+		if mode&fs.ModeSymlink != 0 {
+			var ok bool
+			if mode, ok = v.follow(path); !ok {
+				continue
+			}
+		}
+		switch {
+		case mode.IsDir():
+			if !v.folder(path, below) {
+				return false
+			}
+		case !v.take(name) || len(behind) > 0 && name == behind[0]:
+		case !mode.IsRegular():
+			v.report(KindUnreadable, path, "is no regular file", "it was left out")
+		case !v.yield(path, nil):
+			return false
+		}
+	}
+	return true
+}
+
+// follow tells what a symbolic link leads to, and whether to go there: not to a
+// folder that is walked anyway.
+func (v *visit) follow(path string) (fs.FileMode, bool) {
+	full := filepath.Join(v.root, filepath.FromSlash(path))
+	info, err := os.Stat(full)
+	if err != nil {
+		if v.take(filepath.Base(path)) || filepath.Ext(path) == "" {
+			v.report(KindUnreadable, path, fmt.Sprintf("the link leads nowhere: %v", reasonOf(err)), "it was left out")
+		}
+		return 0, false
+	}
+	if !info.IsDir() {
+		return info.Mode().Type(), true
+	}
+	real, err := filepath.EvalSymlinks(full)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		v.report(KindUnreadable, path, fmt.Sprintf("the link cannot be followed: %v", reasonOf(err)), "it was left out")
+		return 0, false
+	}
+	for _, tree := range v.trees {
+		if within(tree, real) || within(real, tree) {
+			v.report(KindRepeatedFolder, path, "the link leads to a folder that is read already", "it was not followed")
+			return 0, false
+		}
+	}
+	v.trees = append(v.trees, real)
+	return fs.ModeDir, true
+}
+
+// within reports whether path is folder or lies below it.
+func within(folder, path string) bool {
+	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, string(filepath.Separator))+string(filepath.Separator))
+}
+
+func (v *visit) report(kind findingKind, path, reason, action string) {
+	v.reporter.report(finding{Kind: kind, File: join(v.prefix, path), Reason: reason, Action: action})
+}
