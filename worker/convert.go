@@ -1,0 +1,149 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"runtime"
+
+	"github.com/alitto/pond/v2"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// ConvertSummary is what a conversion came to.
+type ConvertSummary struct {
+	Images struct {
+		Found     int `json:"found"`
+		Converted int `json:"converted"`
+		Failed    int `json:"failed"`
+	} `json:"images"`
+	Annotations int            `json:"annotations"`
+	Findings    int            `json:"findings"`
+	Kinds       map[string]int `json:"findings_by_kind"`
+	Seconds     float64        `json:"duration_s"`
+}
+
+// Converted is one image of a conversion: its result, or why there is none.
+type Converted struct {
+	Item   source.Item
+	Result convert.Result
+	Err    error
+}
+
+// ConvertOptions say how a conversion is done.
+type ConvertOptions struct {
+	// Strict turns every finding into a failure of its image.
+	Strict bool
+	// Workers is how many images are converted at the same time. 0 means the
+	// default.
+	Workers int
+	// Finding is told every finding, in the order of the source. May be nil.
+	Finding func(convert.Finding)
+	// Progress is told how far the conversion is. May be nil.
+	Progress func(Progress)
+}
+
+// Convert converts every item of src and hands the results to write, in the
+// source's order. A failed image is told to write too, with its error, and the
+// others go on.
+func Convert(ctx context.Context, src source.Source, o ConvertOptions, write func(Converted) error) (ConvertSummary, error) {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Finding == nil {
+		o.Finding = func(convert.Finding) {}
+	}
+	progress := tracker{report: o.Progress}
+	if o.Progress == nil {
+		progress.report = func(Progress) {}
+	}
+	summary := ConvertSummary{Kinds: make(map[string]int)}
+	progress.begin("converting", 0)
+	for c, err := range convertItems(ctx, src, o) {
+		if err != nil {
+			return summary, err
+		}
+		summary.Images.Found++
+		for _, f := range c.Result.Findings {
+			summary.Findings++
+			summary.Kinds[string(f.Kind)]++
+			o.Finding(f)
+		}
+		if err := write(c); err != nil {
+			return summary, err
+		}
+		if c.Err != nil {
+			summary.Images.Failed++
+			progress.add(1, 1)
+			continue
+		}
+		summary.Images.Converted++
+		summary.Annotations += len(c.Result.Annotations)
+		progress.add(1, 0)
+	}
+	return summary, nil
+}
+
+func convertItems(ctx context.Context, src source.Source, o ConvertOptions) iter.Seq2[Converted, error] {
+	return func(yield func(Converted, error) bool) {
+		pool := pond.NewResultPool[Converted](o.Workers)
+		defer pool.StopAndWait()
+		// Results are taken in order, so that one slow image holds back at
+		// most this many others, and memory holds no more.
+		ahead := make([]pond.ResultTask[Converted], 0, 16*o.Workers)
+		take := func() bool {
+			c, err := ahead[0].Wait()
+			ahead = ahead[1:]
+			return yield(c, err)
+		}
+		for item, err := range src.Items(ctx, "") {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if err != nil {
+				yield(Converted{}, err)
+				return
+			}
+			ahead = append(ahead, pool.Submit(func() Converted { return convertItem(ctx, src, item, o.Strict) }))
+			if len(ahead) >= 16*o.Workers && !take() {
+				return
+			}
+		}
+		for len(ahead) > 0 {
+			if !take() {
+				return
+			}
+		}
+	}
+}
+
+func convertItem(ctx context.Context, src source.Source, item source.Item, strict bool) (c Converted) {
+	c.Item = item
+	defer func() {
+		if p := recover(); p != nil {
+			c = Converted{Item: item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, p)}
+		}
+	}()
+	if c.Err = item.Err; c.Err != nil {
+		return c
+	}
+	if c.Result, c.Err = src.Load(ctx, item, convert.Size{}); c.Err != nil {
+		return c
+	}
+	c.Err = refuse(c.Result, strict)
+	return c
+}
+
+// refuse says why a result must not be taken as it is: an image whose every
+// label was dropped is not an empty one.
+func refuse(r convert.Result, strict bool) error {
+	switch {
+	case strict && len(r.Findings) > 0:
+		return fmt.Errorf("%s (and --strict is set)", firstReason(r.Findings))
+	case len(r.Annotations) == 0 && r.Dropped > 0:
+		return fmt.Errorf("none of its %d labels could be taken: %s", r.Dropped, firstReason(r.Findings))
+	}
+	return nil
+}

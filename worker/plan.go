@@ -1,0 +1,311 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"github.com/alitto/pond/v2"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// stretch is how many items are planned and committed together: enough that
+// commits cost little, few enough that a killed plan loses little.
+const stretch = 500
+
+// converted is what an item's labels come to; the annotations themselves are
+// let go, or kept in payload where they are about to be sent.
+type converted struct {
+	payload  []byte // the encoded annotations
+	size     int    // of payload, also when it was let go
+	hash     store.Hash
+	count    int
+	classes  []pictograph.Class
+	findings []convert.Finding
+	err      error
+}
+
+// load reads and converts one item. Its failures, panics included, are the
+// item's own.
+func (r *run) load(ctx context.Context, item source.Item, listed convert.Size) (c converted) {
+	defer func() {
+		if p := recover(); p != nil {
+			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, p)}
+		}
+	}()
+	result, err := r.src.Load(ctx, item, listed)
+	if err == nil {
+		err = refuse(result, r.Strict)
+	}
+	if err != nil {
+		return converted{findings: result.Findings, err: err}
+	}
+	c = converted{count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
+	if c.payload, err = pictograph.AppendAnnotations(nil, result.Annotations); err != nil {
+		return converted{findings: result.Findings, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
+	}
+	c.hash, c.size = sha256.Sum256(c.payload), len(c.payload)
+	return c
+}
+
+// plan decides on every item of the source and commits the decisions. A plan
+// that a killed process left half made goes on where it ended.
+func (r *run) plan(ctx context.Context) error {
+	seq, err := r.beginPlan(ctx)
+	if err != nil {
+		return err
+	}
+	pool := pond.NewResultPool[converted](r.Convert)
+	defer pool.StopAndWait()
+	known, err := r.knownClasses(ctx)
+	if err != nil {
+		return err
+	}
+	r.progress.begin("planning", 0)
+	r.progress.add(int(seq), 0)
+	cursor := r.record.Cursor
+	for items, err := range stretches(r.src.Items(ctx, cursor)) {
+		if err != nil {
+			return err
+		}
+		part, err := r.planStretch(ctx, pool, items, seq, cursor, known)
+		if err != nil {
+			return err
+		}
+		if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
+			return err
+		}
+		seq += int64(len(items))
+		cursor = part.Cursor
+		failed := 0
+		for _, i := range part.Items {
+			if i.Outcome == store.ItemFailed {
+				failed++
+			}
+		}
+		r.progress.add(len(items), failed)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// What the end of the walk reported, and an empty source's findings.
+	return r.store.AddPlan(ctx, r.record.ID, store.PlanPart{Cursor: cursor, Findings: r.sourceFindings()})
+}
+
+// sourceFindings are what the source reported about itself since the last
+// call.
+func (r *run) sourceFindings() []store.Finding {
+	var out []store.Finding
+	for _, f := range r.Findings() {
+		out = append(out, storeFinding(0, f))
+	}
+	return out
+}
+
+// beginPlan returns the number of the last item that is planned already.
+func (r *run) beginPlan(ctx context.Context) (int64, error) {
+	print := fmt.Sprintf("%s strict=%t create=%t", r.src.Describe().Fingerprint, r.Strict, !r.NoCreateClasses)
+	if r.record.Phase == store.Planning && r.record.Cursor != "" && r.record.Fingerprint == print {
+		return r.store.LastSeq(ctx, r.record.ID)
+	}
+	if err := r.store.RestartPlan(ctx, r.record.ID, r.src.Describe().Format, print); err != nil {
+		return 0, err
+	}
+	r.record.Cursor = ""
+	return 0, nil
+}
+
+// classState says of a class name that it is the dataset's, or planned, with or
+// without a skeleton.
+type classState int
+
+const (
+	classUnknown classState = iota
+	classPlanned
+	classPlannedWithSkeleton
+	classExists
+)
+
+// knownClasses are the classes that need not be asked for again.
+func (r *run) knownClasses(ctx context.Context) (map[string]classState, error) {
+	classes := make(map[string]classState)
+	for _, c := range r.classes {
+		classes[c.Name] = classExists
+	}
+	recorded, err := r.store.Classes(ctx, r.record.ID)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range recorded {
+		classes[c.Name] = classPlanned
+		if bytes.Contains(c.JSON, []byte(`"skeleton"`)) {
+			classes[c.Name] = classPlannedWithSkeleton
+		}
+	}
+	return classes, nil
+}
+
+// stretches gathers items; what was gathered before an error is lost with it.
+func stretches(items iter.Seq2[source.Item, error]) iter.Seq2[[]source.Item, error] {
+	return func(yield func([]source.Item, error) bool) {
+		var gathered []source.Item
+		for item, err := range items {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			gathered = append(gathered, item)
+			if len(gathered) < stretch {
+				continue
+			}
+			if !yield(gathered, nil) {
+				return
+			}
+			gathered = nil
+		}
+		if len(gathered) > 0 {
+			yield(gathered, nil)
+		}
+	}
+}
+
+func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], items []source.Item, seq int64, cursor string, known map[string]classState) (store.PlanPart, error) {
+	matches, err := r.matchItems(ctx, items)
+	if err != nil {
+		return store.PlanPart{}, err
+	}
+	tasks := make([]pond.ResultTask[converted], len(items))
+	for i, item := range items {
+		if item.Err != nil {
+			continue
+		}
+		// An item without an image is converted too: its findings are worth
+		// knowing before the image is uploaded.
+		tasks[i] = pool.Submit(func() converted {
+			if ctx.Err() != nil {
+				return converted{err: ctx.Err()}
+			}
+			c := r.load(ctx, item, convert.Size{Width: matches[i].image.Width, Height: matches[i].image.Height})
+			c.payload = nil
+			return c
+		})
+	}
+	part := store.PlanPart{Cursor: items[len(items)-1].Cursor, Findings: r.sourceFindings()}
+	for i, item := range items {
+		c := converted{err: item.Err}
+		if tasks[i] != nil {
+			if c, err = tasks[i].Wait(); err != nil {
+				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
+			}
+		}
+		if ctx.Err() != nil {
+			return store.PlanPart{}, ctx.Err()
+		}
+		seq++
+		planned := r.decide(item, matches[i], c)
+		planned.Seq, planned.After = seq, cursor
+		cursor = item.Cursor
+		if planned.Outcome == store.ItemPending {
+			r.needClasses(&planned, c.classes, known, &part)
+		}
+		part.Items = append(part.Items, planned)
+		for _, f := range c.findings {
+			part.Findings = append(part.Findings, storeFinding(seq, f))
+		}
+	}
+	return part, nil
+}
+
+// decide is the heart of the plan: what is to be done with one item.
+func (r *run) decide(item source.Item, m match, c converted) store.Item {
+	i := store.Item{Image: item.Image, ImageID: m.image.ID, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
+		Hash: c.hash, Count: c.count, Findings: len(c.findings)}
+	fail := func(p store.Plan, format string, args ...any) store.Item {
+		i.Plan, i.Outcome, i.Reason = p, store.ItemFailed, fmt.Sprintf(format, args...)
+		return i
+	}
+	switch {
+	case c.err != nil && m.plan == "":
+		return fail(store.PlanFailed, "%v", c.err)
+	case m.plan == store.PlanAmbiguous:
+		return fail(store.PlanAmbiguous, "%s", m.reason)
+	case m.plan == store.PlanUnmatched:
+		i.Plan, i.Outcome, i.Reason = store.PlanUnmatched, store.ItemUnmatched, m.reason
+		return i
+	case c.size > r.BatchBytes:
+		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, r.BatchBytes)
+	}
+	i.Plan, i.Outcome = classify(m.image, c, r.record.ID)
+	return i
+}
+
+// classify compares what would be saved with what is known of the image.
+func classify(image store.Image, c converted, run string) (store.Plan, store.ItemOutcome) {
+	ours := image.Saved
+	same := ours != nil && ours.Hash == c.hash
+	untouched := ours != nil && ours.Count == image.AnnotationCount
+	switch {
+	case same && untouched && ours.Run == run && c.count == 0:
+		return store.PlanClear, store.ItemCleared // by an earlier process of this run
+	case same && untouched && ours.Run == run:
+		return store.PlanOverwrite, store.ItemSaved
+	case same && untouched, c.count == 0 && image.AnnotationCount == 0:
+		return store.PlanUnchanged, store.ItemUnchanged
+	case ours != nil && !untouched:
+		return store.PlanDrifted, store.ItemPending
+	case c.count == 0:
+		return store.PlanClear, store.ItemPending
+	case image.AnnotationCount == 0:
+		return store.PlanNew, store.ItemPending
+	}
+	return store.PlanOverwrite, store.ItemPending
+}
+
+func firstReason(findings []convert.Finding) string {
+	if len(findings) == 0 {
+		return "no reason is on record"
+	}
+	f := findings[0]
+	if f.At == "" {
+		return f.Reason
+	}
+	return f.At + ": " + f.Reason
+}
+
+// needClasses adds the classes of an item that the dataset lacks to the plan,
+// or fails the item where they may not be created. A class has the type of its
+// first annotation, but that of a pose category is a keypoint class: nothing
+// else can hold its skeleton.
+func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[string]classState, part *store.PlanPart) {
+	for _, c := range classes {
+		state := known[c.Name]
+		if state == classExists || state == classPlannedWithSkeleton || state == classPlanned && c.Skeleton == nil {
+			continue
+		}
+		if r.NoCreateClasses {
+			i.Plan, i.Outcome = store.PlanFailed, store.ItemFailed
+			i.Reason = fmt.Sprintf("the dataset has no class %q; create it, or leave out --no-create-classes", c.Name)
+			return
+		}
+		known[c.Name] = classPlanned
+		if c.Skeleton != nil {
+			known[c.Name] = classPlannedWithSkeleton
+		}
+		data, err := json.Marshal(c)
+		if err != nil {
+			panic(err) // names and finite numbers always marshal
+		}
+		part.Classes = append(part.Classes, store.Class{Name: c.Name, JSON: data})
+	}
+}
+
+func storeFinding(seq int64, f convert.Finding) store.Finding {
+	return store.Finding{Seq: seq, Kind: string(f.Kind), File: f.File, Image: f.Image, At: f.At, Reason: f.Reason, Action: f.Action}
+}

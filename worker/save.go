@@ -1,0 +1,245 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/alitto/pond/v2"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// nearby bounds how far apart two pending items may be for one walk to visit
+// both; a larger gap is jumped by starting a new walk behind it.
+const nearby = 2 * stretch
+
+// save sends what the plan left pending. The labels are converted again, so
+// that neither memory nor the state ever holds them all.
+func (r *run) save(ctx context.Context) error {
+	totals, err := r.store.Totals(ctx, r.record.ID)
+	if err != nil {
+		return err
+	}
+	pending := totals.Outcome[store.ItemPending]
+	if pending == 0 {
+		return nil
+	}
+	r.progress.begin("saving", pending)
+	converters := pond.NewResultPool[converted](r.Convert)
+	defer converters.StopAndWait()
+	savers := pond.NewPool(r.Save, pond.WithQueueSize(1))
+	b := batcher{run: r, ctx: ctx, savers: savers}
+	err = r.buildBatches(&b, converters)
+	if err == nil {
+		err = b.flush()
+	}
+	savers.StopAndWait()
+	if cause := context.Cause(r.stopping); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// buildBatches walks the pending items, stretch by stretch.
+func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) error {
+	var after int64
+	for {
+		rows, err := r.store.Pending(r.stopping, r.record.ID, after, stretch)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		rows = untilGap(rows)
+		after = rows[len(rows)-1].Seq
+		found, err := r.findItems(rows)
+		if err != nil {
+			return err
+		}
+		if err := r.batchStretch(b, converters, rows, found); err != nil {
+			return err
+		}
+	}
+}
+
+func untilGap(rows []store.Item) []store.Item {
+	for i := 1; i < len(rows); i++ {
+		if rows[i].Seq-rows[i-1].Seq > nearby {
+			return rows[:i]
+		}
+	}
+	return rows
+}
+
+// findItems walks the source for the items of planned rows. An item that is no
+// longer there is left out.
+func (r *run) findItems(rows []store.Item) (map[string]source.Item, error) {
+	wanted := make(map[string]bool, len(rows))
+	for _, row := range rows {
+		wanted[row.Image] = true
+	}
+	found := make(map[string]source.Item, len(rows))
+	for item, err := range r.src.Items(r.stopping, rows[0].After) {
+		if err != nil {
+			return nil, err
+		}
+		if wanted[item.Image] {
+			if _, twice := found[item.Image]; !twice {
+				found[item.Image] = item
+			}
+			if len(found) == len(rows) {
+				break
+			}
+		}
+	}
+	return found, context.Cause(r.stopping)
+}
+
+func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], rows []store.Item, found map[string]source.Item) error {
+	images, err := r.store.ImagesByID(r.stopping, r.dataset, imageIDs(rows))
+	if err != nil {
+		return err
+	}
+	byID := make(map[string]store.Image, len(images))
+	for _, i := range images {
+		byID[i.ID] = i
+	}
+	tasks := make([]pond.ResultTask[converted], len(rows))
+	for i, row := range rows {
+		item, ok := found[row.Image]
+		if !ok || item.Err != nil {
+			continue
+		}
+		image := byID[row.ImageID]
+		tasks[i] = converters.Submit(func() converted {
+			if r.stopping.Err() != nil {
+				return converted{err: r.stopping.Err()}
+			}
+			return r.load(r.stopping, item, convert.Size{Width: image.Width, Height: image.Height})
+		})
+	}
+	for i, row := range rows {
+		c := converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)}
+		item := found[row.Image]
+		if tasks[i] != nil {
+			if c, err = tasks[i].Wait(); err != nil {
+				return fmt.Errorf("convert %s: %w", row.Image, err)
+			}
+		}
+		if r.stopping.Err() != nil {
+			return context.Cause(r.stopping)
+		}
+		if row, err = r.recheck(row, item, byID[row.ImageID], c); err != nil {
+			return err
+		}
+		if row.Outcome != store.ItemPending {
+			r.progress.add(1, failures(row))
+			continue
+		}
+		if err := b.add(row, c.payload); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func imageIDs(rows []store.Item) []string {
+	ids := make([]string, len(rows))
+	for i, row := range rows {
+		ids[i] = row.ImageID
+	}
+	return ids
+}
+
+func failures(i store.Item) int {
+	if i.Outcome == store.ItemFailed {
+		return 1
+	}
+	return 0
+}
+
+// recheck holds an item's labels against its plan. Labels that changed since
+// are planned again; where they now need a class that was not planned for, the
+// image is left to the next run.
+func (r *run) recheck(planned store.Item, item source.Item, image store.Image, c converted) (store.Item, error) {
+	if c.err == nil && c.hash == planned.Hash {
+		return planned, nil
+	}
+	again := r.decide(item, match{image: image}, c)
+	again.Seq, again.Image, again.ImageID, again.Path = planned.Seq, planned.Image, planned.ImageID, planned.Path
+	if again.Outcome == store.ItemPending {
+		for _, class := range c.classes {
+			if !r.hasClass(class.Name) {
+				again.Plan, again.Outcome = store.PlanFailed, store.ItemFailed
+				again.Reason = fmt.Sprintf("its labels changed while the run was going on and now use class %q; run again", class.Name)
+				break
+			}
+		}
+	}
+	return again, r.store.SetItem(r.stopping, r.record.ID, again)
+}
+
+func (r *run) hasClass(name string) bool {
+	for _, c := range r.classes {
+		if c.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// batcher gathers images into bulk saves and hands each to the savers. It is
+// used by one goroutine.
+type batcher struct {
+	run    *run
+	ctx    context.Context
+	savers pond.Pool
+
+	entries []pictograph.BulkEntry
+	images  []store.BatchImage
+	bytes   int
+}
+
+// entryOverhead is what an entry takes in a bulk save's body beside its
+// annotations: keys, quotes, braces and a UUID.
+const entryOverhead = 96
+
+func (b *batcher) add(row store.Item, payload []byte) error {
+	size := len(payload) + entryOverhead
+	if len(b.images) > 0 && b.bytes+size > b.run.BatchBytes {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: payload})
+	b.images = append(b.images, store.BatchImage{ImageID: row.ImageID, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount})
+	b.bytes += size
+	if len(b.images) < b.run.BatchImages {
+		return nil
+	}
+	return b.flush()
+}
+
+// flush hands the gathered images to the savers; it blocks while they are all
+// busy.
+func (b *batcher) flush() error {
+	if len(b.images) == 0 {
+		return nil
+	}
+	r := b.run
+	body, images := pictograph.AppendBulkSave(nil, b.entries), b.images
+	b.entries, b.images, b.bytes = nil, nil, 0
+	err := b.savers.Go(func() {
+		if err := r.deliver(b.ctx, body, images); err != nil {
+			r.halt(err)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("hand a batch to the savers: %w", err)
+	}
+	return context.Cause(r.stopping)
+}

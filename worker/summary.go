@@ -1,0 +1,53 @@
+package worker
+
+import "pictosync/store"
+
+// Summary is what a run came to, over all processes that worked on it;
+// Requests and Seconds are this process's. It is what --json prints.
+type Summary struct {
+	Run         string           `json:"run"`
+	Dataset     string           `json:"dataset"`
+	Source      string           `json:"source"`
+	Outcome     string           `json:"outcome"`
+	Images      ImageCounts      `json:"images"`
+	Annotations AnnotationCounts `json:"annotations"`
+	Requests    int              `json:"requests"`
+	Findings    int              `json:"findings"`
+	Seconds     float64          `json:"duration_s"`
+}
+
+// ImageCounts count images. Found = Matched + Unmatched + those failures that
+// found no image; Matched = Saved + Cleared + Unchanged + the other failures,
+// and those that a stopped run has yet to save.
+type ImageCounts struct {
+	Found     int `json:"found"`
+	Matched   int `json:"matched"`
+	Saved     int `json:"saved"`
+	Unchanged int `json:"unchanged"`
+	Unmatched int `json:"unmatched"`
+	Failed    int `json:"failed"`
+	Cleared   int `json:"cleared"`
+}
+
+// AnnotationCounts count the annotations of the saved and cleared images,
+// before and after.
+type AnnotationCounts struct {
+	Previous int `json:"previous"`
+	New      int `json:"new"`
+}
+
+// Summarize sums up a run of the state.
+func Summarize(r store.Run, t store.Totals) Summary {
+	s := Summary{Run: r.ID, Dataset: r.Dataset.Name, Source: r.Source, Outcome: string(r.Outcome), Requests: r.Requests, Seconds: r.Worked.Seconds(), Findings: t.Findings}
+	for _, n := range t.Outcome {
+		s.Images.Found += n
+	}
+	s.Images.Matched = t.Matched
+	s.Images.Saved = t.Outcome[store.ItemSaved]
+	s.Images.Cleared = t.Outcome[store.ItemCleared]
+	s.Images.Unchanged = t.Outcome[store.ItemUnchanged]
+	s.Images.Unmatched = t.Outcome[store.ItemUnmatched]
+	s.Images.Failed = t.Outcome[store.ItemFailed]
+	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
+	return s
+}

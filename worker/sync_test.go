@@ -1,0 +1,543 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"go.uber.org/goleak"
+
+	"pictosync/pictograph"
+	"pictosync/sandbox"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bench is a state, a sandbox and the service that it is, in a folder.
+type bench struct {
+	t      *testing.T
+	dir    string
+	server *sandbox.Server
+	http   *httptest.Server
+	store  *store.Store
+
+	// before and after see every request that reaches the service, around its
+	// being served; before may answer in its place by returning true.
+	before func(w http.ResponseWriter, r *http.Request) bool
+	after  func(r *http.Request)
+}
+
+func newBench(t *testing.T, o sandbox.Options) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: t.TempDir()}
+	var err error
+	if b.server, err = sandbox.Open(filepath.Join(b.dir, "sandbox.db"), o); err != nil {
+		t.Fatal(err)
+	}
+	b.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if b.before != nil && b.before(w, r) {
+			return
+		}
+		b.server.ServeHTTP(w, r)
+		if b.after != nil {
+			b.after(r)
+		}
+	}))
+	if b.store, err = store.Open(context.Background(), filepath.Join(b.dir, "state.db")); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		b.http.Close()
+		if err := errors.Join(b.store.Close(), b.server.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, _, err := b.server.EnsureDataset(context.Background(), "set"); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// images adds images to the dataset.
+func (b *bench) images(paths ...string) {
+	b.t.Helper()
+	var images []sandbox.NewImage
+	for _, p := range paths {
+		images = append(images, sandbox.NewImage{Path: p, Width: 100, Height: 100})
+	}
+	if _, err := b.server.AddImages(context.Background(), "set", images); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// labels writes canonical lines, as "a.jpg car car truck".
+func (b *bench) labels(lines ...string) string {
+	b.t.Helper()
+	var out bytes.Buffer
+	for _, line := range lines {
+		words := strings.Fields(line)
+		annotations := []map[string]any{}
+		for i, name := range words[1:] {
+			annotations = append(annotations, map[string]any{"id": fmt.Sprint(i), "name": name, "type": "bbox", "bounding_box": map[string]any{"x": i, "y": 1, "w": 2, "h": 3}})
+		}
+		data, err := json.Marshal(map[string]any{"image": words[0], "width": 100, "height": 100, "annotations": annotations})
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		out.Write(append(data, '\n'))
+	}
+	path := filepath.Join(b.dir, "labels.jsonl")
+	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+		b.t.Fatal(err)
+	}
+	return path
+}
+
+// sync runs a sync of a source as a process of its own would.
+func (b *bench) sync(path string, change ...func(*Options)) (Summary, error) {
+	b.t.Helper()
+	return b.syncUntil(nil, path, change...)
+}
+
+func (b *bench) syncUntil(stop <-chan struct{}, path string, change ...func(*Options)) (Summary, error) {
+	b.t.Helper()
+	ctx := context.Background()
+	src, err := source.Open(ctx, path, source.Options{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	pacer, err := NewPacer(ctx, Quota{}, "key", b.store, time.Now)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	transport := &http.Transport{}
+	defer transport.CloseIdleConnections()
+	client, err := pictograph.New(pictograph.Config{BaseURL: b.http.URL, APIKey: "key", Pacer: pacer, Transport: transport,
+		BackoffBase: time.Millisecond, BackoffCap: time.Millisecond, MaxRetries: 3})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	o := Options{Dataset: "set", Service: "test", Source: path, Log: zerolog.Nop(), OutagePause: time.Millisecond, MaxOutage: time.Minute}
+	for _, c := range change {
+		c(&o)
+	}
+	return Sync(ctx, stop, client, b.store, pacer, src, o)
+}
+
+// done syncs and wants no error.
+func (b *bench) done(path string, change ...func(*Options)) Summary {
+	b.t.Helper()
+	s, err := b.sync(path, change...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// saves lists what the service executed, as "path previous→new".
+func (b *bench) saves() (out []string) {
+	b.t.Helper()
+	for e, err := range b.server.Audit(context.Background()) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if e.Kind == "save" || e.Kind == "bulk" {
+			out = append(out, fmt.Sprintf("%s %d→%d", e.ImagePath, e.PreviousCount, e.NewCount))
+		}
+	}
+	return out
+}
+
+// records lists what the state says of a run, as "image plan outcome reason".
+func (b *bench) records(run string) (out []string) {
+	b.t.Helper()
+	for r, err := range b.store.Records(context.Background(), run, "") {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		counts := ""
+		if r.Previous != nil {
+			counts = fmt.Sprintf(" %d→%d", *r.Previous, *r.New)
+		}
+		out = append(out, strings.TrimSpace(fmt.Sprintf("%s %s %s%s %s", r.Image, r.Plan, r.Outcome, counts, r.Reason)))
+	}
+	return out
+}
+
+func expect(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%s:\n  %s\nwant\n  %s", what, strings.Join(got, "\n  "), strings.Join(want, "\n  "))
+	}
+}
+
+func TestPlanAndSave(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("new.jpg", "empty.jpg", "theirs.jpg", "cleared.jpg", "untold.jpg")
+	b.done(b.labels("theirs.jpg car", "cleared.jpg car car", "untold.jpg car"))
+	b.store.Close() // a state that knows nothing of it
+	var err error
+	if b.store, err = store.Open(context.Background(), filepath.Join(b.dir, "other.db")); err != nil {
+		t.Fatal(err)
+	}
+
+	s := b.done(b.labels("new.jpg car truck", "empty.jpg", "theirs.jpg car car", "cleared.jpg", "nowhere.jpg car"))
+	want := ImageCounts{Found: 5, Matched: 4, Saved: 2, Unchanged: 1, Cleared: 1, Unmatched: 1}
+	if s.Images != want || s.Annotations != (AnnotationCounts{Previous: 3, New: 4}) || s.Outcome != "failures" {
+		t.Errorf("summary %+v, want images %+v", s, want)
+	}
+	expect(t, "records", b.records(s.Run),
+		"new.jpg new saved 0→2",
+		"empty.jpg unchanged unchanged",
+		"theirs.jpg overwrite saved 1→2",
+		"cleared.jpg clear cleared 2→0",
+		"nowhere.jpg unmatched unmatched the dataset has no image of this name")
+	expect(t, "saves", b.saves()[3:], "new.jpg 0→2", "theirs.jpg 1→2", "cleared.jpg 2→0")
+
+	again := b.done(b.labels("new.jpg car truck", "empty.jpg", "theirs.jpg car car", "cleared.jpg"))
+	if again.Images.Unchanged != 4 || again.Images.Saved != 0 || again.Requests != 2 {
+		t.Errorf("second run: %+v, want everything unchanged in 2 requests", again)
+	}
+	if len(b.saves()) != 6 {
+		t.Errorf("second run saved something: %q", b.saves()[6:])
+	}
+}
+
+func TestDriftIsSeenAndOverwritten(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	labels := b.labels("a.jpg car")
+	b.done(labels)
+	post(t, b, "/api/v1/developer/annotations/set/a.jpg", `{"annotations":[]}`)
+	s := b.done(labels)
+	expect(t, "records", b.records(s.Run), "a.jpg drifted saved 0→1")
+}
+
+// post writes to the service as somebody else.
+func post(t *testing.T, b *bench, path, body string) {
+	t.Helper()
+	request, err := http.NewRequest("POST", b.http.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-API-Key", "another")
+	answer, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, answer.Body)
+	answer.Body.Close()
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	if answer.StatusCode != 200 {
+		t.Fatalf("POST %s: %s", path, answer.Status)
+	}
+}
+
+func TestMatchingNeverGuesses(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("train/a.jpg", "val/a.jpg", "val/b.jpg", "c.jpg")
+	s := b.done(b.labels("train/a.jpg car", "other/a.jpg car", "b.jpg car", "x/c.jpg car", "y/c.jpg car truck"))
+	expect(t, "records", b.records(s.Run),
+		"train/a.jpg new saved 0→1",
+		"other/a.jpg ambiguous failed more than one image of the dataset fits a.jpg: train/a.jpg, val/a.jpg; name the label after one of them",
+		"b.jpg new saved 0→1",
+		"x/c.jpg ambiguous failed y/c.jpg names the same image of the dataset (c.jpg); leave one label for it",
+		"y/c.jpg ambiguous failed x/c.jpg names the same image of the dataset (c.jpg); leave one label for it")
+	expect(t, "saves", b.saves(), "train/a.jpg 0→1", "val/b.jpg 0→1")
+}
+
+func TestClassesAreCreatedOnlyWhenAllowed(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg", "b.jpg")
+	labels := b.labels("a.jpg car", "b.jpg")
+	s := b.done(labels, func(o *Options) { o.NoCreateClasses = true })
+	expect(t, "records", b.records(s.Run),
+		`a.jpg failed failed the dataset has no class "car"; create it, or leave out --no-create-classes`,
+		"b.jpg unchanged unchanged")
+	if len(b.saves()) != 0 {
+		t.Errorf("saved %q", b.saves())
+	}
+	if s = b.done(labels); s.Images.Saved != 1 {
+		t.Errorf("with classes created: %+v", s)
+	}
+}
+
+// A bulk save that the service refuses as a whole is split until the bad image
+// stands alone.
+func TestARefusedBatchIsSplit(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	var names, lines []string
+	for i := range 10 {
+		names = append(names, fmt.Sprintf("%d.jpg", i))
+		lines = append(lines, names[i]+" car")
+	}
+	b.images(names...)
+	lines[6] = "6.jpg poison"
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/bulk") {
+			return false
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if !bytes.Contains(body, []byte("poison")) {
+			return false
+		}
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		io.WriteString(w, `{"error":{"code":"validation_error","message":"poison is not wanted"}}`)
+		return true
+	}
+	s := b.done(b.labels(lines...))
+	if s.Images.Saved != 9 || s.Images.Failed != 1 {
+		t.Errorf("summary %+v, want 9 saved and 1 failed", s)
+	}
+	for _, r := range b.records(s.Run) {
+		if strings.HasPrefix(r, "6.jpg") != strings.Contains(r, "poison is not wanted") {
+			t.Errorf("record %q", r)
+		}
+	}
+	if len(b.saves()) != 9 {
+		t.Errorf("saves %q", b.saves())
+	}
+}
+
+// An image that is gone by the time it is saved fails alone.
+func TestAnImageDeletedMeanwhileFailsAlone(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg", "b.jpg")
+	var once sync.Once
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/bulk") {
+			once.Do(func() {
+				request := httptest.NewRequest("DELETE", "/api/v1/developer/images/set/a.jpg?permanent=true", nil)
+				request.Header.Set("X-API-Key", "another")
+				w := httptest.NewRecorder()
+				b.server.ServeHTTP(w, request)
+				if w.Code >= 300 {
+					t.Errorf("delete: %d %s", w.Code, w.Body)
+				}
+			})
+		}
+		return false
+	}
+	s := b.done(b.labels("a.jpg car", "b.jpg car"))
+	if s.Images.Saved != 1 || s.Images.Failed != 1 {
+		t.Errorf("summary %+v, want 1 saved and 1 failed", s)
+	}
+}
+
+// Labels that change between plan and save are planned again: what is saved is
+// what the file says then, and what the state remembers is what was saved.
+func TestLabelsThatChangeDuringTheRun(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	dir := filepath.Join(b.dir, "yolo")
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	b.images("a.jpg", "b.jpg", "c.jpg")
+	write("classes.txt", "car\ntruck\n")
+	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
+		write(name, "0 0.5 0.5 0.1 0.1\n")
+	}
+	b.after = func(r *http.Request) {
+		if r.Method == http.MethodPatch { // planned, and nothing saved
+			write("a.txt", "0 0.5 0.5 0.1 0.1\n0 0.2 0.2 0.1 0.1\n")
+			write("b.txt", "1 0.5 0.5 0.1 0.1\n")
+			os.Remove(filepath.Join(dir, "c.txt"))
+		}
+	}
+	s := b.done(dir)
+	records := b.records(s.Run)
+	if len(records) != 3 || records[0] != "a new saved 0→2" || !strings.Contains(records[1], `now use class "truck"; run again`) || !strings.Contains(records[2], "not any more") {
+		t.Errorf("records %q", records)
+	}
+	b.after = nil
+	s = b.done(dir)
+	expect(t, "next run", b.records(s.Run), "a unchanged unchanged", "b new saved 0→1")
+}
+
+func TestStrict(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg", "b.jpg")
+	dir := filepath.Join(b.dir, "yolo")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"classes.txt": "car\n", "a.txt": "0 0.5 0.5 0.1 0.1\n", "b.txt": "0 0.5 0.5 0.1 0.1\n9 0.5 0.5 0.1 0.1\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := b.done(dir, func(o *Options) { o.Strict = true })
+	if s.Images.Saved != 1 || s.Images.Failed != 1 || s.Findings != 1 {
+		t.Errorf("strict: %+v", s)
+	}
+	s = b.done(dir)
+	if s.Images.Saved != 1 || s.Images.Unchanged != 1 || s.Images.Failed != 0 || s.Findings != 1 {
+		t.Errorf("not strict: %+v", s)
+	}
+}
+
+// Asked to stop, a run finishes the request in flight, and the same command
+// does the rest without saving anything twice.
+func TestStopAndResume(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	var names, lines []string
+	for i := range 30 {
+		names = append(names, fmt.Sprintf("%02d.jpg", i))
+		lines = append(lines, names[i]+" car")
+	}
+	b.images(names...)
+	labels := b.labels(lines...)
+	few := func(o *Options) { o.BatchImages, o.Save = 5, 1 }
+	stop := make(chan struct{})
+	var once sync.Once
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/bulk") {
+			once.Do(func() { close(stop) })
+		}
+		return false
+	}
+	first, err := b.syncUntil(stop, labels, few)
+	if !errors.Is(err, ErrInterrupted) || first.Outcome != "interrupted" {
+		t.Fatalf("stopped run: %+v, %v", first, err)
+	}
+	if saved := len(b.saves()); saved == 0 || saved == 30 || saved != first.Images.Saved {
+		t.Errorf("stopped run: %d saves executed, %d on record", saved, first.Images.Saved)
+	}
+	second := b.done(labels, few)
+	if second.Run != first.Run || second.Images.Saved != 30 || second.Annotations.New != 30 {
+		t.Errorf("resumed run: %+v, want run %s with 30 saved", second, first.Run)
+	}
+	if len(b.saves()) != 30 {
+		t.Errorf("%d saves executed for 30 images", len(b.saves()))
+	}
+}
+
+// A service that is out of reach is waited for, and a run that gave up is
+// finished by the next.
+func TestOutage(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	labels := b.labels("a.jpg car")
+	down := 0
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/bulk") || down == 0 {
+			return false
+		}
+		down--
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, "<html>no</html>")
+		return true
+	}
+	down = 9 // more than one call's retries
+	if s := b.done(labels); s.Images.Saved != 1 {
+		t.Errorf("after a short outage: %+v", s)
+	}
+	down = 1 << 30
+	labels = b.labels("a.jpg car car")
+	s, err := b.sync(labels, func(o *Options) { o.MaxOutage = time.Nanosecond })
+	if !errors.Is(err, pictograph.ErrServer) || s.Outcome != "stopped" {
+		t.Errorf("in a long outage: %+v, %v", s, err)
+	}
+	down = 0
+	if again := b.done(labels); again.Run != s.Run || again.Images.Saved != 1 {
+		t.Errorf("after it: %+v", again)
+	}
+	expect(t, "saves", b.saves(), "a.jpg 0→1", "a.jpg 1→2")
+}
+
+func TestARefusedKeyStopsTheRun(t *testing.T) {
+	b := newBench(t, sandbox.Options{Keys: map[string]sandbox.Role{"key": sandbox.Viewer}})
+	b.images("a.jpg")
+	_, err := b.sync(b.labels("a.jpg car"))
+	if !errors.Is(err, pictograph.ErrForbidden) {
+		t.Errorf("a viewer's sync: %v", err)
+	}
+	if _, err := b.sync(b.labels("a.jpg car"), func(o *Options) { o.Dataset = "no such set" }); !errors.Is(err, ErrNoDataset) {
+		t.Errorf("an unknown dataset: %v", err)
+	}
+}
+
+// 5,000 images take one listing request per 1,000 and one save per 200, and a
+// service that enforces 2,000 requests an hour never has to refuse one.
+func TestRequestsAreFew(t *testing.T) {
+	b := newBench(t, sandbox.Options{Quota: sandbox.Quota{Requests: 2000, Per: time.Hour, Window: "sliding"}})
+	var names, lines []string
+	for i := range 5000 {
+		names = append(names, fmt.Sprintf("%04d.jpg", i))
+		lines = append(lines, names[i]+" car")
+	}
+	b.images(names...)
+	s := b.done(b.labels(lines...))
+	if s.Images.Saved != 5000 || s.Requests != 1+5+1+25 {
+		t.Errorf("%d images saved in %d requests, want 5000 in 32 (dataset, 5 pages, classes, 25 saves)", s.Images.Saved, s.Requests)
+	}
+}
+
+// Under faults of every kind, before and after the service has done the
+// write, everything arrives exactly once and the counts are the service's own.
+func TestFaults(t *testing.T) {
+	for seed := range int64(3) {
+		faults, err := sandbox.ParseFaults(fmt.Sprintf("seed=%d,5xx=0.1,reset-before=0.05,reset-after=0.05,lost-answer=0.05,truncate=0.05,html=0.05,storm=0.03", seed+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, sandbox.Options{Faults: faults})
+		var names, lines []string
+		for i := range 400 {
+			names = append(names, fmt.Sprintf("%03d.jpg", i))
+			lines = append(lines, names[i]+strings.Repeat(" car", i%4))
+		}
+		b.images(names...)
+		s := b.done(b.labels(lines...), func(o *Options) { o.BatchImages = 3 })
+		if s.Images.Saved != 300 || s.Images.Unchanged != 100 || s.Images.Failed != 0 {
+			t.Errorf("seed %d: %+v", seed+1, s.Images)
+		}
+		compareCounts(t, b, s.Run)
+	}
+}
+
+// compareCounts holds the state's counts against the service's audit log.
+func compareCounts(t *testing.T, b *bench, run string) {
+	t.Helper()
+	executed := make(map[string]string)
+	for _, save := range b.saves() {
+		path, counts, _ := strings.Cut(save, " ")
+		if _, twice := executed[path]; twice {
+			t.Errorf("%s was saved twice", path)
+		}
+		executed[path] = counts
+	}
+	for r, err := range b.store.Records(context.Background(), run, store.ItemSaved) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprintf("%d→%d", *r.Previous, *r.New); got != executed[r.Path] {
+			t.Errorf("%s: the state says %s, the service executed %s", r.Path, got, executed[r.Path])
+		}
+		delete(executed, r.Path)
+	}
+	if len(executed) != 0 {
+		t.Errorf("executed and not on record: %v", executed)
+	}
+}

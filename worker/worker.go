@@ -1,0 +1,288 @@
+// Package worker does one run: it lists the dataset's images, plans what to do
+// with every item of a source, holds the plan against the guards, saves in
+// batches that are committed before they are sent, and checkpoints every
+// answer.
+//
+// The promise: a run that was killed at any moment is finished by the same
+// command. A batch in flight is sent again with the same bytes under the same
+// idempotency key, so the service answers it without executing it a second
+// time; then the plan is made anew, and what the run has saved already is
+// recognized and kept.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// Options say how a run is done.
+type Options struct {
+	// Dataset is the name or id of the dataset.
+	Dataset string
+	// Service names the service in the state: its base URL, or "sandbox".
+	Service string
+	// Source is the absolute path of the source; with the dataset it
+	// identifies the run to resume.
+	Source string
+	// Findings hands over what the source reported about itself since the last
+	// call. May be nil.
+	Findings func() []convert.Finding
+	// Strict turns every finding into a failure of its image.
+	Strict bool
+	// NoCreateClasses fails the images whose class the dataset lacks, instead
+	// of adding the class.
+	NoCreateClasses bool
+	// Convert and Save are how many images are converted, and how many batches
+	// are sent, at the same time. 0 means the default.
+	Convert, Save int
+	// BatchImages and BatchBytes bound a bulk save. 0 means the default.
+	BatchImages, BatchBytes int
+	// MaxOutage is how long the service may be out of reach before the run
+	// stops, resumable. 0 means the default.
+	MaxOutage time.Duration
+	// OutagePause is the wait between two tries of a request that the client
+	// has given up on. 0 means the default.
+	OutagePause time.Duration
+	// Progress is told how far the run is; it must not block. May be nil.
+	Progress func(Progress)
+	Log      zerolog.Logger
+	Now      func() time.Time
+}
+
+// Defaults and limits.
+const (
+	// maxBatchImages is the service's limit for one bulk save.
+	maxBatchImages = 200
+	// defaultBatchBytes stays below the 10 MB that the service takes.
+	defaultBatchBytes = 8 << 20
+	defaultSaves      = 4
+	defaultMaxOutage  = 10 * time.Minute
+	defaultPause      = 10 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	if o.Convert <= 0 {
+		o.Convert = runtime.GOMAXPROCS(0)
+	}
+	if o.Save <= 0 {
+		o.Save = defaultSaves
+	}
+	if o.BatchImages <= 0 || o.BatchImages > maxBatchImages {
+		o.BatchImages = maxBatchImages
+	}
+	if o.BatchBytes <= 0 {
+		o.BatchBytes = defaultBatchBytes
+	}
+	if o.MaxOutage <= 0 {
+		o.MaxOutage = defaultMaxOutage
+	}
+	if o.OutagePause <= 0 {
+		o.OutagePause = defaultPause
+	}
+	if o.Findings == nil {
+		o.Findings = func() []convert.Finding { return nil }
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Phase  string // listing, planning, saving
+	Done   int    // images
+	Total  int    // images, 0 while unknown
+	Failed int    // images
+}
+
+// ErrInterrupted is returned by a run that was asked to stop; the same command
+// resumes it.
+var ErrInterrupted = errors.New("interrupted; the same command resumes the run")
+
+// ErrNoDataset is returned where the service knows no such dataset.
+var ErrNoDataset = errors.New("the service has no such dataset")
+
+// run is one process's work on a run.
+type run struct {
+	Options
+	client *pictograph.Client
+	store  *store.Store
+	pacer  *Pacer
+	src    source.Source
+
+	dataset  store.Dataset
+	classes  []pictograph.Class // of the dataset, as the service has them
+	record   store.Run
+	progress tracker
+
+	stopping context.Context // done when the run should stop taking on work
+	halt     context.CancelCauseFunc
+}
+
+// Sync brings the labels of src into the dataset. When stop is closed the
+// requests in flight are finished and the run ends with ErrInterrupted; when
+// ctx ends it stops at once.
+//
+// The summary is true as far as the run came, also beside an error.
+func Sync(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st *store.Store, pacer *Pacer, src source.Source, o Options) (Summary, error) {
+	o = o.withDefaults()
+	stopping, halt := context.WithCancelCause(ctx)
+	defer halt(nil)
+	r := &run{Options: o, client: client, store: st, pacer: pacer, src: src, stopping: stopping, halt: halt}
+	r.progress.report = o.Progress
+
+	var waiter sync.WaitGroup
+	ended := make(chan struct{})
+	waiter.Go(func() {
+		select {
+		case <-stop:
+			halt(ErrInterrupted)
+		case <-stopping.Done():
+		case <-ended:
+		}
+		pacer.Stop()
+	})
+	defer waiter.Wait()
+	defer close(ended)
+
+	start := o.Now()
+	err := r.sync(ctx)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(stopping), ErrInterrupted) {
+		err = ErrInterrupted
+	}
+	return r.leave(ctx, err, o.Now().Sub(start))
+}
+
+func (r *run) sync(ctx context.Context) error {
+	if err := r.openDataset(ctx); err != nil {
+		return err
+	}
+	if err := r.settleInFlight(ctx); err != nil {
+		return err
+	}
+	var err error
+	var resumed bool
+	r.record, resumed, err = r.store.OpenRun(ctx, r.dataset, "sync", r.Source, r.Now())
+	if err != nil {
+		return err
+	}
+	r.Log.Info().Str("run", r.record.ID).Bool("resumed", resumed).Str("dataset", r.dataset.Name).Str("source", r.Source).Msg("run opened")
+	if err := r.persist(r.list); err != nil {
+		return err
+	}
+	if err := r.plan(r.stopping); err != nil {
+		return err
+	}
+	if err := r.persist(r.createClasses); err != nil {
+		return err
+	}
+	if err := r.store.SetPhase(ctx, r.record.ID, store.Saving); err != nil {
+		return err
+	}
+	return r.save(ctx)
+}
+
+func (r *run) openDataset(ctx context.Context) error {
+	d, err := r.client.Dataset(ctx, r.Dataset)
+	if errors.Is(err, pictograph.ErrNotFound) {
+		return fmt.Errorf("open dataset %q: %w; names are case-sensitive", r.Dataset, ErrNoDataset)
+	}
+	if err != nil {
+		return err
+	}
+	r.classes = d.Classes
+	r.dataset, err = r.store.PutDataset(ctx, r.Service, d.ID, d.Name)
+	return err
+}
+
+// list brings the state's picture of the dataset's images up to date.
+func (r *run) list(ctx context.Context) error {
+	listing, err := r.store.StartListing(ctx, r.dataset)
+	if err != nil {
+		return err
+	}
+	r.progress.begin("listing", 0)
+	for page, err := range r.client.ImagePages(ctx, r.dataset.ID, pictograph.ImageFilter{}) {
+		if err != nil {
+			return err
+		}
+		images := make([]store.Image, 0, len(page))
+		for _, i := range page {
+			images = append(images, store.Image{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, AnnotationCount: i.AnnotationCount})
+		}
+		if err := listing.Add(ctx, images); err != nil {
+			return err
+		}
+		r.progress.add(len(images), 0)
+	}
+	return listing.End(ctx, r.Now())
+}
+
+// leave records how this process leaves the run and sums the run up. It must
+// work after ctx has ended.
+func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summary, error) {
+	ctx = context.WithoutCancel(ctx)
+	if r.record.ID == "" {
+		return Summary{Dataset: r.Dataset, Source: r.Source, Requests: r.pacer.Sent(), Seconds: worked.Seconds()}, err
+	}
+	totals, totalsErr := r.store.Totals(ctx, r.record.ID)
+	s := Summarize(r.record, totals)
+	s.Requests, s.Seconds = r.pacer.Sent(), worked.Seconds()
+	if totalsErr != nil {
+		return s, errors.Join(err, totalsErr)
+	}
+	outcome, reason := outcomeOf(s, err)
+	s.Outcome = string(outcome)
+	leaveErr := r.store.LeaveRun(ctx, r.record.ID, outcome, reason, s.Requests, worked, r.Now())
+	return s, errors.Join(err, leaveErr)
+}
+
+func outcomeOf(s Summary, err error) (store.Outcome, string) {
+	switch {
+	case errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled):
+		return store.Interrupted, ""
+	case err != nil:
+		return store.Stopped, err.Error()
+	case s.Images.Failed > 0 || s.Images.Unmatched > 0:
+		return store.WithFailures, ""
+	}
+	return store.Done, ""
+}
+
+// tracker turns counts into progress.
+type tracker struct {
+	report func(Progress)
+
+	mu  sync.Mutex
+	now Progress
+}
+
+func (t *tracker) begin(phase string, total int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now = Progress{Phase: phase, Total: total}
+	t.report(t.now)
+}
+
+func (t *tracker) add(done, failed int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now.Done += done
+	t.now.Failed += failed
+	t.report(t.now)
+}
