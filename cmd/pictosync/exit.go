@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+// Exit statuses. Other programs decide by them: they never change.
+const (
+	exitDone        = 0
+	exitUnexpected  = 1
+	exitUsage       = 2
+	exitSource      = 3
+	exitFailures    = 4
+	exitRefused     = 5
+	exitLocked      = 8
+	exitInterrupted = 130
+)
+
+const exitHelp = `
+
+Exit status:
+    0  all done
+    1  an unexpected error; the same command resumes the run
+    2  the command line or the configuration is wrong
+    3  the source cannot be read
+    4  finished, but some images failed or did not match
+    5  the service refused the API key or its role
+    8  another run holds the state
+  130  interrupted; the same command resumes the run`
+
+// usageError is a mistake in the command line or the configuration.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// errFailures ends a command that finished with images that failed or did not
+// match; the summary has said so already.
+var errFailures = errors.New("some images failed")
+
+// exitCode is the one place where errors become exit statuses.
+func exitCode(err error) int {
+	var (
+		usage     usageError
+		unread    *source.Error
+		forbidden = errors.Is(err, pictograph.ErrUnauthorized) || errors.Is(err, pictograph.ErrForbidden)
+	)
+	switch {
+	case errors.Is(err, worker.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.As(err, &usage), errors.Is(err, worker.ErrNoDataset), errors.Is(err, store.ErrNoRun), isCobraUsage(err):
+		return exitUsage
+	case errors.As(err, &unread):
+		return exitSource
+	case errors.Is(err, errFailures):
+		return exitFailures
+	case forbidden:
+		return exitRefused
+	case errors.Is(err, errLocked):
+		return exitLocked
+	}
+	return exitUnexpected
+}
+
+// isCobraUsage recognizes the errors that cobra makes itself and gives no
+// type.
+func isCobraUsage(err error) bool {
+	m := err.Error()
+	return strings.HasPrefix(m, "unknown command ") || strings.HasPrefix(m, "required flag(s) ") ||
+		strings.HasPrefix(m, "accepts ") || strings.HasPrefix(m, "requires at least ")
+}
+
+// errorLine is an error as one line for people, its hint at the end; "" where
+// the output has said it already.
+func errorLine(err error) string {
+	if err == errFailures {
+		return ""
+	}
+	line := strings.Join(strings.Fields(err.Error()), " ")
+	var hinted interface{ Hint() string }
+	if errors.As(err, &hinted) && hinted.Hint() != "" {
+		line += " (" + hinted.Hint() + ")"
+	}
+	return line
+}
+
+// flagError names the nearest flag to one that is not there.
+func flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+			return usagef("%w; did you mean --%s?", err, near)
+		}
+	}
+	return usageError{err}
+}
+
+// nearest is the name that a misspelt one most likely means, "" if none is
+// near.
+func nearest(name string, names []string) string {
+	best, found := max(2, len(name)/3)+1, ""
+	for _, candidate := range names {
+		if d := levenshtein.ComputeDistance(name, candidate); d < best {
+			best, found = d, candidate
+		}
+	}
+	return found
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+var errLocked = errors.New("another run holds the state")
+
+// holder is what the lock file says of who holds it.
+type holder struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command"`
+	Since   time.Time `json:"since"`
+}
+
+// lockState makes sure that one process at a time works on a state. The
+// operating system releases the lock when the process ends, however it ends.
+func lockState(state, command string) (release func(), err error) {
+	path := state + ".lock"
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	held, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("lock the state %s: %w; name another state with --state", state, err)
+	}
+	if !held {
+		return nil, fmt.Errorf("lock the state %s: %w%s; wait for it, or name another state with --state", state, errLocked, heldBy(path))
+	}
+	data, err := json.Marshal(holder{PID: os.Getpid(), Command: command, Since: time.Now().UTC().Truncate(time.Second)})
+	if err == nil {
+		err = os.WriteFile(path, append(data, '\n'), 0o600)
+	}
+	if err != nil {
+		lock.Close()
+		return nil, fmt.Errorf("lock the state %s: %w", state, err)
+	}
+	return func() { lock.Close() }, nil
+}
+
+func heldBy(path string) string {
+	data, err := os.ReadFile(path)
+	var h holder
+	if err != nil || json.Unmarshal(data, &h) != nil {
+		return ""
+	}
+	return fmt.Sprintf(" (process %d, %q, since %s)", h.PID, h.Command, h.Since.Local().Format(time.DateTime))
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv("PICTOSYNC_TEST_MAIN") != "" { // the command itself, in a process that tests may kill
+		os.Exit(Main())
+	}
+	testscript.Main(m, map[string]func(){
+		"pictosync": func() { os.Exit(Main()) },
+	})
+}
+
+// TestScripts holds the command's interface: each script is a session that a
+// user could type.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			root, err := os.Getwd()
+			if err != nil {
+				return err
+			}
+			env.Setenv("SHAPES", root+"/../../testdata/shapes")
+			env.Setenv("COCO", root+"/../../testdata/shapes.coco.json")
+			env.Setenv("EXAMPLE", root+"/../../config.example.yaml")
+			env.Setenv("XDG_STATE_HOME", env.WorkDir+"/state")
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		UpdateScripts: os.Getenv("UPDATE") != "",
+	})
+}
+
+// TestExampleExplainsEverySetting keeps config.example.yaml complete: every
+// setting is in it, as a setting or as a comment of its own.
+func TestExampleExplainsEverySetting(t *testing.T) {
+	data, err := os.ReadFile("../../config.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range knownSettings(newRoot()) {
+		if !strings.Contains("\n"+string(data), "\n"+name+":") && !strings.Contains("\n"+string(data), "\n# "+name+":") {
+			t.Errorf("config.example.yaml does not have %s", name)
+		}
+	}
+}

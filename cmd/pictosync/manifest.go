@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"pictosync/source"
+)
+
+type manifestOptions struct {
+	config string
+	source sourceOptions
+	output outputOptions
+	out    string
+}
+
+func newManifest() *cobra.Command {
+	var o manifestOptions
+	cmd := &cobra.Command{
+		Use:   "manifest SOURCE --out FILE.db",
+		Short: "Write the list of a source's images and labels as a SQLite manifest",
+		Long: `Write the list of a source's images and labels as a SQLite manifest: a source that
+opens at once, can be edited with SQL, and names image ids and sizes where they
+are known. The labels themselves stay in their files.` + exitHelp,
+		Example: `  pictosync manifest testdata/shapes --out shapes.db
+  pictosync sync shapes.db --dataset shapes --sandbox`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			return runManifest(cmd.Context(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.out, "out", "", "`FILE` to write")
+	o.source.addFlags(f)
+	o.output.addFlags(f)
+	return cmd
+}
+
+func runManifest(ctx context.Context, path string, o manifestOptions) error {
+	if o.out == "" {
+		return usagef("no output: name a file with --out")
+	}
+	var findings collector
+	src, err := o.source.open(ctx, path, &findings)
+	if err != nil {
+		return err
+	}
+	n, err := source.WriteManifest(ctx, src, o.out)
+	if err != nil {
+		return err
+	}
+	found := findings.take()
+	if o.output.json {
+		return json.NewEncoder(os.Stdout).Encode(map[string]int{"images": n, "findings": len(found)})
+	}
+	if o.output.quiet {
+		return nil
+	}
+	warn := bounded{w: os.Stderr, left: 20}
+	for _, f := range found {
+		warn.finding(f)
+	}
+	warn.end()
+	fmt.Printf("%s: %s\n", o.out, plural(n, "image"))
+	return nil
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"pictosync/worker"
+)
+
+// outputOptions are the flags of every command that works for a while.
+type outputOptions struct {
+	json, quiet bool
+	logLevel    string
+}
+
+func (o *outputOptions) addFlags(f *pflag.FlagSet) {
+	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
+	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
+	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+}
+
+func (o outputOptions) logger() (zerolog.Logger, error) {
+	level, err := zerolog.ParseLevel(o.logLevel)
+	if err != nil || o.logLevel == "" {
+		return zerolog.Nop(), usagef("read --log-level: %q is none of debug, info, warn, error and disabled", o.logLevel)
+	}
+	if o.quiet {
+		level = max(level, zerolog.ErrorLevel)
+	}
+	log := zerolog.New(os.Stderr)
+	if onTerminal(os.Stderr) {
+		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly})
+	}
+	return log.Level(level).With().Timestamp().Logger(), nil
+}
+
+func onTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// progress is what people see while a command works: a bar on a terminal, a
+// line for each phase elsewhere, nothing beside --json and --quiet.
+func (o outputOptions) progress() *progress {
+	switch {
+	case o.json || o.quiet:
+		return &progress{mode: silent}
+	case onTerminal(os.Stderr):
+		return &progress{mode: bar}
+	}
+	return &progress{mode: lines}
+}
+
+type progressMode int
+
+const (
+	silent progressMode = iota
+	lines
+	bar
+)
+
+type progress struct {
+	mode progressMode
+
+	mu     sync.Mutex
+	phase  string
+	bar    *progressbar.ProgressBar
+	failed int
+}
+
+// show takes how far the work is; it may be called from several goroutines.
+func (p *progress) show(now worker.Progress) {
+	if p.mode == silent {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Phase != p.phase {
+		p.begin(now)
+	}
+	if p.mode != bar {
+		return
+	}
+	if now.Failed != p.failed {
+		p.failed = now.Failed
+		p.bar.Describe(fmt.Sprintf("%s (%d failed)", now.Phase, now.Failed))
+	}
+	p.bar.Set(now.Done)
+}
+
+func (p *progress) begin(now worker.Progress) {
+	p.finish()
+	p.phase, p.failed = now.Phase, 0
+	if p.mode == lines {
+		if now.Total > 0 {
+			fmt.Fprintf(os.Stderr, "%s %s\n", now.Phase, plural(now.Total, "image"))
+		} else {
+			fmt.Fprintln(os.Stderr, now.Phase)
+		}
+		return
+	}
+	total := now.Total
+	if total == 0 {
+		total = -1 // shown as a spinner
+	}
+	p.bar = progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(os.Stderr),
+		progressbar.OptionSetDescription(now.Phase),
+		progressbar.OptionShowCount(),
+		progressbar.OptionShowIts(),
+		progressbar.OptionSetItsString("images"),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionFullWidth(),
+	)
+}
+
+func (p *progress) finish() {
+	if p.bar != nil {
+		p.bar.Finish()
+		p.bar = nil
+	}
+}
+
+// end takes the bar away.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.finish()
+}
+
+// version is the module's version as the build recorded it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}

@@ -1,0 +1,286 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"pictosync/convert"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+type runsOptions struct {
+	config   string
+	state    string
+	outcomes []string
+	findings bool
+	json     bool
+	limit    int
+}
+
+func newRuns() *cobra.Command {
+	var o runsOptions
+	cmd := &cobra.Command{
+		Use:   "runs [RUN]",
+		Short: "List runs, or what a run did to each image",
+		Long: `List the runs of a state, the newest first; or, with a run's id (its beginning or
+end is enough, "last" is the newest), what happened to each of its images: what
+was planned, what came of it, how many annotations the image had before and has
+now, and why.` + exitHelp,
+		Example: `  pictosync runs
+  pictosync runs last --outcome failed,unmatched
+  pictosync runs last --findings
+  pictosync runs last --json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			return runRuns(cmd.Context(), args, o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	f.StringSliceVar(&o.outcomes, "outcome", nil, "only images with this `OUTCOME`: saved, cleared, unchanged, unmatched, failed or pending (again, or with commas, for more)")
+	f.BoolVar(&o.findings, "findings", false, "list the run's findings instead of its images")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	f.IntVar(&o.limit, "limit", 20, "list at most `N` runs")
+	return cmd
+}
+
+func runRuns(ctx context.Context, args []string, o runsOptions) error {
+	for _, outcome := range o.outcomes {
+		switch store.ItemOutcome(outcome) {
+		case store.ItemSaved, store.ItemCleared, store.ItemUnchanged, store.ItemUnmatched, store.ItemFailed, store.ItemPending:
+		default:
+			return usagef("read --outcome: %q is none of saved, cleared, unchanged, unmatched, failed and pending", outcome)
+		}
+	}
+	path, err := statePath(o.state)
+	if err != nil {
+		return err
+	}
+	st, err := store.OpenExisting(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) && len(args) == 0 {
+		return noRuns(o)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return usagef("look up run %s: there is no state at %s; name one with --state", args[0], path)
+	}
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if len(args) == 0 {
+		return listRuns(ctx, st, o)
+	}
+	run, err := findRun(ctx, st, args[0])
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(os.Stdout)
+	if o.findings {
+		err = showFindings(ctx, w, st, run, o.json)
+	} else {
+		err = showRun(ctx, w, st, run, o)
+	}
+	return errors.Join(err, w.Flush())
+}
+
+func noRuns(o runsOptions) error {
+	if o.json {
+		fmt.Println(`{"runs":[]}`)
+		return nil
+	}
+	fmt.Println("no runs yet")
+	return nil
+}
+
+func findRun(ctx context.Context, st *store.Store, id string) (store.Run, error) {
+	if id != "last" {
+		return st.FindRun(ctx, id)
+	}
+	runs, err := st.Runs(ctx, 1)
+	if err != nil {
+		return store.Run{}, err
+	}
+	if len(runs) == 0 {
+		return store.Run{}, fmt.Errorf("look up the last run: %w", store.ErrNoRun)
+	}
+	return runs[0], nil
+}
+
+// runJSON is a run for programs: its summary with when and how it went.
+type runJSON struct {
+	worker.Summary
+	Phase     store.Phase `json:"phase"`
+	Format    string      `json:"format"`
+	Starts    int         `json:"starts"`
+	Error     string      `json:"error,omitempty"`
+	StartedAt time.Time   `json:"started_at"`
+	EndedAt   *time.Time  `json:"ended_at"`
+}
+
+func describeRun(ctx context.Context, st *store.Store, r store.Run) (runJSON, error) {
+	totals, err := st.Totals(ctx, r.ID)
+	if err != nil {
+		return runJSON{}, err
+	}
+	out := runJSON{Summary: worker.Summarize(r, totals), Phase: r.Phase, Format: r.Format, Starts: r.Starts, Error: r.Error, StartedAt: r.StartedAt.UTC()}
+	if !r.EndedAt.IsZero() {
+		ended := r.EndedAt.UTC()
+		out.EndedAt = &ended
+	}
+	return out, nil
+}
+
+func listRuns(ctx context.Context, st *store.Store, o runsOptions) error {
+	runs, err := st.Runs(ctx, o.limit)
+	if err != nil {
+		return err
+	}
+	if len(runs) == 0 {
+		return noRuns(o)
+	}
+	described := make([]runJSON, len(runs))
+	for i, r := range runs {
+		if described[i], err = describeRun(ctx, st, r); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		return json.NewEncoder(os.Stdout).Encode(map[string]any{"runs": described})
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "RUN\tSTARTED\tDATASET\tOUTCOME\tSAVED\tUNCHANGED\tFAILED\tSOURCE")
+	for _, r := range described {
+		i := r.Images
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Run, humanize.Time(r.StartedAt), r.Dataset, outcomeWord(r.Outcome), i.Saved+i.Cleared, i.Unchanged, i.Failed+i.Unmatched, r.Source)
+	}
+	return table.Flush()
+}
+
+func outcomeWord(outcome string) string {
+	if outcome == "" {
+		return "open" // running, or its process was killed
+	}
+	return outcome
+}
+
+func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o runsOptions) error {
+	described, err := describeRun(ctx, st, run)
+	if err != nil {
+		return err
+	}
+	outcomes := o.outcomes
+	if len(outcomes) == 0 {
+		outcomes = []string{""}
+	}
+	if o.json {
+		return showRunJSON(ctx, w, st, described, outcomes)
+	}
+	i := described.Images
+	fmt.Fprintf(w, "run %s into %s from %s, started %s: %s\n", run.ID, run.Dataset.Name, run.Source, run.StartedAt.Format(time.DateTime), outcomeWord(described.Outcome))
+	if run.Error != "" {
+		fmt.Fprintf(w, "error: %s\n", run.Error)
+	}
+	fmt.Fprintf(w, "%d found, %d matched, %d saved, %d cleared, %d unchanged, %d unmatched, %d failed\n\n", i.Found, i.Matched, i.Saved, i.Cleared, i.Unchanged, i.Unmatched, i.Failed)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tREASON")
+	for _, outcome := range outcomes {
+		for r, err := range st.Records(ctx, run.ID, store.ItemOutcome(outcome)) {
+			if err != nil {
+				return err
+			}
+			before := count(r.Previous)
+			if r.FirstHand != nil && !*r.FirstHand {
+				before += "?" // the listing's count
+			}
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Image), r.Plan, r.Outcome, before, count(r.New), printable(r.Reason))
+		}
+	}
+	return table.Flush()
+}
+
+func count(n *int) string {
+	if n == nil {
+		return "-"
+	}
+	return fmt.Sprint(*n)
+}
+
+// printable keeps control characters of file names and of the service's words
+// from the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, s)
+}
+
+func showRunJSON(ctx context.Context, w io.Writer, st *store.Store, run runJSON, outcomes []string) error {
+	head, err := json.Marshal(run)
+	if err != nil {
+		return fmt.Errorf("write the run: %w", err)
+	}
+	// One object, written as it is read: a run may have millions of images.
+	fmt.Fprintf(w, "%s,\"records\":[", strings.TrimSuffix(string(head), "}"))
+	separator := "\n"
+	for _, outcome := range outcomes {
+		for r, err := range st.Records(ctx, run.Run, store.ItemOutcome(outcome)) {
+			if err != nil {
+				return err
+			}
+			line, err := json.Marshal(r)
+			if err != nil {
+				return fmt.Errorf("write the run: %w", err)
+			}
+			fmt.Fprintf(w, "%s%s", separator, line)
+			separator = ",\n"
+		}
+	}
+	_, err = fmt.Fprintln(w, "\n]}")
+	return err
+}
+
+func showFindings(ctx context.Context, w io.Writer, st *store.Store, run store.Run, asJSON bool) error {
+	separator := "\n"
+	if asJSON {
+		fmt.Fprintf(w, `{"run":%q,"findings":[`, run.ID)
+	}
+	for f, err := range st.Findings(ctx, run.ID) {
+		if err != nil {
+			return err
+		}
+		found := convert.Finding{Kind: convert.Kind(f.Kind), File: f.File, Image: f.Image, At: f.At, Reason: f.Reason, Action: f.Action}
+		if !asJSON {
+			fmt.Fprintln(w, printable(findingLine(found)))
+			continue
+		}
+		line, err := json.Marshal(found)
+		if err != nil {
+			return fmt.Errorf("write the findings: %w", err)
+		}
+		fmt.Fprintf(w, "%s%s", separator, line)
+		separator = ",\n"
+	}
+	if asJSON {
+		fmt.Fprintln(w, "\n]}")
+	}
+	return nil
+}

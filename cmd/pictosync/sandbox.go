@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+
+	"pictosync/sandbox"
+	"pictosync/source"
+	"pictosync/worker"
+)
+
+type sandboxOptions struct {
+	listen   string
+	db       string
+	keys     []string
+	rate     string
+	window   string
+	maxBody  int64
+	api      string
+	faults   string
+	logLevel string
+}
+
+func newSandbox() *cobra.Command {
+	var o sandboxOptions
+	cmd := &cobra.Command{
+		Use:   "sandbox --listen ADDR --db FILE",
+		Short: "Run a Pictograph-compatible service on this machine, to try things on",
+		Long: `Run a Pictograph-compatible service on this machine, to try things on. It says on
+standard output when it is ready and where it listens, and stops at SIGINT or
+SIGTERM. What it executed can be read at /_sandbox/audit, what it answered at
+/_sandbox/stats.
+
+It is for one machine: it speaks plain HTTP and refuses to listen elsewhere than
+on a loopback address.`,
+		Example: `  pictosync sandbox --listen 127.0.0.1:8080 --db sandbox.db
+  pictosync sandbox --listen 127.0.0.1:0 --db sandbox.db --api-key pk_live_a:owner --rate-limit 2000/h
+  pictosync sandbox --listen 127.0.0.1:8080 --db sandbox.db --faults seed=7,5xx=0.1,reset-after=0.05`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runSandbox(cmd.Context(), o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDR` to listen on; port 0 takes a free one")
+	f.StringVar(&o.db, "db", "", "database `FILE`, made where it is missing")
+	f.StringArrayVar(&o.keys, "api-key", nil, "accept this `KEY[:ROLE]`, roles owner (default), admin, member, viewer (again for more; without it any key is an owner's)")
+	f.StringVar(&o.rate, "rate-limit", "unlimited", "requests a key may send, as 2000/h; more are answered 429")
+	f.StringVar(&o.window, "rate-window", "sliding", "how --rate-limit counts: sliding or fixed")
+	f.Int64Var(&o.maxBody, "max-body", 10<<20, "largest request body in `BYTES`; larger ones are answered 413")
+	f.StringVar(&o.api, "api", "both", "which per-image calls are served: both, path or image-id")
+	f.StringVar(&o.faults, "faults", "", "misbehave by `SPEC`, as seed=7,5xx=0.1,reset-before=0.02,lost-answer=0.05")
+	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+	return cmd
+}
+
+func runSandbox(parent context.Context, o sandboxOptions) error {
+	if o.db == "" {
+		return usagef("no database: name a file with --db")
+	}
+	if err := loopbackOnly(o.listen); err != nil {
+		return err
+	}
+	options, err := o.server()
+	if err != nil {
+		return err
+	}
+	server, err := sandbox.Open(o.db, options)
+	if err != nil {
+		return err
+	}
+	defer server.Close()
+	listener, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w; name another address with --listen", o.listen, err)
+	}
+	ctx, stop, release := interruptible(parent, os.Stderr)
+	defer release()
+	serving, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-stop:
+			cancel()
+		case <-serving.Done():
+		}
+	}()
+	fmt.Printf("sandbox listening on http://%s\n", listener.Addr())
+	return server.Serve(serving, listener)
+}
+
+func (o sandboxOptions) server() (sandbox.Options, error) {
+	log, err := outputOptions{logLevel: o.logLevel}.logger()
+	if err != nil {
+		return sandbox.Options{}, err
+	}
+	quota, err := worker.ParseQuota(o.rate)
+	if err != nil {
+		return sandbox.Options{}, usagef("read --rate-limit: %w", err)
+	}
+	faults, err := sandbox.ParseFaults(o.faults)
+	if err != nil {
+		return sandbox.Options{}, usagef("read --faults: %w", err)
+	}
+	keys := make(map[string]sandbox.Role)
+	for _, k := range o.keys {
+		key, role, found := strings.Cut(k, ":")
+		if !found {
+			role = string(sandbox.Owner)
+		}
+		switch sandbox.Role(role) {
+		case sandbox.Owner, sandbox.Admin, sandbox.Member, sandbox.Viewer:
+		default:
+			return sandbox.Options{}, usagef("read --api-key: %q is no role; give owner, admin, member or viewer", role)
+		}
+		if key == "" {
+			return sandbox.Options{}, usagef("read --api-key: the key is empty")
+		}
+		keys[key] = sandbox.Role(role)
+	}
+	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: quota.Requests, Per: quota.Per, Window: o.window},
+		MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
+}
+
+func loopbackOnly(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return usagef("read --listen: %w", err)
+	}
+	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return usagef("read --listen: %s is no loopback address; the sandbox speaks plain HTTP and is for this machine alone, as 127.0.0.1:8080", addr)
+}
+
+// service is where a sync's requests go: the configured one, or a sandbox in
+// this process that holds the dataset and the source's images.
+func (o *syncOptions) service(ctx context.Context, src source.Source, state string, log zerolog.Logger) (service, error) {
+	if !o.sandbox {
+		key, err := apiKey()
+		if err != nil {
+			return service{}, err
+		}
+		url := strings.TrimRight(o.baseURL, "/")
+		return service{url: url, key: key, name: url, close: func() {}}, nil
+	}
+	db := filepath.Join(filepath.Dir(state), "sandbox.db")
+	server, err := sandbox.Open(db, sandbox.Options{Log: log})
+	if err != nil {
+		return service{}, err
+	}
+	if err := seed(ctx, server, o.dataset, src); err != nil {
+		return service{}, errors.Join(err, server.Close())
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return service{}, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), server.Close())
+	}
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := server.Serve(serving, listener); err != nil {
+			log.Error().Err(err).Msg("sandbox")
+		}
+	}()
+	return service{url: "http://" + listener.Addr().String(), key: "sandbox", name: "sandbox", sandbox: true, close: func() {
+		cancel()
+		<-done
+		server.Close()
+	}}, nil
+}
+
+// seed makes the dataset and its images where they are missing.
+func seed(ctx context.Context, server *sandbox.Server, dataset string, src source.Source) error {
+	if _, _, err := server.EnsureDataset(ctx, dataset); err != nil {
+		return err
+	}
+	var images []sandbox.NewImage
+	for item, err := range src.Items(ctx, "") {
+		if err != nil {
+			return err
+		}
+		if item.Err != nil || item.ImageID != "" {
+			continue
+		}
+		path := item.Image
+		if item.Stem {
+			path += ".jpg" // the labels do not say; a sync matches by the stem
+		}
+		size := src.Size(item)
+		images = append(images, sandbox.NewImage{Path: path, Width: size.Width, Height: size.Height})
+		if len(images) < 10_000 {
+			continue
+		}
+		if _, err := server.AddImages(ctx, dataset, images); err != nil {
+			return err
+		}
+		images = images[:0]
+	}
+	_, err := server.AddImages(ctx, dataset, images)
+	return err
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"sync"
+
+	"github.com/spf13/pflag"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// sourceOptions are the flags that say how labels are read, of every command
+// that reads a source.
+type sourceOptions struct {
+	include, exclude []string
+	images           string
+	sizes            string
+	task             string
+	outside          string
+}
+
+func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
+	f.StringArrayVar(&o.include, "include", nil, "take only images whose path, or label file, fits the `GLOB` (again for more)")
+	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out images whose path, or label file, fits the `GLOB` (again for more)")
+	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
+	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
+	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
+	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
+}
+
+func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
+	switch convert.YOLOTask(o.task) {
+	case "", convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB:
+	default:
+		return nil, usagef("read --task: %q is none of detect, segment, pose and obb", o.task)
+	}
+	switch convert.Outside(o.outside) {
+	case convert.OutsideKeep, convert.OutsideClip, convert.OutsideReport:
+	default:
+		return nil, usagef("read --outside: %q is none of keep, clip and report", o.outside)
+	}
+	return source.Open(ctx, path, source.Options{
+		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
+		Convert: convert.Options{Outside: convert.Outside(o.outside)}, Report: findings.add,
+	})
+}
+
+// collector gathers what a source reports about itself.
+type collector struct {
+	mu       sync.Mutex
+	findings []convert.Finding
+}
+
+func (c *collector) add(f convert.Finding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.findings = append(c.findings, f)
+}
+
+// take returns what was gathered and begins anew.
+func (c *collector) take() []convert.Finding {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.findings
+	c.findings = nil
+	return taken
+}

@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pictosync/pictograph"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+// syncOptions are the flags of sync.
+type syncOptions struct {
+	config string
+	source sourceOptions
+	output outputOptions
+
+	dataset         string
+	state           string
+	sandbox         bool
+	baseURL         string
+	api             string
+	timeout         time.Duration
+	maxRetries      int
+	rate            string
+	concurrency     int
+	maxOutage       time.Duration
+	strict          bool
+	noCreateClasses bool
+	unmatched       string
+}
+
+func (o *syncOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
+	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
+	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")
+	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
+	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
+	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
+	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
+	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
+	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
+	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "fail images whose class the dataset lacks, instead of adding the class")
+	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
+	o.source.addFlags(f)
+	o.output.addFlags(f)
+}
+
+func newSync() *cobra.Command {
+	var o syncOptions
+	cmd := &cobra.Command{
+		Use:   "sync SOURCE --dataset NAME",
+		Short: "Bring the labels of a source into a dataset",
+		Long: `Bring the labels of SOURCE into a dataset, replacing what its images have.
+
+SOURCE is a COCO file or a folder of them, a YOLO folder, a SQLite manifest, or
+canonical JSON Lines. Every image that the labels speak of is matched to one
+image of the dataset; images that have what the labels say already are not sent.
+A label file without labels clears its image; an image without a label file is
+left alone. The key is read from PICTOGRAPH_API_KEY.
+
+A run that was interrupted, by whatever, is finished by the same command.` + exitHelp,
+		Example: `  pictosync sync testdata/shapes --dataset shapes --sandbox
+  pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			return runSync(cmd.Context(), args[0], o)
+		},
+	}
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (o *syncOptions) check() (worker.Quota, error) {
+	if o.baseURL == "sandbox" {
+		o.sandbox = true
+	}
+	quota, err := worker.ParseQuota(o.rate)
+	switch {
+	case o.dataset == "":
+		return quota, usagef("no dataset: name one with --dataset")
+	case err != nil:
+		return quota, usagef("read --rate: %w", err)
+	case o.unmatched != "fail" && o.unmatched != "ignore":
+		return quota, usagef("read --unmatched: %q is neither fail nor ignore", o.unmatched)
+	case o.concurrency < 1:
+		return quota, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
+	}
+	return quota, nil
+}
+
+func runSync(parent context.Context, path string, o syncOptions) (err error) {
+	quota, err := o.check()
+	if err != nil {
+		return err
+	}
+	log, err := o.output.logger()
+	if err != nil {
+		return err
+	}
+	ctx, stop, release := interruptible(parent, os.Stderr)
+	defer release()
+
+	state, err := statePath(o.state)
+	if err != nil {
+		return err
+	}
+	var findings collector
+	src, err := o.source.open(ctx, path, &findings)
+	if err != nil {
+		return err
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return usagef("find %s: %w", path, err)
+	}
+	st, err := store.Open(ctx, state)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	unlock, err := lockState(state, "sync "+path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	service, err := o.service(ctx, src, state, log)
+	if err != nil {
+		return err
+	}
+	defer service.close()
+	if service.sandbox {
+		quota = worker.Quota{}
+	}
+	pacer, err := worker.NewPacer(ctx, quota, service.account(), st, time.Now)
+	if err != nil {
+		return err
+	}
+	client, err := pictograph.New(pictograph.Config{
+		BaseURL: service.url, APIKey: service.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: o.maxRetries,
+		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(log),
+	})
+	if err != nil {
+		return usageError{err}
+	}
+	progress := o.output.progress()
+	summary, err := worker.Sync(ctx, stop, client, st, pacer, src, worker.Options{
+		Findings: findings.take, Dataset: o.dataset, Service: service.name, Source: absolute, Strict: o.strict, NoCreateClasses: o.noCreateClasses,
+		Save: o.concurrency, MaxOutage: o.maxOutage, Progress: progress.show, Log: log,
+	})
+	progress.end()
+	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
+		return printErr
+	}
+	if err != nil {
+		return err
+	}
+	if summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail" {
+		return errFailures
+	}
+	return nil
+}
+
+// service is where the requests go.
+type service struct {
+	url, key string
+	name     string // in the state
+	sandbox  bool
+	close    func()
+}
+
+// account is a fingerprint of the key, to count its requests by: the key
+// itself is never written anywhere.
+func (s service) account() string {
+	sum := sha256.Sum256([]byte("pictosync account\x00" + s.name + "\x00" + s.key))
+	return hex.EncodeToString(sum[:8])
+}
+
+func logRetries(log zerolog.Logger) func(pictograph.Retry) {
+	return func(r pictograph.Retry) {
+		log.Info().Str("op", r.Op).Int("attempt", r.Attempt).Dur("wait", r.Wait).Err(r.Err).Msg("request is tried again")
+	}
+}
+
+// print writes the summary: one JSON object, or lines for people.
+func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error {
+	if o.json {
+		out := struct {
+			worker.Summary
+			Error    string `json:"error,omitempty"`
+			ExitCode int    `json:"exit_code"`
+		}{Summary: s}
+		if failed != nil {
+			out.Error, out.ExitCode = errorLine(failed), exitCode(failed)
+		}
+		return json.NewEncoder(w).Encode(out)
+	}
+	if o.quiet || s.Run == "" {
+		return nil
+	}
+	i := s.Images
+	fmt.Fprintf(w, "run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
+		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Failed, "failed"},
+		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Failed, "not reached"}))
+	fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
+	if s.Findings > 0 {
+		fmt.Fprintf(w, "  findings     %d: see `pictosync runs %s --findings`\n", s.Findings, s.Run)
+	}
+	if i.Failed+i.Unmatched > 0 {
+		fmt.Fprintf(w, "  what failed  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
+	}
+	return nil
+}
+
+var outcomeText = map[string]string{
+	string(store.Done): "done", string(store.WithFailures): "finished, not everything could be saved",
+	string(store.Interrupted): "interrupted", string(store.Stopped): "stopped",
+}
+
+type part struct {
+	n    int
+	what string
+}
+
+func parts(all ...part) string {
+	var said []string
+	for _, p := range all {
+		if p.n > 0 {
+			said = append(said, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	if len(said) == 0 {
+		return "nothing to do"
+	}
+	return strings.Join(said, ", ")
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
