@@ -1,0 +1,66 @@
+"""Hold pictosync against the official SDK, both of its lines.
+
+    python3 conformance/run.py
+
+Makes a venv for each line of the SDK beside this file, builds the command, and
+runs check_path.py (1.69, path dialect) and check_image_id.py (1.67, image-id
+dialect) against it. Where Python's venv or the package index is missing it
+says so and skips; with CI set in the environment that is a failure.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+CHECKS = {
+    "1.69.146": "check_path.py",
+    "1.67.17": "check_image_id.py",
+}
+
+
+def skip(reason: str) -> int:
+    if os.environ.get("CI"):
+        print(f"conformance: FAILED: {reason}")
+        return 1
+    print(f"conformance: SKIPPED: {reason}")
+    return 0
+
+
+def venv(version: str) -> Path:
+    """The Python of a venv that holds this version of the SDK."""
+    folder = HERE / f".venv-{version}"
+    python = folder / "bin" / "python"
+    ready = folder / "ready"
+    if ready.exists():
+        return python
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"pictograph=={version}"], check=True)
+    ready.touch()
+    return python
+
+
+def main() -> int:
+    pythons = {}
+    for version in CHECKS:
+        try:
+            pythons[version] = venv(version)
+        except (subprocess.CalledProcessError, OSError) as e:
+            return skip(f"the SDK {version} could not be installed: {e}")
+    failed = 0
+    with tempfile.TemporaryDirectory() as tmp:
+        command = Path(tmp) / "pictosync"
+        subprocess.run(["go", "build", "-o", command, "./cmd/pictosync"], cwd=ROOT, check=True)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(("PICTOGRAPH_", "PICTOSYNC_"))}
+        environment |= {"PICTOSYNC": str(command), "XDG_STATE_HOME": str(Path(tmp) / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
+        for version, check in CHECKS.items():
+            print(f"== SDK {version}: {check}", flush=True)
+            failed += subprocess.run([pythons[version], HERE / check], env=environment, cwd=ROOT).returncode != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
