@@ -54,15 +54,23 @@ func findDescription(folder string, entries []fs.DirEntry) (string, error) {
 	return "", nil
 }
 
-// openUltralytics opens what a data.yaml describes.
-func openUltralytics(ctx context.Context, s setting, folder, file string) (Source, error) {
+func readDescription(file string) ([]byte, os.FileInfo, error) {
 	info, err := os.Stat(file)
 	if err != nil {
-		return nil, openError(file, err)
+		return nil, nil, openError(file, err)
 	}
 	data, err := readSmall(file, maxDescription)
 	if err != nil {
-		return nil, &Error{Op: "read", Path: file, Err: err}
+		return nil, nil, &Error{Op: "read", Path: file, Err: err}
+	}
+	return data, info, nil
+}
+
+// openUltralytics opens what a data.yaml describes.
+func openUltralytics(ctx context.Context, s setting, folder, file string) (Source, error) {
+	data, info, err := readDescription(file)
+	if err != nil {
+		return nil, err
 	}
 	name := filepath.Base(file)
 	d, findings, err := parseDescription(data, name)
@@ -196,13 +204,9 @@ func relativePrefix(folder, root string) string {
 // openDarknet opens what an obj.data describes: lines key = value with train,
 // valid, names.
 func openDarknet(ctx context.Context, s setting, folder, file string) (Source, error) {
-	info, err := os.Stat(file)
+	data, info, err := readDescription(file)
 	if err != nil {
-		return nil, openError(file, err)
-	}
-	data, err := readSmall(file, maxDescription)
-	if err != nil {
-		return nil, &Error{Op: "read", Path: file, Err: err}
+		return nil, err
 	}
 	name := filepath.Base(file)
 	values := make(map[string]string)
