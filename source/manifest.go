@@ -394,7 +394,7 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		if set.err != nil {
 			return convert.Result{}, set.err
 		}
-		return loadYOLO(set.yolo, item, size, listed, label), nil
+		return loadYOLO(set.yolo, item, size, listed, label)
 	case "coco":
 		set := m.classes(p.classSet, p.format)
 		if set.err != nil {

@@ -211,7 +211,7 @@ func TestLayouts(t *testing.T) {
 	}, {
 		name: "no size", format: "yolo",
 		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "labels/b.txt": "\n"},
-		want:  "a.* (unknown-size)\nb.*\n",
+		want:  "a.* FAILED read labels/a.txt: the size of its image is not known, which normalized coordinates need; give --images or --sizes\nb.*\n",
 	}, {
 		name: "include and exclude", format: "yolo", options: Options{Include: []string{"train/**"}, Exclude: []string{"**/b.*"}},
 		files: map[string]string{"data.yaml": names, "labels/train/a.txt": "", "labels/train/b.txt": "", "labels/val/a.txt": ""},

@@ -289,18 +289,20 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 	}
 	size := y.Size(item)
-	result := loadYOLO(&y.convert, item, size, listed, label)
-	return result, nil
+	return loadYOLO(&y.convert, item, size, listed, label)
 }
 
 // loadYOLO converts a label with the size that the source knows, or else the
 // listed one.
-func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byte) convert.Result {
+func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byte) (convert.Result, error) {
 	var mismatch []finding
+	empty := len(bytes.TrimSpace(bytes.TrimPrefix(label, []byte("\ufeff")))) == 0
 	switch {
+	case !size.Known() && !listed.Known() && !empty:
+		return convert.Result{}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
 	case !size.Known():
 		size = listed
-	case listed.Known() && listed != size && len(bytes.TrimSpace(label)) > 0:
+	case listed.Known() && listed != size && !empty:
 		mismatch = []finding{{Kind: KindSizeMismatch, File: item.File, Image: item.Image,
 			Reason: fmt.Sprintf("the image is %d×%d here and %d×%d in the dataset", size.Width, size.Height, listed.Width, listed.Height),
 			Action: "the size here was used"}}
@@ -308,7 +310,7 @@ func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byt
 	result := y.Image(item.File, item.Image, size, label)
 	result.Size = size
 	result.Findings = append(mismatch, result.Findings...)
-	return result
+	return result, nil
 }
 
 func (y *yolo) Size(item Item) convert.Size {

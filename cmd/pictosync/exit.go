@@ -52,14 +52,13 @@ var errFailures = errors.New("some images failed")
 // exitCode is the one place where errors become exit statuses.
 func exitCode(err error) int {
 	var (
-		usage     usageError
 		unread    *source.Error
 		forbidden = errors.Is(err, pictograph.ErrUnauthorized) || errors.Is(err, pictograph.ErrForbidden)
 	)
 	switch {
 	case errors.Is(err, worker.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case errors.As(err, &usage), errors.Is(err, worker.ErrNoDataset), errors.Is(err, store.ErrNoRun), isCobraUsage(err):
+	case isUsage(err), errors.Is(err, worker.ErrNoDataset), errors.Is(err, store.ErrNoRun):
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitSource
@@ -73,9 +72,12 @@ func exitCode(err error) int {
 	return exitUnexpected
 }
 
-// isCobraUsage recognizes the errors that cobra makes itself and gives no
-// type.
-func isCobraUsage(err error) bool {
+// isUsage reports a mistake in the command line or configuration itself. Some
+// are errors of cobra's, which have no type.
+func isUsage(err error) bool {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return true
+	}
 	m := err.Error()
 	return strings.HasPrefix(m, "unknown command ") || strings.HasPrefix(m, "required flag(s) ") ||
 		strings.HasPrefix(m, "accepts ") || strings.HasPrefix(m, "requires at least ")

@@ -28,7 +28,7 @@ func Main() int {
 	if message := errorLine(err); message != "" {
 		fmt.Fprintf(os.Stderr, "pictosync: %s\n", message)
 	}
-	if code == exitUsage {
+	if isUsage(err) {
 		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return code

@@ -222,7 +222,9 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
 		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Failed, "failed"},
 		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Failed, "not reached"}))
-	fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
+	if i.Saved+i.Cleared > 0 {
+		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
+	}
 	if s.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %d: see `pictosync runs %s --findings`\n", s.Findings, s.Run)
 	}
