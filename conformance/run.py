@@ -3,8 +3,8 @@
     python3 conformance/run.py
 
 Makes a venv for each line of the SDK beside this file, builds the command, and
-runs check_path.py (1.69, path dialect) and check_image_id.py (1.67, image-id
-dialect) against it. Where Python's venv or the package index is missing it
+runs check_path.py (1.69, path dialect), check_masks.py (pycocotools) and
+check_image_id.py (1.67, image-id dialect) against it. Where Python's venv or the package index is missing it
 says so and skips; with CI set in the environment that is a failure.
 """
 
@@ -16,10 +16,12 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+# The checks of each line of the SDK, and what else their venv holds.
 CHECKS = {
-    "1.69.146": "check_path.py",
-    "1.67.17": "check_image_id.py",
+    "1.69.146": ["check_path.py", "check_masks.py"],
+    "1.67.17": ["check_image_id.py"],
 }
+BESIDES = {"1.69.146": ["pycocotools==2.0.11", "numpy"]}
 
 
 def skip(reason: str) -> int:
@@ -35,11 +37,12 @@ def venv(version: str) -> Path:
     folder = HERE / f".venv-{version}"
     python = folder / "bin" / "python"
     ready = folder / "ready"
-    if ready.exists():
+    besides = BESIDES.get(version, [])
+    if ready.exists() and ready.read_text() == " ".join(besides):
         return python
     subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"pictograph=={version}"], check=True)
-    ready.touch()
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"pictograph=={version}", *besides], check=True)
+    ready.write_text(" ".join(besides))
     return python
 
 
@@ -56,9 +59,10 @@ def main() -> int:
         subprocess.run(["go", "build", "-o", command, "./cmd/pictosync"], cwd=ROOT, check=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PICTOGRAPH_", "PICTOSYNC_"))}
         environment |= {"PICTOSYNC": str(command), "XDG_STATE_HOME": str(Path(tmp) / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
-        for version, check in CHECKS.items():
-            print(f"== SDK {version}: {check}", flush=True)
-            failed += subprocess.run([pythons[version], HERE / check], env=environment, cwd=ROOT).returncode != 0
+        for version, checks in CHECKS.items():
+            for check in checks:
+                print(f"== SDK {version}: {check}", flush=True)
+                failed += subprocess.run([pythons[version], HERE / check], env=environment, cwd=ROOT).returncode != 0
     return 1 if failed else 0
 
 

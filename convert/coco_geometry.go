@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -112,19 +111,14 @@ func points(coordinates []float64) []pictograph.Point {
 // convertMask converts a run-length encoded segmentation. A mask that cannot be
 // converted is dropped: a box in its stead would pass for the real thing.
 func convertMask(b *imageBuilder, o object, segmentation []byte) bool {
-	polygons, err := maskGeometry(segmentation, b.size)
+	m, err := decodeMask(segmentation)
 	if err != nil {
 		return b.drop(KindMask, o.at, err.Error())
 	}
-	if len(polygons) == 0 {
-		return b.drop(KindMask, o.at, "the mask is empty")
+	if own := (Size{m.width, m.height}); b.size.Known() && own != b.size {
+		return b.drop(KindMask, o.at, fmt.Sprintf("the mask is %d×%d pixels and the image %d×%d", own.Width, own.Height, b.size.Width, b.size.Height))
 	}
-	return b.addPolygons(o, partIDs(len(polygons)), polygons)
-}
-
-// maskGeometry turns a run-length encoded mask into polygons, one a region.
-func maskGeometry(segmentation []byte, size Size) ([]pictograph.Polygon, error) {
-	return nil, errors.New("run-length encoded masks are not converted")
+	return b.addMask(o, m)
 }
 
 func convertBox(b *imageBuilder, r *cocoReader, o object, raw []byte) bool {

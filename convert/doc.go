@@ -19,7 +19,8 @@
 // Whatever the official SDK converts too comes out equal, to the last bit. It
 // differs on purpose in these:
 //
-//   - Run-length encoded masks never become their bounding box.
+//   - Run-length encoded masks become polygons with holes that fill to the same
+//     pixels, not their bounding box.
 //   - Made-up ids are name-based (version 5 UUIDs), not random, and an id that
 //     is taken in its image is replaced by one. An id 7.0 is 7, and null, true
 //     and blank text are no ids.

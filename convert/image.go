@@ -14,6 +14,7 @@ type imageBuilder struct {
 	file, image string
 	size        Size
 	outside     Outside
+	simplify    float64
 
 	result      Result
 	ids         map[string]struct{} // of the annotations so far
@@ -29,7 +30,7 @@ type classKey struct {
 
 func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
 	return &imageBuilder{
-		file: file, image: image, size: size, outside: o.Outside,
+		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify,
 		result:  Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
 		ids:     make(map[string]struct{}, annotations),
 		classes: map[classKey]int{},
@@ -118,6 +119,23 @@ func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Po
 		geometries = append(geometries, polygon)
 	}
 	return b.add(o, id, geometries...)
+}
+
+// addMask makes one annotation of every region of a mask.
+func (b *imageBuilder) addMask(o object, m *mask) bool {
+	polygons := m.trace()
+	switch {
+	case len(polygons) == 0:
+		return b.drop(KindMask, o.at, "the mask is empty")
+	case len(polygons) > maxRegions:
+		return b.drop(KindMask, o.at, fmt.Sprintf("the mask has %d regions, more than %d", len(polygons), maxRegions))
+	}
+	if b.simplify > 0 {
+		for i := range polygons {
+			polygons[i] = simplify(polygons[i], b.simplify)
+		}
+	}
+	return b.addPolygons(o, partIDs(len(polygons)), polygons)
 }
 
 // addPose makes one keypoint annotation of every placed joint. The joints share

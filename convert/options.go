@@ -5,6 +5,10 @@ type Options struct {
 	// Outside says what becomes of boxes that reach outside their image. A
 	// polygon's box is its enclosing rectangle; its points stay what they are.
 	Outside Outside
+	// Simplify is how far, in pixels, the outline of a mask may be moved to be
+	// rid of points; 0 keeps it exactly. Every point of the mask's outline is at
+	// most that far from the simplified one.
+	Simplify float64
 }
 
 // Outside is what becomes of a box that reaches outside its image.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ type sourceOptions struct {
 	sizes            string
 	task             string
 	outside          string
+	simplify         float64
 }
 
 func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
@@ -27,6 +29,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
 	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
+	f.Float64Var(&o.simplify, "simplify", 0, "leave out points of mask outlines that this moves by at most `PX` pixels (0: exact)")
 }
 
 func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
@@ -40,9 +43,12 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 	default:
 		return nil, usagef("read --outside: %q is none of keep, clip and report", o.outside)
 	}
+	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
+		return nil, usagef("read --simplify: %v is no distance in pixels", o.simplify)
+	}
 	return source.Open(ctx, path, source.Options{
 		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
-		Convert: convert.Options{Outside: convert.Outside(o.outside)}, Report: findings.add,
+		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify}, Report: findings.add,
 	})
 }
 

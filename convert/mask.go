@@ -1,0 +1,243 @@
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits of a mask: more than any camera's image needs, few enough that a small
+// file cannot ask for much memory.
+const (
+	maxMaskSide   = 1 << 16 // px
+	maxMaskPixels = 1 << 28
+	maxMaskRuns   = 1 << 22
+	// maxRegions bounds the annotations that one mask becomes.
+	maxRegions = 1 << 14
+)
+
+// mask is a set of pixels as runs down its columns, the columns from left to
+// right and the runs in each from top to bottom with a gap between them.
+type mask struct {
+	width, height int
+	runs          []maskRun
+	// columns are the places in runs where the columns begin, and the end.
+	columns []int32
+}
+
+// maskRun is the pixels (x, top) to (x, bottom-1).
+type maskRun struct{ x, top, bottom int32 }
+
+func newMask(width, height int) (*mask, error) {
+	switch {
+	case width < 1 || height < 1:
+		return nil, fmt.Errorf("the mask is %d×%d pixels", width, height)
+	case width > maxMaskSide || height > maxMaskSide || width*height > maxMaskPixels:
+		return nil, fmt.Errorf("the mask is %d×%d pixels, more than %d on a side or %d in all", width, height, maxMaskSide, maxMaskPixels)
+	}
+	return &mask{width: width, height: height, columns: make([]int32, 1, width+1)}, nil
+}
+
+// fill adds the n pixels from the position first on, counted down the columns.
+// Fills come in order and do not overlap.
+func (m *mask) fill(first, n int) error {
+	for n > 0 {
+		x, top := first/m.height, first%m.height
+		part := min(n, m.height-top)
+		if err := m.add(x, top, top+part); err != nil {
+			return err
+		}
+		first, n = first+part, n-part
+	}
+	return nil
+}
+
+func (m *mask) add(x, top, bottom int) error {
+	m.closeColumns(x)
+	if last := len(m.runs) - 1; last >= int(m.columns[x]) && int(m.runs[last].bottom) == top {
+		m.runs[last].bottom = int32(bottom)
+		return nil
+	}
+	if len(m.runs) == maxMaskRuns {
+		return fmt.Errorf("the mask has more than %d runs", maxMaskRuns)
+	}
+	m.runs = append(m.runs, maskRun{int32(x), int32(top), int32(bottom)})
+	return nil
+}
+
+// closeColumns notes where the columns up to x begin.
+func (m *mask) closeColumns(x int) {
+	for len(m.columns) <= x {
+		m.columns = append(m.columns, int32(len(m.runs)))
+	}
+}
+
+// column is a column's runs and the place of the first in m.runs.
+func (m *mask) column(x int) (runs []maskRun, first int32) {
+	if x < 0 || x >= m.width {
+		return nil, 0
+	}
+	return m.runs[m.columns[x]:m.columns[x+1]], m.columns[x]
+}
+
+// decodeMask reads a COCO run-length encoding {"size":[h,w],"counts":…}, its
+// counts a list of numbers or the string that pycocotools compresses them to.
+// They alternate between pixels outside and inside, from outside on, and go
+// down the columns.
+func decodeMask(segmentation []byte) (*mask, error) {
+	var rle struct {
+		Size   []float64      `json:"size"`
+		Counts jsontext.Value `json:"counts"`
+	}
+	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
+		return nil, fmt.Errorf("the run-length encoding cannot be read: %w", err)
+	}
+	if len(rle.Size) != 2 || rle.Size[0] != float64(int32(rle.Size[0])) || rle.Size[1] != float64(int32(rle.Size[1])) {
+		return nil, errors.New("the run-length encoding has no size [height, width]")
+	}
+	m, err := newMask(int(rle.Size[1]), int(rle.Size[0]))
+	if err != nil {
+		return nil, err
+	}
+	d := countDecoder{mask: m}
+	switch {
+	case isString(rle.Counts):
+		err = d.compressed(unquote(rle.Counts))
+	case isArray(rle.Counts):
+		err = d.plain(rle.Counts)
+	default:
+		err = fmt.Errorf("the counts are %s", describe(rle.Counts))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, d.end()
+}
+
+// countDecoder fills a mask from counts.
+type countDecoder struct {
+	mask   *mask
+	inside bool
+	filled int // pixels so far
+}
+
+func (d *countDecoder) count(n int) error {
+	if n < 0 {
+		return fmt.Errorf("a count is negative (%d)", n)
+	}
+	if n > d.mask.width*d.mask.height-d.filled {
+		return fmt.Errorf("the counts go beyond the %d×%d pixels of the mask", d.mask.width, d.mask.height)
+	}
+	if d.inside {
+		if err := d.mask.fill(d.filled, n); err != nil {
+			return err
+		}
+	}
+	d.filled += n
+	d.inside = !d.inside
+	return nil
+}
+
+func (d *countDecoder) end() error {
+	if all := d.mask.width * d.mask.height; d.filled != all {
+		return fmt.Errorf("the counts fill %d of the %d pixels of the mask", d.filled, all)
+	}
+	d.mask.closeColumns(d.mask.width)
+	return nil
+}
+
+func (d *countDecoder) plain(counts []byte) error {
+	numbers, err := appendNumbers(nil, counts)
+	if err != nil {
+		return fmt.Errorf("the counts: %w", err)
+	}
+	for _, n := range numbers {
+		if n != float64(int(n)) {
+			return fmt.Errorf("the count %v is no whole number", n)
+		}
+		if err := d.count(int(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// compressed reads COCO's counts string: each number in groups of five bits,
+// the lowest first, as characters from '0' on, of which bit 5 says that more
+// follow and bit 4 of the last one is the sign; from the fourth on they are
+// differences to the count before the last.
+func (d *countDecoder) compressed(text []byte) error {
+	var before [2]int
+	for number := 0; len(text) > 0; number++ {
+		n, shift := 0, 0
+		for {
+			if len(text) == 0 {
+				return errors.New("the compressed counts break off")
+			}
+			c := int(text[0]) - '0'
+			text = text[1:]
+			if c < 0 || c > 0x3f || shift > 35 {
+				return errors.New("the compressed counts are damaged")
+			}
+			n |= (c & 0x1f) << shift
+			shift += 5
+			if c&0x20 == 0 {
+				if c&0x10 != 0 {
+					n |= -1 << shift
+				}
+				break
+			}
+		}
+		if number > 2 {
+			n += before[number%2]
+		}
+		before[number%2] = n
+		if err := d.count(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rle is the mask in COCO's uncompressed form.
+func (m *mask) rle(dst []byte) []byte {
+	dst = fmt.Appendf(dst, `{"size":[%d,%d],"counts":[`, m.height, m.width)
+	end := 0 // of the last run, in pixels
+	count := func(n int) {
+		dst = fmt.Appendf(dst, "%d,", n)
+	}
+	open := -1 // first pixel of a run that may go on in the next column
+	for _, r := range m.runs {
+		first := int(r.x)*m.height + int(r.top)
+		last := int(r.x)*m.height + int(r.bottom)
+		switch {
+		case open >= 0 && first == end:
+		case open >= 0:
+			count(end - open)
+			count(first - end)
+			open = first
+		default:
+			count(first)
+			open = first
+		}
+		end = last
+	}
+	if open >= 0 {
+		count(end - open)
+	}
+	if rest := m.width*m.height - end; rest > 0 {
+		count(rest)
+	}
+	return append(bytes.TrimSuffix(dst, []byte(",")), "]}"...)
+}
+
+// pixels is how many pixels the mask has inside.
+func (m *mask) pixels() (n int) {
+	for _, r := range m.runs {
+		n += int(r.bottom - r.top)
+	}
+	return n
+}
