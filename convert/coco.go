@@ -56,6 +56,7 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 		return b.drop(KindInvalidJSON, atPosition(position), err.Error())
 	}
 	o.id, o.at = identify(b, position, a)
+	o.restore(a.ownID)
 	if a.repeated != "" {
 		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice", a.repeated), "last one taken")
 	}
@@ -96,6 +97,26 @@ func identify(b *imageBuilder, position int, a cocoAnnotation) (id, at string) {
 		return "", atPosition(position)
 	}
 	return string(parsed), "annotation " + shorten(string(parsed))
+}
+
+// restore takes the ids that the annotation had before it was written as COCO.
+func (o *object) restore(raw []byte) {
+	if isString(raw) {
+		if id := string(unquote(raw)); !blank(id) {
+			o.id = id
+		}
+		return
+	}
+	if !isArray(raw) {
+		return
+	}
+	for element := range elements(raw) {
+		if !isString(element) {
+			o.parts = nil
+			return
+		}
+		o.parts = append(o.parts, string(unquote(element)))
+	}
 }
 
 func readScore(b *imageBuilder, at string, raw []byte) *float64 {

@@ -15,7 +15,7 @@ type cocoReader struct {
 
 // cocoAnnotation is the raw JSON of the members that matter.
 type cocoAnnotation struct {
-	id, categoryID, bbox, segmentation, keypoints, score, attributes, isCrowd []byte
+	id, categoryID, bbox, segmentation, keypoints, score, attributes, isCrowd, ownID []byte
 	// repeated is a member that stands twice; the last one is taken, as by every
 	// reader of COCO files.
 	repeated string
@@ -41,6 +41,8 @@ func (a *cocoAnnotation) member(name []byte) *[]byte {
 		return &a.attributes
 	case "iscrowd":
 		return &a.isCrowd
+	case "pictograph_id": // as COCOWriter writes it
+		return &a.ownID
 	}
 	return nil
 }

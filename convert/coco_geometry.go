@@ -10,6 +10,9 @@ import (
 // convertGeometry takes placed joints, else the segmentation, else the box, as
 // the service's own importer does.
 func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+	if b.allGeometries {
+		return convertGeometries(b, r, o, c, a)
+	}
 	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
 		return b.addPose(o, c, joints)
 	}
@@ -23,6 +26,33 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a co
 		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
 	}
 	return convertBox(b, r, o, a.bbox)
+}
+
+// convertGeometries takes every geometry there is.
+func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+	taken := false
+	further := func(what string) object {
+		if taken && o.id != "" {
+			o := o
+			o.id += "-" + what
+			return o
+		}
+		return o
+	}
+	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
+		taken = b.addPose(o, c, joints)
+	}
+	if isObject(a.segmentation) {
+		taken = convertMask(b, further("segmentation"), a.segmentation) || taken
+	} else if polygons, parts := readRings(b, r, o.at, a.segmentation); len(polygons) > 0 {
+		taken = b.addPolygons(further("segmentation"), partIDs(parts), polygons) || taken
+	}
+	if !absent(a.bbox) && string(a.bbox) != "[]" {
+		taken = convertBox(b, r, further("box"), a.bbox) || taken
+	} else if !taken {
+		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
+	}
+	return taken
 }
 
 // readJoints returns the placed joints of a keypoints list.

@@ -16,6 +16,8 @@ type imageBuilder struct {
 	outside     Outside
 	simplify    float64
 
+	allGeometries bool
+
 	result      Result
 	ids         map[string]struct{} // of the annotations so far
 	classes     map[classKey]int    // place in result.Classes
@@ -30,7 +32,7 @@ type classKey struct {
 
 func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
 	return &imageBuilder{
-		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify,
+		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
 		result:  Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
 		ids:     make(map[string]struct{}, annotations),
 		classes: map[classKey]int{},
@@ -40,10 +42,11 @@ func newImageBuilder(file, image string, size Size, o Options, annotations int) 
 // object is what the annotations made from one source annotation have in
 // common.
 type object struct {
-	at       string // place in the file, for findings
-	id       string // the source's own; empty if it has none
-	position int    // among the source annotations of the image, or line; from 1
-	name     string // class
+	at       string   // place in the file, for findings
+	id       string   // the source's own; empty if it has none
+	parts    []string // the ids of its annotations where the source gives those
+	position int      // among the source annotations of the image, or line; from 1
+	name     string   // class
 
 	confidence *float64
 	attributes map[string]any
@@ -188,6 +191,10 @@ func (b *imageBuilder) add(o object, id idForm, geometries ...pictograph.Geometr
 	if len(geometries) == 0 {
 		return false
 	}
+	if b.freeParts(o.parts, len(geometries)) {
+		id = func(_ string, part int) string { return o.parts[part] }
+		o.id = o.parts[0]
+	}
 	base := b.uniqueID(o, id, geometries)
 	b.require(o.name, geometries[0].Type(), nil)
 	for part, g := range geometries {
@@ -228,6 +235,21 @@ func (b *imageBuilder) uniqueID(o object, id idForm, geometries []pictograph.Geo
 			return made
 		}
 	}
+}
+
+// freeParts reports whether ids can be those of n annotations.
+func (b *imageBuilder) freeParts(ids []string, n int) bool {
+	if len(ids) != n {
+		return false
+	}
+	own := make(map[string]bool, n)
+	for _, id := range ids {
+		if _, taken := b.ids[id]; taken || blank(id) || own[id] {
+			return false
+		}
+		own[id] = true
+	}
+	return n > 0
 }
 
 func (b *imageBuilder) free(base string, id idForm, parts int) bool {

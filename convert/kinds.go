@@ -60,4 +60,16 @@ const (
 	KindOutside Kind = "outside-image"
 	// KindUnknownSize is an image whose size is needed and not known.
 	KindUnknownSize Kind = "unknown-size"
+
+	// KindMappedAway are annotations of a class that the class map drops.
+	KindMappedAway Kind = "class-dropped"
+	// KindSimilarClass is a class whose name differs from another's in case or
+	// blanks alone.
+	KindSimilarClass Kind = "similar-class"
+	// KindPolyline is a polyline, which neither COCO nor YOLO can hold.
+	KindPolyline Kind = "polyline"
+	// KindLostShape is a shape that the format written holds as another one.
+	KindLostShape Kind = "shape"
+	// KindLostDetail is what the format written has no place for.
+	KindLostDetail Kind = "detail"
 )

@@ -436,3 +436,59 @@ func BenchmarkMask(b *testing.B) {
 		})
 	}
 }
+
+// A polygon with holes covers the pixels whose centres it covers.
+func TestFillPolygons(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	for range 300 {
+		size := Size{1 + r.IntN(30), 1 + r.IntN(30)}
+		var polygons []pictograph.Polygon
+		for range 1 + r.IntN(3) {
+			var p pictograph.Polygon
+			for range 1 + r.IntN(3) {
+				var ring []pictograph.Point
+				for range 3 + r.IntN(5) {
+					ring = append(ring, pictograph.Point{X: r.Float64()*40 - 5, Y: r.Float64()*40 - 5})
+				}
+				p.Rings = append(p.Rings, ring)
+			}
+			polygons = append(polygons, p)
+		}
+		m, err := fillPolygons(polygons, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := newBitmap(size.Width, size.Height)
+		for _, run := range m.runs {
+			for y := run.top; y < run.bottom; y++ {
+				got[y][run.x] = true
+			}
+		}
+		want := newBitmap(size.Width, size.Height)
+		for y := range want {
+			for x := range want[y] {
+				for _, p := range polygons {
+					want[y][x] = want[y][x] || covers(p, float64(x)+0.5, float64(y)+0.5)
+				}
+			}
+		}
+		if got.String() != want.String() {
+			t.Fatalf("%v fills\n%s\nwant\n%s", polygons, got, want)
+		}
+	}
+}
+
+// covers counts the edges to the right of a point.
+func covers(p pictograph.Polygon, x, y float64) bool {
+	inside := false
+	for _, ring := range p.Rings {
+		a := ring[len(ring)-1]
+		for _, b := range ring {
+			if (a.Y > y) != (b.Y > y) && x < a.X+(y-a.Y)/(b.Y-a.Y)*(b.X-a.X) {
+				inside = !inside
+			}
+			a = b
+		}
+	}
+	return inside
+}

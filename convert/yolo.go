@@ -170,7 +170,11 @@ func (r *yoloReader) pose(o object, n []float64) bool {
 	if len(joints) == 0 {
 		return r.box(o, n[:4])
 	}
-	return r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints)
+	r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints)
+	if r.allGeometries {
+		r.box(o, n[:4])
+	}
+	return true
 }
 
 // triplets returns x, y in pixels and COCO's visibility for every joint. Of two

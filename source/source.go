@@ -33,6 +33,8 @@ type Description struct {
 	Format string `json:"format"`
 	// Reason says how the format and layout were recognized.
 	Reason string `json:"reason"`
+	// Task is what YOLO lines were read as; "" for other formats.
+	Task string `json:"task,omitempty"`
 	// Fingerprint changes where the cursors of an earlier opening may mean
 	// something else: other options, or files that were written to.
 	Fingerprint string `json:"-"`

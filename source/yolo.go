@@ -111,7 +111,7 @@ func (y *yolo) findTask(ctx context.Context) error {
 }
 
 func (y *yolo) Describe() Description {
-	return Description{Path: y.path, Format: "yolo", Reason: y.reason, Fingerprint: y.print}
+	return Description{Path: y.path, Format: "yolo", Reason: y.reason, Task: string(y.convert.Task), Fingerprint: y.print}
 }
 
 // Items goes through the parts, and in each through the label files in the

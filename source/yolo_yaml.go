@@ -22,6 +22,7 @@ type description struct {
 	root   string
 	splits []split
 	names  map[int]string
+	task   convert.YOLOTask // "" where it is not told
 
 	joints, dims int // kpt_shape; 0 where the data set has no poses
 	jointNames   []string
@@ -35,7 +36,7 @@ type split struct {
 
 func (d description) yolo() convert.YOLO {
 	y := convert.YOLO{Classes: d.names, KeypointCount: d.joints, KeypointDims: d.dims, KeypointNames: d.jointNames}
-	if d.joints > 0 {
+	if y.Task = d.task; d.task == "" && d.joints > 0 {
 		y.Task = convert.YOLOPose
 	}
 	return y
@@ -162,6 +163,11 @@ func (p *descriptionParser) entry(v *ast.MappingValueNode) (err error) {
 		p.classes = &n
 	case "kpt_shape":
 		p.d.joints, p.d.dims, err = shape(v.Value)
+	case "task":
+		var task string
+		if task, err = text(v.Value); err == nil {
+			err = p.task(convert.YOLOTask(task))
+		}
 	case "kpt_names":
 		p.perName, err = p.jointNames(v.Value)
 		if err != nil {
@@ -175,6 +181,18 @@ func (p *descriptionParser) entry(v *ast.MappingValueNode) (err error) {
 		}
 	}
 	return err
+}
+
+// task is no key of the trainers', but what tells polygons of four points from
+// oriented boxes where it is there.
+func (p *descriptionParser) task(task convert.YOLOTask) error {
+	switch task {
+	case convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB:
+		p.d.task = task
+	default:
+		p.report(KindDescription, "task", fmt.Sprintf("%q is none of detect, segment, pose and obb", task), "the task was found from the labels")
+	}
+	return nil
 }
 
 func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {

@@ -174,6 +174,7 @@ type Totals struct {
 	Outcome  map[ItemOutcome]int
 	Matched  int // items that found their image
 	Findings int
+	Kinds    map[string]int // findings by kind
 	// Previous and New count the annotations of the images that were saved or
 	// cleared, before and after.
 	Previous, New int
@@ -203,7 +204,7 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 	if err := rows.Err(); err != nil {
 		return t, fmt.Errorf("sum up the run: %w", err)
 	}
-	if err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM findings WHERE run = ?`, run).Scan(&t.Findings); err != nil {
+	if err := s.findingTotals(ctx, run, &t); err != nil {
 		return t, fmt.Errorf("sum up the run: %w", err)
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
@@ -212,6 +213,25 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 		return t, fmt.Errorf("sum up the run: %w", err)
 	}
 	return t, nil
+}
+
+func (s *Store) findingTotals(ctx context.Context, run string, t *Totals) error {
+	rows, err := s.reader.QueryContext(ctx, `SELECT kind, count(*) FROM findings WHERE run = ? GROUP BY kind`, run)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	t.Kinds = make(map[string]int)
+	for rows.Next() {
+		var kind string
+		var n int
+		if err := rows.Scan(&kind, &n); err != nil {
+			return err
+		}
+		t.Kinds[kind] = n
+		t.Findings += n
+	}
+	return rows.Err()
 }
 
 // ImageRecord is what happened to one item of a run.

@@ -47,8 +47,9 @@ type ConvertOptions struct {
 
 // Convert converts every item of src and hands the results to write, in the
 // source's order. A failed image is told to write too, with its error, and the
-// others go on.
-func Convert(ctx context.Context, src source.Source, o ConvertOptions, write func(Converted) error) (ConvertSummary, error) {
+// others go on; write may fail an image itself by setting Err, and add findings.
+// Its own error ends the conversion.
+func Convert(ctx context.Context, src source.Source, o ConvertOptions, write func(*Converted) error) (ConvertSummary, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -66,13 +67,13 @@ func Convert(ctx context.Context, src source.Source, o ConvertOptions, write fun
 			return summary, err
 		}
 		summary.Images.Found++
+		if err := write(&c); err != nil {
+			return summary, err
+		}
 		for _, f := range c.Result.Findings {
 			summary.Findings++
 			summary.Kinds[string(f.Kind)]++
 			o.Finding(f)
-		}
-		if err := write(c); err != nil {
-			return summary, err
 		}
 		if c.Err != nil {
 			summary.Images.Failed++

@@ -13,6 +13,7 @@ type Summary struct {
 	Annotations AnnotationCounts `json:"annotations"`
 	Requests    int              `json:"requests"`
 	Findings    int              `json:"findings"`
+	Kinds       map[string]int   `json:"findings_by_kind,omitempty"`
 	Seconds     float64          `json:"duration_s"`
 }
 
@@ -38,7 +39,7 @@ type AnnotationCounts struct {
 
 // Summarize sums up a run of the state.
 func Summarize(r store.Run, t store.Totals) Summary {
-	s := Summary{Run: r.ID, Dataset: r.Dataset.Name, Source: r.Source, Outcome: string(r.Outcome), Requests: r.Requests, Seconds: r.Worked.Seconds(), Findings: t.Findings}
+	s := Summary{Run: r.ID, Dataset: r.Dataset.Name, Source: r.Source, Outcome: string(r.Outcome), Requests: r.Requests, Seconds: r.Worked.Seconds(), Findings: t.Findings, Kinds: t.Kinds}
 	for _, n := range t.Outcome {
 		s.Images.Found += n
 	}

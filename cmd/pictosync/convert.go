@@ -1,40 +1,53 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"pictosync/convert"
+	"pictosync/source"
 	"pictosync/worker"
 )
 
 type convertOptions struct {
-	config string
-	source sourceOptions
-	output outputOptions
-	to     string
-	out    string
-	strict bool
+	config   string
+	source   sourceOptions
+	output   outputOptions
+	to       string
+	out      string
+	strict   bool
+	findings string
+	yoloTask string
 }
 
 func newConvert() *cobra.Command {
 	var o convertOptions
 	cmd := &cobra.Command{
-		Use:   "convert SOURCE --to canonical --out FILE",
+		Use:   "convert SOURCE --to canonical|coco|yolo --out PATH",
 		Short: "Convert a source on this machine, without a network",
-		Long: `Convert a source on this machine, without a network: what sync would save, as
-canonical JSON Lines, one image a line. --out - writes to standard output.` + exitHelp,
-		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl`,
-		Args:    cobra.ExactArgs(1),
+		Long: `Convert a source on this machine, without a network:
+
+  canonical  what sync would save, as JSON Lines, one image a line
+  coco       one COCO file, poses and masks included
+  yolo       a folder with data.yaml, labels and sizes.csv; --yolo-task says for
+             which task (default: the one that loses least)
+
+What the format cannot hold is a finding. Numbers of categories follow the class
+map and then the names of the classes, so that they are the same tomorrow.
+--out - writes to standard output.` + exitHelp,
+		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl
+  pictosync convert shapes.jsonl --to coco --out shapes.json
+  pictosync convert testdata/shapes.coco.json --to yolo --out shapes-yolo`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err
@@ -44,73 +57,80 @@ canonical JSON Lines, one image a line. --out - writes to standard output.` + ex
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
-	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: canonical")
-	f.StringVar(&o.out, "out", "", "`FILE` to write, - for standard output")
+	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: canonical, coco or yolo")
+	f.StringVar(&o.out, "out", "", "`PATH` of the file, or for yolo the folder, to write; - for standard output")
+	f.StringVar(&o.yoloTask, "yolo-task", "", "what YOLO labels are written for: detect, segment, pose or obb")
 	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
+	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
+	o.source.addClassMap(f)
 	o.output.addFlags(f)
 	return cmd
 }
 
-func runConvert(parent context.Context, path string, o convertOptions) error {
+func (o convertOptions) check() error {
 	switch {
-	case o.to != "canonical":
-		return usagef("read --to: %q is no format that can be written; give canonical", o.to)
+	case o.to != "canonical" && o.to != "coco" && o.to != "yolo":
+		return usagef("read --to: %q is no format that can be written; give canonical, coco or yolo", o.to)
 	case o.out == "":
 		return usagef("no output: name a file with --out, or - for standard output")
+	case o.out == "-" && o.to == "yolo":
+		return usagef("--to yolo writes a folder; name it with --out")
 	case o.out == "-" && o.output.json:
 		return usagef("--json and --out - both want standard output; name a file with --out")
+	case o.yoloTask != "" && !slices.Contains(yoloTasks, convert.YOLOTask(o.yoloTask)):
+		return usagef("read --yolo-task: %q is none of detect, segment, pose and obb", o.yoloTask)
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr)
+	return nil
+}
+
+func runConvert(parent context.Context, path string, o convertOptions) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	ctx, release := stoppable(parent)
 	defer release()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-stop: // there is nothing in flight to finish
-			cancel(worker.ErrInterrupted)
-		case <-ctx.Done():
-		}
-	}()
-	var findings collector
-	src, err := o.source.open(ctx, path, &findings)
+	var found collector
+	src, err := o.source.open(ctx, path, &found)
 	if err != nil {
 		return err
 	}
 	progress := o.output.progress()
 	defer progress.end()
-
-	warn := bounded{w: os.Stderr, left: 20, quiet: o.output.quiet || o.output.json}
-	start := time.Now()
-	var summary worker.ConvertSummary
-	write := func(w io.Writer) error {
-		var line []byte
-		summary, err = worker.Convert(ctx, src, worker.ConvertOptions{Strict: o.strict, Finding: warn.finding, Progress: progress.show}, func(c worker.Converted) error {
-			if c.Err != nil {
-				warn.line("failed: %s: %v", c.Item.Image, c.Err)
-				return nil
-			}
-			if line, err = (convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}).Append(line[:0]); err != nil {
-				return err
-			}
-			_, err = w.Write(append(line, '\n'))
-			return err
-		})
+	tell := teller{warn: bounded{w: os.Stderr, left: 20, quiet: o.output.quiet || o.output.json}}
+	if err := tell.open(o.findings); err != nil {
 		return err
 	}
-	if err := writeFile(o.out, write); err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
+	defer tell.abort()
+	start := time.Now()
+	options := worker.ConvertOptions{Strict: o.strict, Progress: progress.show, Finding: tell.finding}
+	out, err := o.open(ctx, src, options)
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	defer out.Abort()
+	summary, err := worker.Convert(ctx, src, options, func(c *worker.Converted) error {
+		err := out.Write(c)
+		if c.Err != nil {
+			tell.warn.line("failed: %s: %v", c.Item.Image, c.Err)
 		}
+		return err
+	})
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	if err := out.Close(); err != nil {
 		return err
 	}
 	progress.end()
-	for _, f := range findings.take() {
+	for _, f := range found.take() {
 		summary.Findings++
 		summary.Kinds[string(f.Kind)]++
-		warn.finding(f)
+		tell.finding(f)
 	}
-	warn.end()
+	if err := tell.close(); err != nil {
+		return err
+	}
 	summary.Seconds = time.Since(start).Seconds()
 	if err := o.print(summary); err != nil {
 		return err
@@ -119,6 +139,59 @@ func runConvert(parent context.Context, path string, o convertOptions) error {
 		return errFailures
 	}
 	return nil
+}
+
+// open begins the output. Formats that number their classes need to have seen
+// all of them first.
+func (o convertOptions) open(ctx context.Context, src source.Source, options worker.ConvertOptions) (worker.Output, error) {
+	if o.to == "canonical" {
+		return worker.NewCanonicalOutput(o.out)
+	}
+	classes, _, err := o.source.classes()
+	if err != nil {
+		return nil, err
+	}
+	catalog, err := worker.Catalog(ctx, src, options, classes)
+	if err != nil {
+		return nil, err
+	}
+	if o.to == "coco" {
+		return worker.NewCOCOOutput(o.out, catalog)
+	}
+	writer, err := convert.NewYOLOWriter(catalog, convert.YOLOTask(o.yoloTask))
+	if err != nil {
+		return nil, usagef("write YOLO labels: %w", err)
+	}
+	out, err := worker.NewYOLOOutput(o.out, writer)
+	if errors.Is(err, worker.ErrTaken) {
+		return nil, usageError{err}
+	}
+	return out, err
+}
+
+// stoppable is a context that the first signal ends: there is nothing in flight
+// that had to be finished.
+func stoppable(parent context.Context) (context.Context, func()) {
+	ctx, stop, release := interruptible(parent, os.Stderr)
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-stop:
+			cancel(worker.ErrInterrupted)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		release()
+	}
+}
+
+func causeOf(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 func (o convertOptions) print(s worker.ConvertSummary) error {
@@ -133,40 +206,46 @@ func (o convertOptions) print(s worker.ConvertSummary) error {
 		fmt.Printf(", %d failed", s.Images.Failed)
 	}
 	if s.Findings > 0 {
-		fmt.Printf(", %s", plural(s.Findings, "finding"))
+		fmt.Printf(", %s: %s", plural(s.Findings, "finding"), kindsText(s.Kinds))
 	}
 	fmt.Println()
 	return nil
 }
 
-// writeFile writes a file as a whole: beside its place first, and into it when
-// all is written. "-" is standard output.
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	if path == "-" {
-		w := bufio.NewWriterSize(os.Stdout, 1<<16)
-		return errors.Join(write(w), w.Flush())
+// teller prints the first findings and writes all to a file, if one is asked
+// for.
+type teller struct {
+	warn bounded
+	file *worker.File
+	err  error
+}
+
+func (t *teller) open(path string) (err error) {
+	if path != "" {
+		t.file, err = worker.CreateFile(path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	return err
+}
+
+func (t *teller) finding(f convert.Finding) {
+	t.warn.finding(f)
+	if t.file != nil && t.err == nil {
+		t.err = json.NewEncoder(t.file).Encode(f)
 	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	w := bufio.NewWriterSize(f, 1<<20)
-	if err := write(w); err != nil {
-		return err
+}
+
+func (t *teller) close() error {
+	t.warn.end()
+	if t.file == nil {
+		return nil
 	}
-	if err := errors.Join(w.Flush(), f.Sync(), f.Chmod(0o644), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	return cmp.Or(t.err, t.file.Close())
+}
+
+func (t *teller) abort() {
+	if t.file != nil {
+		t.file.Abort()
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }
 
 // bounded prints the first lines of what may be many.

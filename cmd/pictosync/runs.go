@@ -16,7 +16,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"pictosync/convert"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -267,7 +266,7 @@ func showFindings(ctx context.Context, w io.Writer, st *store.Store, run store.R
 		if err != nil {
 			return err
 		}
-		found := convert.Finding{Kind: convert.Kind(f.Kind), File: f.File, Image: f.Image, At: f.At, Reason: f.Reason, Action: f.Action}
+		found := findingOf(f)
 		if !asJSON {
 			fmt.Fprintln(w, printable(findingLine(found)))
 			continue

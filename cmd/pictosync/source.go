@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"math"
+	"os"
+	"slices"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -10,6 +12,8 @@ import (
 	"pictosync/convert"
 	"pictosync/source"
 )
+
+var yoloTasks = []convert.YOLOTask{convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB}
 
 // sourceOptions are the flags that say how labels are read, of every command
 // that reads a source.
@@ -20,6 +24,8 @@ type sourceOptions struct {
 	task             string
 	outside          string
 	simplify         float64
+	allGeometries    bool
+	classMap         string
 }
 
 func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
@@ -29,13 +35,21 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
 	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
+	f.BoolVar(&o.allGeometries, "all-geometries", false, "take joints, segmentation and box where an annotation has several, not the first of these alone")
 	f.Float64Var(&o.simplify, "simplify", 0, "leave out points of mask outlines that this moves by at most `PX` pixels (0: exact)")
 }
 
+// addClassMap is for the commands that show or save what classes become.
+func (o *sourceOptions) addClassMap(f *pflag.FlagSet) {
+	f.StringVar(&o.classMap, "class-map", "", "`FILE` (YAML) that renames, merges, drops and numbers classes: car: vehicle, ignore: null")
+}
+
 func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
-	switch convert.YOLOTask(o.task) {
-	case "", convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB:
-	default:
+	classes, text, err := o.classes()
+	if err != nil {
+		return nil, err
+	}
+	if o.task != "" && !slices.Contains(yoloTasks, convert.YOLOTask(o.task)) {
 		return nil, usagef("read --task: %q is none of detect, segment, pose and obb", o.task)
 	}
 	switch convert.Outside(o.outside) {
@@ -46,10 +60,30 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
 		return nil, usagef("read --simplify: %v is no distance in pixels", o.simplify)
 	}
-	return source.Open(ctx, path, source.Options{
+	src, err := source.Open(ctx, path, source.Options{
 		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
-		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify}, Report: findings.add,
+		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries}, Report: findings.add,
 	})
+	if err != nil || classes == nil {
+		return src, err
+	}
+	return source.WithClassMap(src, classes, text), nil
+}
+
+// classes reads the class map, nil if there is none.
+func (o sourceOptions) classes() (*convert.ClassMap, []byte, error) {
+	if o.classMap == "" {
+		return nil, nil, nil
+	}
+	text, err := os.ReadFile(o.classMap)
+	if err != nil {
+		return nil, nil, usagef("read the class map: %w", err)
+	}
+	classes, err := convert.ParseClassMap(text)
+	if err != nil {
+		return nil, nil, usagef("read the class map %s: %w", o.classMap, err)
+	}
+	return classes, text, nil
 }
 
 // collector gathers what a source reports about itself.

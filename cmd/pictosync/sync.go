@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/convert"
 	"pictosync/pictograph"
 	"pictosync/store"
 	"pictosync/worker"
@@ -40,6 +45,7 @@ type syncOptions struct {
 	strict          bool
 	noCreateClasses bool
 	unmatched       string
+	findings        string
 }
 
 func (o *syncOptions) addFlags(f *pflag.FlagSet) {
@@ -58,6 +64,8 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "fail images whose class the dataset lacks, instead of adding the class")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	o.source.addFlags(f)
+	o.source.addClassMap(f)
+	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.output.addFlags(f)
 }
 
@@ -168,6 +176,11 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 		Save: o.concurrency, MaxOutage: o.maxOutage, Progress: progress.show, Log: log,
 	})
 	progress.end()
+	if o.findings != "" && summary.Run != "" {
+		if writeErr := writeFindings(context.WithoutCancel(ctx), o.findings, st, summary.Run); writeErr != nil {
+			err = errors.Join(err, writeErr)
+		}
+	}
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
 		return printErr
 	}
@@ -226,7 +239,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
 	}
 	if s.Findings > 0 {
-		fmt.Fprintf(w, "  findings     %d: see `pictosync runs %s --findings`\n", s.Findings, s.Run)
+		fmt.Fprintf(w, "  findings     %s: see `pictosync runs %s --findings`\n", kindsText(s.Kinds), s.Run)
 	}
 	if i.Failed+i.Unmatched > 0 {
 		fmt.Fprintf(w, "  what failed  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
@@ -237,6 +250,38 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 var outcomeText = map[string]string{
 	string(store.Done): "done", string(store.WithFailures): "finished, not everything could be saved",
 	string(store.Interrupted): "interrupted", string(store.Stopped): "stopped",
+}
+
+// writeFindings writes a run's findings as JSON Lines.
+func writeFindings(ctx context.Context, path string, st *store.Store, run string) error {
+	file, err := worker.CreateFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Abort()
+	out := json.NewEncoder(file)
+	for f, err := range st.Findings(ctx, run) {
+		if err != nil {
+			return err
+		}
+		if err := out.Encode(findingOf(f)); err != nil {
+			return err
+		}
+	}
+	return file.Close()
+}
+
+func findingOf(f store.Finding) convert.Finding {
+	return convert.Finding{Kind: convert.Kind(f.Kind), File: f.File, Image: f.Image, At: f.At, Reason: f.Reason, Action: f.Action}
+}
+
+// kindsText counts findings by kind, the most frequent first.
+func kindsText(kinds map[string]int) string {
+	names := slices.SortedFunc(maps.Keys(kinds), func(a, b string) int { return cmp.Or(kinds[b]-kinds[a], strings.Compare(a, b)) })
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%d %s", kinds[name], name)
+	}
+	return strings.Join(names, ", ")
 }
 
 type part struct {

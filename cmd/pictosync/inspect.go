@@ -1,0 +1,137 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"pictosync/worker"
+)
+
+type inspectOptions struct {
+	config string
+	source sourceOptions
+	output outputOptions
+}
+
+func newInspect() *cobra.Command {
+	var o inspectOptions
+	cmd := &cobra.Command{
+		Use:   "inspect SOURCE",
+		Short: "Show what a source holds, without a network",
+		Long: `Show what a source holds, without a network: the format and why it is that, its
+images, annotations by class and type, image sizes, and findings by kind with
+examples.` + exitHelp,
+		Example: `  pictosync inspect testdata/shapes.coco.json`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			return runInspect(cmd.Context(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	o.source.addFlags(f)
+	o.source.addClassMap(f)
+	o.output.addFlags(f)
+	return cmd
+}
+
+func runInspect(parent context.Context, path string, o inspectOptions) error {
+	ctx, release := stoppable(parent)
+	defer release()
+	var found collector
+	src, err := o.source.open(ctx, path, &found)
+	if err != nil {
+		return err
+	}
+	progress := o.output.progress()
+	defer progress.end()
+	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Progress: progress.show})
+	if err != nil {
+		return causeOf(ctx, err)
+	}
+	progress.end()
+	for _, f := range found.take() {
+		report.AddFinding(f)
+	}
+	switch {
+	case o.output.json:
+		err = json.NewEncoder(os.Stdout).Encode(report)
+	case !o.output.quiet:
+		err = printInspection(os.Stdout, report)
+	}
+	if err == nil && report.Images.Failed > 0 {
+		return errFailures
+	}
+	return err
+}
+
+func printInspection(w io.Writer, r worker.Inspection) error {
+	format := r.Format
+	if r.Task != "" {
+		format += ", task " + r.Task
+	}
+	fmt.Fprintf(w, "%s: %s (%s)\n", printable(r.Path), format, printable(r.Reason))
+	i := r.Images
+	fmt.Fprintf(w, "images       %d: %s\n", i.Found, parts(part{i.Labelled, "with annotations"}, part{i.Empty, "without"}, part{i.Failed, "that cannot be taken"}))
+	s := r.Sizes
+	switch {
+	case s.Known == 0 && i.Found > 0:
+		fmt.Fprintln(w, "sizes        unknown; give --images or --sizes")
+	case s.Known > 0 && s.Distinct == 1:
+		fmt.Fprintf(w, "sizes        all %d×%d\n", s.Largest.Width, s.Largest.Height)
+	case s.Known > 0:
+		fmt.Fprintf(w, "sizes        %d different, from %d×%d to %d×%d", s.Distinct, s.Smallest.Width, s.Smallest.Height, s.Largest.Width, s.Largest.Height)
+		if unknown := i.Found - s.Known; unknown > 0 {
+			fmt.Fprintf(w, ", %d unknown", unknown)
+		}
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintf(w, "annotations  %d\n\n", r.Annotations)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	if len(r.Classes) > 0 {
+		fmt.Fprintln(table, "IMAGES\tBBOX\tORIENTED\tPOLYGON\tKEYPOINT\tPOLYLINE\t  CLASS")
+		for _, c := range r.Classes {
+			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", c.Images, some(c.BBox), some(c.Oriented), some(c.Polygon), some(c.Keypoint), some(c.Polyline), printable(c.Name))
+		}
+		if err := table.Flush(); err != nil {
+			return err
+		}
+	}
+	if len(r.Findings) == 0 {
+		fmt.Fprintln(w, "\nno findings")
+		return nil
+	}
+	fmt.Fprintln(w, "\nfindings")
+	kinds := slices.SortedFunc(maps.Keys(r.Findings), func(a, b string) int {
+		return cmp.Or(r.Findings[b].Count-r.Findings[a].Count, strings.Compare(a, b))
+	})
+	for _, kind := range kinds {
+		k := r.Findings[kind]
+		fmt.Fprintf(w, "%6d  %s\n", k.Count, kind)
+		for _, example := range k.Examples {
+			_, line, _ := strings.Cut(findingLine(example), ": ")
+			fmt.Fprintf(w, "          %s\n", printable(line))
+		}
+	}
+	return nil
+}
+
+func some(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprint(n)
+}

@@ -1,0 +1,193 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"pictosync/pictograph"
+)
+
+// ClassMap renames, merges and drops classes, and says which number each has
+// in formats that number them. A nil map changes nothing.
+type ClassMap struct {
+	names   map[string]string // source name to name; "" drops
+	order   []string          // names in the order of the file
+	numbers map[string]int
+}
+
+// ParseClassMap reads a class map, YAML:
+//
+//	car: vehicle            # rename; several may have one name, and are merged
+//	ignore: null            # drop
+//	person: person          # keep, in this place of the order
+//	bus: {name: vehicle}    # as bus: vehicle
+//	sign: {id: 7}           # keep, with the number 7 in COCO and YOLO
+//
+// Classes that it does not name stay what they are.
+func ParseClassMap(data []byte) (*ClassMap, error) {
+	var entries yaml.MapSlice
+	if err := yaml.UnmarshalWithOptions(data, &entries, yaml.UseOrderedMap()); err != nil {
+		first, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
+		return nil, errors.New(first)
+	}
+	m := &ClassMap{names: make(map[string]string), numbers: make(map[string]int)}
+	for _, e := range entries {
+		if err := m.entry(fmt.Sprint(e.Key), e.Value); err != nil {
+			return nil, fmt.Errorf("class %q: %w", fmt.Sprint(e.Key), err)
+		}
+	}
+	taken := make(map[int]string)
+	for _, name := range m.order {
+		n, ok := m.numbers[name]
+		if !ok {
+			continue
+		}
+		if other, twice := taken[n]; twice {
+			return nil, fmt.Errorf("%q and %q both have the id %d", other, name, n)
+		}
+		taken[n] = name
+	}
+	return m, nil
+}
+
+func (m *ClassMap) entry(from string, value any) error {
+	name, number := from, -1
+	switch v := value.(type) {
+	case nil:
+		m.names[from] = ""
+		return nil
+	case yaml.MapSlice:
+		for _, e := range v {
+			switch e.Key {
+			case "name":
+				name = fmt.Sprint(e.Value)
+			case "id":
+				n, ok := e.Value.(uint64)
+				if !ok || n > 1<<31-1 {
+					return fmt.Errorf("the id %v is no whole number from 0 on", e.Value)
+				}
+				number = int(n)
+			default:
+				return fmt.Errorf("unknown key %q; there are name and id", fmt.Sprint(e.Key))
+			}
+		}
+	case string, bool, uint64, int64, float64:
+		name = fmt.Sprint(v)
+	default:
+		return errors.New("is neither a name, nor null, nor {name: …, id: …}")
+	}
+	if blank(name) {
+		return errors.New("its new name is blank; null drops a class")
+	}
+	m.names[from] = name
+	if !slices.Contains(m.order, name) {
+		m.order = append(m.order, name)
+	}
+	if number < 0 {
+		return nil
+	}
+	if old, twice := m.numbers[name]; twice && old != number {
+		return fmt.Errorf("%q has the ids %d and %d", name, old, number)
+	}
+	m.numbers[name] = number
+	return nil
+}
+
+// Apply renames and drops in a result; file and image are for its findings.
+func (m *ClassMap) Apply(r *Result, file, image string) {
+	if m == nil {
+		return
+	}
+	dropped := make(map[string]int)
+	kept := r.Annotations[:0]
+	for _, a := range r.Annotations {
+		name, listed := m.names[a.Name]
+		switch {
+		case !listed:
+		case name == "":
+			dropped[a.Name]++
+			continue
+		default:
+			a.Name = name
+		}
+		kept = append(kept, a)
+	}
+	r.Annotations = kept
+	r.Classes = m.classes(r.Classes)
+	for _, name := range slices.Sorted(maps.Keys(dropped)) {
+		r.Findings = append(r.Findings, Finding{Kind: KindMappedAway, File: file, Image: image,
+			Reason: fmt.Sprintf("%d annotations of class %q, which the class map drops", dropped[name], name), Action: "left out"})
+	}
+}
+
+func (m *ClassMap) classes(classes []pictograph.Class) []pictograph.Class {
+	var out []pictograph.Class
+	for _, c := range classes {
+		name, listed := m.names[c.Name]
+		if listed && name == "" {
+			continue
+		}
+		if listed {
+			c.Name = name
+		}
+		c.Skeleton = m.skeleton(c.Skeleton)
+		same := func(o pictograph.Class) bool { return o.Name == c.Name && o.Type == c.Type }
+		if i := slices.IndexFunc(out, same); i < 0 {
+			out = append(out, c)
+		} else if out[i].Skeleton == nil {
+			out[i].Skeleton = c.Skeleton
+		}
+	}
+	return out
+}
+
+// skeleton renames joints. One whose class is dropped keeps its place: edges
+// and triplets count joints.
+func (m *ClassMap) skeleton(s *pictograph.Skeleton) *pictograph.Skeleton {
+	if s == nil {
+		return nil
+	}
+	renamed := &pictograph.Skeleton{Nodes: slices.Clone(s.Nodes), Edges: s.Edges}
+	for i := range renamed.Nodes {
+		if name := m.names[renamed.Nodes[i].Name]; name != "" {
+			renamed.Nodes[i].Name = name
+		}
+	}
+	return renamed
+}
+
+// number gives every class a number from first on: those that the map numbers
+// theirs, the others the smallest that are free, in the order of the map and
+// then of their names. Classes of the map count where no annotation has them,
+// so that numbers stay the same from one day to the next.
+func (m *ClassMap) number(classes []string, first int) map[string]int {
+	order := slices.Sorted(slices.Values(classes))
+	numbers := make(map[string]int)
+	taken := make(map[int]bool)
+	if m != nil {
+		order = append(slices.Clone(m.order), order...)
+		for name, n := range m.numbers {
+			numbers[name], taken[n] = n, true
+		}
+	}
+	next := first
+	for _, name := range order {
+		if _, done := numbers[name]; done {
+			continue
+		}
+		for taken[next] {
+			next++
+		}
+		numbers[name], taken[next] = next, true
+	}
+	return numbers
+}
+
+// Fold is a class name without what people overlook: two names that fold to
+// the same are most likely meant to be one class.
+func Fold(name string) string { return strings.ToLower(strings.Join(strings.Fields(name), " ")) }

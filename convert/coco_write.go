@@ -1,0 +1,229 @@
+package convert
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"pictosync/pictograph"
+)
+
+// COCOWriter writes images as the entries of a COCO file. It is not for
+// concurrent use: ids are given in order.
+type COCOWriter struct {
+	catalog *Catalog
+	numbers map[string]int
+	images  int
+	used    map[int64]struct{} // annotation ids
+	next    int64
+}
+
+// NewCOCOWriter writes images that are all in the catalog.
+func NewCOCOWriter(c *Catalog) *COCOWriter {
+	return &COCOWriter{catalog: c, numbers: c.numbers(1), used: make(map[int64]struct{}), next: c.largestID + 1}
+}
+
+// cocoImage, cocoObject and cocoCategory are entries as COCO defines them.
+type cocoImage struct {
+	ID       int    `json:"id"`
+	FileName string `json:"file_name"`
+	Width    int    `json:"width,omitempty"`
+	Height   int    `json:"height,omitempty"`
+}
+
+type cocoObject struct {
+	ID           int64           `json:"id"`
+	ImageID      int             `json:"image_id"`
+	CategoryID   int             `json:"category_id"`
+	Segmentation json.RawMessage `json:"segmentation"`
+	Area         float64         `json:"area"`
+	BBox         [4]float64      `json:"bbox"`
+	Crowd        int             `json:"iscrowd"`
+	Keypoints    []float64       `json:"keypoints,omitempty"`
+	NumKeypoints int             `json:"num_keypoints,omitempty"`
+	Score        *float64        `json:"score,omitempty"`
+	Attributes   map[string]any  `json:"attributes,omitempty"`
+	// PictographID is the annotation's id where it is no whole number of its
+	// own in the file, which COCO's tools want, or the ids of its parts where
+	// they are not ID-0, ID-1, ….
+	PictographID any `json:"pictograph_id,omitempty"`
+}
+
+type cocoCategory struct {
+	ID        int      `json:"id"`
+	Name      string   `json:"name"`
+	Keypoints []string `json:"keypoints,omitempty"`
+	Skeleton  [][2]int `json:"skeleton,omitempty"`
+}
+
+// Categories is the list of categories, a JSON array.
+func (w *COCOWriter) Categories() ([]byte, error) {
+	all := w.catalog.all()
+	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
+	list := make([]cocoCategory, 0, len(names))
+	for _, name := range names {
+		c := cocoCategory{ID: w.numbers[name], Name: name}
+		if s := all[name].skeleton; s != nil {
+			for _, node := range s.Nodes {
+				c.Keypoints = append(c.Keypoints, node.Name)
+			}
+			for _, e := range s.Edges {
+				c.Skeleton = append(c.Skeleton, [2]int{e[0] + 1, e[1] + 1})
+			}
+		}
+		list = append(list, c)
+	}
+	return json.Marshal(list)
+}
+
+// Image returns an image's entry and those of its annotations, JSON objects,
+// and what COCO cannot hold of it. The error says why the image cannot be
+// written at all.
+func (w *COCOWriter) Image(image string, r Result) (entry []byte, annotations [][]byte, findings []Finding, err error) {
+	report := reporter(&findings, image)
+	objects := objectsOf(r, report)
+	if len(objects) == 0 && len(r.Annotations) > 0 {
+		return nil, nil, findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
+	}
+	w.images++
+	if entry, err = json.Marshal(cocoImage{w.images, image, r.Size.Width, r.Size.Height}); err != nil {
+		return nil, nil, nil, fmt.Errorf("write image %s: %w", image, err)
+	}
+	for _, o := range objects {
+		category := w.catalog.categoryOf(r, o)
+		c := cocoObject{ImageID: w.images, CategoryID: w.numbers[category.name], Segmentation: json.RawMessage("[]"), Score: o.confidence}
+		w.identify(&c, o, category)
+		c.Attributes, c.Crowd = crowd(o.attributes)
+		at := "annotation " + shorten(o.id)
+		switch {
+		case o.joints != nil:
+			w.pose(&c, o, category, report)
+		case o.polygons != nil:
+			w.polygons(&c, o, r.Size, at, report)
+		default:
+			c.box(o.box.Box)
+			c.Area = o.box.Box.W * o.box.Box.H
+			if o.box.Oriented != nil {
+				report(KindOrientedBox, at, "COCO has no oriented boxes", "its enclosing box was written")
+			}
+		}
+		data, err := json.Marshal(c)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("write %s of %s: %w", at, image, err)
+		}
+		annotations = append(annotations, data)
+	}
+	return entry, annotations, findings, nil
+}
+
+// identify gives an annotation its number: its own id where that is one that is
+// free.
+func (w *COCOWriter) identify(c *cocoObject, o exportObject, category *exportCategory) {
+	regular := true
+	var ids []string
+	if o.joints != nil {
+		slots, _ := category.slots(o.joints)
+		for _, j := range slots {
+			if j == nil {
+				continue
+			}
+			regular = regular && j.ID == partID(o.id, len(ids))
+			ids = append(ids, j.ID)
+		}
+	}
+	n, err := strconv.ParseInt(o.id, 10, 64)
+	_, taken := w.used[n]
+	switch {
+	case regular && err == nil && !taken && n >= 0 && strconv.FormatInt(n, 10) == o.id:
+		c.ID = n
+	case regular:
+		c.ID, c.PictographID = w.free(), o.id
+	default:
+		c.ID, c.PictographID = w.free(), ids
+	}
+	w.used[c.ID] = struct{}{}
+}
+
+// free is a number that no annotation has.
+func (w *COCOWriter) free() int64 {
+	w.next++
+	return w.next - 1
+}
+
+// crowd takes iscrowd out of attributes.
+func crowd(attributes map[string]any) (map[string]any, int) {
+	if attributes["iscrowd"] != "true" {
+		return attributes, 0
+	}
+	rest := maps.Clone(attributes)
+	delete(rest, "iscrowd")
+	return rest, 1
+}
+
+func (c *cocoObject) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y, b.W, b.H} }
+
+func (w *COCOWriter) pose(c *cocoObject, o exportObject, category *exportCategory, report func(Kind, string, string, string)) {
+	slots, extra := category.slots(o.joints)
+	reportExtra(report, o, category.name, extra)
+	var placed []pictograph.Point
+	for _, j := range slots {
+		if j == nil {
+			c.Keypoints = append(c.Keypoints, 0, 0, notLabelled)
+			continue
+		}
+		p := j.Geometry.(pictograph.Keypoint).Point
+		v := float64(visible)
+		if isOccluded(j.Attributes) {
+			v = occluded
+		}
+		c.Keypoints = append(c.Keypoints, p.X, p.Y, v)
+		placed = append(placed, p)
+		c.NumKeypoints++
+	}
+	if box := enclosure(placed); box != nil {
+		c.box(*box)
+		c.Area = box.W * box.H
+	} else if len(placed) > 0 {
+		c.BBox = [4]float64{placed[0].X, placed[0].Y, 0, 0}
+	}
+}
+
+// polygons writes rings as they are, since COCO's are a union, and as a mask
+// where one is a hole.
+func (w *COCOWriter) polygons(c *cocoObject, o exportObject, size Size, at string, report func(Kind, string, string, string)) {
+	var all []pictograph.Point
+	holes := false
+	for _, p := range o.polygons {
+		all = append(all, p.Rings[0]...)
+		holes = holes || len(p.Rings) > 1
+	}
+	if box := enclosure(all); box != nil {
+		c.box(*box)
+	}
+	if holes && !size.Known() {
+		report(KindUnknownSize, at, "holes need a mask of the image's size, which is unknown", "the holes were left out")
+		holes = false
+	}
+	if holes {
+		if m, err := fillPolygons(o.polygons, size); err != nil {
+			report(KindMask, at, err.Error(), "the holes were left out")
+		} else {
+			if !onPixelEdges(o.polygons, size) {
+				report(KindMask, at, "a polygon with holes does not follow pixel edges within the image", "written as the mask of the pixels whose centres it covers")
+			}
+			c.Segmentation, c.Area = m.rle(nil), float64(m.pixels())
+			return
+		}
+	}
+	rings := make([][]float64, len(o.polygons))
+	for i, p := range o.polygons {
+		for _, q := range p.Rings[0] {
+			rings[i] = append(rings[i], q.X, q.Y)
+		}
+		c.Area += math.Abs(area(p.Rings[0])) / 2
+	}
+	c.Segmentation, _ = json.Marshal(rings) // finite numbers always marshal
+}

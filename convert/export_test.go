@@ -1,0 +1,510 @@
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"pictosync/pictograph"
+)
+
+// drawn are canonical annotations as a format can hold them.
+type drawer struct {
+	*rapid.T
+	size Size
+	next int
+}
+
+func (d *drawer) id() string {
+	d.next++
+	return rapid.SampledFrom([]string{
+		fmt.Sprint(d.next), fmt.Sprint(d.next * 1000), fmt.Sprintf("00000000-0000-4000-8000-%012d", d.next), fmt.Sprintf("a-%d", d.next), fmt.Sprintf("x y %d-7", d.next), fmt.Sprintf("0%d", d.next),
+	}).Draw(d.T, "id")
+}
+
+func (d *drawer) coordinate(max int) float64 {
+	if rapid.Bool().Draw(d.T, "whole") {
+		return float64(rapid.IntRange(0, max).Draw(d.T, "px"))
+	}
+	return math.Round(rapid.Float64Range(0, float64(max)).Draw(d.T, "px")*1000) / 1000
+}
+
+func (d *drawer) point() pictograph.Point {
+	return pictograph.Point{X: d.coordinate(d.size.Width), Y: d.coordinate(d.size.Height)}
+}
+
+func (d *drawer) box() pictograph.Box {
+	w, h := float64(rapid.IntRange(1, d.size.Width).Draw(d.T, "w")), float64(rapid.IntRange(1, d.size.Height).Draw(d.T, "h"))
+	return pictograph.Box{X: rapid.Float64Range(0, float64(d.size.Width)-w).Draw(d.T, "x"), Y: rapid.Float64Range(0, float64(d.size.Height)-h).Draw(d.T, "y"), W: w, H: h}
+}
+
+func (d *drawer) ring() []pictograph.Point {
+	ring := make([]pictograph.Point, rapid.IntRange(3, 7).Draw(d.T, "points"))
+	for i := range ring {
+		ring[i] = d.point()
+	}
+	return ring
+}
+
+func (d *drawer) polygon() pictograph.Polygon {
+	p := pictograph.Polygon{Rings: [][]pictograph.Point{d.ring()}}
+	p.Box = enclosure(p.Rings[0])
+	return p
+}
+
+func (d *drawer) details(a pictograph.Annotation) pictograph.Annotation {
+	a.Name = rapid.SampledFrom([]string{"car", "truck", "traffic light", "Ünïcode \"x\""}).Draw(d.T, "class")
+	if rapid.Bool().Draw(d.T, "scored") {
+		score := rapid.Float64Range(0, 1).Draw(d.T, "score")
+		a.Confidence = &score
+	}
+	switch rapid.IntRange(0, 3).Draw(d.T, "attributes") {
+	case 0:
+		a.Attributes = map[string]any{"color": "red"}
+	case 1:
+		a.Attributes = map[string]any{"iscrowd": "true"}
+	}
+	return a
+}
+
+var jointNames = []string{"nose", "tail", "paw"}
+
+// pose are the joints of one instance, in the order of their category.
+func (d *drawer) pose(instance int) (out []pictograph.Annotation) {
+	base := d.id()
+	for _, name := range jointNames {
+		if len(out) > 0 && rapid.Bool().Draw(d.T, "absent") {
+			continue
+		}
+		a := pictograph.Annotation{ID: partID(base, len(out)), Name: name, Geometry: pictograph.Keypoint{Point: d.point(), Instance: instance}}
+		if rapid.Bool().Draw(d.T, "occluded") {
+			a.Attributes = map[string]any{"occluded": "true"}
+		}
+		out = append(out, a)
+	}
+	if rapid.IntRange(0, 4).Draw(d.T, "odd ids") == 0 {
+		for i := range out {
+			out[i].ID = d.id()
+		}
+	}
+	return out
+}
+
+var animal = pictograph.Class{Name: "animal", Type: pictograph.TypeKeypoint,
+	Skeleton: &pictograph.Skeleton{Nodes: []pictograph.SkeletonNode{{Name: "nose"}, {Name: "tail"}, {Name: "paw"}}, Edges: [][2]int{{0, 1}, {1, 2}}}}
+
+// classesOf are the classes that a converter would name for annotations.
+func classesOf(annotations []pictograph.Annotation, poses bool) []pictograph.Class {
+	r := CanonicalResult(CanonicalImage{Annotations: annotations})
+	if poses {
+		return append(r.Classes, animal)
+	}
+	return r.Classes
+}
+
+func unique(annotations []pictograph.Annotation) bool {
+	ids := map[string]bool{}
+	for _, a := range annotations {
+		if ids[a.ID] {
+			return false
+		}
+		ids[a.ID] = true
+	}
+	return true
+}
+
+func encode(t interface{ Fatalf(string, ...any) }, annotations []pictograph.Annotation) string {
+	data, err := pictograph.AppendAnnotations(nil, annotations)
+	if err != nil {
+		t.Fatalf("encode: %v", err)
+	}
+	return strings.ReplaceAll(string(data), "},{\"id\"", "},\n{\"id\"")
+}
+
+// throughCOCO writes images as COCO and reads them again.
+func throughCOCO(t interface{ Fatalf(string, ...any) }, images []Result) (out []Result, findings []Finding) {
+	c := NewCatalog(nil)
+	for _, r := range images {
+		c.Add(r)
+	}
+	w := NewCOCOWriter(c)
+	categories, err := w.Categories()
+	if err != nil {
+		t.Fatalf("categories: %v", err)
+	}
+	seen := map[float64]bool{}
+	reader, found, err := NewCOCO(categories, "x.json", Options{})
+	if err != nil || len(found) > 0 {
+		t.Fatalf("categories %s: %v %v", categories, err, found)
+	}
+	for i, r := range images {
+		_, annotations, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
+		if err != nil {
+			t.Fatalf("image: %v", err)
+		}
+		for _, a := range annotations {
+			var entry map[string]any
+			if err := json.Unmarshal(a, &entry); err != nil {
+				t.Fatalf("%s: %v", a, err)
+			}
+			if id := entry["id"].(float64); seen[id] {
+				t.Fatalf("two annotations have the id %v", id)
+			} else {
+				seen[id] = true
+			}
+		}
+		findings = append(findings, lost...)
+		out = append(out, reader.Image(fmt.Sprintf("%d.jpg", i), r.Size, annotations))
+	}
+	return out, findings
+}
+
+// What COCO can hold comes back from it as it was: ids, classes, confidences,
+// attributes, instances, and holes along pixel edges.
+func TestThroughCOCO(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := &drawer{T: t, size: Size{rapid.IntRange(2, 60).Draw(t, "width"), rapid.IntRange(2, 60).Draw(t, "height")}}
+		var images []Result
+		for range rapid.IntRange(1, 3).Draw(t, "images") {
+			r := Result{Size: d.size}
+			instances := 0
+			for range rapid.IntRange(0, 5).Draw(t, "objects") {
+				switch rapid.IntRange(0, 4).Draw(t, "shape") {
+				case 0:
+					r.Annotations = append(r.Annotations, d.details(pictograph.Annotation{ID: d.id(), Geometry: pictograph.BBox{Box: d.box()}}))
+				case 1:
+					r.Annotations = append(r.Annotations, d.details(pictograph.Annotation{ID: d.id(), Geometry: d.polygon()}))
+				case 2: // several rings of one annotation
+					a := d.details(pictograph.Annotation{})
+					base := d.id()
+					for part := range rapid.IntRange(2, 4).Draw(t, "parts") {
+						a.ID, a.Geometry = partID(base, part), d.polygon()
+						r.Annotations = append(r.Annotations, a)
+					}
+				case 3:
+					instances++
+					r.Annotations = append(r.Annotations, d.pose(instances)...)
+				case 4: // the regions of a mask, with holes
+					b := newBitmap(d.size.Width, d.size.Height)
+					for range rapid.IntRange(1, 40).Draw(t, "pixels") {
+						x, y := rapid.IntRange(0, d.size.Width-1).Draw(t, "x"), rapid.IntRange(0, d.size.Height-1).Draw(t, "y")
+						for dy := range 4 {
+							for dx := range 4 {
+								if y+dy < d.size.Height && x+dx < d.size.Width {
+									b[y+dy][x+dx] = !b[y+dy][x+dx]
+								}
+							}
+						}
+					}
+					m, err := decodeMask([]byte(b.rle()))
+					if err != nil {
+						t.Fatalf("mask: %v", err)
+					}
+					a, base := d.details(pictograph.Annotation{}), d.id()
+					polygons := m.trace()
+					holes := slices.ContainsFunc(polygons, func(p pictograph.Polygon) bool { return len(p.Rings) > 1 })
+					for part, p := range polygons {
+						p.Box = enclosure(p.Rings[0])
+						a.ID, a.Geometry = partIDs(len(polygons))(base, part), p
+						if holes || len(polygons) < 2 {
+							r.Annotations = append(r.Annotations, a)
+						}
+					}
+				}
+			}
+			if !unique(r.Annotations) {
+				t.Skip("two drawn ids are the same")
+			}
+			r.Classes = classesOf(r.Annotations, instances > 0)
+			images = append(images, r)
+		}
+		back, findings := throughCOCO(t, images)
+		if len(findings) > 0 {
+			t.Fatalf("findings: %v", findings)
+		}
+		for i := range images {
+			if got, want := encode(t, back[i].Annotations), encode(t, images[i].Annotations); got != want {
+				t.Fatalf("image %d came back as\n%s\nand was\n%s\n%v", i, got, want, back[i].Findings)
+			}
+		}
+	})
+}
+
+// throughYOLO writes one image as a label file and reads it again.
+func throughYOLO(t interface{ Fatalf(string, ...any) }, r Result, task YOLOTask) (Result, []Finding) {
+	c := NewCatalog(nil)
+	c.Add(r)
+	w, err := NewYOLOWriter(c, task)
+	if err != nil {
+		t.Fatalf("writer: %v", err)
+	}
+	label, findings, err := w.Image("a.jpg", r)
+	if err != nil {
+		t.Fatalf("image: %v", err)
+	}
+	y := YOLO{Classes: map[int]string{}, Task: w.Task(), KeypointCount: len(w.joints), KeypointDims: 3, KeypointNames: w.joints}
+	for name, n := range w.numbers {
+		y.Classes[n] = name
+	}
+	return y.Image("a.txt", "a.jpg", r.Size, label), findings
+}
+
+// What YOLO can hold comes back from it within the precision of doubles; of
+// ids, confidences and attributes it says that they are lost.
+func TestThroughYOLO(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		d := &drawer{T: t, size: Size{rapid.IntRange(2, 5000).Draw(t, "width"), rapid.IntRange(2, 5000).Draw(t, "height")}}
+		task := rapid.SampledFrom([]YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}).Draw(t, "task")
+		r := Result{Size: d.size}
+		for i := range rapid.IntRange(1, 5).Draw(t, "objects") {
+			a := pictograph.Annotation{ID: fmt.Sprint(i), Name: rapid.SampledFrom([]string{"car", "truck"}).Draw(t, "class")}
+			switch task {
+			case YOLODetect:
+				a.Geometry = pictograph.BBox{Box: d.box()}
+			case YOLOSegment:
+				p := d.polygon()
+				if p.Box == nil {
+					t.Skip("a polygon without extent")
+				}
+				a.Geometry = p
+			case YOLOOBB:
+				o := pictograph.OrientedBox{CX: 2500, CY: 2500, W: rapid.Float64Range(1, 900).Draw(t, "w"), H: rapid.Float64Range(1, 900).Draw(t, "h"), Angle: rapid.Float64Range(0, 359.999).Draw(t, "angle")}
+				d.size, r.Size = Size{5000, 5000}, Size{5000, 5000}
+				q := corners(o)
+				a.Geometry = pictograph.BBox{Box: *enclosure(q[:]), Oriented: &o}
+			case YOLOPose:
+				r.Annotations = append(r.Annotations, d.pose(i+1)...)
+				continue
+			}
+			r.Annotations = append(r.Annotations, a)
+		}
+		r.Classes = classesOf(r.Annotations, task == YOLOPose)
+		back, findings := throughYOLO(t, r, task)
+		if len(findings) > 0 || len(back.Findings) > 0 {
+			t.Fatalf("findings: %v %v", findings, back.Findings)
+		}
+		if len(back.Annotations) != len(r.Annotations) {
+			t.Fatalf("%d annotations came back of %d", len(back.Annotations), len(r.Annotations))
+		}
+		for i, a := range r.Annotations {
+			b := back.Annotations[i]
+			if a.Name != b.Name || fmt.Sprint(a.Attributes) != fmt.Sprint(b.Attributes) {
+				t.Fatalf("%v %v came back as %v %v", a.Name, a.Attributes, b.Name, b.Attributes)
+			}
+			if far := apart(t, a.Geometry, b.Geometry); far > tolerated(task) {
+				t.Fatalf("%+v came back as %+v, %v px off", a.Geometry, b.Geometry, far)
+			}
+		}
+	})
+}
+
+// tolerated is in pixels, for images of 5,000.
+func tolerated(task YOLOTask) float64 {
+	if task == YOLOOBB {
+		return 0.01
+	}
+	return 1e-9
+}
+
+// apart is how far the corners or points of two geometries are apart at most.
+func apart(t interface{ Fatalf(string, ...any) }, a, b pictograph.Geometry) (far float64) {
+	if a.Type() != b.Type() {
+		t.Fatalf("a %s came back as a %s", a.Type(), b.Type())
+	}
+	points := func(g pictograph.Geometry) []pictograph.Point {
+		switch g := g.(type) {
+		case pictograph.BBox:
+			if g.Oriented != nil {
+				q := exactCorners(*g.Oriented)
+				return q[:]
+			}
+			return rectangle(g.Box)
+		case pictograph.Polygon:
+			return slices.Concat(g.Rings...)
+		case pictograph.Keypoint:
+			return []pictograph.Point{g.Point}
+		}
+		return nil
+	}
+	p, q := points(a), points(b)
+	if len(p) != len(q) {
+		t.Fatalf("%d points came back as %d", len(p), len(q))
+	}
+	if box, ok := a.(pictograph.BBox); ok && box.Oriented != nil { // may begin at another corner
+		best := math.Inf(1)
+		for turn := range 4 {
+			far = 0
+			for i := range p {
+				far = max(far, distance(p[i], q[(i+turn)%4]))
+			}
+			best = min(best, far)
+		}
+		return best
+	}
+	for i := range p {
+		far = max(far, distance(p[i], q[i]))
+	}
+	return far
+}
+
+// exactCorners are an oriented box's corners by the definition.
+func exactCorners(o pictograph.OrientedBox) (q [4]pictograph.Point) {
+	a := o.Angle * math.Pi / 180
+	for i, s := range [4][2]float64{{-1, -1}, {1, -1}, {1, 1}, {-1, 1}} {
+		x, y := s[0]*o.W/2, s[1]*o.H/2
+		q[i] = pictograph.Point{X: o.CX + x*math.Cos(a) - y*math.Sin(a), Y: o.CY + x*math.Sin(a) + y*math.Cos(a)}
+	}
+	return q
+}
+
+// What a format cannot hold is a finding, and an image of which nothing can be
+// written is a failure: an empty entry would clear it when it is read again.
+func TestLostInExport(t *testing.T) {
+	size := Size{100, 100}
+	score := 0.5
+	square := []pictograph.Point{{X: 10, Y: 10}, {X: 20, Y: 10}, {X: 20, Y: 20}, {X: 10, Y: 20}}
+	hole := []pictograph.Point{{X: 12.5, Y: 12}, {X: 12.5, Y: 14}, {X: 14, Y: 14}}
+	box := pictograph.Annotation{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 1, Y: 1, W: 2, H: 2}}, Confidence: &score}
+	turned := pictograph.Annotation{ID: "2", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 1, Y: 1, W: 2, H: 2}, Oriented: &pictograph.OrientedBox{CX: 2, CY: 2, W: 1, H: 1, Angle: 45}}}
+	ring := pictograph.Annotation{ID: "3", Name: "car", Geometry: pictograph.Polygon{Rings: [][]pictograph.Point{square, hole}}}
+	line := pictograph.Annotation{ID: "4", Name: "lane", Geometry: pictograph.Polyline{Path: square}}
+	joint := pictograph.Annotation{ID: "5", Name: "nose", Geometry: pictograph.Keypoint{Point: square[0], Instance: 1}}
+	outside := pictograph.Annotation{ID: "6", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 90, Y: 90, W: 20, H: 20}}}
+	for _, c := range []struct {
+		name        string
+		annotations []pictograph.Annotation
+		to          YOLOTask // "" is COCO
+		want        []Kind
+		fails       bool
+	}{
+		{"an oriented box in COCO", []pictograph.Annotation{turned}, "", []Kind{KindOrientedBox}, false},
+		{"a hole between pixels in COCO", []pictograph.Annotation{ring}, "", []Kind{KindMask}, false},
+		{"a polyline in COCO", []pictograph.Annotation{box, line}, "", []Kind{KindPolyline}, false},
+		{"a polyline alone in COCO", []pictograph.Annotation{line}, "", []Kind{KindPolyline}, true},
+		{"a confidence in YOLO", []pictograph.Annotation{box}, YOLODetect, []Kind{KindLostDetail}, false},
+		{"a polygon for detect", []pictograph.Annotation{ring}, YOLODetect, []Kind{KindLostShape}, false},
+		{"a hole for segment", []pictograph.Annotation{ring}, YOLOSegment, []Kind{KindLostShape}, false},
+		{"a box for segment", []pictograph.Annotation{turned}, YOLOSegment, []Kind{KindLostShape}, false},
+		{"a polygon for obb", []pictograph.Annotation{turned, ring}, YOLOOBB, []Kind{KindLostShape}, false},
+		{"a polygon alone for obb", []pictograph.Annotation{ring}, YOLOOBB, []Kind{KindLostShape}, true},
+		{"joints for detect", []pictograph.Annotation{turned, joint}, YOLODetect, []Kind{KindLostShape, KindLostShape}, false},
+		{"a box beyond the edge", []pictograph.Annotation{outside}, YOLODetect, []Kind{KindOutside}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := Result{Size: size, Annotations: c.annotations}
+			r.Classes = classesOf(c.annotations, slices.ContainsFunc(c.annotations, func(a pictograph.Annotation) bool { return a.ID == "5" }))
+			catalog := NewCatalog(nil)
+			catalog.Add(r)
+			var findings []Finding
+			var err error
+			if c.to == "" {
+				_, _, findings, err = NewCOCOWriter(catalog).Image("a.jpg", r)
+			} else {
+				w, writerErr := NewYOLOWriter(catalog, c.to)
+				if writerErr != nil {
+					t.Fatal(writerErr)
+				}
+				_, findings, err = w.Image("a.jpg", r)
+			}
+			var kinds []Kind
+			for _, f := range findings {
+				kinds = append(kinds, f.Kind)
+				if f.Reason == "" || f.Action == "" || f.Image != "a.jpg" {
+					t.Errorf("an incomplete finding: %+v", f)
+				}
+			}
+			if !slices.Equal(kinds, c.want) || (err != nil) != c.fails {
+				t.Errorf("findings %v and error %v, want %v and %v", kinds, err, c.want, c.fails)
+			}
+		})
+	}
+}
+
+// Numbers of classes are the same whatever order they are met in, and follow
+// the class map where there is one.
+func TestClassNumbers(t *testing.T) {
+	m, err := ParseClassMap([]byte("zebra: horse\ncar: {id: 3}\nbus: {name: vehicle}\nlorry: vehicle\nignore: null\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		m     *ClassMap
+		names []string
+		first int
+		want  string
+	}{
+		{nil, []string{"b", "a", "c"}, 1, "map[a:1 b:2 c:3]"},
+		{nil, []string{"c", "b", "a"}, 0, "map[a:0 b:1 c:2]"},
+		{m, []string{"ant", "car"}, 1, "map[ant:4 car:3 horse:1 vehicle:2]"},
+		{m, []string{"vehicle", "car", "cow", "ant"}, 0, "map[ant:2 car:3 cow:4 horse:0 vehicle:1]"},
+	} {
+		if got := fmt.Sprint(c.m.number(c.names, c.first)); got != c.want {
+			t.Errorf("%v from %d: %s, want %s", c.names, c.first, got, c.want)
+		}
+	}
+}
+
+func TestClassMap(t *testing.T) {
+	m, err := ParseClassMap([]byte("car: vehicle\ntruck: vehicle\nignore: ~\nnose: snout\n1: one\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}
+	r := Result{}
+	for i, name := range []string{"car", "truck", "ignore", "ignore", "cat", "1"} {
+		r.Annotations = append(r.Annotations, pictograph.Annotation{ID: fmt.Sprint(i), Name: name, Geometry: at})
+	}
+	r.Classes = append(classesOf(r.Annotations, true), pictograph.Class{Name: "ignore", Type: pictograph.TypeBBox})
+	m.Apply(&r, "f", "i")
+	var names []string
+	for _, a := range r.Annotations {
+		names = append(names, a.Name)
+	}
+	var classes []string
+	for _, c := range r.Classes {
+		classes = append(classes, c.Name)
+		if c.Skeleton != nil && c.Skeleton.Nodes[0].Name != "snout" {
+			t.Errorf("the joint is still %s", c.Skeleton.Nodes[0].Name)
+		}
+	}
+	if got := fmt.Sprint(names, classes); got != "[vehicle vehicle cat one] [vehicle cat one animal]" {
+		t.Errorf("got %s", got)
+	}
+	if len(r.Findings) != 1 || r.Findings[0].Kind != KindMappedAway || !strings.Contains(r.Findings[0].Reason, "2 annotations") {
+		t.Errorf("findings %+v", r.Findings)
+	}
+	if animal.Skeleton.Nodes[0].Name != "nose" {
+		t.Error("the source's skeleton was changed")
+	}
+	for _, bad := range []string{"a: [b]", "a: ' '", "a: {nam: b}", "a: {id: -1}", "a: {id: x}", "a: {id: 1}\nb: {id: 1}", "a: b\na: c", "a: {name: x, id: 1}\nb: {name: x, id: 2}", "- a", "a: [", "7"} {
+		if _, err := ParseClassMap([]byte(bad)); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func FuzzClassMap(f *testing.F) {
+	f.Add([]byte("car: vehicle\nignore: null\nsign: {id: 7}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if bytes.Count(data, []byte("[")) > 50 || bytes.Count(data, []byte("{")) > 50 || bytes.Count(data, []byte("- ")) > 50 {
+			return // the YAML parser is quadratic in nesting; maps are written by the user
+		}
+		m, err := ParseClassMap(data)
+		if err != nil {
+			return
+		}
+		r := Result{Annotations: []pictograph.Annotation{{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}}}}
+		m.Apply(&r, "", "")
+		for name, n := range m.number([]string{"car"}, 1) {
+			if n < 0 || blank(name) {
+				t.Errorf("%q is %d", name, n)
+			}
+		}
+	})
+}

@@ -1,0 +1,343 @@
+package convert
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pictosync/pictograph"
+)
+
+// YOLOWriter writes images as label files of the Ultralytics layout. It may be
+// used from several goroutines at once.
+type YOLOWriter struct {
+	catalog *Catalog
+	task    YOLOTask
+	numbers map[string]int
+	joints  []string // of the data set's poses
+}
+
+// NewYOLOWriter writes images that are all in the catalog. Without a task it is
+// the one that loses least: pose, obb, segment or detect, the first that the
+// images have something for.
+func NewYOLOWriter(c *Catalog, task YOLOTask) (*YOLOWriter, error) {
+	w := &YOLOWriter{catalog: c, task: task, numbers: c.numbers(0)}
+	if task == "" {
+		switch {
+		case c.task.poses > 0 && c.task.boxes+c.task.oriented+c.task.polygons == 0:
+			w.task = YOLOPose
+		case c.task.oriented > 0 && c.task.polygons == 0:
+			w.task = YOLOOBB
+		case c.task.polygons > 0:
+			w.task = YOLOSegment
+		case c.task.poses > 0 && c.task.boxes == 0:
+			w.task = YOLOPose
+		default:
+			w.task = YOLODetect
+		}
+	}
+	if w.task != YOLOPose {
+		return w, nil
+	}
+	all := c.all()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		category := all[name]
+		var joints []string
+		if category.skeleton != nil {
+			for _, node := range category.skeleton.Nodes {
+				joints = append(joints, node.Name)
+			}
+		}
+		for len(joints) < category.unnamed {
+			joints = append(joints, defaultJointName(len(joints)))
+		}
+		switch {
+		case len(joints) == 0:
+		case w.joints == nil:
+			w.joints = joints
+		case !slices.Equal(joints, w.joints):
+			return nil, fmt.Errorf("the poses have different joints (class %q has %d, another %d), and a YOLO data set has one list for all: drop classes with --class-map, or write --to coco", name, len(joints), len(w.joints))
+		}
+	}
+	if w.joints == nil {
+		return nil, errors.New("there are no poses to write with --task pose")
+	}
+	return w, nil
+}
+
+// Task is the task that the label files are for.
+func (w *YOLOWriter) Task() YOLOTask { return w.task }
+
+// LabelPath is the path of an image's label file in the data set.
+func (w *YOLOWriter) LabelPath(image string) string {
+	return "labels/" + strings.TrimSuffix(image, path.Ext(image)) + ".txt"
+}
+
+// Description is the data.yaml of a data set with images in the given folders
+// at its top; "" is one of images without a folder.
+func (w *YOLOWriter) Description(folders []string) []byte {
+	dst := []byte("path: .\n")
+	splits := []struct {
+		key   string
+		names []string
+	}{{"train", []string{"train"}}, {"val", []string{"val", "valid", "validation"}}, {"test", []string{"test"}}}
+	known := make(map[string]string) // folder to key
+	for _, s := range splits {
+		for _, name := range s.names {
+			for _, folder := range folders {
+				if (folder == name || strings.HasPrefix(folder, name) && strings.TrimLeft(folder[len(name):], "0123456789") == "") && known[folder] == "" {
+					known[folder] = s.key
+				}
+			}
+		}
+	}
+	if len(known) == len(folders) && len(folders) > 0 && slices.Contains(slices.Collect(maps.Values(known)), "train") {
+		for _, s := range splits {
+			var of []string
+			for _, folder := range slices.Sorted(maps.Keys(known)) {
+				if known[folder] == s.key {
+					of = append(of, quoteYAML("images/"+folder))
+				}
+			}
+			switch len(of) {
+			case 0:
+			case 1:
+				dst = fmt.Appendf(dst, "%s: %s\n", s.key, of[0])
+			default:
+				dst = fmt.Appendf(dst, "%s: [%s]\n", s.key, strings.Join(of, ", "))
+			}
+		}
+	} else {
+		dst = append(dst, "train: images\nval: images\n"...)
+	}
+	dst = fmt.Appendf(dst, "task: %s\nnames:\n", w.task)
+	for _, name := range slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] }) {
+		dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], quoteYAML(name))
+	}
+	if w.joints != nil {
+		quoted := make([]string, len(w.joints))
+		for i, j := range w.joints {
+			quoted[i] = quoteYAML(j)
+		}
+		dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names: [%s]\n", len(w.joints), strings.Join(quoted, ", "))
+	}
+	return dst
+}
+
+// quoteYAML is text as a YAML scalar; JSON strings are those.
+func quoteYAML(s string) string {
+	quoted, _ := json.Marshal(s)
+	return string(quoted)
+}
+
+// Image returns the lines of an image's label file, and what YOLO cannot hold
+// of it. The error says why the image cannot be written at all.
+func (w *YOLOWriter) Image(image string, r Result) (label []byte, findings []Finding, err error) {
+	if len(r.Annotations) == 0 {
+		return nil, nil, nil
+	}
+	if !r.Size.Known() {
+		return nil, nil, fmt.Errorf("write the label of %s: the image's size is not known, which YOLO's coordinates need; give --images or --sizes", image)
+	}
+	report := reporter(&findings, image)
+	l := lineWriter{YOLOWriter: w, size: r.Size, report: report}
+	lost := 0
+	for _, o := range objectsOf(r, report) {
+		if o.confidence != nil || len(o.attributes) > 0 {
+			lost++
+		}
+		l.object(w.catalog.categoryOf(r, o), o)
+	}
+	if lost > 0 {
+		report(KindLostDetail, "", fmt.Sprintf("confidence or attributes of %d annotations have no place in a label file", lost), "left out")
+	}
+	if len(l.dst) == 0 {
+		// An empty label file would say that the image is empty.
+		return nil, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a data set for %s", image, len(r.Annotations), w.task)
+	}
+	return l.dst, findings, nil
+}
+
+// lineWriter writes the lines of one label file.
+type lineWriter struct {
+	*YOLOWriter
+	size   Size
+	report func(kind Kind, at, reason, action string)
+	dst    []byte
+}
+
+func (l *lineWriter) object(c *exportCategory, o exportObject) {
+	at := "annotation " + shorten(o.id)
+	switch {
+	case o.joints != nil && l.task == YOLOPose:
+		l.pose(c, o)
+	case o.joints != nil:
+		l.report(KindLostShape, at, "joints have no place in a data set for "+string(l.task), "left out")
+	case l.task == YOLOPose:
+		l.report(KindLostShape, at, "a "+shapeName(o)+" has no place in a data set of poses", "left out")
+	case o.polygons != nil:
+		l.polygons(c, o, at)
+	default:
+		l.box(c, o, at)
+	}
+}
+
+func shapeName(o exportObject) string {
+	if o.polygons != nil {
+		return "polygon"
+	}
+	return "box"
+}
+
+func (l *lineWriter) box(c *exportCategory, o exportObject, at string) {
+	b := o.box.Box
+	switch l.task {
+	case YOLODetect:
+		if o.box.Oriented != nil {
+			l.report(KindLostShape, at, "an oriented box in a data set for detect", "its enclosing box was written")
+		}
+		l.boxLine(c, b, at)
+	case YOLOSegment:
+		l.report(KindLostShape, at, "a box in a data set for segment", "written as the polygon of its corners")
+		l.corners(c, rectangle(b), at)
+	default:
+		if o.box.Oriented != nil {
+			q := corners(*o.box.Oriented)
+			l.line(c, q[:], at)
+			return
+		}
+		l.corners(c, rectangle(b), at)
+	}
+}
+
+// rectangle is a box's corners from the top left, clockwise.
+func rectangle(b pictograph.Box) []pictograph.Point {
+	return []pictograph.Point{{X: b.X, Y: b.Y}, {X: b.X + b.W, Y: b.Y}, {X: b.X + b.W, Y: b.Y + b.H}, {X: b.X, Y: b.Y + b.H}}
+}
+
+func (l *lineWriter) boxLine(c *exportCategory, b pictograph.Box, at string) {
+	if reachesOutside(b, l.size) {
+		b = clip(b, l.size)
+		if b.W <= 0 || b.H <= 0 {
+			l.report(KindOutside, at, "the box lies outside the image", "left out")
+			return
+		}
+		l.report(KindOutside, at, "the box reaches outside the image, which trainers refuse", "cut off at the edge")
+	}
+	w, h := float64(l.size.Width), float64(l.size.Height)
+	l.numbersLine(c, (b.X+b.W/2)/w, (b.Y+b.H/2)/h, b.W/w, b.H/h)
+}
+
+func (l *lineWriter) polygons(c *exportCategory, o exportObject, at string) {
+	switch l.task {
+	case YOLODetect:
+		l.report(KindLostShape, at, "a polygon in a data set for detect", "its enclosing box was written")
+		for _, p := range o.polygons {
+			if box := enclosure(p.Rings[0]); box != nil {
+				l.boxLine(c, *box, at)
+			}
+		}
+		return
+	case YOLOOBB:
+		l.report(KindLostShape, at, "a polygon has no place in a data set of oriented boxes", "left out")
+		return
+	}
+	for _, p := range o.polygons {
+		if len(p.Rings) > 1 {
+			l.report(KindLostShape, at, fmt.Sprintf("the polygon has %d holes, and YOLO's have none", len(p.Rings)-1), "its outer ring was written")
+		}
+		l.corners(c, p.Rings[0], at)
+	}
+}
+
+// corners writes points that have to lie in the image.
+func (l *lineWriter) corners(c *exportCategory, points []pictograph.Point, at string) {
+	inside := make([]pictograph.Point, len(points))
+	w, h := float64(l.size.Width), float64(l.size.Height)
+	for i, p := range points {
+		inside[i] = pictograph.Point{X: max(0, min(p.X, w)), Y: max(0, min(p.Y, h))}
+	}
+	if box := enclosure(points); box != nil && reachesOutside(*box, l.size) {
+		if enclosure(inside) == nil {
+			l.report(KindOutside, at, "the shape lies outside the image", "left out")
+			return
+		}
+		l.report(KindOutside, at, "points lie outside the image, which trainers refuse", "moved to the edge")
+	}
+	l.line(c, inside, at)
+}
+
+// line writes points as they are.
+func (l *lineWriter) line(c *exportCategory, points []pictograph.Point, at string) {
+	w, h := float64(l.size.Width), float64(l.size.Height)
+	numbers := make([]float64, 0, 2*len(points))
+	outside := false
+	for _, p := range points {
+		numbers = append(numbers, p.X/w, p.Y/h)
+		outside = outside || p.X < 0 || p.Y < 0 || p.X > w || p.Y > h
+	}
+	if outside {
+		l.report(KindOutside, at, "a corner lies outside the image", "written as it is")
+	}
+	l.numbersLine(c, numbers...)
+}
+
+func (l *lineWriter) pose(c *exportCategory, o exportObject) {
+	slots, extra := c.slots(o.joints)
+	reportExtra(l.report, o, c.name, extra)
+	w, h := float64(l.size.Width), float64(l.size.Height)
+	var placed []pictograph.Point
+	var triplets []float64
+	for i := range l.joints {
+		if i >= len(slots) || slots[i] == nil {
+			triplets = append(triplets, 0, 0, notLabelled)
+			continue
+		}
+		p := slots[i].Geometry.(pictograph.Keypoint).Point
+		v := float64(visible)
+		if isOccluded(slots[i].Attributes) {
+			v = occluded
+		}
+		triplets = append(triplets, p.X/w, p.Y/h, v)
+		placed = append(placed, p)
+	}
+	box := poseBox(placed, l.size)
+	numbers := []float64{(box.X + box.W/2) / w, (box.Y + box.H/2) / h, box.W / w, box.H / h}
+	l.numbersLine(c, append(numbers, triplets...)...)
+}
+
+// poseBox is the box of a pose's line: around its joints, and at least a pixel
+// each way, since trainers refuse boxes without extent.
+func poseBox(placed []pictograph.Point, size Size) pictograph.Box {
+	var b pictograph.Box
+	for i, p := range placed {
+		if i == 0 {
+			b = pictograph.Box{X: p.X, Y: p.Y}
+			continue
+		}
+		x1, y1 := max(b.X+b.W, p.X), max(b.Y+b.H, p.Y)
+		b.X, b.Y = min(b.X, p.X), min(b.Y, p.Y)
+		b.W, b.H = x1-b.X, y1-b.Y
+	}
+	if b.W < 1 {
+		b.X, b.W = b.X-(1-b.W)/2, 1
+	}
+	if b.H < 1 {
+		b.Y, b.H = b.Y-(1-b.H)/2, 1
+	}
+	return clip(b, size)
+}
+
+func (l *lineWriter) numbersLine(c *exportCategory, numbers ...float64) {
+	l.dst = strconv.AppendInt(l.dst, int64(l.YOLOWriter.numbers[c.name]), 10)
+	for _, n := range numbers {
+		l.dst = append(l.dst, ' ')
+		l.dst = strconv.AppendFloat(l.dst, n, 'f', -1, 64)
+	}
+	l.dst = append(l.dst, '\n')
+}

@@ -1,0 +1,322 @@
+package worker
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// Output is a format that images are written in. What it makes appears under
+// its name only when all is written.
+type Output interface {
+	// Write writes one image. It fails the image, or adds findings to it, where
+	// the format cannot hold it; its error ends the conversion.
+	Write(*Converted) error
+	// Close completes the output.
+	Close() error
+	// Abort leaves nothing behind; after Close it does nothing.
+	Abort()
+}
+
+// Catalog goes through a source once, so that its classes are known before the
+// first image is written.
+func Catalog(ctx context.Context, src source.Source, o ConvertOptions, m *convert.ClassMap) (*convert.Catalog, error) {
+	c := convert.NewCatalog(m)
+	o.Finding = nil // they are told when the images are written
+	_, err := Convert(ctx, src, o, func(image *Converted) error {
+		if image.Err == nil {
+			c.Add(image.Result)
+		}
+		return nil
+	})
+	return c, err
+}
+
+// File is a file that appears under its name when it is closed. Abort leaves
+// nothing behind; after Close it does nothing.
+type File struct {
+	path string
+	temp *os.File
+	*bufio.Writer
+}
+
+// CreateFile begins a file; the path "-" is standard output.
+func CreateFile(path string) (*File, error) {
+	if path == "-" {
+		return &File{path: path, Writer: bufio.NewWriterSize(os.Stdout, 64<<10)}, nil
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(temp, 1<<20)}, nil
+}
+
+// Close completes the file.
+func (f *File) Close() error {
+	if f.temp == nil {
+		return f.Flush()
+	}
+	err := errors.Join(f.Flush(), f.temp.Chmod(0o644), f.temp.Sync(), f.temp.Close())
+	if err == nil {
+		err = os.Rename(f.temp.Name(), f.path)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	f.temp = nil
+	return nil
+}
+
+// Abort takes back what was written.
+func (f *File) Abort() {
+	if f.temp != nil {
+		f.temp.Close()
+		os.Remove(f.temp.Name())
+		f.temp = nil
+	}
+}
+
+// canonicalOutput writes canonical JSON Lines.
+type canonicalOutput struct {
+	*File
+	line []byte
+}
+
+// NewCanonicalOutput writes canonical JSON Lines to a file, or to standard
+// output for "-".
+func NewCanonicalOutput(path string) (Output, error) {
+	f, err := CreateFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return &canonicalOutput{File: f}, nil
+}
+
+func (o *canonicalOutput) Write(c *Converted) (err error) {
+	if c.Err != nil {
+		return nil
+	}
+	o.line, err = (convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}).Append(o.line[:0])
+	if err != nil {
+		return err
+	}
+	_, err = o.File.Write(append(o.line, '\n'))
+	return err
+}
+
+// cocoOutput writes one COCO file. The annotations wait in a file of their own
+// while the images, which stand before them, are written.
+type cocoOutput struct {
+	*File
+	writer      *convert.COCOWriter
+	annotations *os.File
+	waiting     *bufio.Writer
+	any         bool // annotations
+	images      bool
+}
+
+// NewCOCOOutput writes one COCO file of images that are all in the catalog.
+func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
+	f, err := CreateFile(path)
+	if err != nil {
+		return nil, err
+	}
+	dir := os.TempDir()
+	if path != "-" {
+		dir = filepath.Dir(path)
+	}
+	waiting, err := os.CreateTemp(dir, ".pictosync-annotations.*")
+	if err != nil {
+		f.Abort()
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	o := &cocoOutput{File: f, writer: convert.NewCOCOWriter(c), annotations: waiting, waiting: bufio.NewWriterSize(waiting, 1<<20)}
+	if _, err := o.WriteString("{\"images\":["); err != nil {
+		o.Abort()
+		return nil, err
+	}
+	return o, nil
+}
+
+func (o *cocoOutput) Write(c *Converted) error {
+	if c.Err != nil {
+		return nil
+	}
+	image, annotations, findings, err := o.writer.Image(c.Item.Image, c.Result)
+	c.Result.Findings = append(c.Result.Findings, findings...)
+	if err != nil {
+		c.Err = err
+		return nil
+	}
+	if o.images {
+		o.WriteByte(',')
+	}
+	o.images = true
+	o.WriteByte('\n')
+	if _, err := o.File.Write(image); err != nil {
+		return err
+	}
+	for _, a := range annotations {
+		if o.any {
+			o.waiting.WriteByte(',')
+		}
+		o.any = true
+		o.waiting.WriteByte('\n')
+		if _, err := o.waiting.Write(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *cocoOutput) Close() error {
+	defer o.Abort()
+	categories, err := o.writer.Categories()
+	if err != nil {
+		return err
+	}
+	if err := o.waiting.Flush(); err != nil {
+		return err
+	}
+	if _, err := o.annotations.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	o.WriteString("\n],\"annotations\":[")
+	if _, err := io.Copy(o.File, o.annotations); err != nil {
+		return err
+	}
+	o.WriteString("\n],\"categories\":")
+	o.File.Write(categories)
+	o.WriteString("}\n")
+	return o.File.Close()
+}
+
+func (o *cocoOutput) Abort() {
+	o.File.Abort()
+	if o.annotations != nil {
+		o.annotations.Close()
+		os.Remove(o.annotations.Name())
+		o.annotations = nil
+	}
+}
+
+// yoloOutput writes a folder of label files with data.yaml and sizes.csv.
+type yoloOutput struct {
+	path, temp string
+	writer     *convert.YOLOWriter
+	sizes      *File
+	folders    []string // at the top of the images' paths
+	loose      bool     // there are images without a folder
+}
+
+// ErrTaken is returned for an output folder that holds something already.
+var ErrTaken = errors.New("is there already and not empty")
+
+// NewYOLOOutput writes a folder, which must not be there yet or be empty, of
+// images that are all in the catalog.
+func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
+	path = filepath.Clean(path)
+	switch entries, err := os.ReadDir(path); {
+	case err == nil && len(entries) > 0:
+		return nil, fmt.Errorf("write the folder %s: it %w; labels that are not written anew would stay in it", path, ErrTaken)
+	case err != nil && !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("write the folder %s: %w", path, err)
+	}
+	temp, err := os.MkdirTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, fmt.Errorf("write the folder %s: %w", path, err)
+	}
+	o := &yoloOutput{path: path, temp: temp, writer: w}
+	if o.sizes, err = CreateFile(filepath.Join(temp, "sizes.csv")); err != nil {
+		o.Abort()
+		return nil, err
+	}
+	o.sizes.WriteString("image,width,height\n")
+	return o, nil
+}
+
+func (o *yoloOutput) Write(c *Converted) error {
+	if c.Err != nil {
+		return nil
+	}
+	image := c.Item.Image
+	label, findings, err := o.writer.Image(image, c.Result)
+	c.Result.Findings = append(c.Result.Findings, findings...)
+	if err != nil {
+		c.Err = err
+		return nil
+	}
+	file := filepath.Join(o.temp, filepath.FromSlash(o.writer.LabelPath(image)))
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return fmt.Errorf("write the label of %s: %w", image, err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		c.Err = fmt.Errorf("write the label of %s: another image has the same name but for its extension, and a label file is named without", image)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("write the label of %s: %w", image, err)
+	}
+	if _, err := f.Write(label); err != nil {
+		return errors.Join(fmt.Errorf("write the label of %s: %w", image, err), f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write the label of %s: %w", image, err)
+	}
+	if c.Result.Size.Known() {
+		fmt.Fprintf(o.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
+	}
+	if folder, _, below := strings.Cut(image, "/"); !below {
+		o.loose = true
+	} else if !slices.Contains(o.folders, folder) && len(o.folders) < 100 {
+		o.folders = append(o.folders, folder)
+	}
+	return nil
+}
+
+func quoteCSV(s string) string {
+	if strings.ContainsAny(s, "\",\r\n") || strings.TrimSpace(s) != s {
+		return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+	}
+	return s
+}
+
+func (o *yoloOutput) Close() error {
+	defer o.Abort()
+	folders := o.folders
+	if o.loose {
+		folders = append(folders, "")
+	}
+	if err := os.WriteFile(filepath.Join(o.temp, "data.yaml"), o.writer.Description(folders), 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Join(o.path, "data.yaml"), err)
+	}
+	if err := o.sizes.Close(); err != nil {
+		return err
+	}
+	if err := os.Chmod(o.temp, 0o755); err != nil {
+		return fmt.Errorf("write the folder %s: %w", o.path, err)
+	}
+	os.Remove(o.path) // an empty folder
+	if err := os.Rename(o.temp, o.path); err != nil {
+		return fmt.Errorf("write the folder %s: %w", o.path, err)
+	}
+	return nil
+}
+
+func (o *yoloOutput) Abort() {
+	if o.sizes != nil {
+		o.sizes.Abort()
+	}
+	os.RemoveAll(o.temp) // nothing where it was renamed
+}
