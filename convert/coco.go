@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -14,6 +15,16 @@ type COCO struct {
 	file       string
 	options    Options
 	categories map[COCOID]*category
+	classless  *category // of annotations without a category_id; may be nil
+}
+
+// ClasslessName is the class of annotations in files without any, as SA-1B's:
+// a class map renames it.
+const ClasslessName = "object"
+
+// NewClassless is for a file whose annotations have no categories.
+func NewClassless(file string, o Options) *COCO {
+	return &COCO{file: file, options: o, classless: newCategory(ClasslessName, nil, nil)}
 }
 
 // NewCOCO reads the categories of a file, a JSON array that may be nil, and
@@ -28,7 +39,7 @@ func NewCOCO(categories []byte, file string, o Options) (*COCO, []Finding, error
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
 		return nil, nil, fmt.Errorf("read the categories of %s: %w", file, err)
 	}
-	r := categoryReader{coco: c, names: map[string]COCOID{}}
+	r := categoryReader{coco: c, names: map[string]COCOID{}, folded: map[string]string{}}
 	for i, raw := range list {
 		r.read(i+1, raw)
 	}
@@ -60,16 +71,9 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	if a.repeated != "" {
 		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice", a.repeated), "last one taken")
 	}
-	if absent(a.categoryID) {
-		return b.drop(KindUnknownClass, o.at, "the annotation has no category_id")
-	}
-	categoryID, err := ParseCOCOID(a.categoryID)
+	category, err := c.category(a.categoryID)
 	if err != nil {
-		return b.drop(KindUnknownClass, o.at, "category_id: "+err.Error())
-	}
-	category := c.categories[categoryID]
-	if category == nil {
-		return b.drop(KindUnknownClass, o.at, fmt.Sprintf("the file has no usable category %s", shorten(string(categoryID))))
+		return b.drop(KindUnknownClass, o.at, err.Error())
 	}
 	o.name = category.name
 	if !absent(a.score) {
@@ -77,6 +81,23 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	}
 	o.attributes = readAttributes(b, o.at, a)
 	return convertGeometry(b, r, o, category, a)
+}
+
+func (c *COCO) category(raw []byte) (*category, error) {
+	if absent(raw) {
+		if c.classless != nil {
+			return c.classless, nil
+		}
+		return nil, errors.New("the annotation has no category_id")
+	}
+	id, err := ParseCOCOID(raw)
+	if err != nil {
+		return nil, fmt.Errorf("category_id: %w", err)
+	}
+	if category := c.categories[id]; category != nil {
+		return category, nil
+	}
+	return nil, fmt.Errorf("the file has no usable category %s", shorten(string(id)))
 }
 
 func atPosition(position int) string { return "annotation at position " + strconv.Itoa(position) }

@@ -14,6 +14,7 @@ import (
 type categoryReader struct {
 	coco     *COCO
 	names    map[string]COCOID // first category of each name
+	folded   map[string]string // first name that folds so
 	at       string
 	findings []Finding
 }
@@ -55,6 +56,11 @@ func (r *categoryReader) compare(id COCOID, c *category) {
 	other, shared := r.names[c.name]
 	if !shared {
 		r.names[c.name] = id
+		if similar, there := r.folded[Fold(c.name)]; there {
+			r.report(KindSimilarClass, fmt.Sprintf("the names %q and %q differ in case or blanks alone", similar, c.name), "both classes kept; a class map can merge them")
+		} else {
+			r.folded[Fold(c.name)] = c.name
+		}
 		return
 	}
 	if other == id {

@@ -126,7 +126,28 @@ func readRing(b *imageBuilder, r *cocoReader, at string, number int, raw []byte)
 	case len(numbers)%2 == 1:
 		b.report(KindCount, at, fmt.Sprintf("%s has an odd count of %d coordinates", name, len(numbers)), "last coordinate left out")
 	}
-	return points(numbers)
+	ring := points(numbers)
+	if !enclosing(ring) {
+		b.report(KindRing, at, name+" has fewer than three different points", action)
+		return nil
+	}
+	return ring
+}
+
+// enclosing reports whether a ring has three different points: one of three
+// whose last repeats the first, to close it, encloses nothing.
+func enclosing(ring []pictograph.Point) bool {
+	a, b := ring[0], ring[0]
+	for _, p := range ring[1:] {
+		switch {
+		case p == a:
+		case b == a:
+			b = p
+		case p != b:
+			return true
+		}
+	}
+	return false
 }
 
 // points pairs coordinates; an odd one at the end is left out.

@@ -24,6 +24,8 @@
 //   - Made-up ids are name-based (version 5 UUIDs), not random, and an id that
 //     is taken in its image is replaced by one. An id 7.0 is 7, and null, true
 //     and blank text are no ids.
+//   - A ring of fewer than three different points is a finding: it encloses
+//     nothing.
 //   - iscrowd is kept, as an attribute.
 //   - Where keypoints are there but none can be placed, the segmentation comes
 //     before the box, as for annotations without keypoints.

@@ -46,8 +46,13 @@ func (d *drawer) box() pictograph.Box {
 
 func (d *drawer) ring() []pictograph.Point {
 	ring := make([]pictograph.Point, rapid.IntRange(3, 7).Draw(d.T, "points"))
+	different := map[pictograph.Point]bool{}
 	for i := range ring {
 		ring[i] = d.point()
+		different[ring[i]] = true
+	}
+	if len(different) < 3 {
+		d.Skip("a ring that encloses nothing")
 	}
 	return ring
 }

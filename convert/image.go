@@ -66,7 +66,7 @@ func (b *imageBuilder) drop(kind Kind, at, reason string) bool {
 }
 
 func (b *imageBuilder) addBox(o object, box pictograph.Box) bool {
-	if !finite(box.X, box.Y, box.W, box.H) {
+	if !finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H) {
 		return b.drop(KindNumber, o.at, "the box is not finite")
 	}
 	if box.W <= 0 || box.H <= 0 {

@@ -136,6 +136,9 @@ func (r *yoloReader) polygon(o object, n []float64) bool {
 	if !ok {
 		return false
 	}
+	if !enclosing(ring) {
+		return r.drop(KindRing, o.at, "the polygon has fewer than three different points")
+	}
 	return r.addPolygons(o, wholeID, []pictograph.Polygon{{Rings: [][]pictograph.Point{ring}}})
 }
 

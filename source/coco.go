@@ -2,12 +2,14 @@ package source
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -79,6 +81,15 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 	}
 	if len(files) == 0 {
 		return nil, foreign
+	}
+	labels := slices.DeleteFunc(slices.Clone(files), func(f *cocoFile) bool { return f.results })
+	if len(labels) > 0 && len(labels) < len(files) {
+		for _, f := range files {
+			if f.results {
+				s.reporter.report(finding{Kind: KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
+			}
+		}
+		files = labels
 	}
 	return newCOCO(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files))), nil
 }
@@ -185,9 +196,47 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	if !size.Known() {
 		size = listed
 	}
+	if p.file.panoptic {
+		return c.loadPanoptic(p, item, size, annotations)
+	}
 	result := p.file.categories.Image(item.Image, size, annotations)
 	result.Size = size
 	return result, nil
+}
+
+// loadPanoptic converts the segments of an image, whose PNG lies in the folder
+// that is named as the file, or beside the file.
+func (c *coco) loadPanoptic(p cocoPlace, item Item, size convert.Size, annotations [][]byte) (convert.Result, error) {
+	if len(annotations) != 1 {
+		return convert.Result{}, fmt.Errorf("%s has %d entries for the segments of the image, not one", p.file.name, len(annotations))
+	}
+	var entry struct {
+		FileName string `json:"file_name"`
+	}
+	if err := json.Unmarshal(annotations[0], &entry); err != nil {
+		return convert.Result{}, fmt.Errorf("read the segments of the image in %s: %w", p.file.name, err)
+	}
+	name, err := cleanImagePath(entry.FileName)
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("the name of the image's PNG of segments (%s) %w", display(entry.FileName), err)
+	}
+	folder := strings.TrimSuffix(p.file.path, filepath.Ext(p.file.path))
+	var picture []byte
+	for _, dir := range []string{folder, filepath.Dir(p.file.path)} {
+		picture, err = readSmall(filepath.Join(dir, filepath.FromSlash(name)), maxLabels)
+		if !isMissing(err) {
+			break
+		}
+	}
+	if isMissing(err) {
+		return convert.Result{}, fmt.Errorf("the PNG of the image's segments (%s) is neither in the folder %s nor beside %s", display(name), display(folder), p.file.name)
+	}
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("read %s: %w", name, err)
+	}
+	result, err := p.file.categories.Panoptic(item.Image, size, annotations[0], picture)
+	result.Size = size
+	return result, err
 }
 
 func (c *coco) Size(item Item) convert.Size {

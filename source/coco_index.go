@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -26,6 +27,9 @@ type cocoFile struct {
 	categories *convert.COCO
 	images     []cocoImage
 	spans      []span // of annotations, grouped by image, in file order
+
+	panoptic bool // its annotations are segments in PNGs
+	results  bool // they are prediction results
 }
 
 type cocoImage struct {
@@ -62,6 +66,9 @@ type cocoIndexer struct {
 
 	categories []byte
 	seen       map[string]bool // top-level keys
+	// imagesOnly passes annotations over: those of another file are wanted.
+	imagesOnly bool
+	results    bool // the annotations are prediction results, a bare list
 }
 
 // ref is an annotation of the image with the id of a slot.
@@ -89,10 +96,23 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 	if err := x.read(f); err != nil {
 		return nil, err
 	}
+	if x.results {
+		if err := x.readImages(file); err != nil {
+			return nil, err
+		}
+	}
 	if err := x.check(); err != nil {
 		return nil, err
 	}
 	x.group()
+	if x.file.results = x.results; x.results {
+		// Results say nothing of images without any.
+		x.file.images = slices.DeleteFunc(x.file.images, func(i cocoImage) bool { return i.first == i.end })
+	}
+	if !x.seen["categories"] && x.seen["image"] {
+		x.file.categories = convert.NewClassless(name, o)
+		return x.file, nil
+	}
 	var findings []finding
 	if x.file.categories, findings, err = convert.NewCOCO(x.categories, name, o); err != nil {
 		return nil, errNotCOCO{err.Error()}
@@ -104,13 +124,61 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 	return x.file, nil
 }
 
+// readImages reads the images and categories that prediction results are about
+// from the one COCO file beside them.
+func (x *cocoIndexer) readImages(results string) error {
+	folder := filepath.Dir(results)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	var found *cocoIndexer
+	var name string
+	for _, e := range entries {
+		if !strings.EqualFold(filepath.Ext(e.Name()), ".json") || e.Name() == filepath.Base(results) {
+			continue
+		}
+		other := &cocoIndexer{file: &cocoFile{name: e.Name()}, reporter: newReporter(nil), reports: make(map[findingKind]int),
+			slots: x.slots, images: make(map[int32]int), seen: make(map[string]bool), imagesOnly: true}
+		f, err := openRegular(filepath.Join(folder, e.Name()))
+		if err != nil {
+			continue
+		}
+		err = other.read(f)
+		f.Close()
+		if err != nil || !other.seen["images"] || !other.seen["categories"] {
+			continue
+		}
+		if found != nil {
+			return errNotCOCO{fmt.Sprintf("is a list of results, and several files beside it have images and categories: %s and %s; leave one there", name, e.Name())}
+		}
+		found, name = other, e.Name()
+	}
+	if found == nil {
+		return errNotCOCO{"is a list, as prediction results are; put the COCO file with their images and categories beside it"}
+	}
+	x.file.images, x.images, x.categories = found.file.images, found.images, found.categories
+	for key := range found.seen {
+		x.seen[key] = true
+	}
+	x.seen["annotations"] = true
+	return nil
+}
+
 func (x *cocoIndexer) read(r io.Reader) error {
 	var wrong error // what is valid JSON and no COCO
 	err := scanJSON(r, func(s *jsonScanner) {
 		switch s.token() {
 		case '{':
 		case '[':
-			wrong = errNotCOCO{"is a list; a COCO file is an object with images, annotations and categories (prediction results need them too)"}
+			if x.imagesOnly {
+				wrong = errNotCOCO{"is a list"}
+				return
+			}
+			x.results = true
+			n := 0
+			s.array(func() { x.annotation(s, n); n++ })
+			s.atEnd()
 			return
 		default:
 			wrong = errNotCOCO{"is no COCO file: it holds no JSON object"}
@@ -126,11 +194,21 @@ func (x *cocoIndexer) read(r io.Reader) error {
 				if s.peek() != '[' {
 					s.fail(fmt.Sprintf("%q is no list", key))
 				}
+			case "image": // as in SA-1B, of one image a file
+				if s.peek() == '{' && !x.seen["images"] {
+					x.seen[key] = true
+					x.image(s.value())
+					return
+				}
 			}
 			switch key {
 			case "images":
 				s.array(func() { x.image(s.value()) })
 			case "annotations":
+				if x.imagesOnly {
+					s.skip()
+					return
+				}
 				n := 0
 				s.array(func() { x.annotation(s, n); n++ })
 			case "categories":
@@ -145,6 +223,9 @@ func (x *cocoIndexer) read(r io.Reader) error {
 }
 
 func (x *cocoIndexer) check() error {
+	if x.seen["image"] && !x.seen["images"] && len(x.file.images) == 1 && x.seen["annotations"] {
+		return x.assignAll()
+	}
 	for _, key := range []string{"images", "annotations"} {
 		if !x.seen[key] {
 			return errNotCOCO{fmt.Sprintf("is no COCO file: it has no list %q", key)}
@@ -156,11 +237,23 @@ func (x *cocoIndexer) check() error {
 	return nil
 }
 
+// assignAll gives all annotations of a file with one image to that image, to
+// which they do not refer.
+func (x *cocoIndexer) assignAll() error {
+	for slot := range x.images {
+		for i := range x.refs {
+			x.refs[i].slot = slot
+		}
+	}
+	return nil
+}
+
 // image takes on one entry of images.
 func (x *cocoIndexer) image(raw []byte) {
 	n := len(x.file.images) + 1
 	var entry struct {
 		ID       json.RawMessage `json:"id"`
+		ImageID  json.RawMessage `json:"image_id"` // SA-1B's id
 		FileName *string         `json:"file_name"`
 		COCOURL  string          `json:"coco_url"`
 		Width    any             `json:"width"`
@@ -169,6 +262,9 @@ func (x *cocoIndexer) image(raw []byte) {
 	if err := json.Unmarshal(raw, &entry); err != nil {
 		x.report(KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
 		return
+	}
+	if entry.ID == nil {
+		entry.ID = entry.ImageID
 	}
 	at := fmt.Sprintf("image %s", bytes.TrimSpace(entry.ID))
 	var img cocoImage
@@ -251,14 +347,18 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is no JSON object", "it was left out")
 		return
 	}
-	var id convert.COCOID
-	err := errors.New("it has no image_id")
+	var id convert.COCOID // stays "" where the annotation does not say
+	var err error
 	s.object(func(key string) {
-		if key != "image_id" {
+		switch key {
+		case "image_id":
+			id, err = convert.ParseCOCOID(s.value())
+		case "segments_info":
+			x.file.panoptic = true
 			s.skip()
-			return
+		default:
+			s.skip()
 		}
-		id, err = convert.ParseCOCOID(s.value())
 	})
 	length := s.offset() - start
 	switch {
@@ -313,6 +413,13 @@ func (x *cocoIndexer) group() {
 	}
 	slices.Sort(unknown)
 	for _, id := range unknown {
+		switch {
+		case lost[id] == 0:
+			continue
+		case id == "":
+			x.report(KindUnknownImage, "", "", fmt.Sprintf("%d annotations have no image_id", lost[id]), "they were left out")
+			continue
+		}
 		x.report(KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"image/jpeg"
 	"image/png"
 	"os"
@@ -38,6 +39,21 @@ func tree(t *testing.T, files map[string]string) string {
 func picture(width, height int) string {
 	var b strings.Builder
 	if err := png.Encode(&b, image.NewGray(image.Rect(0, 0, width, height))); err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+// segments is a panoptic PNG.
+func segments(rows ...[]int) string {
+	picture := image.NewRGBA(image.Rect(0, 0, len(rows[0]), len(rows)))
+	for y, row := range rows {
+		for x, id := range row {
+			picture.Set(x, y, color.RGBA{uint8(id), uint8(id >> 8), uint8(id >> 16), 255})
+		}
+	}
+	var b strings.Builder
+	if err := png.Encode(&b, picture); err != nil {
 		panic(err)
 	}
 	return b.String()
@@ -230,6 +246,37 @@ func TestLayouts(t *testing.T) {
 		want: "a.jpg ERROR annotations/x.json and annotations/y.json both describe it; choose with --include or --exclude\nb.jpg 20x10\n" +
 			"a.jpg ERROR annotations/x.json and annotations/y.json both describe it; choose with --include or --exclude\nc.jpg 20x10\n",
 	}, {
+		name: "prediction results", format: "coco", source: "results.json",
+		files: map[string]string{"results.json": `[{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5},{"image_id":9,"category_id":1,"bbox":[1,2,3,4],"score":0.5}]`, "images.json": coco, "notes.json": "{}"},
+		want:  "a.jpg 20x10 car\n", findings: []string{"unknown-image"},
+	}, {
+		name: "results beside labels", format: "coco",
+		files: map[string]string{"results.json": `[{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5}]`, "labels.json": coco},
+		want:  "a.jpg 20x10 car\nb.jpg 20x10\n", findings: []string{"skipped-file"},
+	}, {
+		name: "SA-1B, a file for each image", format: "coco",
+		files: map[string]string{
+			"sa_1.json": `{"annotations":[{"id":5,"segmentation":{"size":[2,3],"counts":[1,2,3]},"bbox":[0,0,1,1]}],"image":{"image_id":1,"file_name":"sa_1.jpg","width":3,"height":2}}`,
+			"sa_2.json": `{"image":{"image_id":2,"file_name":"sa_2.jpg","width":3,"height":2},"annotations":[]}`},
+		want: "sa_1.jpg 3x2 object object\nsa_2.jpg 3x2\n",
+	}, {
+		name: "panoptic segments", format: "coco", source: "panoptic.json",
+		files: map[string]string{
+			"panoptic.json": `{"images":[{"id":1,"file_name":"a.jpg","width":4,"height":2},{"id":2,"file_name":"b.jpg","width":4,"height":2}],"categories":[{"id":1,"name":"car"},{"id":2,"name":"sky"}],
+				"annotations":[{"image_id":1,"file_name":"a.png","segments_info":[{"id":1,"category_id":1,"iscrowd":0},{"id":66051,"category_id":2,"iscrowd":0}]},
+					{"image_id":2,"file_name":"b.png","segments_info":[{"id":1,"category_id":1}]}]}`,
+			"panoptic/a.png": segments([]int{1, 1, 0, 66051}, []int{1, 66051, 66051, 66051})},
+		want: "a.jpg 4x2 car sky\nb.jpg FAILED the PNG of the image's segments (b.png) is neither in the folder PATH/panoptic nor beside panoptic.json\n",
+	}, {
+		name: "LVIS", format: "coco", source: "lvis.json",
+		files: map[string]string{"lvis.json": `{"images":[{"id":1,"coco_url":"http://x.example/train2017/1.jpg","width":20,"height":10,"not_exhaustive_category_ids":[1],"neg_category_ids":[]}],
+			"categories":[{"id":1,"name":"car","synset":"car.n.01","frequency":"f"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"area":6,"segmentation":[[1,1,4,1,4,3]],"bbox":[1,1,3,2]}]}`},
+		want: "train2017/1.jpg 20x10 car\n",
+	}, {
+		name: "class names that differ in case", format: "yolo",
+		files: map[string]string{"classes.txt": "car\nCar\n car  \n", "a.txt": ""},
+		want:  "a.*\n", findings: []string{"class-list", "similar-class"},
+	}, {
 		name: "canonical", format: "canonical", source: "a.jsonl",
 		files: map[string]string{"a.jsonl": "\ufeff" + `{"image":"x/a.jpg","width":4,"height":5,"annotations":[{"id":"1","name":"car","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}` + "\r\n\n" +
 			`{"annotations":[],"image":"b.jpg"}` + "\n" + `{"image":"../c.jpg","annotations":[]}` + "\nx\n" + `{"image":"b.jpg","annotations":[]}`},
@@ -248,7 +295,7 @@ func TestLayouts(t *testing.T) {
 			if d := src.Describe(); d.Format != c.format || d.Reason == "" {
 				t.Errorf("described as %+v, want the format %q", d, c.format)
 			}
-			if got := summary(t, src); got != c.want {
+			if got := strings.ReplaceAll(summary(t, src), root, "PATH"); got != c.want {
 				t.Errorf("got\n%swant\n%s", got, c.want)
 			}
 			if got := kinds(*findings); !slices.Equal(got, c.findings) {
@@ -276,7 +323,7 @@ func TestUselessSources(t *testing.T) {
 		{"JSON cut off", map[string]string{"a.json": `{"images":[{"id":1,"file_na`}, "a.json", "breaks off at byte 27"},
 		{"JSON cut off in a folder", map[string]string{"b/a.json": `{"images":[{"id":1,"file_na`}, "", "breaks off at byte 27"},
 		{"JSON with something behind", map[string]string{"a.json": `{"images":[],"annotations":[]}}`}, "a.json", "something follows"},
-		{"results", map[string]string{"a.json": `[{"image_id":1}]`}, "a.json", "is a list"},
+		{"results alone", map[string]string{"a.json": `[{"image_id":1}]`}, "a.json", "put the COCO file with their images"},
 		{"another JSON", map[string]string{"a.json": `{"a":1}`}, "a.json", `no list "images"`},
 		{"images twice", map[string]string{"a.json": `{"images":[],"images":[]}`}, "a.json", "a second time"},
 		{"no categories", map[string]string{"a.json": `{"images":[{"id":1,"file_name":"a"}],"annotations":[{"image_id":1}]}`}, "a.json", "no classes"},

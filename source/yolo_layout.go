@@ -346,7 +346,7 @@ func readClassList(file string, r *reporter) (map[int]string, error) {
 // reportSharedNames reports names that several classes have: their annotations
 // become those of one class.
 func reportSharedNames(names map[int]string, file string, report func(finding)) {
-	first := make(map[string]int)
+	first, folded := make(map[string]int), make(map[string]string)
 	for _, number := range sortedKeys(names) {
 		name := names[number]
 		if other, shared := first[name]; shared {
@@ -354,5 +354,11 @@ func reportSharedNames(names map[int]string, file string, report func(finding)) 
 			continue
 		}
 		first[name] = number
+		if similar, there := folded[convert.Fold(name)]; there {
+			report(finding{Kind: convert.KindSimilarClass, File: file, At: fmt.Sprintf("class %d", number),
+				Reason: fmt.Sprintf("the names %q and %q differ in case or blanks alone", similar, name), Action: "both classes kept; a class map can merge them"})
+			continue
+		}
+		folded[convert.Fold(name)] = name
 	}
 }

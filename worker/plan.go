@@ -298,12 +298,26 @@ func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[s
 		if c.Skeleton != nil {
 			known[c.Name] = classPlannedWithSkeleton
 		}
+		if similar := r.similarClass(c.Name); similar != "" {
+			part.Findings = append(part.Findings, store.Finding{Seq: i.Seq, Kind: string(convert.KindSimilarClass), Image: i.Image,
+				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"})
+		}
 		data, err := json.Marshal(c)
 		if err != nil {
 			panic(err) // names and finite numbers always marshal
 		}
 		part.Classes = append(part.Classes, store.Class{Name: c.Name, JSON: data})
 	}
+}
+
+// similarClass is a class of the dataset that a name most likely means.
+func (r *run) similarClass(name string) string {
+	for _, c := range r.classes {
+		if c.Name != name && convert.Fold(c.Name) == convert.Fold(name) {
+			return c.Name
+		}
+	}
+	return ""
 }
 
 func storeFinding(seq int64, f convert.Finding) store.Finding {
