@@ -181,16 +181,13 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 			err = errors.Join(err, writeErr)
 		}
 	}
+	if err == nil && (summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
+		err = errFailures
+	}
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
 		return printErr
 	}
-	if err != nil {
-		return err
-	}
-	if summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail" {
-		return errFailures
-	}
-	return nil
+	return err
 }
 
 // service is where the requests go.
