@@ -178,7 +178,7 @@ func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, err
 			if !c.filter.takes(l.image, file) {
 				continue
 			}
-			if !yield(Item{Cursor: strconv.Itoa(next), Image: l.image, File: file, Err: l.err, place: l}, nil) {
+			if !yield(Item{Cursor: strconv.Itoa(next), Image: l.image, File: file, Explicit: true, Err: l.err, place: l}, nil) {
 				return
 			}
 		}

@@ -317,6 +317,9 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 		return place, errors.New("it has both label and label_path; leave one")
 	case place.labelPath != "":
 		item.File = place.labelPath
+		item.Explicit = place.format == "canonical"
+	default:
+		item.Explicit = true
 	}
 	if r.width != nil || r.height != nil {
 		width, widthOK := r.width.(int64)

@@ -57,6 +57,10 @@ type Item struct {
 	// ByStem says that the labels are a file named after the image, so that the
 	// image may be found by its stem where its full name finds none.
 	ByStem bool
+	// Explicit says that labels without annotations mean that the image is to
+	// have none: in canonical lines and in a manifest that is written down, an
+	// empty label file may be an accident.
+	Explicit bool
 	// ImageID is the service's id where the source gives it; it wins over
 	// every name.
 	ImageID string

@@ -33,6 +33,7 @@ const (
 	ItemUnchanged ItemOutcome = "unchanged"
 	ItemUnmatched ItemOutcome = "unmatched"
 	ItemFailed    ItemOutcome = "failed"
+	ItemSkipped   ItemOutcome = "skipped" // left alone, as a policy says
 )
 
 // Item is one image of the source in a run's plan.
@@ -47,6 +48,7 @@ type Item struct {
 	Hash        Hash
 	Count       int // annotations to save
 	ListedCount int // annotations that the listing showed
+	Bytes       int // of the encoded annotations
 	Findings    int
 	Reason      string
 }
@@ -71,8 +73,8 @@ type PlanPart struct {
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	return s.update(ctx, "record the plan", func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, findings, reason)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
 			return err
 		}
@@ -88,7 +90,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 					return err
 				}
 			}
-			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Findings, i.Reason); err != nil {
+			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason); err != nil {
 				return err
 			}
 		}
@@ -131,8 +133,8 @@ func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, run s
 // between plan and save.
 func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
 	return s.update(ctx, "correct the plan of "+i.Image, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, findings = ?, reason = ? WHERE run = ? AND seq = ?`,
-			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Findings, i.Reason, run, i.Seq)
+		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ? WHERE run = ? AND seq = ?`,
+			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, run, i.Seq)
 		return err
 	})
 }
@@ -146,7 +148,7 @@ func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
 	return seq.Int64, nil
 }
 
-const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, findings, reason`
+const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason`
 
 // Pending lists the next items to save after a number, at most limit.
 func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
@@ -157,12 +159,10 @@ func (s *Store) Pending(ctx context.Context, run string, after int64, limit int)
 	defer rows.Close()
 	var items []Item
 	for rows.Next() {
-		var i Item
-		var hash []byte
-		if err := rows.Scan(&i.Seq, &i.Image, &i.After, &i.ImageID, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Findings, &i.Reason); err != nil {
-			return nil, fmt.Errorf("read the plan: %w", err)
+		i, err := scanItem(rows)
+		if err != nil {
+			return nil, err
 		}
-		copy(i.Hash[:], hash)
 		items = append(items, i)
 	}
 	return items, rows.Err()

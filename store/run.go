@@ -29,6 +29,7 @@ type Outcome string
 const (
 	Done         Outcome = "done"
 	WithFailures Outcome = "failures"    // finished, but some images failed or did not match
+	Planned      Outcome = "planned"     // a plan that was asked for alone
 	Refused      Outcome = "refused"     // the plan was refused: a guard, or classes that may not be created
 	Interrupted  Outcome = "interrupted" // stopped by the user
 	Stopped      Outcome = "stopped"     // stopped by an error

@@ -111,7 +111,7 @@ func (r *run) sourceFindings() []store.Finding {
 
 // beginPlan returns the number of the last item that is planned already.
 func (r *run) beginPlan(ctx context.Context) (int64, error) {
-	print := fmt.Sprintf("%s strict=%t create=%t", r.src.Describe().Fingerprint, r.Strict, !r.NoCreateClasses)
+	print := fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear)
 	if r.record.Phase == store.Planning && r.record.Cursor != "" && r.record.Fingerprint == print {
 		return r.store.LastSeq(ctx, r.record.ID)
 	}
@@ -226,7 +226,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 // decide is the heart of the plan: what is to be done with one item.
 func (r *run) decide(item source.Item, m match, c converted) store.Item {
 	i := store.Item{Image: item.Image, ImageID: m.image.ID, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
-		Hash: c.hash, Count: c.count, Findings: len(c.findings)}
+		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings)}
 	fail := func(p store.Plan, format string, args ...any) store.Item {
 		i.Plan, i.Outcome, i.Reason = p, store.ItemFailed, fmt.Sprintf(format, args...)
 		return i
@@ -243,6 +243,7 @@ func (r *run) decide(item source.Item, m match, c converted) store.Item {
 		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, r.BatchBytes)
 	}
 	i.Plan, i.Outcome = classify(m.image, c, r.record.ID)
+	r.hold(&i, m.image, item.Explicit)
 	return i
 }
 
@@ -289,9 +290,13 @@ func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[s
 		if state == classExists || state == classPlannedWithSkeleton || state == classPlanned && c.Skeleton == nil {
 			continue
 		}
-		if r.NoCreateClasses {
+		switch r.UnknownClasses {
+		case Skip:
+			i.Outcome, i.Reason = store.ItemSkipped, fmt.Sprintf("the dataset has no class %q, and --unknown-classes is skip", c.Name)
+			return
+		case Fail:
 			i.Plan, i.Outcome = store.PlanFailed, store.ItemFailed
-			i.Reason = fmt.Sprintf("the dataset has no class %q; create it, or leave out --no-create-classes", c.Name)
+			i.Reason = fmt.Sprintf("the dataset has no class %q; create it, or say --unknown-classes create", c.Name)
 			return
 		}
 		known[c.Name] = classPlanned

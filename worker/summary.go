@@ -28,6 +28,7 @@ type ImageCounts struct {
 	Unmatched int `json:"unmatched"`
 	Failed    int `json:"failed"`
 	Cleared   int `json:"cleared"`
+	Skipped   int `json:"skipped,omitempty"`
 }
 
 // AnnotationCounts count the annotations of the saved and cleared images,
@@ -48,6 +49,7 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	s.Images.Cleared = t.Outcome[store.ItemCleared]
 	s.Images.Unchanged = t.Outcome[store.ItemUnchanged]
 	s.Images.Unmatched = t.Outcome[store.ItemUnmatched]
+	s.Images.Skipped = t.Outcome[store.ItemSkipped]
 	s.Images.Failed = t.Outcome[store.ItemFailed]
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s

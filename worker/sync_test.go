@@ -264,9 +264,9 @@ func TestClassesAreCreatedOnlyWhenAllowed(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.images("a.jpg", "b.jpg")
 	labels := b.labels("a.jpg car", "b.jpg")
-	s := b.done(labels, func(o *Options) { o.NoCreateClasses = true })
+	s := b.done(labels, func(o *Options) { o.UnknownClasses = Fail })
 	expect(t, "records", b.records(s.Run),
-		`a.jpg failed failed the dataset has no class "car"; create it, or leave out --no-create-classes`,
+		`a.jpg failed failed the dataset has no class "car"; create it, or say --unknown-classes create`,
 		"b.jpg unchanged unchanged")
 	if len(b.saves()) != 0 {
 		t.Errorf("saved %q", b.saves())

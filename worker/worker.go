@@ -40,9 +40,21 @@ type Options struct {
 	Findings func() []convert.Finding
 	// Strict turns every finding into a failure of its image.
 	Strict bool
-	// NoCreateClasses fails the images whose class the dataset lacks, instead
-	// of adding the class.
-	NoCreateClasses bool
+	// OnExisting is for images with annotations that we have not saved, OnDrift
+	// for those that someone changed since we did, UnknownClasses for labels of
+	// classes that the dataset lacks.
+	OnExisting, OnDrift, UnknownClasses Policy
+	// RefuseClear fails images whose labels are empty and that have annotations,
+	// unless the source says outright that they are to be empty.
+	RefuseClear bool
+	// MaxRemoved is how many of the dataset's annotations a run may remove.
+	MaxRemoved Limit
+	// AllowShrink takes a source that has become much smaller.
+	AllowShrink bool
+	// DryRun ends the run when it is planned: nothing is written to the service.
+	DryRun bool
+	// Expect is the digest of the plan that the run has to come to; "" is any.
+	Expect string
 	// Convert and Save are how many images are converted, and how many batches
 	// are sent, at the same time. 0 means the default.
 	Convert, Save int
@@ -172,12 +184,15 @@ func (r *run) sync(ctx context.Context) error {
 	if err := r.openDataset(ctx); err != nil {
 		return err
 	}
-	if err := r.settleInFlight(ctx); err != nil {
+	kind := "sync"
+	if r.DryRun {
+		kind = "plan"
+	} else if err := r.settleInFlight(ctx); err != nil {
 		return err
 	}
 	var err error
 	var resumed bool
-	r.record, resumed, err = r.store.OpenRun(ctx, r.dataset, "sync", r.Source, r.Now())
+	r.record, resumed, err = r.store.OpenRun(ctx, r.dataset, kind, r.Source, r.Now())
 	if err != nil {
 		return err
 	}
@@ -186,6 +201,9 @@ func (r *run) sync(ctx context.Context) error {
 		return err
 	}
 	if err := r.plan(r.stopping); err != nil {
+		return err
+	}
+	if err := r.guard(r.stopping); err != nil || r.DryRun {
 		return err
 	}
 	if err := r.persist(r.createClasses); err != nil {
@@ -246,18 +264,22 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	if totalsErr != nil {
 		return s, errors.Join(err, totalsErr)
 	}
-	outcome, reason := outcomeOf(s, err)
+	outcome, reason := outcomeOf(s, r.DryRun, err)
 	s.Outcome = string(outcome)
 	leaveErr := r.store.LeaveRun(ctx, r.record.ID, outcome, reason, s.Requests, worked, r.Now())
 	return s, errors.Join(err, leaveErr)
 }
 
-func outcomeOf(s Summary, err error) (store.Outcome, string) {
+func outcomeOf(s Summary, dryRun bool, err error) (store.Outcome, string) {
 	switch {
 	case errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled):
 		return store.Interrupted, ""
+	case errors.Is(err, ErrGuard):
+		return store.Refused, err.Error()
 	case err != nil:
 		return store.Stopped, err.Error()
+	case dryRun:
+		return store.Planned, ""
 	case s.Images.Failed > 0 || s.Images.Unmatched > 0:
 		return store.WithFailures, ""
 	}

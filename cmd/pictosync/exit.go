@@ -24,6 +24,7 @@ const (
 	exitSource      = 3
 	exitFailures    = 4
 	exitRefused     = 5
+	exitGuard       = 6
 	exitLocked      = 8
 	exitInterrupted = 130
 )
@@ -37,6 +38,7 @@ Exit status:
     3  the source cannot be read
     4  finished, but some images failed or did not match
     5  the service refused the API key or its role
+    6  a guard stopped the run before anything was written
     8  another run holds the state
   130  interrupted; the same command resumes the run`
 
@@ -64,6 +66,8 @@ func exitCode(err error) int {
 		return exitSource
 	case errors.Is(err, errFailures):
 		return exitFailures
+	case errors.Is(err, worker.ErrGuard):
+		return exitGuard
 	case forbidden:
 		return exitRefused
 	case errors.Is(err, errLocked):

@@ -53,7 +53,7 @@ now, and why.` + exitHelp,
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
-	f.StringSliceVar(&o.outcomes, "outcome", nil, "only images with this `OUTCOME`: saved, cleared, unchanged, unmatched, failed or pending (again, or with commas, for more)")
+	f.StringSliceVar(&o.outcomes, "outcome", nil, "only images with this `OUTCOME`: saved, cleared, unchanged, unmatched, skipped, failed or pending (again, or with commas, for more)")
 	f.BoolVar(&o.findings, "findings", false, "list the run's findings instead of its images")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	f.IntVar(&o.limit, "limit", 20, "list at most `N` runs")
@@ -63,9 +63,9 @@ now, and why.` + exitHelp,
 func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	for _, outcome := range o.outcomes {
 		switch store.ItemOutcome(outcome) {
-		case store.ItemSaved, store.ItemCleared, store.ItemUnchanged, store.ItemUnmatched, store.ItemFailed, store.ItemPending:
+		case store.ItemSaved, store.ItemCleared, store.ItemUnchanged, store.ItemUnmatched, store.ItemSkipped, store.ItemFailed, store.ItemPending:
 		default:
-			return usagef("read --outcome: %q is none of saved, cleared, unchanged, unmatched, failed and pending", outcome)
+			return usagef("read --outcome: %q is none of saved, cleared, unchanged, unmatched, skipped, failed and pending", outcome)
 		}
 	}
 	path, err := statePath(o.state)

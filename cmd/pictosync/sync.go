@@ -44,6 +44,15 @@ type syncOptions struct {
 	maxOutage       time.Duration
 	strict          bool
 	noCreateClasses bool
+	unknownClasses  string
+	onExisting      string
+	onDrift         string
+	allowClear      bool
+	allowShrink     bool
+	maxRemoved      string
+	dryRun          bool
+	planFile        string // of sync: to read
+	planOut         string // of plan: to write
 	unmatched       string
 	findings        string
 }
@@ -61,7 +70,13 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
 	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
 	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
-	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "fail images whose class the dataset lacks, instead of adding the class")
+	f.StringVar(&o.unknownClasses, "unknown-classes", "create", "what is done about labels of classes that the dataset lacks: create the class, skip or fail the image")
+	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "the same as --unknown-classes fail")
+	f.StringVar(&o.onExisting, "on-existing", "overwrite", "what is done about images with annotations that pictosync did not save: overwrite, skip or fail")
+	f.StringVar(&o.onDrift, "on-drift", "overwrite", "what is done about images that someone changed since pictosync saved them: overwrite, skip or fail")
+	f.BoolVar(&o.allowClear, "allow-clear", false, "let empty labels clear images that have annotations")
+	f.BoolVar(&o.allowShrink, "allow-shrink", false, "take a source that has less than half the images of its last run")
+	f.StringVar(&o.maxRemoved, "max-removed", "50%", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, or none")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
@@ -94,7 +109,63 @@ A run that was interrupted, by whatever, is finished by the same command.` + exi
 		},
 	}
 	o.addFlags(cmd.Flags())
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
+	cmd.Flags().StringVar(&o.planFile, "plan", "", "do what the plan in `FILE` says, or stop if that is no longer what there is to do")
 	return cmd
+}
+
+func newPlan() *cobra.Command {
+	var o syncOptions
+	cmd := &cobra.Command{
+		Use:   "plan SOURCE --dataset NAME",
+		Short: "Show what a sync would do, image by image, and write nothing",
+		Long: `Show what a sync with the same options would do, image by image and in totals,
+and write nothing to the service: which images are new, overwritten, cleared,
+unchanged, changed by someone else, or cannot be taken, how many annotations
+come and go, which classes would be created, and how long it takes.
+
+With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHelp,
+		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
+  pictosync plan testdata/shapes --dataset shapes --sandbox --out shapes.plan
+  pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			o.dryRun = true
+			return runSync(cmd.Context(), args[0], o)
+		},
+	}
+	o.addFlags(cmd.Flags())
+	cmd.Flags().StringVar(&o.planOut, "out", "", "`FILE` to keep the plan in, for sync --plan")
+	return cmd
+}
+
+// policies reads the flags of the guards.
+func (o *syncOptions) policies(w *worker.Options) (err error) {
+	if o.noCreateClasses {
+		o.unknownClasses = "fail"
+	}
+	for flag, value := range map[string]string{"--on-existing": o.onExisting, "--on-drift": o.onDrift} {
+		if value != "overwrite" && value != "skip" && value != "fail" {
+			return usagef("read %s: %q is none of overwrite, skip and fail", flag, value)
+		}
+	}
+	if o.unknownClasses != "create" && o.unknownClasses != "skip" && o.unknownClasses != "fail" {
+		return usagef("read --unknown-classes: %q is none of create, skip and fail", o.unknownClasses)
+	}
+	if w.MaxRemoved, err = worker.ParseLimit(o.maxRemoved); err != nil {
+		return usagef("read --max-removed: %w", err)
+	}
+	if o.planFile != "" {
+		if w.Expect, err = readPlan(o.planFile); err != nil {
+			return err
+		}
+	}
+	w.OnExisting, w.OnDrift, w.UnknownClasses = worker.Policy(o.onExisting), worker.Policy(o.onDrift), worker.Policy(o.unknownClasses)
+	w.RefuseClear, w.AllowShrink, w.DryRun = !o.allowClear, o.allowShrink, o.dryRun
+	return nil
 }
 
 func (o *syncOptions) check() (worker.Quota, error) {
@@ -118,6 +189,10 @@ func (o *syncOptions) check() (worker.Quota, error) {
 func runSync(parent context.Context, path string, o syncOptions) (err error) {
 	quota, err := o.check()
 	if err != nil {
+		return err
+	}
+	var options worker.Options
+	if err := o.policies(&options); err != nil {
 		return err
 	}
 	log, err := o.output.logger()
@@ -171,10 +246,9 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 		return usageError{err}
 	}
 	progress := o.output.progress()
-	summary, err := worker.Sync(ctx, stop, client, st, pacer, src, worker.Options{
-		Findings: findings.take, Dataset: o.dataset, Service: service.name, Source: absolute, Strict: o.strict, NoCreateClasses: o.noCreateClasses,
-		Save: o.concurrency, MaxOutage: o.maxOutage, Progress: progress.show, Log: log,
-	})
+	options.Findings, options.Dataset, options.Service, options.Source, options.Strict = findings.take, o.dataset, service.name, absolute, o.strict
+	options.Save, options.MaxOutage, options.Progress, options.Log = o.concurrency, o.maxOutage, progress.show, log
+	summary, err := worker.Sync(ctx, stop, client, st, pacer, src, options)
 	progress.end()
 	if o.findings != "" && summary.Run != "" {
 		if writeErr := writeFindings(context.WithoutCancel(ctx), o.findings, st, summary.Run); writeErr != nil {
@@ -183,6 +257,9 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 	}
 	if err == nil && (summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
 		err = errFailures
+	}
+	if o.dryRun && summary.Run != "" {
+		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, quota, err)
 	}
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
 		return printErr
@@ -230,8 +307,8 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	i := s.Images
 	fmt.Fprintf(w, "run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
-		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Failed, "failed"},
-		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Failed, "not reached"}))
+		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "skipped"}, part{i.Failed, "failed"},
+		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Skipped - i.Failed, "not reached"}))
 	if i.Saved+i.Cleared > 0 {
 		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
 	}
@@ -246,7 +323,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 
 var outcomeText = map[string]string{
 	string(store.Done): "done", string(store.WithFailures): "finished, not everything could be saved",
-	string(store.Interrupted): "interrupted", string(store.Stopped): "stopped",
+	string(store.Interrupted): "interrupted", string(store.Stopped): "stopped", string(store.Refused): "stopped by a guard", string(store.Planned): "planned",
 }
 
 // writeFindings writes a run's findings as JSON Lines.

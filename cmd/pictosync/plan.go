@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+// planJSON is what `plan --json` prints and `plan --out` keeps.
+type planJSON struct {
+	Run     string `json:"run"`
+	Dataset string `json:"dataset"`
+	Source  string `json:"source"`
+	// Digest is that of the plan: sync --plan compares it.
+	Digest string             `json:"digest"`
+	Images map[store.Plan]int `json:"images"`
+	// Skipped are images that a policy leaves alone, whatever their plan.
+	Skipped     int      `json:"skipped"`
+	Annotations added    `json:"annotations"`
+	Classes     []string `json:"classes"` // to be created
+	Requests    int      `json:"requests"`
+	Seconds     float64  `json:"estimated_s"` // at the configured rate
+	Findings    int      `json:"findings"`
+	Error       string   `json:"error,omitempty"`
+	ExitCode    int      `json:"exit_code"`
+}
+
+type added struct {
+	Listed  int `json:"listed"` // in the dataset before
+	Added   int `json:"added"`
+	Removed int `json:"removed"`
+}
+
+// readPlan reads the digest of a kept plan.
+func readPlan(path string) (string, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", usagef("read the plan: %w", err)
+	}
+	var p planJSON
+	if err := json.Unmarshal(data, &p); err != nil || p.Digest == "" {
+		return "", usagef("read the plan %s: it is no plan as pictosync plan --out writes it", path)
+	}
+	return p.Digest, nil
+}
+
+// showPlan prints a plan that was made, and keeps it where that is asked for.
+func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store, s worker.Summary, quota worker.Quota, failed error) error {
+	if s.Outcome == string(store.Interrupted) || s.Outcome == string(store.Stopped) {
+		return failed
+	}
+	totals, err := st.Totals(ctx, s.Run)
+	if err != nil {
+		return err
+	}
+	run, err := st.FindRun(ctx, s.Run)
+	if err != nil {
+		return err
+	}
+	stakes, err := st.Stakes(ctx, run.Dataset, s.Run)
+	if err != nil {
+		return err
+	}
+	created, err := st.Classes(ctx, s.Run)
+	if err != nil {
+		return err
+	}
+	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: stakes.Digest, Images: totals.Plan, Skipped: s.Images.Skipped,
+		Annotations: added{stakes.Listed, stakes.Added, stakes.Removed}, Classes: []string{}, Findings: s.Findings}
+	for _, c := range created {
+		p.Classes = append(p.Classes, c.Name)
+	}
+	p.Requests, p.Seconds = worker.Cost(stakes, len(created), s.Requests, quota)
+	if failed == nil && s.Images.Failed+s.Images.Unmatched > 0 && (s.Images.Failed > 0 || o.unmatched == "fail") {
+		failed = errFailures
+	}
+	if failed != nil {
+		p.Error, p.ExitCode = errorLine(failed), exitCode(failed)
+	}
+	if o.planOut != "" {
+		if err := keepPlan(o.planOut, p); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.output.json:
+		err = json.NewEncoder(w).Encode(p)
+	case !o.output.quiet:
+		err = printPlan(ctx, w, st, p)
+	}
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
+func keepPlan(path string, p planJSON) error {
+	file, err := worker.CreateFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Abort()
+	if err := json.NewEncoder(file).Encode(p); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return file.Close()
+}
+
+func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "IMAGE\tPLAN\tBEFORE\tAFTER\tREASON")
+	for i, err := range st.Items(ctx, p.Run) {
+		if err != nil {
+			return err
+		}
+		if i.Plan == store.PlanUnchanged {
+			continue
+		}
+		after := fmt.Sprint(i.Count)
+		if i.Outcome != store.ItemPending {
+			after = "-"
+		}
+		word := string(i.Plan)
+		if i.Outcome == store.ItemSkipped || i.Outcome == store.ItemFailed && i.Plan != store.PlanFailed && i.Plan != store.PlanAmbiguous {
+			word += ", " + string(i.Outcome)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", printable(i.Image), word, i.ListedCount, after, printable(i.Reason))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	n := p.Images
+	fmt.Fprintf(w, "\nplan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
+		part{n[store.PlanDrifted], "changed by someone else"}, part{n[store.PlanUnchanged], "unchanged"}, part{n[store.PlanUnmatched], "not in the dataset"},
+		part{n[store.PlanAmbiguous], "ambiguous"}, part{n[store.PlanFailed], "that cannot be taken"}))
+	if p.Skipped > 0 {
+		fmt.Fprintf(w, "  skipped      %d of these\n", p.Skipped)
+	}
+	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove\n", p.Annotations.Listed, p.Annotations.Added, p.Annotations.Removed)
+	if len(p.Classes) > 0 {
+		fmt.Fprintf(w, "  new classes  %s\n", printable(fmt.Sprintf("%q", p.Classes)))
+	}
+	fmt.Fprintf(w, "  cost         at least %s, %s\n", plural(p.Requests, "request"), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
+	if p.Findings > 0 {
+		fmt.Fprintf(w, "  findings     %d: see `pictosync runs %s --findings`\n", p.Findings, p.Run)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"pictosync/store"
+)
+
+// Policy says what is done about something that may or may not be wanted.
+type Policy string
+
+// Policies. The zero value is Overwrite, and for classes Create.
+const (
+	Overwrite Policy = "overwrite"
+	Create    Policy = "create"
+	Skip      Policy = "skip" // leave the image alone; no failure
+	Fail      Policy = "fail" // leave the image alone; a failure of it
+)
+
+// ErrGuard is returned by a run that a guard stopped before the first write.
+var ErrGuard = errors.New("stopped before anything was written")
+
+// guardError says which guard stopped a run, and which flag lifts it.
+type guardError struct{ reason, flag string }
+
+func (e guardError) Error() string { return fmt.Sprintf("%v: %s", ErrGuard, e.reason) }
+func (e guardError) Unwrap() error { return ErrGuard }
+func (e guardError) Hint() string  { return e.flag }
+
+// Limit is a number, or a part of a whole; the zero value is none.
+type Limit struct {
+	set     bool
+	number  int
+	percent float64 // used where percentOf is set
+	part    bool
+}
+
+// ParseLimit reads a limit: 500, 25% or none.
+func ParseLimit(s string) (Limit, error) {
+	if s == "" || s == "none" {
+		return Limit{}, nil
+	}
+	if text, part := strings.CutSuffix(s, "%"); part {
+		percent, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(percent >= 0 && percent <= 100) {
+			return Limit{}, fmt.Errorf("%q is no per cent from 0%% to 100%%", s)
+		}
+		return Limit{set: true, percent: percent, part: true}, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 {
+		return Limit{}, fmt.Errorf("%q is neither a number nor a part: give 500, 25%% or none", s)
+	}
+	return Limit{set: true, number: n}, nil
+}
+
+func (l Limit) String() string {
+	switch {
+	case !l.set:
+		return "none"
+	case l.part:
+		return strconv.FormatFloat(l.percent, 'g', -1, 64) + "%"
+	}
+	return strconv.Itoa(l.number)
+}
+
+// exceeds reports whether n of a whole is more than the limit.
+func (l Limit) exceeds(n, whole int) bool {
+	switch {
+	case !l.set:
+		return false
+	case l.part:
+		return float64(n) > l.percent/100*float64(whole)
+	}
+	return n > l.number
+}
+
+// guard holds the plan's totals against the limits. It comes before anything is
+// written to the service.
+func (r *run) guard(ctx context.Context) error {
+	stakes, err := r.store.Stakes(ctx, r.dataset, r.record.ID)
+	if err != nil {
+		return err
+	}
+	if r.Expect != "" && r.Expect != stakes.Digest {
+		return guardError{"the plan is not the one that was made: labels, images or annotations have changed since", "make a new plan with `pictosync plan`"}
+	}
+	if !r.AllowShrink {
+		before, err := r.store.LastFound(ctx, r.dataset, r.record)
+		if err != nil {
+			return err
+		}
+		if before >= minShrink && stakes.Found*2 < before {
+			return guardError{fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), "--allow-shrink lets it go on"}
+		}
+	}
+	if r.MaxRemoved.exceeds(stakes.Removed, stakes.Listed) {
+		return guardError{fmt.Sprintf("the run would remove %d of the dataset's %d annotations, and the limit is %s", stakes.Removed, stakes.Listed, r.MaxRemoved),
+			fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", stakes.Removed)}
+	}
+	return nil
+}
+
+// minShrink is how many images a source must have had for the guard against
+// one that has become much smaller.
+const minShrink = 10
+
+// hold applies the policies to an item that the plan would save.
+func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
+	leave := func(p Policy, reason string) {
+		i.Reason = reason
+		if i.Outcome = store.ItemFailed; p == Skip {
+			i.Outcome = store.ItemSkipped
+		}
+	}
+	switch {
+	case i.Outcome != store.ItemPending:
+	case i.Plan == store.PlanDrifted && r.OnDrift != "" && r.OnDrift != Overwrite:
+		leave(r.OnDrift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and --on-drift is %s", image.Saved.Count, image.AnnotationCount, r.OnDrift))
+	case image.Saved == nil && image.AnnotationCount > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
+		leave(r.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, r.OnExisting))
+	case i.Count == 0 && image.AnnotationCount > 0 && r.RefuseClear && !explicit:
+		leave(Fail, fmt.Sprintf("its labels are empty and the image has %d annotations; --allow-clear lets it be cleared", image.AnnotationCount))
+	}
+}
+
+// Cost is how many requests a planned run takes at least, its own listing of
+// listing requests included, and how long they take at a rate.
+func Cost(s store.Stakes, classes, listing int, q Quota) (requests int, seconds float64) {
+	requests = listing
+	if classes > 0 {
+		requests++
+	}
+	byCount := (s.Saves + maxBatchImages - 1) / maxBatchImages
+	byBytes := (s.Bytes + s.Saves*entryOverhead + defaultBatchBytes - 1) / defaultBatchBytes
+	requests += max(byCount, byBytes)
+	if q.Requests > 0 {
+		seconds = float64(requests) * q.Per.Seconds() / float64(q.Requests)
+	}
+	return requests, seconds
+}
