@@ -119,6 +119,8 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 	}
 	switch {
 	case i.Outcome != store.ItemPending:
+	case r.Undoes != "" && r.OnDrift != Overwrite && (image.Saved == nil || image.Saved.Run != r.Undoes):
+		leave(Skip, "the image was saved again since; --force takes it back all the same")
 	case i.Plan == store.PlanDrifted && r.OnDrift != "" && r.OnDrift != Overwrite:
 		leave(r.OnDrift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and --on-drift is %s", image.Saved.Count, image.AnnotationCount, r.OnDrift))
 	case image.Saved == nil && image.AnnotationCount > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
@@ -130,7 +132,7 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 
 // Cost is how many requests a planned run takes at least, its own listing of
 // listing requests included, and how long they take at a rate.
-func Cost(s store.Stakes, classes, listing int, q Quota) (requests int, seconds float64) {
+func Cost(s store.Stakes, classes, listing int, backup BackupPolicy, q Quota) (requests int, seconds float64) {
 	requests = listing
 	if classes > 0 {
 		requests++
@@ -138,6 +140,11 @@ func Cost(s store.Stakes, classes, listing int, q Quota) (requests int, seconds 
 	byCount := (s.Saves + maxBatchImages - 1) / maxBatchImages
 	byBytes := (s.Bytes + s.Saves*entryOverhead + defaultBatchBytes - 1) / defaultBatchBytes
 	requests += max(byCount, byBytes)
+	if backup == BackupAuto {
+		requests += s.Backups
+	} else if backup == BackupAlways {
+		requests += s.Saves
+	}
 	if q.Requests > 0 {
 		seconds = float64(requests) * q.Per.Seconds() / float64(q.Requests)
 	}

@@ -122,6 +122,7 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 			return r.load(r.stopping, item, convert.Size{Width: image.Width, Height: image.Height})
 		})
 	}
+	var next []ready
 	for i, row := range rows {
 		c := converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)}
 		item := found[row.Image]
@@ -140,7 +141,13 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 			r.progress.add(1, failures(row))
 			continue
 		}
-		if err := b.add(row, c.payload); err != nil {
+		next = append(next, ready{row: row, payload: c.payload, image: byID[row.ImageID]})
+	}
+	if next, err = r.backUp(next); err != nil {
+		return err
+	}
+	for _, i := range next {
+		if err := b.add(i.row, i.payload); err != nil {
 			return err
 		}
 	}

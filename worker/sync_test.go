@@ -115,11 +115,16 @@ func (b *bench) sync(path string, change ...func(*Options)) (Summary, error) {
 
 func (b *bench) syncUntil(stop <-chan struct{}, path string, change ...func(*Options)) (Summary, error) {
 	b.t.Helper()
-	ctx := context.Background()
-	src, err := source.Open(ctx, path, source.Options{})
+	src, err := source.Open(context.Background(), path, source.Options{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return b.syncFrom(stop, src, path, change...)
+}
+
+func (b *bench) syncFrom(stop <-chan struct{}, src source.Source, path string, change ...func(*Options)) (Summary, error) {
+	b.t.Helper()
+	ctx := context.Background()
 	pacer, err := NewPacer(ctx, Quota{}, "key", b.store, time.Now)
 	if err != nil {
 		b.t.Fatal(err)

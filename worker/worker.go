@@ -51,6 +51,12 @@ type Options struct {
 	MaxRemoved Limit
 	// AllowShrink takes a source that has become much smaller.
 	AllowShrink bool
+	// Backup says of which images the annotations are kept before they are
+	// overwritten.
+	Backup BackupPolicy
+	// Undoes is the run that this one takes back; "" is none. An image that was
+	// saved again since is left alone unless OnDrift is Overwrite.
+	Undoes string
 	// DryRun ends the run when it is planned: nothing is written to the service.
 	DryRun bool
 	// Expect is the digest of the plan that the run has to come to; "" is any.
@@ -185,6 +191,9 @@ func (r *run) sync(ctx context.Context) error {
 		return err
 	}
 	kind := "sync"
+	if r.Undoes != "" {
+		kind = "undo"
+	}
 	if r.DryRun {
 		kind = "plan"
 	} else if err := r.settleInFlight(ctx); err != nil {

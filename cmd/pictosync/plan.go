@@ -77,7 +77,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
-	p.Requests, p.Seconds = worker.Cost(stakes, len(created), s.Requests, quota)
+	p.Requests, p.Seconds = worker.Cost(stakes, len(created), s.Requests, worker.BackupPolicy(o.backup), quota)
 	if failed == nil && s.Images.Failed+s.Images.Unmatched > 0 && (s.Images.Failed > 0 || o.unmatched == "fail") {
 		failed = errFailures
 	}

@@ -155,8 +155,10 @@ func (o *syncOptions) service(ctx context.Context, src source.Source, state stri
 	if err != nil {
 		return service{}, err
 	}
-	if err := seed(ctx, server, o.dataset, src); err != nil {
-		return service{}, errors.Join(err, server.Close())
+	if !o.existing {
+		if err := seed(ctx, server, o.dataset, src); err != nil {
+			return service{}, errors.Join(err, server.Close())
+		}
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

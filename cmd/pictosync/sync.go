@@ -22,6 +22,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/pictograph"
+	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -50,6 +51,8 @@ type syncOptions struct {
 	allowClear      bool
 	allowShrink     bool
 	maxRemoved      string
+	backup          string
+	existing        bool // the dataset is known to be there
 	dryRun          bool
 	planFile        string // of sync: to read
 	planOut         string // of plan: to write
@@ -60,15 +63,7 @@ type syncOptions struct {
 func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
-	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
-	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
-	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")
-	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
-	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
-	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
-	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
-	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
+	o.addServiceFlags(f)
 	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.unknownClasses, "unknown-classes", "create", "what is done about labels of classes that the dataset lacks: create the class, skip or fail the image")
 	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "the same as --unknown-classes fail")
@@ -78,10 +73,24 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.allowShrink, "allow-shrink", false, "take a source that has less than half the images of its last run")
 	f.StringVar(&o.maxRemoved, "max-removed", "50%", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, or none")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
+	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
-	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.output.addFlags(f)
+}
+
+// addServiceFlags are of every command that saves.
+func (o *syncOptions) addServiceFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
+	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")
+	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
+	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
+	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
+	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
+	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
+	f.StringVar(&o.backup, "backup", "auto", "keep what images have before it is overwritten, for undo: auto (where the listing shows annotations), always or never")
 }
 
 func newSync() *cobra.Command {
@@ -163,6 +172,11 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 			return err
 		}
 	}
+	switch w.Backup = worker.BackupPolicy(o.backup); w.Backup {
+	case worker.BackupAuto, worker.BackupAlways, worker.BackupNever:
+	default:
+		return usagef("read --backup: %q is none of auto, always and never", o.backup)
+	}
 	w.OnExisting, w.OnDrift, w.UnknownClasses = worker.Policy(o.onExisting), worker.Policy(o.onDrift), worker.Policy(o.unknownClasses)
 	w.RefuseClear, w.AllowShrink, w.DryRun = !o.allowClear, o.allowShrink, o.dryRun
 	return nil
@@ -226,7 +240,13 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 	}
 	defer unlock()
 
-	service, err := o.service(ctx, src, state, log)
+	options.Findings, options.Source = findings.take, absolute
+	return o.drive(ctx, stop, st, src, log, options, quota)
+}
+
+// drive runs what is planned from src against the service.
+func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store.Store, src source.Source, log zerolog.Logger, options worker.Options, quota worker.Quota) error {
+	service, err := o.service(ctx, src, st.Path(), log)
 	if err != nil {
 		return err
 	}
@@ -246,7 +266,7 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 		return usageError{err}
 	}
 	progress := o.output.progress()
-	options.Findings, options.Dataset, options.Service, options.Source, options.Strict = findings.take, o.dataset, service.name, absolute, o.strict
+	options.Dataset, options.Service, options.Strict = o.dataset, service.name, o.strict
 	options.Save, options.MaxOutage, options.Progress, options.Log = o.concurrency, o.maxOutage, progress.show, log
 	summary, err := worker.Sync(ctx, stop, client, st, pacer, src, options)
 	progress.end()

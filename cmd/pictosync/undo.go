@@ -1,0 +1,181 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pictosync/pictograph"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+type undoOptions struct {
+	syncOptions
+	image string
+	force bool
+}
+
+func newUndo() *cobra.Command {
+	var o undoOptions
+	cmd := &cobra.Command{
+		Use:   "undo RUN",
+		Short: "Put back what the images had before a run",
+		Long: `Put back what the images had before a run, from the backups that it took: the
+images that were empty are cleared, the others get their annotations back. An
+image that was changed since, by another run or by someone else, is left alone
+unless --force is given. An undo is a run like others: it takes backups, can be
+interrupted, and can be undone. RUN is an id, the beginning or end of one, or
+last.` + exitHelp,
+		Example: `  pictosync undo last --dry-run
+  pictosync undo 0190b3f2 --image 'train/**'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			return runUndo(cmd.Context(), args[0], o, cmd.Flags().Changed("base-url"))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
+	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
+	o.addServiceFlags(f)
+	o.output.addFlags(f)
+	return cmd
+}
+
+func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) error {
+	state, err := statePath(o.state)
+	if err != nil {
+		return err
+	}
+	log, err := o.output.logger()
+	if err != nil {
+		return err
+	}
+	ctx, stop, release := interruptible(parent, os.Stderr)
+	defer release()
+	st, err := store.OpenExisting(ctx, state)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	unlock, err := lockState(state, "undo "+id)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	run, err := findUndoable(ctx, st, id)
+	if err != nil {
+		return err
+	}
+	if run.Kind == "plan" {
+		return usagef("undo %s: it was a plan, which changed nothing", run.ID)
+	}
+	src, err := worker.NewUndo(st, run, o.image)
+	if err != nil {
+		return usagef("read --image: %w", err)
+	}
+	// It goes back to where the run went.
+	o.dataset, o.existing, o.unmatched = run.Dataset.ID, true, "fail"
+	o.sandbox = run.Dataset.Service == "sandbox"
+	if !o.sandbox && !elsewhere && o.baseURL == pictograph.DefaultBaseURL {
+		o.baseURL = run.Dataset.Service
+	}
+	quota, err := o.check()
+	if err != nil {
+		return err
+	}
+	options := worker.Options{Undoes: run.ID, OnDrift: worker.Skip, Backup: worker.BackupPolicy(o.backup), AllowShrink: true, DryRun: o.dryRun, Source: worker.UndoSource(run.ID)}
+	if o.force {
+		options.OnDrift = worker.Overwrite
+	}
+	return o.drive(ctx, stop, st, src, log, options, quota)
+}
+
+// findUndoable finds a run; the last is the last that was no plan.
+func findUndoable(ctx context.Context, st *store.Store, id string) (store.Run, error) {
+	if id != "last" {
+		return st.FindRun(ctx, id)
+	}
+	runs, err := st.Runs(ctx, 1000)
+	for _, r := range runs {
+		if r.Kind != "plan" {
+			return r, nil
+		}
+	}
+	return store.Run{}, cmp.Or(err, fmt.Errorf("look up the last run: %w", store.ErrNoRun))
+}
+
+func newGC() *cobra.Command {
+	var state, keep string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "gc --keep 30d",
+		Short: "Forget old runs and their backups",
+		Long: `Forget the runs that ended longer ago than --keep, with their plans, findings and
+backups: they can no longer be undone. The last run of each source stays.` + exitHelp,
+		Example: `  pictosync gc --keep 30d`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			age, err := parseAge(keep)
+			if err != nil {
+				return usagef("read --keep: %w", err)
+			}
+			path, err := statePath(state)
+			if err != nil {
+				return err
+			}
+			st, err := store.OpenExisting(cmd.Context(), path)
+			if err != nil {
+				return err
+			}
+			defer st.Close()
+			unlock, err := lockState(path, "gc")
+			if err != nil {
+				return err
+			}
+			defer unlock()
+			c, err := st.Collect(cmd.Context(), time.Now().Add(-age))
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return json.NewEncoder(os.Stdout).Encode(c)
+			}
+			fmt.Printf("forgot %s with %s\n", plural(c.Runs, "run"), plural(c.Backups, "backup"))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	f.StringVar(&keep, "keep", "30d", "keep what is younger than this `AGE`, as 30d or 12h")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// parseAge is a duration that may be in days.
+func parseAge(s string) (time.Duration, error) {
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		n, err := strconv.Atoi(days)
+		if err != nil || n < 0 || n > 100_000 {
+			return 0, fmt.Errorf("%q is no number of days", s)
+		}
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	age, err := time.ParseDuration(s)
+	if err != nil || age < 0 {
+		return 0, fmt.Errorf("%q is no age, as 30d or 12h", s)
+	}
+	return age, nil
+}

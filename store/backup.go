@@ -1,0 +1,177 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Backup is what an image had before a run saved on it.
+type Backup struct {
+	ImageID     string
+	Path        string
+	Count       int
+	Annotations []byte // canonical JSON
+}
+
+// Both are safe for concurrent use with these methods alone.
+var (
+	compressor, _   = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	decompressor, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(256<<20))
+)
+
+// AddBackups keeps backups of a run's images. One that is there is replaced: it
+// is from a process that was stopped before the image was saved.
+func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, now time.Time) error {
+	if len(backups) == 0 {
+		return nil
+	}
+	return s.update(ctx, "keep what the images had", func(tx *sql.Tx) error {
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO backups (run, image_id, path, count, hash, annotations, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT (run, image_id) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, taken_at = excluded.taken_at`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		for _, b := range backups {
+			hash := sha256.Sum256(b.Annotations)
+			if _, err := insert.ExecContext(ctx, run, b.ImageID, b.Path, b.Count, hash[:], compressor.EncodeAll(b.Annotations, nil), now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// BackedUp tells which images of a run have a backup.
+func (s *Store) BackedUp(ctx context.Context, run string, ids []string) (map[string]bool, error) {
+	query, err := s.reader.PrepareContext(ctx, `SELECT 1 FROM backups WHERE run = ? AND image_id = ?`)
+	if err != nil {
+		return nil, fmt.Errorf("look up backups: %w", explain(err))
+	}
+	defer query.Close()
+	there := make(map[string]bool)
+	for _, id := range ids {
+		var one int
+		switch err := query.QueryRowContext(ctx, run, id).Scan(&one); {
+		case err == nil:
+			there[id] = true
+		case !errors.Is(err, sql.ErrNoRows):
+			return nil, fmt.Errorf("look up backups: %w", explain(err))
+		}
+	}
+	return there, nil
+}
+
+// ErrNoBackup is returned for an image of which a run kept none.
+var ErrNoBackup = errors.New("no backup")
+
+// Backup reads what an image had before a run.
+func (s *Store) Backup(ctx context.Context, run, imageID string) (Backup, error) {
+	b := Backup{ImageID: imageID}
+	var hash, packed []byte
+	err := s.reader.QueryRowContext(ctx, `SELECT path, count, hash, annotations FROM backups WHERE run = ? AND image_id = ?`, run, imageID).Scan(&b.Path, &b.Count, &hash, &packed)
+	if errors.Is(err, sql.ErrNoRows) {
+		return b, ErrNoBackup
+	}
+	if err != nil {
+		return b, fmt.Errorf("read the backup: %w", explain(err))
+	}
+	if b.Annotations, err = decompressor.DecodeAll(packed, nil); err != nil {
+		return b, fmt.Errorf("read the backup: it is damaged: %w", err)
+	}
+	if sum := sha256.Sum256(b.Annotations); string(sum[:]) != string(hash) {
+		return b, errors.New("read the backup: it is damaged: its checksum differs")
+	}
+	return b, nil
+}
+
+// Touched is an image that a run saved on.
+type Touched struct {
+	ImageID  string
+	Path     string
+	Previous int // annotations before the run's first save on it
+}
+
+// Touched yields the images that a run saved on, in the order of their ids,
+// after one.
+func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touched, error] {
+	return func(yield func(Touched, error) bool) {
+		for {
+			page, err := s.touchedPage(ctx, run, after)
+			if err != nil {
+				yield(Touched{}, fmt.Errorf("read what the run saved: %w", explain(err)))
+				return
+			}
+			for _, t := range page {
+				if !yield(t, nil) {
+					return
+				}
+				after = t.ImageID
+			}
+			if len(page) < touchedPage {
+				return
+			}
+		}
+	}
+}
+
+const touchedPage = 1000
+
+func (s *Store) touchedPage(ctx context.Context, run, after string) ([]Touched, error) {
+	rows, err := s.reader.QueryContext(ctx, `
+		SELECT image_id, path, previous_count FROM (
+			SELECT batch_images.image_id, images.path, previous_count, row_number() OVER (PARTITION BY batch_images.image_id ORDER BY batches.id) AS turn
+			FROM batches JOIN batch_images ON batch = batches.id
+			JOIN runs ON runs.id = batches.run
+			JOIN images ON images.dataset = runs.dataset AND images.image_id = batch_images.image_id
+			WHERE batches.run = ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' AND batch_images.image_id > ?)
+		WHERE turn = 1 ORDER BY image_id LIMIT ?`, run, after, touchedPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []Touched
+	for rows.Next() {
+		var t Touched
+		if err := rows.Scan(&t.ImageID, &t.Path, &t.Previous); err != nil {
+			return nil, err
+		}
+		page = append(page, t)
+	}
+	return page, rows.Err()
+}
+
+// Collected is what a collection of garbage took away.
+type Collected struct {
+	Runs    int `json:"runs"`
+	Backups int `json:"backups"`
+}
+
+// Collect forgets the runs that ended before a time, with their plans, findings
+// and backups, but for the last of each source: the next run is compared with
+// it.
+func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err error) {
+	const old = `ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
+		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)
+		AND id NOT IN (SELECT run FROM batches WHERE state = 'open')`
+	err = s.update(ctx, "forget old runs", func(tx *sql.Tx) error {
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM backups WHERE run IN (SELECT id FROM runs WHERE `+old+`)`, before.UnixMilli()).Scan(&c.Backups); err != nil {
+			return err
+		}
+		result, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE `+old, before.UnixMilli())
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		c.Runs = int(n)
+		return err
+	})
+	return c, err
+}

@@ -1,0 +1,168 @@
+package worker
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/alitto/pond/v2"
+
+	"pictosync/pictograph"
+	"pictosync/store"
+)
+
+// BackupPolicy says of which images the annotations are kept before they are
+// overwritten.
+type BackupPolicy string
+
+// Backup policies. The zero value is BackupNever.
+const (
+	BackupAuto   BackupPolicy = "auto"   // where the listing shows annotations
+	BackupAlways BackupPolicy = "always" // of every image
+	BackupNever  BackupPolicy = "never"
+)
+
+// ready is an image that is about to be saved.
+type ready struct {
+	row     store.Item
+	payload []byte
+	image   store.Image
+}
+
+// backUp reads and keeps what images have, before they are handed to a batch.
+// Those whose annotations cannot be kept are set to failed, those that turn out
+// to have been changed by someone else to what the policy says; the others are
+// returned.
+func (r *run) backUp(images []ready) ([]ready, error) {
+	if r.Backup != BackupAuto && r.Backup != BackupAlways {
+		return images, nil
+	}
+	var ids []string
+	for _, i := range images {
+		if i.row.ListedCount > 0 || r.Backup == BackupAlways {
+			ids = append(ids, i.row.ImageID)
+		}
+	}
+	there, err := r.store.BackedUp(r.stopping, r.record.ID, ids)
+	if err != nil || len(ids) == 0 {
+		return images, err
+	}
+	wanted := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		wanted[id] = true
+	}
+	for _, i := range images {
+		// What this run saved itself is not what was there before it.
+		if saved := i.image.Saved; there[i.row.ImageID] && saved != nil && saved.Run == r.record.ID {
+			wanted[i.row.ImageID] = false
+		}
+	}
+	pool := pond.NewResultPool[kept](r.Save)
+	defer pool.StopAndWait()
+	tasks := make([]pond.ResultTask[kept], len(images))
+	for n, i := range images {
+		if wanted[i.row.ImageID] {
+			tasks[n] = pool.Submit(func() kept { return r.read(i) })
+		}
+	}
+	var left []ready
+	var backups []store.Backup
+	for n, i := range images {
+		if tasks[n] == nil {
+			left = append(left, i)
+			continue
+		}
+		k, err := tasks[n].Wait()
+		if err == nil {
+			err = k.fatal
+		}
+		if err != nil {
+			return nil, err
+		}
+		if row, ok := r.holdBackup(i, k); !ok {
+			if err := r.store.SetItem(r.stopping, r.record.ID, row); err != nil {
+				return nil, err
+			}
+			r.progress.add(1, failures(row))
+			continue
+		}
+		backups = append(backups, k.backup)
+		left = append(left, i)
+	}
+	return left, r.store.AddBackups(r.stopping, r.record.ID, backups, r.Now())
+}
+
+// kept is what was read of an image. reason says why it cannot be kept, fatal
+// why nothing can be read at all.
+type kept struct {
+	backup store.Backup
+	hash   store.Hash // of the annotations as we would save them
+	reason string
+	fatal  error
+}
+
+func (r *run) read(i ready) (k kept) {
+	var annotations []pictograph.Annotation
+	err := r.persist(func(ctx context.Context) (err error) {
+		annotations, err = r.client.Annotations(ctx, pictograph.ImageRef{ID: i.row.ImageID, Dataset: r.dataset.ID, Path: i.row.Path})
+		return err
+	})
+	var api *pictograph.APIError
+	var network *pictograph.NetworkError
+	switch {
+	case errors.Is(err, pictograph.ErrNotFound):
+		return kept{reason: "the image is not there any more"}
+	case r.stopping.Err() != nil:
+		return kept{fatal: context.Cause(r.stopping)}
+	case errors.As(err, &api), errors.As(err, &network):
+		return kept{fatal: err}
+	}
+	var data []byte
+	if err == nil {
+		data, err = pictograph.AppendAnnotations(nil, annotations)
+	}
+	if err != nil { // what the service sent is not what it documents
+		return kept{reason: fmt.Sprintf("what it has cannot be kept, so it is not overwritten (--backup never does without): %v", err)}
+	}
+	k.backup = store.Backup{ImageID: i.row.ImageID, Path: i.row.Path, Count: len(annotations), Annotations: data}
+	k.hash = sha256.Sum256(data)
+	if saved := i.image.Saved; saved != nil && saved.Hash != k.hash {
+		for n := range annotations { // the service may note who saved
+			annotations[n].CreatedBy = ""
+		}
+		if data, err = pictograph.AppendAnnotations(nil, annotations); err == nil {
+			k.hash = sha256.Sum256(data)
+		}
+	}
+	return k
+}
+
+// holdBackup tells whether an image may be overwritten, now that it is known
+// what it has: the count alone does not show every change of someone else's.
+func (r *run) holdBackup(i ready, k kept) (store.Item, bool) {
+	row := i.row
+	if k.reason != "" {
+		row.Outcome, row.Reason = store.ItemFailed, k.reason
+		return row, false
+	}
+	ours := i.image.Saved
+	switch {
+	case ours != nil && ours.Hash != k.hash && r.OnDrift != "" && r.OnDrift != Overwrite:
+		row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.OnDrift)
+		row.Reason = fmt.Sprintf("someone else changed the image since our last save, and --on-drift is %s", r.OnDrift)
+		return row, false
+	case ours == nil && row.ListedCount == 0 && k.backup.Count > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
+		row.Plan, row.Outcome = store.PlanOverwrite, outcomeOfPolicy(r.OnExisting)
+		row.Reason = fmt.Sprintf("the image has %d annotations since the run was planned, and --on-existing is %s", k.backup.Count, r.OnExisting)
+		return row, false
+	}
+	return row, true
+}
+
+func outcomeOfPolicy(p Policy) store.ItemOutcome {
+	if p == Skip {
+		return store.ItemSkipped
+	}
+	return store.ItemFailed
+}

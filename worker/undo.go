@@ -1,0 +1,82 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// NewUndo is the source of what the images had before a run, those whose paths
+// fit the glob; "" is all of them.
+func NewUndo(st *store.Store, run store.Run, glob string) (source.Source, error) {
+	if glob != "" && !doublestar.ValidatePattern(glob) {
+		return nil, fmt.Errorf("%q is no glob", glob)
+	}
+	return &undo{store: st, run: run, glob: glob}, nil
+}
+
+type undo struct {
+	store *store.Store
+	run   store.Run
+	glob  string
+}
+
+func (u *undo) Describe() source.Description {
+	return source.Description{Path: UndoSource(u.run.ID), Format: "backup", Reason: "the backups of a run", Fingerprint: u.run.ID + " " + u.glob}
+}
+
+// UndoSource is how an undo of a run is named as a source.
+func UndoSource(run string) string { return "undo:" + run }
+
+func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
+	return func(yield func(source.Item, error) bool) {
+		for t, err := range u.store.Touched(ctx, u.run.ID, after) {
+			if err != nil {
+				yield(source.Item{}, err)
+				return
+			}
+			if u.glob != "" && !doublestar.MatchUnvalidated(u.glob, t.Path) {
+				continue
+			}
+			item := source.Item{Cursor: t.ImageID, Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
+			if t.Previous > 0 {
+				there, err := u.store.BackedUp(ctx, u.run.ID, []string{t.ImageID})
+				if err != nil {
+					yield(source.Item{}, err)
+					return
+				}
+				if !there[t.ImageID] {
+					item.Err = fmt.Errorf("the run kept no backup of the %d annotations that it had", t.Previous)
+				}
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (u *undo) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {
+	backup, err := u.store.Backup(ctx, u.run.ID, item.ImageID)
+	if errors.Is(err, store.ErrNoBackup) { // there was nothing to keep
+		return convert.Result{Size: listed}, nil
+	}
+	if err != nil {
+		return convert.Result{}, err
+	}
+	annotations, err := pictograph.DecodeAnnotations(backup.Annotations)
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("read the backup: %w", err)
+	}
+	return convert.CanonicalResult(convert.CanonicalImage{Image: item.Image, Size: listed, Annotations: annotations}), nil
+}
+
+func (u *undo) Size(source.Item) convert.Size { return convert.Size{} }
