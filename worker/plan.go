@@ -111,7 +111,7 @@ func (r *run) sourceFindings() []store.Finding {
 
 // beginPlan returns the number of the last item that is planned already.
 func (r *run) beginPlan(ctx context.Context) (int64, error) {
-	print := fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear)
+	print := r.fingerprint()
 	if r.record.Phase == store.Planning && r.record.Cursor != "" && r.record.Fingerprint == print {
 		return r.store.LastSeq(ctx, r.record.ID)
 	}
@@ -120,6 +120,11 @@ func (r *run) beginPlan(ctx context.Context) (int64, error) {
 	}
 	r.record.Cursor = ""
 	return 0, nil
+}
+
+// fingerprint is what the cursor of a plan depends on, and the plan made so far.
+func (r *run) fingerprint() string {
+	return fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t sample=%v", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or
@@ -212,7 +217,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		planned := r.decide(item, matches[i], c)
 		planned.Seq, planned.After = seq, cursor
 		cursor = item.Cursor
-		if planned.Outcome == store.ItemPending {
+		if planned.Outcome == store.ItemPending && !r.Verify {
 			r.needClasses(&planned, c.classes, known, &part)
 		}
 		part.Items = append(part.Items, planned)
@@ -243,6 +248,10 @@ func (r *run) decide(item source.Item, m match, c converted) store.Item {
 		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, r.BatchBytes)
 	}
 	i.Plan, i.Outcome = classify(m.image, c, r.record.ID)
+	if r.Verify {
+		r.toVerify(&i)
+		return i
+	}
 	r.hold(&i, m.image, item.Explicit)
 	return i
 }

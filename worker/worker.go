@@ -57,6 +57,10 @@ type Options struct {
 	// Undoes is the run that this one takes back; "" is none. An image that was
 	// saved again since is left alone unless OnDrift is Overwrite.
 	Undoes string
+	// Verify reads back and compares instead of saving; Sample is the part of
+	// the images that is compared, 0 for all.
+	Verify bool
+	Sample float64
 	// DryRun ends the run when it is planned: nothing is written to the service.
 	DryRun bool
 	// Expect is the digest of the plan that the run has to come to; "" is any.
@@ -190,14 +194,11 @@ func (r *run) sync(ctx context.Context) error {
 	if err := r.openDataset(ctx); err != nil {
 		return err
 	}
-	kind := "sync"
-	if r.Undoes != "" {
-		kind = "undo"
-	}
-	if r.DryRun {
-		kind = "plan"
-	} else if err := r.settleInFlight(ctx); err != nil {
-		return err
+	kind := r.kind()
+	if kind == "sync" || kind == "undo" {
+		if err := r.settleInFlight(ctx); err != nil {
+			return err
+		}
 	}
 	var err error
 	var resumed bool
@@ -206,11 +207,20 @@ func (r *run) sync(ctx context.Context) error {
 		return err
 	}
 	r.Log.Info().Str("run", r.record.ID).Bool("resumed", resumed).Str("dataset", r.dataset.Name).Str("source", r.Source).Msg("run opened")
+	if r.Verify && r.record.Phase == store.Saving && r.record.Fingerprint == r.fingerprint() {
+		return r.verify(ctx) // goes on where it was stopped
+	}
 	if err := r.persist(r.list); err != nil {
 		return err
 	}
 	if err := r.plan(r.stopping); err != nil {
 		return err
+	}
+	if r.Verify {
+		if err := r.store.SetPhase(ctx, r.record.ID, store.Saving); err != nil {
+			return err
+		}
+		return r.verify(ctx)
 	}
 	if err := r.guard(r.stopping); err != nil || r.DryRun {
 		return err
@@ -222,6 +232,19 @@ func (r *run) sync(ctx context.Context) error {
 		return err
 	}
 	return r.save(ctx)
+}
+
+// kind names what the run is for: a run is resumed by one of the same kind.
+func (r *run) kind() string {
+	switch {
+	case r.Verify:
+		return "verify"
+	case r.DryRun:
+		return "plan"
+	case r.Undoes != "":
+		return "undo"
+	}
+	return "sync"
 }
 
 func (r *run) openDataset(ctx context.Context) error {

@@ -56,6 +56,7 @@ type syncOptions struct {
 	dryRun          bool
 	planFile        string // of sync: to read
 	planOut         string // of plan: to write
+	report          string // of verify: to write
 	unmatched       string
 	findings        string
 }
@@ -200,7 +201,7 @@ func (o *syncOptions) check() (worker.Quota, error) {
 	return quota, nil
 }
 
-func runSync(parent context.Context, path string, o syncOptions) (err error) {
+func runSync(parent context.Context, path string, o syncOptions) error {
 	quota, err := o.check()
 	if err != nil {
 		return err
@@ -209,13 +210,20 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 	if err := o.policies(&options); err != nil {
 		return err
 	}
+	if options.Source, err = filepath.Abs(path); err != nil {
+		return usagef("find %s: %w", path, err)
+	}
+	return o.withState(parent, path, "sync "+path, options, quota)
+}
+
+// withState opens source and state, which nobody else may hold, and runs.
+func (o *syncOptions) withState(parent context.Context, path, doing string, options worker.Options, quota worker.Quota) error {
 	log, err := o.output.logger()
 	if err != nil {
 		return err
 	}
 	ctx, stop, release := interruptible(parent, os.Stderr)
 	defer release()
-
 	state, err := statePath(o.state)
 	if err != nil {
 		return err
@@ -225,22 +233,17 @@ func runSync(parent context.Context, path string, o syncOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return usagef("find %s: %w", path, err)
-	}
 	st, err := store.Open(ctx, state)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	unlock, err := lockState(state, "sync "+path)
+	unlock, err := lockState(state, doing)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-
-	options.Findings, options.Source = findings.take, absolute
+	options.Findings = findings.take
 	return o.drive(ctx, stop, st, src, log, options, quota)
 }
 
@@ -265,6 +268,8 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 	if err != nil {
 		return usageError{err}
 	}
+	// A sandbox of this process waits for connections that were never used.
+	defer client.CloseIdleConnections()
 	progress := o.output.progress()
 	options.Dataset, options.Service, options.Strict = o.dataset, service.name, o.strict
 	options.Save, options.MaxOutage, options.Progress, options.Log = o.concurrency, o.maxOutage, progress.show, log
@@ -277,6 +282,9 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 	}
 	if err == nil && (summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
 		err = errFailures
+	}
+	if options.Verify && summary.Run != "" {
+		return o.showVerification(context.WithoutCancel(ctx), os.Stdout, st, summary, err)
 	}
 	if o.dryRun && summary.Run != "" {
 		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, quota, err)

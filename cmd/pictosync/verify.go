@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+func newVerify() *cobra.Command {
+	var o syncOptions
+	var sample string
+	cmd := &cobra.Command{
+		Use:   "verify SOURCE --dataset NAME",
+		Short: "Read a dataset back and compare every annotation with a source",
+		Long: `Read back what the images of a dataset have and compare every annotation with
+what SOURCE says, all images or a sample. Nothing is written to the service. It
+takes a request an image, keeps to --rate, and goes on where it was stopped.
+
+Images that differ, cannot be taken or are not in the dataset make it exit 4.` + exitHelp,
+		Example: `  pictosync verify testdata/shapes --dataset shapes --sandbox
+  pictosync verify labels.jsonl --dataset cars --sample 5% --report differences.jsonl`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			part, err := parseSample(sample)
+			if err != nil {
+				return err
+			}
+			return runVerify(cmd.Context(), args[0], o, part)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to compare with")
+	f.StringVar(&sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
+	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
+	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
+	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
+	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
+	o.addServiceFlags(f)
+	o.source.addFlags(f)
+	o.source.addClassMap(f)
+	o.output.addFlags(f)
+	return cmd
+}
+
+func parseSample(s string) (float64, error) {
+	text, _ := strings.CutSuffix(s, "%")
+	percent, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(percent > 0 && percent <= 100) {
+		return 0, usagef("read --sample: %q is no part above 0%% and up to 100%%", s)
+	}
+	return percent / 100, nil
+}
+
+func runVerify(parent context.Context, path string, o syncOptions, sample float64) error {
+	quota, err := o.check()
+	if err != nil {
+		return err
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return usagef("find %s: %w", path, err)
+	}
+	options := worker.Options{Verify: true, Sample: sample, Source: absolute}
+	return o.withState(parent, path, "verify "+path, options, quota)
+}
+
+// showVerification prints what a verification came to.
+func (o *syncOptions) showVerification(ctx context.Context, w io.Writer, st *store.Store, s worker.Summary, failed error) error {
+	if o.report != "" {
+		if err := writeReport(ctx, o.report, st, s.Run); err != nil {
+			return err
+		}
+	}
+	if o.output.json {
+		if err := o.output.print(w, s, failed); err != nil {
+			return err
+		}
+		return failed
+	}
+	if o.output.quiet {
+		return failed
+	}
+	i := s.Images
+	fmt.Fprintf(w, "run %s: verified in %s, %s\n", s.Run, time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(part{i.Unchanged, "as the labels say"}, part{i.Failed, "that differ or cannot be compared"},
+		part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "not in the sample"}, part{i.Found - i.Unchanged - i.Failed - i.Unmatched - i.Skipped, "not reached"}))
+	if i.Failed+i.Unmatched > 0 {
+		fmt.Fprintf(w, "  differences  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
+	}
+	return failed
+}
+
+// writeReport writes the images that are not what the labels say.
+func writeReport(ctx context.Context, path string, st *store.Store, run string) error {
+	file, err := worker.CreateFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Abort()
+	out := json.NewEncoder(file)
+	for _, outcome := range []store.ItemOutcome{store.ItemFailed, store.ItemUnmatched} {
+		for r, err := range st.Records(ctx, run, outcome) {
+			if err != nil {
+				return err
+			}
+			if err := out.Encode(r); err != nil {
+				return fmt.Errorf("write %s: %w", path, err)
+			}
+		}
+	}
+	return file.Close()
+}

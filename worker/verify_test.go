@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"pictosync/sandbox"
+)
+
+// Every annotation is compared, not the counts alone.
+func TestVerify(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("same.jpg", "changed.jpg", "less.jpg", "more.jpg", "empty.jpg")
+	labels := b.labels("same.jpg car truck", "changed.jpg car", "less.jpg car car", "more.jpg car", "empty.jpg", "nowhere.jpg car")
+	b.done(labels)
+	saves := len(b.saves())
+	verify := func(o *Options) { o.Verify = true }
+	if s := b.done(labels, verify); s.Images.Unchanged != 5 || s.Images.Unmatched != 1 || s.Images.Failed != 0 {
+		t.Errorf("right after the save: %+v\n%q", s.Images, b.records(s.Run))
+	}
+	if len(b.saves()) != saves {
+		t.Error("a verification saved something")
+	}
+	const box = `{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%v,"y":1,"w":2,"h":3}}`
+	post(t, b, "/api/v1/developer/annotations/set/changed.jpg", `{"annotations":[`+fmt.Sprintf(box, 0, 0.001)+`]}`)
+	post(t, b, "/api/v1/developer/annotations/set/less.jpg", `{"annotations":[`+fmt.Sprintf(box, 1, 1)+`]}`)
+	post(t, b, "/api/v1/developer/annotations/set/more.jpg", `{"annotations":[`+fmt.Sprintf(box, 7, 0)+`,`+fmt.Sprintf(box, 0, 0)+`]}`)
+	s := b.done(labels, verify)
+	expect(t, "differences", b.records(s.Run)[1:4],
+		"changed.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 1 changed, 0 more than there should be (the first: 0)",
+		"less.jpg drifted failed the dataset differs from the labels: 1 annotations missing, 0 changed, 0 more than there should be (the first: 0)",
+		"more.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 0 changed, 1 more than there should be (the first: 7)")
+	if s.Outcome != "failures" || s.Images.Failed != 3 || s.Images.Unchanged != 2 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A sample is the same images every time, about as many as asked for, and a
+// verification that was stopped goes on where it was.
+func TestVerifySampleAndResume(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	var images, lines []string
+	for i := range 1000 {
+		images = append(images, fmt.Sprintf("dir/%04d.jpg", i))
+		lines = append(lines, images[i]+" car")
+	}
+	b.images(images...)
+	labels := b.labels(lines...)
+	b.done(labels)
+	sample := func(o *Options) { o.Verify, o.Sample = true, 0.1 }
+	first := b.done(labels, sample)
+	if n := first.Images.Unchanged; n < 50 || n > 150 || first.Images.Skipped != 1000-n {
+		t.Errorf("a tenth of 1000: %+v", first.Images)
+	}
+	if again := b.done(labels, sample); fmt.Sprint(b.records(again.Run)) != fmt.Sprint(b.records(first.Run)) {
+		t.Error("another sample")
+	}
+
+	var reads atomic.Int64
+	stop := make(chan struct{})
+	count := func(r *http.Request) {
+		if strings.Contains(r.URL.Path, "/annotations/") {
+			if reads.Add(1) == 600 {
+				close(stop)
+			}
+		}
+	}
+	b.after = count
+	one := func(o *Options) { o.Verify, o.Save = true, 1 }
+	s, err := b.syncUntil(stop, labels, one)
+	if err == nil || s.Outcome != "interrupted" {
+		t.Fatalf("not stopped: %+v %v", s, err)
+	}
+	s = b.done(labels, one)
+	if s.Images.Unchanged != 1000 || reads.Load() > 1000+stretch {
+		t.Errorf("resumed: %+v after %d reads", s.Images, reads.Load())
+	}
+}
