@@ -175,3 +175,19 @@ func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err
 	})
 	return c, err
 }
+
+// LeftBy is the hash of what a run left on an image; ok is false where the run
+// did not save on it.
+func (s *Store) LeftBy(ctx context.Context, run, imageID string) (h Hash, ok bool, err error) {
+	var hash []byte
+	err = s.reader.QueryRowContext(ctx, `SELECT batch_images.hash FROM batch_images JOIN batches ON batches.id = batch
+		WHERE batch_images.image_id = ? AND batches.run = ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' ORDER BY batch DESC LIMIT 1`, imageID, run).Scan(&hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return h, false, nil
+	}
+	if err != nil {
+		return h, false, fmt.Errorf("look up what the run left: %w", explain(err))
+	}
+	copy(h[:], hash)
+	return h, true, nil
+}

@@ -119,7 +119,7 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 	}
 	switch {
 	case i.Outcome != store.ItemPending:
-	case r.Undoes != "" && r.OnDrift != Overwrite && (image.Saved == nil || image.Saved.Run != r.Undoes):
+	case r.Undoes != "" && r.OnDrift != Overwrite && !r.asLeft(image):
 		leave(Skip, "the image was saved again since; --force takes it back all the same")
 	case i.Plan == store.PlanDrifted && r.OnDrift != "" && r.OnDrift != Overwrite:
 		leave(r.OnDrift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and --on-drift is %s", image.Saved.Count, image.AnnotationCount, r.OnDrift))
@@ -128,6 +128,13 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 	case i.Count == 0 && image.AnnotationCount > 0 && r.RefuseClear && !explicit:
 		leave(Fail, fmt.Sprintf("its labels are empty and the image has %d annotations; --allow-clear lets it be cleared", image.AnnotationCount))
 	}
+}
+
+// asLeft reports whether our last save on an image is what the run that is
+// undone left there: its own save, or an undo of one that came after it.
+func (r *run) asLeft(image store.Image) bool {
+	left, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image.ID)
+	return err == nil && ok && image.Saved != nil && image.Saved.Hash == left
 }
 
 // Cost is how many requests a planned run takes at least, its own listing of

@@ -46,8 +46,14 @@ func (r *run) save(ctx context.Context) error {
 // buildBatches walks the pending items, stretch by stretch.
 func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) error {
 	var after int64
+	// With backups a stretch costs a request an image before its first save: no
+	// more of them than fill a batch, so that a killed process loses little.
+	limit := stretch
+	if r.Backup == BackupAuto || r.Backup == BackupAlways {
+		limit = r.BatchImages
+	}
 	for {
-		rows, err := r.store.Pending(r.stopping, r.record.ID, after, stretch)
+		rows, err := r.store.Pending(r.stopping, r.record.ID, after, limit)
 		if err != nil {
 			return err
 		}

@@ -94,6 +94,15 @@ func TestUndo(t *testing.T) {
 			t.Errorf("after undoing the undo %s is %s, want %s", i, got, after[i])
 		}
 	}
+	// Two runs are undone one after the other.
+	second := b.done(b.labels("theirs.jpg", "empty.jpg truck", "same.jpg car car"), backUp)
+	b.undo(second.Run)
+	b.undo(first.Run)
+	for _, i := range images {
+		if got := b.content(i); got != before[i] {
+			t.Errorf("after two undos %s is %s, was %s", i, got, before[i])
+		}
+	}
 }
 
 // What was changed since is left alone, also where the count is the same.
