@@ -165,6 +165,9 @@ func AppendBulkSave(dst []byte, entries []BulkEntry) []byte {
 func (c *Client) BulkSaveBody(ctx context.Context, body []byte, idempotencyKey string) (BulkResult, error) {
 	var result BulkResult
 	err := c.do(ctx, call{op: "save a batch of images", method: http.MethodPost, path: annotationsPath + "/bulk", body: body, key: idempotencyKey}, &result)
+	for i := range result.Failed {
+		result.Failed[i].Error = c.withoutKey(result.Failed[i].Error)
+	}
 	return result, err
 }
 

@@ -284,7 +284,17 @@ func (c *Client) attempt(ctx context.Context, k call, out any) error {
 	if err != nil && answer.StatusCode < 300 {
 		return c.networkError(ctx, k.op, fmt.Errorf("the answer was cut short: %w", err))
 	}
+	if answer.StatusCode >= 300 { // its words end up in error texts
+		body = []byte(c.withoutKey(string(body)))
+		answer.Header.Set("X-Request-Id", c.withoutKey(answer.Header.Get("X-Request-Id")))
+	}
 	return c.read(k.op, answer, body, out)
+}
+
+// withoutKey takes the key out of words of the service, which may repeat what
+// it was sent.
+func (c *Client) withoutKey(s string) string {
+	return strings.ReplaceAll(s, c.config.APIKey, "[the API key]")
 }
 
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {

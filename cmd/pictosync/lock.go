@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -23,6 +24,9 @@ type holder struct {
 // operating system releases the lock when the process ends, however it ends.
 func lockState(state, command string) (release func(), err error) {
 	path := state + ".lock"
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the state %s: %w; name another with --state", state, err)
+	}
 	lock := flock.New(path, flock.SetPermissions(0o600))
 	held, err := lock.TryLock()
 	if err != nil {

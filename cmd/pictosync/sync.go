@@ -233,16 +233,19 @@ func (o *syncOptions) withState(parent context.Context, path, doing string, opti
 	if err != nil {
 		return err
 	}
-	st, err := store.Open(ctx, state)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
 	unlock, err := lockState(state, doing)
 	if err != nil {
 		return err
 	}
 	defer unlock()
+	st, aside, err := store.OpenSound(ctx, state, time.Now())
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	if aside != "" {
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", state, aside)
+	}
 	options.Findings = findings.take
 	return o.drive(ctx, stop, st, src, log, options, quota)
 }

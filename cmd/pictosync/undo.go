@@ -79,8 +79,8 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return err
 	}
-	if run.Kind == "plan" {
-		return usagef("undo %s: it was a plan, which changed nothing", run.ID)
+	if !saves(run) {
+		return usagef("undo %s: it was a run of %s, which changes nothing", run.ID, run.Kind)
 	}
 	src, err := worker.NewUndo(st, run, o.image)
 	if err != nil {
@@ -103,14 +103,17 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	return o.drive(ctx, stop, st, src, log, options, quota)
 }
 
-// findUndoable finds a run; the last is the last that was no plan.
+// saves reports whether a run may have saved something.
+func saves(r store.Run) bool { return r.Kind != "plan" && r.Kind != "verify" }
+
+// findUndoable finds a run; the last is the last that may have saved.
 func findUndoable(ctx context.Context, st *store.Store, id string) (store.Run, error) {
 	if id != "last" {
 		return st.FindRun(ctx, id)
 	}
 	runs, err := st.Runs(ctx, 1000)
 	for _, r := range runs {
-		if r.Kind != "plan" {
+		if saves(r) {
 			return r, nil
 		}
 	}
