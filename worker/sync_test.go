@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,6 +40,8 @@ type bench struct {
 	// being served; before may answer in its place by returning true.
 	before func(w http.ResponseWriter, r *http.Request) bool
 	after  func(r *http.Request)
+	// dial makes the connections of the client; nil is the ordinary way.
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 func newBench(t *testing.T, o sandbox.Options) *bench {
@@ -129,7 +132,7 @@ func (b *bench) syncFrom(stop <-chan struct{}, src source.Source, path string, c
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	transport := &http.Transport{}
+	transport := &http.Transport{DialContext: b.dial, DisableKeepAlives: b.dial != nil}
 	defer transport.CloseIdleConnections()
 	client, err := pictograph.New(pictograph.Config{BaseURL: b.http.URL, APIKey: "key", Pacer: pacer, Transport: transport,
 		BackoffBase: time.Millisecond, BackoffCap: time.Millisecond, MaxRetries: 3})
