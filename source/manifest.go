@@ -26,8 +26,8 @@ import (
 //     relative. For YOLO it may lack the extension where that is not known.
 //   - images.aliases is a JSON list of other paths it may have; may be NULL.
 //   - images.format is "yolo", "coco" or "canonical".
-//   - images.label_path is the label file, relative to root: a YOLO label, or a
-//     COCO file or canonical JSON Lines that has the image. images.label is the
+//   - images.label_path is the label file, relative to root and below it: a YOLO
+//     label, or a COCO file or canonical JSON Lines that has the image. images.label is the
 //     label itself instead: YOLO lines, or a JSON list of COCO or canonical
 //     annotations. A row has one of them. Lines that are empty, and an empty
 //     list, say that the image is empty.
@@ -315,6 +315,8 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 		return place, errors.New("it has neither label nor label_path, so it says nothing of the image")
 	case place.labelPath != "" && r.inline:
 		return place, errors.New("it has both label and label_path; leave one")
+	case place.labelPath != "" && !filepath.IsLocal(filepath.FromSlash(place.labelPath)):
+		return place, fmt.Errorf("its label_path %s leads out of the manifest's root", display(place.labelPath))
 	case place.labelPath != "":
 		item.File = place.labelPath
 		item.Explicit = place.format == "canonical"
@@ -458,11 +460,7 @@ func (m *manifest) label(ctx context.Context, item Item, p manifestPlace) ([]byt
 }
 
 func (m *manifest) file(labelPath string) string {
-	labelPath = filepath.FromSlash(labelPath)
-	if filepath.IsAbs(labelPath) {
-		return labelPath
-	}
-	return filepath.Join(m.root, labelPath)
+	return filepath.Join(m.root, filepath.FromSlash(labelPath))
 }
 
 // listOf takes a JSON list apart.

@@ -58,7 +58,12 @@ func WriteManifest(ctx context.Context, src Source, out string) (images int, err
 			w.reporter.report(finding{Kind: KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
-		if err := w.write(ctx, src, item); err != nil {
+		labelPath, err := w.labelPath(item)
+		if err != nil {
+			w.reporter.report(finding{Kind: KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
+			continue
+		}
+		if err := w.write(ctx, src, item, labelPath); err != nil {
 			return fail(err)
 		}
 		images++
@@ -114,7 +119,7 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 	var path string
 	switch s := src.(type) {
 	case *yolo:
-		w.reporter, path = s.reporter, s.path
+		w.reporter, path = s.reporter, s.root
 	case *coco:
 		w.reporter, path = s.reporter, s.path
 	case *canonical:
@@ -165,14 +170,29 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 	return w, err
 }
 
-func (w *manifestWriter) write(ctx context.Context, src Source, item Item) error {
-	labelPath := item.File
+// labelPath is where an item's label lies below the root.
+func (w *manifestWriter) labelPath(item Item) (string, error) {
+	file := item.File
 	switch place := item.place.(type) {
 	case yoloPlace:
-		labelPath = w.relative(place.label)
+		file = place.label
 	case cocoPlace:
-		labelPath = w.relative(place.file.path)
+		file = place.file.path
+	default:
+		return file, nil
 	}
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(w.root, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", fmt.Errorf("its label %s lies outside the data set's folder", display(file))
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+func (w *manifestWriter) write(ctx context.Context, src Source, item Item, labelPath string) error {
 	var aliases, id, width, height any
 	if len(item.Aliases) > 0 {
 		list, err := json.Marshal(slices.Compact(item.Aliases))
@@ -189,15 +209,4 @@ func (w *manifestWriter) write(ctx context.Context, src Source, item Item) error
 	}
 	_, err := w.insert.ExecContext(ctx, item.Image, aliases, src.Describe().Format, labelPath, id, width, height, w.yoloSet)
 	return err
-}
-
-// relative is a label file's path as the manifest states it.
-func (w *manifestWriter) relative(file string) string {
-	if abs, err := filepath.Abs(file); err == nil {
-		file = abs
-	}
-	if rel, err := filepath.Rel(w.root, file); err == nil && filepath.IsLocal(rel) {
-		file = rel
-	}
-	return filepath.ToSlash(file)
 }

@@ -623,6 +623,8 @@ func TestManifestRows(t *testing.T) {
 		('../j.jpg', 'canonical', NULL, '[]', NULL, NULL, NULL, NULL),
 		('k.jpg', 'canonical', NULL, '[]', NULL, -1, 5, NULL),
 		('l.jpg', 'yolo', 'gone.txt', NULL, NULL, 1, 1, 1),
+		('o.jpg', 'yolo', '../l/a.txt', NULL, NULL, 1, 1, 1),
+		('p.jpg', 'yolo', '/etc/hostname', NULL, NULL, 1, 1, 1),
 		('m.jpg', 'coco', 'gone.json', NULL, NULL, 1, 1, NULL),
 		('n.jpg', 'canonical', NULL, '[]', NULL, NULL, NULL, NULL),
 		('n.jpg', 'canonical', NULL, '[]', NULL, NULL, NULL, NULL)`)
@@ -635,7 +637,8 @@ func TestManifestRows(t *testing.T) {
 	want := []string{"a.jpg 10x20 car", "b.* 10x20 truck", "c.jpg", "d.jpg bus", "e.jpg car",
 		"f.jpg FAILED the manifest has no class set 9, so the classes are not known", "g.jpg FAILED read class set 3 of the manifest",
 		"h.jpg FAILED read row 8", "i.jpg FAILED read row 9", "../j.jpg ERROR read row 10 of the manifest", "k.jpg ERROR read row 11 of the manifest",
-		"l.jpg FAILED read gone.txt", "m.jpg FAILED read /gone.json", "n.jpg ERROR read row 14 of the manifest", "n.jpg ERROR read row 15 of the manifest"}
+		"l.jpg FAILED read gone.txt", "o.jpg ERROR read row 13 of the manifest", "p.jpg ERROR read row 14 of the manifest",
+		"m.jpg FAILED read /gone.json", "n.jpg ERROR read row 16 of the manifest", "n.jpg ERROR read row 17 of the manifest"}
 	for i := range want {
 		if i >= len(got) || got[i] != want[i] {
 			t.Errorf("row %d: got %q, want %q", i+1, at(got, i), want[i])

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"text/tabwriter"
 	"time"
 
+	"pictosync/pictograph"
+	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -99,6 +102,48 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 		return err
 	}
 	return failed
+}
+
+// showDiff prints what a save would change on one image: lines with - for what
+// goes and + for what comes.
+func (o *syncOptions) showDiff(ctx context.Context, w io.Writer, client *pictograph.Client, st *store.Store, src source.Source, id string) error {
+	run, err := st.FindRun(ctx, id)
+	if err != nil {
+		return err
+	}
+	changes, same, err := worker.Diff(ctx, client, st, src, run, o.diff)
+	if err != nil {
+		return err
+	}
+	if o.output.json {
+		if changes == nil {
+			changes = []worker.Change{}
+		}
+		return json.NewEncoder(w).Encode(struct {
+			Image   string          `json:"image"`
+			Changes []worker.Change `json:"changes"`
+			Same    int             `json:"same"`
+		}{o.diff, changes, same})
+	}
+	for _, c := range changes {
+		if err := errors.Join(diffLine(w, "-", c.Before), diffLine(w, "+", c.After)); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(w, "%s: %d different, %d the same\n", printable(o.diff), len(changes), same)
+	return err
+}
+
+func diffLine(w io.Writer, sign string, a *pictograph.Annotation) error {
+	if a == nil {
+		return nil
+	}
+	line, err := a.Append(nil)
+	if err != nil {
+		return fmt.Errorf("show annotation %s: %w", a.ID, err)
+	}
+	_, err = fmt.Fprintf(w, "%s %s\n", sign, printable(string(line)))
+	return err
 }
 
 func keepPlan(path string, p planJSON) error {

@@ -207,10 +207,10 @@ func TestKeyIsWrittenNowhere(t *testing.T) {
 	run(append([]string{"sync", labels, "--dataset", "nowhere"}, service[2:]...)...)
 	for what, answer := range map[string]http.HandlerFunc{
 		"refused": func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, `{"error":{"code":"unauthorized","message":"the key `+r.Header.Get("X-API-Key")+` is not valid"}}`, 401)
+			http.Error(w, `{"error":{"code":"unauthorized","message":"the key `+r.Header.Get("X-API-Key")+` is not valid"}}`, http.StatusUnauthorized)
 		},
 		"broken": func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, "<html>you sent "+r.Header.Get("X-API-Key")+"</html>", 400)
+			http.Error(w, "<html>you sent "+r.Header.Get("X-API-Key")+"</html>", http.StatusBadRequest)
 		},
 		"elsewhere": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://localhost:1/"+what(r), http.StatusTemporaryRedirect)

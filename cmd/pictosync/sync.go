@@ -56,6 +56,7 @@ type syncOptions struct {
 	dryRun          bool
 	planFile        string // of sync: to read
 	planOut         string // of plan: to write
+	diff            string // of plan: an image
 	report          string // of verify: to write
 	unmatched       string
 	findings        string
@@ -149,6 +150,7 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.planOut, "out", "", "`FILE` to keep the plan in, for sync --plan")
+	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, instead of the plan")
 	return cmd
 }
 
@@ -290,6 +292,9 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 		return o.showVerification(context.WithoutCancel(ctx), os.Stdout, st, summary, err)
 	}
 	if o.dryRun && summary.Run != "" {
+		if o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)) {
+			return o.showDiff(ctx, os.Stdout, client, st, src, summary.Run)
+		}
 		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, quota, err)
 	}
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
