@@ -125,6 +125,7 @@ func findRun(ctx context.Context, st *store.Store, id string) (store.Run, error)
 // runJSON is a run for programs: its summary with when and how it went.
 type runJSON struct {
 	worker.Summary
+	Kind      string      `json:"kind"` // sync, plan, undo or verify
 	Phase     store.Phase `json:"phase"`
 	Format    string      `json:"format"`
 	Starts    int         `json:"starts"`
@@ -138,7 +139,7 @@ func describeRun(ctx context.Context, st *store.Store, r store.Run) (runJSON, er
 	if err != nil {
 		return runJSON{}, err
 	}
-	out := runJSON{Summary: worker.Summarize(r, totals), Phase: r.Phase, Format: r.Format, Starts: r.Starts, Error: r.Error, StartedAt: r.StartedAt.UTC()}
+	out := runJSON{Summary: worker.Summarize(r, totals), Kind: r.Kind, Phase: r.Phase, Format: r.Format, Starts: r.Starts, Error: r.Error, StartedAt: r.StartedAt.UTC()}
 	if !r.EndedAt.IsZero() {
 		ended := r.EndedAt.UTC()
 		out.EndedAt = &ended
@@ -164,10 +165,10 @@ func listRuns(ctx context.Context, st *store.Store, o runsOptions) error {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"runs": described})
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RUN\tSTARTED\tDATASET\tOUTCOME\tSAVED\tUNCHANGED\tFAILED\tSOURCE")
+	fmt.Fprintln(table, "RUN\tSTARTED\tKIND\tDATASET\tOUTCOME\tSAVED\tUNCHANGED\tFAILED\tSOURCE")
 	for _, r := range described {
 		i := r.Images
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Run, humanize.Time(r.StartedAt), r.Dataset, outcomeWord(r.Outcome), i.Saved+i.Cleared, i.Unchanged, i.Failed+i.Unmatched, r.Source)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Run, humanize.Time(r.StartedAt), r.Kind, r.Dataset, outcomeWord(r.Outcome), i.Saved+i.Cleared, i.Unchanged, i.Failed+i.Unmatched, r.Source)
 	}
 	return table.Flush()
 }
