@@ -77,7 +77,7 @@ def check_sync(client, url, ids):
     source = ROOT / "testdata" / "shapes"
     labels = {f"{p.parent.name}/{p.stem}.png": p.read_text().splitlines() for p in source.glob("labels/*/*.txt")}
     with tempfile.TemporaryDirectory() as tmp:
-        summary = sync(source, "old", url, f"{tmp}/state.db")
+        summary = sync(source, "old", url, f"{tmp}/state.db", "--allow-clear")
     assert summary["images"]["matched"] == len(labels) and summary["images"]["failed"] == 0, summary
     for image, lines in labels.items():
         stored = client.annotations.get(ids[image])

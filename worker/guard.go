@@ -37,10 +37,17 @@ type Limit struct {
 	number  int
 	percent float64 // used where percentOf is set
 	part    bool
+	floor   int // no more than this many are never too many
 }
 
-// ParseLimit reads a limit: 500, 25% or none.
+// autoLimit is half, but not of a handful.
+var autoLimit = Limit{set: true, percent: 50, part: true, floor: 100}
+
+// ParseLimit reads a limit: 500, 25%, none or auto.
 func ParseLimit(s string) (Limit, error) {
+	if s == "auto" {
+		return autoLimit, nil
+	}
 	if s == "" || s == "none" {
 		return Limit{}, nil
 	}
@@ -53,7 +60,7 @@ func ParseLimit(s string) (Limit, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 0 {
-		return Limit{}, fmt.Errorf("%q is neither a number nor a part: give 500, 25%% or none", s)
+		return Limit{}, fmt.Errorf("%q is neither a number nor a part: give 500, 25%%, none or auto", s)
 	}
 	return Limit{set: true, number: n}, nil
 }
@@ -62,6 +69,8 @@ func (l Limit) String() string {
 	switch {
 	case !l.set:
 		return "none"
+	case l == autoLimit:
+		return "half of them"
 	case l.part:
 		return strconv.FormatFloat(l.percent, 'g', -1, 64) + "%"
 	}
@@ -71,7 +80,7 @@ func (l Limit) String() string {
 // exceeds reports whether n of a whole is more than the limit.
 func (l Limit) exceeds(n, whole int) bool {
 	switch {
-	case !l.set:
+	case !l.set || n <= l.floor:
 		return false
 	case l.part:
 		return float64(n) > l.percent/100*float64(whole)

@@ -90,7 +90,7 @@ func TestMaxRemoved(t *testing.T) {
 	for _, c := range []struct {
 		limit string
 		stops bool
-	}{{"none", false}, {"3", false}, {"2", true}, {"0", true}, {"50%", false}, {"49.9%", true}, {"0%", true}, {"100%", false}} {
+	}{{"none", false}, {"3", false}, {"2", true}, {"0", true}, {"50%", false}, {"49.9%", true}, {"0%", true}, {"100%", false}, {"auto", false}} {
 		b := newBench(t, sandbox.Options{})
 		b.images("a.jpg", "b.jpg", "c.jpg")
 		b.done(b.labels("a.jpg car car car", "b.jpg car car", "c.jpg car"))
@@ -111,6 +111,22 @@ func TestMaxRemoved(t *testing.T) {
 	for _, bad := range []string{"x", "-1", "101%", "NaN%", "%", "1.5"} {
 		if _, err := ParseLimit(bad); err == nil {
 			t.Errorf("--max-removed %s is taken", bad)
+		}
+	}
+}
+
+// Half of many is too much where nothing else is said.
+func TestMaxRemovedAuto(t *testing.T) {
+	limit, err := ParseLimit("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		removed, of int
+		stops       bool
+	}{{1, 1, false}, {100, 100, false}, {101, 150, true}, {101, 202, false}, {102, 203, true}, {5000, 10_001, false}} {
+		if got := limit.exceeds(c.removed, c.of); got != c.stops {
+			t.Errorf("%d of %d: a stop is %t", c.removed, c.of, got)
 		}
 	}
 }

@@ -73,7 +73,7 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.onDrift, "on-drift", "overwrite", "what is done about images that someone changed since pictosync saved them: overwrite, skip or fail")
 	f.BoolVar(&o.allowClear, "allow-clear", false, "let empty labels clear images that have annotations")
 	f.BoolVar(&o.allowShrink, "allow-shrink", false, "take a source that has less than half the images of its last run")
-	f.StringVar(&o.maxRemoved, "max-removed", "50%", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, or none")
+	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, none, or auto (half of them, and more than 100)")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
@@ -262,16 +262,9 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 	if service.sandbox {
 		quota = worker.Quota{}
 	}
-	pacer, err := worker.NewPacer(ctx, quota, service.account(), st, time.Now)
+	client, pacer, err := o.client(ctx, service, st, quota, log)
 	if err != nil {
 		return err
-	}
-	client, err := pictograph.New(pictograph.Config{
-		BaseURL: service.url, APIKey: service.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: o.maxRetries,
-		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(log),
-	})
-	if err != nil {
-		return usageError{err}
 	}
 	// A sandbox of this process waits for connections that were never used.
 	defer client.CloseIdleConnections()
@@ -293,7 +286,13 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 	}
 	if o.dryRun && summary.Run != "" {
 		if o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)) {
-			return o.showDiff(ctx, os.Stdout, client, st, src, summary.Run)
+			// The run is over, and its gate closed.
+			after, _, err := o.client(ctx, service, st, quota, log)
+			if err != nil {
+				return err
+			}
+			defer after.CloseIdleConnections()
+			return o.showDiff(ctx, os.Stdout, after, st, src, summary.Run)
 		}
 		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, quota, err)
 	}
@@ -301,6 +300,22 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 		return printErr
 	}
 	return err
+}
+
+// client speaks to a service through a gate of its own.
+func (o *syncOptions) client(ctx context.Context, s service, st *store.Store, quota worker.Quota, log zerolog.Logger) (*pictograph.Client, *worker.Pacer, error) {
+	pacer, err := worker.NewPacer(ctx, quota, s.account(), st, time.Now)
+	if err != nil {
+		return nil, nil, err
+	}
+	client, err := pictograph.New(pictograph.Config{
+		BaseURL: s.url, APIKey: s.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: o.maxRetries,
+		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(log),
+	})
+	if err != nil {
+		return nil, nil, usageError{err}
+	}
+	return client, pacer, nil
 }
 
 // service is where the requests go.
