@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"iter"
 
 	"pictosync/convert"
 )
@@ -25,6 +26,19 @@ func (m mapped) Describe() Description {
 	d := m.Source.Describe()
 	d.Fingerprint += " " + m.print
 	return d
+}
+
+// Items are those of the source; what is empty may be so because of the map, and
+// is no longer explicit.
+func (m mapped) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for item, err := range m.Source.Items(ctx, after) {
+			item.Explicit = false
+			if !yield(item, err) {
+				return
+			}
+		}
+	}
 }
 
 func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
