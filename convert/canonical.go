@@ -87,18 +87,36 @@ func canonicalSize(width, height []byte) (Size, error) {
 // Append appends the line without a newline. An image without annotations has
 // an empty list; an unknown size is left out.
 func (c CanonicalImage) Append(dst []byte) ([]byte, error) {
-	line, err := jsontext.AppendQuote(append(dst, `{"image":`...), c.Image)
+	line, err := appendCanonicalHead(dst, c.Image, c.Size)
 	if err != nil {
-		return dst, fmt.Errorf("write the path of image %q: %w", c.Image, err)
+		return dst, err
 	}
-	if c.Size.Known() {
-		line = strconv.AppendInt(append(line, `,"width":`...), int64(c.Size.Width), 10)
-		line = strconv.AppendInt(append(line, `,"height":`...), int64(c.Size.Height), 10)
-	}
-	if line, err = pictograph.AppendAnnotations(append(line, `,"annotations":`...), c.Annotations); err != nil {
+	if line, err = pictograph.AppendAnnotations(line, c.Annotations); err != nil {
 		return dst, fmt.Errorf("write the annotations of %s: %w", c.Image, err)
 	}
 	return append(line, '}'), nil
+}
+
+// AppendCanonical appends the line of an image whose annotations are encoded
+// already.
+func AppendCanonical(dst []byte, image string, size Size, annotations []byte) ([]byte, error) {
+	line, err := appendCanonicalHead(dst, image, size)
+	if err != nil {
+		return dst, err
+	}
+	return append(append(line, annotations...), '}'), nil
+}
+
+func appendCanonicalHead(dst []byte, image string, size Size) ([]byte, error) {
+	line, err := jsontext.AppendQuote(append(dst, `{"image":`...), image)
+	if err != nil {
+		return dst, fmt.Errorf("write the path of image %q: %w", image, err)
+	}
+	if size.Known() {
+		line = strconv.AppendInt(append(line, `,"width":`...), int64(size.Width), 10)
+		line = strconv.AppendInt(append(line, `,"height":`...), int64(size.Height), 10)
+	}
+	return append(line, `,"annotations":`...), nil
 }
 
 // CanonicalResult is the Result of a parsed line: its annotations as they are

@@ -10,44 +10,64 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"pictosync/convert"
+	"pictosync/pictograph"
 )
 
-// canonical is a file of canonical JSON Lines. Its index holds where each line
-// stands and which image it names.
+// canonical is one or more files of canonical JSON Lines. Its index holds where
+// each line stands and which image it names.
 type canonical struct {
 	setting
-	info  os.FileInfo
-	lines []canonicalLine
+	format, reason string
+	files          []canonicalFile
+	lines          []canonicalLine
+	classes        []pictograph.Class // of the dataset, where a backup tells them
+}
+
+type canonicalFile struct {
+	path, name string // name is for messages
+	info       os.FileInfo
 }
 
 type canonicalLine struct {
 	span
+	file   int
 	number int
 	image  string
 	err    error
 }
 
 func openCanonical(ctx context.Context, s setting) (Source, error) {
-	f, err := openRegular(s.path)
-	if err != nil {
-		return nil, openError(s.path, err)
-	}
-	defer f.Close()
-	c := &canonical{setting: s}
-	if c.info, err = f.Stat(); err != nil {
-		return nil, openError(s.path, err)
-	}
-	if err := c.index(ctx, f); err != nil {
-		return nil, &Error{Op: "read", Path: s.path, Err: reasonOf(err)}
+	c := &canonical{setting: s, format: "canonical", reason: "its name ends in " + filepath.Ext(s.path)}
+	if err := c.addFile(ctx, s.path, filepath.Base(s.path)); err != nil {
+		return nil, err
 	}
 	if len(c.lines) == 0 {
 		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the file has no lines"), Advice: whatSources}
 	}
 	c.markRepeated()
 	return c, nil
+}
+
+// addFile adds the lines of a file to the index.
+func (c *canonical) addFile(ctx context.Context, path, name string) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return openError(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return openError(path, err)
+	}
+	c.files = append(c.files, canonicalFile{path, name, info})
+	if err := c.index(ctx, f); err != nil {
+		return &Error{Op: "read", Path: path, Err: reasonOf(err)}
+	}
+	return nil
 }
 
 // index finds the lines and their images.
@@ -91,7 +111,7 @@ func (c *canonical) add(number int, start int64, line []byte, long bool) {
 	if len(content) == 0 && !long {
 		return
 	}
-	l := canonicalLine{number: number, span: span{start, uint32(len(line))}}
+	l := canonicalLine{file: len(c.files) - 1, number: number, span: span{start, uint32(len(line))}}
 	if long {
 		l.err = fmt.Errorf("is longer than %d bytes", maxLabels)
 	} else if l.image, l.err = imageOfLine(content); l.err == nil {
@@ -144,6 +164,9 @@ func (c *canonical) markRepeated() {
 			continue
 		}
 		err := fmt.Errorf("lines %d and %d both are for it; leave one", c.lines[j].number, l.number)
+		if c.lines[j].file != l.file {
+			err = fmt.Errorf("%s line %d and %s line %d both are for it; leave one", c.files[c.lines[j].file].name, c.lines[j].number, c.files[l.file].name, l.number)
+		}
 		for _, l := range []*canonicalLine{&c.lines[j], l} {
 			if l.err == nil {
 				l.err = err
@@ -153,7 +176,15 @@ func (c *canonical) markRepeated() {
 }
 
 func (c *canonical) Describe() Description {
-	return Description{Path: c.path, Format: "canonical", Reason: "its name ends in " + filepath.Ext(c.path), Fingerprint: c.fingerprint(c.info)}
+	var infos []os.FileInfo
+	for _, f := range c.files {
+		infos = append(infos, f.info)
+	}
+	d := Description{Path: c.path, Format: c.format, Reason: c.reason, Fingerprint: c.fingerprint(infos...)}
+	if len(c.options.Include)+len(c.options.Exclude) == 0 { // a part of the images may not need them all
+		d.Classes = c.classes
+	}
+	return d
 }
 
 // Items goes through the lines. A cursor is a line's place in the index.
@@ -168,13 +199,16 @@ func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, err
 			}
 			next = last + 1
 		}
-		file := filepath.Base(c.path)
 		for ; next < len(c.lines); next++ {
 			if err := ctx.Err(); err != nil {
 				yield(Item{}, err)
 				return
 			}
 			l := c.lines[next]
+			file := ManifestName
+			if l.number > 0 {
+				file = c.files[l.file].name
+			}
 			if !c.filter.takes(l.image, file) {
 				continue
 			}
@@ -190,7 +224,8 @@ func (c *canonical) read(item Item) (convert.CanonicalImage, error) {
 	if !ok {
 		return convert.CanonicalImage{}, item.Err
 	}
-	f, err := openSame(c.path, c.info)
+	file := c.files[l.file]
+	f, err := openSame(file.path, file.info)
 	if err != nil {
 		return convert.CanonicalImage{}, err
 	}
@@ -212,6 +247,7 @@ func (c *canonical) Load(_ context.Context, item Item, listed convert.Size) (con
 		return convert.Result{}, err
 	}
 	result := convert.CanonicalResult(image)
+	result.Classes = Declared(result.Classes, c.classes)
 	for _, size := range []convert.Size{c.sizes.of(item.Image), image.Size, listed} {
 		if size.Known() {
 			result.Size = size
@@ -230,4 +266,14 @@ func (c *canonical) Size(item Item) convert.Size {
 		return convert.Size{}
 	}
 	return image.Size
+}
+
+// Declared are classes as a dataset declares them, where it does.
+func Declared(classes, declared []pictograph.Class) []pictograph.Class {
+	for i, class := range classes {
+		if at := slices.IndexFunc(declared, func(d pictograph.Class) bool { return d.Name == class.Name }); at >= 0 {
+			classes[i] = declared[at]
+		}
+	}
+	return classes
 }

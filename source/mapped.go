@@ -25,6 +25,7 @@ type mapped struct {
 func (m mapped) Describe() Description {
 	d := m.Source.Describe()
 	d.Fingerprint += " " + m.print
+	d.Classes = nil // those that are needed come with the images, mapped
 	return d
 }
 

@@ -117,7 +117,7 @@ func reasonOf(err error) error {
 }
 
 const (
-	whatSources = "a source is a COCO file, a YOLO folder, canonical JSON Lines (.jsonl), or a manifest (.db) made by pictosync manifest"
+	whatSources = "a source is a COCO file, a YOLO folder, canonical JSON Lines (.jsonl), a manifest (.db) made by pictosync manifest, or a backup made by pictosync export"
 	sqliteMagic = "SQLite format 3\x00"
 )
 
@@ -159,6 +159,9 @@ func readHead(path string, n int64) ([]byte, error) {
 // openFolder tells a folder's format by the files that describe data sets,
 // which lie at its top, and only without one by searching it for COCO files.
 func openFolder(ctx context.Context, s setting) (Source, error) {
+	if IsBackup(s.path) {
+		return openBackup(ctx, s)
+	}
 	entries, err := os.ReadDir(s.path)
 	if err != nil {
 		return nil, openError(s.path, err)

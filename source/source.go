@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"pictosync/convert"
+	"pictosync/pictograph"
 )
 
 // Source is an opened set of labels. It keeps no file open between calls.
@@ -29,12 +30,14 @@ type Source interface {
 type Description struct {
 	// Path is the source as the user named it.
 	Path string `json:"path"`
-	// Format is "coco", "yolo", "canonical" or "manifest".
+	// Format is "coco", "yolo", "canonical", "manifest" or "backup".
 	Format string `json:"format"`
 	// Reason says how the format and layout were recognized.
 	Reason string `json:"reason"`
 	// Task is what YOLO lines were read as; "" for other formats.
 	Task string `json:"task,omitempty"`
+	// Classes are those of the dataset that a backup is of, whole.
+	Classes []pictograph.Class `json:"-"`
 	// Fingerprint changes where the cursors of an earlier opening may mean
 	// something else: other options, or files that were written to.
 	Fingerprint string `json:"-"`

@@ -27,6 +27,9 @@ type Image struct {
 	Path            string // "dir/a.jpg"
 	Width, Height   int    // pixels, 0 = unknown
 	AnnotationCount int
+	// Meta is the listing's entry as an export keeps it, JSON; only listings for
+	// exports set it. Look-ups leave it out.
+	Meta []byte
 	// Saved is nil for an image that was never saved from this state, or whose
 	// record did not pass its check.
 	Saved *Saved
@@ -74,16 +77,17 @@ func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 // Add records a page of the listing.
 func (l *Listing) Add(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(tx *sql.Tx) error {
-		put, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, listing)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		put, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, listing, meta)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (dataset, image_id) DO UPDATE SET path = excluded.path, stem = excluded.stem, width = excluded.width,
-				height = excluded.height, annotation_count = excluded.annotation_count, listing = excluded.listing`)
+				height = excluded.height, annotation_count = excluded.annotation_count, listing = excluded.listing,
+				meta = CASE excluded.meta WHEN '' THEN meta ELSE excluded.meta END`)
 		if err != nil {
 			return err
 		}
 		defer put.Close()
 		for _, i := range images {
-			if _, err := put.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, l.number); err != nil {
+			if _, err := put.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, l.number, string(i.Meta)); err != nil {
 				return err
 			}
 		}
@@ -95,6 +99,9 @@ func (l *Listing) Add(ctx context.Context, images []Image) error {
 func (l *Listing) End(ctx context.Context, now time.Time) error {
 	return l.store.update(ctx, "end the listing", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE dataset = ? AND listing <> ?`, l.dataset, l.number); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE dataset = ?1 AND NOT EXISTS (SELECT 1 FROM images WHERE dataset = ?1 AND images.image_id = readings.image_id)`, l.dataset); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ? WHERE id = ?`, now.UnixMilli(), l.dataset)

@@ -68,6 +68,13 @@ func (r *run) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if seq == 0 && (r.UnknownClasses == "" || r.UnknownClasses == Create) && !r.Verify {
+		var part store.PlanPart
+		r.needClasses(&store.Item{}, r.src.Describe().Classes, known, &part)
+		if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
+			return err
+		}
+	}
 	r.progress.begin("planning", 0)
 	r.progress.add(int(seq), 0)
 	cursor := r.record.Cursor

@@ -148,7 +148,9 @@ type run struct {
 	src    source.Source
 
 	dataset  store.Dataset
+	shown    pictograph.Dataset // as it was opened
 	classes  []pictograph.Class // of the dataset, as the service has them
+	meta     bool               // listings keep what an export writes of an image
 	record   store.Run
 	progress tracker
 
@@ -162,11 +164,17 @@ type run struct {
 //
 // The summary is true as far as the run came, also beside an error.
 func Sync(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st *store.Store, pacer *Pacer, src source.Source, o Options) (Summary, error) {
-	o = o.withDefaults()
+	r := &run{Options: o.withDefaults(), client: client, store: st, pacer: pacer, src: src}
+	worked, err := r.work(ctx, stop, r.sync)
+	return r.leave(ctx, err, worked)
+}
+
+// work does what a run is for, until it is done or asked to stop.
+func (r *run) work(ctx context.Context, stop <-chan struct{}, do func(context.Context) error) (worked time.Duration, err error) {
 	stopping, halt := context.WithCancelCause(ctx)
 	defer halt(nil)
-	r := &run{Options: o, client: client, store: st, pacer: pacer, src: src, stopping: stopping, halt: halt}
-	r.progress.report = o.Progress
+	r.stopping, r.halt = stopping, halt
+	r.progress.report = r.Progress
 
 	var waiter sync.WaitGroup
 	ended := make(chan struct{})
@@ -177,17 +185,17 @@ func Sync(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, 
 		case <-stopping.Done():
 		case <-ended:
 		}
-		pacer.Stop()
+		r.pacer.Stop()
 	})
 	defer waiter.Wait()
 	defer close(ended)
 
-	start := o.Now()
-	err := r.sync(ctx)
+	start := r.Now()
+	err = do(ctx)
 	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(stopping), ErrInterrupted) {
 		err = ErrInterrupted
 	}
-	return r.leave(ctx, err, o.Now().Sub(start))
+	return r.Now().Sub(start), err
 }
 
 func (r *run) sync(ctx context.Context) error {
@@ -255,7 +263,7 @@ func (r *run) openDataset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.classes = d.Classes
+	r.classes, r.shown = d.Classes, d
 	r.dataset, err = r.store.PutDataset(ctx, r.Service, d.ID, d.Name)
 	return err
 }
@@ -273,7 +281,11 @@ func (r *run) list(ctx context.Context) error {
 		}
 		images := make([]store.Image, 0, len(page))
 		for _, i := range page {
-			images = append(images, store.Image{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, AnnotationCount: i.AnnotationCount})
+			image := store.Image{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, AnnotationCount: i.AnnotationCount}
+			if r.meta {
+				image.Meta = imageMeta(i)
+			}
+			images = append(images, image)
 		}
 		if err := listing.Add(ctx, images); err != nil {
 			return err

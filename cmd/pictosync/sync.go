@@ -66,6 +66,14 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
 	o.addServiceFlags(f)
+	o.addGuardFlags(f)
+	o.source.addFlags(f)
+	o.source.addClassMap(f)
+	o.output.addFlags(f)
+}
+
+// addGuardFlags are of every command that saves from a source.
+func (o *syncOptions) addGuardFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.unknownClasses, "unknown-classes", "create", "what is done about labels of classes that the dataset lacks: create the class, skip or fail the image")
 	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "the same as --unknown-classes fail")
@@ -76,9 +84,6 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, none, or auto (half of them, and more than 100)")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
-	o.source.addFlags(f)
-	o.source.addClassMap(f)
-	o.output.addFlags(f)
 }
 
 // addServiceFlags are of every command that saves.
@@ -235,19 +240,11 @@ func (o *syncOptions) withState(parent context.Context, path, doing string, opti
 	if err != nil {
 		return err
 	}
-	unlock, err := lockState(state, doing)
+	st, done, err := prepare(ctx, state, doing)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	st, aside, err := store.OpenSound(ctx, state, time.Now())
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	if aside != "" {
-		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", state, aside)
-	}
+	defer done()
 	options.Findings = findings.take
 	return o.drive(ctx, stop, st, src, log, options, quota)
 }
@@ -300,6 +297,26 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 		return printErr
 	}
 	return err
+}
+
+// prepare opens the state, which nobody else may hold.
+func prepare(ctx context.Context, state, doing string) (*store.Store, func(), error) {
+	unlock, err := lockState(state, doing)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, aside, err := store.OpenSound(ctx, state, time.Now())
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	if aside != "" {
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", state, aside)
+	}
+	return st, func() {
+		st.Close()
+		unlock()
+	}, nil
 }
 
 // client speaks to a service through a gate of its own.

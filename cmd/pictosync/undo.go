@@ -104,7 +104,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 }
 
 // saves reports whether a run may have saved something.
-func saves(r store.Run) bool { return r.Kind != "plan" && r.Kind != "verify" }
+func saves(r store.Run) bool { return r.Kind == "sync" || r.Kind == "undo" }
 
 // findUndoable finds a run; the last is the last that may have saved.
 func findUndoable(ctx context.Context, st *store.Store, id string) (store.Run, error) {

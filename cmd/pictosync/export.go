@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"pictosync/source"
+	"pictosync/worker"
+)
+
+type exportOptions struct {
+	syncOptions
+	out       string
+	formats   []string
+	maxAge    string
+	full      bool
+	snapshots string
+}
+
+func newExport() *cobra.Command {
+	var o exportOptions
+	cmd := &cobra.Command{
+		Use:   "export --dataset NAME --out DIR",
+		Short: "Back up the annotations of a whole dataset",
+		Long: `Back up the annotations of a whole dataset into a dated folder below DIR: canonical
+JSON Lines, classes with their templates, what the service says of each image,
+splits, and a manifest with the checksums of all files. The folder gets its name
+when it is complete; files that did not change are shared with the one before.
+
+An image is read when its annotation count has changed, when pictosync saved it
+since, and when it was last read --max-age ago; one without annotations costs no
+request. An edit by others that keeps an image's count is seen only then: --full
+reads all. A stopped export goes on where it was when the command is repeated.` + exitHelp,
+		Example: `  pictosync export --dataset cars --out backups/cars
+  pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			return runExport(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
+	f.StringVar(&o.out, "out", "", "`DIR` of the dataset's backups")
+	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
+	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, as 30d or 12h")
+	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
+	f.StringVar(&o.snapshots, "snapshots", "1", "snapshots to `KEEP`: a number, rules as daily=7,weekly=4,monthly=12, or all")
+	o.addServiceFlags(f)
+	o.output.addFlags(f)
+	return cmd
+}
+
+func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
+	if o.out == "" {
+		return e, usagef("no output: name the folder of the backups with --out")
+	}
+	if e.Keep, err = worker.ParseRetention(o.snapshots); err != nil {
+		return e, usagef("read --snapshots: %w", err)
+	}
+	for _, format := range o.formats {
+		if format != "coco" && format != "yolo" {
+			return e, usagef("read --formats: %q is neither coco nor yolo", format)
+		}
+	}
+	e.Formats = o.formats
+	if o.full {
+		return e, nil
+	}
+	if e.MaxAge, err = parseAge(o.maxAge); err != nil {
+		return e, usagef("read --max-age: %w", err)
+	}
+	return e, nil
+}
+
+func runExport(parent context.Context, o exportOptions) error {
+	o.unmatched, o.existing = "fail", true
+	quota, err := o.check()
+	if err != nil {
+		return err
+	}
+	settings, err := o.settings()
+	if err != nil {
+		return err
+	}
+	out, err := filepath.Abs(o.out)
+	if err != nil {
+		return usagef("find %s: %w", o.out, err)
+	}
+	log, err := o.output.logger()
+	if err != nil {
+		return err
+	}
+	state, err := statePath(o.state)
+	if err != nil {
+		return err
+	}
+	ctx, stop, release := interruptible(parent, os.Stderr)
+	defer release()
+	st, done, err := prepare(ctx, state, "export "+o.dataset)
+	if err != nil {
+		return err
+	}
+	defer done()
+	service, err := o.service(ctx, nil, state, log)
+	if err != nil {
+		return err
+	}
+	defer service.close()
+	if service.sandbox {
+		quota = worker.Quota{}
+	}
+	client, pacer, err := o.client(ctx, service, st, quota, log)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	progress := o.output.progress()
+	s, err := worker.Export(ctx, stop, client, st, pacer, settings, worker.Options{Dataset: o.dataset, Service: service.name, Source: out,
+		Save: o.concurrency, MaxOutage: o.maxOutage, Progress: progress.show, Log: log})
+	progress.end()
+	if err == nil && s.Images.Failed > 0 {
+		err = errFailures
+	}
+	if printErr := o.print(s, err); printErr != nil {
+		return printErr
+	}
+	return err
+}
+
+func (o *exportOptions) print(s worker.ExportSummary, failed error) error {
+	if o.output.json {
+		out := struct {
+			worker.ExportSummary
+			Error    string `json:"error,omitempty"`
+			ExitCode int    `json:"exit_code"`
+		}{ExportSummary: s}
+		if failed != nil {
+			out.Error, out.ExitCode = errorLine(failed), exitCode(failed)
+		}
+		return json.NewEncoder(os.Stdout).Encode(out)
+	}
+	if o.output.quiet || s.Run == "" {
+		return nil
+	}
+	fmt.Printf("run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	i := s.Images
+	if s.Snapshot == "" {
+		fmt.Printf("  images       %d read so far; the same command goes on\n", i.Read)
+		return nil
+	}
+	fmt.Printf("  snapshot     %s: %s, of which %s shared with the one before\n", printable(s.Snapshot), humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(s.Shared)))
+	fmt.Printf("  images       %d found: %s\n", i.Found, parts(part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"}, part{i.Failed, "that could not be read"}))
+	fmt.Printf("  annotations  %d\n", s.Annotations)
+	if s.Findings > 0 {
+		fmt.Printf("  findings     %s\n", kindsText(s.Kinds))
+	}
+	if len(s.Pruned) > 0 {
+		fmt.Printf("  pruned       %s\n", strings.Join(s.Pruned, ", "))
+	}
+	if i.Failed > 0 {
+		fmt.Printf("  what failed  see `pictosync runs %s --outcome failed`, and \"missing\" in the manifest\n", s.Run)
+	}
+	return nil
+}
+
+func newRestore() *cobra.Command {
+	var o syncOptions
+	var images []string
+	cmd := &cobra.Command{
+		Use:   "restore BACKUP --dataset NAME",
+		Short: "Bring a backup back into its dataset, or into another",
+		Long: `Bring the annotations of BACKUP, a snapshot or a folder of them (then the newest),
+into a dataset, whose images are matched by path. It is a sync like others: with
+a plan, guards, backups and undo. Images that have no annotations in the backup
+are cleared; images that are not in it are left alone.` + exitHelp,
+		Example: `  pictosync restore backups/cars --dataset cars --dry-run
+  pictosync restore backups/cars/2026-03-01T020000Z --dataset cars --image 'train/**'`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := settle(cmd, o.config); err != nil {
+				return err
+			}
+			if info, err := os.Stat(args[0]); err == nil && !(info.IsDir() && source.IsBackup(args[0])) {
+				return usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", args[0])
+			}
+			o.source.include = images
+			return runSync(cmd.Context(), args[0], o)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to restore into")
+	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
+	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
+	o.addServiceFlags(f)
+	o.addGuardFlags(f)
+	o.source.outside = "keep"
+	o.output.addFlags(f)
+	return cmd
+}
+
+func newSnapshots() *cobra.Command {
+	var keep string
+	var check, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "snapshots DIR",
+		Short: "List the snapshots of a folder of backups, check or prune them",
+		Long: `List the complete snapshots of a folder of backups, the newest first. --check holds
+every file against its checksum; --snapshots takes away those that are not kept.` + exitHelp,
+		Example: `  pictosync snapshots backups/cars
+  pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runSnapshots(cmd.Context(), args[0], keep, check, asJSON)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&keep, "snapshots", "", "take away all but the snapshots to `KEEP`: a number, or rules as daily=7,weekly=4,monthly=12")
+	f.BoolVar(&check, "check", false, "hold every file against its checksum")
+	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+type snapshotJSON struct {
+	Name        string    `json:"name"`
+	Taken       time.Time `json:"taken_at"`
+	Images      int       `json:"images"`
+	Annotations int       `json:"annotations"`
+	Missing     int       `json:"missing"`
+	Bytes       int64     `json:"bytes"`
+	Damaged     []string  `json:"damaged,omitempty"`
+	Error       string    `json:"error,omitempty"`
+}
+
+func runSnapshots(ctx context.Context, dir, keep string, check, asJSON bool) error {
+	if _, err := source.ReadRepository(dir); err != nil {
+		return &source.Error{Op: "read", Path: dir, Err: fmt.Errorf("it is no folder of backups: %w", err)}
+	}
+	all, err := source.Snapshots(dir)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Snapshots []snapshotJSON `json:"snapshots"`
+		Pruned    []string       `json:"pruned"`
+	}{[]snapshotJSON{}, []string{}}
+	if keep != "" {
+		rules, err := worker.ParseRetention(keep)
+		if err != nil {
+			return usagef("read --snapshots: %w", err)
+		}
+		pruned, err := worker.PruneSnapshots(all, rules)
+		if err != nil {
+			return err
+		}
+		out.Pruned = append(out.Pruned, pruned...)
+		if all, err = source.Snapshots(dir); err != nil {
+			return err
+		}
+	}
+	var failed error
+	for _, s := range all {
+		line := snapshotJSON{Name: s.Name, Taken: s.Taken}
+		m, err := source.ReadManifest(s.Dir)
+		if err == nil && check {
+			line.Damaged, err = source.CheckSnapshot(ctx, s.Dir)
+		}
+		if err != nil {
+			line.Error = err.Error()
+		}
+		if err != nil || len(line.Damaged) > 0 {
+			failed = errFailures
+		}
+		line.Images, line.Annotations, line.Missing, line.Bytes = m.Images, m.Annotations, len(m.Missing), m.Bytes()
+		out.Snapshots = append(out.Snapshots, line)
+	}
+	if asJSON {
+		if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
+			return err
+		}
+		return failed
+	}
+	for _, s := range out.Snapshots {
+		fmt.Printf("%s  %s with %s, %s\n", s.Name, plural(s.Images, "image"), plural(s.Annotations, "annotation"), humanize.IBytes(uint64(s.Bytes)))
+		if s.Missing > 0 {
+			fmt.Printf("  %s missing: see its manifest\n", plural(s.Missing, "image"))
+		}
+		for _, d := range s.Damaged {
+			fmt.Printf("  damaged: %s\n", printable(d))
+		}
+		if s.Error != "" {
+			fmt.Printf("  damaged: %s\n", printable(s.Error))
+		}
+	}
+	if len(out.Pruned) > 0 {
+		fmt.Printf("pruned %s\n", strings.Join(out.Pruned, ", "))
+	}
+	return failed
+}

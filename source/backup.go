@@ -1,0 +1,259 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"pictosync/pictograph"
+)
+
+// The layout of a folder of backups:
+//
+//	pictosync-backups.json      Repository: which dataset they are of
+//	2026-03-01T020000Z/         a snapshot, named after the time it was begun
+//	  manifest.json             Manifest: what is in it, written last
+//	  dataset.json              pictograph.Dataset: classes and their templates
+//	  images.jsonl              what else the service says of each image
+//	  annotations/00001.jsonl   canonical JSON Lines, by the images' paths
+//	  splits/train.txt          paths of the images of a split, one a line
+//	  coco/, yolo-detect/ …     other formats, where they were asked for
+//	.partial-…                  a snapshot that is being written
+const (
+	RepositoryName = "pictosync-backups.json"
+	ManifestName   = "manifest.json"
+	DatasetName    = "dataset.json"
+	backupFormat   = "pictosync-backup"
+	// SnapshotTime is the form of a snapshot's name, in UTC.
+	SnapshotTime = "2006-01-02T150405Z"
+)
+
+// Repository says which dataset the backups of a folder are of.
+type Repository struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+	Service string `json:"service"`
+	ID      string `json:"dataset_id"`
+	Dataset string `json:"dataset"`
+}
+
+// NewRepository is what marks a folder of backups.
+func NewRepository(service, id, name string) Repository {
+	return Repository{Format: backupFormat, Version: 1, Service: service, ID: id, Dataset: name}
+}
+
+// Manifest says what a snapshot holds.
+type Manifest struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+	Dataset string `json:"dataset"`
+	ID      string `json:"dataset_id"`
+	// Taken is when the export was begun, OldestRead when the image that was
+	// read longest ago was.
+	Taken       time.Time  `json:"taken_at"`
+	Images      int        `json:"images"`
+	Annotations int        `json:"annotations"`
+	Missing     []Missing  `json:"missing"` // images whose annotations are not in it
+	Files       []FileHash `json:"files"`
+}
+
+// Missing is an image that is not in a backup, and why.
+type Missing struct {
+	Image  string `json:"image"`
+	Reason string `json:"reason"`
+}
+
+// FileHash is a file of a snapshot.
+type FileHash struct {
+	Path   string `json:"path"` // slash-separated, below the snapshot
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// NewManifest begins a manifest.
+func NewManifest(d pictograph.Dataset, taken time.Time) Manifest {
+	return Manifest{Format: backupFormat, Version: 1, Dataset: d.Name, ID: d.ID, Taken: taken.UTC(), Missing: []Missing{}}
+}
+
+// Bytes is the size of all files.
+func (m Manifest) Bytes() (n int64) {
+	for _, f := range m.Files {
+		n += f.Bytes
+	}
+	return n
+}
+
+// Snapshot is a complete snapshot in a folder of backups.
+type Snapshot struct {
+	Name  string // of its folder
+	Dir   string
+	Taken time.Time
+}
+
+// Snapshots lists the complete snapshots of a folder of backups, the newest
+// first. What is not complete is passed over.
+func Snapshots(dir string) ([]Snapshot, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, openError(dir, err)
+	}
+	var all []Snapshot
+	for _, e := range slices.Backward(entries) {
+		taken, err := time.Parse(SnapshotTime, e.Name())
+		if err != nil || !e.IsDir() {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, e.Name(), ManifestName)); err == nil {
+			all = append(all, Snapshot{Name: e.Name(), Dir: filepath.Join(dir, e.Name()), Taken: taken})
+		}
+	}
+	return all, nil
+}
+
+// ReadRepository reads the mark of a folder of backups; the error matches
+// fs.ErrNotExist where there is none.
+func ReadRepository(dir string) (Repository, error) {
+	var r Repository
+	err := readJSON(filepath.Join(dir, RepositoryName), &r)
+	if err == nil && (r.Format != backupFormat || r.Version != 1) {
+		err = fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", filepath.Join(dir, RepositoryName), r.Format, r.Version, backupFormat)
+	}
+	return r, err
+}
+
+// ReadManifest reads the manifest of a snapshot.
+func ReadManifest(dir string) (Manifest, error) {
+	var m Manifest
+	path := filepath.Join(dir, ManifestName)
+	if err := readJSON(path, &m); err != nil {
+		return m, err
+	}
+	if m.Format != backupFormat || m.Version != 1 {
+		return m, fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", path, m.Format, m.Version, backupFormat)
+	}
+	for _, f := range m.Files {
+		if !fs.ValidPath(f.Path) {
+			return m, fmt.Errorf("read %s: %q is no path below the snapshot", path, f.Path)
+		}
+	}
+	return m, nil
+}
+
+func readJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, reasonOf(err))
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// CheckSnapshot holds every file of a snapshot against the manifest and tells
+// which are missing or differ.
+func CheckSnapshot(ctx context.Context, dir string) (bad []string, err error) {
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return bad, err
+		}
+		if err := CheckFile(dir, f); err != nil {
+			bad = append(bad, err.Error())
+		}
+	}
+	return bad, nil
+}
+
+// CheckFile tells whether a file of a snapshot is what its manifest says.
+func CheckFile(dir string, f FileHash) error {
+	file, err := openRegular(filepath.Join(dir, filepath.FromSlash(f.Path)))
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Path, reasonOf(err))
+	}
+	defer file.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, file)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", f.Path, reasonOf(err))
+	case n != f.Bytes:
+		return fmt.Errorf("%s: has %d bytes, the manifest says %d", f.Path, n, f.Bytes)
+	case hex.EncodeToString(h.Sum(nil)) != f.SHA256:
+		return fmt.Errorf("%s: its checksum is not the manifest's", f.Path)
+	}
+	return nil
+}
+
+// openBackup opens a snapshot, or the newest of a folder of them. All of what is
+// read is held against the manifest first: a damaged backup restores nothing.
+func openBackup(ctx context.Context, s setting) (Source, error) {
+	dir := s.path
+	reason := "its manifest says that it is a snapshot"
+	if _, err := os.Stat(filepath.Join(dir, ManifestName)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := ReadRepository(dir); err != nil {
+			return nil, &Error{Op: "read", Path: dir, Err: err}
+		}
+		all, err := Snapshots(dir)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) == 0 {
+			return nil, &Error{Op: "read", Path: dir, Err: errors.New("the folder of backups holds no complete snapshot"), Advice: "run `pictosync export` to its end"}
+		}
+		dir, reason = all[0].Dir, fmt.Sprintf("%s is the newest of %d snapshots", all[0].Name, len(all))
+	}
+	m, err := ReadManifest(dir)
+	if err != nil {
+		return nil, &Error{Op: "read", Path: dir, Err: err}
+	}
+	c := &canonical{setting: s, format: "backup", reason: reason}
+	for _, f := range m.Files {
+		annotations := strings.HasPrefix(f.Path, "annotations/")
+		if !annotations && f.Path != DatasetName {
+			continue
+		}
+		if err := CheckFile(dir, f); err != nil {
+			return nil, &Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+		}
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if !annotations {
+			var d pictograph.Dataset
+			if err := readJSON(path, &d); err != nil {
+				return nil, &Error{Op: "read", Path: dir, Err: err}
+			}
+			c.classes = d.Classes
+			continue
+		}
+		if err := c.addFile(ctx, path, f.Path); err != nil {
+			return nil, err
+		}
+	}
+	c.markRepeated()
+	for _, missing := range m.Missing {
+		c.lines = append(c.lines, canonicalLine{image: missing.Image, err: fmt.Errorf("it is not in the backup: %s", missing.Reason)})
+	}
+	return c, nil
+}
+
+// IsBackup reports whether a folder is a snapshot or a folder of them.
+func IsBackup(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, RepositoryName)); err == nil {
+		return true
+	}
+	head, err := readHead(filepath.Join(dir, ManifestName), 200)
+	return err == nil && strings.Contains(string(head), backupFormat)
+}

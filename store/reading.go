@@ -1,0 +1,208 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// Reading is what an image had when it was read.
+type Reading struct {
+	ImageID     string
+	Count       int
+	Annotations []byte // canonical JSON
+}
+
+// AddReadings keeps what images have, in place of what was read before.
+func (s *Store) AddReadings(ctx context.Context, d Dataset, readings []Reading, now time.Time) error {
+	if len(readings) == 0 {
+		return nil
+	}
+	return s.update(ctx, "keep what the images have", func(tx *sql.Tx) error {
+		put, err := tx.PrepareContext(ctx, `INSERT INTO readings (dataset, image_id, count, hash, annotations, read_at) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (dataset, image_id) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, read_at = excluded.read_at`)
+		if err != nil {
+			return err
+		}
+		defer put.Close()
+		for _, r := range readings {
+			hash := sha256.Sum256(r.Annotations)
+			if _, err := put.ExecContext(ctx, d.Ref, r.ImageID, r.Count, hash[:], compressor.EncodeAll(r.Annotations, nil), now.UnixMilli()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ReadState is an image of the last listing and when it was read.
+type ReadState struct {
+	ImageID string
+	Path    string
+	Listed  int // annotations, as listed
+	// ReadAt is the zero time for an image that was never read, or that a save
+	// of ours or its listed count show to be another now.
+	ReadAt time.Time
+}
+
+const readPage = 1000
+
+// ReadStates yields the images that have annotations, in the order of their
+// paths.
+func (s *Store) ReadStates(ctx context.Context, d Dataset) iter.Seq2[ReadState, error] {
+	return func(yield func(ReadState, error) bool) {
+		for path, id := "", ""; ; {
+			page, err := s.readStatePage(ctx, d, path, id)
+			if err != nil {
+				yield(ReadState{}, fmt.Errorf("look up what was read: %w", explain(err)))
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+				path, id = r.Path, r.ImageID
+			}
+			if len(page) < readPage {
+				return
+			}
+		}
+	}
+}
+
+func (s *Store) readStatePage(ctx context.Context, d Dataset, path, id string) ([]ReadState, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT images.image_id, path, annotation_count,
+			CASE WHEN count = annotation_count AND coalesce(saved_at, 0) < read_at THEN read_at END
+		FROM images INDEXED BY images_path LEFT JOIN readings ON readings.dataset = images.dataset AND readings.image_id = images.image_id
+		WHERE images.dataset = ?1 AND (path, images.image_id) > (?2, ?3) AND annotation_count > 0
+		ORDER BY path, images.image_id LIMIT ?4`, d.Ref, path, id, readPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []ReadState
+	for rows.Next() {
+		var r ReadState
+		var at sql.NullInt64
+		if err := rows.Scan(&r.ImageID, &r.Path, &r.Listed, &at); err != nil {
+			return nil, err
+		}
+		if at.Valid {
+			r.ReadAt = time.UnixMilli(at.Int64)
+		}
+		page = append(page, r)
+	}
+	return page, rows.Err()
+}
+
+// Content is an image of the last listing with what was last read of it.
+type Content struct {
+	ImageID       string
+	Path          string
+	Width, Height int // pixels, 0 = unknown
+	Listed        int // annotations, as listed
+	Meta          json.RawMessage
+	// Read reports whether there is a reading. Without one an image that has
+	// annotations is not known.
+	Read        bool
+	Count       int
+	Annotations []byte // canonical JSON; nil where the image has none
+	// Err says why a reading cannot be used.
+	Err error
+}
+
+// Contents yields all images of the last listing in the order of their paths,
+// behind the one with a cursor, "" for all.
+func (s *Store) Contents(ctx context.Context, d Dataset, after string) iter.Seq2[Content, error] {
+	return func(yield func(Content, error) bool) {
+		for {
+			page, err := s.contentPage(ctx, d, after)
+			if err != nil {
+				yield(Content{}, fmt.Errorf("read what was kept of the images: %w", explain(err)))
+				return
+			}
+			for _, c := range page {
+				if !yield(c, nil) {
+					return
+				}
+				after = c.Cursor()
+			}
+			if len(page) < contentPage {
+				return
+			}
+		}
+	}
+}
+
+// Cursor is the image's place among the contents of its dataset.
+func (c Content) Cursor() string { return c.Path + "\x00" + c.ImageID }
+
+// contentPage bounds the readings that are held at once.
+const contentPage = 100
+
+func (s *Store) contentPage(ctx context.Context, d Dataset, after string) ([]Content, error) {
+	path, id, _ := strings.Cut(after, "\x00")
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+contentColumns+`
+		FROM images INDEXED BY images_path LEFT JOIN readings ON readings.dataset = images.dataset AND readings.image_id = images.image_id
+		WHERE images.dataset = ?1 AND (path, images.image_id) > (?2, ?3) ORDER BY path, images.image_id LIMIT ?4`, d.Ref, path, id, contentPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []Content
+	for rows.Next() {
+		c, err := scanContent(rows)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, c)
+	}
+	return page, rows.Err()
+}
+
+const contentColumns = `images.image_id, path, width, height, annotation_count, meta, count, hash, annotations`
+
+func scanContent(row interface{ Scan(...any) error }) (c Content, err error) {
+	var meta string
+	var count sql.NullInt64
+	var hash, packed []byte
+	if err := row.Scan(&c.ImageID, &c.Path, &c.Width, &c.Height, &c.Listed, &meta, &count, &hash, &packed); err != nil {
+		return c, err
+	}
+	c.Meta = json.RawMessage(meta)
+	if c.Listed == 0 || !count.Valid {
+		return c, nil
+	}
+	c.Read, c.Count = true, int(count.Int64)
+	if c.Annotations, err = decompressor.DecodeAll(packed, nil); err != nil {
+		c.Err = fmt.Errorf("what was read of it is damaged in the state: %w", err)
+	} else if sum := sha256.Sum256(c.Annotations); string(sum[:]) != string(hash) {
+		c.Err = errors.New("what was read of it is damaged in the state: its checksum differs")
+	}
+	return c, nil
+}
+
+// ContentOf is one image's content.
+func (s *Store) ContentOf(ctx context.Context, d Dataset, imageID string) (Content, error) {
+	c, err := scanContent(s.reader.QueryRowContext(ctx, `SELECT `+contentColumns+`
+		FROM images LEFT JOIN readings ON readings.dataset = images.dataset AND readings.image_id = images.image_id
+		WHERE images.dataset = ? AND images.image_id = ?`, d.Ref, imageID))
+	if err != nil {
+		return c, fmt.Errorf("read what was kept of the image: %w", explain(err))
+	}
+	return c, nil
+}
+
+// ForgetReading drops what was read of an image, so that it is read again.
+func (s *Store) ForgetReading(ctx context.Context, d Dataset, imageID string) error {
+	return s.update(ctx, "forget what was read", func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE dataset = ? AND image_id = ?`, d.Ref, imageID)
+		return err
+	})
+}

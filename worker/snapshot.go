@@ -1,0 +1,470 @@
+package worker
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// repository is a folder of backups of one dataset.
+type repository struct {
+	dir       string
+	snapshots []source.Snapshot // complete ones, the newest first
+}
+
+// openRepository opens a folder of backups, or an empty or new folder that is to
+// become one.
+func openRepository(dir string) (*repository, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of backups: %w; name another with --out", err)
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read the folder of backups: %w", err)
+	}
+	r := &repository{dir: dir}
+	if _, err := os.Stat(filepath.Join(dir, source.RepositoryName)); errors.Is(err, fs.ErrNotExist) && len(entries) > 0 {
+		return nil, fmt.Errorf("export to %s: the folder is not empty and holds no backups; name an empty one with --out", dir)
+	}
+	r.snapshots, err = source.Snapshots(dir)
+	return r, err
+}
+
+// ErrOtherDataset is returned for a folder that holds backups of another
+// dataset.
+var ErrOtherDataset = errors.New("the folder holds backups of another dataset")
+
+// claim marks the folder as that of a dataset.
+func (p *repository) claim(service string, d pictograph.Dataset) error {
+	mark, err := source.ReadRepository(p.dir)
+	switch {
+	case err == nil && (mark.Service != service || mark.ID != d.ID):
+		return fmt.Errorf("export dataset %q to %s: %w (%q); name another with --out", d.Name, p.dir, ErrOtherDataset, mark.Dataset)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("export to %s: %w", p.dir, err)
+	}
+	return writeJSON(filepath.Join(p.dir, source.RepositoryName), source.NewRepository(service, d.ID, d.Name))
+}
+
+func writeJSON(path string, v any) error {
+	f, err := CreateFile(path)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	out := json.NewEncoder(f)
+	out.SetIndent("", " ")
+	if err := out.Encode(v); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Close()
+}
+
+// writeSnapshot writes all that is known of the dataset into a folder that gets
+// its name when it is complete, and then takes away the snapshots that are not
+// kept any longer.
+func (x *export) writeSnapshot(p *repository) error {
+	left, err := filepath.Glob(filepath.Join(p.dir, ".partial-*"))
+	if err != nil {
+		return err
+	}
+	for _, partial := range left {
+		os.RemoveAll(partial) // of a killed process; the state is locked
+	}
+	taken := x.Now().UTC()
+	name := taken.Format(source.SnapshotTime)
+	partial := filepath.Join(p.dir, ".partial-"+name)
+	if err := os.Mkdir(partial, 0o700); err != nil {
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	defer os.RemoveAll(partial) // nothing where it was renamed
+	manifest := source.NewManifest(x.shown, taken)
+	if err := x.writeContents(partial, &manifest); err != nil {
+		return err
+	}
+	if err := writeJSON(filepath.Join(partial, source.DatasetName), x.shown); err != nil {
+		return err
+	}
+	for _, format := range x.options.Formats {
+		if err := x.writeFormat(partial, format); err != nil {
+			return err
+		}
+	}
+	if err := x.seal(partial, p, &manifest); err != nil {
+		return err
+	}
+	final := filepath.Join(p.dir, name)
+	if err := os.Rename(partial, final); err != nil {
+		return fmt.Errorf("name the snapshot: %w; two cannot be of one second, run again", err)
+	}
+	if err := syncFolder(p.dir); err != nil {
+		return err
+	}
+	x.summary.Snapshot = final
+	return x.prune(p, source.Snapshot{Name: name, Dir: final, Taken: taken}, manifest)
+}
+
+// Bounds of a file of annotations. A file ends behind an image whose path says
+// so, about one in meanImages, so that images that come, go and change leave the
+// other files as they were and shared between snapshots.
+const (
+	meanImages   = 128
+	maxFileBytes = 16 << 20
+)
+
+// writeContents writes annotations, images and splits.
+func (x *export) writeContents(dir string, m *source.Manifest) error {
+	images, err := CreateFile(filepath.Join(dir, "images.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer images.Abort()
+	splits := make(map[string]*File)
+	defer func() {
+		for _, f := range splits {
+			f.Abort()
+		}
+	}()
+	if err := os.Mkdir(filepath.Join(dir, "annotations"), 0o700); err != nil {
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	var file []byte
+	files := 0
+	flush := func() error {
+		if len(file) == 0 {
+			return nil
+		}
+		files++
+		err := os.WriteFile(filepath.Join(dir, "annotations", fmt.Sprintf("%05d.jsonl", files)), file, 0o600)
+		file = file[:0]
+		return err
+	}
+	x.progress.begin("writing", 0)
+	for c, err := range x.store.Contents(x.stopping, x.dataset, "") {
+		if err != nil {
+			return err
+		}
+		x.summary.Images.Found++
+		x.progress.add(1, 0)
+		if err := writeMeta(dir, images, splits, c); err != nil {
+			return err
+		}
+		if reason := missing(c); reason != "" {
+			m.Missing = append(m.Missing, source.Missing{Image: c.Path, Reason: reason})
+			if c.Err != nil { // it is read anew by the next export
+				if err := x.store.ForgetReading(x.stopping, x.dataset, c.ImageID); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		annotations := c.Annotations
+		if c.Listed == 0 {
+			annotations = []byte("[]")
+			x.summary.Images.Empty++
+		}
+		before := len(file)
+		if file, err = convert.AppendCanonical(file, c.Path, sizeOf(c), annotations); err != nil {
+			return err
+		}
+		file = append(file, '\n')
+		m.Images++
+		m.Annotations += c.Count
+		if before > 0 && len(file) > maxFileBytes { // the line is the next file's
+			line := slices.Clone(file[before:])
+			file = file[:before]
+			if err := flush(); err != nil {
+				return fmt.Errorf("write the snapshot: %w", err)
+			}
+			file = append(file, line...)
+		}
+		if endsFile(c.Path) {
+			if err := flush(); err != nil {
+				return fmt.Errorf("write the snapshot: %w", err)
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	x.summary.Annotations = m.Annotations
+	x.summary.Images.Failed = len(m.Missing)
+	x.summary.Images.Kept = max(0, m.Images-x.summary.Images.Empty-x.summary.Images.Read)
+	for _, f := range splits {
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	return images.Close()
+}
+
+func endsFile(path string) bool {
+	h := fnv.New64a()
+	h.Write([]byte(path))
+	return h.Sum64()%meanImages == 0
+}
+
+// writeMeta writes what the service says of an image beside its annotations.
+func writeMeta(dir string, images *File, splits map[string]*File, c store.Content) error {
+	images.Write(c.Meta)
+	if err := images.WriteByte('\n'); err != nil {
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	var meta ImageMeta
+	if err := json.Unmarshal(c.Meta, &meta); err != nil {
+		return fmt.Errorf("read what was listed of %s: %w", c.Path, err)
+	}
+	if meta.Split != "train" && meta.Split != "val" && meta.Split != "test" {
+		return nil
+	}
+	f := splits[meta.Split]
+	if f == nil {
+		err := os.MkdirAll(filepath.Join(dir, "splits"), 0o700)
+		if err == nil {
+			f, err = CreateFile(filepath.Join(dir, "splits", meta.Split+".txt"))
+		}
+		if err != nil {
+			return fmt.Errorf("write the snapshot: %w", err)
+		}
+		splits[meta.Split] = f
+	}
+	_, err := f.WriteString(c.Path + "\n")
+	return err
+}
+
+// Formats that an export may write beside the canonical lines.
+var exportTasks = []convert.YOLOTask{convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB}
+
+// writeFormat writes the dataset in another format. What that cannot hold is a
+// finding; a task of YOLO's that there is nothing for is passed over.
+func (x *export) writeFormat(dir, format string) error {
+	src := &readings{store: x.store, dataset: x.dataset, classes: x.shown.Classes}
+	options := ConvertOptions{Workers: x.Convert, Finding: func(f convert.Finding) {
+		x.summary.Findings++
+		if x.summary.Kinds == nil {
+			x.summary.Kinds = make(map[string]int)
+		}
+		x.summary.Kinds[string(f.Kind)]++
+	}}
+	catalog, err := Catalog(x.stopping, src, options, nil)
+	if err != nil {
+		return err
+	}
+	var outputs []func() (Output, error)
+	switch format {
+	case "coco":
+		outputs = append(outputs, func() (Output, error) {
+			if err := os.Mkdir(filepath.Join(dir, "coco"), 0o700); err != nil {
+				return nil, fmt.Errorf("write the snapshot: %w", err)
+			}
+			return NewCOCOOutput(filepath.Join(dir, "coco", "annotations.json"), catalog)
+		})
+	case "yolo":
+		for _, task := range exportTasks {
+			writer, err := convert.NewYOLOWriter(catalog, task)
+			if err != nil { // there are no poses, or they have no one list of joints
+				x.Log.Warn().Err(err).Str("task", string(task)).Msg("not written")
+				continue
+			}
+			outputs = append(outputs, func() (Output, error) { return NewYOLOOutput(filepath.Join(dir, "yolo-"+string(task)), writer) })
+		}
+	}
+	for _, open := range outputs {
+		out, err := open()
+		if err != nil {
+			return err
+		}
+		_, err = Convert(x.stopping, src, options, out.Write)
+		if err == nil {
+			err = out.Close()
+		}
+		out.Abort()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// seal hashes every file, shares those that the snapshot before has too, and
+// writes the manifest.
+func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
+	type shared struct {
+		dir string
+		source.FileHash
+	}
+	known := make(map[string]shared)
+	if len(p.snapshots) > 0 {
+		before, err := source.ReadManifest(p.snapshots[0].Dir)
+		if err != nil {
+			x.Log.Warn().Err(err).Msg("nothing is shared with the snapshot before")
+		}
+		for _, f := range before.Files {
+			known[f.SHA256] = shared{p.snapshots[0].Dir, f}
+		}
+	}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		if err := x.stopping.Err(); err != nil {
+			return context.Cause(x.stopping)
+		}
+		f, err := hashFile(path)
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		f.Path = filepath.ToSlash(relative)
+		m.Files = append(m.Files, f)
+		// What was damaged since is not passed on.
+		if old, ok := known[f.SHA256]; ok && source.CheckFile(old.dir, old.FileHash) == nil && replaceByLink(filepath.Join(old.dir, filepath.FromSlash(old.Path)), path) == nil {
+			x.summary.Shared += f.Bytes
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("complete the snapshot: %w", err)
+	}
+	x.summary.Bytes = m.Bytes()
+	return writeJSON(filepath.Join(dir, source.ManifestName), m)
+}
+
+// hashFile hashes a file and brings it to the disk.
+func hashFile(path string) (source.FileHash, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return source.FileHash{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, bufio.NewReader(f))
+	if err == nil {
+		err = f.Sync()
+	}
+	return source.FileHash{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
+}
+
+// replaceByLink makes a file another name of an old one with the same bytes. A
+// file system without links keeps two copies.
+func replaceByLink(old, path string) error {
+	temp := path + ".link"
+	if err := os.Link(old, temp); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
+
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return f.Sync()
+}
+
+// prune takes away the snapshots that the rules do not keep. A snapshot with
+// missing images, or with less than half the annotations of the one before,
+// takes none away: it may be the one that is wrong.
+func (x *export) prune(p *repository, now source.Snapshot, m source.Manifest) error {
+	if len(p.snapshots) > 0 {
+		before, err := source.ReadManifest(p.snapshots[0].Dir)
+		if err != nil || len(m.Missing) > 0 || m.Annotations*2 < before.Annotations {
+			x.Log.Warn().Int("annotations", m.Annotations).Int("before", before.Annotations).Int("missing", len(m.Missing)).Msg("no snapshot is taken away, since this one has much less than the one before")
+			return nil
+		}
+	}
+	pruned, err := PruneSnapshots(append([]source.Snapshot{now}, p.snapshots...), x.options.Keep)
+	x.summary.Pruned = pruned
+	return err
+}
+
+// PruneSnapshots takes away the snapshots, the newest first, that the rules do
+// not keep, and names them.
+func PruneSnapshots(all []source.Snapshot, keep Retention) (pruned []string, err error) {
+	times := make([]time.Time, len(all))
+	for i, s := range all {
+		times[i] = s.Taken
+	}
+	for i, kept := range keep.Keeps(times) {
+		if kept {
+			continue
+		}
+		// Without its manifest it is visibly no backup, however far this gets.
+		if err := os.Remove(filepath.Join(all[i].Dir, source.ManifestName)); err != nil {
+			return pruned, fmt.Errorf("prune a snapshot: %w", err)
+		}
+		if err := os.RemoveAll(all[i].Dir); err != nil {
+			return pruned, fmt.Errorf("prune a snapshot: %w", err)
+		}
+		pruned = append(pruned, all[i].Name)
+	}
+	return pruned, nil
+}
+
+// readings is the source of what exports have read of a dataset.
+type readings struct {
+	store   *store.Store
+	dataset store.Dataset
+	classes []pictograph.Class
+}
+
+func (s *readings) Describe() source.Description {
+	return source.Description{Path: s.dataset.Name, Format: "readings", Reason: "what exports have read", Classes: s.classes}
+}
+
+func (s *readings) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
+	return func(yield func(source.Item, error) bool) {
+		for c, err := range s.store.Contents(ctx, s.dataset, after) {
+			if err == nil && missing(c) != "" {
+				continue // the manifest says so
+			}
+			if !yield(source.Item{Cursor: c.Cursor(), Image: c.Path, ImageID: c.ImageID, File: strings.TrimSpace(c.Path), Explicit: true}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *readings) Load(ctx context.Context, item source.Item, _ convert.Size) (convert.Result, error) {
+	c, err := s.store.ContentOf(ctx, s.dataset, item.ImageID)
+	if err == nil {
+		err = c.Err
+	}
+	if err != nil || len(c.Annotations) == 0 {
+		return convert.CanonicalResult(convert.CanonicalImage{Image: c.Path, Size: sizeOf(c)}), err
+	}
+	annotations, err := pictograph.DecodeAnnotations(c.Annotations)
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("read what was kept of %s: %w", c.Path, err)
+	}
+	result := convert.CanonicalResult(convert.CanonicalImage{Image: c.Path, Size: sizeOf(c), Annotations: annotations})
+	result.Classes = source.Declared(result.Classes, s.classes)
+	return result, nil
+}
+
+func (s *readings) Size(source.Item) convert.Size { return convert.Size{} }
