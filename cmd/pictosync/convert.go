@@ -172,11 +172,11 @@ func (o convertOptions) open(ctx context.Context, src source.Source, options wor
 // stoppable is a context that the first signal ends: there is nothing in flight
 // that had to be finished.
 func stoppable(parent context.Context) (context.Context, func()) {
-	ctx, stop, release := interruptible(parent, os.Stderr)
+	ctx, stop, release := interruptible(parent, os.Stderr, 0)
 	ctx, cancel := context.WithCancelCause(ctx)
 	go func() {
 		select {
-		case <-stop:
+		case <-stop.asked:
 			cancel(worker.ErrInterrupted)
 		case <-ctx.Done():
 		}

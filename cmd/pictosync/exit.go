@@ -25,6 +25,7 @@ const (
 	exitFailures    = 4
 	exitRefused     = 5
 	exitGuard       = 6
+	exitTimeLimit   = 7
 	exitLocked      = 8
 	exitInterrupted = 130
 )
@@ -39,6 +40,7 @@ Exit status:
     4  finished, but some images failed or did not match
     5  the service refused the API key or its role
     6  a guard stopped the run before anything was written
+    7  stopped at the time limit; the same command resumes the run
     8  another run holds the state
   130  interrupted; the same command resumes the run`
 
@@ -70,6 +72,8 @@ func exitCode(err error) int {
 		return exitGuard
 	case forbidden:
 		return exitRefused
+	case errors.Is(err, errTimeLimit):
+		return exitTimeLimit
 	case errors.Is(err, errLocked):
 		return exitLocked
 	}

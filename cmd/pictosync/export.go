@@ -106,7 +106,7 @@ func runExport(parent context.Context, o exportOptions) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr)
+	ctx, stop, release := interruptible(parent, os.Stderr, o.maxDuration)
 	defer release()
 	st, done, err := prepare(ctx, state, "export "+o.dataset)
 	if err != nil {
@@ -127,9 +127,10 @@ func runExport(parent context.Context, o exportOptions) error {
 	}
 	defer client.CloseIdleConnections()
 	progress := o.output.progress()
-	s, err := worker.Export(ctx, stop, client, st, pacer, settings, worker.Options{Dataset: o.dataset, Service: service.name, Source: out,
+	s, err := worker.Export(ctx, stop.asked, client, st, pacer, settings, worker.Options{Dataset: o.dataset, Service: service.name, Source: out,
 		Save: o.concurrency, MaxOutage: o.maxOutage, Progress: progress.show, Log: log})
 	progress.end()
+	err = stop.explain(err)
 	if err == nil && s.Images.Failed > 0 {
 		err = errFailures
 	}

@@ -80,13 +80,13 @@ func runSandbox(parent context.Context, o sandboxOptions) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w; name another address with --listen", o.listen, err)
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr)
+	ctx, stop, release := interruptible(parent, os.Stderr, 0)
 	defer release()
 	serving, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
 		select {
-		case <-stop:
+		case <-stop.asked:
 			cancel()
 		case <-serving.Done():
 		}

@@ -2,34 +2,63 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
+
+	"pictosync/worker"
 )
 
 // grace is how long the requests in flight may take after the first signal.
 const grace = 15 * time.Second
 
+// errTimeLimit ends a run that --max-duration stopped.
+var errTimeLimit = errors.New("stopped at the time limit (--max-duration); the same command resumes the run")
+
+// stopper is what asks a run to stop.
+type stopper struct {
+	asked   chan struct{} // closed when the run is to finish what is in flight
+	limited atomic.Bool   // by the time limit
+}
+
+// explain tells a run that the time limit stopped from one that a user stopped.
+func (s *stopper) explain(err error) error {
+	if errors.Is(err, worker.ErrInterrupted) && s.limited.Load() {
+		return errTimeLimit
+	}
+	return err
+}
+
 // interruptible gives a command the two steps of stopping: the first SIGINT or
-// SIGTERM closes stop, the second (or the end of the grace) ends ctx.
-func interruptible(parent context.Context, messages io.Writer) (ctx context.Context, stop <-chan struct{}, release func()) {
+// SIGTERM, or the end of the time limit where there is one, asks it to stop, the
+// next signal (or the end of the grace) ends ctx.
+func interruptible(parent context.Context, messages io.Writer, limit time.Duration) (ctx context.Context, stop *stopper, release func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	stopping := make(chan struct{})
+	stop = &stopper{asked: make(chan struct{})}
 	done := make(chan struct{})
+	var over <-chan time.Time
+	if limit > 0 {
+		over = time.After(limit)
+	}
 	go func() {
 		defer close(done)
 		select {
 		case <-signals:
+			fmt.Fprintln(messages, "\nstopping: finishing the requests in flight; press Ctrl-C again to stop at once")
+		case <-over:
+			stop.limited.Store(true)
+			fmt.Fprintln(messages, "\nthe time limit is reached: finishing the requests in flight")
 		case <-ctx.Done():
 			return
 		}
-		fmt.Fprintln(messages, "\nstopping: finishing the requests in flight; press Ctrl-C again to stop at once")
-		close(stopping)
+		close(stop.asked)
 		select {
 		case <-signals:
 		case <-time.After(grace):
@@ -37,7 +66,7 @@ func interruptible(parent context.Context, messages io.Writer) (ctx context.Cont
 		}
 		cancel()
 	}()
-	return ctx, stopping, func() {
+	return ctx, stop, func() {
 		signal.Stop(signals)
 		cancel()
 		<-done

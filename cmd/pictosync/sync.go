@@ -43,6 +43,7 @@ type syncOptions struct {
 	rate            string
 	concurrency     int
 	maxOutage       time.Duration
+	maxDuration     time.Duration
 	strict          bool
 	noCreateClasses bool
 	unknownClasses  string
@@ -97,6 +98,7 @@ func (o *syncOptions) addServiceFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
 	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
 	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
+	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after this `TIME`, as 2h; the same command resumes the run (default: no limit)")
 	f.StringVar(&o.backup, "backup", "auto", "keep what images have before it is overwritten, for undo: auto (where the listing shows annotations), always or never")
 }
 
@@ -202,6 +204,8 @@ func (o *syncOptions) check() (worker.Quota, error) {
 		return quota, usagef("read --rate: %w", err)
 	case o.unmatched != "fail" && o.unmatched != "ignore":
 		return quota, usagef("read --unmatched: %q is neither fail nor ignore", o.unmatched)
+	case o.maxDuration < 0:
+		return quota, usagef("read --max-duration: %s is no time to work for; give one as 2h", o.maxDuration)
 	case o.concurrency < 1:
 		return quota, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
 	}
@@ -229,7 +233,7 @@ func (o *syncOptions) withState(parent context.Context, path, doing string, opti
 	if err != nil {
 		return err
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr)
+	ctx, stop, release := interruptible(parent, os.Stderr, o.maxDuration)
 	defer release()
 	state, err := statePath(o.state)
 	if err != nil {
@@ -250,7 +254,7 @@ func (o *syncOptions) withState(parent context.Context, path, doing string, opti
 }
 
 // drive runs what is planned from src against the service.
-func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store.Store, src source.Source, log zerolog.Logger, options worker.Options, quota worker.Quota) error {
+func (o *syncOptions) drive(ctx context.Context, stop *stopper, st *store.Store, src source.Source, log zerolog.Logger, options worker.Options, quota worker.Quota) error {
 	service, err := o.service(ctx, src, st.Path(), log)
 	if err != nil {
 		return err
@@ -268,7 +272,8 @@ func (o *syncOptions) drive(ctx context.Context, stop <-chan struct{}, st *store
 	progress := o.output.progress()
 	options.Dataset, options.Service, options.Strict = o.dataset, service.name, o.strict
 	options.Save, options.MaxOutage, options.Progress, options.Log = o.concurrency, o.maxOutage, progress.show, log
-	summary, err := worker.Sync(ctx, stop, client, st, pacer, src, options)
+	summary, err := worker.Sync(ctx, stop.asked, client, st, pacer, src, options)
+	err = stop.explain(err)
 	progress.end()
 	if o.findings != "" && summary.Run != "" {
 		if writeErr := writeFindings(context.WithoutCancel(ctx), o.findings, st, summary.Run); writeErr != nil {

@@ -63,7 +63,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return err
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr)
+	ctx, stop, release := interruptible(parent, os.Stderr, o.maxDuration)
 	defer release()
 	st, err := store.OpenExisting(ctx, state)
 	if err != nil {
