@@ -283,7 +283,7 @@ func (x *export) writeFormat(dir, format string) error {
 		for _, task := range exportTasks {
 			writer, err := convert.NewYOLOWriter(catalog, task)
 			if err != nil { // there are no poses, or they have no one list of joints
-				x.Log.Warn().Err(err).Str("task", string(task)).Msg("not written")
+				x.Log.Info().Err(err).Str("task", string(task)).Msg("not written")
 				continue
 			}
 			outputs = append(outputs, func() (Output, error) { return NewYOLOOutput(filepath.Join(dir, "yolo-"+string(task)), writer) })
