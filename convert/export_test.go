@@ -265,7 +265,7 @@ func throughYOLO(t interface{ Fatalf(string, ...any) }, r Result, task YOLOTask)
 func TestThroughYOLO(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := &drawer{T: t, size: Size{rapid.IntRange(2, 5000).Draw(t, "width"), rapid.IntRange(2, 5000).Draw(t, "height")}}
-		task := rapid.SampledFrom([]YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}).Draw(t, "task")
+		task := rapid.SampledFrom(YOLOTasks).Draw(t, "task")
 		r := Result{Size: d.size}
 		for i := range rapid.IntRange(1, 5).Draw(t, "objects") {
 			a := pictograph.Annotation{ID: fmt.Sprint(i), Name: rapid.SampledFrom([]string{"car", "truck"}).Draw(t, "class")}

@@ -65,9 +65,8 @@ func FuzzYOLO(f *testing.F) {
 		f.Add([]byte(seed), uint8(2))
 		f.Add([]byte(seed), uint8(3))
 	}
-	tasks := []YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}
 	f.Fuzz(func(t *testing.T, label []byte, task uint8) {
-		y := YOLO{Classes: map[int]string{0: "cat", 1: "dog"}, Task: tasks[int(task)%len(tasks)], KeypointCount: 2, KeypointDims: 2 + int(task)%2, Options: Options{Outside: OutsideClip}}
+		y := YOLO{Classes: map[int]string{0: "cat", 1: "dog"}, Task: YOLOTasks[int(task)%len(YOLOTasks)], KeypointCount: 2, KeypointDims: 2 + int(task)%2, Options: Options{Outside: OutsideClip}}
 		count := 0
 		for range yoloLines(label) {
 			count++

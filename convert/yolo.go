@@ -19,6 +19,9 @@ const (
 	YOLOOBB     YOLOTask = "obb"
 )
 
+// YOLOTasks are all of them.
+var YOLOTasks = []YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}
+
 // YOLO converts the label files of one data set. It is not changed by its
 // methods and may be used from several goroutines at once.
 //

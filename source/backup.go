@@ -180,22 +180,28 @@ func CheckSnapshot(ctx context.Context, dir string) (bad []string, err error) {
 
 // CheckFile tells whether a file of a snapshot is what its manifest says.
 func CheckFile(dir string, f FileHash) error {
-	file, err := openRegular(filepath.Join(dir, filepath.FromSlash(f.Path)))
-	if err != nil {
+	is, err := HashFile(dir, f.Path)
+	switch {
+	case err != nil:
 		return fmt.Errorf("%s: %w", f.Path, reasonOf(err))
+	case is.Bytes != f.Bytes:
+		return fmt.Errorf("%s: has %d bytes, the manifest says %d", f.Path, is.Bytes, f.Bytes)
+	case is.SHA256 != f.SHA256:
+		return fmt.Errorf("%s: its checksum is not the manifest's", f.Path)
+	}
+	return nil
+}
+
+// HashFile is what a manifest says of a file of a snapshot.
+func HashFile(dir, path string) (FileHash, error) {
+	file, err := openRegular(filepath.Join(dir, filepath.FromSlash(path)))
+	if err != nil {
+		return FileHash{}, err
 	}
 	defer file.Close()
 	h := sha256.New()
 	n, err := io.Copy(h, file)
-	switch {
-	case err != nil:
-		return fmt.Errorf("%s: %w", f.Path, reasonOf(err))
-	case n != f.Bytes:
-		return fmt.Errorf("%s: has %d bytes, the manifest says %d", f.Path, n, f.Bytes)
-	case hex.EncodeToString(h.Sum(nil)) != f.SHA256:
-		return fmt.Errorf("%s: its checksum is not the manifest's", f.Path)
-	}
-	return nil
+	return FileHash{Path: path, Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
 // openBackup opens a snapshot, or the newest of a folder of them. All of what is

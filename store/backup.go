@@ -26,6 +26,23 @@ var (
 	decompressor, _ = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(256<<20))
 )
 
+// pack compresses annotations; the hash is of what they are unpacked.
+func pack(annotations []byte) (hash, packed []byte) {
+	sum := sha256.Sum256(annotations)
+	return sum[:], compressor.EncodeAll(annotations, nil)
+}
+
+func unpack(hash, packed []byte) ([]byte, error) {
+	annotations, err := decompressor.DecodeAll(packed, nil)
+	if err != nil {
+		return nil, err
+	}
+	if sum := sha256.Sum256(annotations); string(sum[:]) != string(hash) {
+		return nil, errors.New("its checksum differs")
+	}
+	return annotations, nil
+}
+
 // AddBackups keeps backups of a run's images. One that is there is replaced: it
 // is from a process that was stopped before the image was saved.
 func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, now time.Time) error {
@@ -40,8 +57,8 @@ func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, no
 		}
 		defer insert.Close()
 		for _, b := range backups {
-			hash := sha256.Sum256(b.Annotations)
-			if _, err := insert.ExecContext(ctx, run, b.ImageID, b.Path, b.Count, hash[:], compressor.EncodeAll(b.Annotations, nil), now.UnixMilli()); err != nil {
+			hash, packed := pack(b.Annotations)
+			if _, err := insert.ExecContext(ctx, run, b.ImageID, b.Path, b.Count, hash, packed, now.UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -83,11 +100,8 @@ func (s *Store) Backup(ctx context.Context, run, imageID string) (Backup, error)
 	if err != nil {
 		return b, fmt.Errorf("read the backup: %w", explain(err))
 	}
-	if b.Annotations, err = decompressor.DecodeAll(packed, nil); err != nil {
+	if b.Annotations, err = unpack(hash, packed); err != nil {
 		return b, fmt.Errorf("read the backup: it is damaged: %w", err)
-	}
-	if sum := sha256.Sum256(b.Annotations); string(sum[:]) != string(hash) {
-		return b, errors.New("read the backup: it is damaged: its checksum differs")
 	}
 	return b, nil
 }

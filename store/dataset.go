@@ -101,9 +101,6 @@ func (l *Listing) End(ctx context.Context, now time.Time) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE dataset = ? AND listing <> ?`, l.dataset, l.number); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE dataset = ?1 AND NOT EXISTS (SELECT 1 FROM images WHERE dataset = ?1 AND images.image_id = readings.image_id)`, l.dataset); err != nil {
-			return err
-		}
 		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ? WHERE id = ?`, now.UnixMilli(), l.dataset)
 		return err
 	})

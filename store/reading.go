@@ -2,10 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -32,8 +30,8 @@ func (s *Store) AddReadings(ctx context.Context, d Dataset, readings []Reading, 
 		}
 		defer put.Close()
 		for _, r := range readings {
-			hash := sha256.Sum256(r.Annotations)
-			if _, err := put.ExecContext(ctx, d.Ref, r.ImageID, r.Count, hash[:], compressor.EncodeAll(r.Annotations, nil), now.UnixMilli()); err != nil {
+			hash, packed := pack(r.Annotations)
+			if _, err := put.ExecContext(ctx, d.Ref, r.ImageID, r.Count, hash, packed, now.UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -108,13 +106,25 @@ type Content struct {
 	Width, Height int // pixels, 0 = unknown
 	Listed        int // annotations, as listed
 	Meta          json.RawMessage
-	// Read reports whether there is a reading. Without one an image that has
-	// annotations is not known.
-	Read        bool
-	Count       int
-	Annotations []byte // canonical JSON; nil where the image has none
-	// Err says why a reading cannot be used.
-	Err error
+	Count         int // annotations, as read
+
+	hash, packed []byte // of the reading; nil without one
+}
+
+// Annotations are what was last read of the image, as canonical JSON. The error
+// says why they are not known.
+func (c Content) Annotations() ([]byte, error) {
+	switch {
+	case c.Listed == 0:
+		return []byte("[]"), nil
+	case c.packed == nil:
+		return nil, fmt.Errorf("its %d annotations could not be read", c.Listed)
+	}
+	annotations, err := unpack(c.hash, c.packed)
+	if err != nil {
+		return nil, fmt.Errorf("what was read of it is damaged in the state: %w", err)
+	}
+	return annotations, nil
 }
 
 // Contents yields all images of the last listing in the order of their paths,
@@ -171,19 +181,12 @@ const contentColumns = `images.image_id, path, width, height, annotation_count, 
 func scanContent(row interface{ Scan(...any) error }) (c Content, err error) {
 	var meta string
 	var count sql.NullInt64
-	var hash, packed []byte
-	if err := row.Scan(&c.ImageID, &c.Path, &c.Width, &c.Height, &c.Listed, &meta, &count, &hash, &packed); err != nil {
+	if err := row.Scan(&c.ImageID, &c.Path, &c.Width, &c.Height, &c.Listed, &meta, &count, &c.hash, &c.packed); err != nil {
 		return c, err
 	}
 	c.Meta = json.RawMessage(meta)
-	if c.Listed == 0 || !count.Valid {
-		return c, nil
-	}
-	c.Read, c.Count = true, int(count.Int64)
-	if c.Annotations, err = decompressor.DecodeAll(packed, nil); err != nil {
-		c.Err = fmt.Errorf("what was read of it is damaged in the state: %w", err)
-	} else if sum := sha256.Sum256(c.Annotations); string(sum[:]) != string(hash) {
-		c.Err = errors.New("what was read of it is damaged in the state: its checksum differs")
+	if c.Listed > 0 {
+		c.Count = int(count.Int64)
 	}
 	return c, nil
 }

@@ -4,9 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"hash/fnv"
-	"math"
 	"time"
 
 	"github.com/alitto/pond/v2"
@@ -116,10 +113,7 @@ func (x *export) due(r store.ReadState) bool {
 	if x.options.MaxAge <= 0 {
 		return r.ReadAt.Before(x.record.StartedAt)
 	}
-	h := fnv.New64a()
-	h.Write([]byte(r.ImageID))
-	turn := 0.5 + 0.5*float64(h.Sum64()&(1<<32-1))/math.MaxUint32 // FNV's low bits are mixed best
-	return x.Now().Sub(r.ReadAt) > time.Duration(float64(x.options.MaxAge)*turn)
+	return x.Now().Sub(r.ReadAt) > time.Duration(float64(x.options.MaxAge)*(1+turnOf(r.ImageID))/2)
 }
 
 // readAll reads the images that are due.
@@ -247,14 +241,3 @@ func imageMeta(i pictograph.Image) []byte {
 
 // sizeOf is an image's size as listed.
 func sizeOf(c store.Content) convert.Size { return convert.Size{Width: c.Width, Height: c.Height} }
-
-// missing says why a content is not known, "" where it is.
-func missing(c store.Content) string {
-	switch {
-	case c.Err != nil:
-		return c.Err.Error()
-	case c.Listed > 0 && !c.Read:
-		return fmt.Sprintf("its %d annotations could not be read", c.Listed)
-	}
-	return ""
-}

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"pictosync/pictograph"
 	"pictosync/sandbox"
 	"pictosync/source"
 )
@@ -20,20 +19,9 @@ import (
 // export backs up the dataset as a process of its own would.
 func (b *bench) export(stop <-chan struct{}, e ExportOptions, change ...func(*Options)) (ExportSummary, error) {
 	b.t.Helper()
-	pacer, err := NewPacer(context.Background(), Quota{}, "test", b.store, time.Now)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	client, err := pictograph.New(pictograph.Config{BaseURL: b.http.URL, APIKey: "pk", Pacer: pacer})
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	client, pacer := b.client()
 	defer client.CloseIdleConnections()
-	o := Options{Dataset: "set", Service: "test", Source: filepath.Join(b.dir, "backups")}
-	for _, c := range change {
-		c(&o)
-	}
-	return Export(context.Background(), stop, client, b.store, pacer, e, o)
+	return Export(context.Background(), stop, client, b.store, pacer, e, b.options(filepath.Join(b.dir, "backups"), change))
 }
 
 // reads counts the reads of images that reach the service, and closes what stops

@@ -70,9 +70,10 @@ func (r *run) plan(ctx context.Context) error {
 	}
 	if seq == 0 && (r.UnknownClasses == "" || r.UnknownClasses == Create) && !r.Verify {
 		var part store.PlanPart
-		r.needClasses(&store.Item{}, r.src.Describe().Classes, known, &part)
-		if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
-			return err
+		if r.needClasses(&store.Item{}, r.src.Describe().Classes, known, &part); len(part.Classes) > 0 {
+			if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
+				return err
+			}
 		}
 	}
 	r.progress.begin("planning", 0)

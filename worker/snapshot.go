@@ -1,21 +1,16 @@
 package worker
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"pictosync/convert"
@@ -28,6 +23,9 @@ import (
 type repository struct {
 	dir       string
 	snapshots []source.Snapshot // complete ones, the newest first
+	// before is the manifest of the newest; beforeErr says why it is not known.
+	before    source.Manifest
+	beforeErr error
 }
 
 // openRepository opens a folder of backups, or an empty or new folder that is to
@@ -44,7 +42,9 @@ func openRepository(dir string) (*repository, error) {
 	if _, err := os.Stat(filepath.Join(dir, source.RepositoryName)); errors.Is(err, fs.ErrNotExist) && len(entries) > 0 {
 		return nil, fmt.Errorf("export to %s: the folder is not empty and holds no backups; name an empty one with --out", dir)
 	}
-	r.snapshots, err = source.Snapshots(dir)
+	if r.snapshots, err = source.Snapshots(dir); err == nil && len(r.snapshots) > 0 {
+		r.before, r.beforeErr = source.ReadManifest(r.snapshots[0].Dir)
+	}
 	return r, err
 }
 
@@ -105,10 +105,8 @@ func (x *export) writeSnapshot(p *repository) error {
 	if err := writeJSON(filepath.Join(partial, source.DatasetName), x.shown); err != nil {
 		return err
 	}
-	for _, format := range x.options.Formats {
-		if err := x.writeFormat(partial, format); err != nil {
-			return err
-		}
+	if err := x.writeFormats(partial); err != nil {
+		return err
 	}
 	if err := x.seal(partial, p, &manifest); err != nil {
 		return err
@@ -117,7 +115,7 @@ func (x *export) writeSnapshot(p *repository) error {
 	if err := os.Rename(partial, final); err != nil {
 		return fmt.Errorf("name the snapshot: %w; two cannot be of one second, run again", err)
 	}
-	if err := syncFolder(p.dir); err != nil {
+	if err := syncPath(p.dir); err != nil {
 		return err
 	}
 	x.summary.Snapshot = final
@@ -157,7 +155,10 @@ func (x *export) writeContents(dir string, m *source.Manifest) error {
 		files++
 		err := os.WriteFile(filepath.Join(dir, "annotations", fmt.Sprintf("%05d.jsonl", files)), file, 0o600)
 		file = file[:0]
-		return err
+		if err != nil {
+			return fmt.Errorf("write the snapshot: %w", err)
+		}
+		return nil
 	}
 	x.progress.begin("writing", 0)
 	for c, err := range x.store.Contents(x.stopping, x.dataset, "") {
@@ -169,18 +170,16 @@ func (x *export) writeContents(dir string, m *source.Manifest) error {
 		if err := writeMeta(dir, images, splits, c); err != nil {
 			return err
 		}
-		if reason := missing(c); reason != "" {
-			m.Missing = append(m.Missing, source.Missing{Image: c.Path, Reason: reason})
-			if c.Err != nil { // it is read anew by the next export
-				if err := x.store.ForgetReading(x.stopping, x.dataset, c.ImageID); err != nil {
-					return err
-				}
+		annotations, err := c.Annotations()
+		if err != nil {
+			m.Missing = append(m.Missing, source.Missing{Image: c.Path, Reason: err.Error()})
+			// What is damaged is read anew by the next export.
+			if err := x.store.ForgetReading(x.stopping, x.dataset, c.ImageID); err != nil {
+				return err
 			}
 			continue
 		}
-		annotations := c.Annotations
 		if c.Listed == 0 {
-			annotations = []byte("[]")
 			x.summary.Images.Empty++
 		}
 		before := len(file)
@@ -194,18 +193,18 @@ func (x *export) writeContents(dir string, m *source.Manifest) error {
 			line := slices.Clone(file[before:])
 			file = file[:before]
 			if err := flush(); err != nil {
-				return fmt.Errorf("write the snapshot: %w", err)
+				return err
 			}
 			file = append(file, line...)
 		}
 		if endsFile(c.Path) {
 			if err := flush(); err != nil {
-				return fmt.Errorf("write the snapshot: %w", err)
+				return err
 			}
 		}
 	}
 	if err := flush(); err != nil {
-		return fmt.Errorf("write the snapshot: %w", err)
+		return err
 	}
 	x.summary.Annotations = m.Annotations
 	x.summary.Images.Failed = len(m.Missing)
@@ -252,12 +251,12 @@ func writeMeta(dir string, images *File, splits map[string]*File, c store.Conten
 	return err
 }
 
-// Formats that an export may write beside the canonical lines.
-var exportTasks = []convert.YOLOTask{convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB}
-
-// writeFormat writes the dataset in another format. What that cannot hold is a
+// writeFormats writes the dataset in the other formats. What one cannot hold is a
 // finding; a task of YOLO's that there is nothing for is passed over.
-func (x *export) writeFormat(dir, format string) error {
+func (x *export) writeFormats(dir string) error {
+	if len(x.options.Formats) == 0 {
+		return nil
+	}
 	src := &readings{store: x.store, dataset: x.dataset, classes: x.shown.Classes}
 	options := ConvertOptions{Workers: x.Convert, Finding: func(f convert.Finding) {
 		x.summary.Findings++
@@ -271,16 +270,16 @@ func (x *export) writeFormat(dir, format string) error {
 		return err
 	}
 	var outputs []func() (Output, error)
-	switch format {
-	case "coco":
+	if slices.Contains(x.options.Formats, "coco") {
 		outputs = append(outputs, func() (Output, error) {
 			if err := os.Mkdir(filepath.Join(dir, "coco"), 0o700); err != nil {
 				return nil, fmt.Errorf("write the snapshot: %w", err)
 			}
 			return NewCOCOOutput(filepath.Join(dir, "coco", "annotations.json"), catalog)
 		})
-	case "yolo":
-		for _, task := range exportTasks {
+	}
+	if slices.Contains(x.options.Formats, "yolo") {
+		for _, task := range convert.YOLOTasks {
 			writer, err := convert.NewYOLOWriter(catalog, task)
 			if err != nil { // there are no poses, or they have no one list of joints
 				x.Log.Info().Err(err).Str("task", string(task)).Msg("not written")
@@ -309,19 +308,9 @@ func (x *export) writeFormat(dir, format string) error {
 // seal hashes every file, shares those that the snapshot before has too, and
 // writes the manifest.
 func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
-	type shared struct {
-		dir string
-		source.FileHash
-	}
-	known := make(map[string]shared)
-	if len(p.snapshots) > 0 {
-		before, err := source.ReadManifest(p.snapshots[0].Dir)
-		if err != nil {
-			x.Log.Warn().Err(err).Msg("nothing is shared with the snapshot before")
-		}
-		for _, f := range before.Files {
-			known[f.SHA256] = shared{p.snapshots[0].Dir, f}
-		}
+	known := make(map[string]source.FileHash)
+	for _, f := range p.before.Files {
+		known[f.SHA256] = f
 	}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || !e.Type().IsRegular() {
@@ -330,18 +319,20 @@ func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
 		if err := x.stopping.Err(); err != nil {
 			return context.Cause(x.stopping)
 		}
-		f, err := hashFile(path)
-		if err != nil {
-			return err
-		}
 		relative, err := filepath.Rel(dir, path)
 		if err != nil {
 			return err
 		}
-		f.Path = filepath.ToSlash(relative)
+		f, err := source.HashFile(dir, filepath.ToSlash(relative))
+		if err == nil {
+			err = syncPath(path)
+		}
+		if err != nil {
+			return err
+		}
 		m.Files = append(m.Files, f)
 		// What was damaged since is not passed on.
-		if old, ok := known[f.SHA256]; ok && source.CheckFile(old.dir, old.FileHash) == nil && replaceByLink(filepath.Join(old.dir, filepath.FromSlash(old.Path)), path) == nil {
+		if old, ok := known[f.SHA256]; ok && source.CheckFile(p.snapshots[0].Dir, old) == nil && replaceByLink(filepath.Join(p.snapshots[0].Dir, filepath.FromSlash(old.Path)), path) == nil {
 			x.summary.Shared += f.Bytes
 		}
 		return nil
@@ -351,21 +342,6 @@ func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
 	}
 	x.summary.Bytes = m.Bytes()
 	return writeJSON(filepath.Join(dir, source.ManifestName), m)
-}
-
-// hashFile hashes a file and brings it to the disk.
-func hashFile(path string) (source.FileHash, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return source.FileHash{}, err
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, bufio.NewReader(f))
-	if err == nil {
-		err = f.Sync()
-	}
-	return source.FileHash{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
 // replaceByLink makes a file another name of an old one with the same bytes. A
@@ -378,8 +354,9 @@ func replaceByLink(old, path string) error {
 	return os.Rename(temp, path)
 }
 
-func syncFolder(dir string) error {
-	f, err := os.Open(dir)
+// syncPath brings a file or folder to the disk.
+func syncPath(path string) error {
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -392,9 +369,8 @@ func syncFolder(dir string) error {
 // takes none away: it may be the one that is wrong.
 func (x *export) prune(p *repository, now source.Snapshot, m source.Manifest) error {
 	if len(p.snapshots) > 0 {
-		before, err := source.ReadManifest(p.snapshots[0].Dir)
-		if err != nil || len(m.Missing) > 0 || m.Annotations*2 < before.Annotations {
-			x.Log.Warn().Int("annotations", m.Annotations).Int("before", before.Annotations).Int("missing", len(m.Missing)).Msg("no snapshot is taken away, since this one has much less than the one before")
+		if p.beforeErr != nil || len(m.Missing) > 0 || m.Annotations*2 < p.before.Annotations {
+			x.Log.Warn().Err(p.beforeErr).Int("annotations", m.Annotations).Int("before", p.before.Annotations).Int("missing", len(m.Missing)).Msg("no snapshot is taken away, since this one has much less than the one before")
 			return nil
 		}
 	}
@@ -440,10 +416,7 @@ func (s *readings) Describe() source.Description {
 func (s *readings) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
 	return func(yield func(source.Item, error) bool) {
 		for c, err := range s.store.Contents(ctx, s.dataset, after) {
-			if err == nil && missing(c) != "" {
-				continue // the manifest says so
-			}
-			if !yield(source.Item{Cursor: c.Cursor(), Image: c.Path, ImageID: c.ImageID, File: strings.TrimSpace(c.Path), Explicit: true}, err) || err != nil {
+			if !yield(source.Item{Cursor: c.Cursor(), Image: c.Path, ImageID: c.ImageID, File: c.Path, Explicit: true}, err) || err != nil {
 				return
 			}
 		}
@@ -452,13 +425,14 @@ func (s *readings) Items(ctx context.Context, after string) iter.Seq2[source.Ite
 
 func (s *readings) Load(ctx context.Context, item source.Item, _ convert.Size) (convert.Result, error) {
 	c, err := s.store.ContentOf(ctx, s.dataset, item.ImageID)
-	if err == nil {
-		err = c.Err
+	if err != nil {
+		return convert.Result{}, err
 	}
-	if err != nil || len(c.Annotations) == 0 {
-		return convert.CanonicalResult(convert.CanonicalImage{Image: c.Path, Size: sizeOf(c)}), err
+	data, err := c.Annotations() // the manifest says of which it has none
+	if err != nil {
+		return convert.Result{}, err
 	}
-	annotations, err := pictograph.DecodeAnnotations(c.Annotations)
+	annotations, err := pictograph.DecodeAnnotations(data)
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read what was kept of %s: %w", c.Path, err)
 	}

@@ -127,23 +127,33 @@ func (b *bench) syncUntil(stop <-chan struct{}, path string, change ...func(*Opt
 
 func (b *bench) syncFrom(stop <-chan struct{}, src source.Source, path string, change ...func(*Options)) (Summary, error) {
 	b.t.Helper()
-	ctx := context.Background()
-	pacer, err := NewPacer(ctx, Quota{}, "key", b.store, time.Now)
+	client, pacer := b.client()
+	defer client.CloseIdleConnections()
+	return Sync(context.Background(), stop, client, b.store, pacer, src, b.options(path, change))
+}
+
+// client is that of a new process.
+func (b *bench) client() (*pictograph.Client, *Pacer) {
+	b.t.Helper()
+	pacer, err := NewPacer(context.Background(), Quota{}, "key", b.store, time.Now)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	transport := &http.Transport{DialContext: b.dial, DisableKeepAlives: b.dial != nil}
-	defer transport.CloseIdleConnections()
-	client, err := pictograph.New(pictograph.Config{BaseURL: b.http.URL, APIKey: "key", Pacer: pacer, Transport: transport,
+	client, err := pictograph.New(pictograph.Config{BaseURL: b.http.URL, APIKey: "key", Pacer: pacer,
+		Transport:   &http.Transport{DialContext: b.dial, DisableKeepAlives: b.dial != nil},
 		BackoffBase: time.Millisecond, BackoffCap: time.Millisecond, MaxRetries: 3})
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return client, pacer
+}
+
+func (b *bench) options(path string, change []func(*Options)) Options {
 	o := Options{Dataset: "set", Service: "test", Source: path, Log: zerolog.Nop(), OutagePause: time.Millisecond, MaxOutage: time.Minute}
 	for _, c := range change {
 		c(&o)
 	}
-	return Sync(ctx, stop, client, b.store, pacer, src, o)
+	return o
 }
 
 // done syncs and wants no error.

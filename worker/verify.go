@@ -20,10 +20,15 @@ func (r *run) sampled(image string) bool {
 	if r.Sample <= 0 || r.Sample >= 1 {
 		return true
 	}
+	return turnOf(image) < r.Sample
+}
+
+// turnOf spreads names over 0 to 1, each always at the same place.
+func turnOf(name string) float64 {
 	h := fnv.New64a()
-	h.Write([]byte(image))
+	h.Write([]byte(name))
 	// FNV's low bits are mixed best.
-	return float64(h.Sum64()&(1<<32-1)) < r.Sample*math.MaxUint32
+	return float64(h.Sum64()&(1<<32-1)) / math.MaxUint32
 }
 
 // toVerify makes of a planned item one that is to be compared.

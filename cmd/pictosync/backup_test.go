@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -24,10 +23,9 @@ func TestRealLabelsComeBack(t *testing.T) {
 			dir := t.TempDir()
 			run := func(allowed int, args ...string) {
 				t.Helper()
-				cmd := exec.Command(os.Args[0], append(args, "--sandbox", "--state", filepath.Join(dir, "state.db"), "--quiet")...)
-				cmd.Env = append(os.Environ(), "PICTOSYNC_TEST_MAIN=1")
-				if out, err := cmd.CombinedOutput(); err != nil && cmd.ProcessState.ExitCode() != allowed {
-					t.Fatalf("%v: %v\n%s", args, err, out)
+				code, out := exitOf(t, command(append(args, "--sandbox", "--state", filepath.Join(dir, "state.db"), "--quiet")...))
+				if code != 0 && code != allowed {
+					t.Fatalf("%v: exit %d\n%s", args, code, out)
 				}
 			}
 			run(exitFailures, "sync", source, "--dataset", "one") // real labels have flaws

@@ -78,7 +78,7 @@ func (o convertOptions) check() error {
 		return usagef("--to yolo writes a folder; name it with --out")
 	case o.out == "-" && o.output.json:
 		return usagef("--json and --out - both want standard output; name a file with --out")
-	case o.yoloTask != "" && !slices.Contains(yoloTasks, convert.YOLOTask(o.yoloTask)):
+	case o.yoloTask != "" && !slices.Contains(convert.YOLOTasks, convert.YOLOTask(o.yoloTask)):
 		return usagef("read --yolo-task: %q is none of detect, segment, pose and obb", o.yoloTask)
 	}
 	return nil

@@ -113,22 +113,15 @@ func runExport(parent context.Context, o exportOptions) error {
 		return err
 	}
 	defer done()
-	service, err := o.service(ctx, nil, state, log)
+	c, err := o.connect(ctx, nil, st, quota, log)
 	if err != nil {
 		return err
 	}
-	defer service.close()
-	if service.sandbox {
-		quota = worker.Quota{}
-	}
-	client, pacer, err := o.client(ctx, service, st, quota, log)
-	if err != nil {
-		return err
-	}
-	defer client.CloseIdleConnections()
+	defer c.close()
 	progress := o.output.progress()
-	s, err := worker.Export(ctx, stop.asked, client, st, pacer, settings, worker.Options{Dataset: o.dataset, Service: service.name, Source: out,
-		Save: o.concurrency, MaxOutage: o.maxOutage, Progress: progress.show, Log: log})
+	options := worker.Options{Source: out}
+	o.setUp(&options, c, progress, log)
+	s, err := worker.Export(ctx, stop.asked, c.client, st, c.pacer, settings, options)
 	progress.end()
 	err = stop.explain(err)
 	if err == nil && s.Images.Failed > 0 {
@@ -193,7 +186,7 @@ are cleared; images that are not in it are left alone.` + exitHelp,
 			if err := settle(cmd, o.config); err != nil {
 				return err
 			}
-			if info, err := os.Stat(args[0]); err == nil && !(info.IsDir() && source.IsBackup(args[0])) {
+			if _, err := os.Stat(args[0]); err == nil && !source.IsBackup(args[0]) {
 				return usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", args[0])
 			}
 			o.source.include = images

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -61,15 +60,6 @@ func (k *killer) kill() {
 func TestKill(t *testing.T) {
 	const images = 2000
 	dir := t.TempDir()
-	server, err := sandbox.Open(filepath.Join(dir, "sandbox.db"), sandbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	ctx := context.Background()
-	if _, _, err := server.EnsureDataset(ctx, "set"); err != nil {
-		t.Fatal(err)
-	}
 	var list []sandbox.NewImage
 	var labels bytes.Buffer
 	for i := range images {
@@ -80,9 +70,7 @@ func TestKill(t *testing.T) {
 		}
 		fmt.Fprintf(&labels, `{"image":"%04d.jpg","width":100,"height":100,"annotations":[%s]}`+"\n", i, strings.Join(boxes, ","))
 	}
-	if _, err := server.AddImages(ctx, "set", list); err != nil {
-		t.Fatal(err)
-	}
+	server := sandboxWith(t, dir, list...)
 	source := filepath.Join(dir, "labels.jsonl")
 	if err := os.WriteFile(source, labels.Bytes(), 0o600); err != nil {
 		t.Fatal(err)
@@ -141,7 +129,7 @@ func TestKill(t *testing.T) {
 	}
 
 	executed := make(map[string]string)
-	for e, err := range server.Audit(ctx) {
+	for e, err := range server.Audit(t.Context()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,12 +144,12 @@ func TestKill(t *testing.T) {
 	if len(executed) != images {
 		t.Errorf("%d of %d images were saved", len(executed), images)
 	}
-	st, err := store.Open(ctx, state)
+	st, err := store.Open(t.Context(), state)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	for r, err := range st.Records(ctx, summary.Run, "") {
+	for r, err := range st.Records(t.Context(), summary.Run, "") {
 		if err != nil {
 			t.Fatal(err)
 		}

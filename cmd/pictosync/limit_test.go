@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -18,18 +16,7 @@ import (
 // finishes it.
 func TestTimeLimit(t *testing.T) {
 	dir := t.TempDir()
-	server, err := sandbox.Open(filepath.Join(dir, "sandbox.db"), sandbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	ctx := context.Background()
-	if _, _, err := server.EnsureDataset(ctx, "set"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := server.AddImages(ctx, "set", []sandbox.NewImage{{Path: "a.jpg", Width: 100, Height: 100}}); err != nil {
-		t.Fatal(err)
-	}
+	server := sandboxWith(t, dir, sandbox.NewImage{Path: "a.jpg", Width: 100, Height: 100})
 	// The service does not list images until the client goes away: only the limit
 	// can end the first run.
 	var first sync.Once
@@ -47,8 +34,7 @@ func TestTimeLimit(t *testing.T) {
 	}
 	run := func(limit string) (status int, outcome string) {
 		t.Helper()
-		cmd := exec.Command(os.Args[0], "sync", labels, "--dataset", "set", "--base-url", service.URL, "--state", filepath.Join(dir, "state.db"), "--json", "--max-duration", limit)
-		cmd.Env = append(os.Environ(), "PICTOSYNC_TEST_MAIN=1", "PICTOGRAPH_API_KEY=pk_live_test")
+		cmd := command("sync", labels, "--dataset", "set", "--base-url", service.URL, "--state", filepath.Join(dir, "state.db"), "--json", "--max-duration", limit)
 		out, err := cmd.Output()
 		if cmd.ProcessState == nil {
 			t.Fatal(err)

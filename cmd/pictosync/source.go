@@ -13,8 +13,6 @@ import (
 	"pictosync/source"
 )
 
-var yoloTasks = []convert.YOLOTask{convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB}
-
 // sourceOptions are the flags that say how labels are read, of every command
 // that reads a source.
 type sourceOptions struct {
@@ -49,7 +47,7 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 	if err != nil {
 		return nil, err
 	}
-	if o.task != "" && !slices.Contains(yoloTasks, convert.YOLOTask(o.task)) {
+	if o.task != "" && !slices.Contains(convert.YOLOTasks, convert.YOLOTask(o.task)) {
 		return nil, usagef("read --task: %q is none of detect, segment, pose and obb", o.task)
 	}
 	switch convert.Outside(o.outside) {

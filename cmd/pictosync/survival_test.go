@@ -35,6 +35,23 @@ func exitOf(t *testing.T, cmd *exec.Cmd) (code int, out string) {
 	return cmd.ProcessState.ExitCode(), both.String()
 }
 
+// sandboxWith is a sandbox that holds a dataset "set" with images.
+func sandboxWith(t *testing.T, dir string, images ...sandbox.NewImage) *sandbox.Server {
+	t.Helper()
+	server, err := sandbox.Open(filepath.Join(dir, "sandbox.db"), sandbox.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	if _, _, err := server.EnsureDataset(t.Context(), "set"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.AddImages(t.Context(), "set", images); err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
 const shapes = "../../testdata/shapes"
 
 // SIGTERM finishes what is in flight and ends with 130; the same command goes
@@ -44,17 +61,7 @@ func TestSIGTERM(t *testing.T) {
 		t.Skip("skipped: Windows has no SIGTERM")
 	}
 	dir := t.TempDir()
-	server, err := sandbox.Open(filepath.Join(dir, "sandbox.db"), sandbox.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	if _, _, err := server.EnsureDataset(t.Context(), "set"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := server.AddImages(t.Context(), "set", []sandbox.NewImage{{Path: "train/shapes_01.png"}, {Path: "train/shapes_02.png"}}); err != nil {
-		t.Fatal(err)
-	}
+	server := sandboxWith(t, dir, sandbox.NewImage{Path: "train/shapes_01.png"}, sandbox.NewImage{Path: "train/shapes_02.png"})
 	var process *os.Process
 	ready := make(chan struct{})
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

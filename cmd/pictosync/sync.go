@@ -255,24 +255,15 @@ func (o *syncOptions) withState(parent context.Context, path, doing string, opti
 
 // drive runs what is planned from src against the service.
 func (o *syncOptions) drive(ctx context.Context, stop *stopper, st *store.Store, src source.Source, log zerolog.Logger, options worker.Options, quota worker.Quota) error {
-	service, err := o.service(ctx, src, st.Path(), log)
+	c, err := o.connect(ctx, src, st, quota, log)
 	if err != nil {
 		return err
 	}
-	defer service.close()
-	if service.sandbox {
-		quota = worker.Quota{}
-	}
-	client, pacer, err := o.client(ctx, service, st, quota, log)
-	if err != nil {
-		return err
-	}
-	// A sandbox of this process waits for connections that were never used.
-	defer client.CloseIdleConnections()
+	defer c.close()
 	progress := o.output.progress()
-	options.Dataset, options.Service, options.Strict = o.dataset, service.name, o.strict
-	options.Save, options.MaxOutage, options.Progress, options.Log = o.concurrency, o.maxOutage, progress.show, log
-	summary, err := worker.Sync(ctx, stop.asked, client, st, pacer, src, options)
+	options.Strict = o.strict
+	o.setUp(&options, c, progress, log)
+	summary, err := worker.Sync(ctx, stop.asked, c.client, st, c.pacer, src, options)
 	err = stop.explain(err)
 	progress.end()
 	if o.findings != "" && summary.Run != "" {
@@ -289,19 +280,57 @@ func (o *syncOptions) drive(ctx context.Context, stop *stopper, st *store.Store,
 	if o.dryRun && summary.Run != "" {
 		if o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)) {
 			// The run is over, and its gate closed.
-			after, _, err := o.client(ctx, service, st, quota, log)
+			after, _, err := o.client(ctx, c.service, st, c.quota, log)
 			if err != nil {
 				return err
 			}
 			defer after.CloseIdleConnections()
 			return o.showDiff(ctx, os.Stdout, after, st, src, summary.Run)
 		}
-		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, quota, err)
+		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, c.quota, err)
 	}
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
 		return printErr
 	}
 	return err
+}
+
+// connection is a service and what speaks to it.
+type connection struct {
+	service
+	quota  worker.Quota // what the service is held to; a sandbox has none
+	client *pictograph.Client
+	pacer  *worker.Pacer
+}
+
+// connect reaches the service. src is what a sandbox is filled from; it may be
+// nil where the dataset is known to be there.
+func (o *syncOptions) connect(ctx context.Context, src source.Source, st *store.Store, quota worker.Quota, log zerolog.Logger) (*connection, error) {
+	s, err := o.service(ctx, src, st.Path(), log)
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{service: s, quota: quota}
+	if s.sandbox {
+		c.quota = worker.Quota{}
+	}
+	if c.client, c.pacer, err = o.client(ctx, s, st, c.quota, log); err != nil {
+		s.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *connection) close() {
+	// A sandbox of this process waits for connections that were never used.
+	c.client.CloseIdleConnections()
+	c.service.close()
+}
+
+// setUp fills in what every run with the service needs.
+func (o *syncOptions) setUp(w *worker.Options, c *connection, p *progress, log zerolog.Logger) {
+	w.Dataset, w.Service = o.dataset, c.name
+	w.Save, w.MaxOutage, w.Progress, w.Log = o.concurrency, o.maxOutage, p.show, log
 }
 
 // prepare opens the state, which nobody else may hold.
