@@ -17,7 +17,8 @@ import (
 )
 
 type exportOptions struct {
-	syncOptions
+	serviceOptions
+	dataset   string
 	out       string
 	formats   []string
 	maxAge    string
@@ -50,19 +51,20 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
 	f.StringVar(&o.out, "out", "", "`DIR` of the dataset's backups")
 	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
 	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
 	f.StringVar(&o.snapshots, "snapshots", "1", "snapshots to `KEEP`: a number, rules as daily=7,weekly=4,monthly=12, or all")
-	o.addServiceFlags(f)
-	o.output.addFlags(f)
+	o.serviceOptions.addFlags(f)
 	return cmd
 }
 
 func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
+	if o.dataset == "" {
+		return e, usagef("no dataset: name one with --dataset")
+	}
 	if o.out == "" {
 		return e, usagef("no output: name the folder of the backups with --out")
 	}
@@ -85,52 +87,43 @@ func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
 }
 
 func runExport(parent context.Context, o exportOptions) error {
-	o.unmatched, o.existing = "fail", true
-	quota, err := o.check()
-	if err != nil {
-		return err
-	}
 	settings, err := o.settings()
 	if err != nil {
 		return err
 	}
-	out, err := filepath.Abs(o.out)
-	if err != nil {
-		return usagef("find %s: %w", o.out, err)
-	}
-	log, err := o.output.logger()
+	s, err := o.begin(parent)
 	if err != nil {
 		return err
 	}
-	state, err := statePath(o.state)
-	if err != nil {
+	defer s.close()
+	if err := s.open("export " + o.dataset); err != nil {
 		return err
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr, o.maxDuration)
-	defer release()
-	st, done, err := prepare(ctx, state, "export "+o.dataset)
-	if err != nil {
-		return err
-	}
-	defer done()
-	c, err := o.connect(ctx, nil, st, quota, log)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	progress := o.output.progress()
-	options := worker.Options{Source: out}
-	o.setUp(&options, c, progress, log)
-	s, err := worker.Export(ctx, stop.asked, c.client, st, c.pacer, settings, options)
-	progress.end()
-	err = stop.explain(err)
-	if err == nil && s.Images.Failed > 0 {
-		err = errFailures
-	}
-	if printErr := o.print(s, err); printErr != nil {
+	summary, err := o.work(s, settings)
+	if printErr := o.print(summary, err); printErr != nil {
 		return printErr
 	}
 	return err
+}
+
+func (o *exportOptions) work(s *session, settings worker.ExportOptions) (worker.ExportSummary, error) {
+	out, err := filepath.Abs(o.out)
+	if err != nil {
+		return worker.ExportSummary{}, usagef("find %s: %w", o.out, err)
+	}
+	c, err := s.connect()
+	if err != nil {
+		return worker.ExportSummary{}, err
+	}
+	defer c.close()
+	progress := o.output.progress()
+	summary, err := worker.Export(s.ctx, s.stop.asked, c.client, s.store, c.pacer, settings, s.run(worker.Options{Source: out}, o.dataset, progress))
+	progress.end()
+	err = s.stop.explain(err)
+	if err == nil && summary.Images.Failed > 0 {
+		err = errFailures
+	}
+	return summary, err
 }
 
 func (o *exportOptions) print(s worker.ExportSummary, failed error) error {
@@ -194,14 +187,13 @@ are cleared; images that are not in it are left alone.` + exitHelp,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to restore into")
 	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
-	o.addServiceFlags(f)
+	o.serviceOptions.addFlags(f)
+	o.addBackupFlag(f)
 	o.addGuardFlags(f)
 	o.source.outside = "keep"
-	o.output.addFlags(f)
 	return cmd
 }
 

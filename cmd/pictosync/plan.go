@@ -106,12 +106,17 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 
 // showDiff prints what a save would change on one image: lines with - for what
 // goes and + for what comes.
-func (o *syncOptions) showDiff(ctx context.Context, w io.Writer, client *pictograph.Client, st *store.Store, src source.Source, id string) error {
-	run, err := st.FindRun(ctx, id)
+func (o *syncOptions) showDiff(s *session, w io.Writer, src source.Source, id string) error {
+	run, err := s.store.FindRun(s.ctx, id)
 	if err != nil {
 		return err
 	}
-	changes, same, err := worker.Diff(ctx, client, st, src, run, o.diff)
+	c, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	changes, same, err := worker.Diff(s.ctx, c.client, s.store, src, run, o.diff)
 	if err != nil {
 		return err
 	}

@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 
 	"pictosync/sandbox"
-	"pictosync/source"
 	"pictosync/worker"
 )
 
@@ -137,75 +133,4 @@ func loopbackOnly(addr string) error {
 		return nil
 	}
 	return usagef("read --listen: %s is no loopback address; the sandbox speaks plain HTTP and is for this machine alone, as 127.0.0.1:8080", addr)
-}
-
-// service is where a sync's requests go: the configured one, or a sandbox in
-// this process that holds the dataset and the source's images.
-func (o *syncOptions) service(ctx context.Context, src source.Source, state string, log zerolog.Logger) (service, error) {
-	if !o.sandbox {
-		key, err := apiKey()
-		if err != nil {
-			return service{}, err
-		}
-		url := strings.TrimRight(o.baseURL, "/")
-		return service{url: url, key: key, name: url, close: func() {}}, nil
-	}
-	db := filepath.Join(filepath.Dir(state), "sandbox.db")
-	server, err := sandbox.Open(db, sandbox.Options{Log: log})
-	if err != nil {
-		return service{}, err
-	}
-	if !o.existing {
-		if err := seed(ctx, server, o.dataset, src); err != nil {
-			return service{}, errors.Join(err, server.Close())
-		}
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return service{}, errors.Join(fmt.Errorf("listen for the sandbox: %w", err), server.Close())
-	}
-	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err := server.Serve(serving, listener); err != nil {
-			log.Error().Err(err).Msg("sandbox")
-		}
-	}()
-	return service{url: "http://" + listener.Addr().String(), key: "sandbox", name: "sandbox", sandbox: true, close: func() {
-		cancel()
-		<-done
-		server.Close()
-	}}, nil
-}
-
-// seed makes the dataset and its images where they are missing.
-func seed(ctx context.Context, server *sandbox.Server, dataset string, src source.Source) error {
-	if _, _, err := server.EnsureDataset(ctx, dataset); err != nil {
-		return err
-	}
-	var images []sandbox.NewImage
-	for item, err := range src.Items(ctx, "") {
-		if err != nil {
-			return err
-		}
-		if item.Err != nil || item.ImageID != "" {
-			continue
-		}
-		path := item.Image
-		if item.Stem {
-			path += ".jpg" // the labels do not say; a sync matches by the stem
-		}
-		size := src.Size(item)
-		images = append(images, sandbox.NewImage{Path: path, Width: size.Width, Height: size.Height})
-		if len(images) < 10_000 {
-			continue
-		}
-		if _, err := server.AddImages(ctx, dataset, images); err != nil {
-			return err
-		}
-		images = images[:0]
-	}
-	_, err := server.AddImages(ctx, dataset, images)
-	return err
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,12 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
-	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
@@ -29,21 +25,10 @@ import (
 
 // syncOptions are the flags of sync.
 type syncOptions struct {
-	config string
+	serviceOptions
 	source sourceOptions
-	output outputOptions
 
 	dataset         string
-	state           string
-	sandbox         bool
-	baseURL         string
-	api             string
-	timeout         time.Duration
-	maxRetries      int
-	rate            string
-	concurrency     int
-	maxOutage       time.Duration
-	maxDuration     time.Duration
 	strict          bool
 	noCreateClasses bool
 	unknownClasses  string
@@ -64,13 +49,12 @@ type syncOptions struct {
 }
 
 func (o *syncOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
-	o.addServiceFlags(f)
+	o.serviceOptions.addFlags(f)
+	o.addBackupFlag(f)
 	o.addGuardFlags(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
-	o.output.addFlags(f)
 }
 
 // addGuardFlags are of every command that saves from a source.
@@ -87,18 +71,8 @@ func (o *syncOptions) addGuardFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 }
 
-// addServiceFlags are of every command that saves.
-func (o *syncOptions) addServiceFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
-	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
-	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")
-	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
-	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
-	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
-	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
-	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
-	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
-	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after this `TIME`, as 2h; the same command resumes the run (default: no limit)")
+// addBackupFlag is of every command that saves.
+func (o *syncOptions) addBackupFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.backup, "backup", "auto", "keep what images have before it is overwritten, for undo: auto (where the listing shows annotations), always or never")
 }
 
@@ -192,102 +166,66 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 	return nil
 }
 
-func (o *syncOptions) check() (worker.Quota, error) {
-	if o.baseURL == "sandbox" {
-		o.sandbox = true
-	}
-	quota, err := worker.ParseQuota(o.rate)
+func (o *syncOptions) check() error {
 	switch {
 	case o.dataset == "":
-		return quota, usagef("no dataset: name one with --dataset")
-	case err != nil:
-		return quota, usagef("read --rate: %w", err)
+		return usagef("no dataset: name one with --dataset")
 	case o.unmatched != "fail" && o.unmatched != "ignore":
-		return quota, usagef("read --unmatched: %q is neither fail nor ignore", o.unmatched)
-	case o.maxDuration < 0:
-		return quota, usagef("read --max-duration: %s is no time to work for; give one as 2h", o.maxDuration)
-	case o.concurrency < 1:
-		return quota, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
+		return usagef("read --unmatched: %q is neither fail nor ignore", o.unmatched)
 	}
-	return quota, nil
+	return nil
 }
 
 func runSync(parent context.Context, path string, o syncOptions) error {
-	quota, err := o.check()
-	if err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
 	var options worker.Options
 	if err := o.policies(&options); err != nil {
 		return err
 	}
-	if options.Source, err = filepath.Abs(path); err != nil {
-		return usagef("find %s: %w", path, err)
-	}
-	return o.withState(parent, path, "sync "+path, options, quota)
+	return o.runFrom(parent, path, "sync "+path, options)
 }
 
-// withState opens source and state, which nobody else may hold, and runs.
-func (o *syncOptions) withState(parent context.Context, path, doing string, options worker.Options, quota worker.Quota) error {
-	log, err := o.output.logger()
+// runFrom opens source and state and runs.
+func (o *syncOptions) runFrom(parent context.Context, path, doing string, options worker.Options) error {
+	s, err := o.begin(parent)
 	if err != nil {
 		return err
 	}
-	ctx, stop, release := interruptible(parent, os.Stderr, o.maxDuration)
-	defer release()
-	state, err := statePath(o.state)
+	defer s.close()
+	src, err := o.openSource(s, path, &options)
 	if err != nil {
 		return err
+	}
+	if err := s.open(doing); err != nil {
+		return err
+	}
+	return o.drive(s, src, options)
+}
+
+func (o *syncOptions) openSource(s *session, path string, options *worker.Options) (source.Source, error) {
+	var err error
+	if options.Source, err = filepath.Abs(path); err != nil {
+		return nil, usagef("find %s: %w", path, err)
 	}
 	var findings collector
-	src, err := o.source.open(ctx, path, &findings)
-	if err != nil {
-		return err
-	}
-	st, done, err := prepare(ctx, state, doing)
-	if err != nil {
-		return err
-	}
-	defer done()
 	options.Findings = findings.take
-	return o.drive(ctx, stop, st, src, log, options, quota)
+	return o.source.open(s.ctx, path, &findings)
 }
 
-// drive runs what is planned from src against the service.
-func (o *syncOptions) drive(ctx context.Context, stop *stopper, st *store.Store, src source.Source, log zerolog.Logger, options worker.Options, quota worker.Quota) error {
-	c, err := o.connect(ctx, src, st, quota, log)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	progress := o.output.progress()
-	options.Strict = o.strict
-	o.setUp(&options, c, progress, log)
-	summary, err := worker.Sync(ctx, stop.asked, c.client, st, c.pacer, src, options)
-	err = stop.explain(err)
-	progress.end()
-	if o.findings != "" && summary.Run != "" {
-		if writeErr := writeFindings(context.WithoutCancel(ctx), o.findings, st, summary.Run); writeErr != nil {
-			err = errors.Join(err, writeErr)
-		}
-	}
-	if err == nil && (summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
-		err = errFailures
-	}
-	if options.Verify && summary.Run != "" {
-		return o.showVerification(context.WithoutCancel(ctx), os.Stdout, st, summary, err)
-	}
-	if o.dryRun && summary.Run != "" {
-		if o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)) {
-			// The run is over, and its gate closed.
-			after, _, err := o.client(ctx, c.service, st, c.quota, log)
-			if err != nil {
-				return err
-			}
-			defer after.CloseIdleConnections()
-			return o.showDiff(ctx, os.Stdout, after, st, src, summary.Run)
-		}
-		return o.showPlan(context.WithoutCancel(ctx), os.Stdout, st, summary, c.quota, err)
+// drive does the run and prints what it came to.
+func (o *syncOptions) drive(s *session, src source.Source, options worker.Options) error {
+	summary, err := o.work(s, src, options)
+	ctx := context.WithoutCancel(s.ctx)
+	switch {
+	case summary.Run == "":
+	case options.Verify:
+		return o.showVerification(ctx, os.Stdout, s.store, summary, err)
+	case o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)):
+		return o.showDiff(s, os.Stdout, src, summary.Run)
+	case o.dryRun:
+		return o.showPlan(ctx, os.Stdout, s.store, summary, s.quota, err)
 	}
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
 		return printErr
@@ -295,99 +233,33 @@ func (o *syncOptions) drive(ctx context.Context, stop *stopper, st *store.Store,
 	return err
 }
 
-// connection is a service and what speaks to it.
-type connection struct {
-	service
-	quota  worker.Quota // what the service is held to; a sandbox has none
-	client *pictograph.Client
-	pacer  *worker.Pacer
-}
-
-// connect reaches the service. src is what a sandbox is filled from; it may be
-// nil where the dataset is known to be there.
-func (o *syncOptions) connect(ctx context.Context, src source.Source, st *store.Store, quota worker.Quota, log zerolog.Logger) (*connection, error) {
-	s, err := o.service(ctx, src, st.Path(), log)
+// work runs what is planned from src against the service.
+func (o *syncOptions) work(s *session, src source.Source, options worker.Options) (worker.Summary, error) {
+	failed := worker.Summary{Dataset: o.dataset, Source: options.Source}
+	if !o.existing {
+		if err := s.seed(o.dataset, src); err != nil {
+			return failed, err
+		}
+	}
+	c, err := s.connect()
 	if err != nil {
-		return nil, err
+		return failed, err
 	}
-	c := &connection{service: s, quota: quota}
-	if s.sandbox {
-		c.quota = worker.Quota{}
+	defer c.close()
+	progress := o.output.progress()
+	options.Strict = o.strict
+	summary, err := worker.Sync(s.ctx, s.stop.asked, c.client, s.store, c.pacer, src, s.run(options, o.dataset, progress))
+	err = s.stop.explain(err)
+	progress.end()
+	if o.findings != "" && summary.Run != "" {
+		if writeErr := writeFindings(context.WithoutCancel(s.ctx), o.findings, s.store, summary.Run); writeErr != nil {
+			err = errors.Join(err, writeErr)
+		}
 	}
-	if c.client, c.pacer, err = o.client(ctx, s, st, c.quota, log); err != nil {
-		s.close()
-		return nil, err
+	if err == nil && (summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
+		err = errFailures
 	}
-	return c, nil
-}
-
-func (c *connection) close() {
-	// A sandbox of this process waits for connections that were never used.
-	c.client.CloseIdleConnections()
-	c.service.close()
-}
-
-// setUp fills in what every run with the service needs.
-func (o *syncOptions) setUp(w *worker.Options, c *connection, p *progress, log zerolog.Logger) {
-	w.Dataset, w.Service = o.dataset, c.name
-	w.Save, w.MaxOutage, w.Progress, w.Log = o.concurrency, o.maxOutage, p.show, log
-}
-
-// prepare opens the state, which nobody else may hold.
-func prepare(ctx context.Context, state, doing string) (*store.Store, func(), error) {
-	unlock, err := lockState(state, doing)
-	if err != nil {
-		return nil, nil, err
-	}
-	st, aside, err := store.OpenSound(ctx, state, time.Now())
-	if err != nil {
-		unlock()
-		return nil, nil, err
-	}
-	if aside != "" {
-		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", state, aside)
-	}
-	return st, func() {
-		st.Close()
-		unlock()
-	}, nil
-}
-
-// client speaks to a service through a gate of its own.
-func (o *syncOptions) client(ctx context.Context, s service, st *store.Store, quota worker.Quota, log zerolog.Logger) (*pictograph.Client, *worker.Pacer, error) {
-	pacer, err := worker.NewPacer(ctx, quota, s.account(), st, time.Now)
-	if err != nil {
-		return nil, nil, err
-	}
-	client, err := pictograph.New(pictograph.Config{
-		BaseURL: s.url, APIKey: s.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: o.maxRetries,
-		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(log),
-	})
-	if err != nil {
-		return nil, nil, usageError{err}
-	}
-	return client, pacer, nil
-}
-
-// service is where the requests go.
-type service struct {
-	url, key string
-	name     string // in the state
-	sandbox  bool
-	close    func()
-}
-
-// account is a fingerprint of the key, to count its requests by: the key
-// itself is never written anywhere.
-func (s service) account() string {
-	sum := sha256.Sum256([]byte("pictosync account\x00" + s.name + "\x00" + s.key))
-	return hex.EncodeToString(sum[:8])
-}
-
-func logRetries(log zerolog.Logger) func(pictograph.Retry) {
-	return func(r pictograph.Retry) {
-		log.Info().Str("op", r.Op).Int("attempt", r.Attempt).Dur("wait", r.Wait).Err(r.Err).Msg("request is tried again")
-	}
+	return summary, err
 }
 
 // print writes the summary: one JSON object, or lines for people.

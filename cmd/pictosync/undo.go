@@ -45,46 +45,18 @@ last.` + exitHelp,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
-	o.addServiceFlags(f)
-	o.output.addFlags(f)
+	o.serviceOptions.addFlags(f)
+	o.addBackupFlag(f)
 	return cmd
 }
 
 func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) error {
-	state, err := statePath(o.state)
+	run, err := o.findUndoable(parent, id)
 	if err != nil {
 		return err
-	}
-	log, err := o.output.logger()
-	if err != nil {
-		return err
-	}
-	ctx, stop, release := interruptible(parent, os.Stderr, o.maxDuration)
-	defer release()
-	st, err := store.OpenExisting(ctx, state)
-	if err != nil {
-		return err
-	}
-	defer st.Close()
-	unlock, err := lockState(state, "undo "+id)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	run, err := findUndoable(ctx, st, id)
-	if err != nil {
-		return err
-	}
-	if !saves(run) {
-		return usagef("undo %s: it was a run of %s, which changes nothing", run.ID, run.Kind)
-	}
-	src, err := worker.NewUndo(st, run, o.image)
-	if err != nil {
-		return usagef("read --image: %w", err)
 	}
 	// It goes back to where the run went.
 	o.dataset, o.existing, o.unmatched = run.Dataset.ID, true, "fail"
@@ -92,24 +64,45 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if !o.sandbox && !elsewhere && o.baseURL == pictograph.DefaultBaseURL {
 		o.baseURL = run.Dataset.Service
 	}
-	quota, err := o.check()
+	s, err := o.begin(parent)
 	if err != nil {
 		return err
+	}
+	defer s.close()
+	if err := s.open("undo " + id); err != nil {
+		return err
+	}
+	src, err := worker.NewUndo(s.store, run, o.image)
+	if err != nil {
+		return usagef("read --image: %w", err)
 	}
 	options := worker.Options{Undoes: run.ID, OnDrift: worker.Skip, Backup: worker.BackupPolicy(o.backup), AllowShrink: true, DryRun: o.dryRun, Source: worker.UndoSource(run.ID)}
 	if o.force {
 		options.OnDrift = worker.Overwrite
 	}
-	return o.drive(ctx, stop, st, src, log, options, quota)
+	return o.drive(s, src, options)
 }
 
 // saves reports whether a run may have saved something.
 func saves(r store.Run) bool { return r.Kind == "sync" || r.Kind == "undo" }
 
 // findUndoable finds a run; the last is the last that may have saved.
-func findUndoable(ctx context.Context, st *store.Store, id string) (store.Run, error) {
+func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, error) {
+	state, err := statePath(o.state)
+	if err != nil {
+		return store.Run{}, err
+	}
+	st, err := store.OpenExisting(ctx, state)
+	if err != nil {
+		return store.Run{}, err
+	}
+	defer st.Close()
 	if id != "last" {
-		return st.FindRun(ctx, id)
+		run, err := st.FindRun(ctx, id)
+		if err == nil && !saves(run) {
+			err = usagef("undo %s: it was a run of %s, which changes nothing", run.ID, run.Kind)
+		}
+		return run, err
 	}
 	runs, err := st.Runs(ctx, 1000)
 	for _, r := range runs {
@@ -149,7 +142,7 @@ backups: they can no longer be undone. The last run of each source stays.` + exi
 				return err
 			}
 			defer unlock()
-			c, err := st.Collect(cmd.Context(), time.Now().Add(-age))
+			c, err := st.Collect(cmd.Context(), now().Add(-age))
 			if err != nil {
 				return err
 			}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -42,17 +41,15 @@ Images that differ, cannot be taken or are not in the dataset make it exit 4.` +
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to compare with")
 	f.StringVar(&sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
 	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
 	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
-	o.addServiceFlags(f)
+	o.serviceOptions.addFlags(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
-	o.output.addFlags(f)
 	return cmd
 }
 
@@ -66,16 +63,10 @@ func parseSample(s string) (float64, error) {
 }
 
 func runVerify(parent context.Context, path string, o syncOptions, sample float64) error {
-	quota, err := o.check()
-	if err != nil {
+	if err := o.check(); err != nil {
 		return err
 	}
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return usagef("find %s: %w", path, err)
-	}
-	options := worker.Options{Verify: true, Sample: sample, Source: absolute}
-	return o.withState(parent, path, "verify "+path, options, quota)
+	return o.runFrom(parent, path, "verify "+path, worker.Options{Verify: true, Sample: sample})
 }
 
 // showVerification prints what a verification came to.

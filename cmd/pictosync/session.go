@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+
+	"pictosync/pictograph"
+	"pictosync/sandbox"
+	"pictosync/source"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+// serviceOptions are the flags of every command that speaks to the service.
+type serviceOptions struct {
+	config string
+	output outputOptions
+
+	state       string
+	sandbox     bool
+	baseURL     string
+	api         string
+	timeout     time.Duration
+	maxRetries  int
+	rate        string
+	concurrency int
+	maxOutage   time.Duration
+	maxDuration time.Duration
+}
+
+func (o *serviceOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
+	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")
+	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
+	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
+	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
+	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
+	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
+	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
+	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after this `TIME`, as 2h; the same command resumes the run (default: no limit)")
+	o.output.addFlags(f)
+}
+
+// session is what a process works with: the state, which nobody else may hold
+// meanwhile, and the service.
+type session struct {
+	options *serviceOptions
+	ctx     context.Context // ends when the process is to stop at once
+	stop    *stopper
+	log     zerolog.Logger
+	quota   worker.Quota // what the service is held to; a sandbox has none
+	path    string       // of the state
+
+	store   *store.Store
+	url     string
+	key     string
+	name    string          // of the service, in the state
+	sandbox *sandbox.Server // nil where it is none of this process
+
+	closers []func() // in the order of opening
+}
+
+// begin checks the flags and takes over the signals.
+func (o *serviceOptions) begin(parent context.Context) (*session, error) {
+	if o.baseURL == "sandbox" {
+		o.sandbox = true
+	}
+	quota, err := worker.ParseQuota(o.rate)
+	switch {
+	case err != nil:
+		return nil, usagef("read --rate: %w", err)
+	case o.maxDuration < 0:
+		return nil, usagef("read --max-duration: %s is no time to work for; give one as 2h", o.maxDuration)
+	case o.concurrency < 1:
+		return nil, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
+	}
+	s := &session{options: o, quota: quota}
+	if o.sandbox {
+		s.quota = worker.Quota{}
+	}
+	if s.log, err = o.output.logger(); err != nil {
+		return nil, err
+	}
+	if s.path, err = statePath(o.state); err != nil {
+		return nil, err
+	}
+	var release func()
+	s.ctx, s.stop, release = interruptible(parent, os.Stderr, o.maxDuration)
+	s.closers = append(s.closers, release)
+	return s, nil
+}
+
+// open opens state and service. doing is what others are told who want the state
+// too.
+func (s *session) open(doing string) error {
+	if err := s.openState(doing); err != nil {
+		return err
+	}
+	return s.reach()
+}
+
+func (s *session) openState(doing string) error {
+	unlock, err := lockState(s.path, doing)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, unlock)
+	st, aside, err := store.OpenSound(s.ctx, s.path, now())
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() { st.Close() })
+	s.store = st
+	if aside != "" {
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", s.path, aside)
+	}
+	return nil
+}
+
+// reach says where the requests go: to the configured service, or to a sandbox
+// in this process. It sends nothing.
+func (s *session) reach() (err error) {
+	if !s.options.sandbox {
+		s.url = strings.TrimRight(s.options.baseURL, "/")
+		s.name = s.url
+		s.key, err = apiKey()
+		return err
+	}
+	s.sandbox, err = sandbox.Open(filepath.Join(filepath.Dir(s.path), "sandbox.db"), sandbox.Options{Log: s.log})
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, func() { s.sandbox.Close() })
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen for the sandbox: %w", err)
+	}
+	serving, cancel := context.WithCancel(context.WithoutCancel(s.ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.sandbox.Serve(serving, listener); err != nil {
+			s.log.Error().Err(err).Msg("sandbox")
+		}
+	}()
+	s.closers = append(s.closers, func() {
+		cancel()
+		<-done
+	})
+	s.url, s.key, s.name = "http://"+listener.Addr().String(), "sandbox", "sandbox"
+	return nil
+}
+
+// close closes what was opened, the last first.
+func (s *session) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+// account is a fingerprint of the key, to count its requests by: the key
+// itself is never written anywhere.
+func (s *session) account() string {
+	sum := sha256.Sum256([]byte("pictosync account\x00" + s.name + "\x00" + s.key))
+	return hex.EncodeToString(sum[:8])
+}
+
+// connection speaks to the service for one run, whose end closes its gate.
+type connection struct {
+	client *pictograph.Client
+	pacer  *worker.Pacer
+}
+
+func (s *session) connect() (*connection, error) {
+	pacer, err := worker.NewPacer(s.ctx, s.quota, s.account(), s.store, now)
+	if err != nil {
+		return nil, err
+	}
+	client, err := pictograph.New(s.config(pacer))
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return &connection{client, pacer}, nil
+}
+
+func (s *session) config(pacer pictograph.Pacer) pictograph.Config {
+	o := s.options
+	return pictograph.Config{BaseURL: s.url, APIKey: s.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: o.maxRetries,
+		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(s.log)}
+}
+
+// close lets go of idle connections: a sandbox of this process waits for those
+// that were never used.
+func (c *connection) close() { c.client.CloseIdleConnections() }
+
+// run fills in what every run with the service needs.
+func (s *session) run(w worker.Options, dataset string, p *progress) worker.Options {
+	w.Dataset, w.Service, w.Save, w.MaxOutage = dataset, s.name, s.options.concurrency, s.options.maxOutage
+	w.Progress, w.Log, w.Now = p.show, s.log, now
+	return w
+}
+
+// now is the clock; tests of many nights set it.
+var now = time.Now
+
+func logRetries(log zerolog.Logger) func(pictograph.Retry) {
+	return func(r pictograph.Retry) {
+		log.Info().Str("op", r.Op).Int("attempt", r.Attempt).Dur("wait", r.Wait).Err(r.Err).Msg("request is tried again")
+	}
+}
+
+// seed makes the dataset and its images in a sandbox of this process, where they
+// are missing. On another service it does nothing.
+func (s *session) seed(dataset string, src source.Source) error {
+	if s.sandbox == nil {
+		return nil
+	}
+	if _, _, err := s.sandbox.EnsureDataset(s.ctx, dataset); err != nil {
+		return err
+	}
+	var images []sandbox.NewImage
+	flush := func() error {
+		_, err := s.sandbox.AddImages(s.ctx, dataset, images)
+		images = images[:0]
+		return err
+	}
+	for item, err := range src.Items(s.ctx, "") {
+		if err != nil {
+			return errors.Join(err, flush())
+		}
+		if item.Err != nil || item.ImageID != "" {
+			continue
+		}
+		path := item.Image
+		if item.Stem {
+			path += ".jpg" // the labels do not say; a sync matches by the stem
+		}
+		size := src.Size(item)
+		images = append(images, sandbox.NewImage{Path: path, Width: size.Width, Height: size.Height})
+		if len(images) == 10_000 {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
+}
