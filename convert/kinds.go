@@ -66,6 +66,8 @@ const (
 	// KindSimilarClass is a class whose name differs from another's in case or
 	// blanks alone.
 	KindSimilarClass Kind = "similar-class"
+	// KindPrune is why images that seem to have left a source are not cleared.
+	KindPrune Kind = "prune"
 	// KindPolyline is a polyline, which neither COCO nor YOLO can hold.
 	KindPolyline Kind = "polyline"
 	// KindLostShape is a shape that the format written holds as another one.

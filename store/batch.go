@@ -138,7 +138,8 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			return err
 		}
 		defer answered.Close()
-		saved, err := tx.PrepareContext(ctx, `UPDATE images SET annotation_count = ?, saved_hash = ?, saved_count = ?, saved_at = ?, saved_run = ?, saved_sum = ? WHERE dataset = ? AND image_id = ?`)
+		saved, err := tx.PrepareContext(ctx, `UPDATE images SET annotation_count = ?, saved_hash = ?, saved_count = ?, saved_at = ?, saved_run = ?, saved_sum = ?,
+			source = (SELECT claims FROM runs WHERE id = ?) WHERE dataset = ? AND image_id = ?`)
 		if err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 				return err
 			}
 			record := Saved{Hash: i.Hash, Count: a.New, Run: b.Run}
-			if _, err := saved.ExecContext(ctx, a.New, i.Hash[:], a.New, now.UnixMilli(), b.Run, savedSum(i.ImageID, record), d.Ref, i.ImageID); err != nil {
+			if _, err := saved.ExecContext(ctx, a.New, i.Hash[:], a.New, now.UnixMilli(), b.Run, savedSum(i.ImageID, record), b.Run, d.Ref, i.ImageID); err != nil {
 				return err
 			}
 			outcome := ItemSaved

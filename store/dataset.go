@@ -33,6 +33,8 @@ type Image struct {
 	// Saved is nil for an image that was never saved from this state, or whose
 	// record did not pass its check.
 	Saved *Saved
+	// Source is the source of what was saved, as Claim numbers it; 0 is none.
+	Source int64
 }
 
 // Saved is the last save on an image.
@@ -112,7 +114,7 @@ func Stem(p string) string {
 	return strings.TrimSuffix(name, path.Ext(name))
 }
 
-const imageColumns = `image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum`
+const imageColumns = `image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum, source`
 
 // Without statistics SQLite's planner takes the primary key's first column for
 // as good as an index that fits, and scans the dataset: so the indexes are
@@ -166,10 +168,12 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 			hash, sum []byte
 			count     sql.NullInt64
 			run       sql.NullString
+			source    sql.NullInt64
 		)
-		if err := rows.Scan(&i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum); err != nil {
+		if err := rows.Scan(&i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source); err != nil {
 			return nil, fmt.Errorf("look up images: %w", err)
 		}
+		i.Source = source.Int64
 		if len(hash) == len(Hash{}) {
 			saved := Saved{Hash: Hash(hash), Count: int(count.Int64), Run: run.String}
 			if string(savedSum(i.ID, saved)) == string(sum) {

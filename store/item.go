@@ -51,6 +51,7 @@ type Item struct {
 	Bytes       int // of the encoded annotations
 	Findings    int
 	Reason      string
+	Pruned      bool // no item of the source: an image that left it
 }
 
 // Finding is a finding of the converters, kept with the run. Seq is the
@@ -64,8 +65,9 @@ type Finding struct {
 type PlanPart struct {
 	Items    []Item
 	Findings []Finding
-	Classes  []Class // one that was planned before is replaced
-	Cursor   string  // of the last item
+	Classes  []Class  // one that was planned before is replaced
+	Cursor   string   // of the last item
+	Claims   []string // ids of images that are the run's source's from now on
 }
 
 // AddPlan commits a stretch of a run's plan. Items whose image was planned
@@ -73,8 +75,8 @@ type PlanPart struct {
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	return s.update(ctx, "record the plan", func(tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
 			return err
 		}
@@ -90,7 +92,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 					return err
 				}
 			}
-			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason); err != nil {
+			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
 				return err
 			}
 		}
@@ -104,6 +106,12 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO run_classes (run, name, seq, class)
 				VALUES (?1, ?2, (SELECT count(*) FROM run_classes WHERE run = ?1), ?3)
 				ON CONFLICT (run, name) DO UPDATE SET class = excluded.class`, run, c.Name, string(c.JSON)); err != nil {
+				return err
+			}
+		}
+		for _, id := range part.Claims {
+			if _, err := tx.ExecContext(ctx, `UPDATE images SET source = (SELECT claims FROM runs WHERE id = ?1)
+				WHERE dataset = (SELECT dataset FROM runs WHERE id = ?1) AND image_id = ?2`, run, id); err != nil {
 				return err
 			}
 		}
@@ -148,7 +156,7 @@ func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
 	return seq.Int64, nil
 }
 
-const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason`
+const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned`
 
 // Pending lists the next items to save after a number, at most limit.
 func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
@@ -175,6 +183,7 @@ type Totals struct {
 	Matched  int // items that found their image
 	Findings int
 	Kinds    map[string]int // findings by kind
+	Pruned   int            // images that left the source and were cleared
 	// Previous and New count the annotations of the images that were saved or
 	// cleared, before and after.
 	Previous, New int
@@ -183,23 +192,24 @@ type Totals struct {
 // Totals sums up a run.
 func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
-	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')) FROM items WHERE run = ? GROUP BY plan, outcome`, run)
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared') FROM items WHERE run = ? GROUP BY plan, outcome`, run)
 	if err != nil {
 		return t, fmt.Errorf("sum up the run: %w", explain(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			p          Plan
-			o          ItemOutcome
-			n, matched int
+			p                  Plan
+			o                  ItemOutcome
+			n, matched, pruned int
 		)
-		if err := rows.Scan(&p, &o, &n, &matched); err != nil {
+		if err := rows.Scan(&p, &o, &n, &matched, &pruned); err != nil {
 			return t, fmt.Errorf("sum up the run: %w", err)
 		}
 		t.Plan[p] += n
 		t.Outcome[o] += n
 		t.Matched += matched
+		t.Pruned += pruned
 	}
 	if err := rows.Err(); err != nil {
 		return t, fmt.Errorf("sum up the run: %w", err)

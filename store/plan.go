@@ -12,7 +12,7 @@ import (
 
 // Stakes are what a plan puts at stake.
 type Stakes struct {
-	Found   int // items
+	Found   int // items of the source
 	Listed  int // annotations of the dataset, as listed
 	Added   int // annotations that images gain
 	Removed int // annotations that images lose
@@ -33,7 +33,7 @@ func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, erro
 	if err != nil {
 		return fail(err)
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, count, listed_count, bytes FROM items WHERE run = ? ORDER BY seq`, run)
+	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, count, listed_count, bytes, pruned FROM items WHERE run = ? ORDER BY seq`, run)
 	if err != nil {
 		return fail(err)
 	}
@@ -43,10 +43,12 @@ func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, erro
 	for rows.Next() {
 		var i Item
 		var hash []byte
-		if err := rows.Scan(&i.Image, &i.ImageID, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes); err != nil {
+		if err := rows.Scan(&i.Image, &i.ImageID, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Pruned); err != nil {
 			return fail(err)
 		}
-		t.Found++
+		if !i.Pruned {
+			t.Found++
+		}
 		fmt.Fprintf(digest, "%q %s %s %s %x %d\n", i.Image, i.ImageID, i.Plan, i.Outcome, hash, i.ListedCount)
 		if i.Outcome != ItemPending {
 			continue
@@ -70,7 +72,7 @@ func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, erro
 // its end, from the same source into the same dataset; 0 where there is none.
 func (s *Store) LastFound(ctx context.Context, d Dataset, run Run) (int, error) {
 	var found int
-	err := s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM items WHERE items.run = runs.id) FROM runs
+	err := s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM items WHERE items.run = runs.id AND NOT pruned) FROM runs
 		WHERE dataset = ? AND kind = 'sync' AND source = ? AND id <> ? AND outcome IN ('done', 'failures') ORDER BY started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&found)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, fmt.Errorf("look up the run before: %w", explain(err))
@@ -101,7 +103,7 @@ func (s *Store) Items(ctx context.Context, run string) iter.Seq2[Item, error] {
 
 func scanItem(rows *sql.Rows) (i Item, err error) {
 	var hash []byte
-	if err := rows.Scan(&i.Seq, &i.Image, &i.After, &i.ImageID, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason); err != nil {
+	if err := rows.Scan(&i.Seq, &i.Image, &i.After, &i.ImageID, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason, &i.Pruned); err != nil {
 		return i, fmt.Errorf("read the plan: %w", err)
 	}
 	copy(i.Hash[:], hash)

@@ -148,9 +148,9 @@ func (r *run) holdBackup(i ready, k kept) (store.Item, bool) {
 	}
 	ours := i.image.Saved
 	switch {
-	case ours != nil && ours.Hash != k.hash && r.OnDrift != "" && r.OnDrift != Overwrite:
-		row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.OnDrift)
-		row.Reason = fmt.Sprintf("someone else changed the image since our last save, and --on-drift is %s", r.OnDrift)
+	case ours != nil && ours.Hash != k.hash && r.onDrift(row) != Overwrite:
+		row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.onDrift(row))
+		row.Reason = "someone else changed the image since our last save, and " + r.becauseOfDrift(row)
 		return row, false
 	case ours == nil && row.ListedCount == 0 && k.backup.Count > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
 		row.Plan, row.Outcome = store.PlanOverwrite, outcomeOfPolicy(r.OnExisting)

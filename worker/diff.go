@@ -70,6 +70,9 @@ func Diff(ctx context.Context, client *pictograph.Client, st *store.Store, src s
 
 // planLoad converts the labels of a planned item again.
 func planLoad(ctx context.Context, st *store.Store, src source.Source, run store.Run, planned store.Item) ([]pictograph.Annotation, error) {
+	if planned.Pruned {
+		return nil, nil
+	}
 	images, err := st.ImagesByID(ctx, run.Dataset, []string{planned.ImageID})
 	if err != nil {
 		return nil, err

@@ -120,6 +120,7 @@ const minShrink = 10
 
 // hold applies the policies to an item that the plan would save.
 func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
+	drift := r.onDrift(*i)
 	leave := func(p Policy, reason string) {
 		i.Reason = reason
 		if i.Outcome = store.ItemFailed; p == Skip {
@@ -130,13 +131,33 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 	case i.Outcome != store.ItemPending:
 	case r.Undoes != "" && r.OnDrift != Overwrite && !r.asLeft(image):
 		leave(Skip, "the image was saved again since; --force takes it back all the same")
-	case i.Plan == store.PlanDrifted && r.OnDrift != "" && r.OnDrift != Overwrite:
-		leave(r.OnDrift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and --on-drift is %s", image.Saved.Count, image.AnnotationCount, r.OnDrift))
+	case i.Plan == store.PlanDrifted && drift != Overwrite:
+		leave(drift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and %s", image.Saved.Count, image.AnnotationCount, r.becauseOfDrift(*i)))
 	case image.Saved == nil && image.AnnotationCount > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
 		leave(r.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, r.OnExisting))
 	case i.Count == 0 && image.AnnotationCount > 0 && r.RefuseClear && !explicit:
 		leave(Fail, fmt.Sprintf("its labels are empty and the image has %d annotations; --allow-clear lets it be cleared", image.AnnotationCount))
 	}
+}
+
+// onDrift is what is done about an item's image where someone else changed it
+// since our last save. What is to be cleared for having left the source is not,
+// whatever the policy for images that are in it.
+func (r *run) onDrift(i store.Item) Policy {
+	switch {
+	case i.Pruned && r.OnDrift != Fail:
+		return Skip
+	case r.OnDrift == "":
+		return Overwrite
+	}
+	return r.OnDrift
+}
+
+func (r *run) becauseOfDrift(i store.Item) string {
+	if i.Pruned {
+		return "it is not cleared for having left the source"
+	}
+	return fmt.Sprintf("--on-drift is %s", r.OnDrift)
 }
 
 // asLeft reports whether our last save on an image is what the run that is

@@ -34,13 +34,17 @@ type converted struct {
 
 // load reads and converts one item. Its failures, panics included, are the
 // item's own.
-func (r *run) load(ctx context.Context, item source.Item, listed convert.Size) (c converted) {
+func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c converted) {
 	defer func() {
 		if p := recover(); p != nil {
 			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, p)}
 		}
 	}()
-	result, err := r.src.Load(ctx, item, listed)
+	var result convert.Result
+	var err error
+	if !hasLeft(item) {
+		result, err = r.src.Load(ctx, item, convert.Size{Width: image.Width, Height: image.Height})
+	}
 	if err == nil {
 		err = refuse(result, r.Strict)
 	}
@@ -103,6 +107,11 @@ func (r *run) plan(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if r.Prune && !r.Verify {
+		if err := r.prune(ctx, pool, seq, cursor, known); err != nil {
+			return err
+		}
+	}
 	// What the end of the walk reported, and an empty source's findings.
 	return r.store.AddPlan(ctx, r.record.ID, store.PlanPart{Cursor: cursor, Findings: r.sourceFindings()})
 }
@@ -132,7 +141,7 @@ func (r *run) beginPlan(ctx context.Context) (int64, error) {
 
 // fingerprint is what the cursor of a plan depends on, and the plan made so far.
 func (r *run) fingerprint() string {
-	return fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t sample=%v", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample)
+	return fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or
@@ -205,7 +214,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 			if ctx.Err() != nil {
 				return converted{err: ctx.Err()}
 			}
-			c := r.load(ctx, item, convert.Size{Width: matches[i].image.Width, Height: matches[i].image.Height})
+			c := r.load(ctx, item, matches[i].image)
 			c.payload = nil
 			return c
 		})
@@ -228,6 +237,9 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		if planned.Outcome == store.ItemPending && !r.Verify {
 			r.needClasses(&planned, c.classes, known, &part)
 		}
+		if planned.Outcome == store.ItemUnchanged && matches[i].image.Source != r.claim && r.kind() == "sync" {
+			part.Claims = append(part.Claims, planned.ImageID)
+		}
 		part.Items = append(part.Items, planned)
 		for _, f := range c.findings {
 			part.Findings = append(part.Findings, storeFinding(seq, f))
@@ -239,7 +251,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 // decide is the heart of the plan: what is to be done with one item.
 func (r *run) decide(item source.Item, m match, c converted) store.Item {
 	i := store.Item{Image: item.Image, ImageID: m.image.ID, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
-		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings)}
+		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings), Pruned: hasLeft(item)}
 	fail := func(p store.Plan, format string, args ...any) store.Item {
 		i.Plan, i.Outcome, i.Reason = p, store.ItemFailed, fmt.Sprintf(format, args...)
 		return i

@@ -6,7 +6,6 @@ import (
 
 	"github.com/alitto/pond/v2"
 
-	"pictosync/convert"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
@@ -85,10 +84,17 @@ func untilGap(rows []store.Item) []store.Item {
 // longer there is left out.
 func (r *run) findItems(rows []store.Item) (map[string]source.Item, error) {
 	wanted := make(map[string]bool, len(rows))
+	found := make(map[string]source.Item, len(rows))
 	for _, row := range rows {
+		if row.Pruned {
+			found[itemKey(row)] = leftItem(row.ImageID, row.Path)
+			continue
+		}
 		wanted[row.Image] = true
 	}
-	found := make(map[string]source.Item, len(rows))
+	if len(wanted) == 0 {
+		return found, nil
+	}
 	for item, err := range r.src.Items(r.stopping, rows[0].After) {
 		if err != nil {
 			return nil, err
@@ -105,6 +111,15 @@ func (r *run) findItems(rows []store.Item) (map[string]source.Item, error) {
 	return found, context.Cause(r.stopping)
 }
 
+// itemKey is what the item of a planned row is found by: its name, or for an image
+// that left the source what no name can be.
+func itemKey(row store.Item) string {
+	if row.Pruned {
+		return leftCursor + row.ImageID
+	}
+	return row.Image
+}
+
 func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], rows []store.Item, found map[string]source.Item) error {
 	images, err := r.store.ImagesByID(r.stopping, r.dataset, imageIDs(rows))
 	if err != nil {
@@ -116,7 +131,7 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 	}
 	tasks := make([]pond.ResultTask[converted], len(rows))
 	for i, row := range rows {
-		item, ok := found[row.Image]
+		item, ok := found[itemKey(row)]
 		if !ok || item.Err != nil {
 			continue
 		}
@@ -125,13 +140,13 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 			if r.stopping.Err() != nil {
 				return converted{err: r.stopping.Err()}
 			}
-			return r.load(r.stopping, item, convert.Size{Width: image.Width, Height: image.Height})
+			return r.load(r.stopping, item, image)
 		})
 	}
 	var next []ready
 	for i, row := range rows {
 		c := converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)}
-		item := found[row.Image]
+		item := found[itemKey(row)]
 		if tasks[i] != nil {
 			if c, err = tasks[i].Wait(); err != nil {
 				return fmt.Errorf("convert %s: %w", row.Image, err)

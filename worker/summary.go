@@ -17,7 +17,7 @@ type Summary struct {
 	Seconds     float64          `json:"duration_s"`
 }
 
-// ImageCounts count images. Found = Matched + Unmatched + those failures that
+// ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that
 // found no image; Matched = Saved + Cleared + Unchanged + the other failures,
 // and those that a stopped run has yet to save.
 type ImageCounts struct {
@@ -29,6 +29,7 @@ type ImageCounts struct {
 	Failed    int `json:"failed"`
 	Cleared   int `json:"cleared"`
 	Skipped   int `json:"skipped,omitempty"`
+	Pruned    int `json:"pruned,omitempty"` // of those cleared, the ones that left the source
 }
 
 // AnnotationCounts count the annotations of the saved and cleared images,
@@ -51,6 +52,7 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	s.Images.Unmatched = t.Outcome[store.ItemUnmatched]
 	s.Images.Skipped = t.Outcome[store.ItemSkipped]
 	s.Images.Failed = t.Outcome[store.ItemFailed]
+	s.Images.Pruned = t.Pruned
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s
 }

@@ -51,6 +51,11 @@ type Options struct {
 	MaxRemoved Limit
 	// AllowShrink takes a source that has become much smaller.
 	AllowShrink bool
+	// Prune clears the images that left the source: see [run.prune].
+	Prune bool
+	// Narrowed is what is left of the source, as its filters say: an image that
+	// other filters took leaves no source.
+	Narrowed string
 	// Backup says of which images the annotations are kept before they are
 	// overwritten.
 	Backup BackupPolicy
@@ -152,6 +157,7 @@ type run struct {
 	classes  []pictograph.Class // of the dataset, as the service has them
 	meta     bool               // listings keep what an export writes of an image
 	record   store.Run
+	claim    int64 // the source of what is saved, as the state numbers it
 	progress tracker
 
 	stopping context.Context // done when the run should stop taking on work
@@ -215,6 +221,11 @@ func (r *run) sync(ctx context.Context) error {
 		return err
 	}
 	r.Log.Info().Str("run", r.record.ID).Bool("resumed", resumed).Str("dataset", r.dataset.Name).Str("source", r.Source).Msg("run opened")
+	if kind == "sync" || kind == "plan" {
+		if r.claim, err = r.store.Claim(ctx, r.record.ID, r.Source+r.Narrowed); err != nil {
+			return err
+		}
+	}
 	if r.Verify && r.record.Phase == store.Saving && r.record.Fingerprint == r.fingerprint() {
 		return r.verify(ctx) // goes on where it was stopped
 	}

@@ -36,6 +36,7 @@ type syncOptions struct {
 	onDrift         string
 	allowClear      bool
 	allowShrink     bool
+	prune           bool
 	maxRemoved      string
 	backup          string
 	existing        bool // the dataset is known to be there
@@ -55,6 +56,7 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 	o.addGuardFlags(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
+	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
 }
 
 // addGuardFlags are of every command that saves from a source.
@@ -162,7 +164,7 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 		return usagef("read --backup: %q is none of auto, always and never", o.backup)
 	}
 	w.OnExisting, w.OnDrift, w.UnknownClasses = worker.Policy(o.onExisting), worker.Policy(o.onDrift), worker.Policy(o.unknownClasses)
-	w.RefuseClear, w.AllowShrink, w.DryRun = !o.allowClear, o.allowShrink, o.dryRun
+	w.RefuseClear, w.AllowShrink, w.Prune, w.DryRun = !o.allowClear, o.allowShrink, o.prune, o.dryRun
 	return nil
 }
 
@@ -208,6 +210,9 @@ func (o *syncOptions) openSource(s *session, path string, options *worker.Option
 	var err error
 	if options.Source, err = filepath.Abs(path); err != nil {
 		return nil, usagef("find %s: %w", path, err)
+	}
+	if len(o.source.include)+len(o.source.exclude) > 0 {
+		options.Narrowed = fmt.Sprintf(" include=%q exclude=%q", o.source.include, o.source.exclude)
 	}
 	var findings collector
 	options.Findings = findings.take
