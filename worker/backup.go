@@ -28,6 +28,7 @@ type ready struct {
 	row     store.Item
 	payload []byte
 	image   store.Image
+	there   *kept // what the image has, where that has been read already
 }
 
 // backUp reads and keeps what images have, before they are handed to a batch.
@@ -63,7 +64,12 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 	tasks := make([]pond.ResultTask[kept], len(images))
 	for n, i := range images {
 		if wanted[i.row.ImageID] {
-			tasks[n] = pool.Submit(func() kept { return r.read(i) })
+			tasks[n] = pool.Submit(func() kept {
+				if i.there != nil {
+					return *i.there
+				}
+				return r.read(i)
+			})
 		}
 	}
 	var left []ready

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -29,7 +30,13 @@ type converted struct {
 	count    int
 	classes  []pictograph.Class
 	findings []convert.Finding
-	err      error
+	err      error // the item's own
+
+	// Where the image had to be read: what it has, whether that is what would be
+	// saved, and why nothing can be read at all.
+	backup    *kept
+	unchanged bool
+	fatal     error
 }
 
 // load reads and converts one item. Its failures, panics included, are the
@@ -48,14 +55,24 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 	if err == nil {
 		err = refuse(result, r.Strict)
 	}
-	if err != nil {
-		return converted{findings: result.Findings, err: err}
+	var there *kept
+	if err == nil && len(r.OnlyClasses) > 0 {
+		there, err = r.onlyClasses(&result, image)
 	}
-	c = converted{count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
+	switch {
+	case err != nil:
+		return converted{findings: result.Findings, err: err}
+	case there != nil && there.reason != "":
+		return converted{findings: result.Findings, err: errors.New(there.reason)}
+	case there != nil && there.fatal != nil:
+		return converted{fatal: there.fatal}
+	}
+	c = converted{backup: there, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
 	if c.payload, err = pictograph.AppendAnnotations(nil, result.Annotations); err != nil {
 		return converted{findings: result.Findings, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
 	c.hash, c.size = sha256.Sum256(c.payload), len(c.payload)
+	c.unchanged = there != nil && sha256.Sum256(there.backup.Annotations) == c.hash
 	return c
 }
 
@@ -74,7 +91,7 @@ func (r *run) plan(ctx context.Context) error {
 	}
 	if seq == 0 && (r.UnknownClasses == "" || r.UnknownClasses == Create) && !r.Verify {
 		var part store.PlanPart
-		if r.needClasses(&store.Item{}, r.src.Describe().Classes, known, &part); len(part.Classes) > 0 {
+		if r.needClasses(&store.Item{}, r.declared(), known, &part); len(part.Classes) > 0 {
 			if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
 				return err
 			}
@@ -141,7 +158,7 @@ func (r *run) beginPlan(ctx context.Context) (int64, error) {
 
 // fingerprint is what the cursor of a plan depends on, and the plan made so far.
 func (r *run) fingerprint() string {
-	return fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune)
+	return fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t only=%q", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune, r.OnlyClasses)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or
@@ -215,7 +232,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 				return converted{err: ctx.Err()}
 			}
 			c := r.load(ctx, item, matches[i].image)
-			c.payload = nil
+			c.payload, c.backup = nil, nil
 			return c
 		})
 	}
@@ -225,6 +242,9 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		if tasks[i] != nil {
 			if c, err = tasks[i].Wait(); err != nil {
 				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
+			}
+			if c.fatal != nil {
+				return store.PlanPart{}, c.fatal
 			}
 		}
 		if ctx.Err() != nil {
@@ -286,7 +306,7 @@ func classify(image store.Image, c converted, run string) (store.Plan, store.Ite
 		return store.PlanClear, store.ItemCleared // by an earlier process of this run
 	case same && untouched && ours.Run == run:
 		return store.PlanOverwrite, store.ItemSaved
-	case same && untouched, c.count == 0 && image.AnnotationCount == 0:
+	case same && untouched, c.unchanged, c.count == 0 && image.AnnotationCount == 0:
 		return store.PlanUnchanged, store.ItemUnchanged
 	case ours != nil && !untouched:
 		return store.PlanDrifted, store.ItemPending

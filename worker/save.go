@@ -151,6 +151,9 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 			if c, err = tasks[i].Wait(); err != nil {
 				return fmt.Errorf("convert %s: %w", row.Image, err)
 			}
+			if c.fatal != nil {
+				return c.fatal
+			}
 		}
 		if r.stopping.Err() != nil {
 			return context.Cause(r.stopping)
@@ -162,7 +165,7 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 			r.progress.add(1, failures(row))
 			continue
 		}
-		next = append(next, ready{row: row, payload: c.payload, image: byID[row.ImageID]})
+		next = append(next, ready{row: row, payload: c.payload, image: byID[row.ImageID], there: c.backup})
 	}
 	if next, err = r.backUp(next); err != nil {
 		return err

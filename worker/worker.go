@@ -51,6 +51,9 @@ type Options struct {
 	MaxRemoved Limit
 	// AllowShrink takes a source that has become much smaller.
 	AllowShrink bool
+	// OnlyClasses, where there are any, are all that is brought to an image: what
+	// it has of other classes stays.
+	OnlyClasses []string
 	// Prune clears the images that left the source: see [run.prune].
 	Prune bool
 	// Narrowed is what is left of the source, as its filters say: an image that

@@ -171,9 +171,11 @@ func newRestore() *cobra.Command {
 		Long: `Bring the annotations of BACKUP, a snapshot or a folder of them (then the newest),
 into a dataset, whose images are matched by path. It is a sync like others: with
 a plan, guards, backups and undo. Images that have no annotations in the backup
-are cleared; images that are not in it are left alone.` + exitHelp,
+are cleared; images that are not in it are left alone. With --class, annotations of
+other classes stay as they are.` + exitHelp,
 		Example: `  pictosync restore backups/cars --dataset cars --dry-run
-  pictosync restore backups/cars/2026-03-01T020000Z --dataset cars --image 'train/**'`,
+  pictosync restore backups/cars/2026-03-01T020000Z --dataset cars --image 'train/**'
+  pictosync restore backups/cars --dataset cars --class car`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
@@ -189,6 +191,7 @@ are cleared; images that are not in it are left alone.` + exitHelp,
 	f := cmd.Flags()
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to restore into")
 	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
+	f.StringArrayVar(&o.classes, "class", nil, "only annotations of the class `NAME` (again for more); those of other classes stay as they are, which takes a request an image")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.serviceOptions.addFlags(f)
 	o.addBackupFlag(f)

@@ -39,7 +39,8 @@ type syncOptions struct {
 	prune           bool
 	maxRemoved      string
 	backup          string
-	existing        bool // the dataset is known to be there
+	classes         []string // of restore: all that is brought back
+	existing        bool     // the dataset is known to be there
 	dryRun          bool
 	planFile        string // of sync: to read
 	planOut         string // of plan: to write
@@ -214,9 +215,36 @@ func (o *syncOptions) openSource(s *session, path string, options *worker.Option
 	if len(o.source.include)+len(o.source.exclude) > 0 {
 		options.Narrowed = fmt.Sprintf(" include=%q exclude=%q", o.source.include, o.source.exclude)
 	}
+	if len(o.classes) > 0 {
+		options.OnlyClasses = o.classes
+		options.Narrowed += fmt.Sprintf(" classes=%q", o.classes)
+	}
 	var findings collector
 	options.Findings = findings.take
-	return o.source.open(s.ctx, path, &findings)
+	src, err := o.source.open(s.ctx, path, &findings)
+	if err != nil {
+		return nil, err
+	}
+	return src, o.checkClasses(src)
+}
+
+// checkClasses holds the classes that are to be brought back against those that
+// the backup has.
+func (o *syncOptions) checkClasses(src source.Source) error {
+	var names []string
+	for _, c := range src.Describe().Classes {
+		names = append(names, c.Name)
+	}
+	for _, class := range o.classes {
+		if slices.Contains(names, class) {
+			continue
+		}
+		if near := nearest(class, names); near != "" {
+			return usagef("read --class: the backup has no class %q; did you mean %q?", class, near)
+		}
+		return usagef("read --class: the backup has no class %q; it has %q", class, names)
+	}
+	return nil
 }
 
 // drive does the run and prints what it came to.

@@ -1,0 +1,46 @@
+package worker
+
+import (
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/store"
+)
+
+// declared are the classes that the source brings whatever its labels use.
+func (r *run) declared() []pictograph.Class {
+	classes := r.src.Describe().Classes
+	if len(r.OnlyClasses) == 0 {
+		return classes
+	}
+	return slices.DeleteFunc(slices.Clone(classes), func(c pictograph.Class) bool { return !slices.Contains(r.OnlyClasses, c.Name) })
+}
+
+// onlyClasses narrows what an image is to have down to [Options.OnlyClasses]:
+// what it has of other classes stays as it is. It reads the image, whose backup
+// that reading is too. An annotation that has an id of those brought back is the
+// same one under another class, and gives way.
+func (r *run) onlyClasses(result *convert.Result, image store.Image) (there *kept, err error) {
+	wanted := func(class string) bool { return slices.Contains(r.OnlyClasses, class) }
+	result.Annotations = slices.DeleteFunc(slices.Clone(result.Annotations), func(a pictograph.Annotation) bool { return !wanted(a.Name) })
+	result.Classes = slices.DeleteFunc(slices.Clone(result.Classes), func(c pictograph.Class) bool { return !wanted(c.Name) })
+	if image.ID == "" || image.AnnotationCount == 0 {
+		return nil, nil
+	}
+	k := r.read(ready{row: store.Item{ImageID: image.ID, Path: image.Path}, image: image})
+	if k.fatal != nil || k.reason != "" {
+		return &k, nil
+	}
+	stay, err := pictograph.DecodeAnnotations(k.backup.Annotations)
+	if err != nil {
+		return nil, err
+	}
+	back := make(map[string]bool, len(result.Annotations))
+	for _, a := range result.Annotations {
+		back[a.ID] = true
+	}
+	stay = slices.DeleteFunc(stay, func(a pictograph.Annotation) bool { return wanted(a.Name) || back[a.ID] })
+	result.Annotations = append(stay, result.Annotations...)
+	return &k, nil
+}
