@@ -93,6 +93,10 @@ func (x *export) writeSnapshot(p *repository) error {
 	}
 	taken := x.Now().UTC()
 	name := taken.Format(source.SnapshotTime)
+	for len(p.snapshots) > 0 && name <= p.snapshots[0].Name { // of the same second, or the clock was set back
+		taken = p.snapshots[0].Taken.Add(time.Second)
+		name = taken.Format(source.SnapshotTime)
+	}
 	partial := filepath.Join(p.dir, ".partial-"+name)
 	if err := os.Mkdir(partial, 0o700); err != nil {
 		return fmt.Errorf("write the snapshot: %w", err)
@@ -113,7 +117,7 @@ func (x *export) writeSnapshot(p *repository) error {
 	}
 	final := filepath.Join(p.dir, name)
 	if err := os.Rename(partial, final); err != nil {
-		return fmt.Errorf("name the snapshot: %w; two cannot be of one second, run again", err)
+		return fmt.Errorf("name the snapshot: %w", err)
 	}
 	if err := syncPath(p.dir); err != nil {
 		return err

@@ -81,6 +81,9 @@ type Options struct {
 	// MaxOutage is how long the service may be out of reach before the run
 	// stops, resumable. 0 means the default.
 	MaxOutage time.Duration
+	// Unattended waits also for a service that is out of reach when the run
+	// begins: a person is rather told.
+	Unattended bool
 	// OutagePause is the wait between two tries of a request that the client
 	// has given up on. 0 means the default.
 	OutagePause time.Duration
@@ -269,8 +272,17 @@ func (r *run) kind() string {
 	return "sync"
 }
 
-func (r *run) openDataset(ctx context.Context) error {
-	d, err := r.client.Dataset(ctx, r.Dataset)
+func (r *run) openDataset(ctx context.Context) (err error) {
+	var d pictograph.Dataset
+	ask := func(ctx context.Context) (err error) {
+		d, err = r.client.Dataset(ctx, r.Dataset)
+		return err
+	}
+	if r.Unattended {
+		err = r.persist(ask)
+	} else {
+		err = ask(ctx)
+	}
 	if errors.Is(err, pictograph.ErrNotFound) {
 		return fmt.Errorf("open dataset %q: %w; names are case-sensitive", r.Dataset, ErrNoDataset)
 	}

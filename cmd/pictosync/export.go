@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pictosync/source"
 	"pictosync/worker"
@@ -51,14 +52,20 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
+	o.addConfigFlag(f)
+	o.serviceOptions.addFlags(f)
 	f.StringVar(&o.out, "out", "", "`DIR` of the dataset's backups")
+	o.addJobFlags(f)
+	return cmd
+}
+
+// addJobFlags are those that each job of a configuration has for itself.
+func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
 	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
 	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
 	f.StringVar(&o.snapshots, "snapshots", "1", "snapshots to `KEEP`: a number, rules as daily=7,weekly=4,monthly=12, or all")
-	o.serviceOptions.addFlags(f)
-	return cmd
 }
 
 func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
@@ -193,6 +200,7 @@ other classes stay as they are.` + exitHelp,
 	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
 	f.StringArrayVar(&o.classes, "class", nil, "only annotations of the class `NAME` (again for more); those of other classes stay as they are, which takes a request an image")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
+	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
 	o.addBackupFlag(f)
 	o.addGuardFlags(f)

@@ -39,8 +39,11 @@ type serviceOptions struct {
 	maxDuration time.Duration
 }
 
-func (o *serviceOptions) addFlags(f *pflag.FlagSet) {
+func (o *serviceOptions) addConfigFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
+}
+
+func (o *serviceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
 	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
 	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")
@@ -69,6 +72,11 @@ type session struct {
 	key     string
 	name    string          // of the service, in the state
 	sandbox *sandbox.Server // nil where it is none of this process
+
+	// Of the jobs of a configuration:
+	unattended bool   // nobody waits for an answer
+	requests   int    // so far
+	halted     string // why no further job is begun
 
 	closers []func() // in the order of opening
 }
@@ -209,7 +217,7 @@ func (c *connection) close() { c.client.CloseIdleConnections() }
 // run fills in what every run with the service needs.
 func (s *session) run(w worker.Options, dataset string, p *progress) worker.Options {
 	w.Dataset, w.Service, w.Save, w.MaxOutage = dataset, s.name, s.options.concurrency, s.options.maxOutage
-	w.Progress, w.Log, w.Now = p.show, s.log, now
+	w.Progress, w.Log, w.Now, w.Unattended = p.show, s.log, now, s.unattended
 	return w
 }
 

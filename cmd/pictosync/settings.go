@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/adrg/xdg"
@@ -32,39 +34,49 @@ var serviceEnvironment = map[string]string{
 
 // settle fills in the flags of cmd that the command line left alone.
 func settle(cmd *cobra.Command, configFile string) error {
-	config, err := readConfig(cmd, configFile)
+	c, err := readConfig(cmd.Root(), configFile)
 	if err != nil {
 		return err
 	}
+	return c.settle(cmd.Flags())
+}
+
+// settle fills in the flags that nothing has set yet.
+func (c configuration) settle(flags *pflag.FlagSet) error {
 	var failed error
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+	flags.VisitAll(func(f *pflag.Flag) {
 		if failed != nil || f.Changed || commandLineOnly[f.Name] {
 			return
 		}
-		failed = settleFlag(cmd, f, config)
+		failed = c.settleFlag(flags, f)
 	})
 	return failed
 }
 
-func settleFlag(cmd *cobra.Command, f *pflag.Flag, config map[string]setting) error {
+func (c configuration) settleFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 	for _, variable := range []string{"PICTOSYNC_" + strings.ToUpper(key(f.Name)), serviceEnvironment[f.Name]} {
 		if value := os.Getenv(variable); variable != "" && value != "" {
 			if f.Name == "timeout" && !strings.ContainsAny(value, "hms") {
 				value += "s" // the SDK's variable counts seconds
 			}
-			if err := cmd.Flags().Set(f.Name, value); err != nil {
+			if err := flags.Set(f.Name, value); err != nil {
 				return usagef("read %s from the environment: %w", variable, err)
 			}
 			return nil
 		}
 	}
-	s, ok := config[key(f.Name)]
+	s, ok := c.settings[key(f.Name)]
 	if !ok {
 		return nil
 	}
+	return s.set(flags, f.Name)
+}
+
+// set sets a flag to what the file says.
+func (s setting) set(flags *pflag.FlagSet, flag string) error {
 	for _, value := range s.values {
-		if err := cmd.Flags().Set(f.Name, value); err != nil {
-			return usagef("read %s: %s: %w", s.where, key(f.Name), err)
+		if err := flags.Set(flag, value); err != nil {
+			return usagef("read %s: %s: %w", s.where, key(flag), err)
 		}
 	}
 	return nil
@@ -78,60 +90,112 @@ type setting struct {
 	where  string // "file:line:column"
 }
 
-func readConfig(cmd *cobra.Command, path string) (map[string]setting, error) {
+// configuration is a configuration file. The zero value is none.
+type configuration struct {
+	settings map[string]setting
+	jobs     []jobConfig
+}
+
+// jobConfig is an entry of jobs.
+type jobConfig struct {
+	where    string
+	settings map[string]setting
+}
+
+func readConfig(root *cobra.Command, path string) (c configuration, err error) {
 	if path == "" {
-		return nil, nil
+		return c, nil
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return nil, usagef("read the configuration: %w", err)
+		return c, usagef("read the configuration: %w", err)
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
-		return nil, usagef("read the configuration %s: %w", path, err)
+		return c, usagef("read the configuration %s: %w", path, err)
 	}
-	known := knownSettings(cmd.Root())
-	config := make(map[string]setting)
+	known := knownSettings(root)
+	c.settings = make(map[string]setting)
 	for _, doc := range file.Docs {
-		if doc.Body == nil {
-			continue
-		}
-		var pairs []*ast.MappingValueNode
-		switch body := doc.Body.(type) {
-		case *ast.MappingNode:
-			pairs = body.Values
-		case *ast.MappingValueNode:
-			pairs = []*ast.MappingValueNode{body}
-		case *ast.CommentGroupNode:
-		default:
-			return nil, usagef("read the configuration %s: it must be a mapping of settings, see config.example.yaml", path)
+		pairs, ok := pairsOf(doc.Body)
+		if !ok {
+			return c, usagef("read the configuration %s: it must be a mapping of settings, see config.example.yaml", path)
 		}
 		for _, pair := range pairs {
-			name := pair.Key.String()
-			position := pair.Key.GetToken().Position
-			where := fmt.Sprintf("%s:%d:%d", path, position.Line, position.Column)
-			if !known[name] {
-				return nil, unknownSetting(where, name, known)
+			if name, where := pair.Key.String(), position(path, pair.Key); name == "jobs" {
+				if c.jobs != nil {
+					return c, usagef("read %s: jobs is set twice", where)
+				}
+				c.jobs, err = jobsOf(path, where, pair.Value)
+			} else if !known[name] {
+				err = unknownSetting(where, name, known)
+			} else {
+				err = addSetting(c.settings, where, pair)
 			}
-			if _, twice := config[name]; twice {
-				return nil, usagef("read %s: %s is set twice", where, name)
-			}
-			values, err := scalars(pair.Value)
 			if err != nil {
-				return nil, usagef("read %s: %s: %w", where, name, err)
+				return c, err
 			}
-			config[name] = setting{values: values, where: where}
 		}
 	}
-	return config, nil
+	return c, nil
+}
+
+// jobsOf reads the list of jobs. What each may hold is known to who runs it.
+func jobsOf(path, where string, n ast.Node) ([]jobConfig, error) {
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		return nil, usagef("read %s: jobs must be a list", where)
+	}
+	jobs := []jobConfig{}
+	for _, entry := range list.Values {
+		pairs, ok := pairsOf(entry)
+		if !ok || len(pairs) == 0 {
+			return nil, usagef("read %s: a job must be a mapping of settings, as {name: cars, sync: /data/cars, dataset: cars}", position(path, entry))
+		}
+		j := jobConfig{where: position(path, pairs[0].Key), settings: make(map[string]setting)}
+		for _, pair := range pairs {
+			if err := addSetting(j.settings, position(path, pair.Key), pair); err != nil {
+				return nil, err
+			}
+		}
+		jobs = append(jobs, j)
+	}
+	return jobs, nil
+}
+
+func addSetting(settings map[string]setting, where string, pair *ast.MappingValueNode) error {
+	name := pair.Key.String()
+	if _, twice := settings[name]; twice {
+		return usagef("read %s: %s is set twice", where, name)
+	}
+	values, err := scalars(pair.Value)
+	if err != nil {
+		return usagef("read %s: %s: %w", where, name, err)
+	}
+	settings[name] = setting{values: values, where: where}
+	return nil
+}
+
+// pairsOf are the pairs of a mapping; of an empty document there are none.
+func pairsOf(n ast.Node) (pairs []*ast.MappingValueNode, ok bool) {
+	switch n := n.(type) {
+	case *ast.MappingNode:
+		return n.Values, true
+	case *ast.MappingValueNode:
+		return []*ast.MappingValueNode{n}, true
+	case nil, *ast.CommentGroupNode:
+		return nil, true
+	}
+	return nil, false
+}
+
+func position(path string, n ast.Node) string {
+	p := n.GetToken().Position
+	return fmt.Sprintf("%s:%d:%d", path, p.Line, p.Column)
 }
 
 func unknownSetting(where, name string, known map[string]bool) error {
-	var names []string
-	for k := range known {
-		names = append(names, k)
-	}
-	if near := nearest(name, names); near != "" {
+	if near := nearest(name, append(slices.Collect(maps.Keys(known)), "jobs")); near != "" {
 		return usagef("read %s: unknown setting %q; did you mean %s?", where, name, near)
 	}
 	return usagef("read %s: unknown setting %q; config.example.yaml lists them all", where, name)

@@ -51,8 +51,14 @@ type syncOptions struct {
 }
 
 func (o *syncOptions) addFlags(f *pflag.FlagSet) {
-	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
+	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
+	o.addJobFlags(f)
+}
+
+// addJobFlags are those that each job of a configuration has for itself.
+func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
 	o.addBackupFlag(f)
 	o.addGuardFlags(f)
 	o.source.addFlags(f)
@@ -179,12 +185,16 @@ func (o *syncOptions) check() error {
 	return nil
 }
 
-func runSync(parent context.Context, path string, o syncOptions) error {
+func (o *syncOptions) settings() (options worker.Options, err error) {
 	if err := o.check(); err != nil {
-		return err
+		return options, err
 	}
-	var options worker.Options
-	if err := o.policies(&options); err != nil {
+	return options, o.policies(&options)
+}
+
+func runSync(parent context.Context, path string, o syncOptions) error {
+	options, err := o.settings()
+	if err != nil {
 		return err
 	}
 	return o.runFrom(parent, path, "sync "+path, options)
@@ -254,7 +264,7 @@ func (o *syncOptions) drive(s *session, src source.Source, options worker.Option
 	switch {
 	case summary.Run == "":
 	case options.Verify:
-		return o.showVerification(ctx, os.Stdout, s.store, summary, err)
+		return o.output.printVerification(os.Stdout, summary, err)
 	case o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)):
 		return o.showDiff(s, os.Stdout, src, summary.Run)
 	case o.dryRun:
@@ -284,6 +294,11 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 	summary, err := worker.Sync(s.ctx, s.stop.asked, c.client, s.store, c.pacer, src, s.run(options, o.dataset, progress))
 	err = s.stop.explain(err)
 	progress.end()
+	if o.report != "" && options.Verify && summary.Run != "" {
+		if writeErr := writeReport(context.WithoutCancel(s.ctx), o.report, s.store, summary.Run); writeErr != nil {
+			err = errors.Join(err, writeErr)
+		}
+	}
 	if o.findings != "" && summary.Run != "" {
 		if writeErr := writeFindings(context.WithoutCancel(s.ctx), o.findings, s.store, summary.Run); writeErr != nil {
 			err = errors.Join(err, writeErr)

@@ -48,6 +48,7 @@ last.` + exitHelp,
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
+	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
 	o.addBackupFlag(f)
 	return cmd

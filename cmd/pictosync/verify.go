@@ -10,14 +10,19 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"pictosync/store"
 	"pictosync/worker"
 )
 
+type verifyOptions struct {
+	syncOptions
+	sample string
+}
+
 func newVerify() *cobra.Command {
-	var o syncOptions
-	var sample string
+	var o verifyOptions
 	cmd := &cobra.Command{
 		Use:   "verify SOURCE --dataset NAME",
 		Short: "Read a dataset back and compare every annotation with a source",
@@ -33,24 +38,38 @@ Images that differ, cannot be taken or are not in the dataset make it exit 4.` +
 			if err := settle(cmd, o.config); err != nil {
 				return err
 			}
-			part, err := parseSample(sample)
+			options, err := o.settings()
 			if err != nil {
 				return err
 			}
-			return runVerify(cmd.Context(), args[0], o, part)
+			return o.runFrom(cmd.Context(), args[0], "verify "+args[0], options)
 		},
 	}
 	f := cmd.Flags()
+	o.addConfigFlag(f)
+	o.serviceOptions.addFlags(f)
+	o.addJobFlags(f)
+	return cmd
+}
+
+// addJobFlags are those that each job of a configuration has for itself.
+func (o *verifyOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to compare with")
-	f.StringVar(&sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
+	f.StringVar(&o.sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
 	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
 	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
-	o.serviceOptions.addFlags(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
-	return cmd
+}
+
+func (o *verifyOptions) settings() (worker.Options, error) {
+	if err := o.check(); err != nil {
+		return worker.Options{}, err
+	}
+	part, err := parseSample(o.sample)
+	return worker.Options{Verify: true, Sample: part}, err
 }
 
 func parseSample(s string) (float64, error) {
@@ -62,27 +81,15 @@ func parseSample(s string) (float64, error) {
 	return percent / 100, nil
 }
 
-func runVerify(parent context.Context, path string, o syncOptions, sample float64) error {
-	if err := o.check(); err != nil {
-		return err
-	}
-	return o.runFrom(parent, path, "verify "+path, worker.Options{Verify: true, Sample: sample})
-}
-
-// showVerification prints what a verification came to.
-func (o *syncOptions) showVerification(ctx context.Context, w io.Writer, st *store.Store, s worker.Summary, failed error) error {
-	if o.report != "" {
-		if err := writeReport(ctx, o.report, st, s.Run); err != nil {
-			return err
-		}
-	}
-	if o.output.json {
-		if err := o.output.print(w, s, failed); err != nil {
+// printVerification prints what a verification came to.
+func (o outputOptions) printVerification(w io.Writer, s worker.Summary, failed error) error {
+	switch {
+	case o.json:
+		if err := o.print(w, s, failed); err != nil {
 			return err
 		}
 		return failed
-	}
-	if o.output.quiet {
+	case o.quiet:
 		return failed
 	}
 	i := s.Images
