@@ -58,7 +58,7 @@ type alert struct {
 	Text  string `json:"text"`
 	Alert string `json:"alert"` // ok, failed or recovered
 	Host  string `json:"host"`
-	*night
+	night
 }
 
 // Bounds on those who are told: they must not hold a night up.
@@ -90,7 +90,7 @@ func (o *alertOptions) tell(parent context.Context, n *night, recovered bool) er
 }
 
 func newAlert(n *night, recovered bool) alert {
-	a := alert{Alert: alertOK, night: n}
+	a := alert{Alert: alertOK, night: *n}
 	a.Host, _ = os.Hostname()
 	var said []string
 	for _, j := range n.Jobs {
