@@ -2,13 +2,23 @@ package main
 
 import (
 	"os"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv("PICTOSYNC_TEST_NOW"); text != "" {
+		start, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			panic(err)
+		}
+		begun := time.Now()
+		now = func() time.Time { return time.Unix(start, 0).Add(time.Since(begun)) }
+	}
 	if os.Getenv("PICTOSYNC_TEST_MAIN") != "" { // the command itself, in a process that tests may kill
 		os.Exit(Main())
 	}
