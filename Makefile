@@ -41,6 +41,10 @@ vet: ## gofmt, go vet, staticcheck and govulncheck
 chaos: ## imports of 5,000 images with every fault and 200 kills, and all of it undone
 	PICTOSYNC_CHAOS_IMAGES=5000 PICTOSYNC_CHAOS_KILLS=200 $(GO) test ./cmd/pictosync -run 'TestChaos' -count 1 -v -timeout 2h
 
+.PHONY: year
+year: ## 365 nights of sync and export, one kill a week
+	PICTOSYNC_NIGHTS=365 $(GO) test ./cmd/pictosync -run 'TestNightlyYear' -count 1 -v -timeout 1h
+
 .PHONY: fuzz
 fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 	@for pkg in $$($(GO) list ./...); do \

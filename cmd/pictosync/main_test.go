@@ -39,6 +39,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("SHAPES", root+"/../../testdata/shapes")
 			env.Setenv("COCO", root+"/../../testdata/shapes.coco.json")
+			env.Setenv("CONTRIB", root+"/../../contrib")
 			env.Setenv("EXAMPLE", root+"/../../config.example.yaml")
 			env.Setenv("XDG_STATE_HOME", env.WorkDir+"/state")
 			env.Setenv("HOME", env.WorkDir)
@@ -46,6 +47,22 @@ func TestScripts(t *testing.T) {
 		},
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
+}
+
+// TestNightlyExample keeps the example of docs/nightly.md what contrib has.
+func TestNightlyExample(t *testing.T) {
+	example, err := os.ReadFile("../../contrib/nightly.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../docs/nightly.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, settings, _ := strings.Cut(string(example), "\n\n")
+	if !strings.Contains(string(page), "```yaml\n"+settings+"```\n") {
+		t.Error("docs/nightly.md shows another nightly.yaml than contrib has")
+	}
 }
 
 // TestExampleExplainsEverySetting keeps config.example.yaml complete: every
