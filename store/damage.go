@@ -44,12 +44,19 @@ func inspectFile(ctx context.Context, path string) error {
 		return fmt.Errorf("check the state %s: %w", path, err)
 	}
 	defer db.Close()
-	var result string
-	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
+	if err := quickCheck(ctx, db); err != nil {
 		return fmt.Errorf("check the state %s: %w", path, explain(err))
 	}
+	return nil
+}
+
+func quickCheck(ctx context.Context, db *sql.DB) error {
+	var result string
+	if err := db.QueryRowContext(ctx, `PRAGMA quick_check(1)`).Scan(&result); err != nil {
+		return err
+	}
 	if result != "ok" {
-		return fmt.Errorf("check the state %s: %w: %s", path, ErrDamaged, result)
+		return fmt.Errorf("%w: %s", ErrDamaged, result)
 	}
 	return nil
 }

@@ -131,11 +131,7 @@ func dsn(path, mode string) string {
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
+	provider, err := migrator(db)
 	if err != nil {
 		return err
 	}
@@ -143,12 +139,25 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	known := provider.ListSources()
-	if current > known[len(known)-1].Version {
+	if current > latestOf(provider) {
 		return ErrNewer
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+func migrator(db *sql.DB) (*goose.Provider, error) {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(goose.DialectSQLite3, db, dir)
+}
+
+// latestOf is the version of the schema that this program writes.
+func latestOf(p *goose.Provider) int64 {
+	known := p.ListSources()
+	return known[len(known)-1].Version
 }
 
 // explain adds what to do to the errors that a user can do something about.

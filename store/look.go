@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/mattn/go-sqlite3"
+	"github.com/pressly/goose/v3"
+)
+
+// Look opens a state for reading alone, also one that another process works on:
+// nothing is made, migrated or set aside, and methods that write fail. A missing
+// file, or an empty one, is an error that matches fs.ErrNotExist.
+func Look(path string) (*Store, error) {
+	s, _, err := look(path)
+	return s, err
+}
+
+// look tells too what the file was where it was taken to stay as it is.
+func look(path string) (s *Store, still os.FileInfo, err error) {
+	info, err := os.Stat(path)
+	if err == nil && info.Size() == 0 {
+		err = fs.ErrNotExist // made by a process that was killed before it wrote anything
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at the state %s: %w", path, err)
+	}
+	name := dsn(path, "ro")
+	// SQLite makes a log for a file that has none, even to read it; without a log
+	// nobody is writing, and the file can be taken as it is.
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		still = info
+		name += "&immutable=1"
+	}
+	db, err := sql.Open("sqlite3", name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at the state %s: %w", path, err)
+	}
+	return &Store{path: path, reader: db, writer: db, stmts: make(map[string]*sql.Stmt)}, still, nil
+}
+
+// Health is how a state is.
+type Health struct {
+	Bytes    int64 // of the file and its log
+	Version  int64 // of its schema
+	Latest   int64 // version that this program writes
+	Runs     int
+	OpenRuns int // not ended: under way, or to be resumed
+	InFlight int // batches whose answer was never committed
+}
+
+// Examine looks at a state without changing it or what is beside it (only the
+// index of a log that has lost its own is made anew). A damaged one is an
+// ErrDamaged where OpenSound would set it aside.
+func Examine(ctx context.Context, path string) (Health, error) {
+	for {
+		s, still, err := look(path)
+		if err != nil {
+			return Health{}, err
+		}
+		h, err := s.examine(ctx)
+		if closeErr := s.Close(); err == nil && closeErr != nil {
+			err = closeErr
+		}
+		if still != nil && !unchanged(path, still) {
+			continue // what was read is a mixture
+		}
+		if err != nil {
+			return h, examineError(path, err)
+		}
+		return h, nil
+	}
+}
+
+// unchanged reports whether nobody has begun to write to a state that had no log.
+func unchanged(path string, was os.FileInfo) bool {
+	now, err := os.Stat(path)
+	_, logErr := os.Stat(path + "-wal")
+	return err == nil && now.Size() == was.Size() && now.ModTime().Equal(was.ModTime()) && errors.Is(logErr, fs.ErrNotExist)
+}
+
+func examineError(path string, err error) error {
+	if damaged(err) && isState(path) {
+		return fmt.Errorf("examine the state %s: %w: %w", path, ErrDamaged, err)
+	}
+	if damaged(err) {
+		err = fmt.Errorf("it is no state of pictosync: %w", err)
+	}
+	return fmt.Errorf("examine the state %s: %w", path, err)
+}
+
+func (s *Store) examine(ctx context.Context) (h Health, err error) {
+	for _, suffix := range []string{"", "-wal"} {
+		if info, err := os.Stat(s.path + suffix); err == nil {
+			h.Bytes += info.Size()
+		}
+	}
+	if err := quickCheck(ctx, s.reader); err != nil {
+		return h, err
+	}
+	provider, err := migrator(s.reader)
+	if err != nil {
+		return h, err
+	}
+	h.Latest = latestOf(provider)
+	err = s.reader.QueryRowContext(ctx, `SELECT max(version_id) FROM `+goose.DefaultTablename+` WHERE is_applied`).Scan(&h.Version)
+	var e sqlite3.Error
+	switch {
+	case errors.As(err, &e) && e.Code == sqlite3.ErrError: // there is no such table
+		return h, errors.New("it is a database, and no state of pictosync")
+	case err != nil:
+		return h, err
+	case h.Version > h.Latest:
+		return h, ErrNewer
+	}
+	err = s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE ended_at IS NULL), (SELECT count(*) FROM batches WHERE state = 'open')`).
+		Scan(&h.Runs, &h.OpenRuns, &h.InFlight)
+	return h, err
+}
