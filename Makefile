@@ -45,6 +45,10 @@ chaos: ## imports of 5,000 images with every fault and 200 kills, and all of it 
 year: ## 365 nights of sync and export, one kill a week
 	PICTOSYNC_NIGHTS=365 $(GO) test ./cmd/pictosync -run 'TestNightlyYear' -count 1 -v -timeout 1h
 
+.PHONY: export-kills
+export-kills: ## an export of 100,000 images, killed ten times
+	PICTOSYNC_EXPORT_KILLS_IMAGES=100000 $(GO) test ./cmd/pictosync -run 'TestExportKills' -count 1 -v -timeout 2h
+
 .PHONY: fuzz
 fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 	@for pkg in $$($(GO) list ./...); do \
