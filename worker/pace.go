@@ -184,11 +184,14 @@ func (p *Pacer) Wait(ctx context.Context) error {
 	return p.log.AddRequest(ctx, p.account, p.now())
 }
 
+// ErrNoTurn is what a request gets whose turn comes after its deadline.
+var ErrNoTurn = errors.New("no request is free under the rate limit in time")
+
 func waitError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return fmt.Errorf("wait for a turn under the rate limit: %w", err)
+	return fmt.Errorf("%w: %w", ErrNoTurn, err)
 }
 
 // lowestShare keeps a storm of refusals from stopping a run altogether.

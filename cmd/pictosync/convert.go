@@ -173,16 +173,9 @@ func (o convertOptions) open(ctx context.Context, src source.Source, options wor
 // that had to be finished.
 func stoppable(parent context.Context) (context.Context, func()) {
 	ctx, stop, release := interruptible(parent, os.Stderr, 0)
-	ctx, cancel := context.WithCancelCause(ctx)
-	go func() {
-		select {
-		case <-stop.asked:
-			cancel(worker.ErrInterrupted)
-		case <-ctx.Done():
-		}
-	}()
+	ctx, cancel := stop.end(ctx)
 	return ctx, func() {
-		cancel(nil)
+		cancel()
 		release()
 	}
 }

@@ -53,6 +53,11 @@ func usagef(format string, args ...any) error { return usageError{fmt.Errorf(for
 // match; the summary has said so already.
 var errFailures = errors.New("some images failed")
 
+// saidError ends a command whose output has said already what is wrong.
+type saidError struct{ error }
+
+func (e saidError) Unwrap() error { return e.error }
+
 // exitCode is the one place where errors become exit statuses.
 func exitCode(err error) int {
 	var (
@@ -94,7 +99,7 @@ func isUsage(err error) bool {
 // errorLine is an error as one line for people, its hint at the end; "" where
 // the output has said it already.
 func errorLine(err error) string {
-	if err == errFailures {
+	if _, said := errors.AsType[saidError](err); said || err == errFailures {
 		return ""
 	}
 	line := strings.Join(strings.Fields(err.Error()), " ")

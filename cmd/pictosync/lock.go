@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -53,4 +54,22 @@ func heldBy(path string) string {
 		return ""
 	}
 	return fmt.Sprintf(" (process %d, %q, since %s)", h.PID, h.Command, h.Since.Local().Format(time.DateTime))
+}
+
+// stateHolder says who holds a state, "" for nobody, and makes nothing.
+func stateHolder(state string) (string, error) {
+	path := state + ".lock"
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	// Shared, so that several may ask at once, and for a moment only.
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY))
+	free, err := lock.TryRLock()
+	if err != nil {
+		return "", fmt.Errorf("look at the lock of the state %s: %w", state, err)
+	}
+	if free {
+		return "", lock.Close()
+	}
+	return "another run" + heldBy(path), nil
 }

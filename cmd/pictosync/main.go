@@ -25,10 +25,11 @@ func Main() int {
 		return exitDone
 	}
 	code := exitCode(err)
-	if message := errorLine(err); message != "" {
+	message := errorLine(err)
+	if message != "" {
 		fmt.Fprintf(os.Stderr, "pictosync: %s\n", message)
 	}
-	if isUsage(err) {
+	if message != "" && isUsage(err) {
 		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}
 	return code
@@ -48,6 +49,6 @@ an interrupted run when the same command is given again.` + exitHelp,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newSandbox(), newMan())
+	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newDoctor(), newSandbox(), newMan())
 	return root
 }

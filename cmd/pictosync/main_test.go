@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", env.WorkDir)
 			return nil
 		},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"service": startService},
 		UpdateScripts: os.Getenv("UPDATE") != "",
 	})
 }

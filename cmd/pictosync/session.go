@@ -147,7 +147,14 @@ func (s *session) reach() (err error) {
 		s.key, err = apiKey()
 		return err
 	}
-	s.sandbox, err = sandbox.Open(filepath.Join(filepath.Dir(s.path), "sandbox.db"), sandbox.Options{Log: s.log})
+	return s.serveSandbox(s.sandboxPath())
+}
+
+// sandboxPath is where the data of a sandbox in this process is.
+func (s *session) sandboxPath() string { return filepath.Join(filepath.Dir(s.path), "sandbox.db") }
+
+func (s *session) serveSandbox(file string) (err error) {
+	s.sandbox, err = sandbox.Open(file, sandbox.Options{Log: s.log})
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -54,16 +53,15 @@ func (c configuration) settle(flags *pflag.FlagSet) error {
 }
 
 func (c configuration) settleFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
-	for _, variable := range []string{"PICTOSYNC_" + strings.ToUpper(key(f.Name)), serviceEnvironment[f.Name]} {
-		if value := os.Getenv(variable); variable != "" && value != "" {
-			if f.Name == "timeout" && !strings.ContainsAny(value, "hms") {
-				value += "s" // the SDK's variable counts seconds
-			}
-			if err := flags.Set(f.Name, value); err != nil {
-				return usagef("read %s from the environment: %w", variable, err)
-			}
-			return nil
+	if variable := variableOf(f); variable != "" {
+		value := os.Getenv(variable)
+		if f.Name == "timeout" && !strings.ContainsAny(value, "hms") {
+			value += "s" // the SDK's variable counts seconds
 		}
+		if err := flags.Set(f.Name, value); err != nil {
+			return usagef("read %s from the environment: %w", variable, err)
+		}
+		return nil
 	}
 	s, ok := c.settings[key(f.Name)]
 	if !ok {
@@ -80,6 +78,16 @@ func (s setting) set(flags *pflag.FlagSet, flag string) error {
 		}
 	}
 	return nil
+}
+
+// variableOf is the variable of the environment that sets a flag, "" for none.
+func variableOf(f *pflag.Flag) string {
+	for _, variable := range []string{"PICTOSYNC_" + strings.ToUpper(key(f.Name)), serviceEnvironment[f.Name]} {
+		if variable != "" && os.Getenv(variable) != "" {
+			return variable
+		}
+	}
+	return ""
 }
 
 func key(flag string) string { return strings.ReplaceAll(flag, "-", "_") }
@@ -248,9 +256,5 @@ func statePath(flag string) (string, error) {
 	if flag != "" {
 		return filepath.Abs(flag)
 	}
-	path, err := xdg.StateFile(filepath.Join("pictosync", "state.db"))
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", usagef("find the user's state directory: %w; name a state file with --state", err)
-	}
-	return path, nil
+	return filepath.Join(xdg.StateHome, "pictosync", "state.db"), nil
 }

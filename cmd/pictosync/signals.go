@@ -34,6 +34,20 @@ func (s *stopper) explain(err error) error {
 	return err
 }
 
+// end is a context that ends when the run is asked to stop: for work that has
+// nothing in flight that had to be finished.
+func (s *stopper) end(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-s.asked:
+			cancel(s.explain(worker.ErrInterrupted))
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
 // interruptible gives a command the two steps of stopping: the first SIGINT or
 // SIGTERM, or the end of the time limit where there is one, asks it to stop, the
 // next signal (or the end of the grace) ends ctx.

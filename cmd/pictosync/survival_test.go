@@ -211,6 +211,7 @@ func TestKeyIsWrittenNowhere(t *testing.T) {
 	run(append([]string{"sync", labels, "--findings", filepath.Join(dir, "findings")}, service...)...)
 	run(append([]string{"verify", labels, "--json"}, service...)...)
 	run("undo", "last", "--rate", "unlimited")
+	run(append([]string{"doctor", labels}, service...)...)
 	run(append([]string{"sync", labels, "--dataset", "nowhere"}, service[2:]...)...)
 	for what, answer := range map[string]http.HandlerFunc{
 		"refused": func(w http.ResponseWriter, r *http.Request) {
@@ -226,6 +227,7 @@ func TestKeyIsWrittenNowhere(t *testing.T) {
 		t.Log(what)
 		bad := httptest.NewServer(answer)
 		run("sync", labels, "--dataset", "set", "--base-url", bad.URL, "--max-retries", "0", "--max-outage", "1ms")
+		run("doctor", labels, "--dataset", "set", "--base-url", bad.URL, "--json")
 		bad.Close()
 	}
 	if bytes.Contains(said.Bytes(), []byte(key)) || !bytes.Contains(said.Bytes(), []byte("the key [the API key] is not valid")) {

@@ -1,0 +1,377 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+type doctorOptions struct {
+	serviceOptions
+	source  sourceOptions
+	dataset string
+}
+
+func newDoctor() *cobra.Command {
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use:   "doctor [SOURCE] [--dataset NAME]",
+		Short: "Check what a run needs, and say what to do about what is missing",
+		Long: `Check what a run needs, a line for each thing, ok or what is wrong and what to do:
+the configuration; the state and the space on its disk; SOURCE, where one is given;
+the key, with one request; this machine's clock against the service's; the dataset,
+where one is named; and whether the key may save.
+
+Nothing is changed. To find out whether the key may save, a save is sent whose only
+image has an id made up for it: the service answers that there is no such image,
+or that the key may not save. The state is only looked at, also while another run
+works on it; so the requests, three at most, are not counted against --rate by later
+runs. Nothing is tried twice, and no request takes longer than 10 seconds.
+
+The exit status is that of the first thing that is wrong.` + exitHelp,
+		Example: `  pictosync doctor --sandbox
+  pictosync doctor labels/cars --dataset cars --config config.yaml`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			typed := changed(cmd)
+			settled := settle(cmd, o.config)
+			e := examination{options: &o}
+			e.configuration(origins(cmd, typed, o.config), settled)
+			return runDoctor(cmd.Context(), args, &e)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset that is worked on")
+	o.addConfigFlag(f)
+	o.serviceOptions.addFlags(f)
+	o.source.addFlags(f)
+	o.source.addClassMap(f)
+	return cmd
+}
+
+// changed are the flags that have been set so far.
+func changed(cmd *cobra.Command) map[string]bool {
+	set := make(map[string]bool)
+	cmd.Flags().Visit(func(f *pflag.Flag) { set[f.Name] = true })
+	return set
+}
+
+// origins says where the settings of a command come from that typed was typed for.
+func origins(cmd *cobra.Command, typed map[string]bool, config string) string {
+	var variables []string
+	fromFile := 0
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		variable := variableOf(f)
+		switch {
+		case typed[f.Name]:
+		case variable != "":
+			variables = append(variables, variable)
+		default:
+			fromFile++
+		}
+	})
+	var said []string
+	if len(typed) > 0 {
+		said = append(said, plural(len(typed), "flag"))
+	}
+	if len(variables) > 0 {
+		said = append(said, strings.Join(variables, ", ")+" from the environment")
+	}
+	if config != "" {
+		said = append(said, fmt.Sprintf("%s from %s", plural(fromFile, "setting"), config))
+	}
+	if len(said) == 0 {
+		return "defaults"
+	}
+	return strings.Join(said, "; ") + "; defaults for the rest"
+}
+
+// longestRequest is how long a doctor waits for an answer, or for its turn.
+const longestRequest = 10 * time.Second
+
+// examination is what a doctor finds. Its steps can be taken for several sources
+// and datasets; those that speak to the service come behind ask.
+type examination struct {
+	options *doctorOptions
+	session *session
+	ctx     context.Context // ends when the process is asked to stop
+	checks  []worker.Check
+
+	client   *pictograph.Client
+	unasked  string   // why the service cannot be asked; "" where it can
+	datasets []string // names
+}
+
+func (e *examination) add(c worker.Check) { e.checks = append(e.checks, c) }
+
+// configuration settles whether there are settings to work with.
+func (e *examination) configuration(from string, settled error) {
+	if settled != nil {
+		e.add(worker.Failed("configuration", settled, "config.example.yaml lists all settings"))
+		return
+	}
+	e.add(worker.Check{Name: "configuration", OK: true, Detail: from})
+}
+
+func runDoctor(parent context.Context, args []string, e *examination) error {
+	if !e.checks[0].OK {
+		return e.giveUp(args)
+	}
+	s, err := e.options.begin(parent)
+	if err != nil {
+		e.checks = nil
+		e.configuration("", err)
+		return e.giveUp(args)
+	}
+	defer s.close()
+	ctx, release := s.stop.end(s.ctx)
+	defer release()
+	e.session, e.ctx = s, ctx
+
+	e.state()
+	if len(args) == 1 {
+		e.source(args[0])
+	}
+	e.ask()
+	if e.client != nil {
+		defer e.client.CloseIdleConnections()
+	}
+	if e.options.dataset != "" {
+		e.dataset(e.options.dataset)
+	}
+	e.role()
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return e.report(os.Stdout)
+}
+
+// giveUp reports settings that are wrong: what they say about the rest is unknown.
+func (e *examination) giveUp(args []string) error {
+	for _, name := range []string{"state", "disk space", "source", "key", "clock", "dataset", "role"} {
+		if name == "source" && len(args) == 0 || name == "dataset" && e.options.dataset == "" {
+			continue
+		}
+		e.add(worker.Skipped(name, "the configuration is wrong"))
+	}
+	return e.report(os.Stdout)
+}
+
+// state looks at the state and the disk that it is on.
+func (e *examination) state() {
+	path := e.session.path
+	holder, err := stateHolder(path)
+	if err != nil {
+		e.add(worker.Failed("state", err, "let this user read and write it, or name another with --state"))
+		return
+	}
+	check, health := worker.CheckState(e.ctx, path, holder)
+	e.add(check)
+	e.add(worker.CheckSpace(e.ctx, path, health.Bytes))
+}
+
+// source goes through a source as a sync with the same flags would open it.
+func (e *examination) source(path string) {
+	var found collector
+	e.add(worker.CheckSource(e.ctx, path, func() (source.Source, error) {
+		return e.options.source.open(e.ctx, path, &found)
+	}, found.take))
+}
+
+// ask speaks to the service for the first time: key and clock.
+func (e *examination) ask() {
+	witness := &worker.Witness{RoundTripper: http.DefaultTransport.(*http.Transport).Clone(), Now: now}
+	if err := e.connect(witness); err != nil {
+		e.unasked = "there is no way to ask the service"
+		e.add(worker.Failed("key", err, ""))
+		e.add(worker.Skipped("clock", e.unasked))
+		return
+	}
+	ctx, cancel := e.patience()
+	defer cancel()
+	check, datasets := worker.CheckKey(ctx, e.client, witness, e.session.name)
+	if e.datasets = datasets; !check.OK {
+		e.unasked = "the service did not take the key, see above"
+		if errors.Is(check.Err, pictograph.ErrNetwork) {
+			e.unasked = "the service did not answer, see above"
+		}
+	}
+	e.add(check)
+	e.add(worker.CheckClock(witness))
+}
+
+// patience bounds one request and the wait for its turn.
+func (e *examination) patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(e.ctx, longestRequest)
+}
+
+// connect makes a client whose requests pass the pacer that those of a run pass,
+// beginning where the last hour left the quota.
+func (e *examination) connect(witness *worker.Witness) error {
+	s := e.session
+	if err := e.reach(); err != nil {
+		return err
+	}
+	history, err := e.history()
+	if err != nil {
+		return err
+	}
+	pacer, err := worker.NewPacer(e.ctx, s.quota, s.account(), history, now)
+	if err != nil {
+		return err
+	}
+	c := s.config(pacer)
+	c.Transport, c.MaxRetries, c.Timeout = witness, 0, min(c.Timeout, longestRequest)
+	if e.client, err = pictograph.New(c); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// reach finds the service. A sandbox that is not there yet is not made either: one
+// that keeps nothing stands for it.
+func (e *examination) reach() error {
+	s := e.session
+	if _, err := os.Stat(s.sandboxPath()); s.options.sandbox && errors.Is(err, fs.ErrNotExist) {
+		return s.serveSandbox(":memory:")
+	}
+	return s.reach()
+}
+
+// history are the requests of the last hour, as a state that is only looked at has
+// them. New ones are not put down.
+type history []store.Sent
+
+// Requests are those that the state had.
+func (h history) Requests(context.Context, string, time.Time) ([]store.Sent, error) { return h, nil }
+
+// AddRequest does nothing: others may be at work on the state.
+func (h history) AddRequest(context.Context, string, time.Time) error { return nil }
+
+func (e *examination) history() (history, error) {
+	st, err := store.Look(e.session.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer st.Close()
+	sent, err := st.Requests(e.ctx, e.session.account(), now())
+	if err != nil {
+		return nil, nil // the state is unsound, which its own line says
+	}
+	return sent, nil
+}
+
+// dataset looks up a dataset.
+func (e *examination) dataset(nameOrID string) {
+	if e.unasked != "" {
+		e.add(worker.Skipped("dataset", e.unasked))
+		return
+	}
+	ctx, cancel := e.patience()
+	defer cancel()
+	check := worker.CheckDataset(ctx, e.client, nameOrID, e.session.name)
+	if errors.Is(check.Err, worker.ErrNoDataset) {
+		check = e.explainMissing(check, nameOrID)
+	}
+	e.add(check)
+}
+
+func (e *examination) explainMissing(c worker.Check, name string) worker.Check {
+	near := nearest(strings.ToLower(name), lowered(e.datasets))
+	if near != "" {
+		for _, d := range e.datasets {
+			if strings.ToLower(d) == near {
+				c.Advice += fmt.Sprintf("; did you mean %q?", d)
+				break
+			}
+		}
+	}
+	if e.session.sandbox == nil {
+		return c
+	}
+	detail := fmt.Sprintf("none yet named %q; a sync with --sandbox makes it", name)
+	if near != "" {
+		detail += ": " + c.Advice
+	}
+	return worker.Check{Name: c.Name, OK: true, Detail: detail}
+}
+
+func lowered(names []string) []string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = strings.ToLower(n)
+	}
+	return out
+}
+
+// role finds out whether the key may save.
+func (e *examination) role() {
+	if e.unasked != "" {
+		e.add(worker.Skipped("role", e.unasked))
+		return
+	}
+	ctx, cancel := e.patience()
+	defer cancel()
+	e.add(worker.CheckRole(ctx, e.client, e.session.name))
+}
+
+// report prints the checks; its error is what is wrong first.
+func (e *examination) report(w io.Writer) error {
+	var first error
+	for _, c := range e.checks {
+		if c.Err != nil && first == nil {
+			first = saidError{c.Err}
+		}
+	}
+	output := e.options.output
+	if output.json {
+		out := struct {
+			Checks   []worker.Check `json:"checks"`
+			ExitCode int            `json:"exit_code"`
+		}{Checks: e.checks}
+		if first != nil {
+			out.ExitCode = exitCode(first)
+		}
+		if err := json.NewEncoder(w).Encode(out); err != nil {
+			return err
+		}
+		return first
+	}
+	for _, c := range e.checks {
+		if output.quiet && c.Err == nil {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%-13s  %s\n", c.Name, printable(checkLine(c))); err != nil {
+			return err
+		}
+	}
+	return first
+}
+
+func checkLine(c worker.Check) string {
+	switch {
+	case c.OK:
+		return "ok: " + c.Detail
+	case c.Err == nil || c.Advice == "":
+		return c.Detail
+	}
+	return c.Detail + " (" + c.Advice + ")"
+}
