@@ -304,3 +304,28 @@ func CheckRole(ctx context.Context, client *pictograph.Client, url string) Check
 	}
 	return passed(name, "the key may save")
 }
+
+// CheckBackups looks at the folder that an export writes to, without making it.
+func CheckBackups(dir string, now time.Time) Check {
+	const name = "backups"
+	const another = "name another folder"
+	if err := writable(filepath.Join(dir, source.RepositoryName)); err != nil {
+		return Failed(name, fmt.Errorf("write to %s: %w", dir, err), "let this user write there, or "+another)
+	}
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0:
+		return passed(name, "none yet at %s; the first export makes them", dir)
+	case err != nil:
+		return Failed(name, fmt.Errorf("read %s: %w", dir, err), another)
+	}
+	mark, err := source.ReadRepository(dir)
+	if err != nil {
+		return Failed(name, fmt.Errorf("read the backups at %s: %w", dir, err), another+": this one holds other things")
+	}
+	all, err := source.Snapshots(dir)
+	if err != nil || len(all) == 0 {
+		return passed(name, "of dataset %q at %s, none complete yet", mark.Dataset, dir)
+	}
+	return passed(name, "of dataset %q at %s: %s, the newest %s", mark.Dataset, dir, english.Plural(len(all), "snapshot", ""), humanize.RelTime(all[0].Taken, now, "old", "in the future"))
+}

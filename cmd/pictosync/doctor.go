@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,22 +36,27 @@ func newDoctor() *cobra.Command {
 		Long: `Check what a run needs, a line for each thing, ok or what is wrong and what to do:
 the configuration; the state and the space on its disk; SOURCE, where one is given;
 the key, with one request; this machine's clock against the service's; the dataset,
-where one is named; and whether the key may save.
+where one is named; and whether the key may save. Of a configuration with jobs the
+sources, folders of backups and datasets of all jobs are checked.
 
 Nothing is changed. To find out whether the key may save, a save is sent whose only
 image has an id made up for it: the service answers that there is no such image,
 or that the key may not save. The state is only looked at, also while another run
-works on it; so the requests, three at most, are not counted against --rate by later
+works on it; so the requests, two and one a dataset, are not counted against --rate by later
 runs. Nothing is tried twice, and no request takes longer than 10 seconds.
 
 The exit status is that of the first thing that is wrong.` + exitHelp,
 		Example: `  pictosync doctor --sandbox
-  pictosync doctor labels/cars --dataset cars --config config.yaml`,
+  pictosync doctor labels/cars --dataset cars --config config.yaml
+  pictosync doctor --config nightly.yaml`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			typed := changed(cmd)
 			settled := settle(cmd, o.config)
 			e := examination{options: &o}
+			if settled == nil {
+				settled = e.readJobs(cmd.Root())
+			}
 			e.configuration(origins(cmd, typed, o.config), settled)
 			return runDoctor(cmd.Context(), args, &e)
 		},
@@ -111,10 +117,20 @@ type examination struct {
 	session *session
 	ctx     context.Context // ends when the process is asked to stop
 	checks  []worker.Check
+	jobs    []*job // of the configuration
 
 	client   *pictograph.Client
 	unasked  string   // why the service cannot be asked; "" where it can
 	datasets []string // names
+}
+
+// readJobs makes the jobs of the configuration ready, where it has any.
+func (e *examination) readJobs(root *cobra.Command) error {
+	c, err := readConfig(root, e.options.config)
+	if err == nil && len(c.jobs) > 0 {
+		e.jobs, err = c.readJobs(root, e.options.config)
+	}
+	return err
 }
 
 func (e *examination) add(c worker.Check) { e.checks = append(e.checks, c) }
@@ -145,14 +161,17 @@ func runDoctor(parent context.Context, args []string, e *examination) error {
 
 	e.state()
 	if len(args) == 1 {
-		e.source(args[0])
+		e.source("source", args[0], e.options.source)
+	}
+	for _, j := range e.jobs {
+		j.work.examine(e, j)
 	}
 	e.ask()
 	if e.client != nil {
 		defer e.client.CloseIdleConnections()
 	}
-	if e.options.dataset != "" {
-		e.dataset(e.options.dataset)
+	for _, name := range e.named() {
+		e.dataset(name)
 	}
 	e.role()
 	if ctx.Err() != nil {
@@ -164,7 +183,7 @@ func runDoctor(parent context.Context, args []string, e *examination) error {
 // giveUp reports settings that are wrong: what they say about the rest is unknown.
 func (e *examination) giveUp(args []string) error {
 	for _, name := range []string{"state", "disk space", "source", "key", "clock", "dataset", "role"} {
-		if name == "source" && len(args) == 0 || name == "dataset" && e.options.dataset == "" {
+		if name == "source" && len(args) == 0 || name == "dataset" && len(e.named()) == 0 {
 			continue
 		}
 		e.add(worker.Skipped(name, "the configuration is wrong"))
@@ -185,12 +204,35 @@ func (e *examination) state() {
 	e.add(worker.CheckSpace(e.ctx, path, health.Bytes))
 }
 
+// named are the datasets that are worked on, each once.
+func (e *examination) named() []string {
+	var names []string
+	if e.options.dataset != "" {
+		names = append(names, e.options.dataset)
+	}
+	for _, j := range e.jobs {
+		if !slices.Contains(names, j.dataset()) {
+			names = append(names, j.dataset())
+		}
+	}
+	return names
+}
+
 // source goes through a source as a sync with the same flags would open it.
-func (e *examination) source(path string) {
+func (e *examination) source(name, path string, o sourceOptions) {
 	var found collector
-	e.add(worker.CheckSource(e.ctx, path, func() (source.Source, error) {
-		return e.options.source.open(e.ctx, path, &found)
-	}, found.take))
+	check := worker.CheckSource(e.ctx, path, func() (source.Source, error) {
+		return o.open(e.ctx, path, &found)
+	}, found.take)
+	check.Name = name
+	e.add(check)
+}
+
+// backups looks at the folder that a job exports to.
+func (e *examination) backups(name, dir string) {
+	check := worker.CheckBackups(dir, now())
+	check.Name = name
+	e.add(check)
 }
 
 // ask speaks to the service for the first time: key and clock.

@@ -30,6 +30,8 @@ type work interface {
 	// there was no run.
 	do(s *session) (summary any, err error)
 	in() string // the dataset
+	// examine checks what the job needs beside the service.
+	examine(*examination, *job)
 }
 
 func (j *job) dataset() string { return j.work.in() }
@@ -61,6 +63,10 @@ type syncWork struct {
 	path    string
 	options worker.Options
 }
+
+func (w *syncWork) examine(e *examination, j *job)   { e.source(j.name, j.target, w.source) }
+func (w *verifyWork) examine(e *examination, j *job) { e.source(j.name, j.target, w.source) }
+func (w *exportWork) examine(e *examination, j *job) { e.backups(j.name, j.target) }
 
 func (w *syncWork) in() string { return w.dataset }
 

@@ -25,14 +25,19 @@ func Main() int {
 		return exitDone
 	}
 	code := exitCode(err)
+	if said := say(err); said && isUsage(err) {
+		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
+	}
+	return code
+}
+
+// say writes an error to standard error, unless the output has said it already.
+func say(err error) bool {
 	message := errorLine(err)
 	if message != "" {
 		fmt.Fprintf(os.Stderr, "pictosync: %s\n", message)
 	}
-	if message != "" && isUsage(err) {
-		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
-	}
-	return code
+	return message != ""
 }
 
 func newRoot() *cobra.Command {

@@ -103,7 +103,17 @@ func (o *runOptions) run(cmd *cobra.Command, path string, names []string) error 
 	if err != nil {
 		n.Error, n.ExitCode = errorLine(err), exitCode(err)
 	}
-	return errors.Join(err, o.print(os.Stdout, n), o.alert.tell(cmd.Context(), n, recovered))
+	if printErr := o.print(os.Stdout, n); printErr != nil {
+		return printErr
+	}
+	if _, ofJob := errors.AsType[jobError](err); ofJob {
+		err = saidError{err} // when it happened
+	}
+	if tellErr := o.alert.tell(cmd.Context(), n, recovered); tellErr != nil {
+		say(tellErr)
+		err = cmp.Or(err, error(saidError{tellErr}))
+	}
+	return err
 }
 
 // night does the jobs. recovered tells that all is well, and was not last time.
@@ -205,13 +215,15 @@ func (o *runOptions) do(s *session, j *job, record *store.Job) (jobResult, error
 	if err == nil {
 		return result, nil
 	}
+	failed := jobError{j.name, err}
+	say(failed)
 	switch {
 	case errors.Is(err, pictograph.ErrUnauthorized):
 		s.halted = "the service refused the API key"
 	case j.stopOnFailure:
 		s.halted = fmt.Sprintf("job %s failed, and its on_failure is stop", j.name)
 	}
-	return result, jobError{j.name, err}
+	return result, failed
 }
 
 // over says why no further job is begun, "" where one is.
