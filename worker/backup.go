@@ -74,7 +74,9 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 	}
 	var left []ready
 	var backups []store.Backup
+	defer r.progress.note("")
 	for n, i := range images {
+		r.progress.note("backing up %d of %d", n+1, len(images))
 		if tasks[n] == nil {
 			left = append(left, i)
 			continue

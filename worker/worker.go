@@ -141,6 +141,7 @@ type Progress struct {
 	Done   int    // images
 	Total  int    // images, 0 while unknown
 	Failed int    // images
+	Note   string // what is done meanwhile that Done does not count; "" is nothing
 }
 
 // ErrInterrupted is returned by a run that was asked to stop; the same command
@@ -368,6 +369,14 @@ func (t *tracker) begin(phase string, total int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.now = Progress{Phase: phase, Total: total}
+	t.report(t.now)
+}
+
+// note says what is done meanwhile.
+func (t *tracker) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.now.Note = fmt.Sprintf(format, args...)
 	t.report(t.now)
 }
 

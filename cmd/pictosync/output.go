@@ -67,10 +67,10 @@ const (
 type progress struct {
 	mode progressMode
 
-	mu     sync.Mutex
-	phase  string
-	bar    *progressbar.ProgressBar
-	failed int
+	mu    sync.Mutex
+	phase string
+	bar   *progressbar.ProgressBar
+	said  string // beside the bar
 }
 
 // show takes how far the work is; it may be called from several goroutines.
@@ -86,16 +86,27 @@ func (p *progress) show(now worker.Progress) {
 	if p.mode != bar {
 		return
 	}
-	if now.Failed != p.failed {
-		p.failed = now.Failed
-		p.bar.Describe(fmt.Sprintf("%s (%d failed)", now.Phase, now.Failed))
+	if text := describe(now); text != p.said {
+		p.said = text
+		p.bar.Describe(text)
 	}
 	p.bar.Set(now.Done)
 }
 
+func describe(now worker.Progress) string {
+	text := now.Phase
+	if now.Note != "" {
+		text += ", " + now.Note
+	}
+	if now.Failed > 0 {
+		text += fmt.Sprintf(" (%d failed)", now.Failed)
+	}
+	return text
+}
+
 func (p *progress) begin(now worker.Progress) {
 	p.finish()
-	p.phase, p.failed = now.Phase, 0
+	p.phase, p.said = now.Phase, now.Phase
 	if p.mode == lines {
 		if now.Total > 0 {
 			fmt.Fprintf(os.Stderr, "%s %s\n", now.Phase, plural(now.Total, "image"))
