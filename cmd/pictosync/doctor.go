@@ -173,7 +173,9 @@ func runDoctor(parent context.Context, args []string, e *examination) error {
 	for _, name := range e.named() {
 		e.dataset(name)
 	}
-	e.role()
+	if e.saves() {
+		e.role()
+	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -216,6 +218,12 @@ func (e *examination) named() []string {
 		}
 	}
 	return names
+}
+
+// saves reports whether any of the work saves: a key that may only read is enough
+// for the other.
+func (e *examination) saves() bool {
+	return len(e.jobs) == 0 || slices.ContainsFunc(e.jobs, func(j *job) bool { return j.kind == "sync" })
 }
 
 // source goes through a source as a sync with the same flags would open it.
