@@ -1,0 +1,265 @@
+// Package instant is a service that answers at once: what a sync spends against
+// it, it spends itself. It knows one dataset and checks nothing; the sandbox is
+// the one to be wrong against.
+package instant
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options say what the service has and how long it takes.
+type Options struct {
+	// Names are the file names of the dataset's images; nil stands for Images
+	// names as [Name] makes them.
+	Names  []string
+	Images int
+	// Listed is how many annotations an image has in the beginning; nil is none.
+	Listed func(image int) int
+	// Latency is how long every answer takes.
+	Latency time.Duration
+}
+
+// Stats count what was asked for since the beginning or the last reset.
+type Stats struct {
+	Requests int64 `json:"requests"`
+	Saved    int64 `json:"saved"` // images
+}
+
+// Server is the service; it is an [http.Handler].
+type Server struct {
+	options Options
+	images  int
+	counts  []atomic.Int32 // of annotations, by image
+
+	requests, saved atomic.Int64
+
+	mu      sync.Mutex
+	classes json.RawMessage
+}
+
+// New makes a service.
+func New(o Options) *Server {
+	s := &Server{options: o, images: o.Images}
+	if o.Names != nil {
+		s.images = len(o.Names)
+	}
+	s.counts = make([]atomic.Int32, s.images)
+	s.Reset()
+	return s
+}
+
+// Reset makes the service what it was in the beginning.
+func (s *Server) Reset() {
+	for i := range s.counts {
+		n := 0
+		if s.options.Listed != nil {
+			n = s.options.Listed(i)
+		}
+		s.counts[i].Store(int32(n))
+	}
+	s.requests.Store(0)
+	s.saved.Store(0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.classes = json.RawMessage("[]")
+}
+
+// Stats tells what was asked for.
+func (s *Server) Stats() Stats {
+	return Stats{Requests: s.requests.Load(), Saved: s.saved.Load()}
+}
+
+// Name is the file name of an image that was given none.
+func Name(image int) string { return fmt.Sprintf("%012d.jpg", image+1) }
+
+// ID is the id of an image.
+func ID(image int) string { return fmt.Sprintf("%s%012x", idPrefix, image) }
+
+const (
+	datasetID = "00000000-0000-4000-8000-00000000da7a"
+	idPrefix  = "00000000-0000-4000-8000-"
+	api       = "/api/v1/developer/"
+	since     = "2026-01-01T00:00:00.000000Z"
+)
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, under := strings.CutPrefix(r.URL.Path, api)
+	if !under {
+		s.serveAdmin(w, r)
+		return
+	}
+	s.requests.Add(1)
+	var answer []byte
+	var err error
+	switch {
+	case strings.HasPrefix(path, "datasets/") && r.Method == http.MethodPatch:
+		answer, err = s.patch(r)
+	case strings.HasPrefix(path, "datasets/"):
+		answer = s.dataset()
+	case path == "images/":
+		answer, err = s.list(r)
+	case path == "annotations/bulk":
+		answer, err = s.save(r)
+	case strings.HasPrefix(path, "annotations/") && r.Method == http.MethodGet:
+		answer = []byte(`{"annotations":[]}`)
+	default:
+		err = fmt.Errorf("%s %s is not served here", r.Method, r.URL.Path)
+	}
+	if s.options.Latency > 0 {
+		timer := time.NewTimer(s.options.Latency)
+		select {
+		case <-timer.C:
+		case <-r.Context().Done():
+			timer.Stop()
+			return
+		}
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Write(answer) // a client that has gone needs no answer
+}
+
+func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		s.Reset()
+	}
+	json.NewEncoder(w).Encode(s.Stats())
+}
+
+func (s *Server) dataset() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Appendf(nil, `{"data":{"id":%q,"organization_id":%q,"name":"bench","description":"","annotation_types":[],"classes":%s,"image_count":%d,"completed_image_count":0,"archived_image_count":0,"total_size":0,"created_at":%q,"updated_at":%q}}`,
+		datasetID, datasetID, s.classes, s.images, since, since)
+}
+
+func (s *Server) patch(r *http.Request) ([]byte, error) {
+	var edit struct {
+		Classes json.RawMessage `json:"classes"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&edit); err != nil {
+		return nil, err
+	}
+	if edit.Classes != nil {
+		s.mu.Lock()
+		s.classes = edit.Classes
+		s.mu.Unlock()
+	}
+	return s.dataset(), nil
+}
+
+func (s *Server) list(r *http.Request) ([]byte, error) {
+	limit, err := strconv.Atoi(r.URL.Query().Get("limit"))
+	if err != nil {
+		return nil, err
+	}
+	offset, err := strconv.Atoi(r.URL.Query().Get("offset"))
+	if err != nil {
+		return nil, err
+	}
+	end := min(offset+limit, s.images)
+	page := []byte(`{"data":[`)
+	for i := offset; i < end; i++ {
+		if i > offset {
+			page = append(page, ',')
+		}
+		name := ""
+		if s.options.Names != nil {
+			name = s.options.Names[i]
+		} else {
+			name = Name(i)
+		}
+		directory := "/"
+		if at := strings.LastIndexByte(name, '/'); at >= 0 {
+			directory, name = "/"+name[:at], name[at+1:]
+		}
+		page = fmt.Appendf(page, `{"id":"%s%012x","dataset_id":%q,"filename":%q,"directory_path":%q,"width":640,"height":480,"status":"new","split":null,"annotation_count":%d,"file_size":0,"content_type":"image/jpeg","tags":[],"is_archived":false,"created_at":%q}`,
+			idPrefix, i, datasetID, name, directory, s.counts[i].Load(), since)
+	}
+	return fmt.Appendf(page, `],"pagination":{"limit":%d,"offset":%d,"has_more":%t}}`, limit, offset, end < s.images), nil
+}
+
+func (s *Server) save(r *http.Request) ([]byte, error) {
+	body := make([]byte, max(r.ContentLength, 0))
+	if _, err := io.ReadFull(r.Body, body); err != nil {
+		return nil, err
+	}
+	answer := []byte(`{"saved":[`)
+	err := saves(body, func(id []byte, n int) error {
+		text := string(id)
+		image, err := strconv.ParseInt(strings.TrimPrefix(text, idPrefix), 16, 64)
+		if err != nil || image < 0 || image >= int64(s.images) {
+			return fmt.Errorf("there is no image %q", text)
+		}
+		previous := s.counts[image].Swap(int32(n))
+		if s.saved.Add(1); answer[len(answer)-1] != '[' {
+			answer = append(answer, ',')
+		}
+		answer = fmt.Appendf(answer, `{"image_id":%q,"previous_count":%d,"new_count":%d,"status":"annotate"}`, text, previous, n)
+		return nil
+	})
+	return append(answer, `],"failed":[]}`...), err
+}
+
+// saves tells of each entry of a bulk save its image and how many annotations it
+// has. It takes the JSON for well-formed: to parse it all would take longer than
+// a sync may.
+func saves(body []byte, tell func(id []byte, annotations int) error) error {
+	const (
+		inEntry       = 3 // { saves [ {
+		inAnnotations = 4 // … annotations [
+	)
+	depth, annotations := 0, 0
+	var id []byte
+	expectID := false
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '"':
+			from := i + 1
+			for i++; i < len(body) && body[i] != '"'; i++ {
+				if body[i] == '\\' {
+					i++
+				}
+			}
+			if i >= len(body) {
+				return io.ErrUnexpectedEOF
+			}
+			if depth == inEntry {
+				if text := body[from:i]; expectID {
+					id, expectID = text, false
+				} else {
+					expectID = string(text) == "image_id"
+				}
+			}
+		case '{', '[':
+			if depth == inAnnotations && body[i] == '{' {
+				annotations++
+			}
+			depth++
+		case '}', ']':
+			if depth == inEntry {
+				if err := tell(id, annotations); err != nil {
+					return err
+				}
+				id, annotations = nil, 0
+			}
+			depth--
+		}
+	}
+	if depth != 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+// Command serve runs a service that answers at once, or after a latency, until
+// it is interrupted:
+//
+//	go run ./bench/serve --coco small.json                    # a dataset with the images of a COCO file
+//	go run ./bench/serve --images 1000000 --latency 50ms
+//
+// It says on standard output when it is ready and where it listens. GET /
+// tells what was asked of it, POST / makes it what it was in the beginning.
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"pictosync/bench/instant"
+)
+
+func main() {
+	var o instant.Options
+	coco := pflag.String("coco", "", "the dataset has the images of this COCO `FILE`")
+	pflag.IntVar(&o.Images, "images", 0, "the dataset has this `NUMBER` of images, with names of the service's own")
+	pflag.DurationVar(&o.Latency, "latency", 0, "how long every answer takes")
+	pflag.Parse()
+	if err := serve(*coco, o); err != nil {
+		fmt.Fprintf(os.Stderr, "serve: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func serve(coco string, o instant.Options) (err error) {
+	if coco != "" {
+		if o.Names, err = namesOf(coco); err != nil {
+			return err
+		}
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	fmt.Printf("listening on http://%s\n", listener.Addr())
+	return http.Serve(listener, instant.New(o))
+}
+
+func namesOf(coco string) ([]string, error) {
+	data, err := os.ReadFile(coco)
+	if err != nil {
+		return nil, err
+	}
+	var file struct {
+		Images []struct {
+			FileName string `json:"file_name"`
+		} `json:"images"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return nil, fmt.Errorf("read %s: %w", coco, err)
+	}
+	names := make([]string, len(file.Images))
+	for i, image := range file.Images {
+		names[i] = image.FileName
+	}
+	return names, nil
+}
