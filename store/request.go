@@ -13,23 +13,27 @@ type Sent struct {
 	N  int
 }
 
+// remembered is how long a request is: the longest stretch of a quota, and what
+// a pacer adds to it for requests that are slow to arrive.
+const remembered = 70 * time.Minute
+
 // AddRequest remembers a request before it is sent, and forgets those that
-// are older than an hour.
+// no quota asks for any more.
 func (s *Store) AddRequest(ctx context.Context, account string, now time.Time) error {
 	return s.update(ctx, "remember a request", func(tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (account, second, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`, account, now.Unix()); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM requests WHERE account = ? AND second < ?`, account, now.Add(-time.Hour).Unix())
+		_, err := tx.ExecContext(ctx, `DELETE FROM requests WHERE account = ? AND second < ?`, account, now.Add(-remembered).Unix())
 		return err
 	})
 }
 
-// Requests lists the requests of the hour before now, the oldest first.
+// Requests lists the requests that a quota may ask for, the oldest first.
 func (s *Store) Requests(ctx context.Context, account string, now time.Time) ([]Sent, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT second, n FROM requests WHERE account = ? AND second >= ? ORDER BY second`, account, now.Add(-time.Hour).Unix())
+	rows, err := s.reader.QueryContext(ctx, `SELECT second, n FROM requests WHERE account = ? AND second >= ? ORDER BY second`, account, now.Add(-remembered).Unix())
 	if err != nil {
-		return nil, fmt.Errorf("read the requests of the last hour: %w", explain(err))
+		return nil, fmt.Errorf("read the last requests: %w", explain(err))
 	}
 	defer rows.Close()
 	var sent []Sent
@@ -37,7 +41,7 @@ func (s *Store) Requests(ctx context.Context, account string, now time.Time) ([]
 		var second int64
 		var n int
 		if err := rows.Scan(&second, &n); err != nil {
-			return nil, fmt.Errorf("read the requests of the last hour: %w", err)
+			return nil, fmt.Errorf("read the last requests: %w", err)
 		}
 		sent = append(sent, Sent{At: time.Unix(second, 0), N: n})
 	}

@@ -45,10 +45,17 @@ func (q Quota) String() string {
 	return fmt.Sprintf("%d/%s", q.Requests, unit)
 }
 
-// burstShare is the part of a quota that may be sent at once. It is taken out
-// of the steady rate, so that any stretch of Quota.Per holds at most
-// Quota.Requests, the burst included.
-const burstShare = 50 // one fiftieth
+// Jitter is by how much requests may take longer to arrive than others before
+// the service, which counts arrivals, could see more than Quota.Requests in some
+// stretch of Quota.Per: a hundredth of Per, 36 seconds for a quota by the hour. A
+// hundredth of the quota is what it costs.
+func (q Quota) Jitter() time.Duration { return q.Per / jitterShare }
+
+const (
+	jitterShare = 100
+	// burstShare is the part of a quota that may be sent at once.
+	burstShare = 50
+)
 
 func (q Quota) burst() int { return max(1, q.Requests/burstShare) }
 
@@ -56,8 +63,7 @@ func (q Quota) steady() rate.Limit {
 	if q == (Quota{}) {
 		return rate.Inf
 	}
-	// A quota of one still has to move.
-	return rate.Limit(math.Max(float64(q.Requests-q.burst()), 0.5) / q.Per.Seconds())
+	return rate.Limit(float64(q.Requests) / q.Per.Seconds())
 }
 
 // RequestLog remembers requests across processes; *store.Store is one.
@@ -73,7 +79,11 @@ var ErrStopping = errors.New("the run is stopping")
 // Pacer is the one gate that every request of every kind passes. It keeps the
 // quota over restarts (a limiter in memory starts full each time), holds
 // everybody back while the service wants to be left alone, and lowers the
-// rate after a refusal, to raise it again while answers come.
+// rate after a refusal, to raise it again within half a minute.
+//
+// A limiter shapes the flow: a burst, then even. It alone would let the burst
+// through on top of the quota; that no stretch of time holds more than the quota
+// is the window's business.
 //
 // It implements pictograph.Pacer.
 type Pacer struct {
@@ -81,15 +91,16 @@ type Pacer struct {
 	account string
 	log     RequestLog
 	now     func() time.Time
-	limiter *rate.Limiter
 	stop    chan struct{}
 
 	mu           sync.Mutex
+	limiter      *rate.Limiter
+	window       window
 	sent         int
 	throttled    int
 	share        float64 // of the steady rate that is in use, 0..1
+	lowered      float64 // what share was when blockedUntil was set
 	blockedUntil time.Time
-	raisedAt     time.Time
 	stopped      bool
 }
 
@@ -101,6 +112,7 @@ func NewPacer(ctx context.Context, q Quota, account string, log RequestLog, now 
 	if q == (Quota{}) {
 		return p, nil
 	}
+	p.window = newWindow(q.Requests, q.Per+q.Jitter(), now())
 	sent, err := log.Requests(ctx, account, now())
 	if err != nil {
 		return nil, err
@@ -113,10 +125,45 @@ func NewPacer(ctx context.Context, q Quota, account string, log RequestLog, now 
 			at = now()
 		}
 		for range min(s.N, q.Requests) {
-			p.limiter.ReserveN(at, 1)
+			p.window.add(at)
+			p.limiter.AllowN(at, 1) // what it would not have allowed is no debt
 		}
 	}
 	return p, nil
+}
+
+// window knows when the last requests were sent, as many as a quota has. It does
+// nothing where it holds none.
+type window struct {
+	sent  []time.Duration // since start, a ring whose oldest is at next
+	next  int
+	span  time.Duration
+	start time.Time
+}
+
+func newWindow(requests int, span time.Duration, now time.Time) window {
+	w := window{sent: make([]time.Duration, requests), span: span, start: now}
+	for i := range w.sent {
+		w.sent[i] = -span
+	}
+	return w
+}
+
+// wait is how long it takes until one more request is no more than the quota in
+// any stretch of time as long as span.
+func (w *window) wait(now time.Time) time.Duration {
+	if len(w.sent) == 0 {
+		return 0
+	}
+	return w.sent[w.next] + w.span - now.Sub(w.start)
+}
+
+func (w *window) add(at time.Time) {
+	if len(w.sent) == 0 {
+		return
+	}
+	w.sent[w.next] = at.Sub(w.start)
+	w.next = (w.next + 1) % len(w.sent)
 }
 
 // Stop makes everybody who still waits for a turn go home.
@@ -144,58 +191,69 @@ func (p *Pacer) Throttled429() int {
 	return p.throttled
 }
 
-// Wait returns when the next request may be sent, and has it on record then.
-func (p *Pacer) Wait(ctx context.Context) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	go func() {
-		select {
-		case <-p.stop:
-			cancel(ErrStopping)
-		case <-ctx.Done():
-		}
-	}()
-	for {
-		if err := p.limiter.Wait(ctx); err != nil {
-			return waitError(ctx, err)
-		}
-		p.mu.Lock()
-		blocked := p.blockedUntil.Sub(p.now())
-		p.mu.Unlock()
-		if blocked <= 0 {
-			break
-		}
-		// A turn that was given before the block is void: those who held one
-		// would all go at once when it ends.
-		timer := time.NewTimer(blocked)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return context.Cause(ctx)
-		}
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	p.mu.Lock()
-	p.sent++
-	p.mu.Unlock()
-	return p.log.AddRequest(ctx, p.account, p.now())
-}
-
 // ErrNoTurn is what a request gets whose turn comes after its deadline.
 var ErrNoTurn = errors.New("no request is free under the rate limit in time")
 
-func waitError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+// Wait returns when the next request may be sent, and has it on record then.
+func (p *Pacer) Wait(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return ErrStopping
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		default:
+		}
+		at, wait := p.take()
+		if wait <= 0 {
+			return p.log.AddRequest(ctx, p.account, at)
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return ErrNoTurn
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-p.stop:
+		case <-ctx.Done():
+		}
 	}
-	return fmt.Errorf("%w: %w", ErrNoTurn, err)
 }
 
-// lowestShare keeps a storm of refusals from stopping a run altogether.
-const lowestShare = 1.0 / 16
+// take takes the turn at a time, or tells how long to wait before it is asked
+// again. Nobody holds a turn for later: those who did would all go at once when
+// a block ends.
+func (p *Pacer) take() (at time.Time, wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if blocked := p.blockedUntil.Sub(now); blocked > 0 {
+		return now, blocked
+	}
+	p.raise(now)
+	if wait = p.window.wait(now); wait <= 0 {
+		turn := p.limiter.ReserveN(now, 1)
+		if wait = turn.DelayFrom(now); wait <= 0 {
+			p.window.add(now)
+			p.sent++
+			return now, 0
+		}
+		turn.CancelAt(now)
+	}
+	if p.share < 1 {
+		wait = min(wait, time.Second) // the rate rises meanwhile
+	}
+	return now, wait
+}
+
+const (
+	// lowestShare keeps a storm of refusals from stopping a run altogether.
+	lowestShare = 1.0 / 16
+	// recovery is how long a rate takes to rise from nothing to the quota.
+	recovery = 30 * time.Second
+)
 
 // Throttled takes a refusal (429): everybody waits for retryAfter, and the
 // rate is halved. Refusals of requests that were under way together count as
@@ -206,33 +264,32 @@ func (p *Pacer) Throttled(retryAfter time.Duration) {
 	now := p.now()
 	p.throttled++
 	first := !now.Before(p.blockedUntil)
-	if until := now.Add(retryAfter); until.After(p.blockedUntil) {
+	if first {
+		p.raise(now)
+	}
+	if until := now.Add(retryAfter); first || until.After(p.blockedUntil) {
 		p.blockedUntil = until
 	}
-	if !first {
-		return
+	if first {
+		p.lowered = math.Max(p.share/2, lowestShare)
+		p.setShare(now, p.lowered)
 	}
-	p.setShare(math.Max(p.share/2, lowestShare))
-	p.raisedAt = p.blockedUntil
 }
 
-// Succeeded takes an answer that was no refusal: a lowered rate rises by an
-// eighth of the quota for each two seconds of answers, which is back to
-// the whole within a minute.
-func (p *Pacer) Succeeded() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := p.now()
-	if p.share >= 1 || now.Sub(p.raisedAt) < 2*time.Second {
-		return
+// Succeeded is told of answers that were no refusals. A lowered rate rises with
+// the time alone: at a small quota the next answer may be minutes away.
+func (p *Pacer) Succeeded() {}
+
+// raise brings a lowered rate up with the time since the block; p.mu is held.
+func (p *Pacer) raise(now time.Time) {
+	if p.share < 1 {
+		p.setShare(now, math.Min(p.lowered+now.Sub(p.blockedUntil).Seconds()/recovery.Seconds(), 1))
 	}
-	p.raisedAt = now
-	p.setShare(math.Min(p.share+1.0/8, 1))
 }
 
 // setShare is called with mu held. A lowered rate has no burst: what was saved
 // up for one would be spent on the refusing service at once.
-func (p *Pacer) setShare(share float64) {
+func (p *Pacer) setShare(now time.Time, share float64) {
 	p.share = share
 	if p.quota == (Quota{}) {
 		return
@@ -241,6 +298,6 @@ func (p *Pacer) setShare(share float64) {
 	if share == 1 {
 		burst = p.quota.burst()
 	}
-	p.limiter.SetLimit(p.quota.steady() * rate.Limit(share))
-	p.limiter.SetBurst(burst)
+	p.limiter.SetLimitAt(now, p.quota.steady()*rate.Limit(share))
+	p.limiter.SetBurstAt(now, burst)
 }
