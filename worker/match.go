@@ -22,7 +22,7 @@ type match struct {
 // the source gives it, else by directory and file name, else by the file name
 // alone, else, for label files, by the stem. Where more than one image fits,
 // none is taken.
-func (r *run) matchItems(ctx context.Context, items []source.Item) ([]match, error) {
+func (r *run) matchItems(ctx context.Context, items []aheadItem) ([]match, error) {
 	byID, byPath, err := r.lookUp(ctx, items)
 	if err != nil {
 		return nil, err
@@ -32,7 +32,7 @@ func (r *run) matchItems(ctx context.Context, items []source.Item) ([]match, err
 		if item.Err != nil {
 			continue
 		}
-		if matches[i], err = r.matchItem(ctx, item, byID, byPath); err != nil {
+		if matches[i], err = r.matchItem(ctx, item.Item, byID, byPath); err != nil {
 			return nil, err
 		}
 	}
@@ -40,7 +40,7 @@ func (r *run) matchItems(ctx context.Context, items []source.Item) ([]match, err
 }
 
 // lookUp fetches, in one query each, what most items are found by.
-func (r *run) lookUp(ctx context.Context, items []source.Item) (byID, byPath map[string]store.Image, err error) {
+func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID, byPath map[string]store.Image, err error) {
 	var ids, paths []string
 	for _, item := range items {
 		if item.ImageID != "" {

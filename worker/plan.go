@@ -26,6 +26,7 @@ const stretch = 500
 type converted struct {
 	payload  []byte // the encoded annotations
 	size     int    // of payload, also when it was let go
+	sized    bool   // the size of the image is known
 	hash     store.Hash
 	count    int
 	classes  []pictograph.Class
@@ -61,13 +62,13 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 	}
 	switch {
 	case err != nil:
-		return converted{findings: result.Findings, err: err}
+		return converted{findings: result.Findings, sized: result.Size.Known(), err: err}
 	case there != nil && there.reason != "":
 		return converted{findings: result.Findings, err: errors.New(there.reason)}
 	case there != nil && there.fatal != nil:
 		return converted{fatal: there.fatal}
 	}
-	c = converted{backup: there, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
+	c = converted{backup: there, sized: result.Size.Known(), count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
 	if c.payload, err = pictograph.AppendAnnotations(nil, result.Annotations); err != nil {
 		return converted{findings: result.Findings, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
@@ -78,13 +79,11 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 
 // plan decides on every item of the source and commits the decisions. A plan
 // that a killed process left half made goes on where it ended.
-func (r *run) plan(ctx context.Context) error {
+func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	seq, err := r.beginPlan(ctx)
 	if err != nil {
 		return err
 	}
-	pool := pond.NewResultPool[converted](r.Convert)
-	defer pool.StopAndWait()
 	known, err := r.knownClasses(ctx)
 	if err != nil {
 		return err
@@ -100,11 +99,11 @@ func (r *run) plan(ctx context.Context) error {
 	r.progress.begin("planning", 0)
 	r.progress.add(int(seq), 0)
 	cursor := r.record.Cursor
-	for items, err := range stretches(r.src.Items(ctx, cursor)) {
-		if err != nil {
+	for items := range stretches(ahead.items) {
+		if err := items[len(items)-1].err; err != nil {
 			return err
 		}
-		part, err := r.planStretch(ctx, pool, items, seq, cursor, known)
+		part, err := r.planStretch(ctx, ahead.pool, items, seq, cursor, known)
 		if err != nil {
 			return err
 		}
@@ -125,7 +124,7 @@ func (r *run) plan(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if r.Prune && !r.Verify {
-		if err := r.prune(ctx, pool, seq, cursor, known); err != nil {
+		if err := r.prune(ctx, ahead.pool, seq, cursor, known); err != nil {
 			return err
 		}
 	}
@@ -143,13 +142,21 @@ func (r *run) sourceFindings() []store.Finding {
 	return out
 }
 
+// planned is where a plan that a process left half made ended, "" where there is
+// none that can go on.
+func (r *run) planned() string {
+	if r.record.Phase == store.Planning && r.record.Fingerprint == r.fingerprint() {
+		return r.record.Cursor
+	}
+	return ""
+}
+
 // beginPlan returns the number of the last item that is planned already.
 func (r *run) beginPlan(ctx context.Context) (int64, error) {
-	print := r.fingerprint()
-	if r.record.Phase == store.Planning && r.record.Cursor != "" && r.record.Fingerprint == print {
+	if r.planned() != "" {
 		return r.store.LastSeq(ctx, r.record.ID)
 	}
-	if err := r.store.RestartPlan(ctx, r.record.ID, r.src.Describe().Format, print); err != nil {
+	if err := r.store.RestartPlan(ctx, r.record.ID, r.src.Describe().Format, r.fingerprint()); err != nil {
 		return 0, err
 	}
 	r.record.Cursor = ""
@@ -191,56 +198,63 @@ func (r *run) knownClasses(ctx context.Context) (map[string]classState, error) {
 	return classes, nil
 }
 
-// stretches gathers items; what was gathered before an error is lost with it.
-func stretches(items iter.Seq2[source.Item, error]) iter.Seq2[[]source.Item, error] {
-	return func(yield func([]source.Item, error) bool) {
-		var gathered []source.Item
-		for item, err := range items {
-			if err != nil {
-				yield(nil, err)
-				return
-			}
+// stretches gathers items; one with an error is the last of its stretch.
+func stretches(items <-chan aheadItem) iter.Seq[[]aheadItem] {
+	return func(yield func([]aheadItem) bool) {
+		var gathered []aheadItem
+		for item := range items {
 			gathered = append(gathered, item)
-			if len(gathered) < stretch {
+			if len(gathered) < stretch && item.err == nil {
 				continue
 			}
-			if !yield(gathered, nil) {
+			if !yield(gathered) {
 				return
 			}
 			gathered = nil
 		}
 		if len(gathered) > 0 {
-			yield(gathered, nil)
+			yield(gathered)
 		}
 	}
 }
 
-func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], items []source.Item, seq int64, cursor string, known map[string]classState) (store.PlanPart, error) {
+func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], items []aheadItem, seq int64, cursor string, known map[string]classState) (store.PlanPart, error) {
 	matches, err := r.matchItems(ctx, items)
 	if err != nil {
 		return store.PlanPart{}, err
 	}
-	tasks := make([]pond.ResultTask[converted], len(items))
 	for i, item := range items {
 		if item.Err != nil {
 			continue
 		}
+		if item.task != nil {
+			c, err := item.task.Wait()
+			if err != nil {
+				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
+			}
+			if c.sized {
+				continue
+			}
+			r.kept.letGo(&c)
+		}
 		// An item without an image is converted too: its findings are worth
 		// knowing before the image is uploaded.
-		tasks[i] = pool.Submit(func() converted {
+		items[i].task = pool.Submit(func() converted {
 			if ctx.Err() != nil {
 				return converted{err: ctx.Err()}
 			}
-			c := r.load(ctx, item, matches[i].image)
-			c.payload, c.backup = nil, nil
+			c := r.load(ctx, item.Item, matches[i].image)
+			c.backup = nil
+			r.kept.offer(&c)
 			return c
 		})
 	}
-	part := store.PlanPart{Cursor: items[len(items)-1].Cursor, Findings: r.sourceFindings()}
+	part := store.PlanPart{Cursor: items[len(items)-1].Cursor}
 	for i, item := range items {
+		part.Findings = append(part.Findings, item.findings...)
 		c := converted{err: item.Err}
-		if tasks[i] != nil {
-			if c, err = tasks[i].Wait(); err != nil {
+		if item.task != nil {
+			if c, err = item.task.Wait(); err != nil {
 				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
 			}
 			if c.fatal != nil {
@@ -251,7 +265,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 			return store.PlanPart{}, ctx.Err()
 		}
 		seq++
-		planned := r.decide(item, matches[i], c)
+		planned := r.decide(item.Item, matches[i], c)
 		planned.Seq, planned.After = seq, cursor
 		cursor = item.Cursor
 		if planned.Outcome == store.ItemPending && !r.Verify {
@@ -259,6 +273,11 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		}
 		if planned.Outcome == store.ItemUnchanged && matches[i].image.Source != r.claim && r.kind() == "sync" {
 			part.Claims = append(part.Claims, planned.ImageID)
+		}
+		if planned.Outcome == store.ItemPending && r.saves() {
+			r.kept.put(seq, c.payload)
+		} else {
+			r.kept.letGo(&c)
 		}
 		part.Items = append(part.Items, planned)
 		for _, f := range c.findings {

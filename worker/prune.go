@@ -38,7 +38,7 @@ func (r *run) prune(ctx context.Context, pool pond.ResultPool[converted], seq in
 			Action: "no image was cleared for having left it; mend the labels and run again",
 		})}})
 	}
-	plan := func(items []source.Item) error {
+	plan := func(items []aheadItem) error {
 		part, err := r.planStretch(ctx, pool, items, seq, cursor, known)
 		if err != nil || len(items) == 0 {
 			return err
@@ -54,12 +54,12 @@ func (r *run) prune(ctx context.Context, pool pond.ResultPool[converted], seq in
 		seq += int64(len(items))
 		return r.store.AddPlan(ctx, r.record.ID, part)
 	}
-	var items []source.Item
+	var items []aheadItem
 	for image, err := range r.store.Left(ctx, r.dataset, r.record.ID, r.claim, "") {
 		if err != nil {
 			return err
 		}
-		if items = append(items, leftItem(image.ID, image.Path)); len(items) == stretch {
+		if items = append(items, aheadItem{Item: leftItem(image.ID, image.Path)}); len(items) == stretch {
 			if err := plan(items); err != nil {
 				return err
 			}

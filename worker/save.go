@@ -61,7 +61,10 @@ func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) er
 		}
 		rows = untilGap(rows)
 		after = rows[len(rows)-1].Seq
-		found, err := r.findItems(rows)
+		if whole, ok := r.src.(source.Whole); ok && !whole.Unchanged() {
+			r.kept.drop()
+		}
+		found, err := r.findItems(r.notKept(rows))
 		if err != nil {
 			return err
 		}
@@ -69,6 +72,16 @@ func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) er
 			return err
 		}
 	}
+}
+
+// notKept are the rows whose labels have to be converted again.
+func (r *run) notKept(rows []store.Item) (again []store.Item) {
+	for _, row := range rows {
+		if r.kept.bySeq[row.Seq] == nil {
+			again = append(again, row)
+		}
+	}
+	return again
 }
 
 func untilGap(rows []store.Item) []store.Item {
@@ -83,6 +96,9 @@ func untilGap(rows []store.Item) []store.Item {
 // findItems walks the source for the items of planned rows. An item that is no
 // longer there is left out.
 func (r *run) findItems(rows []store.Item) (map[string]source.Item, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
 	wanted := make(map[string]bool, len(rows))
 	found := make(map[string]source.Item, len(rows))
 	for _, row := range rows {
@@ -147,7 +163,9 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 	for i, row := range rows {
 		c := converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)}
 		item := found[itemKey(row)]
-		if tasks[i] != nil {
+		if payload := r.kept.take(row.Seq); payload != nil {
+			c = converted{payload: payload, hash: row.Hash}
+		} else if tasks[i] != nil {
 			if c, err = tasks[i].Wait(); err != nil {
 				return fmt.Errorf("convert %s: %w", row.Image, err)
 			}

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"runtime"
 	"sync"
 	"time"
@@ -166,6 +167,7 @@ type run struct {
 	record   store.Run
 	claim    int64 // the source of what is saved, as the state numbers it
 	progress tracker
+	kept     payloads
 
 	stopping context.Context // done when the run should stop taking on work
 	halt     context.CancelCauseFunc
@@ -236,10 +238,7 @@ func (r *run) sync(ctx context.Context) error {
 	if r.Verify && r.record.Phase == store.Saving && r.record.Fingerprint == r.fingerprint() {
 		return r.verify(ctx) // goes on where it was stopped
 	}
-	if err := r.persist(r.list); err != nil {
-		return err
-	}
-	if err := r.plan(r.stopping); err != nil {
+	if err := r.listAndPlan(); err != nil {
 		return err
 	}
 	if r.Verify {
@@ -259,6 +258,31 @@ func (r *run) sync(ctx context.Context) error {
 	}
 	return r.save(ctx)
 }
+
+// listAndPlan makes the plan. The labels are converted while the images are
+// listed: an undo's are chosen by the listing and have to wait for it.
+func (r *run) listAndPlan() error {
+	r.kept.bySeq = make(map[int64][]byte)
+	if r.convertsAlike() && r.saves() {
+		r.kept.room.Store(keptBytes)
+	}
+	if r.Undoes != "" {
+		if err := r.persist(r.list); err != nil {
+			return err
+		}
+	}
+	ahead := r.lookAhead(r.stopping, r.planned())
+	defer ahead.end()
+	if r.Undoes == "" {
+		if err := r.persist(r.list); err != nil {
+			return err
+		}
+	}
+	return r.plan(r.stopping, ahead)
+}
+
+// saves reports whether the run comes to saving what it plans.
+func (r *run) saves() bool { return !r.Verify && !r.DryRun }
 
 // kind names what the run is for: a run is resumed by one of the same kind.
 func (r *run) kind() string {
@@ -302,7 +326,7 @@ func (r *run) list(ctx context.Context) error {
 		return err
 	}
 	r.progress.begin("listing", 0)
-	for page, err := range r.client.ImagePages(ctx, r.dataset.ID, pictograph.ImageFilter{}) {
+	for page, err := range fetched(r.client.ImagePages(ctx, r.dataset.ID, pictograph.ImageFilter{})) {
 		if err != nil {
 			return err
 		}
@@ -320,6 +344,35 @@ func (r *run) list(ctx context.Context) error {
 		r.progress.add(len(images), 0)
 	}
 	return listing.End(ctx, r.Now())
+}
+
+// fetched asks for the next page while the last one is worked on.
+func fetched(pages iter.Seq2[[]pictograph.Image, error]) iter.Seq2[[]pictograph.Image, error] {
+	type fetch struct {
+		page []pictograph.Image
+		err  error
+	}
+	return func(yield func([]pictograph.Image, error) bool) {
+		var fetcher sync.WaitGroup
+		defer fetcher.Wait()
+		got, enough := make(chan fetch), make(chan struct{})
+		defer close(enough)
+		fetcher.Go(func() {
+			defer close(got)
+			for page, err := range pages {
+				select {
+				case got <- fetch{page, err}:
+				case <-enough:
+					return
+				}
+			}
+		})
+		for f := range got {
+			if !yield(f.page, f.err) {
+				return
+			}
+		}
+	}
 }
 
 // leave records how this process leaves the run and sums the run up. It must
