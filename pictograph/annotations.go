@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 )
 
 // ImageRef names an image. Which of its fields are needed depends on the
@@ -149,6 +150,11 @@ type BulkEntry struct {
 
 // AppendBulkSave appends the body of a bulk save, for [Client.BulkSaveBody].
 func AppendBulkSave(dst []byte, entries []BulkEntry) []byte {
+	size := 0
+	for _, e := range entries {
+		size += len(e.ImageID) + len(e.Annotations) + len(`{"image_id":"","annotations":},`)
+	}
+	dst = slices.Grow(dst, size+len(`{"saves":[]}`))
 	dst = append(dst, `{"saves":[`...)
 	for i, e := range entries {
 		if i > 0 {

@@ -49,7 +49,7 @@ func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, no
 	if len(backups) == 0 {
 		return nil
 	}
-	return s.update(ctx, "keep what the images had", func(tx *sql.Tx) error {
+	return s.update(ctx, "keep what the images had", func(ctx context.Context, tx *sql.Tx) error {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO backups (run, image_id, path, count, hash, annotations, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (run, image_id) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, taken_at = excluded.taken_at`)
 		if err != nil {
@@ -175,7 +175,7 @@ func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err
 	const old = `ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
 		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)
 		AND id NOT IN (SELECT run FROM batches WHERE state = 'open')`
-	err = s.update(ctx, "forget old runs", func(tx *sql.Tx) error {
+	err = s.update(ctx, "forget old runs", func(ctx context.Context, tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM backups WHERE run IN (SELECT id FROM runs WHERE `+old+`)`, before.UnixMilli()).Scan(&c.Backups); err != nil {
 			return err
 		}

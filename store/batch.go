@@ -29,10 +29,11 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// AddBatch commits a batch before it is sent.
+// AddBatch commits a batch before it is sent; [Store.AddRequest] brings it to the
+// disk.
 func (s *Store) AddBatch(ctx context.Context, run string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
 	var b Batch
-	err := s.update(ctx, "commit a batch", func(tx *sql.Tx) (err error) {
+	err := s.update(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) (err error) {
 		b, err = addBatch(ctx, tx, run, body, images, now)
 		return err
 	})
@@ -41,14 +42,14 @@ func (s *Store) AddBatch(ctx context.Context, run string, body []byte, images []
 
 func addBatch(ctx context.Context, tx *sql.Tx, run string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
 	b := Batch{Run: run, Body: body, FirstSentAt: now, Images: images}
-	// The key needs the number that the insert gives.
-	err := tx.QueryRowContext(ctx, `INSERT INTO batches (run, key, body, state, first_sent_at) VALUES (?, '', ?, 'open', ?) RETURNING id`,
-		run, body, now.UnixMilli()).Scan(&b.ID)
-	if err != nil {
+	// The key needs the number, and a row with a body is written once: to put
+	// the key into it afterwards would write the body again.
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0) + 1`).Scan(&b.ID); err != nil {
 		return Batch{}, err
 	}
 	b.Key = fmt.Sprintf("%s-%d", run, b.ID)
-	if _, err := tx.ExecContext(ctx, `UPDATE batches SET key = ? WHERE id = ?`, b.Key, b.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body, state, first_sent_at) VALUES (?, ?, ?, ?, 'open', ?)`,
+		b.ID, run, b.Key, body, now.UnixMilli()); err != nil {
 		return Batch{}, err
 	}
 	insert, err := tx.PrepareContext(ctx, `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count) VALUES (?, ?, ?, ?, ?, ?)`)
@@ -129,7 +130,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))
 	}
 	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
-	return s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(tx *sql.Tx) error {
+	return s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b.ID, "done", now); err != nil {
 			return err
 		}
@@ -187,7 +188,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 // ones, under keys of their own.
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
 	var out []Batch
-	err := s.update(ctx, fmt.Sprintf("split batch %d", b.ID), func(tx *sql.Tx) error {
+	err := s.update(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b.ID, "split", now); err != nil {
 			return err
 		}

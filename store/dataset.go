@@ -51,7 +51,7 @@ type Hash [sha256.Size]byte
 // record.
 func (s *Store) PutDataset(ctx context.Context, service, id, name string) (Dataset, error) {
 	d := Dataset{Service: service, ID: id, Name: name}
-	err := s.update(ctx, "record the dataset "+name, func(tx *sql.Tx) error {
+	err := s.update(ctx, "record the dataset "+name, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `INSERT INTO datasets (service, dataset_id, name) VALUES (?, ?, ?)
 			ON CONFLICT (service, dataset_id) DO UPDATE SET name = excluded.name RETURNING id`,
 			service, id, name).Scan(&d.Ref)
@@ -70,7 +70,7 @@ type Listing struct {
 // StartListing begins a listing.
 func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 	l := &Listing{store: s, dataset: d.Ref}
-	err := s.update(ctx, "begin a listing of "+d.Name, func(tx *sql.Tx) error {
+	err := s.update(ctx, "begin a listing of "+d.Name, func(ctx context.Context, tx *sql.Tx) error {
 		return tx.QueryRowContext(ctx, `UPDATE datasets SET listing = listing + 1 WHERE id = ? RETURNING listing`, d.Ref).Scan(&l.number)
 	})
 	return l, err
@@ -78,7 +78,7 @@ func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 
 // Add records a page of the listing.
 func (l *Listing) Add(ctx context.Context, images []Image) error {
-	return l.store.update(ctx, "record a page of the listing", func(tx *sql.Tx) error {
+	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
 		put, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, listing, meta)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (dataset, image_id) DO UPDATE SET path = excluded.path, stem = excluded.stem, width = excluded.width,
@@ -99,7 +99,7 @@ func (l *Listing) Add(ctx context.Context, images []Image) error {
 
 // End forgets the images that the listing did not show.
 func (l *Listing) End(ctx context.Context, now time.Time) error {
-	return l.store.update(ctx, "end the listing", func(tx *sql.Tx) error {
+	return l.store.update(ctx, "end the listing", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE dataset = ? AND listing <> ?`, l.dataset, l.number); err != nil {
 			return err
 		}

@@ -74,7 +74,7 @@ type PlanPart struct {
 // before in the same run are set to ambiguous, and so is the earlier one: an
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
-	return s.update(ctx, "record the plan", func(tx *sql.Tx) error {
+	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)
 			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
@@ -140,7 +140,7 @@ func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, run s
 // SetItem replaces what the plan says of one item, as when its labels changed
 // between plan and save.
 func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
-	return s.update(ctx, "correct the plan of "+i.Image, func(tx *sql.Tx) error {
+	return s.update(ctx, "correct the plan of "+i.Image, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ? WHERE run = ? AND seq = ?`,
 			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, run, i.Seq)
 		return err

@@ -57,7 +57,7 @@ func msOf(t time.Time) sql.NullInt64 { return sql.NullInt64{Int64: t.UnixMilli()
 
 // PutJobs records jobs in place of what is known of them.
 func (s *Store) PutJobs(ctx context.Context, jobs ...Job) error {
-	return s.update(ctx, "record the jobs", func(tx *sql.Tx) error {
+	return s.update(ctx, "record the jobs", func(ctx context.Context, tx *sql.Tx) error {
 		for _, j := range jobs {
 			if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO jobs (name, kind, dataset, unfinished, status, error, summary, started_at, ended_at, succeeded_at)
 				VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`, j.Name, j.Kind, j.Dataset, j.Unfinished, j.Status, j.Error, string(j.Summary), msOf(j.StartedAt), msOf(j.EndedAt), msOf(j.SucceededAt)); err != nil {

@@ -22,7 +22,7 @@ func (s *Store) AddReadings(ctx context.Context, d Dataset, readings []Reading, 
 	if len(readings) == 0 {
 		return nil
 	}
-	return s.update(ctx, "keep what the images have", func(tx *sql.Tx) error {
+	return s.update(ctx, "keep what the images have", func(ctx context.Context, tx *sql.Tx) error {
 		put, err := tx.PrepareContext(ctx, `INSERT INTO readings (dataset, image_id, count, hash, annotations, read_at) VALUES (?, ?, ?, ?, ?, ?)
 			ON CONFLICT (dataset, image_id) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, read_at = excluded.read_at`)
 		if err != nil {
@@ -204,7 +204,7 @@ func (s *Store) ContentOf(ctx context.Context, d Dataset, imageID string) (Conte
 
 // ForgetReading drops what was read of an image, so that it is read again.
 func (s *Store) ForgetReading(ctx context.Context, d Dataset, imageID string) error {
-	return s.update(ctx, "forget what was read", func(tx *sql.Tx) error {
+	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE dataset = ? AND image_id = ?`, d.Ref, imageID)
 		return err
 	})

@@ -18,9 +18,10 @@ type Sent struct {
 const remembered = 70 * time.Minute
 
 // AddRequest remembers a request before it is sent, and forgets those that
-// no quota asks for any more.
+// no quota asks for any more. It returns when it is on the disk, with everything
+// that was committed before.
 func (s *Store) AddRequest(ctx context.Context, account string, now time.Time) error {
-	return s.update(ctx, "remember a request", func(tx *sql.Tx) error {
+	return s.updateOnDisk(ctx, "remember a request", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (account, second, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`, account, now.Unix()); err != nil {
 			return err
 		}

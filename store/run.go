@@ -86,7 +86,7 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 	if err != nil {
 		return Run{}, false, fmt.Errorf("make a run id: %w", err)
 	}
-	err = s.update(ctx, "open a run", func(tx *sql.Tx) error {
+	err = s.update(ctx, "open a run", func(ctx context.Context, tx *sql.Tx) error {
 		open := id.String()
 		row := tx.QueryRowContext(ctx, `SELECT id FROM runs WHERE dataset = ? AND kind = ? AND source = ? AND ended_at IS NULL ORDER BY started_at DESC LIMIT 1`, d.Ref, kind, source)
 		switch err := row.Scan(&open); {
@@ -113,7 +113,7 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 // RestartPlan forgets a run's plan, so that it can be made anew. What the run
 // has saved stays on record.
 func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
-	return s.update(ctx, "begin the plan", func(tx *sql.Tx) error {
+	return s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
 		for _, table := range []string{"items", "findings", "run_classes"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
 				return err
@@ -126,7 +126,7 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 
 // SetPhase moves a run on.
 func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
-	return s.update(ctx, "record that the run is "+string(p), func(tx *sql.Tx) error {
+	return s.update(ctx, "record that the run is "+string(p), func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ? WHERE id = ?`, p, run)
 		return err
 	})
@@ -135,7 +135,7 @@ func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
 // LeaveRun records how a process left a run: outcome and, where it failed,
 // why. Outcomes that end a run close it.
 func (s *Store) LeaveRun(ctx context.Context, run string, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
-	return s.update(ctx, "record how the run ended", func(tx *sql.Tx) error {
+	return s.updateOnDisk(ctx, "record how the run ended", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
 			o, reason, requests, worked.Milliseconds(), run); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 // finds unchanged, are that source's from then on. The number is what
 // Image.Source holds.
 func (s *Store) Claim(ctx context.Context, run, source string) (ref int64, err error) {
-	err = s.update(ctx, "record the source of the run", func(tx *sql.Tx) error {
+	err = s.update(ctx, "record the source of the run", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING`, source); err != nil {
 			return err
 		}

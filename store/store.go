@@ -6,9 +6,11 @@
 // that is on its way carries its bytes, from the moment before it is sent
 // until its answer is committed. All SQL on the state lives in this package.
 //
-// The file is in WAL mode with synchronous=FULL: the driver's default for WAL,
-// NORMAL, survives a killed process but can lose the last commits on a power
-// cut, and a forgotten batch could then be sent twice.
+// The file is in WAL mode. Every commit survives a killed process, and what was
+// committed before a request was sent survives a power cut: a request's own
+// record waits for the disk, and with it goes all that was committed before, in
+// order. The commits between two requests do not wait: a power cut may take the
+// answers to the last of them, which are asked for again under the same keys.
 package store
 
 import (
@@ -30,6 +32,19 @@ import (
 
 //go:embed migrations/*.sql
 var migrations embed.FS
+
+// writerDriver is SQLite with the log of a state: the bytes of a batch are in the
+// file for as long as it is on its way, and with the log of SQLite's choice, 4
+// MB, most of them are copied from it into the file to be let go there. What
+// follows a large transaction gives the room back.
+const writerDriver = "sqlite3 of a state"
+
+func init() {
+	sql.Register(writerDriver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432`, nil)
+		return err
+	}})
+}
 
 // Store is an open state file. Its methods may be called from several
 // goroutines; writes queue up behind one connection.
@@ -53,7 +68,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	}
 	s := &Store{path: path, stmts: make(map[string]*sql.Stmt)}
 	var err error
-	if s.writer, err = sql.Open("sqlite3", dsn(path, "rwc")); err != nil {
+	if s.writer, err = sql.Open(writerDriver, dsn(path, "rwc")); err != nil {
 		return nil, fmt.Errorf("open the state %s: %w", path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
@@ -121,7 +136,7 @@ func dsn(path, mode string) string {
 	}
 	if mode != "ro" {
 		q.Set("_journal_mode", "WAL")
-		q.Set("_synchronous", "FULL")
+		q.Set("_synchronous", "NORMAL")
 	} else {
 		q.Set("_txlock", "deferred")
 	}
@@ -177,18 +192,47 @@ func explain(err error) error {
 	return err
 }
 
-// update runs f in one write transaction.
-func (s *Store) update(ctx context.Context, doing string, f func(*sql.Tx) error) error {
-	tx, err := s.writer.BeginTx(ctx, nil)
-	if err != nil {
-		return fmt.Errorf("%s: %w", doing, explain(err))
-	}
-	defer tx.Rollback() // does nothing after Commit
-	if err := f(tx); err != nil {
-		return fmt.Errorf("%s: %w", doing, explain(err))
-	}
-	if err := tx.Commit(); err != nil {
+// update runs f in one write transaction. What f does in it is not interrupted:
+// the driver would give every statement that can be a goroutine of its own, which
+// takes longer than most statements do.
+func (s *Store) update(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
+	if err := transact(ctx, s.writer, f); err != nil {
 		return fmt.Errorf("%s: %w", doing, explain(err))
 	}
 	return nil
+}
+
+// updateOnDisk is update, and returns when this and everything that was
+// committed before is on the disk.
+func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
+	err := func() error {
+		conn, err := s.writer.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer conn.Close() // gives it back
+		if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+			return err
+		}
+		defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = NORMAL`) // else the next waits too
+		return transact(ctx, conn, f)
+	}()
+	if err != nil {
+		return fmt.Errorf("%s: %w", doing, explain(err))
+	}
+	return nil
+}
+
+func transact(ctx context.Context, on interface {
+	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+}, f func(context.Context, *sql.Tx) error) error {
+	tx, err := on.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	if err := f(context.WithoutCancel(ctx), tx); err != nil {
+		return err
+	}
+	return tx.Commit()
 }

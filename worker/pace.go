@@ -66,7 +66,8 @@ func (q Quota) steady() rate.Limit {
 	return rate.Limit(float64(q.Requests) / q.Per.Seconds())
 }
 
-// RequestLog remembers requests across processes; *store.Store is one.
+// RequestLog remembers requests across processes; *store.Store is one. What a run
+// committed to its state before AddRequest is on the disk when that returns.
 type RequestLog interface {
 	AddRequest(ctx context.Context, account string, now time.Time) error
 	Requests(ctx context.Context, account string, now time.Time) ([]store.Sent, error)

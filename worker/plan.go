@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/alitto/pond/v2"
 
@@ -69,13 +70,20 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 		return converted{fatal: there.fatal}
 	}
 	c = converted{backup: there, sized: result.Size.Known(), count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
-	if c.payload, err = pictograph.AppendAnnotations(nil, result.Annotations); err != nil {
-		return converted{findings: result.Findings, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
+	buffer := encodeBuffers.Get().(*[]byte)
+	defer encodeBuffers.Put(buffer)
+	if *buffer, err = pictograph.AppendAnnotations((*buffer)[:0], result.Annotations); err != nil {
+		return converted{findings: result.Findings, sized: c.sized, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
+	c.payload = bytes.Clone(*buffer)
 	c.hash, c.size = sha256.Sum256(c.payload), len(c.payload)
 	c.unchanged = there != nil && sha256.Sum256(there.backup.Annotations) == c.hash
 	return c
 }
+
+// encodeBuffers are where annotations grow: what is kept of them has no room to
+// spare.
+var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // plan decides on every item of the source and commits the decisions. A plan
 // that a killed process left half made goes on where it ended.

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pictosync/sandbox"
+	"pictosync/store"
 )
 
 // A sliding window refuses a request when the stretch of time that ends with it
@@ -47,11 +48,23 @@ func refusedByFixedWindow(q Quota, phase time.Duration, arrivals []time.Time) (r
 	return refused
 }
 
+// longLog remembers requests for as long as the store does.
+type longLog struct{ memoryLog }
+
+func (l *longLog) Requests(_ context.Context, _ string, now time.Time) (sent []store.Sent, err error) {
+	for _, at := range l.sent {
+		if now.Sub(at) <= 70*time.Minute {
+			sent = append(sent, store.Sent{At: at.Truncate(time.Second), N: 1})
+		}
+	}
+	return sent, nil
+}
+
 // sendFor sends as fast as a pacer lets it, in processes that are killed and
 // started anew, and returns when.
 func sendFor(t *testing.T, q Quota, total time.Duration, restarts []time.Duration) []time.Time {
 	t.Helper()
-	log := &memoryLog{}
+	log := &longLog{}
 	start := time.Now()
 	for _, end := range append(slices.Clone(restarts), total) {
 		p, err := NewPacer(t.Context(), q, "key", log, time.Now)
@@ -149,7 +162,7 @@ func TestSandboxNeverRefuses(t *testing.T) {
 					defer server.Close()
 					request := httptest.NewRequest(http.MethodGet, "/api/v1/developer/datasets/", nil)
 					request.Header.Set("X-API-Key", "key")
-					log := &memoryLog{}
+					log := &longLog{}
 					for start := time.Now(); time.Since(start) < 4*q.Per; {
 						p, err := NewPacer(t.Context(), q, "key", log, time.Now)
 						if err != nil {
