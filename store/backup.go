@@ -172,22 +172,47 @@ type Collected struct {
 // and backups, but for the last of each source: the next run is compared with
 // it.
 func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err error) {
-	const old = `ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
-		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)
-		AND id NOT IN (SELECT run FROM batches WHERE state = 'open')`
-	err = s.update(ctx, "forget old runs", func(ctx context.Context, tx *sql.Tx) error {
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM backups WHERE run IN (SELECT id FROM runs WHERE `+old+`)`, before.UnixMilli()).Scan(&c.Backups); err != nil {
-			return err
+	old, err := s.collectable(ctx, before)
+	if err != nil {
+		return c, describe("look up old runs", err)
+	}
+	for _, run := range old {
+		if err := s.dropItems(ctx, run, ""); err != nil {
+			return c, err
 		}
-		result, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE `+old, before.UnixMilli())
+		err := s.update(ctx, "forget run "+run, func(ctx context.Context, tx *sql.Tx) error {
+			var backups int
+			if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM backups WHERE run = ?`, run).Scan(&backups); err != nil {
+				return err
+			}
+			c.Backups += backups
+			c.Runs++
+			_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = ?`, run)
+			return err
+		})
 		if err != nil {
-			return err
+			return c, err
 		}
-		n, err := result.RowsAffected()
-		c.Runs = int(n)
-		return err
-	})
-	return c, err
+	}
+	return c, nil
+}
+
+func (s *Store) collectable(ctx context.Context, before time.Time) (ids []string, err error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
+		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)
+		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
 }
 
 // LeftBy is the hash of what a run left on an image; ok is false where the run

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -23,6 +24,7 @@ type Batch struct {
 
 // BatchImage is one image of a batch.
 type BatchImage struct {
+	Item        int64 // its number in the run's plan; 0 is not on record
 	ImageID     string
 	Hash        Hash
 	Count       int
@@ -52,13 +54,13 @@ func addBatch(ctx context.Context, tx *sql.Tx, run string, body []byte, images [
 		b.ID, run, b.Key, body, now.UnixMilli()); err != nil {
 		return Batch{}, err
 	}
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count) VALUES (?, ?, ?, ?, ?, ?)`)
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, item) VALUES (?, ?, ?, ?, ?, ?, ?)`)
 	if err != nil {
 		return Batch{}, err
 	}
 	defer insert.Close()
 	for position, i := range images {
-		if _, err := insert.ExecContext(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount); err != nil {
+		if _, err := insert.ExecContext(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.Item); err != nil {
 			return Batch{}, err
 		}
 	}
@@ -96,7 +98,7 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 }
 
 func (s *Store) batchImages(ctx context.Context, batch int64) ([]BatchImage, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, hash, count, listed_count FROM batch_images WHERE batch = ? ORDER BY position`, batch)
+	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, hash, count, listed_count, item FROM batch_images WHERE batch = ? ORDER BY position`, batch)
 	if err != nil {
 		return nil, fmt.Errorf("list the images of a batch: %w", explain(err))
 	}
@@ -105,7 +107,7 @@ func (s *Store) batchImages(ctx context.Context, batch int64) ([]BatchImage, err
 	for rows.Next() {
 		var i BatchImage
 		var hash []byte
-		if err := rows.Scan(&i.ImageID, &hash, &i.Count, &i.ListedCount); err != nil {
+		if err := rows.Scan(&i.ImageID, &hash, &i.Count, &i.ListedCount, &i.Item); err != nil {
 			return nil, fmt.Errorf("list the images of a batch: %w", err)
 		}
 		copy(i.Hash[:], hash)
@@ -145,18 +147,23 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			return err
 		}
 		defer saved.Close()
-		item, err := tx.PrepareContext(ctx, `UPDATE items INDEXED BY items_image SET outcome = ?, reason = ? WHERE run = ? AND image_id = ? AND outcome = 'pending' AND hash = ?`)
+		item, err := tx.PrepareContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = ? AND image_id = ? AND outcome = 'pending' AND hash = ?`)
 		if err != nil {
 			return err
 		}
 		defer item.Close()
 		for position, a := range answers {
 			i := b.Images[position]
+			if i.Item == 0 {
+				if i.Item, err = pendingItem(ctx, tx, b.Run, i); err != nil {
+					return err
+				}
+			}
 			if a.Error != "" {
 				if _, err := answered.ExecContext(ctx, nil, nil, a.Status, true, a.Error, now.UnixMilli(), b.ID, position); err != nil {
 					return err
 				}
-				if _, err := item.ExecContext(ctx, ItemFailed, a.Error, b.Run, i.ImageID, i.Hash[:]); err != nil {
+				if _, err := item.ExecContext(ctx, ItemFailed, a.Error, b.Run, i.Item, i.ImageID, i.Hash[:]); err != nil {
 					return err
 				}
 				continue
@@ -176,12 +183,22 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			if i.Count == 0 {
 				outcome = ItemCleared
 			}
-			if _, err := item.ExecContext(ctx, outcome, "", b.Run, i.ImageID, i.Hash[:]); err != nil {
+			if _, err := item.ExecContext(ctx, outcome, "", b.Run, i.Item, i.ImageID, i.Hash[:]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// pendingItem finds the item of an image of a batch that does not say, 0 where
+// the plan has none any more.
+func pendingItem(ctx context.Context, tx *sql.Tx, run string, i BatchImage) (seq int64, err error) {
+	err = tx.QueryRowContext(ctx, `SELECT seq FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending' AND image_id = ? AND hash = ?`, run, i.ImageID, i.Hash[:]).Scan(&seq)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
+	}
+	return seq, err
 }
 
 // SplitBatch replaces a batch that the service refused as a whole by smaller

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"path"
 	"strings"
-	"time"
 )
 
 // Dataset is a dataset the state knows.
@@ -23,6 +22,7 @@ type Dataset struct {
 // Image is an image of a dataset: what the last listing showed, and what was
 // last saved from here.
 type Image struct {
+	Ref             int64 // the state's own number
 	ID              string
 	Path            string // "dir/a.jpg"
 	Width, Height   int    // pixels, 0 = unknown
@@ -59,62 +59,13 @@ func (s *Store) PutDataset(ctx context.Context, service, id, name string) (Datas
 	return d, err
 }
 
-// Listing is one pass over a dataset's images. Images it did not show are
-// forgotten when it ends.
-type Listing struct {
-	store   *Store
-	dataset int64
-	number  int64
-}
-
-// StartListing begins a listing.
-func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
-	l := &Listing{store: s, dataset: d.Ref}
-	err := s.update(ctx, "begin a listing of "+d.Name, func(ctx context.Context, tx *sql.Tx) error {
-		return tx.QueryRowContext(ctx, `UPDATE datasets SET listing = listing + 1 WHERE id = ? RETURNING listing`, d.Ref).Scan(&l.number)
-	})
-	return l, err
-}
-
-// Add records a page of the listing.
-func (l *Listing) Add(ctx context.Context, images []Image) error {
-	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
-		put, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, listing, meta)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (dataset, image_id) DO UPDATE SET path = excluded.path, stem = excluded.stem, width = excluded.width,
-				height = excluded.height, annotation_count = excluded.annotation_count, listing = excluded.listing,
-				meta = CASE excluded.meta WHEN '' THEN meta ELSE excluded.meta END`)
-		if err != nil {
-			return err
-		}
-		defer put.Close()
-		for _, i := range images {
-			if _, err := put.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, l.number, string(i.Meta)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// End forgets the images that the listing did not show.
-func (l *Listing) End(ctx context.Context, now time.Time) error {
-	return l.store.update(ctx, "end the listing", func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE dataset = ? AND listing <> ?`, l.dataset, l.number); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ? WHERE id = ?`, now.UnixMilli(), l.dataset)
-		return err
-	})
-}
-
 // Stem is a path's file name without its extension.
 func Stem(p string) string {
 	name := path.Base(p)
 	return strings.TrimSuffix(name, path.Ext(name))
 }
 
-const imageColumns = `image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum, source`
+const imageColumns = `ref, image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum, source`
 
 // Without statistics SQLite's planner takes the primary key's first column for
 // as good as an index that fits, and scans the dataset: so the indexes are
@@ -170,7 +121,7 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 			run       sql.NullString
 			source    sql.NullInt64
 		)
-		if err := rows.Scan(&i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source); err != nil {
+		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source); err != nil {
 			return nil, fmt.Errorf("look up images: %w", err)
 		}
 		i.Source = source.Int64

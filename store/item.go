@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 )
@@ -42,6 +44,7 @@ type Item struct {
 	Image       string // as the source names it
 	After       string // cursor of the item before it
 	ImageID     string
+	ImageRef    int64  // Image.Ref; 0 is looked up
 	Path        string // as the dataset names it
 	Plan        Plan
 	Outcome     ItemOutcome
@@ -75,24 +78,30 @@ type PlanPart struct {
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, image_ref)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
 			return err
 		}
 		defer insert.Close()
-		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items INDEXED BY items_image WHERE run = ? AND image_id = ? LIMIT 1`)
+		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items INDEXED BY items_image WHERE run = ? AND image_ref = ? AND image_ref > 0 LIMIT 1`)
 		if err != nil {
 			return err
 		}
 		defer earlier.Close()
 		for _, i := range part.Items {
-			if i.ImageID != "" {
+			if i.ImageID != "" && i.ImageRef == 0 {
+				err := tx.QueryRowContext(ctx, `SELECT ref FROM images WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
+				if err != nil && !errors.Is(err, sql.ErrNoRows) {
+					return err
+				}
+			}
+			if i.ImageRef != 0 {
 				if err := refuseSecondLabel(ctx, tx, earlier, run, &i); err != nil {
 					return err
 				}
 			}
-			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
+			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.ImageRef); err != nil {
 				return err
 			}
 		}
@@ -123,7 +132,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, run string, i *Item) error {
 	var seq int64
 	var image string
-	err := earlier.QueryRowContext(ctx, run, i.ImageID).Scan(&seq, &image)
+	err := earlier.QueryRowContext(ctx, run, i.ImageRef).Scan(&seq, &image)
 	if err == sql.ErrNoRows {
 		return nil
 	}
@@ -180,6 +189,7 @@ func (s *Store) Pending(ctx context.Context, run string, after int64, limit int)
 type Totals struct {
 	Plan     map[Plan]int
 	Outcome  map[ItemOutcome]int
+	Found    int // items of the source
 	Matched  int // items that found their image
 	Findings int
 	Kinds    map[string]int // findings by kind
@@ -189,27 +199,45 @@ type Totals struct {
 	Previous, New int
 }
 
-// Totals sums up a run.
+// Totals sums up a run. Of one that has ended the sums are on record.
 func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
+	var kept string
+	err := s.reader.QueryRowContext(ctx, `SELECT totals FROM runs WHERE id = ?`, run).Scan(&kept)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) || err == nil && kept == "":
+		return s.sumUp(ctx, run)
+	case err != nil:
+		return Totals{}, fmt.Errorf("sum up the run: %w", explain(err))
+	}
+	var t Totals
+	if err := json.Unmarshal([]byte(kept), &t); err != nil {
+		return t, fmt.Errorf("sum up the run: its totals in the state are damaged: %w", err)
+	}
+	return t, nil
+}
+
+// sumUp goes through everything that a run has on record.
+func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
-	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared') FROM items WHERE run = ? GROUP BY plan, outcome`, run)
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items WHERE run = ? GROUP BY plan, outcome`, run)
 	if err != nil {
 		return t, fmt.Errorf("sum up the run: %w", explain(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			p                  Plan
-			o                  ItemOutcome
-			n, matched, pruned int
+			p                         Plan
+			o                         ItemOutcome
+			n, matched, pruned, found int
 		)
-		if err := rows.Scan(&p, &o, &n, &matched, &pruned); err != nil {
+		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found); err != nil {
 			return t, fmt.Errorf("sum up the run: %w", err)
 		}
 		t.Plan[p] += n
 		t.Outcome[o] += n
 		t.Matched += matched
 		t.Pruned += pruned
+		t.Found += found
 	}
 	if err := rows.Err(); err != nil {
 		return t, fmt.Errorf("sum up the run: %w", err)
@@ -223,6 +251,12 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 		return t, fmt.Errorf("sum up the run: %w", err)
 	}
 	return t, nil
+}
+
+// CountPending is how many items of a run's plan are still to be dealt with.
+func (s *Store) CountPending(ctx context.Context, run string) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending'`, run).Scan(&n)
+	return n, describe("count what is to be done", err)
 }
 
 func (s *Store) findingTotals(ctx context.Context, run string, t *Totals) error {

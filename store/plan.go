@@ -26,16 +26,32 @@ type Stakes struct {
 
 // Stakes sums up what a plan would do.
 func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, error) {
-	var t Stakes
-	fail := func(err error) (Stakes, error) { return t, fmt.Errorf("sum up the plan: %w", explain(err)) }
-	err := s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(annotation_count), 0) FROM images WHERE dataset = ?1
-		AND listing = (SELECT listing FROM datasets WHERE id = ?1)`, d.Ref).Scan(&t.Listed)
-	if err != nil {
-		return fail(err)
+	t, err := s.Weigh(ctx, d, run)
+	if err == nil {
+		t.Digest, err = s.digest(ctx, d, run)
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, count, listed_count, bytes, pruned FROM items WHERE run = ? ORDER BY seq`, run)
+	return t, err
+}
+
+// Weigh is Stakes without the digest, for which every item has to be looked at.
+func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(annotation_count), 0) FROM images WHERE dataset = ?`, d.Ref).Scan(&t.Listed)
 	if err != nil {
-		return fail(err)
+		return t, describe("sum up the plan", err)
+	}
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE run = ? AND NOT pruned`, run).Scan(&t.Found)
+	if err != nil {
+		return t, describe("sum up the plan", err)
+	}
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(max(0, count - listed_count)), 0), coalesce(sum(max(0, listed_count - count)), 0), coalesce(sum(listed_count > 0), 0)
+		FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending'`, run).Scan(&t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Backups)
+	return t, describe("sum up the plan", err)
+}
+
+func (s *Store) digest(ctx context.Context, d Dataset, run string) (string, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, listed_count FROM items WHERE run = ? ORDER BY seq`, run)
+	if err != nil {
+		return "", describe("sum up the plan", err)
 	}
 	defer rows.Close()
 	digest := sha256.New()
@@ -43,41 +59,28 @@ func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, erro
 	for rows.Next() {
 		var i Item
 		var hash []byte
-		if err := rows.Scan(&i.Image, &i.ImageID, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Pruned); err != nil {
-			return fail(err)
-		}
-		if !i.Pruned {
-			t.Found++
+		if err := rows.Scan(&i.Image, &i.ImageID, &i.Plan, &i.Outcome, &hash, &i.ListedCount); err != nil {
+			return "", describe("sum up the plan", err)
 		}
 		fmt.Fprintf(digest, "%q %s %s %s %x %d\n", i.Image, i.ImageID, i.Plan, i.Outcome, hash, i.ListedCount)
-		if i.Outcome != ItemPending {
-			continue
-		}
-		t.Saves++
-		t.Bytes += i.Bytes
-		t.Added += max(0, i.Count-i.ListedCount)
-		t.Removed += max(0, i.ListedCount-i.Count)
-		if i.ListedCount > 0 {
-			t.Backups++
-		}
 	}
-	if err := rows.Err(); err != nil {
-		return fail(err)
-	}
-	t.Digest = hex.EncodeToString(digest.Sum(nil))
-	return t, nil
+	return hex.EncodeToString(digest.Sum(nil)), describe("sum up the plan", rows.Err())
 }
 
 // LastFound is how many items the last run before this one found that came to
 // its end, from the same source into the same dataset; 0 where there is none.
 func (s *Store) LastFound(ctx context.Context, d Dataset, run Run) (int, error) {
-	var found int
-	err := s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM items WHERE items.run = runs.id AND NOT pruned) FROM runs
-		WHERE dataset = ? AND kind = 'sync' AND source = ? AND id <> ? AND outcome IN ('done', 'failures') ORDER BY started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&found)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, fmt.Errorf("look up the run before: %w", explain(err))
+	var before string
+	err := s.reader.QueryRowContext(ctx, `SELECT id FROM runs
+		WHERE dataset = ? AND kind = 'sync' AND source = ? AND id <> ? AND outcome IN ('done', 'failures') ORDER BY started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&before)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil
 	}
-	return found, nil
+	if err != nil {
+		return 0, describe("look up the run before", err)
+	}
+	totals, err := s.Totals(ctx, before)
+	return totals.Found, err
 }
 
 // Items yields a run's plan in the order of the source.

@@ -113,13 +113,102 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 // RestartPlan forgets a run's plan, so that it can be made anew. What the run
 // has saved stays on record.
 func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
-	return s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
-		for _, table := range []string{"items", "findings", "run_classes"} {
+	err := s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
+		for _, table := range []string{"findings", "run_classes"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
 				return err
 			}
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// Without a cursor no plan goes on from what is left of the old one.
+	return s.dropItems(ctx, run, "")
+}
+
+// dropItems drops items of a run, those with an outcome or, "", all, part by part:
+// in one transaction the log would become as large as the plan.
+func (s *Store) dropItems(ctx context.Context, run string, outcome ItemOutcome) error {
+	const part = 50_000
+	last, err := s.LastSeq(ctx, run)
+	if err != nil {
+		return err
+	}
+	for behind := int64(0); behind < last; behind += part {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := s.update(ctx, "let go of a plan", func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `DELETE FROM items WHERE run = ?1 AND seq > ?2 AND seq <= ?2 + ?3 AND (?4 = '' OR outcome = ?4)`, run, behind, part, outcome)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Thin lets go of the unchanged items of the runs that came before one, of the
+// same kind from the same source: with a plan a night they would be most of the
+// state. The runs' totals count them still. What a verification found unchanged
+// it has read, and keeps.
+func (s *Store) Thin(ctx context.Context, run string) error {
+	earlier, err := s.thick(ctx, run)
+	if err != nil {
+		return describe("look up the runs before", err)
+	}
+	for _, id := range earlier {
+		totals, err := s.Totals(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := s.keepTotals(ctx, id, totals); err != nil {
+			return err
+		}
+		if err := s.dropItems(ctx, id, ItemUnchanged); err != nil {
+			return err
+		}
+		err = s.update(ctx, "record that unchanged items were let go", func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, `UPDATE runs SET thinned = 1 WHERE id = ?`, id)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// thick are the runs before one that still have all their items.
+func (s *Store) thick(ctx context.Context, run string) (ids []string, err error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT before.id FROM runs AS this JOIN runs AS before
+		ON before.dataset = this.dataset AND before.kind = this.kind AND before.source = this.source AND before.id < this.id
+		WHERE this.id = ? AND this.kind IN ('sync', 'plan') AND before.ended_at IS NOT NULL AND NOT before.thinned ORDER BY before.id`, run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+func (s *Store) keepTotals(ctx context.Context, run string, t Totals) error {
+	text, err := json.Marshal(t)
+	if err != nil {
+		return fmt.Errorf("keep the totals of the run: %w", err)
+	}
+	return s.update(ctx, "keep the totals of the run", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET totals = ? WHERE id = ?`, string(text), run)
 		return err
 	})
 }
@@ -133,14 +222,24 @@ func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
 }
 
 // LeaveRun records how a process left a run: outcome and, where it failed,
-// why. Outcomes that end a run close it.
+// why. Outcomes that end a run close it, and what it came to is on record then.
 func (s *Store) LeaveRun(ctx context.Context, run string, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
+	ends := o != Interrupted && o != Stopped
+	if ends {
+		totals, err := s.sumUp(ctx, run)
+		if err != nil {
+			return err
+		}
+		if err := s.keepTotals(ctx, run, totals); err != nil {
+			return err
+		}
+	}
 	return s.updateOnDisk(ctx, "record how the run ended", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
 			o, reason, requests, worked.Milliseconds(), run); err != nil {
 			return err
 		}
-		if o == Interrupted || o == Stopped {
+		if !ends {
 			return nil
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ?, ended_at = ? WHERE id = ?`, Ended, now.UnixMilli(), run)

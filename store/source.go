@@ -21,16 +21,16 @@ func (s *Store) Claim(ctx context.Context, run, source string) (ref int64, err e
 }
 
 // Left yields the images that are a source's and that no item of a run's plan
-// names, in the order of their ids, after one: those on which what was saved
+// names, in the order of their numbers, after one: those on which what was saved
 // from here stands, or what others made of it, and those that an earlier process
 // of the run has cleared.
-func (s *Store) Left(ctx context.Context, d Dataset, run string, source int64, after string) iter.Seq2[Image, error] {
+func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after int64) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
 		for {
-			page, err := s.images(ctx, `SELECT `+imageColumns+` FROM images
-				WHERE dataset = ?1 AND image_id > ?4 AND source = ?3 AND (saved_count > 0 AND annotation_count > 0 OR saved_run = ?2)
-				AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE run = ?2 AND items.image_id = images.image_id)
-				ORDER BY image_id LIMIT ?5`, d.Ref, run, source, after, leftPage)
+			page, err := s.images(ctx, `SELECT `+imageColumns+` FROM images NOT INDEXED
+				WHERE dataset = ?1 AND ref > ?4 AND source = ?3 AND (saved_count > 0 AND annotation_count > 0 OR saved_run = ?2)
+				AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE run = ?2 AND image_ref = images.ref AND image_ref > 0)
+				ORDER BY ref LIMIT ?5`, d.Ref, run, source, after, leftPage)
 			if err != nil {
 				yield(Image{}, fmt.Errorf("look up the images that left the source: %w", err))
 				return
@@ -39,7 +39,7 @@ func (s *Store) Left(ctx context.Context, d Dataset, run string, source int64, a
 				if !yield(i, nil) {
 					return
 				}
-				after = i.ID
+				after = i.Ref
 			}
 			if len(page) < leftPage {
 				return
@@ -53,7 +53,7 @@ const leftPage = 1000
 // Nameless counts the items of a plan that failed before it was known which
 // image they mean.
 func (s *Store) Nameless(ctx context.Context, run string) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items INDEXED BY items_image WHERE run = ? AND image_id = '' AND outcome = 'failed'`, run).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE run = ? AND image_id = '' AND outcome = 'failed'`, run).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count the labels that could not be matched: %w", explain(err))
 	}

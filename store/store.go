@@ -196,10 +196,7 @@ func explain(err error) error {
 // the driver would give every statement that can be a goroutine of its own, which
 // takes longer than most statements do.
 func (s *Store) update(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	if err := transact(ctx, s.writer, f); err != nil {
-		return fmt.Errorf("%s: %w", doing, explain(err))
-	}
-	return nil
+	return describe(doing, transact(ctx, s.writer, f))
 }
 
 // updateOnDisk is update, and returns when this and everything that was
@@ -217,6 +214,10 @@ func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.C
 		defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = NORMAL`) // else the next waits too
 		return transact(ctx, conn, f)
 	}()
+	return describe(doing, err)
+}
+
+func describe(doing string, err error) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, explain(err))
 	}

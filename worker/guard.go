@@ -91,7 +91,11 @@ func (l Limit) exceeds(n, whole int) bool {
 // guard holds the plan's totals against the limits. It comes before anything is
 // written to the service.
 func (r *run) guard(ctx context.Context) error {
-	stakes, err := r.store.Stakes(ctx, r.dataset, r.record.ID)
+	weigh := r.store.Weigh
+	if r.Expect != "" {
+		weigh = r.store.Stakes
+	}
+	stakes, err := weigh(ctx, r.dataset, r.record.ID)
 	if err != nil {
 		return err
 	}

@@ -297,7 +297,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 
 // decide is the heart of the plan: what is to be done with one item.
 func (r *run) decide(item source.Item, m match, c converted) store.Item {
-	i := store.Item{Image: item.Image, ImageID: m.image.ID, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
+	i := store.Item{Image: item.Image, ImageID: m.image.ID, ImageRef: m.image.Ref, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
 		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings), Pruned: hasLeft(item)}
 	fail := func(p store.Plan, format string, args ...any) store.Item {
 		i.Plan, i.Outcome, i.Reason = p, store.ItemFailed, fmt.Sprintf(format, args...)

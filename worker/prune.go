@@ -55,7 +55,7 @@ func (r *run) prune(ctx context.Context, pool pond.ResultPool[converted], seq in
 		return r.store.AddPlan(ctx, r.record.ID, part)
 	}
 	var items []aheadItem
-	for image, err := range r.store.Left(ctx, r.dataset, r.record.ID, r.claim, "") {
+	for image, err := range r.store.Left(ctx, r.dataset, r.record.ID, r.claim, 0) {
 		if err != nil {
 			return err
 		}

@@ -18,13 +18,9 @@ const nearby = 2 * stretch
 // save sends what the plan left pending. The labels are converted again, so
 // that neither memory nor the state ever holds them all.
 func (r *run) save(ctx context.Context) error {
-	totals, err := r.store.Totals(ctx, r.record.ID)
-	if err != nil {
+	pending, err := r.store.CountPending(ctx, r.record.ID)
+	if err != nil || pending == 0 {
 		return err
-	}
-	pending := totals.Outcome[store.ItemPending]
-	if pending == 0 {
-		return nil
 	}
 	r.progress.begin("saving", pending)
 	converters := pond.NewResultPool[converted](r.Convert)
@@ -265,7 +261,7 @@ func (b *batcher) add(row store.Item, payload []byte) error {
 		}
 	}
 	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: payload})
-	b.images = append(b.images, store.BatchImage{ImageID: row.ImageID, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount})
+	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount})
 	b.bytes += size
 	if len(b.images) < b.run.BatchImages {
 		return nil

@@ -46,11 +46,11 @@ func (r *run) toVerify(i *store.Item) {
 // verify reads back what the images have and compares it with the labels. What
 // was compared stays compared when the run is resumed.
 func (r *run) verify(ctx context.Context) error {
-	totals, err := r.store.Totals(ctx, r.record.ID)
+	pending, err := r.store.CountPending(ctx, r.record.ID)
 	if err != nil {
 		return err
 	}
-	r.progress.begin("verifying", totals.Outcome[store.ItemPending])
+	r.progress.begin("verifying", pending)
 	pool := pond.NewResultPool[store.Item](r.Save)
 	defer pool.StopAndWait()
 	var after int64

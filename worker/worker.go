@@ -391,6 +391,9 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	outcome, reason := outcomeOf(s, r.DryRun, err)
 	s.Outcome = string(outcome)
 	leaveErr := r.store.LeaveRun(ctx, r.record.ID, outcome, reason, s.Requests, worked, r.Now())
+	if leaveErr == nil && (outcome == store.Done || outcome == store.WithFailures || outcome == store.Planned) {
+		leaveErr = r.store.Thin(ctx, r.record.ID)
+	}
 	return s, errors.Join(err, leaveErr)
 }
 

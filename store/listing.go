@@ -1,0 +1,222 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// Listing is one pass over a dataset's images. Images it did not show are
+// forgotten when it ends.
+//
+// A service lists its images in the same order every time, but for a few that
+// came or went. So a page is compared with the images that are next in the order
+// of their numbers, which lie side by side, and where all are as they were
+// nothing is written: an unchanged dataset is read through once.
+type Listing struct {
+	store   *Store
+	dataset int64
+	last    int64 // number of the last image shown that was known before
+	seen    refSet
+}
+
+// StartListing begins a listing.
+func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
+	_, err := s.prepared(ctx, nextListed)
+	return &Listing{store: s, dataset: d.Ref}, err
+}
+
+// listedImage is an image as the listing before showed it.
+type listedImage struct {
+	ref   int64
+	image Image
+}
+
+// shows reports whether a listing says nothing new of the image.
+func (l listedImage) shows(i Image) bool {
+	was := l.image
+	return was.Path == i.Path && was.Width == i.Width && was.Height == i.Height && was.AnnotationCount == i.AnnotationCount &&
+		(len(i.Meta) == 0 || string(was.Meta) == string(i.Meta))
+}
+
+const (
+	listedColumns = `ref, image_id, path, width, height, annotation_count, meta`
+	// Of the indexes none is in the order of the numbers.
+	nextListed = `SELECT ` + listedColumns + ` FROM images NOT INDEXED WHERE dataset = ? AND ref > ? ORDER BY ref LIMIT ?`
+)
+
+func scanListed(row interface{ Scan(...any) error }) (l listedImage, err error) {
+	var meta string
+	err = row.Scan(&l.ref, &l.image.ID, &l.image.Path, &l.image.Width, &l.image.Height, &l.image.AnnotationCount, &meta)
+	l.image.Meta = []byte(meta)
+	return l, err
+}
+
+// expected are the images that a page most likely shows, by id.
+func (l *Listing) expected(ctx context.Context, n int) (map[string]listedImage, error) {
+	stmt, err := l.store.prepared(ctx, nextListed)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := stmt.QueryContext(ctx, l.dataset, l.last, n)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	next := make(map[string]listedImage, n)
+	for rows.Next() {
+		i, err := scanListed(rows)
+		if err != nil {
+			return nil, err
+		}
+		next[i.image.ID] = i
+	}
+	return next, rows.Err()
+}
+
+// Add records a page of the listing.
+func (l *Listing) Add(ctx context.Context, images []Image) error {
+	expected, err := l.expected(ctx, len(images))
+	if err != nil {
+		return describe("compare a page of the listing", err)
+	}
+	var other []Image
+	last := l.last
+	for _, i := range images {
+		was, known := expected[i.ID]
+		if !known || !was.shows(i) {
+			other = append(other, i)
+			continue
+		}
+		l.seen.add(was.ref)
+		last = was.ref
+	}
+	l.last = last
+	if len(other) == 0 {
+		return nil
+	}
+	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error { return l.put(ctx, tx, other) })
+}
+
+// put records images that are new, that have changed or that the listing shows
+// elsewhere than before.
+func (l *Listing) put(ctx context.Context, tx *sql.Tx, images []Image) error {
+	known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images WHERE dataset = ? AND image_id = ?`)
+	if err != nil {
+		return err
+	}
+	defer known.Close()
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	change, err := tx.PrepareContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END WHERE ref = ?7`)
+	if err != nil {
+		return err
+	}
+	defer change.Close()
+	for _, i := range images {
+		was, err := scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
+			if err != nil {
+				return err
+			}
+			if was.ref, err = result.LastInsertId(); err != nil {
+				return err
+			}
+		case err != nil:
+			return err
+		default:
+			l.last = was.ref
+			if !was.shows(i) {
+				if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
+					return err
+				}
+			}
+		}
+		l.seen.add(was.ref)
+	}
+	return nil
+}
+
+// End forgets the images that the listing did not show.
+func (l *Listing) End(ctx context.Context, now time.Time) error {
+	return l.store.update(ctx, "end the listing", func(ctx context.Context, tx *sql.Tx) error {
+		var there int
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM images WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {
+			return err
+		}
+		if there > l.seen.n {
+			if err := l.forget(ctx, tx); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ? WHERE id = ?`, now.UnixMilli(), l.dataset)
+		return err
+	})
+}
+
+const forgetPage = 10_000
+
+func (l *Listing) forget(ctx context.Context, tx *sql.Tx) error {
+	for last := int64(0); ; {
+		refs, err := l.refsBehind(ctx, tx, last)
+		if err != nil {
+			return err
+		}
+		for _, ref := range refs {
+			if l.seen.has(ref) {
+				continue
+			}
+			if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE ref = ?`, ref); err != nil {
+				return err
+			}
+		}
+		if len(refs) < forgetPage {
+			return nil
+		}
+		last = refs[len(refs)-1]
+	}
+}
+
+func (l *Listing) refsBehind(ctx context.Context, tx *sql.Tx, last int64) (refs []int64, err error) {
+	rows, err := tx.QueryContext(ctx, `SELECT ref FROM images NOT INDEXED WHERE dataset = ? AND ref > ? ORDER BY ref LIMIT ?`, l.dataset, last, forgetPage)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ref int64
+		if err := rows.Scan(&ref); err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
+	}
+	return refs, rows.Err()
+}
+
+// refSet is a set of numbers of images, a bit each.
+type refSet struct {
+	bits []uint64
+	n    int
+}
+
+func (s *refSet) add(ref int64) {
+	word := int(ref / 64)
+	if word >= len(s.bits) {
+		s.bits = append(s.bits, make([]uint64, word+1+word/4-len(s.bits))...)
+	}
+	if bit := uint64(1) << (ref % 64); s.bits[word]&bit == 0 {
+		s.bits[word] |= bit
+		s.n++
+	}
+}
+
+func (s *refSet) has(ref int64) bool {
+	word := int(ref / 64)
+	return word < len(s.bits) && s.bits[word]&(1<<(ref%64)) != 0
+}
