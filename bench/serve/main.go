@@ -24,8 +24,10 @@ func main() {
 	var o instant.Options
 	coco := pflag.String("coco", "", "the dataset has the images of this COCO `FILE`")
 	pflag.IntVar(&o.Images, "images", 0, "the dataset has this `NUMBER` of images, with names of the service's own")
+	annotations := pflag.Int("annotations", 0, "`NUMBER` of annotations that each image has in the beginning")
 	pflag.DurationVar(&o.Latency, "latency", 0, "how long every answer takes")
 	pflag.Parse()
+	o.Listed = func(int) int { return *annotations }
 	if err := serve(*coco, o); err != nil {
 		fmt.Fprintf(os.Stderr, "serve: %v\n", err)
 		os.Exit(1)
