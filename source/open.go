@@ -255,21 +255,11 @@ func openSame(path string, was os.FileInfo) (*os.File, error) {
 		return nil, err
 	}
 	now, err := f.Stat()
-	if err == nil && !same(now, was) {
+	if err == nil && (now.Size() != was.Size() || !now.ModTime().Equal(was.ModTime()) || !os.SameFile(now, was)) {
 		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(path))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
-}
-
-// unchanged reports whether a file is still what it was.
-func unchanged(path string, was os.FileInfo) bool {
-	now, err := os.Stat(path)
-	return err == nil && same(now, was)
-}
-
-func same(now, was os.FileInfo) bool {
-	return now.Size() == was.Size() && now.ModTime().Equal(was.ModTime()) && os.SameFile(now, was)
 }

@@ -1,5 +1,7 @@
 package source
 
+import "os"
+
 // Whole is a Source whose labels lie in files that were read when it was opened,
 // and nowhere else.
 type Whole interface {
@@ -13,7 +15,7 @@ type Whole interface {
 // Unchanged is false for panoptic segments: their pictures are read one by one.
 func (c *coco) Unchanged() bool {
 	for _, f := range c.files {
-		if f.panoptic || !unchanged(f.path, f.info) {
+		if f.panoptic || !stands(f.path, f.info) {
 			return false
 		}
 	}
@@ -22,7 +24,7 @@ func (c *coco) Unchanged() bool {
 
 func (c *canonical) Unchanged() bool {
 	for _, f := range c.files {
-		if !unchanged(f.path, f.info) {
+		if !stands(f.path, f.info) {
 			return false
 		}
 	}
@@ -32,4 +34,14 @@ func (c *canonical) Unchanged() bool {
 func (m mapped) Unchanged() bool {
 	whole, ok := m.Source.(Whole)
 	return ok && whole.Unchanged()
+}
+
+// stands reports whether a file is still what it was.
+func stands(path string, was os.FileInfo) bool {
+	f, err := openSame(path, was)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
 }
