@@ -58,6 +58,14 @@ fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 	  done; \
 	done
 
+.PHONY: bench-sync
+bench-sync: ## hold sync against the official SDK, a latency and a state in memory (makes a venv of its own)
+	$(PYTHON) bench/sync.py $(if $(DIR),--dir $(DIR))
+
+.PHONY: bench-grow
+bench-grow: ## how nights grow with the number of images: DIR for the states, IMAGES as 1000,10000 (1 kB of disk an image)
+	$(GO) run ./bench/grow --dir $(or $(DIR),$(error name a folder with DIR=)) --images $(or $(IMAGES),1000,10000,100000)
+
 .PHONY: clean
 clean: ## remove what the targets made
 	rm -rf bin conformance/.venv-*

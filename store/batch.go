@@ -67,6 +67,14 @@ func addBatch(ctx context.Context, tx *sql.Tx, run string, body []byte, images [
 	return b, nil
 }
 
+// WithdrawBatch forgets a batch that was never sent.
+func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
+	return s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, b.ID)
+		return err
+	})
+}
+
 // OpenBatches lists the batches of a dataset, of whatever run, whose answers
 // were never committed.
 func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
@@ -141,8 +149,12 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			return err
 		}
 		defer answered.Close()
+		var claims sql.NullInt64 // the source that the images are of
+		if err := tx.QueryRowContext(ctx, `SELECT claims FROM runs WHERE id = ?`, b.Run).Scan(&claims); err != nil {
+			return err
+		}
 		saved, err := tx.PrepareContext(ctx, `UPDATE images SET annotation_count = ?, saved_hash = ?, saved_count = ?, saved_at = ?, saved_run = ?, saved_sum = ?,
-			source = (SELECT claims FROM runs WHERE id = ?) WHERE dataset = ? AND image_id = ?`)
+			source = ? WHERE dataset = ? AND image_id = ?`)
 		if err != nil {
 			return err
 		}
@@ -176,7 +188,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 				return err
 			}
 			record := Saved{Hash: i.Hash, Count: a.New, Run: b.Run}
-			if _, err := saved.ExecContext(ctx, a.New, i.Hash[:], a.New, now.UnixMilli(), b.Run, savedSum(i.ImageID, record), b.Run, d.Ref, i.ImageID); err != nil {
+			if _, err := saved.ExecContext(ctx, a.New, i.Hash[:], a.New, now.UnixMilli(), b.Run, savedSum(i.ImageID, record), claims, d.Ref, i.ImageID); err != nil {
 				return err
 			}
 			outcome := ItemSaved

@@ -35,13 +35,14 @@ var migrations embed.FS
 
 // writerDriver is SQLite with the log of a state: the bytes of a batch are in the
 // file for as long as it is on its way, and with the log of SQLite's choice, 4
-// MB, most of them are copied from it into the file to be let go there. What
-// follows a large transaction gives the room back.
+// MB, most of them are copied from it into the file to be let go there. At 64 MB
+// nearly all are let go in the log. What follows a large transaction gives the
+// room back.
 const writerDriver = "sqlite3 of a state"
 
 func init() {
 	sql.Register(writerDriver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 33554432`, nil)
+		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864`, nil)
 		return err
 	}})
 }
@@ -200,21 +201,22 @@ func (s *Store) update(ctx context.Context, doing string, f func(context.Context
 }
 
 // updateOnDisk is update, and returns when this and everything that was
-// committed before is on the disk.
+// committed before is on the disk. The log is brought there beside SQLite, which
+// would hold the others back while the bytes of their batches are written: what
+// has left the log by then, a checkpoint has brought to the disk.
 func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	err := func() error {
-		conn, err := s.writer.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		defer conn.Close() // gives it back
-		if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
-			return err
-		}
-		defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = NORMAL`) // else the next waits too
-		return transact(ctx, conn, f)
-	}()
-	return describe(doing, err)
+	if err := s.update(ctx, doing, f); err != nil {
+		return err
+	}
+	return describe(doing, syncFile(s.path+"-wal"))
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // some systems bring no file to the disk that is open for reading
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func describe(doing string, err error) error {
@@ -224,10 +226,8 @@ func describe(doing string, err error) error {
 	return nil
 }
 
-func transact(ctx context.Context, on interface {
-	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
-}, f func(context.Context, *sql.Tx) error) error {
-	tx, err := on.BeginTx(ctx, nil)
+func transact(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

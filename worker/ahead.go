@@ -13,8 +13,8 @@ import (
 
 // ahead walks a source, and converts its items before the plan asks for them
 // where that comes to the same: while the dataset is listed, and while parts of
-// the plan are committed. What the walk comes upon waits in order, two stretches
-// of it at most.
+// the plan are committed. What the walk comes upon waits in order, a number of
+// stretches at most; annotations that find no room in the meantime are let go.
 type ahead struct {
 	items chan aheadItem
 	pool  pond.ResultPool[converted]
@@ -25,6 +25,10 @@ type ahead struct {
 	// listing alone: the others' are most likely too.
 	unsized atomic.Bool
 }
+
+// aheadStretches is how far the walk is ahead: some thousand images are listed in
+// the time in which as many are converted.
+const aheadStretches = 16
 
 // aheadItem is an item of the walk, or the error that ended it.
 type aheadItem struct {
@@ -44,7 +48,7 @@ func (r *run) convertsAlike() bool {
 // lookAhead begins to walk behind a cursor. Who begins it ends it.
 func (r *run) lookAhead(ctx context.Context, cursor string) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &ahead{items: make(chan aheadItem, 2*stretch), pool: pond.NewResultPool[converted](r.Convert), cancel: cancel}
+	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pond.NewResultPool[converted](r.Convert), cancel: cancel}
 	whole := r.convertsAlike()
 	a.walk.Go(func() {
 		defer close(a.items)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"pictosync/pictograph"
@@ -21,7 +22,7 @@ func (r *run) settleInFlight(ctx context.Context) error {
 	}
 	r.Log.Info().Int("batches", len(open)).Msg("finishing what was in flight")
 	for _, b := range open {
-		if err := r.send(ctx, b); err != nil {
+		if err := r.send(ctx, b, func() {}); err != nil {
 			return err
 		}
 	}
@@ -43,12 +44,20 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 	if err != nil {
 		return err
 	}
-	return r.send(ctx, b)
+	select {
+	case r.sending <- struct{}{}:
+	case <-r.stopping.Done():
+		return r.store.WithdrawBatch(ctx, b) // it was never sent
+	}
+	answered := sync.OnceFunc(func() { <-r.sending })
+	defer answered()
+	return r.send(ctx, b, answered)
 }
 
-// send brings a committed batch to its end. A batch that is refused as a whole
-// is split until the bad image stands alone and the rest are saved.
-func (r *run) send(ctx context.Context, b store.Batch) error {
+// send brings a committed batch to its end, and tells when no request of it is on
+// its way any more. A batch that is refused as a whole is split until the bad
+// image stands alone and the rest are saved.
+func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
 	var result pictograph.BulkResult
 	err := r.persist(func(context.Context) (err error) {
 		// A request under way is finished when the run stops: only ctx ends it.
@@ -58,6 +67,7 @@ func (r *run) send(ctx context.Context, b store.Batch) error {
 	refused := errors.Is(err, pictograph.ErrInvalid) || errors.Is(err, pictograph.ErrTooLarge)
 	switch {
 	case err == nil:
+		answered()
 		return r.settle(ctx, b, answers(b, result))
 	case refused && len(b.Images) == 1:
 		return r.settle(ctx, b, []store.Answer{{Error: err.Error()}})
@@ -131,7 +141,7 @@ func (r *run) sendHalves(ctx context.Context, b store.Batch) error {
 		return err
 	}
 	for _, half := range halves {
-		if err := r.send(ctx, half); err != nil {
+		if err := r.send(ctx, half, func() {}); err != nil {
 			return err
 		}
 	}

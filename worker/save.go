@@ -25,7 +25,8 @@ func (r *run) save(ctx context.Context) error {
 	r.progress.begin("saving", pending)
 	converters := pond.NewResultPool[converted](r.Convert)
 	defer converters.StopAndWait()
-	savers := pond.NewPool(r.Save, pond.WithQueueSize(1))
+	r.sending = make(chan struct{}, r.Save)
+	savers := pond.NewPool(r.Save+waiting, pond.WithQueueSize(1))
 	b := batcher{run: r, ctx: ctx, savers: savers}
 	err = r.buildBatches(&b, converters)
 	if err == nil {
@@ -37,6 +38,10 @@ func (r *run) save(ctx context.Context) error {
 	}
 	return err
 }
+
+// waiting is how many batches are committed, and the answers to how many are, while
+// as many others as may be are on their way.
+const waiting = 2
 
 // buildBatches walks the pending items, stretch by stretch.
 func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) error {

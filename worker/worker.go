@@ -168,6 +168,7 @@ type run struct {
 	claim    int64 // the source of what is saved, as the state numbers it
 	progress tracker
 	kept     payloads
+	sending  chan struct{} // holds as many as there are batches on their way
 
 	stopping context.Context // done when the run should stop taking on work
 	halt     context.CancelCauseFunc

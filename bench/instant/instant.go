@@ -23,7 +23,7 @@ type Options struct {
 	Images int
 	// Listed is how many annotations an image has in the beginning; nil is none.
 	Listed func(image int) int
-	// Latency is how long every answer takes.
+	// Latency is how long every answer takes from when its request arrives.
 	Latency time.Duration
 }
 
@@ -98,6 +98,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.requests.Add(1)
+	arrived := time.Now()
 	var answer []byte
 	var err error
 	switch {
@@ -115,7 +116,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = fmt.Errorf("%s %s is not served here", r.Method, r.URL.Path)
 	}
 	if s.options.Latency > 0 {
-		timer := time.NewTimer(s.options.Latency)
+		timer := time.NewTimer(s.options.Latency - time.Since(arrived))
 		select {
 		case <-timer.C:
 		case <-r.Context().Done():
