@@ -48,7 +48,10 @@ func (r *run) convertsAlike() bool {
 // lookAhead begins to walk behind a cursor. Who begins it ends it.
 func (r *run) lookAhead(ctx context.Context, cursor string) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pond.NewResultPool[converted](r.Convert), cancel: cancel}
+	// A short queue keeps the walk from ending long before the conversions: a source
+	// may keep its files open for them as long as it is walked.
+	pool := pond.NewResultPool[converted](r.Convert, pond.WithQueueSize(16*r.Convert))
+	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pool, cancel: cancel}
 	whole := r.convertsAlike()
 	a.walk.Go(func() {
 		defer close(a.items)
