@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 const (
@@ -35,15 +36,9 @@ type one[T any] struct {
 func pages[T any](ctx context.Context, c *Client, op, path string, query url.Values) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		for offset := 0; ; {
-			query.Set("limit", strconv.Itoa(PageSize))
-			query.Set("offset", strconv.Itoa(offset))
-			var p page[T]
-			if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &p); err != nil {
+			p, err := pageAt[T](ctx, c, op, path, query, offset)
+			if err != nil {
 				yield(nil, err)
-				return
-			}
-			if p.Pagination.HasMore && len(p.Data) == 0 {
-				yield(nil, fmt.Errorf("%s: the service sent an empty page at %d and says there is more", op, offset))
 				return
 			}
 			offset += len(p.Data)
@@ -52,6 +47,18 @@ func pages[T any](ctx context.Context, c *Client, op, path string, query url.Val
 			}
 		}
 	}
+}
+
+func pageAt[T any](ctx context.Context, c *Client, op, path string, query url.Values, offset int) (p page[T], err error) {
+	query.Set("limit", strconv.Itoa(PageSize))
+	query.Set("offset", strconv.Itoa(offset))
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &p); err != nil {
+		return p, err
+	}
+	if p.Pagination.HasMore && len(p.Data) == 0 {
+		return p, fmt.Errorf("%s: the service sent an empty page at %d and says there is more", op, offset)
+	}
+	return p, nil
 }
 
 // Dataset gets a dataset by its name or id.
@@ -143,6 +150,60 @@ type ImageFilter struct {
 // ImagePages yields the images of a dataset, a page of at most [PageSize] for
 // each request.
 func (c *Client) ImagePages(ctx context.Context, dataset string, f ImageFilter) iter.Seq2[[]Image, error] {
+	return pages[Image](ctx, c, listImages(dataset), imagesPath, f.query(dataset))
+}
+
+func listImages(dataset string) string { return fmt.Sprintf("list the images of dataset %q", dataset) }
+
+// ImagePagesAhead is [Client.ImagePages] for a dataset that is expected to have a
+// number of images: as many as ahead of the pages that they fill are asked for at
+// the same time. They come in order all the same. A page that is short before the
+// end is followed by one at a time, since those behind it begin elsewhere.
+func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFilter, expected, ahead int) iter.Seq2[[]Image, error] {
+	type answer struct {
+		page page[Image]
+		err  error
+	}
+	op := listImages(dataset)
+	return func(yield func([]Image, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		var asking sync.WaitGroup
+		defer asking.Wait()
+		defer cancel()
+		ask := func(offset int) chan answer {
+			answered := make(chan answer, 1)
+			asking.Go(func() {
+				var a answer
+				a.page, a.err = pageAt[Image](ctx, c, op, imagesPath, f.query(dataset), offset)
+				answered <- a
+			})
+			return answered
+		}
+		var asked []chan answer
+		for offset, next := 0, 0; ; {
+			for len(asked) == 0 || len(asked) < ahead && next < expected {
+				asked = append(asked, ask(next))
+				next += PageSize
+			}
+			a := <-asked[0]
+			asked = asked[1:]
+			if a.err != nil {
+				yield(nil, a.err)
+				return
+			}
+			images := a.page.Data
+			if len(images) > 0 && !yield(images, nil) || !a.page.Pagination.HasMore {
+				return
+			}
+			offset += len(images)
+			if len(images) != PageSize {
+				asked, next, ahead = nil, offset, 1
+			}
+		}
+	}
+}
+
+func (f ImageFilter) query(dataset string) url.Values {
 	query := url.Values{"dataset": {dataset}}
 	for name, value := range map[string]string{"directory_path": f.Directory, "filename": f.Filename, "status": f.Status, "split": f.Split} {
 		if value != "" {
@@ -152,7 +213,7 @@ func (c *Client) ImagePages(ctx context.Context, dataset string, f ImageFilter) 
 	if f.Archived {
 		query.Set("include_archived", "true")
 	}
-	return pages[Image](ctx, c, fmt.Sprintf("list the images of dataset %q", dataset), imagesPath, query)
+	return query
 }
 
 // Images yields the images of a dataset.

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"runtime"
 	"sync"
 	"time"
@@ -327,7 +326,8 @@ func (r *run) list(ctx context.Context) error {
 		return err
 	}
 	r.progress.begin("listing", 0)
-	for page, err := range fetched(r.client.ImagePages(ctx, r.dataset.ID, pictograph.ImageFilter{})) {
+	expected := r.shown.ImageCount - r.shown.ArchivedImageCount
+	for page, err := range r.client.ImagePagesAhead(ctx, r.dataset.ID, pictograph.ImageFilter{}, expected, r.Save) {
 		if err != nil {
 			return err
 		}
@@ -345,35 +345,6 @@ func (r *run) list(ctx context.Context) error {
 		r.progress.add(len(images), 0)
 	}
 	return listing.End(ctx, r.Now())
-}
-
-// fetched asks for the next page while the last one is worked on.
-func fetched(pages iter.Seq2[[]pictograph.Image, error]) iter.Seq2[[]pictograph.Image, error] {
-	type fetch struct {
-		page []pictograph.Image
-		err  error
-	}
-	return func(yield func([]pictograph.Image, error) bool) {
-		var fetcher sync.WaitGroup
-		defer fetcher.Wait()
-		got, enough := make(chan fetch), make(chan struct{})
-		defer close(enough)
-		fetcher.Go(func() {
-			defer close(got)
-			for page, err := range pages {
-				select {
-				case got <- fetch{page, err}:
-				case <-enough:
-					return
-				}
-			}
-		})
-		for f := range got {
-			if !yield(f.page, f.err) {
-				return
-			}
-		}
-	}
 }
 
 // leave records how this process leaves the run and sums the run up. It must

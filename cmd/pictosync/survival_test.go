@@ -54,6 +54,22 @@ func sandboxWith(t *testing.T, dir string, images ...sandbox.NewImage) *sandbox.
 
 const shapes = "../../testdata/shapes"
 
+// noticing closes noticed when words were written to it.
+type noticing struct {
+	words   string
+	noticed chan struct{}
+	written string
+}
+
+func (n *noticing) Write(p []byte) (int, error) {
+	if before := strings.Contains(n.written, n.words); !before {
+		if n.written += string(p); strings.Contains(n.written, n.words) {
+			close(n.noticed)
+		}
+	}
+	return len(p), nil
+}
+
 // SIGTERM finishes what is in flight and ends with 130; the same command goes
 // on.
 func TestSIGTERM(t *testing.T) {
@@ -64,12 +80,14 @@ func TestSIGTERM(t *testing.T) {
 	server := sandboxWith(t, dir, sandbox.NewImage{Path: "train/shapes_01.png"}, sandbox.NewImage{Path: "train/shapes_02.png"})
 	var process *os.Process
 	ready := make(chan struct{})
+	noticed := &noticing{words: "stopping", noticed: make(chan struct{})}
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/bulk") {
 			<-ready
 			if process != nil {
 				process.Signal(syscall.SIGTERM)
 				process = nil
+				<-noticed.noticed // else the run may be over first
 			}
 		}
 		server.ServeHTTP(w, r)
@@ -78,7 +96,7 @@ func TestSIGTERM(t *testing.T) {
 	args := []string{"sync", shapes, "--dataset", "set", "--base-url", service.URL, "--state", filepath.Join(dir, "state.db"), "--rate", "unlimited", "--unmatched", "ignore", "--json"}
 	cmd := command(args...)
 	var out bytes.Buffer
-	cmd.Stdout = &out
+	cmd.Stdout, cmd.Stderr = &out, noticed
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,121 @@
+package pictograph
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// lister serves numbered images, and pages that are short by some.
+type lister struct {
+	images int
+	short  map[int]int // by offset: how many images such a page has
+
+	mu      sync.Mutex
+	offsets []int
+	busy    int
+	most    int           // requests under way at the same time
+	gate    chan struct{} // nil, or closed when pages may be answered
+}
+
+func (l *lister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var offset, limit int
+	fmt.Sscan(r.URL.Query().Get("offset"), &offset)
+	fmt.Sscan(r.URL.Query().Get("limit"), &limit)
+	l.mu.Lock()
+	l.offsets = append(l.offsets, offset)
+	l.busy++
+	l.most = max(l.most, l.busy)
+	if l.gate != nil && l.busy == 3 {
+		close(l.gate)
+		l.gate = nil
+	}
+	gate := l.gate
+	l.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	n, short := l.short[offset]
+	if !short {
+		n = limit
+	}
+	end := min(offset+n, l.images)
+	var entries []string
+	for i := offset; i < end; i++ {
+		entries = append(entries, fmt.Sprintf(`{"id":"%d"}`, i))
+	}
+	fmt.Fprintf(w, `{"data":[%s],"pagination":{"has_more":%t}}`, strings.Join(entries, ","), end < l.images)
+	l.mu.Lock()
+	l.busy--
+	l.mu.Unlock()
+}
+
+func TestPagesAhead(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		lister   *lister
+		expected int
+		requests []int // offsets, sorted; nil is any
+	}{
+		{"as many as expected", &lister{images: 3500}, 3500, []int{0, 1000, 2000, 3000}},
+		{"a full last page", &lister{images: 3000}, 3000, []int{0, 1000, 2000}},
+		{"more than expected", &lister{images: 4500}, 2000, []int{0, 1000, 2000, 3000, 4000}},
+		{"none expected", &lister{images: 2500}, 0, []int{0, 1000, 2000}},
+		{"fewer than expected", &lister{images: 1500}, 9000, nil},
+		{"none", &lister{}, 0, []int{0}},
+		{"a short page in the middle", &lister{images: 4000, short: map[int]int{1000: 7}}, 4000, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			service := httptest.NewServer(test.lister)
+			defer service.Close()
+			client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.CloseIdleConnections()
+			n := 0
+			for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, i := range page {
+					if i.ID != fmt.Sprint(n) {
+						t.Fatalf("image %s came where %d is next", i.ID, n)
+					}
+					n++
+				}
+			}
+			if n != test.lister.images {
+				t.Errorf("%d images of %d came", n, test.lister.images)
+			}
+			slices.Sort(test.lister.offsets)
+			if test.requests != nil && !slices.Equal(test.lister.offsets, test.requests) {
+				t.Errorf("asked for pages at %v, want %v", test.lister.offsets, test.requests)
+			}
+		})
+	}
+}
+
+// As many pages as asked for are under way at once, and no more.
+func TestPagesAreAskedForTogether(t *testing.T) {
+	l := &lister{images: 9000, gate: make(chan struct{})}
+	service := httptest.NewServer(l)
+	defer service.Close()
+	client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	for _, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 9000, 3) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.most != 3 || len(l.offsets) != 9 {
+		t.Errorf("%d requests, %d at once; want 9, 3 at once", len(l.offsets), l.most)
+	}
+}
