@@ -63,16 +63,17 @@ func interruptible(parent context.Context, messages io.Writer, limit time.Durati
 	}
 	go func() {
 		defer close(done)
+		message := "stopping: finishing the requests in flight; press Ctrl-C again to stop at once"
 		select {
 		case <-signals:
-			fmt.Fprintln(messages, "\nstopping: finishing the requests in flight; press Ctrl-C again to stop at once")
 		case <-over:
 			stop.limited.Store(true)
-			fmt.Fprintln(messages, "\nthe time limit is reached: finishing the requests in flight")
+			message = "the time limit is reached: finishing the requests in flight"
 		case <-ctx.Done():
 			return
 		}
-		close(stop.asked)
+		close(stop.asked) // who reads the message may take it for done
+		fmt.Fprintln(messages, "\n"+message)
 		select {
 		case <-signals:
 		case <-time.After(grace):
