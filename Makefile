@@ -59,12 +59,12 @@ fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 	done
 
 .PHONY: bench-sync
-bench-sync: ## hold sync against the official SDK, a latency and a state in memory (makes a venv of its own)
-	$(PYTHON) bench/sync.py $(if $(DIR),--dir $(DIR))
+bench-sync: ## hold sync against the official SDK, a latency and a state in memory, into docs/performance.md
+	$(PYTHON) bench/sync.py
 
-.PHONY: bench-grow
-bench-grow: ## how nights grow with the number of images: DIR for the states, IMAGES as 1000,10000 (1 kB of disk an image)
-	$(GO) run ./bench/grow --dir $(or $(DIR),$(error name a folder with DIR=)) --images $(or $(IMAGES),1000,10000,100000)
+.PHONY: bench-nights
+bench-nights: ## how nights grow with the images: DIR for the states (1 kB an image), IMAGES as 1000,10000
+	$(GO) run ./bench/nights --dir $(or $(DIR),$(error name a folder with DIR=)) --images $(or $(IMAGES),1000,10000,100000)
 
 .PHONY: clean
 clean: ## remove what the targets made

@@ -89,6 +89,12 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 			return err
 		}
 		defer earlier.Close()
+		// Labels mostly come in the order in which images are listed: one whose
+		// image has a higher number than all before is the first for it.
+		var highest int64
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, run).Scan(&highest); err != nil {
+			return err
+		}
 		for _, i := range part.Items {
 			if i.ImageID != "" && i.ImageRef == 0 {
 				err := tx.QueryRowContext(ctx, `SELECT ref FROM images WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
@@ -96,7 +102,9 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 					return err
 				}
 			}
-			if i.ImageRef != 0 {
+			if i.ImageRef > highest {
+				highest = i.ImageRef
+			} else if i.ImageRef != 0 {
 				if err := refuseSecondLabel(ctx, tx, earlier, run, &i); err != nil {
 					return err
 				}

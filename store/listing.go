@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"time"
 )
 
@@ -107,7 +106,8 @@ func (l *Listing) put(ctx context.Context, tx *sql.Tx, images []Image) error {
 		return err
 	}
 	defer known.Close()
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT DO NOTHING`)
 	if err != nil {
 		return err
 	}
@@ -118,27 +118,30 @@ func (l *Listing) put(ctx context.Context, tx *sql.Tx, images []Image) error {
 	}
 	defer change.Close()
 	for _, i := range images {
-		was, err := scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
-		switch {
-		case errors.Is(err, sql.ErrNoRows):
-			result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
+		result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil || n > 0 {
+			ref, err := result.LastInsertId()
 			if err != nil {
 				return err
 			}
-			if was.ref, err = result.LastInsertId(); err != nil {
-				return err
-			}
-		case err != nil:
+			l.seen.add(ref)
+			continue
+		}
+		was, err := scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
+		if err != nil {
 			return err
-		default:
-			l.last = was.ref
-			if !was.shows(i) {
-				if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
-					return err
-				}
-			}
 		}
 		l.seen.add(was.ref)
+		l.last = was.ref
+		if was.shows(i) {
+			continue
+		}
+		if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,8 +1,8 @@
-// Command grow measures how what a sync costs grows with the number of images:
+// Command nights measures how what a sync costs grows with the number of images:
 // the first night, which saves them all, and the nights after it, which find
 // nothing to do.
 //
-//	go run ./bench/grow --dir DIR --images 1000,10000,100000
+//	go run ./bench/nights --dir DIR --images 1000,10000,100000
 //
 // The labels are made up as they are asked for, one box an image, and the service
 // is one that answers at once, in a process of its own: what is measured is the
@@ -57,7 +57,7 @@ func main() {
 		err = measure(*dir, *images)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "grow: %v\n", err)
+		fmt.Fprintf(os.Stderr, "nights: %v\n", err)
 		os.Exit(1)
 	}
 }
