@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime/debug"
 	"sync"
+	"text/tabwriter"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -154,3 +156,28 @@ func version() string {
 	}
 	return info.Main.Version
 }
+
+// rows are lines of columns that may be millions: a page of them is lined up at a
+// time, since who lines up all has to hold all.
+type rows struct {
+	table *tabwriter.Writer
+	n     int
+}
+
+const pageOfRows = 5000
+
+func newRows(w io.Writer, header string) *rows {
+	r := &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
+	fmt.Fprintln(r.table, header)
+	return r
+}
+
+func (r *rows) printf(format string, args ...any) error {
+	fmt.Fprintf(r.table, format, args...)
+	if r.n++; r.n%pageOfRows == 0 {
+		return r.table.Flush()
+	}
+	return nil
+}
+
+func (r *rows) end() error { return r.table.Flush() }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"text/tabwriter"
 	"time"
 
 	"pictosync/pictograph"
@@ -164,8 +163,7 @@ func keepPlan(path string, p planJSON) error {
 }
 
 func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "IMAGE\tPLAN\tBEFORE\tAFTER\tREASON")
+	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tREASON")
 	for i, err := range st.Items(ctx, p.Run) {
 		if err != nil {
 			return err
@@ -181,9 +179,11 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 		if i.Outcome == store.ItemSkipped || i.Outcome == store.ItemFailed && i.Plan != store.PlanFailed && i.Plan != store.PlanAmbiguous {
 			word += ", " + string(i.Outcome)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", printable(i.Image), word, i.ListedCount, after, printable(i.Reason))
+		if err := table.printf("%s\t%s\t%d\t%s\t%s\n", printable(i.Image), word, i.ListedCount, after, printable(i.Reason)); err != nil {
+			return err
+		}
 	}
-	if err := table.Flush(); err != nil {
+	if err := table.end(); err != nil {
 		return err
 	}
 	n := p.Images

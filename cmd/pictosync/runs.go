@@ -198,8 +198,7 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 		fmt.Fprintf(w, "error: %s\n", run.Error)
 	}
 	fmt.Fprintf(w, "%d found, %d matched, %d saved, %d cleared, %d unchanged, %d unmatched, %d failed\n\n", i.Found, i.Matched, i.Saved, i.Cleared, i.Unchanged, i.Unmatched, i.Failed)
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tREASON")
+	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tREASON")
 	for _, outcome := range outcomes {
 		for r, err := range st.Records(ctx, run.ID, store.ItemOutcome(outcome)) {
 			if err != nil {
@@ -209,10 +208,12 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 			if r.FirstHand != nil && !*r.FirstHand {
 				before += "?" // the listing's count
 			}
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Image), r.Plan, r.Outcome, before, count(r.New), printable(r.Reason))
+			if err := table.printf("%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Image), r.Plan, r.Outcome, before, count(r.New), printable(r.Reason)); err != nil {
+				return err
+			}
 		}
 	}
-	return table.Flush()
+	return table.end()
 }
 
 func count(n *int) string {
