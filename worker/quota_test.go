@@ -111,6 +111,7 @@ func TestQuotaIsUsedAndNeverExceeded(t *testing.T) {
 			t.Run(c.quota+" "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					sent := sendFor(t, q, c.total, restarts)
+					t.Logf("%.2f%% of the quota", 100*float64(len(sent))*float64(q.Per)/float64(c.total)/float64(q.Requests))
 					want := 0.98 * float64(q.Requests) * float64(c.total) / float64(q.Per)
 					if float64(len(sent)) < want {
 						t.Errorf("%d requests in %s, at least %.0f are to be used", len(sent), c.total, want)
