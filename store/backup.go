@@ -139,14 +139,18 @@ func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touche
 const touchedPage = 1000
 
 func (s *Store) touchedPage(ctx context.Context, run, after string) ([]Touched, error) {
+	// In the order of the index, so that a page is found without the others: of the
+	// saves on an image the run's first.
 	rows, err := s.reader.QueryContext(ctx, `
-		SELECT image_id, path, previous_count FROM (
-			SELECT batch_images.image_id, images.path, previous_count, row_number() OVER (PARTITION BY batch_images.image_id ORDER BY batches.id) AS turn
-			FROM batches JOIN batch_images ON batch = batches.id
-			JOIN runs ON runs.id = batches.run
-			JOIN images ON images.dataset = runs.dataset AND images.image_id = batch_images.image_id
-			WHERE batches.run = ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' AND batch_images.image_id > ?)
-		WHERE turn = 1 ORDER BY image_id LIMIT ?`, run, after, touchedPage)
+		SELECT saved.image_id, images.path, saved.previous_count
+		FROM batch_images AS saved INDEXED BY batch_images_image
+		CROSS JOIN batches ON batches.id = saved.batch
+		CROSS JOIN runs ON runs.id = batches.run
+		CROSS JOIN images ON images.dataset = runs.dataset AND images.image_id = saved.image_id
+		WHERE saved.image_id > ?2 AND batches.run = ?1 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = ''
+		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image JOIN batches ON batches.id = before.batch
+			WHERE before.image_id = saved.image_id AND before.batch < saved.batch AND batches.run = ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
+		ORDER BY saved.image_id LIMIT ?3`, run, after, touchedPage)
 	if err != nil {
 		return nil, err
 	}
