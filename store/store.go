@@ -216,7 +216,7 @@ func syncFile(path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(syncData(f), f.Close())
 }
 
 func describe(doing string, err error) error {

@@ -1,0 +1,28 @@
+package store
+
+import (
+	"os"
+	"syscall"
+)
+
+// syncData brings a file's bytes and its length to the disk, as SQLite does. The
+// time of its last change, for which the file system would write its journal, can
+// wait.
+func syncData(f *os.File) error {
+	connection, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var syncErr error
+	err = connection.Control(func(fd uintptr) {
+		for {
+			if syncErr = syscall.Fdatasync(int(fd)); syncErr != syscall.EINTR {
+				return
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return os.NewSyscallError("fdatasync", syncErr)
+}
