@@ -1,0 +1,85 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pictosync/bench"
+	"pictosync/convert"
+	"pictosync/source"
+	"pictosync/worker"
+)
+
+// converted holds that all labels are taken as they are.
+func converted(t *testing.T, path string, o source.Options) worker.ConvertSummary {
+	t.Helper()
+	o.Report = func(f convert.Finding) { t.Errorf("finding about the source: %+v", f) }
+	src, err := source.Open(context.Background(), path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Finding: func(f convert.Finding) { t.Errorf("finding: %+v", f) }},
+		func(c *worker.Converted) error {
+			if c.Err != nil {
+				t.Errorf("%s: %v", c.Item.Image, c.Err)
+			}
+			return nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return summary
+}
+
+func TestCOCOConvertsWithoutFindings(t *testing.T) {
+	spec := bench.Spec{Images: 300, PerImage: 6, Seed: 7, Masks: 0.1, Keypoints: 0.2}
+	annotations := make(map[bench.Order]int)
+	for _, order := range []bench.Order{bench.Sorted, bench.Random} {
+		spec.Order = order
+		var file, again bytes.Buffer
+		if err := bench.WriteCOCO(&file, spec); err != nil {
+			t.Fatal(err)
+		}
+		if err := bench.WriteCOCO(&again, spec); err != nil || !bytes.Equal(file.Bytes(), again.Bytes()) {
+			t.Fatalf("the same seed made other bytes, %v", err)
+		}
+		path := filepath.Join(t.TempDir(), "a.json")
+		if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		summary := converted(t, path, source.Options{})
+		if summary.Images.Converted != spec.Images || summary.Annotations < 4*spec.Images {
+			t.Errorf("%s: %+v", order, summary)
+		}
+		annotations[order] = summary.Annotations
+	}
+	if annotations[bench.Sorted] != annotations[bench.Random] {
+		t.Errorf("%v annotations; the order must change nothing but the order", annotations)
+	}
+}
+
+func TestYOLOConvertsWithoutFindings(t *testing.T) {
+	spec := bench.Spec{Images: 100, PerImage: 4, Seed: 7, Masks: 0.3, Order: bench.Sorted}
+	for name, o := range map[string]struct {
+		perFolder int
+		pictures  bool
+	}{"one folder": {0, false}, "several folders": {30, false}, "pictures": {30, true}} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			spec.PerFolder, spec.Pictures = o.perFolder, o.pictures
+			if err := bench.WriteYOLO(dir, spec); err != nil {
+				t.Fatal(err)
+			}
+			var options source.Options
+			if !o.pictures {
+				options.Sizes = filepath.Join(dir, "sizes.csv")
+			}
+			if summary := converted(t, dir, options); summary.Images.Converted != spec.Images || summary.Annotations < 2*spec.Images {
+				t.Errorf("%+v", summary)
+			}
+		})
+	}
+}
