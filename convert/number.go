@@ -7,6 +7,9 @@ import "strconv"
 // power of ten that a double holds exactly, and so correctly rounded. All else
 // goes through strconv, which gives the same double more slowly.
 
+// exactDigits is how many decimal digits a double always holds.
+const exactDigits = 15
+
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
 // plainDecimal reads the plain decimal that s starts with and returns its
@@ -34,7 +37,7 @@ func plainDecimal(s []byte) (value float64, length int) {
 		digits--
 		fraction = i - point - 1
 	}
-	if digits < 1 || digits > 15 || i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+	if digits < 1 || digits > exactDigits || i < len(s) && (s[i] == 'e' || s[i] == 'E') {
 		return 0, 0
 	}
 	value = float64(mantissa) / powersOfTen[fraction]
@@ -52,4 +55,59 @@ func parseNumber(raw []byte) float64 {
 	}
 	value, _ := strconv.ParseFloat(string(raw), 64) // only the range can be wrong, and infinity says so
 	return value
+}
+
+// readNumber reads the JSON number at i and returns where it ends, 0 if there
+// is none. A number beyond a double's range becomes infinite.
+func readNumber(raw []byte, i int) (value float64, end int) {
+	start := i
+	if i < len(raw) && raw[i] == '-' {
+		i++
+	}
+	mantissa := uint64(0)
+	whole := i
+	for i < len(raw) && raw[i]-'0' <= 9 {
+		mantissa = mantissa*10 + uint64(raw[i]-'0')
+		i++
+	}
+	digits := i - whole
+	if digits == 0 || raw[whole] == '0' && digits > 1 {
+		return 0, 0
+	}
+	fraction := 0
+	if i < len(raw) && raw[i] == '.' {
+		i++
+		point := i
+		for i < len(raw) && raw[i]-'0' <= 9 {
+			mantissa = mantissa*10 + uint64(raw[i]-'0')
+			i++
+		}
+		if fraction = i - point; fraction == 0 {
+			return 0, 0
+		}
+	}
+	if i < len(raw) && raw[i]|0x20 == 'e' {
+		if i++; i < len(raw) && (raw[i] == '+' || raw[i] == '-') {
+			i++
+		}
+		exponent := i
+		for i < len(raw) && raw[i]-'0' <= 9 {
+			i++
+		}
+		if i == exponent {
+			return 0, 0
+		}
+		return parseNumber(raw[start:i]), i
+	}
+	if digits+fraction > exactDigits {
+		return parseNumber(raw[start:i]), i
+	}
+	value = float64(mantissa)
+	if fraction > 0 {
+		value /= powersOfTen[fraction]
+	}
+	if raw[start] == '-' {
+		value = -value
+	}
+	return value, i
 }
