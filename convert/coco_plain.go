@@ -91,9 +91,11 @@ func appendPlainList(dst []float64, raw []byte, i int) ([]float64, int) {
 		return dst, i + 1
 	}
 	for i < len(raw) {
-		value, end := readNumber(raw, i)
+		value, end := shortNumber(raw, i)
 		if end == 0 {
-			return dst, 0
+			if value, end = readNumber(raw, i); end == 0 {
+				return dst, 0
+			}
 		}
 		dst = append(dst, value)
 		if end+2 < len(raw) && raw[end] == ',' { // the common ways to go on
@@ -101,7 +103,7 @@ func appendPlainList(dst []float64, raw []byte, i int) ([]float64, int) {
 			if raw[i] == ' ' {
 				i++
 			}
-			if c := raw[i]; '0' <= c && c <= '9' {
+			if raw[i]-'0' <= 9 {
 				continue
 			}
 		}

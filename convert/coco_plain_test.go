@@ -2,6 +2,7 @@ package convert
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"reflect"
 	"testing"
@@ -89,4 +90,35 @@ func FuzzPlainAnnotation(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) { samePlain(t, raw) })
+}
+
+// The quick way through short numbers is that of all numbers.
+func TestShortNumber(t *testing.T) {
+	check := func(text string) {
+		raw := []byte(text)
+		value, end := shortNumber(raw, 0)
+		if end == 0 {
+			return
+		}
+		if want, wantEnd := readNumber(raw, 0); end != wantEnd || math.Float64bits(value) != math.Float64bits(want) {
+			t.Fatalf("%q is read as %v up to %d, not %v up to %d", text, value, end, want, wantEnd)
+		}
+	}
+	for n := range 10_000_000 / 97 {
+		n *= 97
+		for _, text := range []string{
+			fmt.Sprintf("%d, 12345678", n), fmt.Sprintf("%d.%02d]      ", n/1000, n%100), fmt.Sprintf("%d.%d,       ", n/10000, n%10000), fmt.Sprintf("0.%05d ,    ", n%100000),
+			fmt.Sprintf("%06de1       ", n), fmt.Sprintf("%d.%d.       ", n/10000, n%100), fmt.Sprintf("-%d        ", n),
+		} {
+			check(text)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		check(string(rapid.SliceOfN(rapid.SampledFrom([]byte("0123456789.,-e ]\xb9\xff")), 8, 12).Draw(t, "text")))
+	})
+	for _, text := range []string{"250.82, 1", "0, 1, 2, 3", "7] ,     ", "123456.,    "} {
+		if _, end := shortNumber([]byte(text), 0); (end == 0) != (text[6] == '.') {
+			t.Errorf("%q ends at %d", text, end)
+		}
+	}
 }

@@ -1,6 +1,10 @@
 package convert
 
-import "strconv"
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+)
 
 // Labels are mostly numbers, so these are read with care for speed: a plain
 // decimal of up to 15 digits is its digits, as a double exactly, divided by a
@@ -110,4 +114,40 @@ func readNumber(raw []byte, i int) (value float64, end int) {
 		value = -value
 	}
 	return value, i
+}
+
+// shortNumber is readNumber for the numbers that labels have most, such as 250.82:
+// up to seven characters, no sign, no exponent. It looks at eight characters at
+// once; 0 leaves the number to readNumber.
+func shortNumber(raw []byte, i int) (value float64, end int) {
+	const each = 0x0101010101010101
+	if len(raw)-i < 8 {
+		return 0, 0
+	}
+	digits := binary.LittleEndian.Uint64(raw[i:]) ^ each*'0'
+	// The high bit of every character that is no digit; no carry goes from one to
+	// the next.
+	others := (digits&(each*0x7f) + each*(0x7f-9) | digits) & (each * 0x80)
+	whole := bits.TrailingZeros64(others)
+	length := whole
+	fraction := 0
+	if whole < 64 && digits>>(whole&^7)&0xff == '.'^'0' {
+		length = bits.TrailingZeros64(others & (others - 1))
+		fraction = length/8 - whole/8 - 1
+		if fraction == 0 {
+			return 0, 0
+		}
+		low := uint64(1)<<(whole&^7) - 1
+		digits = digits&low | digits>>8&^low // the point is taken out
+	}
+	whole, length = whole/8, length/8
+	if length == 8 || whole == 0 || whole > 1 && raw[i] == '0' || raw[i+length]|0x20 == 'e' {
+		return 0, 0
+	}
+	count := whole + fraction
+	// Zeros go before the digits, then neighbours are added up: 1, 2 and 4 digits.
+	digits <<= 8 * (8 - count)
+	digits = digits*10 + digits>>8
+	digits = ((digits & 0x000000ff000000ff * (100 + 1_000_000<<32)) + (digits >> 16 & 0x000000ff000000ff * (1 + 10_000<<32))) >> 32
+	return float64(digits&0xffffffff) / powersOfTen[fraction&15], i + length
 }
