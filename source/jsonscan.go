@@ -293,30 +293,33 @@ func (s *jsonScanner) skip() {
 		s.skipString()
 	case c == '{' || c == '[':
 		s.skipContainer()
-	case c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f' || c == 'n' || c == 'N' || c == 'I':
-		// N and I: Python writes NaN and Infinity.
+	case startsWord(c):
 		s.skipWord()
 	default:
 		s.fail(fmt.Sprintf("%q where a value belongs", c))
 	}
 }
 
+// startsWord reports whether a number or one of JSON's words can start so; N and
+// I, since Python writes NaN and Infinity.
+func startsWord(c byte) bool {
+	return c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f' || c == 'n' || c == 'N' || c == 'I'
+}
+
+// endsWord are the bytes that a number or word ends before.
+var endsWord = [256]bool{',': true, ']': true, '}': true, ' ': true, '\n': true, '\r': true, '\t': true, ':': true, '"': true, '[': true, '{': true}
+
 // skipContainer counts brackets, in what is most of a label file.
 func (s *jsonScanner) skipContainer() {
 	outside := s.depth
 	s.enter()
 	for {
-		buf := s.buf[:s.end]
-		i := s.pos
-		for i < len(buf) && meaning[buf[i]] == plain {
-			i++
-		}
-		s.pos = i
-		if i == len(buf) {
+		s.pos = bracketOrQuote(s.buf[:s.end], s.pos)
+		if s.pos == s.end {
 			s.peek()
 			continue
 		}
-		switch meaning[buf[i]] {
+		switch meaning[s.buf[s.pos]] {
 		case quote:
 			s.skipString()
 		case opening:
@@ -353,8 +356,7 @@ func (s *jsonScanner) skipString() {
 
 func (s *jsonScanner) skipWord() {
 	for s.more() {
-		switch s.buf[s.pos] {
-		case ',', ']', '}', ' ', '\n', '\r', '\t', ':', '"', '[', '{':
+		if endsWord[s.buf[s.pos]] {
 			return
 		}
 		s.pos++
