@@ -21,6 +21,7 @@ type cocoFile struct {
 	path string // on disk
 	name string // in messages
 	info os.FileInfo
+	held heldFile
 
 	categories *convert.COCO
 	images     []cocoImage
@@ -42,6 +43,8 @@ type span struct {
 	start  int64
 	length uint32
 }
+
+func (s span) end() int64 { return s.start + int64(s.length) }
 
 // errNotCOCO says of JSON that it is something else.
 type errNotCOCO struct{ reason string }
@@ -416,16 +419,16 @@ func (x *cocoIndexer) tellRest() {
 }
 
 // annotations reads the annotations of an image.
-func (f *cocoFile) annotations(img cocoImage) ([][]byte, error) {
+func (f *cocoFile) annotations(img *cocoImage) ([][]byte, error) {
 	spans := f.spans[img.first:img.end]
 	if len(spans) == 0 {
 		return nil, nil
 	}
-	file, err := openSame(f.path, f.info)
+	file, err := f.held.take(f.path, f.info)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer f.held.release()
 	total := 0
 	for _, s := range spans {
 		total += int(s.length)
@@ -433,14 +436,30 @@ func (f *cocoFile) annotations(img cocoImage) ([][]byte, error) {
 	if total > maxLabels {
 		return nil, fmt.Errorf("its annotations are longer than %d bytes", maxLabels)
 	}
-	buf := make([]byte, 0, total)
-	out := make([][]byte, len(spans))
-	for i, s := range spans {
-		raw := buf[len(buf) : len(buf)+int(s.length)]
-		if _, err := file.ReadAt(raw, s.start); err != nil {
+	out := make([][]byte, 0, len(spans))
+	for len(spans) > 0 {
+		// Annotations that stand side by side are read together.
+		n := sideBySide(spans)
+		first, last := spans[0], spans[n-1]
+		piece := make([]byte, last.end()-first.start)
+		if _, err := file.ReadAt(piece, first.start); err != nil {
 			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 		}
-		buf, out[i] = buf[:len(buf)+len(raw)], raw
+		for _, s := range spans[:n] {
+			out = append(out, piece[s.start-first.start:][:s.length:s.length])
+		}
+		spans = spans[n:]
 	}
 	return out, nil
+}
+
+// sideBySide counts the annotations at the beginning that are apart by no more
+// than what writers put between them.
+func sideBySide(spans []span) int {
+	const gap = 64 // bytes
+	n := 1
+	for n < len(spans) && spans[n].start-spans[n-1].end() <= gap {
+		n++
+	}
+	return n
 }

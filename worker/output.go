@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -18,6 +19,9 @@ import (
 // Output is a format that images are written in. What it makes appears under
 // its name only when all is written.
 type Output interface {
+	// Encode does of the writing what needs no other image; see
+	// [ConvertOptions].
+	Encode(*Converted)
 	// Write writes one image. It fails the image, or adds findings to it, where
 	// the format cannot hold it; its error ends the conversion.
 	Write(*Converted) error
@@ -89,7 +93,7 @@ func (f *File) Abort() {
 // canonicalOutput writes canonical JSON Lines.
 type canonicalOutput struct {
 	*File
-	line []byte
+	lines sync.Pool // of *[]byte, for Encode
 }
 
 // NewCanonicalOutput writes canonical JSON Lines to a file, or to standard
@@ -102,15 +106,27 @@ func NewCanonicalOutput(path string) (Output, error) {
 	return &canonicalOutput{File: f}, nil
 }
 
-func (o *canonicalOutput) Write(c *Converted) (err error) {
+func (o *canonicalOutput) Encode(c *Converted) {
+	line, _ := o.lines.Get().(*[]byte)
+	if line == nil {
+		line = new([]byte)
+	}
+	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}
+	if *line, c.encodedErr = image.Append((*line)[:0]); c.encodedErr == nil {
+		*line = append(*line, '\n')
+	}
+	c.encoded = line
+}
+
+func (o *canonicalOutput) Write(c *Converted) error {
 	if c.Err != nil {
 		return nil
 	}
-	o.line, err = (convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}).Append(o.line[:0])
-	if err != nil {
-		return err
+	if c.encodedErr != nil {
+		return c.encodedErr
 	}
-	_, err = o.File.Write(append(o.line, '\n'))
+	_, err := o.File.Write(*c.encoded)
+	o.lines.Put(c.encoded)
 	return err
 }
 
@@ -147,6 +163,9 @@ func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
 	}
 	return o, nil
 }
+
+// Encode leaves all to Write: ids are given in order.
+func (o *cocoOutput) Encode(*Converted) {}
 
 func (o *cocoOutput) Write(c *Converted) error {
 	if c.Err != nil {
@@ -244,6 +263,9 @@ func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
 	o.sizes.WriteString("image,width,height\n")
 	return o, nil
 }
+
+// Encode leaves all to Write, which takes its time with the files.
+func (o *yoloOutput) Encode(*Converted) {}
 
 func (o *yoloOutput) Write(c *Converted) error {
 	if c.Err != nil {
