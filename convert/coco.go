@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,6 +16,7 @@ type COCO struct {
 	options    Options
 	categories map[COCOID]*category
 	classless  *category // of annotations without a category_id; may be nil
+	readers    sync.Pool // of *cocoReader
 }
 
 // ClasslessName is the class of annotations in files without any, as SA-1B's:
@@ -49,7 +51,11 @@ func NewCOCO(categories []byte, file string, o Options) (*COCO, []Finding, error
 // order. A size is needed only for what Options say about boxes and by masks.
 func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
 	b := newImageBuilder(c.file, image, size, c.options, len(annotations))
-	r := &cocoReader{}
+	r, _ := c.readers.Get().(*cocoReader)
+	if r == nil {
+		r = new(cocoReader)
+	}
+	defer c.readers.Put(r)
 	for i, raw := range annotations {
 		if !c.convert(b, r, i+1, raw) {
 			b.result.Dropped++

@@ -9,7 +9,8 @@ import (
 )
 
 // cocoReader splits annotations into their members. It is reused from one
-// annotation to the next, since there are millions, but not concurrently.
+// annotation to the next, since there are millions, but not concurrently, and
+// what it has read is void then.
 type cocoReader struct {
 	decoder jsontext.Decoder
 	numbers []float64

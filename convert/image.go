@@ -38,10 +38,15 @@ type classKey struct {
 }
 
 func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
+	const ringPoints = 20 // of a ring of COCO's, on average
+	pieces := min(annotations, 256)
 	return &imageBuilder{
 		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
 		result: Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
 		ids:    idSet{few: make([]string, 0, min(annotations, fewIDs))},
+		points: slab[pictograph.Point]{likely: min(pieces*ringPoints, 1024)},
+		rings:  slab[[]pictograph.Point]{likely: pieces},
+		boxes:  slab[pictograph.Box]{likely: pieces},
 	}
 }
 

@@ -2,12 +2,15 @@ package convert
 
 // slab hands out pieces of larger ones. The zero value is ready; what it hands out
 // is zero, is not taken back, and lives as long as its neighbours.
-type slab[T any] struct{ rest []T }
+type slab[T any] struct {
+	rest []T
+	// likely is how many are taken together at least, most likely.
+	likely int
+}
 
 func (s *slab[T]) take(n int) []T {
 	if n > len(s.rest) {
-		const atLeast = 64
-		s.rest = make([]T, max(n, atLeast))
+		s.rest = make([]T, max(n, s.likely))
 	}
 	piece := s.rest[:n:n]
 	s.rest = s.rest[n:]

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pictosync/convert"
 )
@@ -24,6 +25,7 @@ type coco struct {
 	files  []*cocoFile
 	// repeated says of image paths that several entries have them which.
 	repeated map[string]error
+	readers  sync.Pool // of *annotationReader
 }
 
 // cocoPlace is what an item of a COCO file needs to be loaded.
@@ -203,7 +205,12 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	if !ok {
 		return convert.Result{}, item.Err
 	}
-	annotations, err := p.file.annotations(p.image)
+	r, _ := c.readers.Get().(*annotationReader)
+	if r == nil {
+		r = new(annotationReader)
+	}
+	defer c.keep(r)
+	annotations, err := r.read(p.file, p.image)
 	if err != nil {
 		return convert.Result{}, err
 	}
@@ -217,6 +224,14 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	result := p.file.categories.Image(item.Image, size, annotations)
 	result.Size = size
 	return result, nil
+}
+
+// keep lets a reader be used again, unless an image of many labels made it large.
+func (c *coco) keep(r *annotationReader) {
+	const most = 1 << 20 // bytes
+	if cap(r.bytes) <= most {
+		c.readers.Put(r)
+	}
 }
 
 // loadPanoptic converts the segments of an image, whose PNG lies in the folder

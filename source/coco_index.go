@@ -418,8 +418,15 @@ func (x *cocoIndexer) tellRest() {
 	}
 }
 
-// annotations reads the annotations of an image.
-func (f *cocoFile) annotations(img *cocoImage) ([][]byte, error) {
+// annotationReader holds the annotations of the image that is loaded; what it has
+// read is void with the next.
+type annotationReader struct {
+	bytes       []byte
+	annotations [][]byte
+}
+
+// read reads the annotations of an image.
+func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 	spans := f.spans[img.first:img.end]
 	if len(spans) == 0 {
 		return nil, nil
@@ -436,29 +443,36 @@ func (f *cocoFile) annotations(img *cocoImage) ([][]byte, error) {
 	if total > maxLabels {
 		return nil, fmt.Errorf("its annotations are longer than %d bytes", maxLabels)
 	}
-	out := make([][]byte, 0, len(spans))
+	if most := total + len(spans)*maxGap; cap(r.bytes) < most {
+		r.bytes = make([]byte, most)
+	}
+	rest := r.bytes[:cap(r.bytes)]
+	r.annotations = r.annotations[:0]
 	for len(spans) > 0 {
 		// Annotations that stand side by side are read together.
 		n := sideBySide(spans)
 		first, last := spans[0], spans[n-1]
-		piece := make([]byte, last.end()-first.start)
+		piece := rest[:last.end()-first.start]
+		rest = rest[len(piece):]
 		if _, err := file.ReadAt(piece, first.start); err != nil {
 			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 		}
 		for _, s := range spans[:n] {
-			out = append(out, piece[s.start-first.start:][:s.length:s.length])
+			r.annotations = append(r.annotations, piece[s.start-first.start:][:s.length:s.length])
 		}
 		spans = spans[n:]
 	}
-	return out, nil
+	return r.annotations, nil
 }
 
+// maxGap is what writers put between two annotations at most, in bytes.
+const maxGap = 64
+
 // sideBySide counts the annotations at the beginning that are apart by no more
-// than what writers put between them.
+// than maxGap.
 func sideBySide(spans []span) int {
-	const gap = 64 // bytes
 	n := 1
-	for n < len(spans) && spans[n].start-spans[n-1].end() <= gap {
+	for n < len(spans) && spans[n].start-spans[n-1].end() <= maxGap {
 		n++
 	}
 	return n

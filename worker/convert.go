@@ -32,7 +32,7 @@ type Converted struct {
 	Err    error
 
 	// encoded is what Output.Encode made for Output.Write.
-	encoded    *[]byte
+	encoded    []byte
 	encodedErr error
 }
 

@@ -93,7 +93,37 @@ func (f *File) Abort() {
 // canonicalOutput writes canonical JSON Lines.
 type canonicalOutput struct {
 	*File
-	lines sync.Pool // of *[]byte, for Encode
+	lines spareLines
+}
+
+// spareLines are buffers of lines that were written. There are never more than
+// images on their way; a pool of the runtime's would be emptied with every
+// collection.
+type spareLines struct {
+	mu    sync.Mutex
+	lines [][]byte
+}
+
+func (s *spareLines) take() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.lines) - 1
+	if last < 0 {
+		return nil
+	}
+	line := s.lines[last]
+	s.lines = s.lines[:last]
+	return line[:0]
+}
+
+func (s *spareLines) put(line []byte) {
+	const most = 1 << 20 // bytes; longer ones are rare
+	if cap(line) > most {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, line)
 }
 
 // NewCanonicalOutput writes canonical JSON Lines to a file, or to standard
@@ -107,15 +137,10 @@ func NewCanonicalOutput(path string) (Output, error) {
 }
 
 func (o *canonicalOutput) Encode(c *Converted) {
-	line, _ := o.lines.Get().(*[]byte)
-	if line == nil {
-		line = new([]byte)
-	}
 	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}
-	if *line, c.encodedErr = image.Append((*line)[:0]); c.encodedErr == nil {
-		*line = append(*line, '\n')
+	if c.encoded, c.encodedErr = image.Append(o.lines.take()); c.encodedErr == nil {
+		c.encoded = append(c.encoded, '\n')
 	}
-	c.encoded = line
 }
 
 func (o *canonicalOutput) Write(c *Converted) error {
@@ -125,8 +150,8 @@ func (o *canonicalOutput) Write(c *Converted) error {
 	if c.encodedErr != nil {
 		return c.encodedErr
 	}
-	_, err := o.File.Write(*c.encoded)
-	o.lines.Put(c.encoded)
+	_, err := o.File.Write(c.encoded)
+	o.lines.put(c.encoded)
 	return err
 }
 
