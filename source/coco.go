@@ -162,7 +162,7 @@ func (c *coco) fileItems(ctx context.Context, file, image int, yield func(Item, 
 	f := c.files[file]
 	// The file stays open while its images are loaded. Where that cannot be, each
 	// of them says so itself.
-	if _, err := f.held.take(f.path, f.info); err == nil {
+	if err := f.held.take(f.path, f.info); err == nil {
 		defer f.held.release()
 	}
 	cursor := strconv.AppendInt(nil, int64(file), 10)

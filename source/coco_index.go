@@ -431,8 +431,7 @@ func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 	if len(spans) == 0 {
 		return nil, nil
 	}
-	file, err := f.held.take(f.path, f.info)
-	if err != nil {
+	if err := f.held.take(f.path, f.info); err != nil {
 		return nil, err
 	}
 	defer f.held.release()
@@ -454,7 +453,7 @@ func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 		first, last := spans[0], spans[n-1]
 		piece := rest[:last.end()-first.start]
 		rest = rest[len(piece):]
-		if _, err := file.ReadAt(piece, first.start); err != nil {
+		if _, err := f.held.ReadAt(piece, first.start); err != nil {
 			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 		}
 		for _, s := range spans[:n] {

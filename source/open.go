@@ -28,7 +28,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 
 	"pictosync/convert"
 )
@@ -268,38 +267,4 @@ func unchanged(f *os.File, was os.FileInfo) error {
 		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(f.Name()))
 	}
 	return err
-}
-
-// heldFile is a file that many read from at the same time. It is open as long as
-// anybody holds it: to open it for each image costs more than to read it.
-type heldFile struct {
-	mu      sync.Mutex
-	file    *os.File
-	holders int
-}
-
-// take holds the file if it is still what it was; release lets it go.
-func (h *heldFile) take(path string, was os.FileInfo) (*os.File, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	var err error
-	if h.holders == 0 {
-		h.file, err = openSame(path, was)
-	} else {
-		err = unchanged(h.file, was)
-	}
-	if err != nil {
-		return nil, err
-	}
-	h.holders++
-	return h.file, nil
-}
-
-func (h *heldFile) release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.holders--; h.holders == 0 {
-		h.file.Close()
-		h.file = nil
-	}
 }
