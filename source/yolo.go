@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"pictosync/convert"
@@ -29,6 +30,7 @@ type yolo struct {
 	parts    []yoloPart
 	convert  convert.YOLO
 	listings *listings
+	buffers  sync.Pool // of *[]byte, for labels
 }
 
 // yoloPart is a folder of labels or a list of images, relative to the data
@@ -284,9 +286,17 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	if !ok {
 		return convert.Result{}, item.Err
 	}
-	label, err := readSmall(p.label, maxLabels)
+	buffer, _ := y.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	label, err := readInto(*buffer, p.label, maxLabels)
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
+	}
+	if cap(label) <= 1<<20 { // longer ones are rare
+		*buffer = label
+		defer y.buffers.Put(buffer)
 	}
 	size := y.Size(item)
 	return loadYOLO(&y.convert, item, size, listed, label)
