@@ -155,16 +155,18 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 	part := y.parts[number]
 	w := walker{root: part.path, prefix: join(y.prefix, part.rel), reporter: y.reporter, take: isLabelName, listings: y.listings}
 	return func(yield func(Item, error) bool) {
+		var images imageFolders
+		cursor := strconv.Itoa(number) + ":"
 		for file, err := range w.files(ctx, behind) {
 			if err != nil {
 				yield(Item{}, err)
 				return
 			}
-			item, ok := y.labelItem(part, file)
+			item, ok := y.labelItem(part, file, &images)
 			if !ok {
 				continue
 			}
-			item.Cursor = fmt.Sprintf("%d:%s", number, file)
+			item.Cursor = cursor + file
 			if !yield(item, nil) {
 				return
 			}
@@ -173,12 +175,12 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 }
 
 // labelItem is the item of a label file; ok is false where the file is none.
-func (y *yolo) labelItem(part yoloPart, file string) (item Item, ok bool) {
+func (y *yolo) labelItem(part yoloPart, file string, images *imageFolders) (item Item, ok bool) {
 	rel := join(part.rel, file)
 	full := filepath.Join(part.path, filepath.FromSlash(file))
 	item = Item{File: join(y.prefix, rel), ByStem: true}
 	bare, withImages := imagePaths(stem(rel))
-	found, err := y.localImage(full, bare, withImages)
+	found, err := y.localImage(full, bare, withImages, images)
 	if found == "" && err == nil && notLabels[strings.ToLower(path.Base(file))] {
 		if name := strings.ToLower(path.Base(file)); name != "classes.txt" {
 			y.reporter.report(finding{Kind: KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
@@ -234,32 +236,55 @@ func imagePaths(label string) (bare, withImages string) {
 	return join(without, name), label
 }
 
-// localImage finds the image file of a label: in the folder of images if one
-// was given, else in "images" for "labels", else beside the label. Two images
-// of one name there are an error: nothing tells whose the label is.
-func (y *yolo) localImage(label, bare, withImages string) (string, error) {
-	name := stem(filepath.Base(label))
+// imageFolders are the folders that may hold the images of the labels of one
+// folder. They are read once for all labels of that folder that come one after the
+// other.
+type imageFolders struct {
+	labels  string // the folder of the labels
+	folders []imageFolder
+}
+
+type imageFolder struct {
+	path    string
+	entries []fs.DirEntry // sorted by name
+}
+
+// of makes them those of the folder of a label; see localImage.
+func (f *imageFolders) of(y *yolo, label, bare, withImages string) {
+	dir := filepath.Dir(label)
+	if f.folders != nil && dir == f.labels {
+		return
+	}
+	f.labels, f.folders = dir, f.folders[:0]
 	var folders []string
 	if y.images != "" {
-		for _, p := range []string{bare, withImages, name} {
+		for _, p := range []string{bare, withImages, "name"} {
 			folders = append(folders, filepath.Join(y.images, filepath.FromSlash(path.Dir(p))))
 		}
 	}
-	dir := filepath.Dir(label)
 	if beside, found := replaceLast(filepath.ToSlash(dir), "labels", "images"); found {
 		folders = append(folders, filepath.FromSlash(beside))
 	}
 	for _, folder := range append(folders, dir) {
-		entries, err := y.listings.read(folder)
-		if err != nil {
-			continue
+		if entries, err := y.listings.read(folder); err == nil {
+			f.folders = append(f.folders, imageFolder{folder, entries})
 		}
-		names := imagesNamed(entries, name)
+	}
+}
+
+// localImage finds the image file of a label: in the folder of images if one
+// was given, else in "images" for "labels", else beside the label. Two images
+// of one name there are an error: nothing tells whose the label is.
+func (y *yolo) localImage(label, bare, withImages string, images *imageFolders) (string, error) {
+	name := stem(filepath.Base(label))
+	images.of(y, label, bare, withImages)
+	for _, folder := range images.folders {
+		names := imagesNamed(folder.entries, name)
 		switch len(names) {
 		case 0:
 			continue
 		case 1:
-			return filepath.Join(folder, names[0]), nil
+			return filepath.Join(folder.path, names[0]), nil
 		}
 		return "", fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(names, ", "))
 	}
