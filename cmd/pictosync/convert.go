@@ -95,6 +95,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
+	collectLess()
 	progress := o.output.progress()
 	defer progress.end()
 	tell := teller{warn: bounded{w: os.Stderr, left: 20, quiet: o.output.quiet || o.output.json}}
