@@ -50,6 +50,18 @@ fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 	  done; \
 	done
 
+.PHONY: bench
+bench: ## the Go benchmarks, stage by stage
+	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./worker
+
+.PHONY: bench-peers
+bench-peers: ## hold the speed against others who read COCO, into docs/performance.md
+	$(PYTHON) bench/peers.py
+
+.PHONY: bench-growth
+bench-growth: ## how time and memory grow with the images, into docs/performance.md
+	$(PYTHON) bench/growth.py
+
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf bin conformance/.venv-*
+	rm -rf bin conformance/.venv-* bench/.venv-* bench/.peers.json

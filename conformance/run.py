@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from venvs import venv
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 # The checks of each line of the SDK, and what else their venv holds.
@@ -32,25 +34,11 @@ def skip(reason: str) -> int:
     return 0
 
 
-def venv(version: str) -> Path:
-    """The Python of a venv that holds this version of the SDK."""
-    folder = HERE / f".venv-{version}"
-    python = folder / "bin" / "python"
-    ready = folder / "ready"
-    besides = BESIDES.get(version, [])
-    if ready.exists() and ready.read_text() == " ".join(besides):
-        return python
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"pictograph=={version}", *besides], check=True)
-    ready.write_text(" ".join(besides))
-    return python
-
-
 def main() -> int:
     pythons = {}
     for version in CHECKS:
         try:
-            pythons[version] = venv(version)
+            pythons[version] = venv(HERE / f".venv-{version}", [f"pictograph=={version}", *BESIDES.get(version, [])])
         except (subprocess.CalledProcessError, OSError) as e:
             return skip(f"the SDK {version} could not be installed: {e}")
     failed = 0
