@@ -65,6 +65,9 @@ type cocoIndexer struct {
 	images map[int32]int // by slot: in file.images
 	refs   refs
 
+	content io.ReaderAt // the file, where its halves may be scanned at the same time
+	size    int64       // of content, else 0
+
 	categories []byte
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
@@ -87,6 +90,7 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 	x := cocoIndexer{
 		file: &cocoFile{path: file, name: name, info: info}, reporter: r, reports: make(map[findingKind]int),
 		slots: newIDSlots(), images: make(map[int32]int), seen: make(map[string]bool),
+		content: f, size: info.Size(),
 	}
 	if err := x.read(f); err != nil {
 		return nil, err
@@ -171,8 +175,7 @@ func (x *cocoIndexer) read(r io.Reader) error {
 				return
 			}
 			x.results = true
-			n := 0
-			s.array(func() { x.annotation(s, n); n++ })
+			x.annotations(s)
 			s.atEnd()
 			return
 		default:
@@ -204,8 +207,7 @@ func (x *cocoIndexer) read(r io.Reader) error {
 					s.skip()
 					return
 				}
-				n := 0
-				s.array(func() { x.annotation(s, n); n++ })
+				x.annotations(s)
 			case "categories":
 				x.categories = bytes.Clone(s.value())
 			default:
@@ -322,6 +324,28 @@ func nameOfURL(address string) (string, error) {
 	}
 	folder, name := path.Split(strings.TrimPrefix(path.Clean(u.Path), "/"))
 	return cleanImagePath(join(path.Base(folder), name))
+}
+
+// annotations takes on a list of them.
+func (x *cocoIndexer) annotations(s *jsonScanner) {
+	ahead := scanAhead(x.content, s.offset(), x.size, s.depth)
+	defer ahead.stop()
+	n, guess := 0, ahead
+	s.array(func() {
+		if guess != nil && s.offset() >= guess.start {
+			adopted := 0
+			if s.offset() == guess.start {
+				adopted = x.adopt(guess, s)
+			}
+			guess.stopped.Store(true)
+			guess = nil
+			if n += adopted; adopted > 0 {
+				return
+			}
+		}
+		x.annotation(s, n)
+		n++
+	})
 }
 
 // annotation takes on the n-th annotation, which s stands before.

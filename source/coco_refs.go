@@ -104,3 +104,22 @@ func (r *refs) each(do func(*ref)) {
 		}
 	}
 }
+
+// drop leaves out all but the first n.
+func (r *refs) drop(n int) {
+	for r.count > n {
+		last := len(r.pieces) - 1
+		some := min(r.count-n, len(r.pieces[last]))
+		r.pieces[last] = r.pieces[last][:len(r.pieces[last])-some]
+		r.count -= some
+		if len(r.pieces[last]) == 0 {
+			r.pieces = r.pieces[:last]
+		}
+	}
+}
+
+// append adds those of others behind.
+func (r *refs) append(others refs) {
+	r.pieces = append(r.pieces, others.pieces...)
+	r.count += others.count
+}
