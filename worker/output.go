@@ -62,7 +62,7 @@ func CreateFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(temp, 1<<20)}, nil
+	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(&steady{File: temp}, 1<<20)}, nil
 }
 
 // Close completes the file.
