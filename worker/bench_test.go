@@ -33,7 +33,8 @@ func benchmarkFile(b *testing.B) (path string, size int64) {
 	return path, info.Size()
 }
 
-// BenchmarkConvert is a whole conversion, and its last stages alone.
+// BenchmarkConvert is a conversion stage by stage, each with those before it but for
+// the index, which only the whole makes anew.
 func BenchmarkConvert(b *testing.B) {
 	path, size := benchmarkFile(b)
 	ctx := context.Background()
@@ -44,46 +45,48 @@ func BenchmarkConvert(b *testing.B) {
 		}
 		return src
 	}
-	run := func(b *testing.B, src source.Source, out worker.Output) {
-		summary, err := worker.Convert(ctx, src, worker.ConvertOptions{Encode: out.Encode}, out.Write)
-		if err != nil || summary.Images.Failed > 0 {
-			b.Fatal(summary, err)
+	run := func(name string, convert func(*testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				convert(b)
+			}
+		})
+	}
+	output := func(b *testing.B) worker.Output {
+		out, err := worker.NewCanonicalOutput(filepath.Join(b.TempDir(), "out.jsonl"))
+		if err != nil {
+			b.Fatal(err)
 		}
+		return out
+	}
+	src := open(b)
+	run("converted", func(b *testing.B) { all(b, src, nil, func(*worker.Converted) error { return nil }) })
+	run("encoded", func(b *testing.B) {
+		out := output(b)
+		defer out.Abort()
+		all(b, src, out.Encode, func(*worker.Converted) error { return nil })
+	})
+	run("written", func(b *testing.B) {
+		out := output(b)
+		all(b, src, out.Encode, out.Write)
 		if err := out.Close(); err != nil {
 			b.Fatal(err)
 		}
+	})
+	run("whole", func(b *testing.B) {
+		out := output(b)
+		all(b, open(b), out.Encode, out.Write)
+		if err := out.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func all(b *testing.B, src source.Source, encode func(*worker.Converted), write func(*worker.Converted) error) {
+	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Encode: encode}, write)
+	if err != nil || summary.Images.Failed > 0 {
+		b.Fatal(summary, err)
 	}
-	b.Run("whole", func(b *testing.B) {
-		b.SetBytes(size)
-		b.ReportAllocs()
-		for b.Loop() {
-			out, err := worker.NewCanonicalOutput(filepath.Join(b.TempDir(), "out.jsonl"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			run(b, open(b), out)
-		}
-	})
-	b.Run("indexed", func(b *testing.B) {
-		src := open(b)
-		b.SetBytes(size)
-		b.ReportAllocs()
-		for b.Loop() {
-			out, err := worker.NewCanonicalOutput(filepath.Join(b.TempDir(), "out.jsonl"))
-			if err != nil {
-				b.Fatal(err)
-			}
-			run(b, src, out)
-		}
-	})
-	b.Run("converted", func(b *testing.B) {
-		src := open(b)
-		b.SetBytes(size)
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := worker.Convert(ctx, src, worker.ConvertOptions{}, func(*worker.Converted) error { return nil }); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }
