@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,12 +21,13 @@ func main() {
 	var bytes, failed atomic.Int64
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(func() {
+			buffer := make([]byte, 256<<10)
 			for file := range files {
-				data, err := os.ReadFile(file)
+				n, err := read(file, buffer)
 				if err != nil {
 					failed.Add(1)
 				}
-				bytes.Add(int64(len(data)))
+				bytes.Add(n)
 			}
 		})
 	}
@@ -45,5 +47,23 @@ func main() {
 	fmt.Printf("%d bytes, %d failed\n", bytes.Load(), failed.Load())
 	if failed.Load() > 0 {
 		os.Exit(1)
+	}
+}
+
+func read(file string, buffer []byte) (bytes int64, err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	for {
+		n, err := f.Read(buffer)
+		bytes += int64(n)
+		if err == io.EOF {
+			return bytes, nil
+		}
+		if err != nil {
+			return bytes, err
+		}
 	}
 }
