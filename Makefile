@@ -9,8 +9,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build ./bin/pictosync
-	$(GO) build -o bin/ ./cmd/pictosync
+build: ## build ./bin/pictosync, with what is known of where its time goes
+	$(GO) build -pgo=bench/convert.pgo -o bin/ ./cmd/pictosync
 
 .PHONY: test
 test: vet unit race conformance ## every test
@@ -53,6 +53,10 @@ fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 .PHONY: bench
 bench: ## the Go benchmarks, stage by stage
 	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./worker
+
+.PHONY: bench-profile
+bench-profile: ## look anew where the time of a conversion goes, for make build
+	$(GO) test ./worker -run '^$$' -bench Convert/whole -benchtime 20x -cpuprofile $(CURDIR)/bench/convert.pgo -o bin/worker.test
 
 .PHONY: bench-peers
 bench-peers: ## hold the speed against others who read COCO, into docs/performance.md

@@ -38,7 +38,7 @@ FILES = {
     "small": ("5,000 images", ["--images", "5000"]),
     "large": ("118,000 images, as COCO's training set", []),
 }
-# These take minutes or more memory than there is on the large file.
+# This takes minutes and most of the memory of a machine.
 ONCE = {("large", SDK)}
 
 
@@ -80,8 +80,9 @@ def main() -> int:
     command, generate = build(work)
     env = environment(work)
     for file in o.files.split(","):
-        path = work / "annotations" / f"instances_{file}.json"  # as datumaro wants it
-        path.parent.mkdir(exist_ok=True)
+        path = work / "annotations" / f"instances_{file}.json"
+        for folder in ["annotations", "images"]:  # as datumaro wants them
+            (work / folder).mkdir(exist_ok=True)
         if not path.exists():
             subprocess.run([generate, "--out", path, *FILES[file][1]], check=True)
         for name in o.peers.split(","):
