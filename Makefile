@@ -56,7 +56,7 @@ bench: ## the Go benchmarks, stage by stage
 
 .PHONY: bench-profile
 bench-profile: ## look anew where the time of a conversion goes, for make build
-	$(GO) test ./worker -run '^$$' -bench Convert/whole -benchtime 20x -cpuprofile $(CURDIR)/bench/convert.pgo -o bin/worker.test
+	$(GO) test -trimpath ./worker -run '^$$' -bench Convert/whole -benchtime 20x -cpuprofile $(CURDIR)/bench/convert.pgo -o bin/worker.test
 
 .PHONY: bench-peers
 bench-peers: ## hold the speed against others who read COCO, into docs/performance.md

@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"path"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -246,7 +244,7 @@ type imageFolders struct {
 
 type imageFolder struct {
 	path    string
-	entries []fs.DirEntry // sorted by name
+	entries *entries
 }
 
 // of makes them those of the folder of a label; see localImage.
@@ -291,16 +289,14 @@ func (y *yolo) localImage(label, bare, withImages string, images *imageFolders) 
 	return "", nil
 }
 
-// imagesNamed are the images among sorted entries that have a name without
-// extension.
-func imagesNamed(entries []fs.DirEntry, name string) (names []string) {
-	first := sort.Search(len(entries), func(i int) bool { return entries[i].Name() >= name })
-	for _, e := range entries[first:] {
-		if !strings.HasPrefix(e.Name(), name) {
+// imagesNamed are the images among entries that have a name without extension.
+func imagesNamed(all *entries, name string) (names []string) {
+	for _, e := range all.from(name) {
+		if !bytes.HasPrefix(all.bytes(e), []byte(name)) {
 			break
 		}
-		if isImageName(e.Name()) && stem(e.Name()) == name && !e.IsDir() {
-			names = append(names, e.Name())
+		if full := all.name(e); isImageName(full) && stem(full) == name && e.kind != folderEntry {
+			names = append(names, full)
 		}
 	}
 	return names
