@@ -75,10 +75,10 @@ def main() -> int:
             of_memory = f"{exponent((last[0], last[2]), (images, memory)):.2f}" if last else ""
             lines.append(f"| {images:,} | {seconds:.3g} | {of_time} | {ratio:.3g} | {memory:,.0f} | {of_memory} |")
             last = images, seconds, memory
+            report("growth", "\n".join(lines))
         lines.append("")
     if not o.work:
         shutil.rmtree(work)
-    report("growth", "\n".join(lines))
     return 0
 
 

@@ -1,7 +1,6 @@
 package source_test
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"io/fs"
@@ -37,29 +36,31 @@ func writtenCOCO(b *testing.B) (path string, size int64) {
 // boundaries finds the objects of a list byte by byte, which is what every reader
 // has to do at least; it returns how many there are.
 func boundaries(r io.Reader) (objects int, err error) {
-	in := bufio.NewReaderSize(r, 1<<20)
+	buffer := make([]byte, 1<<20)
 	depth, text, escaped := 0, false, false
 	for {
-		c, err := in.ReadByte()
+		n, err := r.Read(buffer)
+		for _, c := range buffer[:n] {
+			switch {
+			case escaped:
+				escaped = false
+			case text:
+				escaped, text = c == '\\', c != '"'
+			case c == '"':
+				text = true
+			case c == '{' || c == '[':
+				depth++
+			case c == '}' || c == ']':
+				if depth--; c == '}' && depth == 2 {
+					objects++
+				}
+			}
+		}
 		if err == io.EOF {
 			return objects, nil
 		}
 		if err != nil {
 			return objects, err
-		}
-		switch {
-		case escaped:
-			escaped = false
-		case text:
-			escaped, text = c == '\\', c != '"'
-		case c == '"':
-			text = true
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; c == '}' && depth == 2 {
-				objects++
-			}
 		}
 	}
 }
