@@ -9,8 +9,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build ./bin/pictosync
-	$(GO) build -o bin/ ./cmd/pictosync
+build: ## build ./bin/pictosync, with what is known of where its time goes
+	$(GO) build -pgo=bench/convert.pgo -o bin/ ./cmd/pictosync
 
 .PHONY: test
 test: vet unit race conformance ## every test
@@ -66,6 +66,22 @@ bench-sync: ## hold sync against the official SDK, a latency and a state in memo
 bench-nights: ## how nights grow with the images: DIR for the states (1 kB an image), IMAGES as 1000,10000
 	$(GO) run ./bench/nights --dir $(or $(DIR),$(error name a folder with DIR=)) --images $(or $(IMAGES),1000,10000,100000)
 
+.PHONY: bench
+bench: ## the Go benchmarks, stage by stage
+	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./worker
+
+.PHONY: bench-profile
+bench-profile: ## look anew where the time of a conversion goes, for make build
+	$(GO) test -trimpath ./worker -run '^$$' -bench Convert/whole -benchtime 20x -cpuprofile $(CURDIR)/bench/convert.pgo -o bin/worker.test
+
+.PHONY: bench-peers
+bench-peers: ## hold the speed against others who read COCO, into docs/performance.md
+	$(PYTHON) bench/peers.py
+
+.PHONY: bench-growth
+bench-growth: ## how time and memory grow with the images, into docs/performance.md
+	$(PYTHON) bench/growth.py
+
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf bin conformance/.venv-*
+	rm -rf bin conformance/.venv-* bench/.venv-* bench/.peers.json

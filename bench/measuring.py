@@ -59,8 +59,8 @@ def undisturbed(lock):
 
 def build(folder: Path) -> tuple[Path, Path]:
     """The command and the generator of labels."""
-    for package in ["./cmd/pictosync", "./bench/generate"]:
-        subprocess.run(["go", "build", "-o", f"{folder}/", package], cwd=ROOT, check=True)
+    for package, flags in [("./cmd/pictosync", ["-pgo=bench/convert.pgo"]), ("./bench/generate", [])]:  # as make build does
+        subprocess.run(["go", "build", *flags, "-o", f"{folder}/", package], cwd=ROOT, check=True)
     return folder / "pictosync", folder / "generate"
 
 

@@ -3,7 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,6 +16,7 @@ type COCO struct {
 	options    Options
 	categories map[COCOID]*category
 	classless  *category // of annotations without a category_id; may be nil
+	readers    sync.Pool // of *cocoReader
 }
 
 // ClasslessName is the class of annotations in files without any, as SA-1B's:
@@ -50,7 +51,11 @@ func NewCOCO(categories []byte, file string, o Options) (*COCO, []Finding, error
 // order. A size is needed only for what Options say about boxes and by masks.
 func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
 	b := newImageBuilder(c.file, image, size, c.options, len(annotations))
-	r := &cocoReader{}
+	r, _ := c.readers.Get().(*cocoReader)
+	if r == nil {
+		r = new(cocoReader)
+	}
+	defer c.readers.Put(r)
 	for i, raw := range annotations {
 		if !c.convert(b, r, i+1, raw) {
 			b.result.Dropped++
@@ -90,6 +95,11 @@ func (c *COCO) category(raw []byte) (*category, error) {
 		}
 		return nil, errors.New("the annotation has no category_id")
 	}
+	if isDigits(raw) { // the map is asked without an allocation
+		if category := c.categories[COCOID(raw)]; category != nil {
+			return category, nil
+		}
+	}
 	id, err := ParseCOCOID(raw)
 	if err != nil {
 		return nil, fmt.Errorf("category_id: %w", err)
@@ -100,11 +110,11 @@ func (c *COCO) category(raw []byte) (*category, error) {
 	return nil, fmt.Errorf("the file has no usable category %s", shorten(string(id)))
 }
 
-func atPosition(position int) string { return "annotation at position " + strconv.Itoa(position) }
+func atPosition(position int) place { return place{what: "annotation at position", number: position} }
 
 // identify returns the annotation's own id and how findings call it. Only
 // prediction results, which have scores, have no ids by right.
-func identify(b *imageBuilder, position int, a cocoAnnotation) (id, at string) {
+func identify(b *imageBuilder, position int, a cocoAnnotation) (id string, at place) {
 	const made = "an id made from its position and geometry is used"
 	if absent(a.id) {
 		if absent(a.score) {
@@ -117,7 +127,7 @@ func identify(b *imageBuilder, position int, a cocoAnnotation) (id, at string) {
 		b.report(KindMissingID, atPosition(position), err.Error(), made)
 		return "", atPosition(position)
 	}
-	return string(parsed), "annotation " + shorten(string(parsed))
+	return string(parsed), place{what: "annotation", id: string(parsed)}
 }
 
 // restore takes the ids that the annotation had before it was written as COCO.
@@ -140,7 +150,7 @@ func (o *object) restore(raw []byte) {
 	}
 }
 
-func readScore(b *imageBuilder, at string, raw []byte) *float64 {
+func readScore(b *imageBuilder, at place, raw []byte) *float64 {
 	if !isNumber(raw) {
 		b.report(KindConfidence, at, "the score is "+describe(raw), noConfidence)
 		return nil

@@ -4,13 +4,20 @@ import (
 	"bytes"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/pictograph"
 )
 
 // cocoReader splits annotations into their members. It is reused from one
-// annotation to the next, since there are millions, but not concurrently.
+// annotation to the next, since there are millions, but not concurrently, and
+// what it has read is void then.
 type cocoReader struct {
 	decoder jsontext.Decoder
 	numbers []float64
+
+	coordinates []float64 // of the rings of the annotation at hand
+	ringEnds    []int     // where each of them ends in coordinates
+	polygons    []pictograph.Polygon
 }
 
 // cocoAnnotation is the raw JSON of the members that matter.
@@ -19,6 +26,9 @@ type cocoAnnotation struct {
 	// repeated is a member that stands twice; the last one is taken, as by every
 	// reader of COCO files.
 	repeated string
+	// rings says that the segmentation's rings are read already, into the
+	// reader's coordinates.
+	rings bool
 }
 
 // member returns where the member of that name belongs, nil for the many that
@@ -51,6 +61,9 @@ func (a *cocoAnnotation) member(name []byte) *[]byte {
 // bare words, which JSON does not know: they are read as numbers that
 // overflow, so that they harm only the member they stand in.
 func (r *cocoReader) annotation(raw []byte) (cocoAnnotation, error) {
+	if a, ok := r.plain(raw); ok {
+		return a, nil
+	}
 	a, err := r.split(raw)
 	if err != nil {
 		if repaired, found := overflowNonFinite(raw); found {

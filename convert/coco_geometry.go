@@ -2,7 +2,6 @@ package convert
 
 import (
 	"fmt"
-	"strconv"
 
 	"pictosync/pictograph"
 )
@@ -19,7 +18,7 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a co
 	if isObject(a.segmentation) {
 		return convertMask(b, o, a.segmentation)
 	}
-	if polygons, parts := readRings(b, r, o.at, a.segmentation); len(polygons) > 0 {
+	if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
 		return b.addPolygons(o, partIDs(parts), polygons)
 	}
 	if absent(a.bbox) || string(a.bbox) == "[]" {
@@ -44,7 +43,7 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 	}
 	if isObject(a.segmentation) {
 		taken = convertMask(b, further("segmentation"), a.segmentation) || taken
-	} else if polygons, parts := readRings(b, r, o.at, a.segmentation); len(polygons) > 0 {
+	} else if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
 		taken = b.addPolygons(further("segmentation"), partIDs(parts), polygons) || taken
 	}
 	if !absent(a.bbox) && string(a.bbox) != "[]" {
@@ -56,7 +55,7 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 }
 
 // readJoints returns the placed joints of a keypoints list.
-func readJoints(b *imageBuilder, r *cocoReader, at string, raw []byte) []joint {
+func readJoints(b *imageBuilder, r *cocoReader, at place, raw []byte) []joint {
 	if absent(raw) {
 		return nil
 	}
@@ -78,57 +77,79 @@ func readJoints(b *imageBuilder, r *cocoReader, at string, raw []byte) []joint {
 }
 
 // readRings returns the usable rings of a segmentation, each a polygon of its
-// own: COCO's rings are a union, never holes. Parts counts the unusable too.
-func readRings(b *imageBuilder, r *cocoReader, at string, raw []byte) (polygons []pictograph.Polygon, parts int) {
-	if absent(raw) {
+// own: COCO's rings are a union, never holes. Parts counts the unusable too. The
+// polygons are valid until the next annotation is read.
+func readRings(b *imageBuilder, r *cocoReader, at place, a cocoAnnotation) (polygons []pictograph.Polygon, parts int) {
+	if absent(a.segmentation) {
 		return nil, 0
 	}
-	if !isArray(raw) {
-		b.report(KindRing, at, "the segmentation is "+describe(raw), "left out")
+	if !isArray(a.segmentation) {
+		b.report(KindRing, at, "the segmentation is "+describe(a.segmentation), "left out")
 		return nil, 0
 	}
 	reported := len(b.result.Findings)
-	for ring := range elements(raw) {
-		parts++
-		if points := readRing(b, r, at, parts, ring); points != nil {
-			polygons = append(polygons, pictograph.Polygon{Rings: [][]pictograph.Point{points}})
+	r.polygons = r.polygons[:0]
+	add := func(ring []pictograph.Point) {
+		if ring != nil {
+			rings := b.rings.take(1)
+			rings[0] = ring
+			r.polygons = append(r.polygons, pictograph.Polygon{Rings: rings})
 		}
 	}
-	if len(polygons) == 0 && len(b.result.Findings) > reported {
+	if a.rings {
+		first := 0
+		for _, end := range r.ringEnds {
+			parts++
+			add(ringOf(b, at, parts, r.coordinates[first:end]))
+			first = end
+		}
+	} else {
+		for raw := range elements(a.segmentation) {
+			parts++
+			add(readRing(b, r, at, parts, raw))
+		}
+	}
+	if len(r.polygons) == 0 && len(b.result.Findings) > reported {
 		b.report(KindRing, at, "no ring of the segmentation can be used", "bbox taken, if there is one")
 	}
-	return polygons, parts
+	return r.polygons, parts
 }
 
-// readRing returns nil for a ring that cannot be used. An empty ring is how
-// some writers say that there is no segmentation, and is not reported.
-func readRing(b *imageBuilder, r *cocoReader, at string, number int, raw []byte) []pictograph.Point {
-	const action = "ring left out"
-	name := "ring " + strconv.Itoa(number)
+const ringLeftOut = "ring left out"
+
+// readRing returns nil for a ring that cannot be used.
+func readRing(b *imageBuilder, r *cocoReader, at place, number int, raw []byte) []pictograph.Point {
 	if !isArray(raw) {
-		b.report(KindRing, at, name+" is "+describe(raw)+", not a list of coordinates", action)
+		b.report(KindRing, at, fmt.Sprintf("ring %d is %s, not a list of coordinates", number, describe(raw)), ringLeftOut)
 		return nil
 	}
 	numbers, err := appendNumbers(r.numbers[:0], raw)
 	r.numbers = numbers
-	switch {
-	case err != nil:
-		b.report(KindNumber, at, name+": "+err.Error(), action)
+	if err != nil {
+		b.report(KindNumber, at, fmt.Sprintf("ring %d: %v", number, err), ringLeftOut)
 		return nil
-	case len(numbers) == 0:
-		return nil
-	case len(numbers) < 6:
-		b.report(KindRing, at, fmt.Sprintf("%s has %d numbers, fewer than three points", name, len(numbers)), action)
-		return nil
-	case !finite(numbers...):
-		b.report(KindNumber, at, name+" has a coordinate that is not finite", action)
-		return nil
-	case len(numbers)%2 == 1:
-		b.report(KindCount, at, fmt.Sprintf("%s has an odd count of %d coordinates", name, len(numbers)), "last coordinate left out")
 	}
-	ring := points(numbers)
+	return ringOf(b, at, number, numbers)
+}
+
+// ringOf pairs a ring's coordinates; nil if they make none. An empty ring is how
+// some writers say that there is no segmentation, and is not reported.
+func ringOf(b *imageBuilder, at place, number int, coordinates []float64) []pictograph.Point {
+	switch {
+	case len(coordinates) == 0:
+		return nil
+	case len(coordinates) < 6:
+		b.report(KindRing, at, fmt.Sprintf("ring %d has %d numbers, fewer than three points", number, len(coordinates)), ringLeftOut)
+		return nil
+	case !finite(coordinates...):
+		b.report(KindNumber, at, fmt.Sprintf("ring %d has a coordinate that is not finite", number), ringLeftOut)
+		return nil
+	case len(coordinates)%2 == 1:
+		b.report(KindCount, at, fmt.Sprintf("ring %d has an odd count of %d coordinates", number, len(coordinates)), "last coordinate left out")
+	}
+	ring := b.pairs(coordinates)
 	if !enclosing(ring) {
-		b.report(KindRing, at, name+" has fewer than three different points", action)
+		b.report(KindRing, at, fmt.Sprintf("ring %d has fewer than three different points", number), ringLeftOut)
 		return nil
 	}
 	return ring
@@ -150,9 +171,9 @@ func enclosing(ring []pictograph.Point) bool {
 	return false
 }
 
-// points pairs coordinates; an odd one at the end is left out.
-func points(coordinates []float64) []pictograph.Point {
-	paired := make([]pictograph.Point, len(coordinates)/2)
+// pairs are the points of coordinates; an odd one at the end is left out.
+func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
+	paired := b.points.take(len(coordinates) / 2)
 	for i := range paired {
 		paired[i] = pictograph.Point{X: coordinates[2*i], Y: coordinates[2*i+1]}
 	}

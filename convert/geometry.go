@@ -27,17 +27,22 @@ func finite(values ...float64) bool {
 // enclosure returns the axis-aligned box around points, nil if it would be
 // without width or height: the service wants both positive.
 func enclosure(points []pictograph.Point) *pictograph.Box {
+	if box, ok := bounds(points); ok {
+		return &box
+	}
+	return nil
+}
+
+// bounds is the enclosure; ok is false where there is none.
+func bounds(points []pictograph.Point) (box pictograph.Box, ok bool) {
 	x0, y0 := math.Inf(1), math.Inf(1)
 	x1, y1 := math.Inf(-1), math.Inf(-1)
 	for _, p := range points {
 		x0, x1 = min(x0, p.X), max(x1, p.X)
 		y0, y1 = min(y0, p.Y), max(y1, p.Y)
 	}
-	box := pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
-	if box.W <= 0 || box.H <= 0 || !finite(box.W, box.H) {
-		return nil
-	}
-	return &box
+	box = pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
+	return box, box.W > 0 && box.H > 0 && finite(box.W, box.H)
 }
 
 // reachesOutside reports whether a box leaves an image by more than rounding.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"crypto/sha1"
 	"encoding/binary"
 	"math"
 	"strconv"
@@ -25,8 +26,8 @@ var annotationNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("pictosync:anno
 // where geometry is the type and the coordinates as big-endian IEEE 754
 // doubles, for every part, and attempt is 0 unless the id was taken already.
 func annotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
-	name := make([]byte, 0, len(image)+128)
-	name = append(name, image...)
+	name := make([]byte, 0, 512) // most are shorter, and stay off the heap
+	name = append(append(name, annotationNamespace[:]...), image...)
 	name = strconv.AppendInt(append(name, '\n'), int64(position), 10)
 	name = strconv.AppendInt(append(name, '\n'), int64(attempt), 10)
 	name = append(name, '\n')
@@ -34,7 +35,17 @@ func annotationID(image string, position, attempt int, parts []pictograph.Geomet
 		name = append(name, part.Type()...)
 		name = appendGeometry(name, part)
 	}
-	return uuid.NewSHA1(annotationNamespace, name).String()
+	return nameBased(name)
+}
+
+// nameBased is the version 5 UUID of a namespace and the name behind it, as
+// uuid.NewSHA1 makes it at the cost of three allocations.
+func nameBased(name []byte) string {
+	sum := sha1.Sum(name)
+	id := uuid.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 5<<4
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
 }
 
 func appendGeometry(dst []byte, g pictograph.Geometry) []byte {

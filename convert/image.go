@@ -19,10 +19,17 @@ type imageBuilder struct {
 	allGeometries bool
 
 	result      Result
-	ids         map[string]struct{} // of the annotations so far
-	classes     map[classKey]int    // place in result.Classes
-	instances   int                 // instance ids given away so far
-	sizeMissing bool                // reported already
+	ids         idSet            // of the annotations so far
+	classes     map[classKey]int // place in result.Classes; nil while they are few
+	instances   int              // instance ids given away so far
+	sizeMissing bool             // reported already
+
+	// Images have hundreds of points, and millions of images are converted: what
+	// annotations are made of is taken from a few large pieces.
+	points slab[pictograph.Point]
+	rings  slab[[]pictograph.Point]
+	boxes  slab[pictograph.Box]
+	parts  []pictograph.Geometry // of the annotation at hand
 }
 
 type classKey struct {
@@ -31,18 +38,22 @@ type classKey struct {
 }
 
 func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
+	const ringPoints = 20 // of a ring of COCO's, on average
+	pieces := min(annotations, 256)
 	return &imageBuilder{
 		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
-		result:  Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
-		ids:     make(map[string]struct{}, annotations),
-		classes: map[classKey]int{},
+		result: Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
+		ids:    idSet{few: make([]string, 0, min(annotations, fewIDs))},
+		points: slab[pictograph.Point]{likely: min(pieces*ringPoints, 1024)},
+		rings:  slab[[]pictograph.Point]{likely: pieces},
+		boxes:  slab[pictograph.Box]{likely: pieces},
 	}
 }
 
 // object is what the annotations made from one source annotation have in
 // common.
 type object struct {
-	at       string   // place in the file, for findings
+	at       place    // in the file, for findings
 	id       string   // the source's own; empty if it has none
 	parts    []string // the ids of its annotations where the source gives those
 	position int      // among the source annotations of the image, or line; from 1
@@ -52,15 +63,15 @@ type object struct {
 	attributes map[string]any
 }
 
-func (b *imageBuilder) report(kind Kind, at, reason, action string) {
+func (b *imageBuilder) report(kind Kind, at place, reason, action string) {
 	b.result.Findings = append(b.result.Findings, Finding{
-		Kind: kind, File: b.file, Image: b.image, At: at, Reason: reason, Action: action,
+		Kind: kind, File: b.file, Image: b.image, At: at.String(), Reason: reason, Action: action,
 	})
 }
 
 // drop reports why something is not taken over; false is what its callers
 // return then.
-func (b *imageBuilder) drop(kind Kind, at, reason string) bool {
+func (b *imageBuilder) drop(kind Kind, at place, reason string) bool {
 	b.report(kind, at, reason, "dropped")
 	return false
 }
@@ -94,33 +105,35 @@ func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
 			fmt.Sprintf("a rectangle is fitted; corners move by up to %.2f px", q.farthest(fitted)))
 		q = fitted
 	}
-	box := enclosure(q[:])
-	if box == nil {
+	box, ok := bounds(q[:])
+	if !ok {
 		return b.drop(KindBox, o.at, "the oriented box has no extent")
 	}
-	if b.leaves(*box) {
+	if b.leaves(box) {
 		const reason = "the oriented box reaches outside the image"
 		if b.outside == OutsideReport {
 			return b.drop(KindOutside, o.at, reason)
 		}
 		b.report(KindOutside, o.at, reason, "kept whole, since a part of it would be no rectangle")
 	}
-	return b.add(o, wholeID, pictograph.BBox{Box: *box, Oriented: &oriented})
+	return b.add(o, wholeID, pictograph.BBox{Box: box, Oriented: &oriented})
 }
 
 // addPolygons makes one annotation of every polygon, with its enclosing box.
 func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Polygon) bool {
-	geometries := make([]pictograph.Geometry, 0, len(polygons))
+	geometries := b.parts[:0]
 	for _, polygon := range polygons {
-		if box := enclosure(polygon.Rings[0]); box != nil {
-			inside, ok := b.within(o.at, *box)
+		if box, ok := bounds(polygon.Rings[0]); ok {
+			inside, ok := b.within(o.at, box)
 			if !ok {
 				continue
 			}
-			polygon.Box = &inside
+			polygon.Box = &b.boxes.take(1)[0]
+			*polygon.Box = inside
 		}
 		geometries = append(geometries, polygon)
 	}
+	b.parts = geometries
 	return b.add(o, id, geometries...)
 }
 
@@ -199,7 +212,7 @@ func (b *imageBuilder) add(o object, id idForm, geometries ...pictograph.Geometr
 	b.require(o.name, geometries[0].Type(), nil)
 	for part, g := range geometries {
 		name := id(base, part)
-		b.ids[name] = struct{}{}
+		b.ids.add(name)
 		b.result.Annotations = append(b.result.Annotations, pictograph.Annotation{
 			ID: name, Name: o.name, Geometry: g, Confidence: o.confidence, Attributes: maps.Clone(o.attributes),
 		})
@@ -244,7 +257,7 @@ func (b *imageBuilder) freeParts(ids []string, n int) bool {
 	}
 	own := make(map[string]bool, n)
 	for _, id := range ids {
-		if _, taken := b.ids[id]; taken || blank(id) || own[id] {
+		if b.ids.has(id) || blank(id) || own[id] {
 			return false
 		}
 		own[id] = true
@@ -254,7 +267,7 @@ func (b *imageBuilder) freeParts(ids []string, n int) bool {
 
 func (b *imageBuilder) free(base string, id idForm, parts int) bool {
 	for part := range parts {
-		if _, taken := b.ids[id(base, part)]; taken {
+		if b.ids.has(id(base, part)) {
 			return false
 		}
 	}
@@ -263,10 +276,11 @@ func (b *imageBuilder) free(base string, id idForm, parts int) bool {
 
 // require notes a class that the annotations need.
 func (b *imageBuilder) require(name string, t pictograph.Type, skeleton *pictograph.Skeleton) {
-	key := classKey{name, t}
-	place, known := b.classes[key]
-	if !known {
-		b.classes[key] = len(b.result.Classes)
+	place := b.class(name, t)
+	if place < 0 {
+		if b.classes != nil {
+			b.classes[classKey{name, t}] = len(b.result.Classes)
+		}
 		b.result.Classes = append(b.result.Classes, pictograph.Class{Name: name, Type: t, Skeleton: skeleton})
 		return
 	}
@@ -275,8 +289,31 @@ func (b *imageBuilder) require(name string, t pictograph.Type, skeleton *pictogr
 	}
 }
 
+// class is the place of a class in result.Classes, -1 if it is not there.
+func (b *imageBuilder) class(name string, t pictograph.Type) int {
+	const few = 16
+	if len(b.result.Classes) <= few {
+		for i := range b.result.Classes {
+			if c := &b.result.Classes[i]; c.Name == name && c.Type == t {
+				return i
+			}
+		}
+		return -1
+	}
+	if b.classes == nil {
+		b.classes = make(map[classKey]int)
+		for i, c := range b.result.Classes {
+			b.classes[classKey{c.Name, c.Type}] = i
+		}
+	}
+	if place, known := b.classes[classKey{name, t}]; known {
+		return place
+	}
+	return -1
+}
+
 // within holds a box against the image as the options say; false drops it.
-func (b *imageBuilder) within(at string, box pictograph.Box) (pictograph.Box, bool) {
+func (b *imageBuilder) within(at place, box pictograph.Box) (pictograph.Box, bool) {
 	if !b.leaves(box) {
 		return box, true
 	}
@@ -298,7 +335,7 @@ func (b *imageBuilder) leaves(box pictograph.Box) bool {
 	}
 	if !b.size.Known() {
 		if !b.sizeMissing {
-			b.report(KindUnknownSize, "", "boxes cannot be held against an image of unknown size", "boxes kept")
+			b.report(KindUnknownSize, place{}, "boxes cannot be held against an image of unknown size", "boxes kept")
 			b.sizeMissing = true
 		}
 		return false
@@ -309,7 +346,7 @@ func (b *imageBuilder) leaves(box pictograph.Box) bool {
 const noConfidence = "annotation kept without it; the service counts that as 1"
 
 // confidence is a score as the service takes it, nil if it cannot.
-func (b *imageBuilder) confidence(at string, score float64) *float64 {
+func (b *imageBuilder) confidence(at place, score float64) *float64 {
 	if score >= 0 && score <= 1 {
 		return &score
 	}

@@ -1,11 +1,18 @@
 package convert
 
-import "strconv"
+import (
+	"encoding/binary"
+	"math/bits"
+	"strconv"
+)
 
 // Labels are mostly numbers, so these are read with care for speed: a plain
 // decimal of up to 15 digits is its digits, as a double exactly, divided by a
 // power of ten that a double holds exactly, and so correctly rounded. All else
 // goes through strconv, which gives the same double more slowly.
+
+// exactDigits is how many decimal digits a double always holds.
+const exactDigits = 15
 
 var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
@@ -34,7 +41,7 @@ func plainDecimal(s []byte) (value float64, length int) {
 		digits--
 		fraction = i - point - 1
 	}
-	if digits < 1 || digits > 15 || i < len(s) && (s[i] == 'e' || s[i] == 'E') {
+	if digits < 1 || digits > exactDigits || i < len(s) && (s[i] == 'e' || s[i] == 'E') {
 		return 0, 0
 	}
 	value = float64(mantissa) / powersOfTen[fraction]
@@ -52,4 +59,95 @@ func parseNumber(raw []byte) float64 {
 	}
 	value, _ := strconv.ParseFloat(string(raw), 64) // only the range can be wrong, and infinity says so
 	return value
+}
+
+// readNumber reads the JSON number at i and returns where it ends, 0 if there
+// is none. A number beyond a double's range becomes infinite.
+func readNumber(raw []byte, i int) (value float64, end int) {
+	start := i
+	if i < len(raw) && raw[i] == '-' {
+		i++
+	}
+	mantissa := uint64(0)
+	whole := i
+	for i < len(raw) && raw[i]-'0' <= 9 {
+		mantissa = mantissa*10 + uint64(raw[i]-'0')
+		i++
+	}
+	digits := i - whole
+	if digits == 0 || raw[whole] == '0' && digits > 1 {
+		return 0, 0
+	}
+	fraction := 0
+	if i < len(raw) && raw[i] == '.' {
+		i++
+		point := i
+		for i < len(raw) && raw[i]-'0' <= 9 {
+			mantissa = mantissa*10 + uint64(raw[i]-'0')
+			i++
+		}
+		if fraction = i - point; fraction == 0 {
+			return 0, 0
+		}
+	}
+	if i < len(raw) && raw[i]|0x20 == 'e' {
+		if i++; i < len(raw) && (raw[i] == '+' || raw[i] == '-') {
+			i++
+		}
+		exponent := i
+		for i < len(raw) && raw[i]-'0' <= 9 {
+			i++
+		}
+		if i == exponent {
+			return 0, 0
+		}
+		return parseNumber(raw[start:i]), i
+	}
+	if digits+fraction > exactDigits {
+		return parseNumber(raw[start:i]), i
+	}
+	value = float64(mantissa)
+	if fraction > 0 {
+		value /= powersOfTen[fraction]
+	}
+	if raw[start] == '-' {
+		value = -value
+	}
+	return value, i
+}
+
+// shortNumber is readNumber for the numbers that labels have most, such as 250.82:
+// up to seven characters, no sign, no exponent. It looks at eight characters at
+// once; 0 leaves the number to readNumber.
+func shortNumber(raw []byte, i int) (value float64, end int) {
+	const each = 0x0101010101010101
+	if len(raw)-i < 8 {
+		return 0, 0
+	}
+	digits := binary.LittleEndian.Uint64(raw[i:]) ^ each*'0'
+	// The high bit of every character that is no digit; no carry goes from one to
+	// the next.
+	others := (digits&(each*0x7f) + each*(0x7f-9) | digits) & (each * 0x80)
+	whole := bits.TrailingZeros64(others)
+	length := whole
+	fraction := 0
+	if whole < 64 && digits>>(whole&^7)&0xff == '.'^'0' {
+		length = bits.TrailingZeros64(others & (others - 1))
+		fraction = length/8 - whole/8 - 1
+		if fraction == 0 {
+			return 0, 0
+		}
+		low := uint64(1)<<(whole&^7) - 1
+		digits = digits&low | digits>>8&^low // the point is taken out
+	}
+	whole, length = whole/8, length/8
+	if length == 8 || whole == 0 || whole > 1 && raw[i] == '0' || raw[i+length]|0x20 == 'e' {
+		return 0, 0
+	}
+	count := whole + fraction
+	// Zeros go before the digits, then neighbours are added up: 1, 2 and 4 digits.
+	digits <<= 8 * (8 - count)
+	digits = digits*10 + digits>>8
+	digits = ((digits & 0x000000ff000000ff * (100 + 1_000_000<<32)) + (digits >> 16 & 0x000000ff000000ff * (1 + 10_000<<32))) >> 32
+	return float64(digits&0xffffffff) / powersOfTen[fraction&15], i + length
 }

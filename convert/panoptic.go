@@ -43,7 +43,7 @@ func (c *COCO) Panoptic(image string, size Size, annotation, picture []byte) (Re
 	}
 	slices.Sort(left)
 	for _, id := range left {
-		b.drop(KindMask, fmt.Sprintf("segment %d", id), "the PNG has pixels of this segment, and segments_info does not name it")
+		b.drop(KindMask, place{what: "segment", id: fmt.Sprint(id)}, "the PNG has pixels of this segment, and segments_info does not name it")
 		b.result.Dropped++
 	}
 	return b.result, nil
@@ -54,14 +54,14 @@ func (c *COCO) segment(b *imageBuilder, r *cocoReader, position int, raw []byte,
 	o := object{position: position}
 	a, err := r.annotation(raw)
 	if err != nil {
-		return b.drop(KindInvalidJSON, fmt.Sprintf("segment at position %d", position), err.Error())
+		return b.drop(KindInvalidJSON, place{what: "segment at position", number: position}, err.Error())
 	}
 	id := parseNumber(a.id)
 	if absent(a.id) || !isNumber(a.id) || id != float64(int32(id)) {
-		return b.drop(KindMissingID, fmt.Sprintf("segment at position %d", position), "the segment has no whole number for an id, which names its pixels")
+		return b.drop(KindMissingID, place{what: "segment at position", number: position}, "the segment has no whole number for an id, which names its pixels")
 	}
 	o.id = fmt.Sprint(int32(id))
-	o.at = "segment " + o.id
+	o.at = place{what: "segment", id: o.id}
 	category, err := c.category(a.categoryID)
 	if err != nil {
 		delete(masks, int(id))

@@ -53,7 +53,7 @@ const (
 // placedJoints reads x, y, visibility triplets in pixels. Joints that are not
 // labelled are left out, whatever their coordinates; what else is left out or
 // changed is reported.
-func (b *imageBuilder) placedJoints(at string, triplets []float64) []joint {
+func (b *imageBuilder) placedJoints(at place, triplets []float64) []joint {
 	count := 0
 	for i := 2; i < len(triplets); i += 3 {
 		if triplets[i] != notLabelled {

@@ -1,6 +1,10 @@
 package convert
 
-import "pictosync/pictograph"
+import (
+	"strconv"
+
+	"pictosync/pictograph"
+)
 
 // Result is what the labels of one image become.
 type Result struct {
@@ -34,6 +38,24 @@ type Finding struct {
 	// Reason says what is wrong, Action what was done about it.
 	Reason string `json:"reason"`
 	Action string `json:"action"`
+}
+
+// place is where in its file something stands; it is put into words only for
+// findings. The zero value is nowhere in particular.
+type place struct {
+	what   string // "annotation", "line"
+	id     string // its own, or "" where its number tells it
+	number int    // from 1
+}
+
+func (p place) String() string {
+	switch {
+	case p.id != "":
+		return p.what + " " + shorten(p.id)
+	case p.number > 0:
+		return p.what + " " + strconv.Itoa(p.number)
+	}
+	return p.what
 }
 
 // Kind groups findings; it is stable, so that programs can count by it.

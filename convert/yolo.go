@@ -3,7 +3,6 @@ package convert
 import (
 	"bytes"
 	"fmt"
-	"strconv"
 
 	"pictosync/pictograph"
 )
@@ -67,7 +66,7 @@ type yoloReader struct {
 
 // convert reports whether the line is in the result.
 func (r *yoloReader) convert(number int, line []byte) bool {
-	o := object{at: "line " + strconv.Itoa(number), position: number}
+	o := object{at: place{what: "line", number: number}, position: number}
 	if !r.size.Known() {
 		return r.drop(KindUnknownSize, o.at, "normalized coordinates need the image's size, which is unknown")
 	}
@@ -154,10 +153,10 @@ func (r *yoloReader) orientedBox(o object, n []float64) bool {
 }
 
 // pixels reads normalized points; it drops the line where they overflow.
-func (r *yoloReader) pixels(at string, n []float64) ([]pictograph.Point, bool) {
+func (r *yoloReader) pixels(at place, n []float64) ([]pictograph.Point, bool) {
 	r.checkRange(at, n)
 	w, h := float64(r.size.Width), float64(r.size.Height)
-	scaled := points(n)
+	scaled := r.pairs(n)
 	for i := range scaled {
 		p := &scaled[i]
 		p.X *= w
@@ -186,7 +185,7 @@ func (r *yoloReader) pose(o object, n []float64) bool {
 // triplets returns x, y in pixels and COCO's visibility for every joint. Of two
 // numbers, 0 0 says that the joint is not placed, and so does a negative one:
 // that is how Ultralytics trains on them.
-func (r *yoloReader) triplets(at string, n []float64) []float64 {
+func (r *yoloReader) triplets(at place, n []float64) []float64 {
 	w, h := float64(r.size.Width), float64(r.size.Height)
 	triplets := make([]float64, 0, 3*r.KeypointCount)
 	var outside, negative flaws
@@ -230,7 +229,7 @@ func (r *yoloReader) jointNames() []string {
 }
 
 // checkRange reports the first coordinate outside the image.
-func (r *yoloReader) checkRange(at string, n []float64) {
+func (r *yoloReader) checkRange(at place, n []float64) {
 	for i, v := range n {
 		if beyondRange(v) {
 			r.report(KindCoordinateRange, at, fmt.Sprintf("coordinate %d is %v, outside 0 to 1", i+1, v), "kept")

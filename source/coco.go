@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pictosync/convert"
 )
@@ -24,12 +25,13 @@ type coco struct {
 	files  []*cocoFile
 	// repeated says of image paths that several entries have them which.
 	repeated map[string]error
+	readers  sync.Pool // of *annotationReader
 }
 
 // cocoPlace is what an item of a COCO file needs to be loaded.
 type cocoPlace struct {
 	file  *cocoFile
-	image cocoImage
+	image *cocoImage
 }
 
 // openCOCOFile opens one file, which messages call name.
@@ -148,26 +150,41 @@ func (c *coco) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 			return
 		}
 		for ; file < len(c.files); file, image = file+1, 0 {
-			f := c.files[file]
-			for ; image < len(f.images); image++ {
-				if err := ctx.Err(); err != nil {
-					yield(Item{}, err)
-					return
-				}
-				img := f.images[image]
-				if !c.filter.takes(img.name, f.name) {
-					continue
-				}
-				item := Item{Cursor: fmt.Sprintf("%d:%d", file, image), Image: img.name, File: f.name, Err: img.err, place: cocoPlace{f, img}}
-				if item.Err == nil {
-					item.Err = c.repeated[img.name]
-				}
-				if !yield(item, nil) {
-					return
-				}
+			if !c.fileItems(ctx, file, image, yield) {
+				return
 			}
 		}
 	}
+}
+
+// fileItems yields a file's images from one on; false ends the walk.
+func (c *coco) fileItems(ctx context.Context, file, image int, yield func(Item, error) bool) bool {
+	f := c.files[file]
+	// The file stays open while its images are loaded. Where that cannot be, each
+	// of them says so itself.
+	if err := f.held.take(f.path, f.info); err == nil {
+		defer f.held.release()
+	}
+	cursor := strconv.AppendInt(nil, int64(file), 10)
+	cursor = append(cursor, ':')
+	for ; image < len(f.images); image++ {
+		if err := ctx.Err(); err != nil {
+			yield(Item{}, err)
+			return false
+		}
+		img := &f.images[image]
+		if !c.filter.takes(img.name, f.name) {
+			continue
+		}
+		item := Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, File: f.name, Err: img.err, place: cocoPlace{f, img}}
+		if item.Err == nil {
+			item.Err = c.repeated[img.name]
+		}
+		if !yield(item, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c *coco) behind(after string) (file, image int, err error) {
@@ -188,7 +205,12 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	if !ok {
 		return convert.Result{}, item.Err
 	}
-	annotations, err := p.file.annotations(p.image)
+	r, _ := c.readers.Get().(*annotationReader)
+	if r == nil {
+		r = new(annotationReader)
+	}
+	defer c.keep(r)
+	annotations, err := r.read(p.file, p.image)
 	if err != nil {
 		return convert.Result{}, err
 	}
@@ -202,6 +224,14 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	result := p.file.categories.Image(item.Image, size, annotations)
 	result.Size = size
 	return result, nil
+}
+
+// keep lets a reader be used again, unless an image of many labels made it large.
+func (c *coco) keep(r *annotationReader) {
+	const most = 1 << 20 // bytes
+	if cap(r.bytes) <= most {
+		c.readers.Put(r)
+	}
 }
 
 // loadPanoptic converts the segments of an image, whose PNG lies in the folder

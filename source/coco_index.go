@@ -2,11 +2,9 @@ package source
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/url"
 	"os"
 	"path"
@@ -23,6 +21,7 @@ type cocoFile struct {
 	path string // on disk
 	name string // in messages
 	info os.FileInfo
+	held heldFile
 
 	categories *convert.COCO
 	images     []cocoImage
@@ -45,6 +44,8 @@ type span struct {
 	length uint32
 }
 
+func (s span) end() int64 { return s.start + int64(s.length) }
+
 // errNotCOCO says of JSON that it is something else.
 type errNotCOCO struct{ reason string }
 
@@ -60,21 +61,18 @@ type cocoIndexer struct {
 	reporter *reporter
 	reports  map[findingKind]int
 
-	slots  map[convert.COCOID]int32 // by image id, in order of first mention
-	images map[int32]int            // by slot: in file.images
-	refs   []ref
+	slots  *idSlots
+	images map[int32]int // by slot: in file.images
+	refs   refs
+
+	content io.ReaderAt // the file, where its halves may be scanned at the same time
+	size    int64       // of content, else 0
 
 	categories []byte
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
 	imagesOnly bool
 	results    bool // the annotations are prediction results, a bare list
-}
-
-// ref is an annotation of the image with the id of a slot.
-type ref struct {
-	span
-	slot int32
 }
 
 // indexCOCO reads a COCO file. The error is errNotCOCO, a *jsonError or one of
@@ -91,7 +89,8 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 	}
 	x := cocoIndexer{
 		file: &cocoFile{path: file, name: name, info: info}, reporter: r, reports: make(map[findingKind]int),
-		slots: make(map[convert.COCOID]int32), images: make(map[int32]int), seen: make(map[string]bool),
+		slots: newIDSlots(), images: make(map[int32]int), seen: make(map[string]bool),
+		content: f, size: info.Size(),
 	}
 	if err := x.read(f); err != nil {
 		return nil, err
@@ -176,8 +175,7 @@ func (x *cocoIndexer) read(r io.Reader) error {
 				return
 			}
 			x.results = true
-			n := 0
-			s.array(func() { x.annotation(s, n); n++ })
+			x.annotations(s)
 			s.atEnd()
 			return
 		default:
@@ -209,8 +207,7 @@ func (x *cocoIndexer) read(r io.Reader) error {
 					s.skip()
 					return
 				}
-				n := 0
-				s.array(func() { x.annotation(s, n); n++ })
+				x.annotations(s)
 			case "categories":
 				x.categories = bytes.Clone(s.value())
 			default:
@@ -231,7 +228,7 @@ func (x *cocoIndexer) check() error {
 			return errNotCOCO{fmt.Sprintf("is no COCO file: it has no list %q", key)}
 		}
 	}
-	if !x.seen["categories"] && len(x.refs) > 0 {
+	if !x.seen["categories"] && x.refs.count > 0 {
 		return errNotCOCO{`has annotations but no list "categories", so they have no classes`}
 	}
 	return nil
@@ -241,9 +238,7 @@ func (x *cocoIndexer) check() error {
 // which they do not refer.
 func (x *cocoIndexer) assignAll() error {
 	for slot := range x.images {
-		for i := range x.refs {
-			x.refs[i].slot = slot
-		}
+		x.refs.each(func(r *ref) { r.slot = slot })
 	}
 	return nil
 }
@@ -251,22 +246,15 @@ func (x *cocoIndexer) assignAll() error {
 // image takes on one entry of images.
 func (x *cocoIndexer) image(raw []byte) {
 	n := len(x.file.images) + 1
-	var entry struct {
-		ID       json.RawMessage `json:"id"`
-		ImageID  json.RawMessage `json:"image_id"` // SA-1B's id
-		FileName *string         `json:"file_name"`
-		COCOURL  string          `json:"coco_url"`
-		Width    any             `json:"width"`
-		Height   any             `json:"height"`
-	}
-	if err := json.Unmarshal(raw, &entry); err != nil {
+	entry, err := unmarshalImageEntry(raw)
+	if err != nil {
 		x.report(KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
 		return
 	}
 	if entry.ID == nil {
 		entry.ID = entry.ImageID
 	}
-	at := fmt.Sprintf("image %s", bytes.TrimSpace(entry.ID))
+	at := func() string { return fmt.Sprintf("image %s", bytes.TrimSpace(entry.ID)) }
 	var img cocoImage
 	switch {
 	case entry.FileName != nil:
@@ -277,9 +265,9 @@ func (x *cocoIndexer) image(raw []byte) {
 		img.err = errors.New("has no file_name")
 	}
 	if img.err != nil {
-		img.err = fmt.Errorf("read %s of %s: its name %w", at, x.file.name, img.err)
+		img.err = fmt.Errorf("read %s of %s: its name %w", at(), x.file.name, img.err)
 		if img.name == "" {
-			img.name = at
+			img.name = at()
 		}
 	}
 	width, widthOK := entry.Width.(float64)
@@ -287,20 +275,19 @@ func (x *cocoIndexer) image(raw []byte) {
 	if widthOK && heightOK {
 		var err error
 		if img.size, err = wholeSize(width, height); err != nil && (width != 0 || height != 0) {
-			x.report(KindImageEntry, img.name, at, err.Error(), "the size was looked for elsewhere")
+			x.report(KindImageEntry, img.name, at(), err.Error(), "the size was looked for elsewhere")
 		}
 	}
-	id, err := convert.ParseCOCOID(entry.ID)
+	slot, err := x.slots.ofRaw(entry.ID)
 	if err != nil {
 		img.err = fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, err)
 		x.file.images = append(x.file.images, img)
 		return
 	}
-	slot := x.slot(id)
 	if first, twice := x.images[slot]; twice {
-		x.report(KindDuplicateImage, img.name, at, fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
+		x.report(KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
 		if old := &x.file.images[first]; old.name != img.name {
-			old.err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at, x.file.name, old.name, img.name)
+			old.err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
 			img.err = old.err
 			x.file.images = append(x.file.images, img)
 		}
@@ -312,7 +299,7 @@ func (x *cocoIndexer) image(raw []byte) {
 
 // imageName is a file_name as a path inside a dataset. Absolute paths and
 // addresses are those of another machine: only their last part can be meant.
-func (x *cocoIndexer) imageName(name, at string) (string, error) {
+func (x *cocoIndexer) imageName(name string, at func() string) (string, error) {
 	if strings.Contains(name, "://") {
 		return nameOfURL(name)
 	}
@@ -324,7 +311,7 @@ func (x *cocoIndexer) imageName(name, at string) (string, error) {
 	if lastErr != nil || last == ".." {
 		return "", err
 	}
-	x.report(KindImageEntry, last, at, fmt.Sprintf("its name %s %s", display(name), err), "it was matched by its file name alone")
+	x.report(KindImageEntry, last, at(), fmt.Sprintf("its name %s %s", display(name), err), "it was matched by its file name alone")
 	return last, nil
 }
 
@@ -339,6 +326,28 @@ func nameOfURL(address string) (string, error) {
 	return cleanImagePath(join(path.Base(folder), name))
 }
 
+// annotations takes on a list of them.
+func (x *cocoIndexer) annotations(s *jsonScanner) {
+	ahead := scanAhead(x.content, s.offset(), x.size, s.depth)
+	defer ahead.stop()
+	n, guess := 0, ahead
+	s.array(func() {
+		if guess != nil && s.offset() >= guess.start {
+			adopted := 0
+			if s.offset() == guess.start {
+				adopted = x.adopt(guess, s)
+			}
+			guess.stopped.Store(true)
+			guess = nil
+			if n += adopted; adopted > 0 {
+				return
+			}
+		}
+		x.annotation(s, n)
+		n++
+	})
+}
+
 // annotation takes on the n-th annotation, which s stands before.
 func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	start := s.offset()
@@ -347,12 +356,19 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is no JSON object", "it was left out")
 		return
 	}
-	var id convert.COCOID // stays "" where the annotation does not say
-	var err error
+	if image, ok := s.plainAnnotation(); ok && s.offset()-start <= maxLabels {
+		x.refs.add(ref{start, uint32(s.offset() - start), x.slots.ofWhole(image)})
+		return
+	} else if ok {
+		s.pos = int(start - s.base)
+	}
+	slot, err := int32(0), error(nil)
+	told := false
 	s.object(func(key string) {
 		switch key {
 		case "image_id":
-			id, err = convert.ParseCOCOID(s.value())
+			slot, err = x.slots.ofRaw(s.value())
+			told = true
 		case "segments_info":
 			x.file.panoptic = true
 			s.skip()
@@ -368,49 +384,36 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	case length > maxLabels:
 		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels), "it was left out")
 		return
+	case !told:
+		slot = x.slots.of("")
 	}
-	x.refs = append(x.refs, ref{span{start, uint32(length)}, x.slot(id)})
-}
-
-// slot numbers image ids.
-func (x *cocoIndexer) slot(id convert.COCOID) int32 {
-	slot, ok := x.slots[id]
-	if !ok {
-		if len(x.slots) == math.MaxInt32 {
-			panic(scanFailure{errors.New("has more image ids than can be counted")})
-		}
-		slot = int32(len(x.slots))
-		x.slots[id] = slot
-	}
-	return slot
+	x.refs.add(ref{start, uint32(length), slot})
 }
 
 // group sorts the annotations by image and reports those of unknown images.
 func (x *cocoIndexer) group() {
-	counts := make([]uint32, len(x.slots)+1)
-	for _, r := range x.refs {
-		counts[r.slot+1]++
-	}
+	counts := make([]uint32, x.slots.len()+1)
+	x.refs.each(func(r *ref) { counts[r.slot+1]++ })
 	for i := 1; i < len(counts); i++ {
 		counts[i] += counts[i-1]
 	}
 	first := slices.Clone(counts)
-	x.file.spans = make([]span, len(x.refs))
-	for _, r := range x.refs {
-		x.file.spans[counts[r.slot]] = r.span
+	x.file.spans = make([]span, x.refs.count)
+	x.refs.each(func(r *ref) {
+		x.file.spans[counts[r.slot]] = span{r.start, r.length}
 		counts[r.slot]++
-	}
-	x.refs = nil
+	})
+	x.refs = refs{}
 	var unknown []string
 	lost := make(map[string]uint32)
-	for id, slot := range x.slots {
+	x.slots.each(func(id convert.COCOID, slot int32) {
 		if i, ok := x.images[slot]; ok {
 			x.file.images[i].first, x.file.images[i].end = first[slot], first[slot+1]
-			continue
+			return
 		}
 		unknown = append(unknown, string(id))
 		lost[string(id)] = first[slot+1] - first[slot]
-	}
+	})
 	slices.Sort(unknown)
 	for _, id := range unknown {
 		switch {
@@ -439,17 +442,23 @@ func (x *cocoIndexer) tellRest() {
 	}
 }
 
-// annotations reads the annotations of an image.
-func (f *cocoFile) annotations(img cocoImage) ([][]byte, error) {
+// annotationReader holds the annotations of the image that is loaded; what it has
+// read is void with the next.
+type annotationReader struct {
+	bytes       []byte
+	annotations [][]byte
+}
+
+// read reads the annotations of an image.
+func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 	spans := f.spans[img.first:img.end]
 	if len(spans) == 0 {
 		return nil, nil
 	}
-	file, err := openSame(f.path, f.info)
-	if err != nil {
+	if err := f.held.take(f.path, f.info); err != nil {
 		return nil, err
 	}
-	defer file.Close()
+	defer f.held.release()
 	total := 0
 	for _, s := range spans {
 		total += int(s.length)
@@ -457,14 +466,37 @@ func (f *cocoFile) annotations(img cocoImage) ([][]byte, error) {
 	if total > maxLabels {
 		return nil, fmt.Errorf("its annotations are longer than %d bytes", maxLabels)
 	}
-	buf := make([]byte, 0, total)
-	out := make([][]byte, len(spans))
-	for i, s := range spans {
-		raw := buf[len(buf) : len(buf)+int(s.length)]
-		if _, err := file.ReadAt(raw, s.start); err != nil {
+	if most := total + len(spans)*maxGap; cap(r.bytes) < most {
+		r.bytes = make([]byte, most)
+	}
+	rest := r.bytes[:cap(r.bytes)]
+	r.annotations = r.annotations[:0]
+	for len(spans) > 0 {
+		// Annotations that stand side by side are read together.
+		n := sideBySide(spans)
+		first, last := spans[0], spans[n-1]
+		piece := rest[:last.end()-first.start]
+		rest = rest[len(piece):]
+		if _, err := f.held.ReadAt(piece, first.start); err != nil {
 			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 		}
-		buf, out[i] = buf[:len(buf)+len(raw)], raw
+		for _, s := range spans[:n] {
+			r.annotations = append(r.annotations, piece[s.start-first.start:][:s.length:s.length])
+		}
+		spans = spans[n:]
 	}
-	return out, nil
+	return r.annotations, nil
+}
+
+// maxGap is what writers put between two annotations at most, in bytes.
+const maxGap = 64
+
+// sideBySide counts the annotations at the beginning that are apart by no more
+// than maxGap.
+func sideBySide(spans []span) int {
+	n := 1
+	for n < len(spans) && spans[n].start-spans[n-1].end() <= maxGap {
+		n++
+	}
+	return n
 }

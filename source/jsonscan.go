@@ -82,6 +82,18 @@ func (s *jsonScanner) fail(reason string) {
 	panic(scanFailure{&jsonError{offset: s.offset(), reason: reason}})
 }
 
+// jump goes on at an offset of the file; the reader is an io.Seeker.
+func (s *jsonScanner) jump(offset int64) {
+	if behind := offset - s.base; behind >= 0 && behind <= int64(s.end) {
+		s.pos = int(behind)
+		return
+	}
+	if _, err := s.r.(io.Seeker).Seek(offset, io.SeekStart); err != nil {
+		panic(scanFailure{err})
+	}
+	s.base, s.pos, s.end = offset, 0, 0
+}
+
 func (s *jsonScanner) offset() int64 { return s.base + int64(s.pos) }
 
 // fill reads more; it reports false at the end of the file.
@@ -293,30 +305,33 @@ func (s *jsonScanner) skip() {
 		s.skipString()
 	case c == '{' || c == '[':
 		s.skipContainer()
-	case c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f' || c == 'n' || c == 'N' || c == 'I':
-		// N and I: Python writes NaN and Infinity.
+	case startsWord(c):
 		s.skipWord()
 	default:
 		s.fail(fmt.Sprintf("%q where a value belongs", c))
 	}
 }
 
+// startsWord reports whether a number or one of JSON's words can start so; N and
+// I, since Python writes NaN and Infinity.
+func startsWord(c byte) bool {
+	return c == '-' || '0' <= c && c <= '9' || c == 't' || c == 'f' || c == 'n' || c == 'N' || c == 'I'
+}
+
+// endsWord are the bytes that a number or word ends before.
+var endsWord = [256]bool{',': true, ']': true, '}': true, ' ': true, '\n': true, '\r': true, '\t': true, ':': true, '"': true, '[': true, '{': true}
+
 // skipContainer counts brackets, in what is most of a label file.
 func (s *jsonScanner) skipContainer() {
 	outside := s.depth
 	s.enter()
 	for {
-		buf := s.buf[:s.end]
-		i := s.pos
-		for i < len(buf) && meaning[buf[i]] == plain {
-			i++
-		}
-		s.pos = i
-		if i == len(buf) {
+		s.pos = bracketOrQuote(s.buf[:s.end], s.pos)
+		if s.pos == s.end {
 			s.peek()
 			continue
 		}
-		switch meaning[buf[i]] {
+		switch meaning[s.buf[s.pos]] {
 		case quote:
 			s.skipString()
 		case opening:
@@ -353,8 +368,7 @@ func (s *jsonScanner) skipString() {
 
 func (s *jsonScanner) skipWord() {
 	for s.more() {
-		switch s.buf[s.pos] {
-		case ',', ']', '}', ' ', '\n', '\r', '\t', ':', '"', '[', '{':
+		if endsWord[s.buf[s.pos]] {
 			return
 		}
 		s.pos++

@@ -254,12 +254,17 @@ func openSame(path string, was os.FileInfo) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	now, err := f.Stat()
-	if err == nil && (now.Size() != was.Size() || !now.ModTime().Equal(was.ModTime()) || !os.SameFile(now, was)) {
-		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(path))
-	}
-	if err != nil {
+	if err := unchanged(f, was); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// unchanged is nil while an open file is what it was.
+func unchanged(f *os.File, was os.FileInfo) error {
+	now, err := f.Stat()
+	if err == nil && (now.Size() != was.Size() || !now.ModTime().Equal(was.ModTime()) || !os.SameFile(now, was)) {
+		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(f.Name()))
+	}
+	return err
 }

@@ -232,12 +232,15 @@ func imageSize(file string) (size convert.Size, err error) {
 			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
 		}
 	}()
-	f, err := openRegular(file)
+	f, err := openHandle(file)
 	if err != nil {
-		return convert.Size{}, reasonOf(err)
+		return convert.Size{}, err
 	}
 	defer f.Close()
-	config, format, err := image.DecodeConfig(f)
+	header := headers.Get().(*headerReader)
+	defer headers.Put(header)
+	header.reset(f)
+	config, format, err := image.DecodeConfig(header)
 	if errors.Is(err, image.ErrFormat) {
 		return convert.Size{}, errors.New("is of no image format whose size can be read")
 	}
@@ -247,7 +250,7 @@ func imageSize(file string) (size convert.Size, err error) {
 	if size, err = wholeSize(float64(config.Width), float64(config.Height)); err != nil {
 		return convert.Size{}, err
 	}
-	if turned(f, format) {
+	if !header.lacksEXIF() && turned(header, format) {
 		size.Width, size.Height = size.Height, size.Width
 	}
 	return size, nil
@@ -287,7 +290,9 @@ func openRegular(file string) (*os.File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, errors.New("is no regular file")
+		return nil, errNotRegular
 	}
 	return os.Open(file)
 }
+
+var errNotRegular = errors.New("is no regular file")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"syscall"
 )
 
@@ -27,20 +28,33 @@ func skipMark(r io.Reader) *bufio.Reader {
 }
 
 // readSmall reads a whole file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) {
-	f, err := openRegular(path)
+func readSmall(path string, limit int64) ([]byte, error) { return readInto(nil, path, limit) }
+
+// readInto is readSmall into what there is of dst, if it is large enough.
+func readInto(dst []byte, path string, limit int64) ([]byte, error) {
+	f, err := openHandle(path)
 	if err != nil {
-		return nil, reasonOf(err)
+		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, reasonOf(err)
+	// One byte more than there is shows that there is no more.
+	if room := min(f.size, limit) + 1; int64(cap(dst)) < room {
+		dst = make([]byte, 0, max(room, 512))
 	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("is longer than %d bytes", limit)
+	for dst = dst[:0]; ; {
+		part := dst[len(dst):cap(dst)]
+		n, err := f.ReadAt(part, int64(len(dst)))
+		dst = dst[:len(dst)+n]
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, reasonOf(err)
+		case int64(len(dst)) > limit:
+			return nil, fmt.Errorf("is longer than %d bytes", limit)
+		case n < len(part):
+			return dst, nil
+		}
+		dst = slices.Grow(dst, 1)
 	}
-	return data, nil
 }
 
 // isMissing reports that there is no such file, or no folder where it would be.

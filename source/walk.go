@@ -56,20 +56,20 @@ type listings struct {
 type listing struct {
 	folder   string
 	modified time.Time
-	entries  []fs.DirEntry
+	entries  *entries
 }
 
 // maxListings covers a folder of labels, that of its images, and what is above.
 const maxListings = 6
 
 // read returns a folder's entries, sorted by name; they must not be changed.
-func (l *listings) read(folder string) ([]fs.DirEntry, error) {
+func (l *listings) read(folder string) (*entries, error) {
 	if l == nil {
-		return os.ReadDir(folder)
+		return readEntries(folder)
 	}
 	info, err := os.Stat(folder)
 	if err != nil {
-		return nil, err
+		return &entries{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -82,7 +82,7 @@ func (l *listings) read(folder string) ([]fs.DirEntry, error) {
 		}
 		l.folders = l.folders[:len(l.folders)-1]
 	}
-	entries, err := os.ReadDir(folder)
+	entries, err := readEntries(folder)
 	if err != nil {
 		return entries, err
 	}
@@ -117,8 +117,8 @@ func (v *visit) folder(rel string, behind []string) bool {
 		// What could be read of it is taken all the same.
 		v.report(KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", reasonOf(err)), "what could not be read was left out")
 	}
-	for _, e := range entries {
-		name := e.Name()
+	for _, e := range entries.list {
+		name := entries.name(e)
 		var below []string
 		if len(behind) > 0 {
 			switch {
@@ -129,20 +129,21 @@ func (v *visit) folder(rel string, behind []string) bool {
 			}
 		}
 		path := join(rel, name)
-		mode := e.Type()
-		if mode&fs.ModeSymlink != 0 {
-			var ok bool
-			if mode, ok = v.follow(path); !ok {
+		kind := e.kind
+		if kind == linkEntry {
+			mode, ok := v.follow(path)
+			if !ok {
 				continue
 			}
+			kind = kindOf(mode)
 		}
 		switch {
-		case mode.IsDir():
+		case kind == folderEntry:
 			if !v.folder(path, below) {
 				return false
 			}
 		case !v.take(name) || len(behind) > 0 && name == behind[0]:
-		case !mode.IsRegular():
+		case kind != regularEntry:
 			v.report(KindUnreadable, path, "is no regular file", "it was left out")
 		case !v.yield(path, nil):
 			return false

@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io/fs"
 	"iter"
 	"os"
 	"path"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"pictosync/convert"
@@ -29,6 +28,7 @@ type yolo struct {
 	parts    []yoloPart
 	convert  convert.YOLO
 	listings *listings
+	buffers  sync.Pool // of *[]byte, for labels
 }
 
 // yoloPart is a folder of labels or a list of images, relative to the data
@@ -153,16 +153,18 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 	part := y.parts[number]
 	w := walker{root: part.path, prefix: join(y.prefix, part.rel), reporter: y.reporter, take: isLabelName, listings: y.listings}
 	return func(yield func(Item, error) bool) {
+		var images imageFolders
+		cursor := strconv.Itoa(number) + ":"
 		for file, err := range w.files(ctx, behind) {
 			if err != nil {
 				yield(Item{}, err)
 				return
 			}
-			item, ok := y.labelItem(part, file)
+			item, ok := y.labelItem(part, file, &images)
 			if !ok {
 				continue
 			}
-			item.Cursor = fmt.Sprintf("%d:%s", number, file)
+			item.Cursor = cursor + file
 			if !yield(item, nil) {
 				return
 			}
@@ -171,12 +173,12 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 }
 
 // labelItem is the item of a label file; ok is false where the file is none.
-func (y *yolo) labelItem(part yoloPart, file string) (item Item, ok bool) {
+func (y *yolo) labelItem(part yoloPart, file string, images *imageFolders) (item Item, ok bool) {
 	rel := join(part.rel, file)
 	full := filepath.Join(part.path, filepath.FromSlash(file))
 	item = Item{File: join(y.prefix, rel), ByStem: true}
 	bare, withImages := imagePaths(stem(rel))
-	found, err := y.localImage(full, bare, withImages)
+	found, err := y.localImage(full, bare, withImages, images)
 	if found == "" && err == nil && notLabels[strings.ToLower(path.Base(file))] {
 		if name := strings.ToLower(path.Base(file)); name != "classes.txt" {
 			y.reporter.report(finding{Kind: KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
@@ -232,48 +234,69 @@ func imagePaths(label string) (bare, withImages string) {
 	return join(without, name), label
 }
 
-// localImage finds the image file of a label: in the folder of images if one
-// was given, else in "images" for "labels", else beside the label. Two images
-// of one name there are an error: nothing tells whose the label is.
-func (y *yolo) localImage(label, bare, withImages string) (string, error) {
-	name := stem(filepath.Base(label))
+// imageFolders are the folders that may hold the images of the labels of one
+// folder. They are read once for all labels of that folder that come one after the
+// other.
+type imageFolders struct {
+	labels  string // the folder of the labels
+	folders []imageFolder
+}
+
+type imageFolder struct {
+	path    string
+	entries *entries
+}
+
+// of makes them those of the folder of a label; see localImage.
+func (f *imageFolders) of(y *yolo, label, bare, withImages string) {
+	dir := filepath.Dir(label)
+	if f.folders != nil && dir == f.labels {
+		return
+	}
+	f.labels, f.folders = dir, f.folders[:0]
 	var folders []string
 	if y.images != "" {
-		for _, p := range []string{bare, withImages, name} {
+		for _, p := range []string{bare, withImages, "name"} {
 			folders = append(folders, filepath.Join(y.images, filepath.FromSlash(path.Dir(p))))
 		}
 	}
-	dir := filepath.Dir(label)
 	if beside, found := replaceLast(filepath.ToSlash(dir), "labels", "images"); found {
 		folders = append(folders, filepath.FromSlash(beside))
 	}
 	for _, folder := range append(folders, dir) {
-		entries, err := y.listings.read(folder)
-		if err != nil {
-			continue
+		if entries, err := y.listings.read(folder); err == nil {
+			f.folders = append(f.folders, imageFolder{folder, entries})
 		}
-		names := imagesNamed(entries, name)
+	}
+}
+
+// localImage finds the image file of a label: in the folder of images if one
+// was given, else in "images" for "labels", else beside the label. Two images
+// of one name there are an error: nothing tells whose the label is.
+func (y *yolo) localImage(label, bare, withImages string, images *imageFolders) (string, error) {
+	name := stem(filepath.Base(label))
+	images.of(y, label, bare, withImages)
+	for _, folder := range images.folders {
+		names := imagesNamed(folder.entries, name)
 		switch len(names) {
 		case 0:
 			continue
 		case 1:
-			return filepath.Join(folder, names[0]), nil
+			return filepath.Join(folder.path, names[0]), nil
 		}
 		return "", fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(names, ", "))
 	}
 	return "", nil
 }
 
-// imagesNamed are the images among sorted entries that have a name without
-// extension.
-func imagesNamed(entries []fs.DirEntry, name string) (names []string) {
-	first := sort.Search(len(entries), func(i int) bool { return entries[i].Name() >= name })
-	for _, e := range entries[first:] {
-		if !strings.HasPrefix(e.Name(), name) {
+// imagesNamed are the images among entries that have a name without extension.
+func imagesNamed(all *entries, name string) (names []string) {
+	for _, e := range all.from(name) {
+		if !bytes.HasPrefix(all.bytes(e), []byte(name)) {
 			break
 		}
-		if isImageName(e.Name()) && stem(e.Name()) == name && !e.IsDir() {
-			names = append(names, e.Name())
+		if full := all.name(e); isImageName(full) && stem(full) == name && e.kind != folderEntry {
+			names = append(names, full)
 		}
 	}
 	return names
@@ -284,9 +307,17 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	if !ok {
 		return convert.Result{}, item.Err
 	}
-	label, err := readSmall(p.label, maxLabels)
+	buffer, _ := y.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	label, err := readInto(*buffer, p.label, maxLabels)
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
+	}
+	if cap(label) <= 1<<20 { // longer ones are rare
+		*buffer = label
+		defer y.buffers.Put(buffer)
 	}
 	size := y.Size(item)
 	return loadYOLO(&y.convert, item, size, listed, label)

@@ -134,7 +134,7 @@ func TestStateOfBeforeIsTakenOver(t *testing.T) {
 	check(t, err)
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, dir)
 	check(t, err)
-	_, err = provider.UpTo(ctx, 11)
+	_, err = provider.UpTo(ctx, 6)
 	check(t, err)
 	hash := hashOf("a")
 	saved := Saved{Hash: hash, Count: 2, Run: "r-1"}

@@ -30,6 +30,10 @@ type Converted struct {
 	Item   source.Item
 	Result convert.Result
 	Err    error
+
+	// encoded is what Output.Encode made for Output.Write.
+	encoded    []byte
+	encodedErr error
 }
 
 // ConvertOptions say how a conversion is done.
@@ -39,6 +43,9 @@ type ConvertOptions struct {
 	// Workers is how many images are converted at the same time. 0 means the
 	// default.
 	Workers int
+	// Encode is called for every image that was converted, by several workers at
+	// once and in no order, before write is. May be nil.
+	Encode func(*Converted)
 	// Finding is told every finding, in the order of the source. May be nil.
 	Finding func(convert.Finding)
 	// Progress is told how far the conversion is. May be nil.
@@ -52,6 +59,9 @@ type ConvertOptions struct {
 func Convert(ctx context.Context, src source.Source, o ConvertOptions, write func(*Converted) error) (ConvertSummary, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Encode == nil {
+		o.Encode = func(*Converted) {}
 	}
 	if o.Finding == nil {
 		o.Finding = func(convert.Finding) {}
@@ -67,7 +77,7 @@ func Convert(ctx context.Context, src source.Source, o ConvertOptions, write fun
 			return summary, err
 		}
 		summary.Images.Found++
-		if err := write(&c); err != nil {
+		if err := write(c); err != nil {
 			return summary, err
 		}
 		for _, f := range c.Result.Findings {
@@ -87,30 +97,61 @@ func Convert(ctx context.Context, src source.Source, o ConvertOptions, write fun
 	return summary, nil
 }
 
-func convertItems(ctx context.Context, src source.Source, o ConvertOptions) iter.Seq2[Converted, error] {
-	return func(yield func(Converted, error) bool) {
-		pool := pond.NewResultPool[Converted](o.Workers)
+// A task of the pool is a handful of images: single ones are done sooner than a
+// task is handed over. Results are taken in order, so that a slow image holds back
+// at most the tasks ahead of it, and memory holds no more.
+const (
+	imagesATask  = 16
+	tasksAWorker = 4
+)
+
+func convertItems(ctx context.Context, src source.Source, o ConvertOptions) iter.Seq2[*Converted, error] {
+	return func(yield func(*Converted, error) bool) {
+		pool := pond.NewResultPool[[]Converted](o.Workers)
 		defer pool.StopAndWait()
-		// Results are taken in order, so that one slow image holds back at
-		// most this many others, and memory holds no more.
-		ahead := make([]pond.ResultTask[Converted], 0, 16*o.Workers)
+		var ahead []pond.ResultTask[[]Converted]
 		take := func() bool {
-			c, err := ahead[0].Wait()
+			images, err := ahead[0].Wait()
 			ahead = ahead[1:]
-			return yield(c, err)
+			if err != nil {
+				return yield(nil, err)
+			}
+			for i := range images {
+				if !yield(&images[i], nil) {
+					return false
+				}
+			}
+			return true
+		}
+		gathered := make([]Converted, 0, imagesATask)
+		submit := func() {
+			images := gathered
+			gathered = make([]Converted, 0, imagesATask)
+			ahead = append(ahead, pool.Submit(func() []Converted {
+				for i := range images {
+					convertItem(ctx, src, &images[i], o)
+				}
+				return images
+			}))
 		}
 		for item, err := range src.Items(ctx, "") {
 			if err == nil {
 				err = ctx.Err()
 			}
 			if err != nil {
-				yield(Converted{}, err)
+				yield(nil, err)
 				return
 			}
-			ahead = append(ahead, pool.Submit(func() Converted { return convertItem(ctx, src, item, o.Strict) }))
-			if len(ahead) >= 16*o.Workers && !take() {
+			if gathered = append(gathered, Converted{Item: item}); len(gathered) < imagesATask {
+				continue
+			}
+			submit()
+			if len(ahead) >= tasksAWorker*o.Workers && !take() {
 				return
 			}
+		}
+		if len(gathered) > 0 {
+			submit()
 		}
 		for len(ahead) > 0 {
 			if !take() {
@@ -120,21 +161,21 @@ func convertItems(ctx context.Context, src source.Source, o ConvertOptions) iter
 	}
 }
 
-func convertItem(ctx context.Context, src source.Source, item source.Item, strict bool) (c Converted) {
-	c.Item = item
+func convertItem(ctx context.Context, src source.Source, c *Converted, o ConvertOptions) {
 	defer func() {
 		if p := recover(); p != nil {
-			c = Converted{Item: item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, p)}
+			*c = Converted{Item: c.Item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", c.Item.File, p)}
 		}
 	}()
-	if c.Err = item.Err; c.Err != nil {
-		return c
+	if c.Err = c.Item.Err; c.Err != nil {
+		return
 	}
-	if c.Result, c.Err = src.Load(ctx, item, convert.Size{}); c.Err != nil {
-		return c
+	if c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{}); c.Err != nil {
+		return
 	}
-	c.Err = refuse(c.Result, strict)
-	return c
+	if c.Err = refuse(c.Result, o.Strict); c.Err == nil {
+		o.Encode(c)
+	}
 }
 
 // refuse says why a result must not be taken as it is: an image whose every

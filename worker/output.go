@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -18,6 +19,9 @@ import (
 // Output is a format that images are written in. What it makes appears under
 // its name only when all is written.
 type Output interface {
+	// Encode does of the writing what needs no other image; see
+	// [ConvertOptions].
+	Encode(*Converted)
 	// Write writes one image. It fails the image, or adds findings to it, where
 	// the format cannot hold it; its error ends the conversion.
 	Write(*Converted) error
@@ -58,7 +62,7 @@ func CreateFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(temp, 1<<20)}, nil
+	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(&steady{File: temp}, 1<<20)}, nil
 }
 
 // Close completes the file.
@@ -89,7 +93,37 @@ func (f *File) Abort() {
 // canonicalOutput writes canonical JSON Lines.
 type canonicalOutput struct {
 	*File
-	line []byte
+	lines spareLines
+}
+
+// spareLines are buffers of lines that were written. There are never more than
+// images on their way; a pool of the runtime's would be emptied with every
+// collection.
+type spareLines struct {
+	mu    sync.Mutex
+	lines [][]byte
+}
+
+func (s *spareLines) take() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := len(s.lines) - 1
+	if last < 0 {
+		return nil
+	}
+	line := s.lines[last]
+	s.lines = s.lines[:last]
+	return line[:0]
+}
+
+func (s *spareLines) put(line []byte) {
+	const most = 1 << 20 // bytes; longer ones are rare
+	if cap(line) > most {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, line)
 }
 
 // NewCanonicalOutput writes canonical JSON Lines to a file, or to standard
@@ -102,15 +136,22 @@ func NewCanonicalOutput(path string) (Output, error) {
 	return &canonicalOutput{File: f}, nil
 }
 
-func (o *canonicalOutput) Write(c *Converted) (err error) {
+func (o *canonicalOutput) Encode(c *Converted) {
+	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}
+	if c.encoded, c.encodedErr = image.Append(o.lines.take()); c.encodedErr == nil {
+		c.encoded = append(c.encoded, '\n')
+	}
+}
+
+func (o *canonicalOutput) Write(c *Converted) error {
 	if c.Err != nil {
 		return nil
 	}
-	o.line, err = (convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}).Append(o.line[:0])
-	if err != nil {
-		return err
+	if c.encodedErr != nil {
+		return c.encodedErr
 	}
-	_, err = o.File.Write(append(o.line, '\n'))
+	_, err := o.File.Write(c.encoded)
+	o.lines.put(c.encoded)
 	return err
 }
 
@@ -147,6 +188,9 @@ func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
 	}
 	return o, nil
 }
+
+// Encode leaves all to Write: ids are given in order.
+func (o *cocoOutput) Encode(*Converted) {}
 
 func (o *cocoOutput) Write(c *Converted) error {
 	if c.Err != nil {
@@ -244,6 +288,9 @@ func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
 	o.sizes.WriteString("image,width,height\n")
 	return o, nil
 }
+
+// Encode leaves all to Write, which takes its time with the files.
+func (o *yoloOutput) Encode(*Converted) {}
 
 func (o *yoloOutput) Write(c *Converted) error {
 	if c.Err != nil {

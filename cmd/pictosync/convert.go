@@ -95,6 +95,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
+	collectLess()
 	progress := o.output.progress()
 	defer progress.end()
 	tell := teller{warn: bounded{w: os.Stderr, left: 20, quiet: o.output.quiet || o.output.json}}
@@ -109,6 +110,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return causeOf(ctx, err)
 	}
 	defer out.Abort()
+	options.Encode = out.Encode
 	summary, err := worker.Convert(ctx, src, options, func(c *worker.Converted) error {
 		err := out.Write(c)
 		if c.Err != nil {

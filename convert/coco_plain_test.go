@@ -1,0 +1,124 @@
+package convert
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"reflect"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// samePlain holds what the plain way makes of an annotation against the general
+// way: it may leave an annotation alone, but not take it otherwise.
+func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) {
+	var r cocoReader
+	plain, ok := r.plain(raw)
+	if !ok {
+		return
+	}
+	general, err := (&cocoReader{}).split(raw)
+	if err != nil {
+		t.Fatalf("%s is taken, and is %v", raw, err)
+	}
+	if plain.rings {
+		ends, numbers := r.ringEnds, r.coordinates
+		for ring := range elements(general.segmentation) {
+			if len(ends) == 0 || !isArray(ring) {
+				t.Fatalf("%s: the rings of %s end at %v", raw, general.segmentation, r.ringEnds)
+			}
+			want, err := appendNumbers(nil, ring)
+			got := numbers[:ends[0]-(len(r.coordinates)-len(numbers))]
+			if err != nil || !sameBits(got, want) {
+				t.Fatalf("%s: a ring is %v, not %v, %v", raw, got, want, err)
+			}
+			numbers, ends = numbers[len(got):], ends[1:]
+		}
+		if len(ends) > 0 || len(numbers) > 0 {
+			t.Fatalf("%s: rings are left: %v %v", raw, ends, numbers)
+		}
+	}
+	plain.rings = false
+	if !reflect.DeepEqual(plain, general) {
+		t.Fatalf("%s\n is %+v\nnot %+v", raw, plain, general)
+	}
+}
+
+func sameBits(a, b []float64) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if math.Float64bits(a[i]) != math.Float64bits(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestPlainAnnotationsAreTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		raw := []byte(cocoAnnotationText(1).Draw(t, "annotation"))
+		samePlain(t, raw)
+		samePlain(t, bytes.ReplaceAll(raw, []byte(" "), nil))
+		samePlain(t, bytes.ReplaceAll(raw, []byte(","), []byte(" \n,\t")))
+	})
+}
+
+// The plain way is there for nearly all annotations: it has to take these.
+func TestPlainAnnotationsAreTaken(t *testing.T) {
+	for _, raw := range []string{
+		`{"segmentation": [[253.85, 187.23, 250.82, 193.01, 255.22, 199.6], [1, 2, 3, 4, 5, 6]], "area": 2188.0864999999994, "iscrowd": 0, "image_id": 532481, "bbox": [250.82, 168.26, 70.11, 64.88], "category_id": 1, "id": 508910}`,
+		`{"id":1,"image_id":2,"category_id":3,"segmentation":[],"bbox":[1,2.5,-3,4e1],"score":0.25,"iscrowd":null,"keypoints":[1,2,2],"caption":"a cat"}`,
+		"{\n  \"id\" : \"a\" ,\r\n\t\"bbox\": [ 1 , 2 , 3 , 4 ],\n \"segmentation\": [ [ ] , [ 1.2345678901234567 ] ] }",
+		`{}`,
+	} {
+		if _, ok := new(cocoReader).plain([]byte(raw)); !ok {
+			t.Errorf("%s is not plain", raw)
+		}
+		samePlain(t, []byte(raw))
+	}
+}
+
+func FuzzPlainAnnotation(f *testing.F) {
+	for _, seed := range []string{
+		`{"segmentation": [[253.85, 187.23, 250.82], [-1, 0.5, 2e3]], "area": 2188.0864999999994, "iscrowd": 0, "image_id": 532481, "bbox": [250.82, 168.26], "category_id": 1, "id": 508910}`,
+		`{"id":1,"segmentation":[],"bbox":[1,2.5,-3,4e1,-0,0.0],"score":true,"iscrowd":null,"keypoints":[],"caption":"a cat"}`,
+		`{"id":007}`, `{"id":1.}`, `{"id":"é"}`, `{"id":"\u0041","id":1}`, `{"id":1,"segmentation":[1,[2]]}`, `{"id":1}x`, `{"a":1,}`, "{\"\":\n12345678901234567890 }",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) { samePlain(t, raw) })
+}
+
+// The quick way through short numbers is that of all numbers.
+func TestShortNumber(t *testing.T) {
+	check := func(text string) {
+		raw := []byte(text)
+		value, end := shortNumber(raw, 0)
+		if end == 0 {
+			return
+		}
+		if want, wantEnd := readNumber(raw, 0); end != wantEnd || math.Float64bits(value) != math.Float64bits(want) {
+			t.Fatalf("%q is read as %v up to %d, not %v up to %d", text, value, end, want, wantEnd)
+		}
+	}
+	for n := range 10_000_000 / 97 {
+		n *= 97
+		for _, text := range []string{
+			fmt.Sprintf("%d, 12345678", n), fmt.Sprintf("%d.%02d]      ", n/1000, n%100), fmt.Sprintf("%d.%d,       ", n/10000, n%10000), fmt.Sprintf("0.%05d ,    ", n%100000),
+			fmt.Sprintf("%06de1       ", n), fmt.Sprintf("%d.%d.       ", n/10000, n%100), fmt.Sprintf("-%d        ", n),
+		} {
+			check(text)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		check(string(rapid.SliceOfN(rapid.SampledFrom([]byte("0123456789.,-e ]\xb9\xff")), 8, 12).Draw(t, "text")))
+	})
+	for _, text := range []string{"250.82, 1", "0, 1, 2, 3", "7] ,     ", "123456.,    "} {
+		if _, end := shortNumber([]byte(text), 0); (end == 0) != (text[6] == '.') {
+			t.Errorf("%q ends at %d", text, end)
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package source
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"pictosync/convert"
+)
+
+// A file whose halves are scanned at the same time has the index of one that is
+// scanned from its beginning to its end, whatever stands where the second half was
+// guessed to begin.
+func TestScanAhead(t *testing.T) {
+	padding := strings.Repeat("padding ", 8<<10)
+	kinds := map[string]string{
+		"plain":    `{"id": %d, "image_id": %d, "bbox": [1, 2, 3, 4], "caption": "%s"}`,
+		"nested":   `{"id": %d, "image_id": %d, "attributes": {"a": [{"image_id": 1}, {"image_id": 2, "b": "%s"} , {"image_id": 3}]}}`,
+		"text":     `{"id": %d, "image_id": "%d", "caption": "}, {\"image_id\": 1}, {%s"}`,
+		"escaped":  `{"id": %d, "image\u005fid": %d, "caption": "%s"}`,
+		"nameless": `{"id": %d, "image": %d, "caption": "%s"}`,
+		"wrong":    `{"id": %d, "image_id": [%d], "caption": "%s"}`,
+		"number":   `7 , %[2]d , {"image_id": %[1]d, "caption": "%[3]s"}`,
+	}
+	names := []string{"plain"}
+	for name := range kinds {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for seed := range uint64(6) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		if seed == 0 {
+			names = []string{"plain"}
+		} else if seed == 1 {
+			names = []string{"plain", "nested"}
+		}
+		var b strings.Builder
+		b.WriteString(`{"categories": [], "annotations": [`)
+		for n := range 400 {
+			if n > 0 {
+				b.WriteString([]string{",", ", ", " ,\n  "}[r.IntN(3)])
+			}
+			fmt.Fprintf(&b, kinds[names[r.IntN(len(names))]], n, r.IntN(20), padding[r.IntN(1000):])
+		}
+		b.WriteString(`], "images": [`)
+		for n := range 18 {
+			if n > 0 {
+				b.WriteString(", ")
+			}
+			fmt.Fprintf(&b, `{"id": %d, "file_name": "%d.jpg"}`, n, n)
+		}
+		b.WriteString("]}")
+		path := filepath.Join(t.TempDir(), "a.json")
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if b.Len() < aheadOf {
+			t.Fatalf("%d bytes are not scanned ahead", b.Len())
+		}
+		index := func(ahead bool) (*cocoFile, []finding) {
+			var findings []finding
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			x := cocoIndexer{file: &cocoFile{}, reporter: newReporter(func(f convert.Finding) { findings = append(findings, f) }),
+				reports: make(map[findingKind]int), slots: newIDSlots(), images: make(map[int32]int), seen: make(map[string]bool)}
+			if ahead {
+				x.content, x.size = f, int64(b.Len())
+			}
+			if err := x.read(f); err != nil {
+				t.Fatal(err)
+			}
+			x.group()
+			return x.file, findings
+		}
+		want, wantFindings := index(false)
+		got, gotFindings := index(true)
+		if !reflect.DeepEqual(got, want) || !reflect.DeepEqual(gotFindings, wantFindings) {
+			t.Errorf("seed %d: scanned ahead, the index has %d images, %d annotations and %d findings; otherwise %d, %d and %d", seed,
+				len(got.images), len(got.spans), len(gotFindings), len(want.images), len(want.spans), len(wantFindings))
+		}
+	}
+}

@@ -1,0 +1,92 @@
+package worker_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"pictosync/bench"
+	"pictosync/source"
+	"pictosync/worker"
+)
+
+// benchmarkFile is a COCO file of 10,000 images, a twelfth of COCO's training set.
+func benchmarkFile(b *testing.B) (path string, size int64) {
+	spec := bench.Train2017
+	spec.Images = 10_000
+	path = filepath.Join(b.TempDir(), "labels.json")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := bench.WriteCOCO(f, spec); err != nil {
+		b.Fatal(err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		b.Fatal(err)
+	}
+	return path, info.Size()
+}
+
+// BenchmarkConvert is a conversion stage by stage, each with those before it but for
+// the index, which only the whole makes anew.
+func BenchmarkConvert(b *testing.B) {
+	path, size := benchmarkFile(b)
+	ctx := context.Background()
+	open := func(b *testing.B) source.Source {
+		src, err := source.Open(ctx, path, source.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return src
+	}
+	run := func(name string, convert func(*testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				convert(b)
+			}
+		})
+	}
+	output := func(b *testing.B) worker.Output {
+		out, err := worker.NewCanonicalOutput(filepath.Join(b.TempDir(), "out.jsonl"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		return out
+	}
+	src := open(b)
+	run("converted", func(b *testing.B) { all(b, src, nil, func(*worker.Converted) error { return nil }) })
+	run("encoded", func(b *testing.B) {
+		out := output(b)
+		defer out.Abort()
+		all(b, src, out.Encode, func(*worker.Converted) error { return nil })
+	})
+	run("written", func(b *testing.B) {
+		out := output(b)
+		all(b, src, out.Encode, out.Write)
+		if err := out.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+	run("whole", func(b *testing.B) {
+		out := output(b)
+		all(b, open(b), out.Encode, out.Write)
+		if err := out.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func all(b *testing.B, src source.Source, encode func(*worker.Converted), write func(*worker.Converted) error) {
+	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Encode: encode}, write)
+	if err != nil || summary.Images.Failed > 0 {
+		b.Fatal(summary, err)
+	}
+}
