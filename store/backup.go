@@ -201,22 +201,10 @@ func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err
 	return c, nil
 }
 
-func (s *Store) collectable(ctx context.Context, before time.Time) (ids []string, err error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
+func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, error) {
+	return s.runIDs(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
 		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)
 		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		ids = append(ids, id)
-	}
-	return ids, rows.Err()
 }
 
 // LeftBy is the hash of what a run left on an image; ok is false where the run

@@ -184,10 +184,14 @@ func (s *Store) Thin(ctx context.Context, run string) error {
 }
 
 // thick are the runs before one that still have all their items.
-func (s *Store) thick(ctx context.Context, run string) (ids []string, err error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT before.id FROM runs AS this JOIN runs AS before
+func (s *Store) thick(ctx context.Context, run string) ([]string, error) {
+	return s.runIDs(ctx, `SELECT before.id FROM runs AS this JOIN runs AS before
 		ON before.dataset = this.dataset AND before.kind = this.kind AND before.source = this.source AND before.id < this.id
 		WHERE this.id = ? AND this.kind IN ('sync', 'plan') AND before.ended_at IS NOT NULL AND NOT before.thinned ORDER BY before.id`, run)
+}
+
+func (s *Store) runIDs(ctx context.Context, query string, args ...any) (ids []string, err error) {
+	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
