@@ -18,9 +18,9 @@ func (r *run) declared() []pictograph.Class {
 }
 
 // onlyClasses narrows what an image is to have down to [Options.OnlyClasses]:
-// what it has of other classes stays as it is. It reads the image, whose backup
-// that reading is too. An annotation that has an id of those brought back is the
-// same one under another class, and gives way.
+// what it has of other classes stays as it is, where it is. It reads the image,
+// whose backup that reading is too. An annotation that has an id of those brought
+// back is the same one under another class, and gives way.
 func (r *run) onlyClasses(result *convert.Result, image store.Image) (there *kept, err error) {
 	wanted := func(class string) bool { return slices.Contains(r.OnlyClasses, class) }
 	result.Annotations = slices.DeleteFunc(slices.Clone(result.Annotations), func(a pictograph.Annotation) bool { return !wanted(a.Name) })
@@ -32,15 +32,28 @@ func (r *run) onlyClasses(result *convert.Result, image store.Image) (there *kep
 	if k.fatal != nil || k.reason != "" {
 		return &k, nil
 	}
-	stay, err := pictograph.DecodeAnnotations(k.backup.Annotations)
+	has, err := pictograph.DecodeAnnotations(k.backup.Annotations)
 	if err != nil {
 		return nil, err
 	}
-	back := make(map[string]bool, len(result.Annotations))
+	back := make(map[string]pictograph.Annotation, len(result.Annotations))
 	for _, a := range result.Annotations {
-		back[a.ID] = true
+		back[a.ID] = a
 	}
-	stay = slices.DeleteFunc(stay, func(a pictograph.Annotation) bool { return wanted(a.Name) || back[a.ID] })
-	result.Annotations = append(stay, result.Annotations...)
+	var merged []pictograph.Annotation
+	for _, a := range has {
+		if b, ok := back[a.ID]; ok {
+			merged = append(merged, b)
+			delete(back, a.ID)
+		} else if !wanted(a.Name) {
+			merged = append(merged, a)
+		}
+	}
+	for _, a := range result.Annotations {
+		if _, left := back[a.ID]; left {
+			merged = append(merged, a)
+		}
+	}
+	result.Annotations = merged
 	return &k, nil
 }
