@@ -92,6 +92,7 @@ func TestPagesAhead(t *testing.T) {
 			if n != test.lister.images {
 				t.Errorf("%d images of %d came", n, test.lister.images)
 			}
+			service.Close() // requests that were given up may still be under way there
 			slices.Sort(test.lister.offsets)
 			if test.requests != nil && !slices.Equal(test.lister.offsets, test.requests) {
 				t.Errorf("asked for pages at %v, want %v", test.lister.offsets, test.requests)
@@ -115,6 +116,7 @@ func TestPagesAreAskedForTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	service.Close()
 	if l.most != 3 || len(l.offsets) != 9 {
 		t.Errorf("%d requests, %d at once; want 9, 3 at once", len(l.offsets), l.most)
 	}
