@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"strconv"
 )
 
@@ -12,6 +13,23 @@ import (
 var jointNames = [...]string{"nose", "eye_l", "eye_r", "ear_l", "ear_r", "shoulder_l", "shoulder_r", "elbow_l", "elbow_r", "wrist_l", "wrist_r", "hip_l", "hip_r", "knee_l", "knee_r", "ankle_l", "ankle_r"}
 
 var jointEdges = [...][2]int{{1, 2}, {1, 3}, {2, 4}, {3, 5}, {6, 7}, {6, 8}, {8, 10}, {7, 9}, {9, 11}, {6, 12}, {7, 13}, {12, 13}, {12, 14}, {14, 16}, {13, 15}, {15, 17}}
+
+// WriteCOCOFile writes a COCO file to path and returns its size in bytes.
+func WriteCOCOFile(path string, s Spec) (size int64, err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if err := WriteCOCO(f, s); err != nil {
+		return 0, fmt.Errorf("write %s: %w", path, err)
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), f.Close()
+}
 
 // WriteCOCO writes a COCO file as Python's json module does, in the order in
 // which COCO's own files are.

@@ -18,19 +18,11 @@ func writtenCOCO(b *testing.B) (path string, size int64) {
 	spec := bench.Train2017
 	spec.Images = 10_000
 	path = filepath.Join(b.TempDir(), "labels.json")
-	f, err := os.Create(path)
+	size, err := bench.WriteCOCOFile(path, spec)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close()
-	if err := bench.WriteCOCO(f, spec); err != nil {
-		b.Fatal(err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return path, info.Size()
+	return path, size
 }
 
 // boundaries finds the objects of a list byte by byte, which is what every reader

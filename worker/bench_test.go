@@ -2,7 +2,6 @@ package worker_test
 
 import (
 	"context"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -16,21 +15,11 @@ func benchmarkFile(b *testing.B) (path string, size int64) {
 	spec := bench.Train2017
 	spec.Images = 10_000
 	path = filepath.Join(b.TempDir(), "labels.json")
-	f, err := os.Create(path)
+	size, err := bench.WriteCOCOFile(path, spec)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := bench.WriteCOCO(f, spec); err != nil {
-		b.Fatal(err)
-	}
-	info, err := f.Stat()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := f.Close(); err != nil {
-		b.Fatal(err)
-	}
-	return path, info.Size()
+	return path, size
 }
 
 // BenchmarkConvert is a conversion stage by stage, each with those before it but for

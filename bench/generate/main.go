@@ -43,13 +43,6 @@ func write(out, format string, s bench.Spec) error {
 	case format != "coco":
 		return fmt.Errorf("read --format: %q is neither coco nor yolo", format)
 	}
-	f, err := os.Create(out)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	if err := bench.WriteCOCO(f, s); err != nil {
-		return fmt.Errorf("write %s: %w", out, err)
-	}
-	return f.Close()
+	_, err := bench.WriteCOCOFile(out, s)
+	return err
 }

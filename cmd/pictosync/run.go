@@ -74,26 +74,7 @@ type night struct {
 const notReached = "not reached"
 
 func (o *runOptions) run(cmd *cobra.Command, path string, names []string) error {
-	c, err := readConfig(cmd.Root(), path)
-	if err == nil {
-		err = c.settle(cmd.Flags())
-	}
-	var jobs []*job
-	var age time.Duration
-	if err == nil {
-		jobs, err = c.readJobs(cmd.Root(), path)
-	}
-	if err == nil {
-		jobs, err = chosen(jobs, names)
-	}
-	if err == nil {
-		if age, err = parseAge(o.keep); err != nil {
-			err = usagef("read --keep: %w", err)
-		}
-	}
-	if err == nil {
-		err = o.alert.check()
-	}
+	jobs, age, err := o.ready(cmd, path, names)
 	if err != nil {
 		return err
 	}
@@ -114,6 +95,27 @@ func (o *runOptions) run(cmd *cobra.Command, path string, names []string) error 
 		err = cmp.Or(err, error(saidError{tellErr}))
 	}
 	return err
+}
+
+// ready reads and checks all settings: the jobs, and how long runs are kept.
+func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (jobs []*job, keep time.Duration, err error) {
+	c, err := readConfig(cmd.Root(), path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := c.settle(cmd.Flags()); err != nil {
+		return nil, 0, err
+	}
+	if jobs, err = c.readJobs(cmd.Root(), path); err != nil {
+		return nil, 0, err
+	}
+	if jobs, err = chosen(jobs, names); err != nil {
+		return nil, 0, err
+	}
+	if keep, err = parseAge(o.keep); err != nil {
+		return nil, 0, usagef("read --keep: %w", err)
+	}
+	return jobs, keep, o.alert.check()
 }
 
 // night does the jobs. recovered tells that all is well, and was not last time.
