@@ -40,9 +40,11 @@ func BenchmarkCOCOImage(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, image := range images {
-			if r := c.Image("a.jpg", Size{640, 480}, image); r.Dropped > 0 {
+			r := c.Image("a.jpg", Size{640, 480}, image)
+			if r.Dropped > 0 {
 				b.Fatal(r.Findings)
 			}
+			r.Release()
 		}
 	}
 	b.ReportMetric(float64(b.N*annotations)/b.Elapsed().Seconds(), "annotations/s")
@@ -57,9 +59,11 @@ func BenchmarkYOLOImage(b *testing.B) {
 			b.SetBytes(int64(len(label)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if r := y.Image("a.txt", "a.jpg", Size{640, 480}, label); r.Dropped > 0 {
+				r := y.Image("a.txt", "a.jpg", Size{640, 480}, label)
+				if r.Dropped > 0 {
 					b.Fatal(r.Findings)
 				}
+				r.Release()
 			}
 			b.ReportMetric(float64(b.N*20)/b.Elapsed().Seconds(), "annotations/s")
 		})

@@ -1,6 +1,9 @@
 package convert
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // The plain way through an annotation, in one pass: objects of numbers, lists of
 // numbers and rings, text without escapes. Nearly all annotations are such. What
@@ -91,6 +94,14 @@ func appendPlainList(dst []float64, raw []byte, i int) ([]float64, int) {
 		return dst, i + 1
 	}
 	for i < len(raw) {
+		for i+8 <= len(raw) {
+			value, length := listNumber(binary.LittleEndian.Uint64(raw[i:]))
+			if length == 0 {
+				break
+			}
+			dst = append(dst, value)
+			i += length
+		}
 		value, end := shortNumber(raw, i)
 		if end == 0 {
 			if value, end = readNumber(raw, i); end == 0 {

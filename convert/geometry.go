@@ -16,8 +16,9 @@ import (
 const edgeTolerance = 1e-4
 
 func finite(values ...float64) bool {
+	const exponent = 0x7ff << 52 // all ones in infinities and what is no number
 	for _, v := range values {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if math.Float64bits(v)&exponent == exponent {
 			return false
 		}
 	}

@@ -19,17 +19,11 @@ type imageBuilder struct {
 	allGeometries bool
 
 	result      Result
-	ids         idSet            // of the annotations so far
 	classes     map[classKey]int // place in result.Classes; nil while they are few
 	instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
 
-	// Images have hundreds of points, and millions of images are converted: what
-	// annotations are made of is taken from a few large pieces.
-	points slab[pictograph.Point]
-	rings  slab[[]pictograph.Point]
-	boxes  slab[pictograph.Box]
-	parts  []pictograph.Geometry // of the annotation at hand
+	*memory
 }
 
 type classKey struct {
@@ -38,15 +32,10 @@ type classKey struct {
 }
 
 func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
-	const ringPoints = 20 // of a ring of COCO's, on average
-	pieces := min(annotations, 256)
+	m := memoryFor(annotations)
 	return &imageBuilder{
 		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
-		result: Result{Annotations: make([]pictograph.Annotation, 0, annotations)},
-		ids:    idSet{few: make([]string, 0, min(annotations, fewIDs))},
-		points: slab[pictograph.Point]{likely: min(pieces*ringPoints, 1024)},
-		rings:  slab[[]pictograph.Point]{likely: pieces},
-		boxes:  slab[pictograph.Box]{likely: pieces},
+		result: Result{Annotations: m.annotations, memory: m}, memory: m,
 	}
 }
 

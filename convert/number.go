@@ -120,14 +120,11 @@ func readNumber(raw []byte, i int) (value float64, end int) {
 // up to seven characters, no sign, no exponent. It looks at eight characters at
 // once; 0 leaves the number to readNumber.
 func shortNumber(raw []byte, i int) (value float64, end int) {
-	const each = 0x0101010101010101
 	if len(raw)-i < 8 {
 		return 0, 0
 	}
 	digits := binary.LittleEndian.Uint64(raw[i:]) ^ each*'0'
-	// The high bit of every character that is no digit; no carry goes from one to
-	// the next.
-	others := (digits&(each*0x7f) + each*(0x7f-9) | digits) & (each * 0x80)
+	others := noDigits(digits)
 	whole := bits.TrailingZeros64(others)
 	length := whole
 	fraction := 0
@@ -144,10 +141,63 @@ func shortNumber(raw []byte, i int) (value float64, end int) {
 	if length == 8 || whole == 0 || whole > 1 && raw[i] == '0' || raw[i+length]|0x20 == 'e' {
 		return 0, 0
 	}
-	count := whole + fraction
-	// Zeros go before the digits, then neighbours are added up: 1, 2 and 4 digits.
-	digits <<= 8 * (8 - count)
+	return addUp(digits<<(8*(8-whole-fraction))) / powersOfTen[fraction&15], i + length
+}
+
+// each has one in every byte.
+const each = 0x0101010101010101
+
+// noDigits has the high bit of every byte that is more than 9; no carry goes from
+// one to the next.
+func noDigits(digits uint64) uint64 {
+	return (digits&(each*0x7f) + each*(0x7f-9) | digits) & (each * 0x80)
+}
+
+// addUp is the number of the eight digits, the first in the lowest byte: neighbours
+// are added up to numbers of 2, 4 and 8 digits.
+func addUp(digits uint64) float64 {
 	digits = digits*10 + digits>>8
 	digits = ((digits & 0x000000ff000000ff * (100 + 1_000_000<<32)) + (digits >> 16 & 0x000000ff000000ff * (1 + 10_000<<32))) >> 32
-	return float64(digits&0xffffffff) / powersOfTen[fraction&15], i + length
+	return float64(uint32(digits))
+}
+
+// The shapes of eight characters from the beginning of a number in a list: what
+// is no digit, as listNumber sees it, and 0 for digits.
+const (
+	aPoint = '.' ^ '0'
+	aComma = ',' ^ '0'
+	aBlank = ' ' ^ '0'
+
+	shape32       = aPoint<<24 | aComma<<48              // 123.45,6
+	shape32Spaced = aPoint<<24 | aComma<<48 | aBlank<<56 // 123.45,
+	shape22       = aPoint<<16 | aComma<<40              // 12.34,56
+	shape22Spaced = aPoint<<16 | aComma<<40 | aBlank<<48 // 12.34, 5
+	shape31       = aPoint<<24 | aComma<<40              // 123.4,56
+	shape31Spaced = aPoint<<24 | aComma<<40 | aBlank<<48 // 123.4, 5
+)
+
+// listNumber is shortNumber for the shapes that are most frequent in lists, and
+// goes on to the next number. It decides by shape what shortNumber computes: the
+// processor guesses that, and so begins with the next number before it is done
+// with this one.
+func listNumber(chars uint64) (value float64, length int) {
+	digits := chars ^ each*'0'
+	if digits&0xff == 0 { // 0.25, or 012
+		return 0, 0
+	}
+	switch digits & (noDigits(digits) >> 7 * 0xff) {
+	case shape32Spaced:
+		return addUp(digits<<24&(0xffffff<<24)|digits<<16&(0xffff<<48)) / 100, len("123.45, ")
+	case shape22Spaced:
+		return addUp(digits<<32&(0xffff<<32)|digits<<24&(0xffff<<48)) / 100, len("12.34, ")
+	case shape31Spaced:
+		return addUp(digits<<32&(0xffffff<<32)|digits<<24&(0xff<<56)) / 10, len("123.4, ")
+	case shape32:
+		return addUp(digits<<24&(0xffffff<<24)|digits<<16&(0xffff<<48)) / 100, len("123.45,")
+	case shape22:
+		return addUp(digits<<32&(0xffff<<32)|digits<<24&(0xffff<<48)) / 100, len("12.34,")
+	case shape31:
+		return addUp(digits<<32&(0xffffff<<32)|digits<<24&(0xff<<56)) / 10, len("123.4,")
+	}
+	return 0, 0
 }

@@ -23,6 +23,8 @@ type Result struct {
 	// annotation here. An image whose every annotation was dropped must not be
 	// taken for an empty one: a save would clear it.
 	Dropped int
+
+	memory *memory // of the annotations; nil where it is not told
 }
 
 // Finding is one thing in the labels that was not taken over as it stands, or

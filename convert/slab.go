@@ -1,20 +1,85 @@
 package convert
 
-// slab hands out pieces of larger ones. The zero value is ready; what it hands out
-// is zero, is not taken back, and lives as long as its neighbours.
+import (
+	"sync"
+
+	"pictosync/pictograph"
+)
+
+// memory is what the annotations of an image are made of. Images have hundreds of
+// points, and millions of images are converted: so it is a few large pieces, which
+// the next image may have when this one's annotations are done with.
+type memory struct {
+	annotations []pictograph.Annotation
+	ids         idSet // of the annotations so far
+	points      slab[pictograph.Point]
+	rings       slab[[]pictograph.Point]
+	boxes       slab[pictograph.Box]
+	parts       []pictograph.Geometry // of the annotation at hand
+}
+
+var memories = sync.Pool{New: func() any { return new(memory) }}
+
+// memoryFor is for so many annotations, most likely.
+func memoryFor(annotations int) *memory {
+	const ringPoints = 20 // of a ring of COCO's, on average
+	m := memories.Get().(*memory)
+	if cap(m.annotations) < annotations {
+		m.annotations = make([]pictograph.Annotation, 0, annotations)
+	}
+	pieces := min(annotations, 256)
+	m.points.likely, m.rings.likely, m.boxes.likely = min(pieces*ringPoints, 1024), pieces, pieces
+	return m
+}
+
+// Release lets other images have the memory of the annotations, which are void
+// then; all else stays. Nobody has to call it, and nobody may who has handed
+// annotations on.
+func (r *Result) Release() {
+	const most = 4096 // annotations; memory for more is rarely of use again
+	m := r.memory
+	r.memory = nil
+	if m == nil || cap(r.Annotations) > most {
+		r.Annotations = nil
+		return
+	}
+	m.annotations = r.Annotations[:cap(r.Annotations)]
+	r.Annotations = nil
+	clear(m.annotations) // they hold attributes and geometries
+	m.annotations = m.annotations[:0]
+	m.ids.reset()
+	m.points.reset()
+	m.rings.reset()
+	m.boxes.reset()
+	memories.Put(m)
+}
+
+// slab hands out pieces of larger ones. The zero value is ready. What it hands out
+// may hold anything, and lives as long as its neighbours.
 type slab[T any] struct {
-	rest []T
+	all, rest []T // the piece that is handed out
 	// likely is how many are taken together at least, most likely.
 	likely int
 }
 
 func (s *slab[T]) take(n int) []T {
 	if n > len(s.rest) {
-		s.rest = make([]T, max(n, s.likely))
+		const most = 1 << 14
+		s.all = make([]T, max(n, s.likely, min(2*len(s.all), most)))
+		s.rest = s.all
 	}
 	piece := s.rest[:n:n]
 	s.rest = s.rest[n:]
 	return piece
+}
+
+// reset takes back the last of the larger pieces, with all that was handed out.
+func (s *slab[T]) reset() {
+	const most = 1 << 16
+	if len(s.all) > most {
+		s.all = nil
+	}
+	s.rest = s.all
 }
 
 // fewIDs are compared one by one faster than they are hashed.
@@ -53,4 +118,10 @@ func (s *idSet) add(id string) {
 		s.many[other] = struct{}{}
 	}
 	s.many[id] = struct{}{}
+}
+
+// reset leaves it empty.
+func (s *idSet) reset() {
+	clear(s.few)
+	s.few, s.many = s.few[:0], nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"strings"
 	"testing"
@@ -240,6 +241,17 @@ func BenchmarkCodec(b *testing.B) {
 		for b.Loop() {
 			buffer, _ = AppendAnnotations(buffer[:0], annotations)
 		}
+	})
+	b.Run("encode hundredths", func(b *testing.B) { // as COCO's rings are
+		points := make([]Point, 1000)
+		for n := range points {
+			points[n] = Point{math.Round(rand.Float64()*64_000) / 100, math.Round(rand.Float64()*64_000) / 100}
+		}
+		var buffer []byte
+		for b.Loop() {
+			buffer = appendPoints(buffer[:0], points)
+		}
+		b.SetBytes(int64(len(buffer)))
 	})
 	b.Run("decode", func(b *testing.B) {
 		b.SetBytes(int64(len(data)))

@@ -1,10 +1,13 @@
 package pictograph
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -130,70 +133,109 @@ func appendPoint(dst []byte, p Point) []byte {
 
 func appendPoints(dst []byte, points []Point) []byte {
 	dst = append(dst, '[')
-	for i, p := range points {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendPoint(dst, p)
+	if len(points) == 0 {
+		return append(dst, ']')
 	}
-	return append(dst, ']')
+	for _, p := range points {
+		const most = 2*quickRoom + len(`{"x":,"y":},`)
+		if cap(dst)-len(dst) < most {
+			dst = slices.Grow(dst, most*len(points))
+		}
+		room := dst[len(dst) : len(dst)+most]
+		room[0], room[1], room[2], room[3], room[4] = '{', '"', 'x', '"', ':'
+		x := putQuick(room[5:], p.X)
+		y := 0
+		if x > 0 {
+			room = room[5+x:]
+			room[0], room[1], room[2], room[3], room[4] = ',', '"', 'y', '"', ':'
+			y = putQuick(room[5:], p.Y)
+		}
+		if y == 0 {
+			dst = append(appendPoint(dst, p), ',')
+			continue
+		}
+		room[5+y], room[5+y+1] = '}', ','
+		dst = dst[:len(dst)+5+x+5+y+2]
+	}
+	dst[len(dst)-1] = ']' // in place of the last comma
+	return dst
 }
 
 // appendNumber appends the shortest decimal that reads back as v, in plain
 // notation for the range of pixels.
 func appendNumber(dst []byte, v float64) []byte {
-	if v == 0 {
-		return append(dst, '0') // -0 is 0
+	dst = slices.Grow(dst, quickRoom)
+	if n := putQuick(dst[len(dst):len(dst)+quickRoom], v); n > 0 {
+		return dst[:len(dst)+n]
 	}
-	if abs := math.Abs(v); abs >= 1e-6 && abs < 1e21 {
-		if n, ok := hundredths(abs); ok {
-			if v < 0 {
-				dst = append(dst, '-')
-			}
-			return appendHundredths(dst, n)
-		}
+	switch abs := math.Abs(v); {
+	case v == 0:
+		return append(dst, '0') // -0 is 0
+	case abs >= 1e-6 && abs < 1e21:
 		return strconv.AppendFloat(dst, v, 'f', -1, 64)
 	}
 	return strconv.AppendFloat(dst, v, 'e', -1, 64)
 }
 
-// hundredths returns v as a whole number of hundredths, where it is the double
-// nearest to that many. No other decimal of up to 15 digits has that double, so
+// quickRoom is how much putQuick wants to write to, in bytes.
+const quickRoom = 10
+
+// putQuick writes v where it is a positive number of hundredths below a million,
+// as most coordinates are, and returns its length; 0 leaves it to the general way.
+// What lies behind the number may be written over.
+//
+// No other decimal of up to 15 digits has the double nearest to such a number, so
 // this one is the shortest there is, and finding it so is many times faster than
-// the general way. Labels have most coordinates to the hundredth.
-func hundredths(v float64) (n uint64, ok bool) {
-	const limit = 1e13
-	scaled := v*100 + 0.5
-	if !(scaled < limit) {
-		return 0, false
+// the general way.
+func putQuick(dst []byte, v float64) int {
+	const limit = 1_000_000
+	if !(v > 0 && v < limit) {
+		return 0
 	}
-	n = uint64(scaled)
-	return n, float64(n)/100 == v
+	n := uint32(v*100 + 0.5)
+	if float64(n)/100 != v {
+		return 0
+	}
+	whole, part := n/100, n%100
+	length := 0
+	if whole >= 1000 {
+		length = putDigits(dst, wholes[whole/1000])
+		length += putDigits(dst[length:], threeDigits[whole%1000])
+	} else {
+		length = putDigits(dst, wholes[whole])
+	}
+	return length + putDigits(dst[length:], fractions[part])
 }
 
-const digitPairs = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899"
+// digits are up to three characters, the first in the lowest byte, and their
+// number in the highest.
+type digits uint32
 
-// appendHundredths appends n/100 without zeros at its end.
-func appendHundredths(dst []byte, n uint64) []byte {
-	whole, part := n/100, n%100
-	switch {
-	case whole < 10:
-		dst = append(dst, '0'+byte(whole))
-	case whole < 100:
-		dst = append(dst, digitPairs[2*whole], digitPairs[2*whole+1])
-	case whole < 1000:
-		rest := whole % 100
-		dst = append(dst, '0'+byte(whole/100), digitPairs[2*rest], digitPairs[2*rest+1])
-	default:
-		dst = strconv.AppendUint(dst, whole, 10)
+func putDigits(dst []byte, d digits) int {
+	binary.LittleEndian.PutUint32(dst, uint32(d))
+	return int(d >> 24)
+}
+
+// The texts of numbers: wholes of those below 1,000, threeDigits of the same with
+// zeros before them, fractions of hundredths behind a whole number.
+var (
+	wholes      = [1000]digits(digitsOf(1000, strconv.Itoa))
+	threeDigits = [1000]digits(digitsOf(1000, func(n int) string { return fmt.Sprintf("%03d", n) }))
+	fractions   = [100]digits(digitsOf(100, func(n int) string {
+		return strings.TrimRight(strings.TrimRight(fmt.Sprintf(".%02d", n), "0"), ".")
+	}))
+)
+
+func digitsOf(n int, text func(int) string) []digits {
+	all := make([]digits, n)
+	for i := range all {
+		s := text(i)
+		for j := range len(s) {
+			all[i] |= digits(s[j]) << (8 * j)
+		}
+		all[i] |= digits(len(s)) << 24
 	}
-	switch tens, ones := digitPairs[2*part], digitPairs[2*part+1]; {
-	case ones != '0':
-		return append(dst, '.', tens, ones)
-	case tens != '0':
-		return append(dst, '.', tens)
-	}
-	return dst
+	return all
 }
 
 // appendString appends a JSON string; bytes that are no UTF-8 become U+FFFD.

@@ -27,6 +27,7 @@ func TestQuickNumbersAreTheShortest(t *testing.T) {
 			rapid.Float64(),
 			rapid.Map(rapid.Int64Range(-1e16, 1e16), func(n int64) float64 { return float64(n) / 100 }),
 			rapid.Map(rapid.Int64Range(-100_000, 100_000), func(n int64) float64 { return float64(n) / 100 }),
+			rapid.Map(rapid.Int64Range(99_000_000, 101_000_000), func(n int64) float64 { return float64(n) / 100 }),
 			rapid.Map(rapid.Int64Range(-100_000, 100_000), func(n int64) float64 { return math.Nextafter(float64(n)/100, 1e9) }),
 			rapid.Map(rapid.Int64Range(-100_000, 100_000), func(n int64) float64 { return float64(n) / 1000 }),
 		).Draw(t, "number")

@@ -178,7 +178,10 @@ func countPoints(n int) string {
 	return fmt.Sprintf("%d points", n)
 }
 
-func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+func finite(v float64) bool {
+	const exponent = 0x7ff << 52 // all ones in infinities and what is no number
+	return math.Float64bits(v)&exponent != exponent
+}
 
 func validatePoints(points []Point, errs *FieldErrors, at func() string) {
 	for i, p := range points {

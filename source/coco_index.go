@@ -446,6 +446,7 @@ func (x *cocoIndexer) tellRest() {
 // read is void with the next.
 type annotationReader struct {
 	bytes       []byte
+	pieces      []piece
 	annotations [][]byte
 }
 
@@ -470,20 +471,21 @@ func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 		r.bytes = make([]byte, most)
 	}
 	rest := r.bytes[:cap(r.bytes)]
-	r.annotations = r.annotations[:0]
+	r.pieces, r.annotations = r.pieces[:0], r.annotations[:0]
 	for len(spans) > 0 {
 		// Annotations that stand side by side are read together.
 		n := sideBySide(spans)
 		first, last := spans[0], spans[n-1]
-		piece := rest[:last.end()-first.start]
-		rest = rest[len(piece):]
-		if _, err := f.held.ReadAt(piece, first.start); err != nil {
-			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
-		}
+		into := rest[:last.end()-first.start]
+		rest = rest[len(into):]
+		r.pieces = append(r.pieces, piece{into, first.start})
 		for _, s := range spans[:n] {
-			r.annotations = append(r.annotations, piece[s.start-first.start:][:s.length:s.length])
+			r.annotations = append(r.annotations, into[s.start-first.start:][:s.length:s.length])
 		}
 		spans = spans[n:]
+	}
+	if err := f.held.read(r.pieces); err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 	}
 	return r.annotations, nil
 }

@@ -27,13 +27,13 @@ func TestHeldFile(t *testing.T) {
 				unmapFile(h.mapped)
 				h.mapped = nil
 			}
-			piece := make([]byte, 7)
-			if n, err := h.ReadAt(piece, 99_993); n != 7 || err != nil || string(piece) != "3456789" {
-				t.Errorf("%q, %d, %v", piece, n, err)
+			last, first := make([]byte, 7), make([]byte, 3)
+			if err := h.read([]piece{{last, 99_993}, {first, 0}, {nil, 100_000}}); err != nil || string(last) != "3456789" || string(first) != "012" {
+				t.Errorf("%q, %q, %v", last, first, err)
 			}
 			for _, offset := range []int64{99_994, 100_000, 1 << 40} {
-				if n, err := h.ReadAt(piece, offset); n == 7 || err == nil {
-					t.Errorf("at %d behind the end: %d, %v", offset, n, err)
+				if err := h.read([]piece{{first, 0}, {last, offset}}); err == nil {
+					t.Errorf("at %d, behind the end: no error", offset)
 				}
 			}
 			if err := h.take(path, info); err != nil {
@@ -69,7 +69,7 @@ func TestHeldFileIsCutOff(t *testing.T) {
 	if err := os.Truncate(path, 100); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.ReadAt(make([]byte, 10), 1<<19); err == nil {
+	if err := h.read([]piece{{make([]byte, 10), 1 << 19}}); err == nil {
 		t.Error("what is cut off was read")
 	}
 	if err := h.take(path, info); err == nil {

@@ -31,6 +31,7 @@ type Converted struct {
 	Result convert.Result
 	Err    error
 
+	count int // of the annotations, which Output.Encode may release
 	// encoded is what Output.Encode made for Output.Write.
 	encoded    []byte
 	encodedErr error
@@ -91,7 +92,7 @@ func Convert(ctx context.Context, src source.Source, o ConvertOptions, write fun
 			continue
 		}
 		summary.Images.Converted++
-		summary.Annotations += len(c.Result.Annotations)
+		summary.Annotations += c.count
 		progress.add(1, 0)
 	}
 	return summary, nil
@@ -173,6 +174,7 @@ func convertItem(ctx context.Context, src source.Source, c *Converted, o Convert
 	if c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{}); c.Err != nil {
 		return
 	}
+	c.count = len(c.Result.Annotations)
 	if c.Err = refuse(c.Result, o.Strict); c.Err == nil {
 		o.Encode(c)
 	}

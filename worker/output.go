@@ -141,6 +141,7 @@ func (o *canonicalOutput) Encode(c *Converted) {
 	if c.encoded, c.encodedErr = image.Append(o.lines.take()); c.encodedErr == nil {
 		c.encoded = append(c.encoded, '\n')
 	}
+	c.Result.Release()
 }
 
 func (o *canonicalOutput) Write(c *Converted) error {
