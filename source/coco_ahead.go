@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"io"
 	"sync/atomic"
-
-	"pictosync/convert"
 )
 
-// aheadOf is how much of a file must be left for its second half to be scanned at
-// the same time, in bytes.
+// aheadOf is the size of a file whose halves are scanned at the same time, in bytes.
 const aheadOf = 16 << 20
 
-// aheadScan scans the second half of a list of annotations while the first is
-// scanned. Where an annotation starts there is a guess: what was found counts only
+// aheadScan scans the second half of a file while the first is scanned, as if it
+// were annotations. Where an annotation starts there is a guess: what was found counts only
 // if the scan of the first half comes to that very byte as the start of an
 // annotation. From there on both would find the same.
 type aheadScan struct {
@@ -28,18 +25,19 @@ type aheadScan struct {
 	end     int64 // of the last annotation
 }
 
-// scanAhead begins a scan of what is left of a file of a size behind the start of
-// a list, which is at offset; nil if that is little.
-func scanAhead(file io.ReaderAt, offset, size int64, depth int) *aheadScan {
-	if size-offset < aheadOf {
+// scanAhead begins a scan in a file of a size whose list of annotations has
+// elements at a depth; nil if it is small. It begins before the middle, since the
+// other one has the images to read too, which mostly stand first.
+func scanAhead(file io.ReaderAt, size int64, depth int) *aheadScan {
+	if size < aheadOf {
 		return nil
 	}
-	start := guessObject(file, offset+(size-offset)/2)
+	start := guessObject(file, size/5*2)
 	if start == 0 {
 		return nil
 	}
-	a := &aheadScan{start: start, depth: depth + 1, done: make(chan struct{}), indexer: cocoIndexer{
-		file: &cocoFile{}, reporter: newReporter(nil), reports: make(map[findingKind]int), slots: newIDSlots()}}
+	a := &aheadScan{start: start, depth: depth, done: make(chan struct{}), indexer: cocoIndexer{
+		file: &cocoFile{}, reporter: newReporter(nil), reports: make(map[findingKind]int), slots: newIDSlots(size)}}
 	go func() {
 		defer close(a.done)
 		a.scan(io.NewSectionReader(file, start, size-start))
@@ -107,8 +105,7 @@ func (x *cocoIndexer) adopt(a *aheadScan, s *jsonScanner) int {
 	if a.count == 0 {
 		return 0
 	}
-	slots := make([]int32, a.indexer.slots.len())
-	a.indexer.slots.each(func(id convert.COCOID, slot int32) { slots[slot] = x.slots.of(id) })
+	slots := a.indexer.slots.addTo(x.slots)
 	a.indexer.refs.each(func(r *ref) {
 		r.start += a.start
 		r.slot = slots[r.slot]

@@ -70,7 +70,7 @@ func TestScanAhead(t *testing.T) {
 			}
 			defer f.Close()
 			x := cocoIndexer{file: &cocoFile{}, reporter: newReporter(func(f convert.Finding) { findings = append(findings, f) }),
-				reports: make(map[findingKind]int), slots: newIDSlots(), images: make(map[int32]int), seen: make(map[string]bool)}
+				reports: make(map[findingKind]int), slots: newIDSlots(int64(b.Len())), seen: make(map[string]bool)}
 			if ahead {
 				x.content, x.size = f, int64(b.Len())
 			}

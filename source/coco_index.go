@@ -62,11 +62,12 @@ type cocoIndexer struct {
 	reports  map[findingKind]int
 
 	slots  *idSlots
-	images map[int32]int // by slot: in file.images
+	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
 	refs   refs
 
 	content io.ReaderAt // the file, where its halves may be scanned at the same time
 	size    int64       // of content, else 0
+	ahead   *aheadScan  // nil where they are not
 
 	categories []byte
 	seen       map[string]bool // top-level keys
@@ -89,7 +90,7 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 	}
 	x := cocoIndexer{
 		file: &cocoFile{path: file, name: name, info: info}, reporter: r, reports: make(map[findingKind]int),
-		slots: newIDSlots(), images: make(map[int32]int), seen: make(map[string]bool),
+		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
 		content: f, size: info.Size(),
 	}
 	if err := x.read(f); err != nil {
@@ -138,7 +139,7 @@ func (x *cocoIndexer) readImages(results string) error {
 			continue
 		}
 		other := &cocoIndexer{file: &cocoFile{name: e.Name()}, reporter: newReporter(nil), reports: make(map[findingKind]int),
-			slots: x.slots, images: make(map[int32]int), seen: make(map[string]bool), imagesOnly: true}
+			slots: x.slots, seen: make(map[string]bool), imagesOnly: true}
 		f, err := openRegular(filepath.Join(folder, e.Name()))
 		if err != nil {
 			continue
@@ -166,10 +167,13 @@ func (x *cocoIndexer) readImages(results string) error {
 
 func (x *cocoIndexer) read(r io.Reader) error {
 	var wrong error // what is valid JSON and no COCO
+	defer func() { x.ahead.stop() }()
 	err := scanJSON(r, func(s *jsonScanner) {
 		switch s.token() {
 		case '{':
+			x.ahead = scanAhead(x.content, x.size, s.depth+2)
 		case '[':
+			x.ahead = scanAhead(x.content, x.size, s.depth+1)
 			if x.imagesOnly {
 				wrong = errNotCOCO{"is a list"}
 				return
@@ -237,8 +241,8 @@ func (x *cocoIndexer) check() error {
 // assignAll gives all annotations of a file with one image to that image, to
 // which they do not refer.
 func (x *cocoIndexer) assignAll() error {
-	for slot := range x.images {
-		x.refs.each(func(r *ref) { r.slot = slot })
+	if slot := slices.Index(x.images, 1); slot >= 0 {
+		x.refs.each(func(r *ref) { r.slot = int32(slot) })
 	}
 	return nil
 }
@@ -284,7 +288,7 @@ func (x *cocoIndexer) image(raw []byte) {
 		x.file.images = append(x.file.images, img)
 		return
 	}
-	if first, twice := x.images[slot]; twice {
+	if first, twice := x.imageOf(slot); twice {
 		x.report(KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
 		if old := &x.file.images[first]; old.name != img.name {
 			old.err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
@@ -293,8 +297,20 @@ func (x *cocoIndexer) image(raw []byte) {
 		}
 		return
 	}
-	x.images[slot] = len(x.file.images)
+	if missing := int(slot) + 1 - len(x.images); missing > 0 {
+		x.images = append(x.images, make([]int32, missing)...)
+	}
 	x.file.images = append(x.file.images, img)
+	x.images[slot] = int32(len(x.file.images))
+}
+
+// imageOf is the place in file.images of the image with a slot.
+func (x *cocoIndexer) imageOf(slot int32) (place int, there bool) {
+	if int(slot) < len(x.images) {
+		place = int(x.images[slot]) - 1
+		return place, place >= 0
+	}
+	return 0, false
 }
 
 // imageName is a file_name as a path inside a dataset. Absolute paths and
@@ -328,9 +344,7 @@ func nameOfURL(address string) (string, error) {
 
 // annotations takes on a list of them.
 func (x *cocoIndexer) annotations(s *jsonScanner) {
-	ahead := scanAhead(x.content, s.offset(), x.size, s.depth)
-	defer ahead.stop()
-	n, guess := 0, ahead
+	n, guess := 0, x.ahead
 	s.array(func() {
 		if guess != nil && s.offset() >= guess.start {
 			adopted := 0
@@ -392,28 +406,34 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 
 // group sorts the annotations by image and reports those of unknown images.
 func (x *cocoIndexer) group() {
-	counts := make([]uint32, x.slots.len()+1)
+	counts := make([]uint32, x.slots.count+1)
 	x.refs.each(func(r *ref) { counts[r.slot+1]++ })
 	for i := 1; i < len(counts); i++ {
 		counts[i] += counts[i-1]
 	}
-	first := slices.Clone(counts)
+	known := 0
+	for slot, image := range x.images {
+		if image > 0 {
+			x.file.images[image-1].first, x.file.images[image-1].end = counts[slot], counts[slot+1]
+			known++
+		}
+	}
+	var unknown []string
+	lost := make(map[string]uint32)
+	if known < x.slots.count {
+		x.slots.each(func(id convert.COCOID, slot int32) {
+			if _, there := x.imageOf(slot); !there {
+				unknown = append(unknown, string(id))
+				lost[string(id)] = counts[slot+1] - counts[slot]
+			}
+		})
+	}
 	x.file.spans = make([]span, x.refs.count)
 	x.refs.each(func(r *ref) {
 		x.file.spans[counts[r.slot]] = span{r.start, r.length}
 		counts[r.slot]++
 	})
 	x.refs = refs{}
-	var unknown []string
-	lost := make(map[string]uint32)
-	x.slots.each(func(id convert.COCOID, slot int32) {
-		if i, ok := x.images[slot]; ok {
-			x.file.images[i].first, x.file.images[i].end = first[slot], first[slot+1]
-			return
-		}
-		unknown = append(unknown, string(id))
-		lost[string(id)] = first[slot+1] - first[slot]
-	})
 	slices.Sort(unknown)
 	for _, id := range unknown {
 		switch {

@@ -111,20 +111,30 @@ func TestBracketOrQuote(t *testing.T) {
 	})
 }
 
-// An id has one slot however it is written.
+// An id has one slot however it is written, and whether it is low or not.
 func TestIDSlots(t *testing.T) {
-	s := newIDSlots()
-	for _, same := range []string{`7 7.0 "7" 7e0 70e-1`, `0 -0 "0"`, `"007"`, `"a"`, `123456789012345678 "123456789012345678"`, `1234567890123456789 "1234567890123456789"`, `"-1" -1`} {
-		want := int32(s.len())
-		for _, raw := range strings.Fields(same) {
-			if got, err := s.ofRaw([]byte(raw)); err != nil || got != want {
-				t.Errorf("%s of %s has slot %d, not %d, %v", raw, same, got, want, err)
+	for _, size := range []int64{0, 10 * 256, 1 << 20} {
+		s := newIDSlots(size)
+		for _, same := range []string{`7 7.0 "7" 7e0 70e-1`, `0 -0 "0"`, `"007"`, `"a"`, `9 9`, `10 10`, `11 11`, `123456789012345678 "123456789012345678"`, `1234567890123456789 "1234567890123456789"`, `"-1" -1`} {
+			want := int32(s.count)
+			for _, raw := range strings.Fields(same) {
+				if got, err := s.ofRaw([]byte(raw)); err != nil || got != want {
+					t.Errorf("%s of %s has slot %d, not %d, %v", raw, same, got, want, err)
+				}
 			}
 		}
-	}
-	s.each(func(id convert.COCOID, slot int32) {
-		if s.of(id) != slot {
-			t.Errorf("%q has slot %d", id, slot)
+		other := newIDSlots(5 * 256)
+		other.of("10")
+		slots := s.addTo(other)
+		told := make(map[int32]bool)
+		s.each(func(id convert.COCOID, slot int32) {
+			if s.of(id) != slot || other.of(id) != slots[slot] || told[slot] {
+				t.Errorf("%q has slot %d, and %d there", id, slot, slots[slot])
+			}
+			told[slot] = true
+		})
+		if len(told) != s.count || other.count != s.count || slots[5] != 0 {
+			t.Errorf("%d of %d ids told, %d there, of the first %d", len(told), s.count, other.count, slots[5])
 		}
-	})
+	}
 }

@@ -9,17 +9,20 @@ import (
 
 // idSlots numbers image ids in the order in which they are first asked for. There
 // are millions of questions and the ids are mostly whole numbers, so those are not
-// made text first.
+// made text first, and the lower ones are looked up in a list.
 type idSlots struct {
+	low    []int32 // 1 + slot by id; 0 for ids that were not asked for
 	whole  map[wholeID]int32
 	others map[convert.COCOID]int32
+	count  int
 }
 
-func newIDSlots() *idSlots {
-	return &idSlots{whole: make(map[wholeID]int32), others: make(map[convert.COCOID]int32)}
+// newIDSlots is for a file of a size in bytes: the list of low ids is a small part
+// of that, and most of it is never touched.
+func newIDSlots(size int64) *idSlots {
+	const bytesAnID, most = 256, 1 << 24
+	return &idSlots{low: make([]int32, min(size/bytesAnID, most)), whole: make(map[wholeID]int32), others: make(map[convert.COCOID]int32)}
 }
-
-func (s *idSlots) len() int { return len(s.whole) + len(s.others) }
 
 // ofRaw is the slot of an id as it stands in JSON.
 func (s *idSlots) ofRaw(raw []byte) (int32, error) {
@@ -46,6 +49,13 @@ func (s *idSlots) of(id convert.COCOID) int32 {
 }
 
 func (s *idSlots) ofWhole(id wholeID) int32 {
+	if id < wholeID(len(s.low)) {
+		slot := &s.low[id]
+		if *slot == 0 {
+			*slot = s.next() + 1
+		}
+		return *slot - 1
+	}
 	slot, ok := s.whole[id]
 	if !ok {
 		slot = s.next()
@@ -55,14 +65,38 @@ func (s *idSlots) ofWhole(id wholeID) int32 {
 }
 
 func (s *idSlots) next() int32 {
-	if s.len() == math.MaxInt32 {
+	const most = math.MaxInt32 - 1
+	if s.count == most {
 		panic(scanFailure{errors.New("has more image ids than can be counted")})
 	}
-	return int32(s.len())
+	s.count++
+	return int32(s.count - 1)
+}
+
+// addTo gives every id a slot of other and returns those, by slot here.
+func (s *idSlots) addTo(other *idSlots) []int32 {
+	slots := make([]int32, s.count)
+	for id, slot := range s.low {
+		if slot > 0 {
+			slots[slot-1] = other.ofWhole(wholeID(id))
+		}
+	}
+	for id, slot := range s.whole {
+		slots[slot] = other.ofWhole(id)
+	}
+	for id, slot := range s.others {
+		slots[slot] = other.of(id)
+	}
+	return slots
 }
 
 // each calls slot for every id.
 func (s *idSlots) each(slot func(id convert.COCOID, slot int32)) {
+	for id, n := range s.low {
+		if n > 0 {
+			slot(wholeID(id).cocoID(), n-1)
+		}
+	}
 	for id, n := range s.whole {
 		slot(id.cocoID(), n)
 	}
