@@ -17,6 +17,8 @@ type cocoReader struct {
 
 	coordinates []float64 // of the rings of the annotation at hand
 	ringEnds    []int     // where each of them ends in coordinates
+	counts      []float64 // of its mask
+	maskSize    []float64
 	polygons    []pictograph.Polygon
 }
 
@@ -27,8 +29,8 @@ type cocoAnnotation struct {
 	// reader of COCO files.
 	repeated string
 	// rings says that the segmentation's rings are read already, into the
-	// reader's coordinates.
-	rings bool
+	// reader's coordinates, and runs that its mask is, into the reader's counts.
+	rings, runs bool
 }
 
 // member returns where the member of that name belongs, nil for the many that

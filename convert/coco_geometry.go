@@ -16,7 +16,7 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a co
 		return b.addPose(o, c, joints)
 	}
 	if isObject(a.segmentation) {
-		return convertMask(b, o, a.segmentation)
+		return convertMask(b, r, o, a)
 	}
 	if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
 		return b.addPolygons(o, partIDs(parts), polygons)
@@ -42,7 +42,7 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 		taken = b.addPose(o, c, joints)
 	}
 	if isObject(a.segmentation) {
-		taken = convertMask(b, further("segmentation"), a.segmentation) || taken
+		taken = convertMask(b, r, further("segmentation"), a) || taken
 	} else if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
 		taken = b.addPolygons(further("segmentation"), partIDs(parts), polygons) || taken
 	}
@@ -182,8 +182,14 @@ func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
 
 // convertMask converts a run-length encoded segmentation. A mask that cannot be
 // converted is dropped: a box in its stead would pass for the real thing.
-func convertMask(b *imageBuilder, o object, segmentation []byte) bool {
-	m, err := decodeMask(segmentation)
+func convertMask(b *imageBuilder, r *cocoReader, o object, a cocoAnnotation) bool {
+	m := &b.mask
+	var err error
+	if a.runs {
+		err = m.decode(r.maskSize, func(d *countDecoder) error { return d.numbers(r.counts) })
+	} else {
+		err = m.unmarshal(a.segmentation)
+	}
 	if err != nil {
 		return b.drop(KindMask, o.at, err.Error())
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // The plain way through an annotation, in one pass: objects of numbers, lists of
-// numbers and rings, text without escapes. Nearly all annotations are such. What
+// numbers, rings or runs, text without escapes. Nearly all annotations are such. What
 // is any different, wrong JSON included, is left to the general way, which gives
 // the same for these too.
 
@@ -28,11 +28,15 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 		}
 		start := blanksEnd(raw, end+1)
 		member := a.member(name)
-		if member == &a.segmentation {
+		switch {
+		case member != &a.segmentation:
+			end = r.plainValue(raw, start)
+		case start < len(raw) && raw[start] == '{':
+			end = r.plainRuns(raw, start)
+			a.runs = true
+		default:
 			end = r.plainRings(raw, start)
 			a.rings = true
-		} else {
-			end = r.plainValue(raw, start)
 		}
 		if end == 0 {
 			return a, false
@@ -85,6 +89,44 @@ func (r *cocoReader) plainRings(raw []byte, i int) int {
 		i = blanksEnd(raw, i+1)
 	}
 	return 0
+}
+
+// plainRuns reads {"counts": […], "size": […]} at i, in either order, into r.counts
+// and r.maskSize, and returns where it ends, 0 if it is something else.
+func (r *cocoReader) plainRuns(raw []byte, i int) int {
+	r.counts, r.maskSize = r.counts[:0], r.maskSize[:0]
+	var counts, size bool
+	for i = blanksEnd(raw, i+1); ; i = blanksEnd(raw, i+1) {
+		name, end := plainString(raw, i)
+		if end = blanksEnd(raw, end); name == nil || end == len(raw) || raw[end] != ':' {
+			return 0
+		}
+		if i = blanksEnd(raw, end+1); i == len(raw) || raw[i] != '[' {
+			return 0
+		}
+		switch {
+		case string(name) == "counts" && !counts:
+			counts = true
+			r.counts, i = appendPlainList(r.counts, raw, i)
+		case string(name) == "size" && !size:
+			size = true
+			r.maskSize, i = appendPlainList(r.maskSize, raw, i)
+		default:
+			return 0
+		}
+		if i == 0 {
+			return 0
+		}
+		if i = blanksEnd(raw, i); i == len(raw) {
+			return 0
+		}
+		if raw[i] == '}' && counts && size {
+			return i + 1
+		}
+		if raw[i] != ',' {
+			return 0
+		}
+	}
 }
 
 // appendPlainList appends the numbers of the list at i and returns where it ends,

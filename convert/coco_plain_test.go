@@ -41,7 +41,15 @@ func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) {
 			t.Fatalf("%s: rings are left: %v %v", raw, ends, numbers)
 		}
 	}
-	plain.rings = false
+	if plain.runs {
+		got, want := new(mask), new(mask)
+		gotErr := got.decode(r.maskSize, func(d *countDecoder) error { return d.numbers(r.counts) })
+		wantErr := want.unmarshal(general.segmentation)
+		if (gotErr == nil) != (wantErr == nil) || wantErr == nil && !reflect.DeepEqual(got, want) {
+			t.Fatalf("%s: the mask is %v, %v, not %v, %v", raw, got, gotErr, want, wantErr)
+		}
+	}
+	plain.rings, plain.runs = false, false
 	if !reflect.DeepEqual(plain, general) {
 		t.Fatalf("%s\n is %+v\nnot %+v", raw, plain, general)
 	}
@@ -74,6 +82,8 @@ func TestPlainAnnotationsAreTaken(t *testing.T) {
 		`{"segmentation": [[253.85, 187.23, 250.82, 193.01, 255.22, 199.6], [1, 2, 3, 4, 5, 6]], "area": 2188.0864999999994, "iscrowd": 0, "image_id": 532481, "bbox": [250.82, 168.26, 70.11, 64.88], "category_id": 1, "id": 508910}`,
 		`{"id":1,"image_id":2,"category_id":3,"segmentation":[],"bbox":[1,2.5,-3,4e1],"score":0.25,"iscrowd":null,"keypoints":[1,2,2],"caption":"a cat"}`,
 		"{\n  \"id\" : \"a\" ,\r\n\t\"bbox\": [ 1 , 2 , 3 , 4 ],\n \"segmentation\": [ [ ] , [ 1.2345678901234567 ] ] }",
+		`{"segmentation": {"counts": [1, 2, 3], "size": [2, 3]}, "iscrowd": 1, "image_id": 7}`,
+		`{"segmentation":{"size":[2,3],"counts":[]}}`,
 		`{}`,
 	} {
 		if _, ok := new(cocoReader).plain([]byte(raw)); !ok {
@@ -87,6 +97,7 @@ func FuzzPlainAnnotation(f *testing.F) {
 	for _, seed := range []string{
 		`{"segmentation": [[253.85, 187.23, 250.82], [-1, 0.5, 2e3]], "area": 2188.0864999999994, "iscrowd": 0, "image_id": 532481, "bbox": [250.82, 168.26], "category_id": 1, "id": 508910}`,
 		`{"id":1,"segmentation":[],"bbox":[1,2.5,-3,4e1,-0,0.0],"score":true,"iscrowd":null,"keypoints":[],"caption":"a cat"}`,
+		`{"segmentation":{"size":[2,3],"counts":[1,2,1,2]}}`, `{"segmentation":{"size":[2,3],"counts":[1,2],"counts":[6]}}`, `{"segmentation": {"counts": [1e999], "size": [0, 1.5]}}`,
 		`{"id":007}`, `{"id":1.}`, `{"id":"é"}`, `{"id":"\u0041","id":1}`, `{"id":1,"segmentation":[1,[2]]}`, `{"id":1}x`, `{"a":1,}`, "{\"\":\n12345678901234567890 }",
 	} {
 		f.Add([]byte(seed))

@@ -128,7 +128,7 @@ func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Po
 
 // addMask makes one annotation of every region of a mask.
 func (b *imageBuilder) addMask(o object, m *mask) bool {
-	polygons := m.trace()
+	polygons := b.tracer.trace(m, &b.points)
 	switch {
 	case len(polygons) == 0:
 		return b.drop(KindMask, o.at, "the mask is empty")

@@ -32,13 +32,21 @@ type mask struct {
 type maskRun struct{ x, top, bottom int32 }
 
 func newMask(width, height int) (*mask, error) {
+	m := new(mask)
+	return m, m.begin(width, height)
+}
+
+// begin makes it an empty mask of a size; its memory is used again.
+func (m *mask) begin(width, height int) error {
 	switch {
 	case width < 1 || height < 1:
-		return nil, fmt.Errorf("the mask is %d×%d pixels", width, height)
+		return fmt.Errorf("the mask is %d×%d pixels", width, height)
 	case width > maxMaskSide || height > maxMaskSide || width*height > maxMaskPixels:
-		return nil, fmt.Errorf("the mask is %d×%d pixels, more than %d on a side or %d in all", width, height, maxMaskSide, maxMaskPixels)
+		return fmt.Errorf("the mask is %d×%d pixels, more than %d on a side or %d in all", width, height, maxMaskSide, maxMaskPixels)
 	}
-	return &mask{width: width, height: height, columns: make([]int32, 1, width+1)}, nil
+	m.width, m.height = width, height
+	m.runs, m.columns = m.runs[:0], append(m.columns[:0], 0)
+	return nil
 }
 
 // fill adds the n pixels from the position first on, counted down the columns.
@@ -88,33 +96,43 @@ func (m *mask) column(x int) (runs []maskRun, first int32) {
 // They alternate between pixels outside and inside, from outside on, and go
 // down the columns.
 func decodeMask(segmentation []byte) (*mask, error) {
+	m := new(mask)
+	return m, m.unmarshal(segmentation)
+}
+
+func (m *mask) unmarshal(segmentation []byte) error {
 	var rle struct {
 		Size   []float64      `json:"size"`
 		Counts jsontext.Value `json:"counts"`
 	}
 	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
-		return nil, fmt.Errorf("the run-length encoding cannot be read: %w", err)
+		return fmt.Errorf("the run-length encoding cannot be read: %w", err)
 	}
-	if len(rle.Size) != 2 || rle.Size[0] != float64(int32(rle.Size[0])) || rle.Size[1] != float64(int32(rle.Size[1])) {
-		return nil, errors.New("the run-length encoding has no size [height, width]")
+	return m.decode(rle.Size, func(d *countDecoder) error {
+		switch {
+		case isString(rle.Counts):
+			return d.compressed(unquote(rle.Counts))
+		case isArray(rle.Counts):
+			return d.plain(rle.Counts)
+		}
+		return fmt.Errorf("the counts are %s", describe(rle.Counts))
+	})
+}
+
+// decode makes it the mask of a size as in COCO's encoding and of the counts that
+// are given to a decoder.
+func (m *mask) decode(size []float64, counts func(*countDecoder) error) error {
+	if len(size) != 2 || size[0] != float64(int32(size[0])) || size[1] != float64(int32(size[1])) {
+		return errors.New("the run-length encoding has no size [height, width]")
 	}
-	m, err := newMask(int(rle.Size[1]), int(rle.Size[0]))
-	if err != nil {
-		return nil, err
+	if err := m.begin(int(size[1]), int(size[0])); err != nil {
+		return err
 	}
 	d := countDecoder{mask: m}
-	switch {
-	case isString(rle.Counts):
-		err = d.compressed(unquote(rle.Counts))
-	case isArray(rle.Counts):
-		err = d.plain(rle.Counts)
-	default:
-		err = fmt.Errorf("the counts are %s", describe(rle.Counts))
+	if err := counts(&d); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, err
-	}
-	return m, d.end()
+	return d.end()
 }
 
 // countDecoder fills a mask from counts.
@@ -154,7 +172,11 @@ func (d *countDecoder) plain(counts []byte) error {
 	if err != nil {
 		return fmt.Errorf("the counts: %w", err)
 	}
-	for _, n := range numbers {
+	return d.numbers(numbers)
+}
+
+func (d *countDecoder) numbers(counts []float64) error {
+	for _, n := range counts {
 		if n != float64(int(n)) {
 			return fmt.Errorf("the count %v is no whole number", n)
 		}

@@ -1,6 +1,10 @@
 package convert
 
-import "pictosync/pictograph"
+import (
+	"slices"
+
+	"pictosync/pictograph"
+)
 
 // trace returns the outlines of a mask along the edges of its pixels, so that
 // filling them gives back the mask exactly: a polygon for each region of pixels
@@ -16,27 +20,34 @@ import "pictosync/pictograph"
 // of an outline is the vertical stretches between those; so tracing is finding
 // the edge that follows each edge, which two neighbouring columns tell. Time
 // and memory are linear in the number of runs.
-func (m *mask) trace() []pictograph.Polygon {
-	t := tracer{mask: m, next: make([]int32, 2*len(m.runs)), region: make([]int32, len(m.runs))}
+func (m *mask) trace() []pictograph.Polygon { return new(tracer).trace(m, new(slab[pictograph.Point])) }
+
+// tracer traces one mask after the other. The edges of the run i are 2i (its top,
+// walked to the right) and 2i+1 (its bottom, walked to the left): the mask is always
+// on the right hand.
+type tracer struct {
+	*mask
+	next    []int32 // edge after each edge, -1-edge once it is walked
+	region  []int32 // union-find over runs
+	polygon []int32 // of the region of a run; -1 before it has one
+	corners bool    // pixels touch at a corner somewhere
+	ring    []pictograph.Point
+}
+
+// trace takes the points of the outlines from a slab.
+func (t *tracer) trace(m *mask, points *slab[pictograph.Point]) []pictograph.Polygon {
+	runs := len(m.runs)
+	t.mask, t.corners = m, false
+	t.next, t.region, t.polygon = slices.Grow(t.next[:0], 2*runs)[:2*runs], slices.Grow(t.region[:0], runs)[:runs], slices.Grow(t.polygon[:0], runs)[:runs]
 	for i := range t.region {
-		t.region[i] = int32(i)
+		t.region[i], t.polygon[i] = int32(i), -1
 	}
 	for x := range m.width {
 		t.linkTops(x)
 		t.linkBottoms(x)
 		t.joinRegions(x)
 	}
-	return t.polygons()
-}
-
-// tracer traces one mask. The edges of the run i are 2i (its top, walked to the
-// right) and 2i+1 (its bottom, walked to the left): the mask is always on the
-// right hand.
-type tracer struct {
-	*mask
-	next    []int32 // edge after each edge, -1-edge once it is walked
-	region  []int32 // union-find over runs
-	corners bool    // pixels touch at a corner somewhere
+	return t.polygons(points)
 }
 
 func top(run int32) int32    { return 2 * run }
@@ -144,33 +155,38 @@ func (t *tracer) find(run int32) int32 {
 }
 
 // polygons walks all rings and gathers those of each region.
-func (t *tracer) polygons() []pictograph.Polygon {
+func (t *tracer) polygons(points *slab[pictograph.Point]) []pictograph.Polygon {
 	var polygons []pictograph.Polygon
-	place := make(map[int32]int) // of regions in polygons
 	for edge := range t.next {
 		if t.next[edge] < 0 {
 			continue
 		}
-		region := t.find(int32(edge) / 2)
-		at, known := place[region]
-		if !known {
-			at = len(polygons)
-			place[region] = at
+		at := &t.polygon[t.find(int32(edge)/2)]
+		if *at < 0 {
+			*at = int32(len(polygons))
 			polygons = append(polygons, pictograph.Polygon{})
 		}
-		rings := [][]pictograph.Point{t.walk(int32(edge))}
-		if t.corners {
-			rings = splitRing(rings[0])
+		of := &polygons[*at].Rings
+		t.walk(int32(edge))
+		if !t.corners {
+			ring := points.take(len(t.ring))
+			copy(ring, t.ring)
+			addRing(of, ring)
+			continue
 		}
-		for _, ring := range rings {
-			of := &polygons[at].Rings
-			*of = append(*of, ring)
-			if area(ring) > 0 { // the outer one
-				(*of)[0], (*of)[len(*of)-1] = (*of)[len(*of)-1], (*of)[0]
-			}
+		for _, ring := range splitRing(t.ring) {
+			addRing(of, ring)
 		}
 	}
 	return polygons
+}
+
+// addRing adds a ring, the outer one before the others.
+func addRing(rings *[][]pictograph.Point, ring []pictograph.Point) {
+	*rings = append(*rings, ring)
+	if area(ring) > 0 {
+		(*rings)[0], (*rings)[len(*rings)-1] = (*rings)[len(*rings)-1], (*rings)[0]
+	}
 }
 
 // ends are the points that an edge is walked from and to.
@@ -183,20 +199,20 @@ func (t *tracer) ends(edge int32) (from, to pictograph.Point) {
 	return pictograph.Point{X: x + 1, Y: float64(r.bottom)}, pictograph.Point{X: x, Y: float64(r.bottom)}
 }
 
-// walk returns the corners of the ring that an edge belongs to.
-func (t *tracer) walk(first int32) []pictograph.Point {
-	var ring []pictograph.Point
+// walk puts the corners of the ring that an edge belongs to into t.ring.
+func (t *tracer) walk(first int32) {
+	t.ring = t.ring[:0]
 	_, to := t.ends(first)
 	for edge := first; ; {
 		after := t.next[edge]
 		t.next[edge] = -1 - after
 		from, next := t.ends(after)
 		if from != to {
-			ring = append(ring, to, from)
+			t.ring = append(t.ring, to, from)
 		}
 		to = next
 		if edge = after; edge == first {
-			return ring
+			return
 		}
 	}
 }

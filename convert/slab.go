@@ -16,6 +16,8 @@ type memory struct {
 	rings       slab[[]pictograph.Point]
 	boxes       slab[pictograph.Box]
 	parts       []pictograph.Geometry // of the annotation at hand
+	mask        mask                  // of the annotation at hand
+	tracer      tracer
 }
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
@@ -36,10 +38,10 @@ func memoryFor(annotations int) *memory {
 // then; all else stays. Nobody has to call it, and nobody may who has handed
 // annotations on.
 func (r *Result) Release() {
-	const most = 4096 // annotations; memory for more is rarely of use again
+	const most, mostRuns = 4096, 1 << 16 // annotations and runs; memory for more is rarely of use again
 	m := r.memory
 	r.memory = nil
-	if m == nil || cap(r.Annotations) > most {
+	if m == nil || cap(r.Annotations) > most || cap(m.mask.runs) > mostRuns {
 		r.Annotations = nil
 		return
 	}

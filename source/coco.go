@@ -110,7 +110,11 @@ func (f *cocoFile) nameImages(file string) {
 
 func newCOCO(s setting, files []*cocoFile, reason string) *coco {
 	c := &coco{setting: s, files: files, reason: reason, repeated: make(map[string]error)}
-	first := make(map[string]*cocoFile)
+	images := 0
+	for _, f := range files {
+		images += len(f.images)
+	}
+	first := make(map[string]*cocoFile, images)
 	for _, f := range files {
 		for _, img := range f.images {
 			switch other := first[img.name]; {
