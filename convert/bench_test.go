@@ -54,8 +54,12 @@ func BenchmarkYOLOImage(b *testing.B) {
 	for name, numbers := range map[string]int{"boxes": 4, "polygons": 60} {
 		b.Run(name, func(b *testing.B) {
 			y := YOLO{Classes: map[int]string{0: "a"}}
-			line := "0" + strings.Repeat(" 0.123456", numbers) + "\n"
-			label := []byte(strings.Repeat(line, 20))
+			var line strings.Builder
+			line.WriteString("0")
+			for n := range numbers {
+				fmt.Fprintf(&line, " 0.%06d", (123456+n*98765)%1_000_000)
+			}
+			label := []byte(strings.Repeat(line.String()+"\n", 20))
 			b.SetBytes(int64(len(label)))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -193,7 +193,7 @@ func (r *cocoReader) plainValue(raw []byte, i int) (end int) {
 	case 'n':
 		end = wordEnd(raw, i, "null")
 	default:
-		_, end = readNumber(raw, i)
+		_, end = scanNumber(raw, i)
 	}
 	return end
 }

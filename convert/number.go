@@ -64,33 +64,59 @@ func parseNumber(raw []byte) float64 {
 // readNumber reads the JSON number at i and returns where it ends, 0 if there
 // is none. A number beyond a double's range becomes infinite.
 func readNumber(raw []byte, i int) (value float64, end int) {
-	start := i
+	n, end := scanNumber(raw, i)
+	if end == 0 {
+		return 0, 0
+	}
+	if n.digits > exactDigits || n.exponent {
+		return parseNumber(raw[i:end]), end
+	}
+	value = float64(n.mantissa)
+	if n.fraction > 0 {
+		value /= powersOfTen[n.fraction]
+	}
+	if raw[i] == '-' {
+		value = -value
+	}
+	return value, end
+}
+
+// number is what a JSON number is made of. The mantissa is right for up to 19
+// digits.
+type number struct {
+	mantissa         uint64
+	digits, fraction int // digits in all, and behind the point
+	exponent         bool
+}
+
+// scanNumber returns where the JSON number at i ends, 0 if there is none.
+func scanNumber(raw []byte, i int) (n number, end int) {
 	if i < len(raw) && raw[i] == '-' {
 		i++
 	}
-	mantissa := uint64(0)
 	whole := i
 	for i < len(raw) && raw[i]-'0' <= 9 {
-		mantissa = mantissa*10 + uint64(raw[i]-'0')
+		n.mantissa = n.mantissa*10 + uint64(raw[i]-'0')
 		i++
 	}
-	digits := i - whole
-	if digits == 0 || raw[whole] == '0' && digits > 1 {
-		return 0, 0
+	n.digits = i - whole
+	if n.digits == 0 || raw[whole] == '0' && n.digits > 1 {
+		return n, 0
 	}
-	fraction := 0
 	if i < len(raw) && raw[i] == '.' {
 		i++
 		point := i
 		for i < len(raw) && raw[i]-'0' <= 9 {
-			mantissa = mantissa*10 + uint64(raw[i]-'0')
+			n.mantissa = n.mantissa*10 + uint64(raw[i]-'0')
 			i++
 		}
-		if fraction = i - point; fraction == 0 {
-			return 0, 0
+		if n.fraction = i - point; n.fraction == 0 {
+			return n, 0
 		}
+		n.digits += n.fraction
 	}
 	if i < len(raw) && raw[i]|0x20 == 'e' {
+		n.exponent = true
 		if i++; i < len(raw) && (raw[i] == '+' || raw[i] == '-') {
 			i++
 		}
@@ -99,21 +125,10 @@ func readNumber(raw []byte, i int) (value float64, end int) {
 			i++
 		}
 		if i == exponent {
-			return 0, 0
+			return n, 0
 		}
-		return parseNumber(raw[start:i]), i
 	}
-	if digits+fraction > exactDigits {
-		return parseNumber(raw[start:i]), i
-	}
-	value = float64(mantissa)
-	if fraction > 0 {
-		value /= powersOfTen[fraction]
-	}
-	if raw[start] == '-' {
-		value = -value
-	}
-	return value, i
+	return n, i
 }
 
 // shortNumber is readNumber for the numbers that labels have most, such as 250.82:
