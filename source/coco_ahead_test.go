@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -27,34 +28,45 @@ func TestScanAhead(t *testing.T) {
 		"wrong":    `{"id": %d, "image_id": [%d], "caption": "%s"}`,
 		"number":   `7 , %[2]d , {"image_id": %[1]d, "caption": "%[3]s"}`,
 	}
-	names := []string{"plain"}
-	for name := range kinds {
-		names = append(names, name)
+	all := slices.Sorted(maps.Keys(kinds))
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 4
 	}
-	slices.Sort(names)
-	for seed := range uint64(6) {
+	for seed := range seeds {
 		r := rand.New(rand.NewPCG(seed, 7))
-		if seed == 0 {
+		names := all
+		if seed < 2 {
 			names = []string{"plain"}
-		} else if seed == 1 {
+		} else if seed < 4 {
 			names = []string{"plain", "nested"}
 		}
+		var images strings.Builder
+		for n := range 18 {
+			if n > 0 {
+				images.WriteString(", ")
+			}
+			// One list of images is so long that the second half begins in it.
+			fmt.Fprintf(&images, `{"id": %d, "file_name": "%d.jpg", "license": "%s"}`, n, n, strings.Repeat(padding, int(seed/11)*20))
+		}
 		var b strings.Builder
-		b.WriteString(`{"categories": [], "annotations": [`)
+		b.WriteString(`{"categories": [], `)
+		imagesFirst := seed%2 == 1
+		if imagesFirst {
+			fmt.Fprintf(&b, `"images": [%s], `, images.String())
+		}
+		b.WriteString(`"annotations": [`)
 		for n := range 400 {
 			if n > 0 {
 				b.WriteString([]string{",", ", ", " ,\n  "}[r.IntN(3)])
 			}
 			fmt.Fprintf(&b, kinds[names[r.IntN(len(names))]], n, r.IntN(20), padding[r.IntN(1000):])
 		}
-		b.WriteString(`], "images": [`)
-		for n := range 18 {
-			if n > 0 {
-				b.WriteString(", ")
-			}
-			fmt.Fprintf(&b, `{"id": %d, "file_name": "%d.jpg"}`, n, n)
+		b.WriteString("]")
+		if !imagesFirst {
+			fmt.Fprintf(&b, `, "images": [%s]`, images.String())
 		}
-		b.WriteString("]}")
+		b.WriteString("}")
 		path := filepath.Join(t.TempDir(), "a.json")
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
