@@ -186,68 +186,94 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	if len(answers) != len(b.Images) {
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))
 	}
-	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
 	return s.letGo(b, s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b.ID, "done", now); err != nil {
 			return err
 		}
-		answered, err := tx.PrepareContext(ctx, `UPDATE batch_images SET previous_count = ?, new_count = ?, status = ?, first_hand = ?, error = ?, ended_at = ? WHERE batch = ? AND position = ?`)
-		if err != nil {
+		if err := findItems(ctx, tx, b); err != nil {
 			return err
 		}
-		defer answered.Close()
-		var claims sql.NullInt64 // the source that the images are of
-		if err := tx.QueryRowContext(ctx, `SELECT claims FROM runs WHERE id = ?`, b.Run).Scan(&claims); err != nil {
+		if err := answerImages(ctx, tx, b, answers, now); err != nil {
 			return err
 		}
-		saved, err := tx.PrepareContext(ctx, `UPDATE images SET annotation_count = ?, saved_hash = ?, saved_count = ?, saved_at = ?, saved_run = ?, saved_sum = ?,
-			source = ? WHERE dataset = ? AND image_id = ?`)
-		if err != nil {
-			return err
-		}
-		defer saved.Close()
-		item, err := tx.PrepareContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = ? AND image_id = ? AND outcome = 'pending' AND hash = ?`)
-		if err != nil {
-			return err
-		}
-		defer item.Close()
-		for position, a := range answers {
-			i := b.Images[position]
-			if i.Item == 0 {
-				if i.Item, err = pendingItem(ctx, tx, b.Run, i); err != nil {
-					return err
-				}
-			}
-			if a.Error != "" {
-				if _, err := answered.ExecContext(ctx, nil, nil, a.Status, true, a.Error, now.UnixMilli(), b.ID, position); err != nil {
-					return err
-				}
-				if _, err := item.ExecContext(ctx, ItemFailed, a.Error, b.Run, i.Item, i.ImageID, i.Hash[:]); err != nil {
-					return err
-				}
-				continue
-			}
-			previous := a.Previous
-			if !firstHand {
-				previous = i.ListedCount
-			}
-			if _, err := answered.ExecContext(ctx, previous, a.New, a.Status, firstHand, "", now.UnixMilli(), b.ID, position); err != nil {
-				return err
-			}
-			record := Saved{Hash: i.Hash, Count: a.New, Run: b.Run}
-			if _, err := saved.ExecContext(ctx, a.New, i.Hash[:], a.New, now.UnixMilli(), b.Run, savedSum(i.ImageID, record), claims, d.Ref, i.ImageID); err != nil {
-				return err
-			}
-			outcome := ItemSaved
-			if i.Count == 0 {
-				outcome = ItemCleared
-			}
-			if _, err := item.ExecContext(ctx, outcome, "", b.Run, i.Item, i.ImageID, i.Hash[:]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return settleImages(ctx, tx, d, b, answers)
 	}))
+}
+
+// findItems finds the items of images whose batch does not say.
+func findItems(ctx context.Context, tx *sql.Tx, b Batch) error {
+	for position, i := range b.Images {
+		if i.Item != 0 {
+			continue
+		}
+		seq, err := pendingItem(ctx, tx, b.Run, i)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET item = ? WHERE batch = ? AND position = ?`, seq, b.ID, position); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// answerImages records what the service said of the images of a batch. Most
+// answers are alike: the image had what the listing showed, and has what was sent.
+// All are taken for such first, and those that are not are corrected.
+func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, now time.Time) error {
+	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
+	var usual string // status
+	for _, a := range answers {
+		if a.Error == "" {
+			usual = a.Status
+			break
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET previous_count = listed_count, new_count = count, status = ?, first_hand = ?, error = '', ended_at = ? WHERE batch = ?`,
+		usual, firstHand, now.UnixMilli(), b.ID); err != nil {
+		return err
+	}
+	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, status = ?, first_hand = ?, error = ? WHERE batch = ? AND position = ?`
+	for position, a := range answers {
+		i := b.Images[position]
+		if !firstHand {
+			a.Previous = i.ListedCount
+		}
+		var err error
+		switch {
+		case a.Error != "":
+			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Status, true, a.Error, b.ID, position); err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = (SELECT item FROM batch_images WHERE batch = ? AND position = ?)
+				AND image_id = ? AND outcome = 'pending' AND hash = ?`, ItemFailed, a.Error, b.Run, b.ID, position, i.ImageID, i.Hash[:])
+		case a.Previous != i.ListedCount || a.New != i.Count || a.Status != usual:
+			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, a.Status, firstHand, "", b.ID, position)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleImages records what is now known of the images of an answered batch, and
+// what became of the items.
+func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, answers []Answer) error {
+	var sums []byte // one behind the other
+	for n, i := range b.Images {
+		sums = append(sums, savedSum(i.ImageID, Saved{Hash: i.Hash, Count: answers[n].New, Run: b.Run})...)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE images SET annotation_count = new_count, saved_hash = sent.hash, saved_count = new_count, saved_at = ended_at, saved_run = ?1,
+			saved_sum = substr(?2, 1 + position * ?3, ?3), source = (SELECT claims FROM runs WHERE id = ?1)
+		FROM batch_images AS sent WHERE batch = ?4 AND error = '' AND dataset = ?5 AND images.image_id = sent.image_id`,
+		b.Run, sums, savedSumSize, b.ID, d.Ref); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE items SET outcome = iif(sent.count = 0, ?1, ?2), reason = ''
+		FROM batch_images AS sent WHERE batch = ?3 AND error = '' AND run = ?4 AND seq = item AND items.image_id = sent.image_id AND outcome = 'pending' AND items.hash = sent.hash`,
+		ItemCleared, ItemSaved, b.ID, b.Run)
+	return err
 }
 
 // pendingItem finds the item of an image of a batch that does not say, 0 where
