@@ -157,8 +157,9 @@ func listImages(dataset string) string { return fmt.Sprintf("list the images of 
 
 // ImagePagesAhead is [Client.ImagePages] for a dataset that is expected to have a
 // number of images: as many as ahead of the pages that they fill are asked for at
-// the same time. They come in order all the same. A page that is short before the
-// end is followed by one at a time, since those behind it begin elsewhere.
+// the same time, also while a page is dealt with. They come in order all the same.
+// A page that is short before the end is followed by one at a time, since those
+// behind it begin elsewhere.
 func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFilter, expected, ahead int) iter.Seq2[[]Image, error] {
 	type answer struct {
 		page page[Image]
@@ -180,10 +181,14 @@ func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFil
 			return answered
 		}
 		var asked []chan answer
-		for offset, next := 0, 0; ; {
-			for len(asked) == 0 || len(asked) < ahead && next < expected {
+		var images []Image
+		for offset, next, more := 0, 0, true; ; {
+			for more && (len(asked) == 0 || len(asked) < ahead && next < expected) {
 				asked = append(asked, ask(next))
 				next += PageSize
+			}
+			if len(images) > 0 && !yield(images, nil) || !more {
+				return
 			}
 			a := <-asked[0]
 			asked = asked[1:]
@@ -191,10 +196,7 @@ func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFil
 				yield(nil, a.err)
 				return
 			}
-			images := a.page.Data
-			if len(images) > 0 && !yield(images, nil) || !a.page.Pagination.HasMore {
-				return
-			}
+			images, more = a.page.Data, a.page.Pagination.HasMore
 			offset += len(images)
 			if len(images) != PageSize {
 				asked, next, ahead = nil, offset, 1

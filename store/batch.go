@@ -34,8 +34,8 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// AddBatch commits a batch before it is sent; [Store.AddRequest] brings it to the
-// disk.
+// AddBatch commits a batch before it is sent. Its bytes are on the disk then;
+// [Store.AddRequest] brings the rest there.
 func (s *Store) AddBatch(ctx context.Context, run string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
 	b := Batch{Run: run, Body: body, FirstSentAt: now, Images: images}
 	if err := s.post(ctx, &b); err != nil {
@@ -44,7 +44,8 @@ func (s *Store) AddBatch(ctx context.Context, run string, body []byte, images []
 	return b, s.update(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
 }
 
-// post puts a batch's bytes into the outbox.
+// post puts a batch's bytes into the outbox, and returns when they are on the
+// disk.
 func (s *Store) post(ctx context.Context, b *Batch) error {
 	err := s.openOutbox(ctx)
 	if err == nil {
@@ -95,8 +96,8 @@ func (s *Store) letGo(b Batch, err error) error {
 }
 
 // OpenBatches lists the batches of a dataset, of whatever run, whose answers
-// were never committed. Whose bytes a power cut took were never sent, since
-// [Store.AddRequest] had not returned: they are forgotten.
+// were never committed. One whose bytes are lost, which were on the disk before it
+// was committed, is forgotten: its images are planned anew.
 func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	const doing = "list the batches in flight"
 	if s.outbox.isThere() {

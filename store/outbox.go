@@ -97,12 +97,15 @@ func (o *outbox) isThere() bool {
 	return err == nil
 }
 
-// put writes a batch's bytes where none are that are needed.
+// put writes a batch's bytes where none are that are needed, and returns when they
+// are on the disk.
 func (o *outbox) put(body []byte) (at int64, err error) {
 	at = o.take(int64(len(body)))
-	_, err = o.file.WriteAt(body, at)
+	if _, err = o.file.WriteAt(body, at); err != nil {
+		return at, err
+	}
 	o.bytes.wrote()
-	return at, err
+	return at, o.bytes.flush(func() error { return syncData(o.file) })
 }
 
 // take takes the first gap that bytes fit into.
@@ -141,9 +144,6 @@ func (o *outbox) get(at, size int64, sum uint32) ([]byte, error) {
 	}
 	return body, err
 }
-
-// flush brings what was put to the disk.
-func (o *outbox) flush() error { return o.bytes.flush(func() error { return syncData(o.file) }) }
 
 // closeOutbox brings what is in the outbox into the state, and takes the file
 // away: who copies the state copies one file.

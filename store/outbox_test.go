@@ -87,9 +87,7 @@ func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
 	}
 }
 
-// A batch whose bytes did not come to the disk before the power went was not sent:
-// requests are recorded after them.
-func TestABatchWithoutItsBytesWasNeverSent(t *testing.T) {
+func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
 	ctx := context.Background()
 	for what, damage := range map[string]func(outbox string) error{
 		"gone":    os.Remove,

@@ -215,15 +215,12 @@ func (s *Store) update(ctx context.Context, doing string, f func(context.Context
 }
 
 // updateOnDisk is update, and returns when this and everything that was
-// committed before is on the disk, the bytes of batches first. The log is brought
-// there beside SQLite, which would hold the others back meanwhile: what has left
-// the log by then, a checkpoint has brought to the disk.
+// committed before is on the disk. The log is brought there beside SQLite, which
+// would hold the others back meanwhile: what has left the log by then, a
+// checkpoint has brought to the disk.
 func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
 	if err := s.update(ctx, doing, f); err != nil {
 		return err
-	}
-	if err := s.outbox.flush(); err != nil {
-		return describe(doing, err)
 	}
 	return describe(doing, s.log.flush(func() error { return syncFile(s.path + "-wal") }))
 }
