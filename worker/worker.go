@@ -362,7 +362,7 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	}
 	outcome, reason := outcomeOf(s, r.DryRun, err)
 	s.Outcome = string(outcome)
-	leaveErr := r.store.LeaveRun(ctx, r.record.ID, outcome, reason, s.Requests, worked, r.Now())
+	leaveErr := r.store.LeaveSummedUp(ctx, r.record.ID, totals, outcome, reason, s.Requests, worked, r.Now())
 	if leaveErr == nil && (outcome == store.Done || outcome == store.WithFailures || outcome == store.Planned) {
 		leaveErr = r.store.Thin(ctx, r.record.ID)
 	}
