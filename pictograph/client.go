@@ -133,7 +133,9 @@ func (c Config) withDefaults() Config {
 		c.MaxRetryAfter = 120 * time.Second
 	}
 	if c.Transport == nil {
-		c.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = transport.MaxIdleConns // all are to the one host
+		c.Transport = transport
 	}
 	if c.Pacer == nil {
 		c.Pacer = noPacer{}
