@@ -559,3 +559,50 @@ func compareCounts(t *testing.T, b *bench, run string) {
 		t.Errorf("executed and not on record: %v", executed)
 	}
 }
+
+// The dataset is asked for while the source is still being opened.
+func TestTheSourceIsOpenedMeanwhile(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	path := b.labels("a.jpg car")
+	asked := make(chan struct{})
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/datasets/set") && r.Method == http.MethodGet {
+			close(asked)
+		}
+		return false
+	}
+	s, err := b.syncFrom(nil, nil, path, func(o *Options) {
+		o.OpenSource = func() (source.Source, error) {
+			<-asked
+			return source.Open(t.Context(), path, source.Options{})
+		}
+	})
+	if err != nil || s.Images.Saved != 1 {
+		t.Errorf("saved %d, %v", s.Images.Saved, err)
+	}
+}
+
+// A source that cannot be read ends the asking, and is what is told of.
+func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	asked := make(chan struct{})
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		close(asked)
+		<-r.Context().Done() // no answer
+		return true
+	}
+	broken := errors.New("broken")
+	_, err := b.syncFrom(nil, nil, "labels", func(o *Options) {
+		o.OpenSource = func() (source.Source, error) {
+			<-asked
+			return nil, broken
+		}
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want what is wrong with the source", err)
+	}
+	if runs, err := b.store.Runs(t.Context(), 1); err != nil || len(runs) != 0 {
+		t.Errorf("runs on record: %v, %v", runs, err)
+	}
+}

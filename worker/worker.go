@@ -11,6 +11,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Options struct {
 	// Source is the absolute path of the source; with the dataset it
 	// identifies the run to resume.
 	Source string
+	// OpenSource waits for the source where it is opened while the dataset is asked
+	// for; Sync's src is nil then.
+	OpenSource func() (source.Source, error)
 	// Findings hands over what the source reported about itself since the last
 	// call. May be nil.
 	Findings func() []convert.Finding
@@ -214,7 +218,7 @@ func (r *run) work(ctx context.Context, stop <-chan struct{}, do func(context.Co
 }
 
 func (r *run) sync(ctx context.Context) error {
-	if err := r.openDataset(ctx); err != nil {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	kind := r.kind()
@@ -295,6 +299,26 @@ func (r *run) kind() string {
 		return "undo"
 	}
 	return "sync"
+}
+
+// open opens the dataset, and waits for the source meanwhile: one that cannot be
+// read is told of first, and stops the asking.
+func (r *run) open(ctx context.Context) error {
+	if r.src != nil {
+		return r.openDataset(ctx)
+	}
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	var opening sync.WaitGroup
+	var sourceErr error
+	opening.Go(func() {
+		if r.src, sourceErr = r.OpenSource(); sourceErr != nil {
+			stop()
+		}
+	})
+	err := r.openDataset(asking)
+	opening.Wait()
+	return cmp.Or(sourceErr, err)
 }
 
 func (r *run) openDataset(ctx context.Context) (err error) {
