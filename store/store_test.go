@@ -339,3 +339,21 @@ func TestRequestsOfTheLastHour(t *testing.T) {
 		t.Errorf("requests of the last hour: %+v", sent)
 	}
 }
+
+func TestMergedStateIsInTheFile(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg")
+	run := planned(t, s, d, "a.jpg")
+	check(t, s.Merge(ctx))
+	elsewhere := filepath.Join(t.TempDir(), "state.db")
+	copyFile(t, s.path, elsewhere)
+	check(t, s.AddPlan(ctx, run.ID, PlanPart{Cursor: "later"})) // writing goes on
+
+	other, err := Open(ctx, elsewhere)
+	check(t, err)
+	defer other.Close()
+	if found, err := other.FindRun(ctx, run.ID); err != nil || found.ID != run.ID {
+		t.Errorf("in the file without its log: run %q, %v", found.ID, err)
+	}
+}

@@ -32,6 +32,9 @@ func (r *run) save(ctx context.Context) error {
 	if err == nil {
 		err = b.flush()
 	}
+	if err == nil {
+		err = r.store.Merge(ctx) // nothing else is to do until the answers come
+	}
 	savers.StopAndWait()
 	if cause := context.Cause(r.stopping); cause != nil {
 		return cause
