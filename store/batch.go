@@ -65,17 +65,14 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 		b.ID, b.Run, b.Key, b.place, len(b.Body), crc32.Checksum(b.Body, castagnoli), b.FirstSentAt.UnixMilli()); err != nil {
 		return err
 	}
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, item) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
+	insert := inserter{tx: tx, into: `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, item)`}
+	defer insert.close()
 	for position, i := range b.Images {
-		if _, err := insert.ExecContext(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.Item); err != nil {
+		if err := insert.add(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.Item); err != nil {
 			return err
 		}
 	}
-	return nil
+	return insert.flush(ctx)
 }
 
 // WithdrawBatch forgets a batch that was never sent.
@@ -187,6 +184,9 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	if len(answers) != len(b.Images) {
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))
 	}
+	// What can be computed is, before others are kept waiting: the next request most
+	// of all, which has its turn since this answer came.
+	sums := savedSums(b, answers)
 	return s.letGo(b, s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b.ID, "done", now); err != nil {
 			return err
@@ -197,7 +197,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 		if err := answerImages(ctx, tx, b, answers, now); err != nil {
 			return err
 		}
-		return settleImages(ctx, tx, d, b, answers)
+		return settleImages(ctx, tx, d, b, sums)
 	}))
 }
 
@@ -258,13 +258,18 @@ func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, no
 	return nil
 }
 
-// settleImages records what is now known of the images of an answered batch, and
-// what became of the items.
-func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, answers []Answer) error {
-	var sums []byte // one behind the other
+// savedSums are the checksums of what is now known of the images of a batch, one
+// behind the other.
+func savedSums(b Batch, answers []Answer) (sums []byte) {
 	for n, i := range b.Images {
 		sums = append(sums, savedSum(i.ImageID, Saved{Hash: i.Hash, Count: answers[n].New, Run: b.Run})...)
 	}
+	return sums
+}
+
+// settleImages records what is now known of the images of an answered batch, and
+// what became of the items.
+func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte) error {
 	if _, err := tx.ExecContext(ctx, `UPDATE images SET annotation_count = new_count, saved_hash = sent.hash, saved_count = new_count, saved_at = ended_at, saved_run = ?1,
 			saved_sum = substr(?2, 1 + position * ?3, ?3), source = (SELECT claims FROM runs WHERE id = ?1)
 		FROM batch_images AS sent WHERE batch = ?4 AND error = '' AND dataset = ?5 AND images.image_id = sent.image_id`,

@@ -78,12 +78,8 @@ type PlanPart struct {
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, image_ref)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer insert.Close()
+		insert := inserter{tx: tx, into: `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, image_ref)`}
+		defer insert.close()
 		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items INDEXED BY items_image WHERE run = ? AND image_ref = ? AND image_ref > 0 LIMIT 1`)
 		if err != nil {
 			return err
@@ -95,6 +91,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, run).Scan(&highest); err != nil {
 			return err
 		}
+		gathered := make(map[int64]bool, len(part.Items)) // images of the part
 		for _, i := range part.Items {
 			if i.ImageID != "" && i.ImageRef == 0 {
 				err := tx.QueryRowContext(ctx, `SELECT ref FROM images WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
@@ -105,13 +102,22 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 			if i.ImageRef > highest {
 				highest = i.ImageRef
 			} else if i.ImageRef != 0 {
+				if gathered[i.ImageRef] {
+					if err := insert.flush(ctx); err != nil {
+						return err
+					}
+				}
 				if err := refuseSecondLabel(ctx, tx, earlier, run, &i); err != nil {
 					return err
 				}
 			}
-			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.ImageRef); err != nil {
+			gathered[i.ImageRef] = true
+			if err := insert.add(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.ImageRef); err != nil {
 				return err
 			}
+		}
+		if err := insert.flush(ctx); err != nil {
+			return err
 		}
 		for _, f := range part.Findings {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO findings (run, seq, kind, file, image, at, reason, action) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
