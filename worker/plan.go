@@ -170,6 +170,9 @@ func (r *run) sourceFindings() []store.Finding {
 // planned is where a plan that a process left half made ended, "" where there is
 // none that can go on.
 func (r *run) planned() string {
+	if r.ahead != nil && r.ahead.cursor == "" {
+		return "" // it began without knowing
+	}
 	if r.record.Phase == store.Planning && r.record.Fingerprint == r.fingerprint() {
 		return r.record.Cursor
 	}

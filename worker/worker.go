@@ -171,6 +171,7 @@ type run struct {
 	claim    int64 // the source of what is saved, as the state numbers it
 	progress tracker
 	kept     payloads
+	ahead    *ahead        // of the plan; nil before it is begun
 	sending  chan struct{} // holds as many as there are batches on their way
 
 	stopping context.Context // done when the run should stop taking on work
@@ -218,6 +219,7 @@ func (r *run) work(ctx context.Context, stop <-chan struct{}, do func(context.Co
 }
 
 func (r *run) sync(ctx context.Context) error {
+	defer r.endAhead()
 	if err := r.open(ctx); err != nil {
 		return err
 	}
@@ -266,23 +268,34 @@ func (r *run) sync(ctx context.Context) error {
 // listAndPlan makes the plan. The labels are converted while the images are
 // listed: an undo's are chosen by the listing and have to wait for it.
 func (r *run) listAndPlan() error {
+	if r.Undoes == "" {
+		r.beginAhead(r.planned())
+	}
+	if err := r.persist(r.list); err != nil {
+		return err
+	}
+	r.beginAhead(r.planned())
+	defer r.endAhead()
+	return r.plan(r.stopping, r.ahead)
+}
+
+// beginAhead begins to walk the source, unless that is begun.
+func (r *run) beginAhead(cursor string) {
+	if r.ahead != nil {
+		return
+	}
 	r.kept.bySeq = make(map[int64][]byte)
 	if r.convertsAlike() && r.saves() {
 		r.kept.room.Store(keptBytes)
 	}
-	if r.Undoes != "" {
-		if err := r.persist(r.list); err != nil {
-			return err
-		}
+	r.ahead = r.lookAhead(r.stopping, cursor)
+}
+
+func (r *run) endAhead() {
+	if r.ahead != nil {
+		r.ahead.end()
+		r.ahead = nil
 	}
-	ahead := r.lookAhead(r.stopping, r.planned())
-	defer ahead.end()
-	if r.Undoes == "" {
-		if err := r.persist(r.list); err != nil {
-			return err
-		}
-	}
-	return r.plan(r.stopping, ahead)
 }
 
 // saves reports whether the run comes to saving what it plans.
@@ -314,6 +327,13 @@ func (r *run) open(ctx context.Context) error {
 	opening.Go(func() {
 		if r.src, sourceErr = r.OpenSource(); sourceErr != nil {
 			stop()
+			return
+		}
+		// Where no run is half planned that this one may turn out to resume, its plan
+		// begins at the first item.
+		half, err := r.store.HalfPlanned(ctx, r.Service, r.kind(), r.Source)
+		if err == nil && !half && r.Undoes == "" && !r.Verify {
+			r.beginAhead("")
 		}
 	})
 	err := r.openDataset(asking)
