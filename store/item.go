@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 )
 
 // Plan is what a run means to do with an image.
@@ -230,12 +232,30 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 	return t, nil
 }
 
-// sumUp goes through everything that a run has on record.
+// sumUp goes through everything that a run has on record: its items, and what was
+// answered of them, at the same time.
 func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
+	var previous, now int
+	var answersErr error
+	var answers sync.WaitGroup
+	answers.Go(func() {
+		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
+			FROM batches JOIN batch_images ON batch = id WHERE run = ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, run).Scan(&previous, &now)
+	})
+	err := s.itemTotals(ctx, run, &t)
+	if err == nil {
+		err = s.findingTotals(ctx, run, &t)
+	}
+	answers.Wait()
+	t.Previous, t.New = previous, now
+	return t, describe("sum up the run", cmp.Or(err, answersErr))
+}
+
+func (s *Store) itemTotals(ctx context.Context, run string, t *Totals) error {
 	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items WHERE run = ? GROUP BY plan, outcome`, run)
 	if err != nil {
-		return t, fmt.Errorf("sum up the run: %w", explain(err))
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -245,7 +265,7 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 			n, matched, pruned, found int
 		)
 		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found); err != nil {
-			return t, fmt.Errorf("sum up the run: %w", err)
+			return err
 		}
 		t.Plan[p] += n
 		t.Outcome[o] += n
@@ -253,18 +273,7 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 		t.Pruned += pruned
 		t.Found += found
 	}
-	if err := rows.Err(); err != nil {
-		return t, fmt.Errorf("sum up the run: %w", err)
-	}
-	if err := s.findingTotals(ctx, run, &t); err != nil {
-		return t, fmt.Errorf("sum up the run: %w", err)
-	}
-	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
-		FROM batches JOIN batch_images ON batch = id WHERE run = ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, run).Scan(&t.Previous, &t.New)
-	if err != nil {
-		return t, fmt.Errorf("sum up the run: %w", err)
-	}
-	return t, nil
+	return rows.Err()
 }
 
 // CountPending is how many items of a run's plan are still to be dealt with.

@@ -145,18 +145,19 @@ func (o *outbox) get(at, size int64, sum uint32) ([]byte, error) {
 	return body, err
 }
 
-// closeOutbox brings what is in the outbox into the state, and takes the file
-// away: who copies the state copies one file.
-func (s *Store) closeOutbox() error {
+// closeOutbox brings what is in the outbox into the state. The file can be taken
+// away then: who copies the state copies one file.
+func (s *Store) closeOutbox() (remove func() error, err error) {
 	o := &s.outbox
+	nothing := func() error { return nil }
 	if o.file == nil {
-		return nil
+		return nothing, nil
 	}
-	err := s.keepOpenBatches(context.Background())
-	if closeErr := o.file.Close(); err != nil || closeErr != nil {
-		return errors.Join(err, closeErr)
+	err = errors.Join(s.keepOpenBatches(context.Background()), o.file.Close())
+	if err != nil {
+		return nothing, err
 	}
-	return os.Remove(o.path)
+	return func() error { return os.Remove(o.path) }, nil
 }
 
 func (s *Store) keepOpenBatches(ctx context.Context) error {

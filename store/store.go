@@ -108,7 +108,13 @@ func newStore(path string) *Store {
 
 // Close closes the state; everything committed before stays.
 func (s *Store) Close() error {
-	return errors.Join(s.closeOutbox(), s.reader.Close(), s.writer.Close())
+	remove, err := s.closeOutbox()
+	var removing sync.WaitGroup
+	var removeErr error
+	removing.Go(func() { removeErr = remove() })
+	err = errors.Join(err, s.reader.Close(), s.writer.Close())
+	removing.Wait()
+	return errors.Join(err, removeErr)
 }
 
 // Merge brings the log into the file while others go on writing, which spares
