@@ -201,8 +201,8 @@ func runSync(parent context.Context, path string, o syncOptions) error {
 	return o.runFrom(parent, path, "sync "+path, options)
 }
 
-// runFrom opens source and state, both at once, and runs. For a source that is
-// not there no state is made.
+// runFrom opens the state, and the source while the service is asked for the
+// dataset, and runs. For a source that is not there no state is made.
 func (o *syncOptions) runFrom(parent context.Context, path, doing string, options worker.Options) error {
 	s, err := o.begin(parent)
 	if err != nil {
@@ -218,12 +218,12 @@ func (o *syncOptions) runFrom(parent context.Context, path, doing string, option
 			return err
 		}
 	}
-	options.OpenSource = openMeanwhile(open)
 	err = s.open(doing)
 	if err == nil && s.sandbox == nil {
+		options.OpenSource = openMeanwhile(open)
 		return o.drive(s, nil, options)
 	}
-	src, sourceErr := options.OpenSource()
+	src, sourceErr := open() // what is wrong with it is told of first
 	if err = cmp.Or(sourceErr, err); err != nil {
 		return err
 	}
