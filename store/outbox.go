@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 )
@@ -59,7 +60,8 @@ func (s *Store) openOutbox(ctx context.Context) error {
 	if o.file != nil {
 		return nil
 	}
-	if o.isThere() {
+	wasThere := o.isThere()
+	if wasThere {
 		// Of what a killed process committed last, batches that have ended too, the
 		// log may hold more than the disk does.
 		if err := syncFile(s.path + "-wal"); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -71,8 +73,10 @@ func (s *Store) openOutbox(ctx context.Context) error {
 		return err
 	}
 	o.places = places
-	o.file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE, 0o600)
-	return err
+	if o.file, err = os.OpenFile(o.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil || wasThere {
+		return err
+	}
+	return syncFolder(filepath.Dir(o.path))
 }
 
 // places are where the bytes of batches are that nobody has ended.

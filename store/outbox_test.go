@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -142,5 +143,38 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	check(t, err)
 	if info.Size() > 3*4096 {
 		t.Errorf("after 20 batches, one at a time, the outbox has grown to %d bytes", info.Size())
+	}
+}
+
+func TestWhoWaitsForTheDiskTogetherWaitsOnce(t *testing.T) {
+	var f flusher
+	syncs := 0
+	flush := func(meanwhile func()) {
+		check(t, f.flush(func() error {
+			syncs++
+			meanwhile()
+			return nil
+		}))
+	}
+	f.wrote()
+	f.wrote()
+	flush(func() { f.wrote() })
+	flush(func() {}) // what was written while the first was brought there
+	flush(func() {})
+	if syncs != 2 {
+		t.Errorf("the disk was waited for %d times, want 2", syncs)
+	}
+}
+
+// The system tells of a write that failed once, and then of success.
+func TestADiskThatFailedIsNotTrustedAgain(t *testing.T) {
+	var f flusher
+	f.wrote()
+	broken := errors.New("broken")
+	for _, result := range []error{broken, nil} {
+		f.wrote()
+		if err := f.flush(func() error { return result }); !errors.Is(err, broken) {
+			t.Errorf("got %v, want the failure", err)
+		}
 	}
 }

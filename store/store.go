@@ -247,7 +247,11 @@ func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.C
 type flusher struct {
 	writes atomic.Int64 // that were made
 	onDisk atomic.Int64 // of them
-	mu     sync.Mutex
+
+	mu sync.Mutex
+	// failed is how bringing them there failed: the system tells of it once, and may
+	// have given up what it could not write.
+	failed error
 }
 
 // wrote is told of each write, and numbers it.
@@ -258,15 +262,14 @@ func (f *flusher) flush(sync func() error) error {
 	written := f.writes.Load()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.onDisk.Load() >= written {
-		return nil // it went with another's
+	if f.failed != nil || f.onDisk.Load() >= written { // it went with another's
+		return f.failed
 	}
 	written = f.writes.Load()
-	if err := sync(); err != nil {
-		return err
+	if f.failed = sync(); f.failed == nil {
+		f.onDisk.Store(written)
 	}
-	f.onDisk.Store(written)
-	return nil
+	return f.failed
 }
 
 func syncFile(path string) error {

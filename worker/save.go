@@ -33,7 +33,10 @@ func (r *run) save(ctx context.Context) error {
 		err = b.flush()
 	}
 	if err == nil {
-		err = r.store.Merge(ctx) // nothing else is to do until the answers come
+		// Nothing else is to do until the answers come.
+		if err := r.store.Merge(ctx); err != nil {
+			r.Log.Debug().Err(err).Msg("the log is left for later")
+		}
 	}
 	savers.StopAndWait()
 	if cause := context.Cause(r.stopping); cause != nil {
