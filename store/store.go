@@ -117,17 +117,6 @@ func (s *Store) Close() error {
 	return errors.Join(err, removeErr)
 }
 
-// Merge brings the log into the file while others go on writing, which spares
-// [Store.Close] most of it.
-func (s *Store) Merge(ctx context.Context) error {
-	db, err := sql.Open(writerDriver, dsn(s.path, "rw"))
-	if err != nil {
-		return describe("bring the log into the state", err)
-	}
-	_, err = db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
-	return describe("bring the log into the state", errors.Join(err, db.Close()))
-}
-
 // prepared keeps the statements of the hot look-ups.
 func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	s.mu.Lock()

@@ -341,24 +341,6 @@ func TestRequestsOfTheLastHour(t *testing.T) {
 	}
 }
 
-func TestMergedStateIsInTheFile(t *testing.T) {
-	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg")
-	run := planned(t, s, d, "a.jpg")
-	check(t, s.Merge(ctx))
-	elsewhere := filepath.Join(t.TempDir(), "state.db")
-	copyFile(t, s.path, elsewhere)
-	check(t, s.AddPlan(ctx, run.ID, PlanPart{Cursor: "later"})) // writing goes on
-
-	other, err := Open(ctx, elsewhere)
-	check(t, err)
-	defer other.Close()
-	if found, err := other.FindRun(ctx, run.ID); err != nil || found.ID != run.ID {
-		t.Errorf("in the file without its log: run %q, %v", found.ID, err)
-	}
-}
-
 // The label that comes second is found wherever the first is: in the same part, and
 // among rows that are gathered still or not any more.
 func TestSecondLabelsOfOnePart(t *testing.T) {

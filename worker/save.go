@@ -32,12 +32,6 @@ func (r *run) save(ctx context.Context) error {
 	if err == nil {
 		err = b.flush()
 	}
-	if err == nil {
-		// Nothing else is to do until the answers come.
-		if err := r.store.Merge(ctx); err != nil {
-			r.Log.Debug().Err(err).Msg("the log is left for later")
-		}
-	}
 	savers.StopAndWait()
 	if cause := context.Cause(r.stopping); cause != nil {
 		return cause
