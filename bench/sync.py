@@ -8,8 +8,9 @@ faster than it could be seen), in turn. What is printed, and with all three part
 into docs/performance.md, are medians of ratios of runs side by side, numbers of requests
 and peaks of memory; of the SDK import_coco alone is timed, of pictosync the whole process.
 
-Then pictosync alone: with a latency, against what its requests alone must take; and with
-its state on a file system in memory, against the disk.
+Then pictosync alone: with a latency, against what its requests alone must take, computed and
+as a client takes that only sends them again (bench/replay); and with its state on a file
+system in memory, against the disk.
 """
 
 import argparse
@@ -52,6 +53,14 @@ class Service:
     def reset(self):
         urllib.request.urlopen(urllib.request.Request(self.url + "/", method="POST", data=b"")).close()
 
+    def record(self):
+        """Reset, and keep what is asked for."""
+        urllib.request.urlopen(urllib.request.Request(self.url + "/record", method="POST", data=b"")).close()
+
+    def recorded(self) -> bytes:
+        with urllib.request.urlopen(self.url + "/recorded") as answer:
+            return answer.read()
+
     def stats(self):
         with urllib.request.urlopen(self.url + "/") as answer:
             return json.load(answer)
@@ -76,8 +85,8 @@ def sdk(python, service, coco):
     return done, int(done.output.split()[-1]), service.stats()["requests"]
 
 
-def sync(command, service, coco, folder):
-    service.reset()
+def sync(command, service, coco, folder, begin=Service.reset):
+    begin(service)
     with tempfile.TemporaryDirectory(dir=folder) as state:
         done = measure(command, "sync", coco, "--dataset", "bench", "--base-url", service.url, "--state", f"{state}/state.db", "--rate", "unlimited",
                        "--concurrency", CONCURRENCY, "--json", env=environment(Path(state)) | {"PICTOGRAPH_API_KEY": "pk_live_bench"})
@@ -104,19 +113,27 @@ def against_sdk(o, command, serve, coco):
 
 
 def against_latency(o, command, serve, coco):
-    pages, runs = math.ceil(o.images / 1000), []
+    pages, runs, bare = math.ceil(o.images / 1000), [], []
+    replay, requests = serve.with_name("replay"), serve.with_name("requests.json")
     with service(serve, coco, "--latency", f"{LATENCY}s") as s, undisturbed(o.lock):
+        sync(command, s, coco, o.dir, Service.record)
+        requests.write_bytes(s.recorded())
         for _ in range(3 * o.pairs):
             runs.append(sync(command, s, coco, o.dir))
+            s.reset()
+            bare.append(measure(replay, "--concurrency", CONCURRENCY, s.url, requests).own)
     saves = math.ceil((runs[0][2] - pages - 2) / CONCURRENCY)
     # Each needs the one before: the dataset, the pages, the classes; saves go side by side.
     chain = 1 + pages + 1 + saves
     # But pages can be asked for side by side too, since the dataset says how many there are.
     together = 1 + math.ceil(pages / CONCURRENCY) + 1 + saves
+    beside = sorted(done.seconds / alone for (done, _, _), alone in zip(runs, bare))
     seconds = sorted(done.seconds for done, _, _ in runs)
     part = lambda latencies: f"{statistics.median(seconds) / (latencies * LATENCY):.2f} ({seconds[0] / (latencies * LATENCY):.2f} to {seconds[-1] / (latencies * LATENCY):.2f})"  # noqa: E731
     return (f"With {LATENCY * 1000:.0f} ms of latency, {len(runs)} runs: {part(chain)} times what the requests take one after the other but for the saves "
-            f"(dataset, {pages} pages, classes, {saves} rounds of {CONCURRENCY} saves: {chain} latencies); {part(together)} times with the pages side by side too, as they are asked for ({together} latencies).\n")
+            f"(dataset, {pages} pages, classes, {saves} rounds of {CONCURRENCY} saves: {chain} latencies); {part(together)} times with the pages side by side too, as they are asked for ({together} latencies). "
+            f"It is {statistics.median(beside):.2f} ({beside[0]:.2f} to {beside[-1]:.2f}) times what the very same requests take that a bare client sends "
+            f"in the same order, as many at a time, with nothing to compute in between ({statistics.median(bare):.2f} s), the start of the process counted with the sync alone.\n")
 
 
 def against_memory(o, command, serve, coco):
@@ -146,7 +163,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=o.dir) as o.dir:
         folder = Path(o.dir)
         command, generate = build(folder)
-        subprocess.run(["go", "build", "-o", folder / "serve", "./bench/serve"], cwd=ROOT, check=True)
+        subprocess.run(["go", "build", "-o", f"{folder}/", "./bench/serve", "./bench/replay"], cwd=ROOT, check=True)
         coco = folder / "labels.json"
         subprocess.run([generate, "--out", coco, "--images", str(o.images)], check=True)
         said = "\n".join(PARTS[part](o, command, folder / "serve", coco) for part in o.only or PARTS)

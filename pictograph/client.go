@@ -133,7 +133,9 @@ func (c Config) withDefaults() Config {
 		c.MaxRetryAfter = 120 * time.Second
 	}
 	if c.Transport == nil {
-		c.Transport = http.DefaultTransport.(*http.Transport).Clone()
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = transport.MaxIdleConns // all are to the one host
+		c.Transport = transport
 	}
 	if c.Pacer == nil {
 		c.Pacer = noPacer{}
@@ -187,6 +189,8 @@ type call struct {
 	query  url.Values
 	body   []byte // JSON, nil for none
 	key    string // idempotency key
+	// received is told when an answer is there, before it is decoded. May be nil.
+	received func()
 }
 
 // do sends a call under the retry rules and decodes the answer into out
@@ -287,6 +291,8 @@ func (c *Client) attempt(ctx context.Context, k call, out any) error {
 	if answer.StatusCode >= 300 { // its words end up in error texts
 		body = []byte(c.withoutKey(string(body)))
 		answer.Header.Set("X-Request-Id", c.withoutKey(answer.Header.Get("X-Request-Id")))
+	} else if k.received != nil {
+		k.received()
 	}
 	return c.read(k.op, answer, body, out)
 }

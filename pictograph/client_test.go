@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -416,5 +418,44 @@ func TestTimeoutAndCancel(t *testing.T) {
 	client = serve(t, func(w http.ResponseWriter, r *http.Request) { cancel(); stalled(w, r) })
 	if _, err := client.Dataset(ctx, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancel: %v", err)
+	}
+}
+
+// Requests that go side by side find the connections of those before them.
+func TestConnectionsAreKept(t *testing.T) {
+	const together = 8
+	var connections atomic.Int32
+	var there sync.WaitGroup
+	service := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		there.Done()
+		there.Wait() // until all are on their way
+		fmt.Fprint(w, `{"data":{}}`)
+	}))
+	service.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	service.Start()
+	defer service.Close()
+	client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	for range 3 {
+		there.Add(together)
+		var asking sync.WaitGroup
+		for range together {
+			asking.Go(func() {
+				if _, err := client.Dataset(t.Context(), "set"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		asking.Wait()
+	}
+	if n := connections.Load(); n != together {
+		t.Errorf("%d connections were made for %d requests at a time", n, together)
 	}
 }

@@ -36,7 +36,7 @@ type one[T any] struct {
 func pages[T any](ctx context.Context, c *Client, op, path string, query url.Values) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		for offset := 0; ; {
-			p, err := pageAt[T](ctx, c, op, path, query, offset)
+			p, err := pageAt[T](ctx, c, op, path, query, offset, nil)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -49,10 +49,10 @@ func pages[T any](ctx context.Context, c *Client, op, path string, query url.Val
 	}
 }
 
-func pageAt[T any](ctx context.Context, c *Client, op, path string, query url.Values, offset int) (p page[T], err error) {
+func pageAt[T any](ctx context.Context, c *Client, op, path string, query url.Values, offset int, received func()) (p page[T], err error) {
 	query.Set("limit", strconv.Itoa(PageSize))
 	query.Set("offset", strconv.Itoa(offset))
-	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &p); err != nil {
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query, received: received}, &p); err != nil {
 		return p, err
 	}
 	if p.Pagination.HasMore && len(p.Data) == 0 {
@@ -157,50 +157,100 @@ func listImages(dataset string) string { return fmt.Sprintf("list the images of 
 
 // ImagePagesAhead is [Client.ImagePages] for a dataset that is expected to have a
 // number of images: as many as ahead of the pages that they fill are asked for at
-// the same time. They come in order all the same. A page that is short before the
-// end is followed by one at a time, since those behind it begin elsewhere.
+// the same time, also while others are decoded and dealt with. They come in order
+// all the same. A page that is short before the end is followed by one at a time,
+// since those behind it begin elsewhere.
 func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFilter, expected, ahead int) iter.Seq2[[]Image, error] {
-	type answer struct {
-		page page[Image]
-		err  error
-	}
-	op := listImages(dataset)
 	return func(yield func([]Image, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		var asking sync.WaitGroup
-		defer asking.Wait()
+		p := pagesAhead{client: c, ctx: ctx, dataset: dataset, filter: f, expected: expected, ahead: max(ahead, 1)}
+		defer p.asking.Wait()
 		defer cancel()
-		ask := func(offset int) chan answer {
-			answered := make(chan answer, 1)
-			asking.Go(func() {
-				var a answer
-				a.page, a.err = pageAt[Image](ctx, c, op, imagesPath, f.query(dataset), offset)
-				answered <- a
-			})
-			return answered
-		}
-		var asked []chan answer
-		for offset, next := 0, 0; ; {
-			for len(asked) == 0 || len(asked) < ahead && next < expected {
-				asked = append(asked, ask(next))
-				next += PageSize
-			}
-			a := <-asked[0]
-			asked = asked[1:]
+		p.received = make(chan struct{}, p.ahead)
+		for offset := 0; ; {
+			a := p.next()
 			if a.err != nil {
 				yield(nil, a.err)
 				return
 			}
-			images := a.page.Data
-			if len(images) > 0 && !yield(images, nil) || !a.page.Pagination.HasMore {
-				return
-			}
+			images, more := a.page.Data, a.page.Pagination.HasMore
 			offset += len(images)
 			if len(images) != PageSize {
-				asked, next, ahead = nil, offset, 1
+				p.startAgain(offset)
+			}
+			if more {
+				p.ask()
+			}
+			if len(images) > 0 && !yield(images, nil) || !more {
+				return
 			}
 		}
 	}
+}
+
+// pagesAhead asks for pages of a listing before they are wanted.
+type pagesAhead struct {
+	client          *Client
+	ctx             context.Context
+	dataset         string
+	filter          ImageFilter
+	expected, ahead int
+
+	asked    []chan pageAnswer // in the order of the pages
+	offset   int               // of the page behind them
+	underWay int               // requests whose answers are not there
+	received chan struct{}     // holds one for each answer that has come since
+	asking   sync.WaitGroup
+}
+
+type pageAnswer struct {
+	page page[Image]
+	err  error
+}
+
+// next is the page that is first in order.
+func (p *pagesAhead) next() pageAnswer {
+	p.ask()
+	for {
+		select {
+		case a := <-p.asked[0]:
+			p.asked = p.asked[1:]
+			return a
+		case <-p.received:
+			p.underWay--
+			p.ask()
+		}
+	}
+}
+
+// ask asks for as many pages as may be under way, and for one in any case. Those
+// that wait are twice as many at most.
+func (p *pagesAhead) ask() {
+	for len(p.asked) == 0 || p.offset < p.expected && p.underWay < p.ahead && len(p.asked) < 2*p.ahead {
+		answered := make(chan pageAnswer, 1)
+		offset := p.offset
+		p.asking.Go(func() {
+			told := sync.OnceFunc(func() {
+				select {
+				case p.received <- struct{}{}:
+				case <-p.ctx.Done():
+				}
+			})
+			var a pageAnswer
+			a.page, a.err = pageAt[Image](p.ctx, p.client, listImages(p.dataset), imagesPath, p.filter.query(p.dataset), offset, told)
+			told()
+			answered <- a
+		})
+		p.asked = append(p.asked, answered)
+		p.underWay++
+		p.offset += PageSize
+	}
+}
+
+// startAgain forgets what was asked for, to ask for one page at a time from an
+// offset on.
+func (p *pagesAhead) startAgain(offset int) {
+	p.asked, p.offset, p.expected = nil, offset, 0
 }
 
 func (f ImageFilter) query(dataset string) url.Values {

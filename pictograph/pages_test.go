@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // lister serves numbered images, and pages that are short by some.
@@ -119,5 +120,36 @@ func TestPagesAreAskedForTogether(t *testing.T) {
 	service.Close()
 	if l.most != 3 || len(l.offsets) != 9 {
 		t.Errorf("%d requests, %d at once; want 9, 3 at once", len(l.offsets), l.most)
+	}
+}
+
+// While a page is dealt with, as many others are under way.
+func TestPagesAreAskedForMeanwhile(t *testing.T) {
+	asked := make(chan struct{})
+	l := &lister{images: 4000}
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Query().Get("offset") == "3000" {
+			close(asked)
+		}
+		l.ServeHTTP(w, r)
+	}))
+	defer service.Close()
+	client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.CloseIdleConnections()
+	for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 4000, 3) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if page[0].ID != "0" {
+			continue
+		}
+		select {
+		case <-asked:
+		case <-time.After(time.Minute):
+			t.Fatal("the fourth page is not asked for before the first is dealt with")
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"time"
 )
 
@@ -20,6 +21,8 @@ type Batch struct {
 	Body        []byte
 	FirstSentAt time.Time
 	Images      []BatchImage
+
+	place sql.NullInt64 // in the outbox
 }
 
 // BatchImage is one image of a batch.
@@ -31,78 +34,120 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// AddBatch commits a batch before it is sent; [Store.AddRequest] brings it to the
-// disk.
+// AddBatch commits a batch before it is sent. Its bytes are on the disk then;
+// [Store.AddRequest] brings the rest there.
 func (s *Store) AddBatch(ctx context.Context, run string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
-	var b Batch
-	err := s.update(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) (err error) {
-		b, err = addBatch(ctx, tx, run, body, images, now)
-		return err
-	})
-	return b, err
+	b := Batch{Run: run, Body: body, FirstSentAt: now, Images: images}
+	if err := s.post(ctx, &b); err != nil {
+		return Batch{}, err
+	}
+	return b, s.update(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
 }
 
-func addBatch(ctx context.Context, tx *sql.Tx, run string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
-	b := Batch{Run: run, Body: body, FirstSentAt: now, Images: images}
-	// The key needs the number, and a row with a body is written once: to put
-	// the key into it afterwards would write the body again.
+// post puts a batch's bytes into the outbox, and returns when they are on the
+// disk.
+func (s *Store) post(ctx context.Context, b *Batch) error {
+	err := s.openOutbox(ctx)
+	if err == nil {
+		b.place.Int64, err = s.outbox.put(b.Body)
+		b.place.Valid = err == nil
+	}
+	return describe("commit a batch", err)
+}
+
+// addBatch commits a batch whose bytes are in the outbox.
+func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0) + 1`).Scan(&b.ID); err != nil {
-		return Batch{}, err
+		return err
 	}
-	b.Key = fmt.Sprintf("%s-%d", run, b.ID)
-	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body, state, first_sent_at) VALUES (?, ?, ?, ?, 'open', ?)`,
-		b.ID, run, b.Key, body, now.UnixMilli()); err != nil {
-		return Batch{}, err
+	b.Key = fmt.Sprintf("%s-%d", b.Run, b.ID)
+	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body_at, body_size, body_sum, state, first_sent_at) VALUES (?, ?, ?, ?, ?, ?, 'open', ?)`,
+		b.ID, b.Run, b.Key, b.place, len(b.Body), crc32.Checksum(b.Body, castagnoli), b.FirstSentAt.UnixMilli()); err != nil {
+		return err
 	}
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, item) VALUES (?, ?, ?, ?, ?, ?, ?)`)
-	if err != nil {
-		return Batch{}, err
-	}
-	defer insert.Close()
-	for position, i := range images {
-		if _, err := insert.ExecContext(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.Item); err != nil {
-			return Batch{}, err
+	insert := inserter{tx: tx, into: `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, item)`}
+	defer insert.close()
+	for position, i := range b.Images {
+		if err := insert.add(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.Item); err != nil {
+			return err
 		}
 	}
-	return b, nil
+	return insert.flush(ctx)
 }
 
 // WithdrawBatch forgets a batch that was never sent.
 func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
-	return s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	return s.letGo(b, s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, b.ID)
 		return err
-	})
+	}))
+}
+
+// letGo lets go of the bytes of a batch, where the commit that ended it has not
+// failed.
+func (s *Store) letGo(b Batch, err error) error {
+	if err == nil && b.place.Valid {
+		s.outbox.letGo(b.place.Int64, s.log.writes.Load())
+	}
+	return err
 }
 
 // OpenBatches lists the batches of a dataset, of whatever run, whose answers
-// were never committed.
+// were never committed. One whose bytes are lost, which were on the disk before it
+// was committed, is forgotten: its images are planned anew.
 func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, body, first_sent_at FROM batches JOIN runs ON runs.id = run
-		WHERE runs.dataset = ? AND state = 'open' ORDER BY batches.id`, d.Ref)
+	const doing = "list the batches in flight"
+	if s.outbox.isThere() {
+		if err := s.openOutbox(ctx); err != nil {
+			return nil, describe(doing, err)
+		}
+	}
+	committed, err := s.openBatches(ctx, d)
 	if err != nil {
-		return nil, fmt.Errorf("list the batches in flight: %w", explain(err))
+		return nil, describe(doing, err)
+	}
+	var open []Batch
+	for _, b := range committed {
+		if b.Body == nil {
+			if err := s.WithdrawBatch(ctx, b); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if b.Images, err = s.batchImages(ctx, b.ID); err != nil {
+			return nil, err
+		}
+		open = append(open, b)
+	}
+	return open, nil
+}
+
+// openBatches reads batches without their images; Body is nil where the bytes are
+// not there any more.
+func (s *Store) openBatches(ctx context.Context, d Dataset) ([]Batch, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, coalesce(body, ''), body_at, coalesce(body_size, 0), coalesce(body_sum, 0), first_sent_at
+		FROM batches JOIN runs ON runs.id = run WHERE runs.dataset = ? AND state = 'open' ORDER BY batches.id`, d.Ref)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
 	var open []Batch
 	for rows.Next() {
 		var b Batch
-		var sent int64
-		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &b.Body, &sent); err != nil {
-			return nil, fmt.Errorf("list the batches in flight: %w", err)
+		var sent, size int64
+		var sum uint32
+		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &b.Body, &b.place, &size, &sum, &sent); err != nil {
+			return nil, err
+		}
+		if b.place.Valid {
+			if b.Body, err = s.outbox.get(b.place.Int64, size, sum); err != nil {
+				return nil, err
+			}
 		}
 		b.FirstSentAt = time.UnixMilli(sent)
 		open = append(open, b)
 	}
-	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("list the batches in flight: %w", err)
-	}
-	for i := range open {
-		if open[i].Images, err = s.batchImages(ctx, open[i].ID); err != nil {
-			return nil, err
-		}
-	}
-	return open, nil
+	return open, rows.Err()
 }
 
 func (s *Store) batchImages(ctx context.Context, batch int64) ([]BatchImage, error) {
@@ -139,68 +184,102 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	if len(answers) != len(b.Images) {
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))
 	}
-	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
-	return s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	// What can be computed is, before others are kept waiting: the next request most
+	// of all, which has its turn since this answer came.
+	sums := savedSums(b, answers)
+	return s.letGo(b, s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b.ID, "done", now); err != nil {
 			return err
 		}
-		answered, err := tx.PrepareContext(ctx, `UPDATE batch_images SET previous_count = ?, new_count = ?, status = ?, first_hand = ?, error = ?, ended_at = ? WHERE batch = ? AND position = ?`)
+		if err := findItems(ctx, tx, b); err != nil {
+			return err
+		}
+		if err := answerImages(ctx, tx, b, answers, now); err != nil {
+			return err
+		}
+		return settleImages(ctx, tx, d, b, sums)
+	}))
+}
+
+// findItems finds the items of images whose batch does not say.
+func findItems(ctx context.Context, tx *sql.Tx, b Batch) error {
+	for position, i := range b.Images {
+		if i.Item != 0 {
+			continue
+		}
+		seq, err := pendingItem(ctx, tx, b.Run, i)
 		if err != nil {
 			return err
 		}
-		defer answered.Close()
-		var claims sql.NullInt64 // the source that the images are of
-		if err := tx.QueryRowContext(ctx, `SELECT claims FROM runs WHERE id = ?`, b.Run).Scan(&claims); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET item = ? WHERE batch = ? AND position = ?`, seq, b.ID, position); err != nil {
 			return err
 		}
-		saved, err := tx.PrepareContext(ctx, `UPDATE images SET annotation_count = ?, saved_hash = ?, saved_count = ?, saved_at = ?, saved_run = ?, saved_sum = ?,
-			source = ? WHERE dataset = ? AND image_id = ?`)
+	}
+	return nil
+}
+
+// answerImages records what the service said of the images of a batch. Most
+// answers are alike: the image had what the listing showed, and has what was sent.
+// All are taken for such first, and those that are not are corrected.
+func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, now time.Time) error {
+	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
+	var usual string // status
+	for _, a := range answers {
+		if a.Error == "" {
+			usual = a.Status
+			break
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET previous_count = listed_count, new_count = count, status = ?, first_hand = ?, error = '', ended_at = ? WHERE batch = ?`,
+		usual, firstHand, now.UnixMilli(), b.ID); err != nil {
+		return err
+	}
+	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, status = ?, first_hand = ?, error = ? WHERE batch = ? AND position = ?`
+	for position, a := range answers {
+		i := b.Images[position]
+		if !firstHand {
+			a.Previous = i.ListedCount
+		}
+		var err error
+		switch {
+		case a.Error != "":
+			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Status, true, a.Error, b.ID, position); err != nil {
+				return err
+			}
+			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = (SELECT item FROM batch_images WHERE batch = ? AND position = ?)
+				AND image_id = ? AND outcome = 'pending' AND hash = ?`, ItemFailed, a.Error, b.Run, b.ID, position, i.ImageID, i.Hash[:])
+		case a.Previous != i.ListedCount || a.New != i.Count || a.Status != usual:
+			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, a.Status, firstHand, "", b.ID, position)
+		}
 		if err != nil {
 			return err
 		}
-		defer saved.Close()
-		item, err := tx.PrepareContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = ? AND image_id = ? AND outcome = 'pending' AND hash = ?`)
-		if err != nil {
-			return err
-		}
-		defer item.Close()
-		for position, a := range answers {
-			i := b.Images[position]
-			if i.Item == 0 {
-				if i.Item, err = pendingItem(ctx, tx, b.Run, i); err != nil {
-					return err
-				}
-			}
-			if a.Error != "" {
-				if _, err := answered.ExecContext(ctx, nil, nil, a.Status, true, a.Error, now.UnixMilli(), b.ID, position); err != nil {
-					return err
-				}
-				if _, err := item.ExecContext(ctx, ItemFailed, a.Error, b.Run, i.Item, i.ImageID, i.Hash[:]); err != nil {
-					return err
-				}
-				continue
-			}
-			previous := a.Previous
-			if !firstHand {
-				previous = i.ListedCount
-			}
-			if _, err := answered.ExecContext(ctx, previous, a.New, a.Status, firstHand, "", now.UnixMilli(), b.ID, position); err != nil {
-				return err
-			}
-			record := Saved{Hash: i.Hash, Count: a.New, Run: b.Run}
-			if _, err := saved.ExecContext(ctx, a.New, i.Hash[:], a.New, now.UnixMilli(), b.Run, savedSum(i.ImageID, record), claims, d.Ref, i.ImageID); err != nil {
-				return err
-			}
-			outcome := ItemSaved
-			if i.Count == 0 {
-				outcome = ItemCleared
-			}
-			if _, err := item.ExecContext(ctx, outcome, "", b.Run, i.Item, i.ImageID, i.Hash[:]); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	}
+	return nil
+}
+
+// savedSums are the checksums of what is now known of the images of a batch, one
+// behind the other.
+func savedSums(b Batch, answers []Answer) (sums []byte) {
+	for n, i := range b.Images {
+		sums = append(sums, savedSum(i.ImageID, Saved{Hash: i.Hash, Count: answers[n].New, Run: b.Run})...)
+	}
+	return sums
+}
+
+// settleImages records what is now known of the images of an answered batch, and
+// what became of the items.
+func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE images SET annotation_count = new_count, saved_hash = sent.hash, saved_count = new_count, saved_at = ended_at, saved_run = ?1,
+			saved_sum = substr(?2, 1 + position * ?3, ?3), source = (SELECT claims FROM runs WHERE id = ?1)
+		FROM batch_images AS sent WHERE batch = ?4 AND error = '' AND dataset = ?5 AND images.image_id = sent.image_id`,
+		b.Run, sums, savedSumSize, b.ID, d.Ref); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE items SET outcome = iif(sent.count = 0, ?1, ?2), reason = ''
+		FROM batch_images AS sent WHERE batch = ?3 AND error = '' AND run = ?4 AND seq = item AND items.image_id = sent.image_id AND outcome = 'pending' AND items.hash = sent.hash`,
+		ItemCleared, ItemSaved, b.ID, b.Run)
+	return err
 }
 
 // pendingItem finds the item of an image of a batch that does not say, 0 where
@@ -216,24 +295,28 @@ func pendingItem(ctx context.Context, tx *sql.Tx, run string, i BatchImage) (seq
 // SplitBatch replaces a batch that the service refused as a whole by smaller
 // ones, under keys of their own.
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
-	var out []Batch
+	out := make([]Batch, len(parts))
+	for i, p := range parts {
+		out[i] = Batch{Run: b.Run, Body: p.Body, FirstSentAt: now, Images: p.Images}
+		if err := s.post(ctx, &out[i]); err != nil {
+			return nil, err
+		}
+	}
 	err := s.update(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b.ID, "split", now); err != nil {
 			return err
 		}
-		for _, p := range parts {
-			part, err := addBatch(ctx, tx, b.Run, p.Body, p.Images, now)
-			if err != nil {
+		for i := range out {
+			if err := addBatch(ctx, tx, &out[i]); err != nil {
 				return err
 			}
-			out = append(out, part)
 		}
 		return nil
 	})
-	return out, err
+	return out, s.letGo(b, err)
 }
 
 func closeBatch(ctx context.Context, tx *sql.Tx, id int64, state string, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE batches SET state = ?, body = NULL, ended_at = ? WHERE id = ?`, state, now.UnixMilli(), id)
+	_, err := tx.ExecContext(ctx, `UPDATE batches SET state = ?, body = NULL, body_at = NULL, ended_at = ? WHERE id = ?`, state, now.UnixMilli(), id)
 	return err
 }

@@ -154,5 +154,7 @@ func savedSum(imageID string, s Saved) []byte {
 	h.Write(s.Hash[:])
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.Count)))
 	h.Write([]byte(s.Run))
-	return h.Sum(nil)[:8]
+	return h.Sum(nil)[:savedSumSize]
 }
+
+const savedSumSize = 8 // bytes

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"sync"
 )
 
 // Plan is what a run means to do with an image.
@@ -78,12 +80,8 @@ type PlanPart struct {
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, image_ref)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
-		if err != nil {
-			return err
-		}
-		defer insert.Close()
+		insert := inserter{tx: tx, into: `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, image_ref)`}
+		defer insert.close()
 		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items INDEXED BY items_image WHERE run = ? AND image_ref = ? AND image_ref > 0 LIMIT 1`)
 		if err != nil {
 			return err
@@ -95,6 +93,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, run).Scan(&highest); err != nil {
 			return err
 		}
+		gathered := make(map[int64]bool, len(part.Items)) // images of the part
 		for _, i := range part.Items {
 			if i.ImageID != "" && i.ImageRef == 0 {
 				err := tx.QueryRowContext(ctx, `SELECT ref FROM images WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
@@ -105,13 +104,22 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 			if i.ImageRef > highest {
 				highest = i.ImageRef
 			} else if i.ImageRef != 0 {
+				if gathered[i.ImageRef] {
+					if err := insert.flush(ctx); err != nil {
+						return err
+					}
+				}
 				if err := refuseSecondLabel(ctx, tx, earlier, run, &i); err != nil {
 					return err
 				}
 			}
-			if _, err := insert.ExecContext(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.ImageRef); err != nil {
+			gathered[i.ImageRef] = true
+			if err := insert.add(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.ImageRef); err != nil {
 				return err
 			}
+		}
+		if err := insert.flush(ctx); err != nil {
+			return err
 		}
 		for _, f := range part.Findings {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO findings (run, seq, kind, file, image, at, reason, action) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -224,12 +232,30 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 	return t, nil
 }
 
-// sumUp goes through everything that a run has on record.
+// sumUp goes through everything that a run has on record: its items, and what was
+// answered of them, at the same time.
 func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
+	var previous, now int
+	var answersErr error
+	var answers sync.WaitGroup
+	answers.Go(func() {
+		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
+			FROM batches JOIN batch_images ON batch = id WHERE run = ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, run).Scan(&previous, &now)
+	})
+	err := s.itemTotals(ctx, run, &t)
+	if err == nil {
+		err = s.findingTotals(ctx, run, &t)
+	}
+	answers.Wait()
+	t.Previous, t.New = previous, now
+	return t, describe("sum up the run", cmp.Or(err, answersErr))
+}
+
+func (s *Store) itemTotals(ctx context.Context, run string, t *Totals) error {
 	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items WHERE run = ? GROUP BY plan, outcome`, run)
 	if err != nil {
-		return t, fmt.Errorf("sum up the run: %w", explain(err))
+		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -239,7 +265,7 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 			n, matched, pruned, found int
 		)
 		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found); err != nil {
-			return t, fmt.Errorf("sum up the run: %w", err)
+			return err
 		}
 		t.Plan[p] += n
 		t.Outcome[o] += n
@@ -247,18 +273,7 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 		t.Pruned += pruned
 		t.Found += found
 	}
-	if err := rows.Err(); err != nil {
-		return t, fmt.Errorf("sum up the run: %w", err)
-	}
-	if err := s.findingTotals(ctx, run, &t); err != nil {
-		return t, fmt.Errorf("sum up the run: %w", err)
-	}
-	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
-		FROM batches JOIN batch_images ON batch = id WHERE run = ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, run).Scan(&t.Previous, &t.New)
-	if err != nil {
-		return t, fmt.Errorf("sum up the run: %w", err)
-	}
-	return t, nil
+	return rows.Err()
 }
 
 // CountPending is how many items of a run's plan are still to be dealt with.

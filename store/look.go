@@ -40,7 +40,9 @@ func look(path string) (s *Store, still os.FileInfo, err error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("look at the state %s: %w", path, err)
 	}
-	return &Store{path: path, reader: db, writer: db, stmts: make(map[string]*sql.Stmt)}, still, nil
+	s = newStore(path)
+	s.reader, s.writer = db, db
+	return s, still, nil
 }
 
 // Health is how a state is.
@@ -94,7 +96,7 @@ func examineError(path string, err error) error {
 }
 
 func (s *Store) examine(ctx context.Context) (h Health, err error) {
-	for _, suffix := range []string{"", "-wal"} {
+	for _, suffix := range []string{"", "-wal", "-outbox"} {
 		if info, err := os.Stat(s.path + suffix); err == nil {
 			h.Bytes += info.Size()
 		}

@@ -27,25 +27,34 @@ type Stakes struct {
 // Stakes sums up what a plan would do.
 func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, error) {
 	t, err := s.Weigh(ctx, d, run)
-	if err == nil {
-		t.Digest, err = s.digest(ctx, d, run)
+	if err != nil {
+		return t, err
 	}
+	if t.Listed, err = s.listed(ctx, d); err != nil {
+		return t, describe("sum up the plan", err)
+	}
+	t.Digest, err = s.digest(ctx, d, run)
 	return t, err
 }
 
-// Weigh is Stakes without the digest, for which every item has to be looked at.
+// Weigh is Stakes without the digest, and without what is listed where nothing is
+// removed.
 func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(annotation_count), 0) FROM images WHERE dataset = ?`, d.Ref).Scan(&t.Listed)
-	if err != nil {
-		return t, describe("sum up the plan", err)
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE NOT pruned), count(*) FILTER (WHERE pending), coalesce(sum(bytes) FILTER (WHERE pending), 0),
+			coalesce(sum(max(0, count - listed_count)) FILTER (WHERE pending), 0), coalesce(sum(max(0, listed_count - count)) FILTER (WHERE pending), 0),
+			count(*) FILTER (WHERE pending AND listed_count > 0)
+		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count FROM items WHERE run = ?)`, run).
+		Scan(&t.Found, &t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Backups)
+	if err == nil && t.Removed > 0 {
+		t.Listed, err = s.listed(ctx, d)
 	}
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE run = ? AND NOT pruned`, run).Scan(&t.Found)
-	if err != nil {
-		return t, describe("sum up the plan", err)
-	}
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(bytes), 0), coalesce(sum(max(0, count - listed_count)), 0), coalesce(sum(max(0, listed_count - count)), 0), coalesce(sum(listed_count > 0), 0)
-		FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending'`, run).Scan(&t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Backups)
 	return t, describe("sum up the plan", err)
+}
+
+// listed are the annotations of a dataset, as listed.
+func (s *Store) listed(ctx context.Context, d Dataset) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(annotation_count), 0) FROM images WHERE dataset = ?`, d.Ref).Scan(&n)
+	return n, err
 }
 
 func (s *Store) digest(ctx context.Context, d Dataset, run string) (string, error) {

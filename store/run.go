@@ -110,6 +110,14 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 	return run, resumed, err
 }
 
+// HalfPlanned tells whether a run from the source, into whatever dataset of the
+// service, was left with a plan that is half made.
+func (s *Store) HalfPlanned(ctx context.Context, service, kind, source string) (half bool, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM runs JOIN datasets ON datasets.id = runs.dataset
+		WHERE service = ? AND kind = ? AND source = ? AND ended_at IS NULL AND phase = ? AND cursor <> '')`, service, kind, source, Planning).Scan(&half)
+	return half, describe("look up the run before", err)
+}
+
 // RestartPlan forgets a run's plan, so that it can be made anew. What the run
 // has saved stays on record.
 func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
@@ -166,7 +174,8 @@ func (s *Store) Thin(ctx context.Context, run string) error {
 		if err != nil {
 			return err
 		}
-		if err := s.keepTotals(ctx, id, totals); err != nil {
+		err = s.update(ctx, "keep the totals of the run", func(ctx context.Context, tx *sql.Tx) error { return keepTotals(ctx, tx, id, totals) })
+		if err != nil {
 			return err
 		}
 		if err := s.dropItems(ctx, id, ItemUnchanged); err != nil {
@@ -206,15 +215,13 @@ func (s *Store) runIDs(ctx context.Context, query string, args ...any) (ids []st
 	return ids, rows.Err()
 }
 
-func (s *Store) keepTotals(ctx context.Context, run string, t Totals) error {
+func keepTotals(ctx context.Context, tx *sql.Tx, run string, t Totals) error {
 	text, err := json.Marshal(t)
 	if err != nil {
-		return fmt.Errorf("keep the totals of the run: %w", err)
-	}
-	return s.update(ctx, "keep the totals of the run", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET totals = ? WHERE id = ?`, string(text), run)
 		return err
-	})
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE runs SET totals = ? WHERE id = ?`, string(text), run)
+	return err
 }
 
 // SetPhase moves a run on.
@@ -228,23 +235,26 @@ func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
 // LeaveRun records how a process left a run: outcome and, where it failed,
 // why. Outcomes that end a run close it, and what it came to is on record then.
 func (s *Store) LeaveRun(ctx context.Context, run string, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
-	ends := o != Interrupted && o != Stopped
-	if ends {
-		totals, err := s.sumUp(ctx, run)
-		if err != nil {
-			return err
-		}
-		if err := s.keepTotals(ctx, run, totals); err != nil {
-			return err
-		}
+	totals, err := s.sumUp(ctx, run)
+	if err != nil {
+		return err
 	}
+	return s.LeaveSummedUp(ctx, run, totals, o, reason, requests, worked, now)
+}
+
+// LeaveSummedUp is LeaveRun for a run that was summed up since it last did
+// anything.
+func (s *Store) LeaveSummedUp(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
 	return s.updateOnDisk(ctx, "record how the run ended", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
 			o, reason, requests, worked.Milliseconds(), run); err != nil {
 			return err
 		}
-		if !ends {
+		if o == Interrupted || o == Stopped {
 			return nil
+		}
+		if err := keepTotals(ctx, tx, run, t); err != nil {
+			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ?, ended_at = ? WHERE id = ?`, Ended, now.UnixMilli(), run)
 		return err

@@ -4,7 +4,8 @@
 //
 // A run's plan (Items) keeps hashes and counts, never payloads; only a batch
 // that is on its way carries its bytes, from the moment before it is sent
-// until its answer is committed. All SQL on the state lives in this package.
+// until its answer is committed, in a file beside the state that is there as long
+// as somebody works on it. All SQL on the state lives in this package.
 //
 // The file is in WAL mode. Every commit survives a killed process, and what was
 // committed before a request was sent survives a power cut: a request's own
@@ -25,6 +26,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 
 	"github.com/mattn/go-sqlite3"
 	"github.com/pressly/goose/v3"
@@ -33,11 +36,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// writerDriver is SQLite with the log of a state: the bytes of a batch are in the
-// file for as long as it is on its way, and with the log of SQLite's choice, 4
-// MB, most of them are copied from it into the file to be let go there. At 64 MB
-// nearly all are let go in the log. What follows a large transaction gives the
-// room back.
+// writerDriver is SQLite with a log of 64 MB instead of 4: what a run changes
+// several times is brought into the file once. What follows a large transaction
+// gives the room back.
 const writerDriver = "sqlite3 of a state"
 
 func init() {
@@ -56,6 +57,9 @@ type Store struct {
 
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // of reader; closed with it
+
+	log    flusher // of the commits
+	outbox outbox
 }
 
 // ErrNewer is returned by Open for a state that a later version wrote.
@@ -67,7 +71,7 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err := createPrivate(path); err != nil {
 		return nil, fmt.Errorf("create the state %s: %w", path, err)
 	}
-	s := &Store{path: path, stmts: make(map[string]*sql.Stmt)}
+	s := newStore(path)
 	var err error
 	if s.writer, err = sql.Open(writerDriver, dsn(path, "rwc")); err != nil {
 		return nil, fmt.Errorf("open the state %s: %w", path, err)
@@ -96,9 +100,21 @@ func OpenExisting(ctx context.Context, path string) (*Store, error) {
 // Path is the state's file.
 func (s *Store) Path() string { return s.path }
 
+func newStore(path string) *Store {
+	s := &Store{path: path, stmts: make(map[string]*sql.Stmt)}
+	s.outbox.path, s.outbox.log = outboxOf(path), &s.log
+	return s
+}
+
 // Close closes the state; everything committed before stays.
 func (s *Store) Close() error {
-	return errors.Join(s.reader.Close(), s.writer.Close())
+	remove, err := s.closeOutbox()
+	var removing sync.WaitGroup
+	var removeErr error
+	removing.Go(func() { removeErr = remove() })
+	err = errors.Join(err, s.reader.Close(), s.writer.Close())
+	removing.Wait()
+	return errors.Join(err, removeErr)
 }
 
 // prepared keeps the statements of the hot look-ups.
@@ -179,7 +195,9 @@ func latestOf(p *goose.Provider) int64 {
 // explain adds what to do to the errors that a user can do something about.
 func explain(err error) error {
 	var sqliteErr sqlite3.Error
-	if !errors.As(err, &sqliteErr) {
+	if errors.Is(err, syscall.ENOSPC) {
+		sqliteErr.Code = sqlite3.ErrFull
+	} else if !errors.As(err, &sqliteErr) {
 		return err
 	}
 	switch sqliteErr.Code {
@@ -197,18 +215,50 @@ func explain(err error) error {
 // the driver would give every statement that can be a goroutine of its own, which
 // takes longer than most statements do.
 func (s *Store) update(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	return describe(doing, transact(ctx, s.writer, f))
+	err := transact(ctx, s.writer, f)
+	s.log.wrote()
+	return describe(doing, err)
 }
 
 // updateOnDisk is update, and returns when this and everything that was
 // committed before is on the disk. The log is brought there beside SQLite, which
-// would hold the others back while the bytes of their batches are written: what
-// has left the log by then, a checkpoint has brought to the disk.
+// would hold the others back meanwhile: what has left the log by then, a
+// checkpoint has brought to the disk.
 func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
 	if err := s.update(ctx, doing, f); err != nil {
 		return err
 	}
-	return describe(doing, syncFile(s.path+"-wal"))
+	return describe(doing, s.log.flush(func() error { return syncFile(s.path + "-wal") }))
+}
+
+// flusher brings a file to the disk. Those who wait for it at the same time share
+// the wait.
+type flusher struct {
+	writes atomic.Int64 // that were made
+	onDisk atomic.Int64 // of them
+
+	mu sync.Mutex
+	// failed is how bringing them there failed: the system tells of it once, and may
+	// have given up what it could not write.
+	failed error
+}
+
+// wrote is told of each write, and numbers it.
+func (f *flusher) wrote() int64 { return f.writes.Add(1) }
+
+// flush returns when what was written before is on the disk.
+func (f *flusher) flush(sync func() error) error {
+	written := f.writes.Load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil || f.onDisk.Load() >= written { // it went with another's
+		return f.failed
+	}
+	written = f.writes.Load()
+	if f.failed = sync(); f.failed == nil {
+		f.onDisk.Store(written)
+	}
+	return f.failed
 }
 
 func syncFile(path string) error {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -337,5 +338,35 @@ func TestRequestsOfTheLastHour(t *testing.T) {
 	check(t, err)
 	if len(sent) != 2 || sent[0].N != 2 || !sent[0].At.Equal(noon.Add(-30*time.Minute)) || sent[1].N != 1 {
 		t.Errorf("requests of the last hour: %+v", sent)
+	}
+}
+
+// The label that comes second is found wherever the first is: in the same part, and
+// among rows that are gathered still or not any more.
+func TestSecondLabelsOfOnePart(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	var paths []string
+	for i := range 120 {
+		paths = append(paths, fmt.Sprintf("%03d.jpg", i))
+	}
+	d := listed(t, s, paths...)
+	run := planned(t, s, d)
+	var part PlanPart
+	for i, p := range append(paths, "000.jpg", "119.jpg") {
+		part.Items = append(part.Items, Item{Seq: int64(i + 1), Image: p, ImageID: "id-" + p, Path: p, Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(p)})
+	}
+	check(t, s.AddPlan(ctx, run.ID, part))
+	n := 0
+	for i, err := range s.Items(ctx, run.ID) {
+		check(t, err)
+		n++
+		second := i.Image == "000.jpg" || i.Image == "119.jpg"
+		if (i.Plan == PlanAmbiguous) != second {
+			t.Errorf("item %d, %s, is planned as %s", i.Seq, i.Image, i.Plan)
+		}
+	}
+	if n != 122 {
+		t.Errorf("%d items are on record, want 122", n)
 	}
 }

@@ -1,9 +1,19 @@
 package store
 
 import (
+	"errors"
 	"os"
 	"syscall"
 )
+
+// syncFolder brings the names of a folder's files to the disk.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
 
 // syncData brings a file's bytes and its length to the disk, as SQLite does. The
 // time of its last change, for which the file system would write its journal, can

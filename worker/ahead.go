@@ -16,8 +16,9 @@ import (
 // the plan are committed. What the walk comes upon waits in order, a number of
 // stretches at most; annotations that find no room in the meantime are let go.
 type ahead struct {
-	items chan aheadItem
-	pool  pond.ResultPool[converted]
+	items  chan aheadItem
+	pool   pond.ResultPool[converted]
+	cursor string // that the walk began behind
 
 	cancel context.CancelFunc
 	walk   sync.WaitGroup
@@ -51,7 +52,7 @@ func (r *run) lookAhead(ctx context.Context, cursor string) *ahead {
 	// A short queue keeps the walk from ending long before the conversions: a source
 	// may keep its files open for them as long as it is walked.
 	pool := pond.NewResultPool[converted](r.Convert, pond.WithQueueSize(16*r.Convert))
-	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pool, cancel: cancel}
+	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pool, cursor: cursor, cancel: cancel}
 	whole := r.convertsAlike()
 	a.walk.Go(func() {
 		defer close(a.items)

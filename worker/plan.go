@@ -107,6 +107,8 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	r.progress.begin("planning", 0)
 	r.progress.add(int(seq), 0)
 	cursor := r.record.Cursor
+	recorded := func() error { return nil } // waits for the part before
+	defer func() { recorded() }()
 	for items := range stretches(ahead.items) {
 		if err := items[len(items)-1].err; err != nil {
 			return err
@@ -115,18 +117,15 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 		if err != nil {
 			return err
 		}
-		if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
+		if err := recorded(); err != nil {
 			return err
 		}
+		recorded = r.recordPart(ctx, part)
 		seq += int64(len(items))
 		cursor = part.Cursor
-		failed := 0
-		for _, i := range part.Items {
-			if i.Outcome == store.ItemFailed {
-				failed++
-			}
-		}
-		r.progress.add(len(items), failed)
+	}
+	if err := recorded(); err != nil {
+		return err
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -138,6 +137,24 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	}
 	// What the end of the walk reported, and an empty source's findings.
 	return r.store.AddPlan(ctx, r.record.ID, store.PlanPart{Cursor: cursor, Findings: r.sourceFindings()})
+}
+
+// recordPart commits a part of the plan while the next one is made; wait returns
+// when it is done.
+func (r *run) recordPart(ctx context.Context, part store.PlanPart) (wait func() error) {
+	done := make(chan error, 1)
+	go func() {
+		err := r.store.AddPlan(ctx, r.record.ID, part)
+		if err == nil {
+			failed := 0
+			for _, i := range part.Items {
+				failed += failures(i)
+			}
+			r.progress.add(len(part.Items), failed)
+		}
+		done <- err
+	}()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 // sourceFindings are what the source reported about itself since the last
@@ -153,6 +170,9 @@ func (r *run) sourceFindings() []store.Finding {
 // planned is where a plan that a process left half made ended, "" where there is
 // none that can go on.
 func (r *run) planned() string {
+	if r.ahead != nil && r.ahead.cursor == "" {
+		return "" // it began without knowing
+	}
 	if r.record.Phase == store.Planning && r.record.Fingerprint == r.fingerprint() {
 		return r.record.Cursor
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"pictosync/convert"
 	"pictosync/pictograph"
 	"pictosync/sandbox"
 	"pictosync/source"
@@ -557,5 +559,149 @@ func compareCounts(t *testing.T, b *bench, run string) {
 	}
 	if len(executed) != 0 {
 		t.Errorf("executed and not on record: %v", executed)
+	}
+}
+
+// The dataset is asked for while the source is still being opened.
+func TestTheSourceIsOpenedMeanwhile(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	path := b.labels("a.jpg car")
+	asked := make(chan struct{})
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/datasets/set") && r.Method == http.MethodGet {
+			close(asked)
+		}
+		return false
+	}
+	s, err := b.syncFrom(nil, nil, path, func(o *Options) {
+		o.OpenSource = func() (source.Source, error) {
+			<-asked
+			return source.Open(t.Context(), path, source.Options{})
+		}
+	})
+	if err != nil || s.Images.Saved != 1 {
+		t.Errorf("saved %d, %v", s.Images.Saved, err)
+	}
+}
+
+// A source that cannot be read ends the asking, and is what is told of.
+func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	asked := make(chan struct{})
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		close(asked)
+		<-r.Context().Done() // no answer
+		return true
+	}
+	broken := errors.New("broken")
+	_, err := b.syncFrom(nil, nil, "labels", func(o *Options) {
+		o.OpenSource = func() (source.Source, error) {
+			<-asked
+			return nil, broken
+		}
+	})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want what is wrong with the source", err)
+	}
+	if runs, err := b.store.Runs(t.Context(), 1); err != nil || len(runs) != 0 {
+		t.Errorf("runs on record: %v, %v", runs, err)
+	}
+}
+
+// spySource tells where its walks begin and that labels are loaded, and breaks after
+// some items.
+type spySource struct {
+	source.Whole
+	breaks int // 0 is never
+	loaded func()
+
+	mu     sync.Mutex
+	begins []string
+}
+
+func (s *spySource) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begins = append(s.begins, after)
+	return func(yield func(source.Item, error) bool) {
+		n := 0
+		for item, err := range s.Whole.Items(ctx, after) {
+			if n++; n == s.breaks {
+				err = errors.New("broken")
+			}
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *spySource) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {
+	if s.loaded != nil {
+		s.loaded()
+	}
+	return s.Whole.Load(ctx, item, listed)
+}
+
+func (b *bench) spy(path string) *spySource {
+	b.t.Helper()
+	src, err := source.Open(b.t.Context(), path, source.Options{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &spySource{Whole: src.(source.Whole)}
+}
+
+func openedLater(src source.Source) func(*Options) {
+	return func(o *Options) { o.OpenSource = func() (source.Source, error) { return src, nil } }
+}
+
+// Labels are converted while the dataset is asked for.
+func TestLabelsAreConvertedMeanwhile(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	path := b.labels("a.jpg car")
+	src := b.spy(path)
+	loaded := make(chan struct{})
+	src.loaded = sync.OnceFunc(func() { close(loaded) })
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/datasets/set") && r.Method == http.MethodGet {
+			select {
+			case <-loaded:
+			case <-time.After(time.Minute):
+				t.Error("nothing is converted before the service answers")
+			}
+		}
+		return false
+	}
+	if s, err := b.syncFrom(nil, nil, path, openedLater(src)); err != nil || s.Images.Saved != 1 || len(src.begins) != 1 {
+		t.Errorf("saved %d, %d walks, %v", s.Images.Saved, len(src.begins), err)
+	}
+}
+
+// A plan that is half made goes on where it ended, also where the source is opened
+// while the dataset is asked for.
+func TestAHalfMadePlanGoesOn(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	var images, lines []string
+	for i := range 3 * stretch {
+		images = append(images, fmt.Sprintf("%05d.jpg", i))
+		lines = append(lines, images[i]+" car")
+	}
+	b.images(images...)
+	path := b.labels(lines...)
+	broken := b.spy(path)
+	broken.breaks = 2*stretch + 10
+	if _, err := b.syncFrom(nil, nil, path, openedLater(broken)); err == nil {
+		t.Fatal("the source broke, and the run did not")
+	}
+	src := b.spy(path)
+	s, err := b.syncFrom(nil, nil, path, openedLater(src))
+	if err != nil || s.Images.Saved != len(images) {
+		t.Fatalf("saved %d, %v", s.Images.Saved, err)
+	}
+	if src.begins[0] == "" {
+		t.Error("the plan was begun anew")
 	}
 }

@@ -11,6 +11,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Options struct {
 	// Source is the absolute path of the source; with the dataset it
 	// identifies the run to resume.
 	Source string
+	// OpenSource waits for the source where it is opened while the dataset is asked
+	// for; Sync's src is nil then.
+	OpenSource func() (source.Source, error)
 	// Findings hands over what the source reported about itself since the last
 	// call. May be nil.
 	Findings func() []convert.Finding
@@ -167,6 +171,7 @@ type run struct {
 	claim    int64 // the source of what is saved, as the state numbers it
 	progress tracker
 	kept     payloads
+	ahead    *ahead        // of the plan; nil before it is begun
 	sending  chan struct{} // holds as many as there are batches on their way
 
 	stopping context.Context // done when the run should stop taking on work
@@ -214,7 +219,8 @@ func (r *run) work(ctx context.Context, stop <-chan struct{}, do func(context.Co
 }
 
 func (r *run) sync(ctx context.Context) error {
-	if err := r.openDataset(ctx); err != nil {
+	defer r.endAhead()
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	kind := r.kind()
@@ -262,23 +268,34 @@ func (r *run) sync(ctx context.Context) error {
 // listAndPlan makes the plan. The labels are converted while the images are
 // listed: an undo's are chosen by the listing and have to wait for it.
 func (r *run) listAndPlan() error {
+	if r.Undoes == "" {
+		r.beginAhead(r.planned())
+	}
+	if err := r.persist(r.list); err != nil {
+		return err
+	}
+	r.beginAhead(r.planned())
+	defer r.endAhead()
+	return r.plan(r.stopping, r.ahead)
+}
+
+// beginAhead begins to walk the source, unless that is begun.
+func (r *run) beginAhead(cursor string) {
+	if r.ahead != nil {
+		return
+	}
 	r.kept.bySeq = make(map[int64][]byte)
 	if r.convertsAlike() && r.saves() {
 		r.kept.room.Store(keptBytes)
 	}
-	if r.Undoes != "" {
-		if err := r.persist(r.list); err != nil {
-			return err
-		}
+	r.ahead = r.lookAhead(r.stopping, cursor)
+}
+
+func (r *run) endAhead() {
+	if r.ahead != nil {
+		r.ahead.end()
+		r.ahead = nil
 	}
-	ahead := r.lookAhead(r.stopping, r.planned())
-	defer ahead.end()
-	if r.Undoes == "" {
-		if err := r.persist(r.list); err != nil {
-			return err
-		}
-	}
-	return r.plan(r.stopping, ahead)
 }
 
 // saves reports whether the run comes to saving what it plans.
@@ -295,6 +312,33 @@ func (r *run) kind() string {
 		return "undo"
 	}
 	return "sync"
+}
+
+// open opens the dataset, and waits for the source meanwhile: one that cannot be
+// read is told of first, and stops the asking.
+func (r *run) open(ctx context.Context) error {
+	if r.src != nil {
+		return r.openDataset(ctx)
+	}
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	var opening sync.WaitGroup
+	var sourceErr error
+	opening.Go(func() {
+		if r.src, sourceErr = r.OpenSource(); sourceErr != nil {
+			stop()
+			return
+		}
+		// Where no run is half planned that this one may turn out to resume, its plan
+		// begins at the first item.
+		half, err := r.store.HalfPlanned(ctx, r.Service, r.kind(), r.Source)
+		if err == nil && !half && r.Undoes == "" && !r.Verify {
+			r.beginAhead("")
+		}
+	})
+	err := r.openDataset(asking)
+	opening.Wait()
+	return cmp.Or(sourceErr, err)
 }
 
 func (r *run) openDataset(ctx context.Context) (err error) {
@@ -362,7 +406,7 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	}
 	outcome, reason := outcomeOf(s, r.DryRun, err)
 	s.Outcome = string(outcome)
-	leaveErr := r.store.LeaveRun(ctx, r.record.ID, outcome, reason, s.Requests, worked, r.Now())
+	leaveErr := r.store.LeaveSummedUp(ctx, r.record.ID, totals, outcome, reason, s.Requests, worked, r.Now())
 	if leaveErr == nil && (outcome == store.Done || outcome == store.WithFailures || outcome == store.Planned) {
 		leaveErr = r.store.Thin(ctx, r.record.ID)
 	}

@@ -4,6 +4,7 @@
 package instant
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -41,8 +42,17 @@ type Server struct {
 
 	requests, saved atomic.Int64
 
-	mu      sync.Mutex
-	classes json.RawMessage
+	mu       sync.Mutex
+	classes  json.RawMessage
+	record   bool
+	recorded []*Request
+}
+
+// Request is one that was recorded.
+type Request struct {
+	Method string `json:"method"`
+	URI    string `json:"uri"`
+	Body   []byte `json:"body"`
 }
 
 // New makes a service.
@@ -99,6 +109,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.requests.Add(1)
 	arrived := time.Now()
+	if err := s.keep(r); err != nil {
+		return // the client has gone
+	}
 	var answer []byte
 	var err error
 	switch {
@@ -132,11 +145,40 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Write(answer) // a client that has gone needs no answer
 }
 
+// serveAdmin resets, and records from then on where that is asked for, and tells
+// the statistics or what was recorded.
 func (s *Server) serveAdmin(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
 		s.Reset()
+		s.mu.Lock()
+		s.record, s.recorded = r.URL.Path == "/record", nil
+		s.mu.Unlock()
+	}
+	if r.Method == http.MethodGet && r.URL.Path == "/recorded" {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		json.NewEncoder(w).Encode(s.recorded)
+		return
 	}
 	json.NewEncoder(w).Encode(s.Stats())
+}
+
+// keep records a request, in the order of arrival, where that was asked for.
+func (s *Server) keep(r *http.Request) (err error) {
+	s.mu.Lock()
+	if !s.record {
+		s.mu.Unlock()
+		return nil
+	}
+	kept := &Request{Method: r.Method, URI: r.URL.RequestURI()}
+	s.recorded = append(s.recorded, kept)
+	s.mu.Unlock()
+	body, err := io.ReadAll(r.Body)
+	s.mu.Lock()
+	kept.Body = body
+	s.mu.Unlock()
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return err
 }
 
 func (s *Server) dataset() []byte {

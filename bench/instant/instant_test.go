@@ -2,7 +2,12 @@ package instant
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"pictosync/pictograph"
@@ -61,4 +66,43 @@ func counts(ctx context.Context, t *testing.T, client *pictograph.Client, datase
 		listed[i.Path()] = i.AnnotationCount
 	}
 	return listed
+}
+
+// What is asked for is recorded where that is wanted, in the order of arrival.
+func TestRequestsAreRecorded(t *testing.T) {
+	listener := httptest.NewServer(New(Options{Images: 3}))
+	defer listener.Close()
+	ask := func(method, uri, body string) string {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), method, listener.URL+uri, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	const page, bulk = api + "images/?limit=2&offset=0", api + "annotations/bulk"
+	save := `{"saves":[{"image_id":"` + ID(1) + `","annotations":[]}]}`
+	ask("GET", page, "") // not recorded
+	ask("POST", "/record", "")
+	ask("GET", page, "")
+	if answer := ask("POST", bulk, save); !strings.Contains(answer, ID(1)) {
+		t.Errorf("the save was answered %s", answer)
+	}
+	var recorded []Request
+	if err := json.Unmarshal([]byte(ask("GET", "/recorded", "")), &recorded); err != nil {
+		t.Fatal(err)
+	}
+	want := []Request{{"GET", page, nil}, {"POST", bulk, []byte(save)}}
+	if fmt.Sprint(recorded) != fmt.Sprint(want) {
+		t.Errorf("recorded %s, want %s", recorded, want)
+	}
 }

@@ -5,7 +5,8 @@
 //	go run ./bench/serve --images 1000000 --latency 50ms
 //
 // It says on standard output when it is ready and where it listens. GET /
-// tells what was asked of it, POST / makes it what it was in the beginning.
+// tells what was asked of it, POST / makes it what it was in the beginning. After
+// POST /record it is that too, and keeps what it is asked, for GET /recorded.
 package main
 
 import (

@@ -43,6 +43,21 @@ func (o *sourceOptions) addClassMap(f *pflag.FlagSet) {
 }
 
 func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
+	settled, err := o.settle(findings)
+	if err != nil {
+		return nil, err
+	}
+	return settled.open(ctx, path)
+}
+
+// settledSource is how a source is opened, once the flags are known to be right.
+type settledSource struct {
+	options source.Options
+	classes *convert.ClassMap // nil is none
+	text    []byte            // of the class map
+}
+
+func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 	classes, text, err := o.classes()
 	if err != nil {
 		return nil, err
@@ -58,14 +73,18 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
 		return nil, usagef("read --simplify: %v is no distance in pixels", o.simplify)
 	}
-	src, err := source.Open(ctx, path, source.Options{
+	return &settledSource{classes: classes, text: text, options: source.Options{
 		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
 		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries}, Report: findings.add,
-	})
-	if err != nil || classes == nil {
+	}}, nil
+}
+
+func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
+	src, err := source.Open(ctx, path, s.options)
+	if err != nil || s.classes == nil {
 		return src, err
 	}
-	return source.WithClassMap(src, classes, text), nil
+	return source.WithClassMap(src, s.classes, s.text), nil
 }
 
 // classes reads the class map, nil if there is none.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -200,25 +201,62 @@ func runSync(parent context.Context, path string, o syncOptions) error {
 	return o.runFrom(parent, path, "sync "+path, options)
 }
 
-// runFrom opens source and state and runs.
+// runFrom opens the state, and the source while the service is asked for the
+// dataset, and runs. For a source that is not there no state is made.
 func (o *syncOptions) runFrom(parent context.Context, path, doing string, options worker.Options) error {
 	s, err := o.begin(parent)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	src, err := o.openSource(s, path, &options)
+	open, err := o.sourceOpener(s, path, &options)
 	if err != nil {
 		return err
 	}
-	if err := s.open(doing); err != nil {
+	if _, err := os.Stat(path); err != nil {
+		if _, err := open(); err != nil {
+			return err
+		}
+	}
+	err = s.open(doing)
+	if err == nil && s.sandbox == nil {
+		options.OpenSource = openMeanwhile(open)
+		return o.drive(s, nil, options)
+	}
+	src, sourceErr := open() // what is wrong with it is told of first
+	if err = cmp.Or(sourceErr, err); err != nil {
 		return err
 	}
 	return o.drive(s, src, options)
 }
 
+// openMeanwhile begins to open a source; wait returns when that is done.
+func openMeanwhile(open func() (source.Source, error)) (wait func() (source.Source, error)) {
+	type opened struct {
+		src source.Source
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		src, err := open()
+		done <- opened{src, err}
+	}()
+	return sync.OnceValues(func() (source.Source, error) {
+		o := <-done
+		return o.src, o.err
+	})
+}
+
 func (o *syncOptions) openSource(s *session, path string, options *worker.Options) (source.Source, error) {
-	var err error
+	open, err := o.sourceOpener(s, path, options)
+	if err != nil {
+		return nil, err
+	}
+	return open()
+}
+
+// sourceOpener settles what the flags say of a source.
+func (o *syncOptions) sourceOpener(s *session, path string, options *worker.Options) (open func() (source.Source, error), err error) {
 	if options.Source, err = filepath.Abs(path); err != nil {
 		return nil, usagef("find %s: %w", path, err)
 	}
@@ -231,11 +269,17 @@ func (o *syncOptions) openSource(s *session, path string, options *worker.Option
 	}
 	var findings collector
 	options.Findings = findings.take
-	src, err := o.source.open(s.ctx, path, &findings)
+	settled, err := o.source.settle(&findings)
 	if err != nil {
 		return nil, err
 	}
-	return src, o.checkClasses(src)
+	return func() (source.Source, error) {
+		src, err := settled.open(s.ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		return src, o.checkClasses(src)
+	}, nil
 }
 
 // checkClasses holds the classes that are to be brought back against those that
@@ -257,10 +301,17 @@ func (o *syncOptions) checkClasses(src source.Source) error {
 	return nil
 }
 
-// drive does the run and prints what it came to.
+// drive does the run and prints what it came to. A source that is nil is being
+// opened.
 func (o *syncOptions) drive(s *session, src source.Source, options worker.Options) error {
 	summary, err := o.work(s, src, options)
 	ctx := context.WithoutCancel(s.ctx)
+	if src == nil {
+		var sourceErr error
+		if src, sourceErr = options.OpenSource(); sourceErr != nil {
+			return sourceErr
+		}
+	}
 	switch {
 	case summary.Run == "":
 	case options.Verify:

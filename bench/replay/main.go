@@ -1,0 +1,114 @@
+// Command replay sends the requests again that bench/serve has recorded, as a
+// client would that has nothing to compute in between: what a sync takes beside
+// its requests is what it takes longer than this.
+//
+//	go run ./bench/replay --concurrency 4 URL FILE
+//
+// Requests of one kind go side by side, each kind after the one before. It prints
+// the seconds from the first request to the last answer.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"pictosync/bench/instant"
+)
+
+func main() {
+	concurrency := pflag.Int("concurrency", 4, "`NUMBER` of requests that are under way at once")
+	pflag.Parse()
+	if pflag.NArg() != 2 || *concurrency < 1 {
+		fmt.Fprintln(os.Stderr, "usage: replay [--concurrency N] URL FILE")
+		os.Exit(2)
+	}
+	seconds, err := replay(pflag.Arg(0), pflag.Arg(1), *concurrency)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "replay: %v\n", err)
+		os.Exit(1)
+	}
+	fmt.Printf("own %.6f\n", seconds)
+}
+
+func replay(url, file string, concurrency int) (seconds float64, err error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return 0, err
+	}
+	var recorded []instant.Request
+	if err := json.Unmarshal(data, &recorded); err != nil {
+		return 0, fmt.Errorf("read %s: %w", file, err)
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}}
+	start := time.Now()
+	for _, stage := range stages(recorded) {
+		if err := send(client, url, stage, concurrency); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(start).Seconds(), nil
+}
+
+// stages are the requests that follow each other and are of one kind.
+func stages(recorded []instant.Request) (all [][]instant.Request) {
+	before := ""
+	for _, r := range recorded {
+		path, _, _ := strings.Cut(r.URI, "?")
+		if kind := r.Method + path; kind != before {
+			all = append(all, nil)
+			before = kind
+		}
+		all[len(all)-1] = append(all[len(all)-1], r)
+	}
+	return all
+}
+
+func send(client *http.Client, url string, stage []instant.Request, concurrency int) error {
+	next := make(chan instant.Request, len(stage))
+	for _, r := range stage {
+		next <- r
+	}
+	close(next)
+	var group sync.WaitGroup
+	failures := make(chan error, len(stage))
+	for range concurrency {
+		group.Go(func() {
+			for r := range next {
+				if err := ask(client, url, r); err != nil {
+					failures <- err
+				}
+			}
+		})
+	}
+	group.Wait()
+	close(failures)
+	return <-failures
+}
+
+func ask(client *http.Client, url string, r instant.Request) error {
+	request, err := http.NewRequest(r.Method, url+r.URI, bytes.NewReader(r.Body))
+	if err != nil {
+		return err
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s %s: %s", r.Method, r.URI, answer.Status)
+	}
+	return nil
+}

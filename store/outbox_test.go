@@ -1,0 +1,180 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// leftBehind is what a process leaves behind that is killed now: the state, its
+// log and its outbox.
+func leftBehind(t *testing.T, s *Store) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "state.db")
+	for _, suffix := range []string{"", "-wal", "-outbox"} {
+		copyFile(t, s.path+suffix, path+suffix)
+	}
+	return path
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	check(t, err)
+	check(t, os.WriteFile(to, data, 0o600))
+}
+
+// inFlight are the bytes of the batches in flight, as the next process finds them.
+func inFlight(t *testing.T, path string, d Dataset) (bodies []string, s *Store) {
+	t.Helper()
+	s, err := Open(context.Background(), path)
+	check(t, err)
+	t.Cleanup(func() { s.Close() })
+	open, err := s.OpenBatches(context.Background(), d)
+	check(t, err)
+	for _, b := range open {
+		bodies = append(bodies, string(b.Body))
+	}
+	return bodies, s
+}
+
+func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg", "c.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg", "c.jpg")
+	first, err := s.AddBatch(ctx, run.ID, []byte("first"), batchOf("a.jpg"), noon)
+	check(t, err)
+	_, err = s.AddBatch(ctx, run.ID, bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
+	check(t, err)
+	check(t, s.EndBatch(ctx, d, first, []Answer{{New: 2}}, noon))
+
+	path := leftBehind(t, s)
+	bodies, next := inFlight(t, path, d)
+	if len(bodies) != 1 || bodies[0] != string(bytes.Repeat([]byte("second"), 5000)) {
+		t.Fatalf("after a kill %d batches are in flight, want the second with its bytes", len(bodies))
+	}
+	// What the next process sends leaves the bytes alone that are still needed.
+	_, err = next.AddBatch(ctx, run.ID, bytes.Repeat([]byte("third"), 5000), batchOf("c.jpg"), noon)
+	check(t, err)
+	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0][:6] != "second" || bodies[1][:5] != "third" {
+		t.Errorf("after a second kill %d batches are in flight, want the second and the third with their bytes", len(bodies))
+	}
+}
+
+func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	for _, image := range []string{"a.jpg", "b.jpg"} {
+		_, err := s.AddBatch(ctx, run.ID, []byte("of "+image), batchOf(image), noon)
+		check(t, err)
+	}
+	check(t, s.Close())
+	files, err := os.ReadDir(filepath.Dir(s.path))
+	check(t, err)
+	if len(files) != 1 {
+		t.Errorf("beside the state there is more: %v", files)
+	}
+	elsewhere := filepath.Join(t.TempDir(), "state.db")
+	copyFile(t, s.path, elsewhere)
+	if bodies, _ := inFlight(t, elsewhere, d); fmt.Sprint(bodies) != "[of a.jpg of b.jpg]" {
+		t.Errorf("a copy of the state has in flight %q", bodies)
+	}
+}
+
+func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
+	ctx := context.Background()
+	for what, damage := range map[string]func(outbox string) error{
+		"gone":    os.Remove,
+		"cut":     func(outbox string) error { return os.Truncate(outbox, 3) },
+		"zeroed":  func(outbox string) error { return os.WriteFile(outbox, make([]byte, 9000), 0o600) },
+		"another": func(outbox string) error { return os.WriteFile(outbox, []byte("other"), 0o600) },
+	} {
+		s := open(t)
+		d := listed(t, s, "a.jpg")
+		run := planned(t, s, d, "a.jpg")
+		_, err := s.AddBatch(ctx, run.ID, []byte("bytes"), batchOf("a.jpg"), noon)
+		check(t, err)
+		path := leftBehind(t, s)
+		check(t, damage(path+"-outbox"))
+		bodies, next := inFlight(t, path, d)
+		if len(bodies) != 0 {
+			t.Errorf("bytes that are %s: in flight %q", what, bodies)
+		}
+		check(t, next.Close())
+		if bodies, _ = inFlight(t, path, d); len(bodies) != 0 {
+			t.Errorf("bytes that were %s: in flight again %q", what, bodies)
+		}
+	}
+}
+
+// A power cut may take the answer to a batch, which then is sent again: its bytes
+// stay until the answer is on the disk. Their room is used again then.
+func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	b, err := s.AddBatch(ctx, run.ID, []byte("needed"), batchOf("a.jpg"), noon)
+	check(t, err)
+	check(t, s.AddRequest(ctx, "account", noon))
+	cut := leftBehind(t, s) // what is on the disk
+	check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
+	b, err = s.AddBatch(ctx, run.ID, []byte("other!"), batchOf("b.jpg"), noon)
+	check(t, err)
+	copyFile(t, s.path+"-outbox", cut+"-outbox")
+	if bodies, _ := inFlight(t, cut, d); fmt.Sprint(bodies) != "[needed]" {
+		t.Errorf("in flight after the cut: %q", bodies)
+	}
+
+	for range 20 {
+		check(t, s.AddRequest(ctx, "account", noon))
+		check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
+		b, err = s.AddBatch(ctx, run.ID, []byte("again!"), batchOf("b.jpg"), noon)
+		check(t, err)
+	}
+	info, err := os.Stat(s.path + "-outbox")
+	check(t, err)
+	if info.Size() > 3*4096 {
+		t.Errorf("after 20 batches, one at a time, the outbox has grown to %d bytes", info.Size())
+	}
+}
+
+func TestWhoWaitsForTheDiskTogetherWaitsOnce(t *testing.T) {
+	var f flusher
+	syncs := 0
+	flush := func(meanwhile func()) {
+		check(t, f.flush(func() error {
+			syncs++
+			meanwhile()
+			return nil
+		}))
+	}
+	f.wrote()
+	f.wrote()
+	flush(func() { f.wrote() })
+	flush(func() {}) // what was written while the first was brought there
+	flush(func() {})
+	if syncs != 2 {
+		t.Errorf("the disk was waited for %d times, want 2", syncs)
+	}
+}
+
+// The system tells of a write that failed once, and then of success.
+func TestADiskThatFailedIsNotTrustedAgain(t *testing.T) {
+	var f flusher
+	f.wrote()
+	broken := errors.New("broken")
+	for _, result := range []error{broken, nil} {
+		f.wrote()
+		if err := f.flush(func() error { return result }); !errors.Is(err, broken) {
+			t.Errorf("got %v, want the failure", err)
+		}
+	}
+}
