@@ -75,6 +75,7 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 	if *buffer, err = pictograph.AppendAnnotations((*buffer)[:0], result.Annotations); err != nil {
 		return converted{findings: result.Findings, sized: c.sized, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
+	result.Release()
 	c.payload = bytes.Clone(*buffer)
 	c.hash, c.size = sha256.Sum256(c.payload), len(c.payload)
 	c.unchanged = there != nil && sha256.Sum256(there.backup.Annotations) == c.hash
