@@ -40,7 +40,9 @@ func openHandle(path string) (handle, error) {
 	return h, err
 }
 
-// ReadAt is that of [io.ReaderAt].
+// ReadAt is that of [io.ReaderAt]. A read that ends where the file ended when it
+// was opened, with room for more, has come to its end: to be told so by another
+// one would be one call of the system more for every file.
 func (h handle) ReadAt(dst []byte, offset int64) (n int, err error) {
 	for n < len(dst) {
 		var part int
@@ -54,7 +56,9 @@ func (h handle) ReadAt(dst []byte, offset int64) (n int, err error) {
 		if part == 0 {
 			return n, io.EOF
 		}
-		n += part
+		if n += part; n < len(dst) && offset+int64(n) == h.size {
+			return n, io.EOF
+		}
 	}
 	return n, nil
 }

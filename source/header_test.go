@@ -72,6 +72,21 @@ func TestReadSmall(t *testing.T) {
 	if got, err := readSmall("/proc/self/status", 1<<20); err == nil && len(got) == 0 {
 		t.Error("a file that does not tell its size was taken for empty")
 	}
+	grown := filepath.Join(dir, "grown")
+	if err := os.WriteFile(grown, []byte("be"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	h, err := openHandle(grown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := os.WriteFile(grown, []byte("before"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(io.NewSectionReader(h, 0, 512)); err != nil || string(got) != "before" {
+		t.Errorf("%q of a file that has grown since it was opened, %v", got, err)
+	}
 	pipe := filepath.Join(dir, "pipe")
 	if err := syscall.Mkfifo(pipe, 0o644); err != nil {
 		t.Skip(err)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"image"
 	_ "image/gif" // image headers
 	_ "image/jpeg"
 	_ "image/png"
@@ -240,14 +239,11 @@ func imageSize(file string) (size convert.Size, err error) {
 	header := headers.Get().(*headerReader)
 	defer headers.Put(header)
 	header.reset(f)
-	config, format, err := image.DecodeConfig(header)
-	if errors.Is(err, image.ErrFormat) {
-		return convert.Size{}, errors.New("is of no image format whose size can be read")
-	}
+	width, height, format, err := header.decode()
 	if err != nil {
 		return convert.Size{}, err
 	}
-	if size, err = wholeSize(float64(config.Width), float64(config.Height)); err != nil {
+	if size, err = wholeSize(float64(width), float64(height)); err != nil {
 		return convert.Size{}, err
 	}
 	if !header.lacksEXIF() && turned(header, format) {
