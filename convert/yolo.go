@@ -48,13 +48,29 @@ type YOLO struct {
 func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	b := newImageBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	r := yoloReader{YOLO: y, imageBuilder: b}
-	for number, line := range yoloLines(label) {
-		if !r.convert(number, line) {
+	var few [fewNumbers]float64
+	r.numbers = few[:0]
+	for number, rest := 1, withoutMark(label); len(rest) > 0; number++ {
+		var taken bool
+		if class, numbers, length := plainLine(r.numbers[:0], rest); length > 0 && size.Known() {
+			r.numbers, rest = numbers, rest[length:]
+			taken = r.convertRead(number, class)
+		} else {
+			var line []byte
+			if line, rest = cutLine(rest); len(line) == 0 {
+				continue
+			}
+			taken = r.convert(number, line)
+		}
+		if !taken {
 			b.result.Dropped++
 		}
 	}
 	return b.result
 }
+
+// fewNumbers are as many as a line of most tasks has.
+const fewNumbers = 64
 
 // yoloReader converts the lines of one label file.
 type yoloReader struct {
@@ -66,21 +82,27 @@ type yoloReader struct {
 
 // convert reports whether the line is in the result.
 func (r *yoloReader) convert(number int, line []byte) bool {
-	o := object{at: place{what: "line", number: number}, position: number}
+	at := place{what: "line", number: number}
 	if !r.size.Known() {
-		return r.drop(KindUnknownSize, o.at, "normalized coordinates need the image's size, which is unknown")
+		return r.drop(KindUnknownSize, at, "normalized coordinates need the image's size, which is unknown")
 	}
 	class, rest := nextField(line)
 	index, err := parseClass(class)
 	if err != nil {
-		return r.drop(KindNumber, o.at, err.Error())
+		return r.drop(KindNumber, at, err.Error())
 	}
 	if r.numbers, err = appendFields(r.numbers[:0], rest); err != nil {
-		return r.drop(KindNumber, o.at, err.Error())
+		return r.drop(KindNumber, at, err.Error())
 	}
-	name, known := r.Classes[index]
+	return r.convertRead(number, index)
+}
+
+// convertRead converts a line whose numbers are read.
+func (r *yoloReader) convertRead(number, class int) bool {
+	o := object{at: place{what: "line", number: number}, position: number}
+	name, known := r.Classes[class]
 	if !known || blank(name) {
-		return r.drop(KindUnknownClass, o.at, fmt.Sprintf("class %d has no name in the class list", index))
+		return r.drop(KindUnknownClass, o.at, fmt.Sprintf("class %d has no name in the class list", class))
 	}
 	o.name = name
 	return r.convertNumbers(o, r.numbers)

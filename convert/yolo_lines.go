@@ -15,11 +15,10 @@ import (
 // trainers read labels; a byte order mark is skipped.
 func yoloLines(label []byte) iter.Seq2[int, []byte] {
 	return func(yield func(int, []byte) bool) {
-		rest := bytes.TrimPrefix(label, []byte("\ufeff"))
+		rest := withoutMark(label)
 		for number := 1; len(rest) > 0; number++ {
 			var line []byte
 			line, rest = cutLine(rest)
-			line = bytes.TrimFunc(line, isSpace)
 			if len(line) > 0 && !yield(number, line) {
 				return
 			}
@@ -27,16 +26,21 @@ func yoloLines(label []byte) iter.Seq2[int, []byte] {
 	}
 }
 
+func withoutMark(label []byte) []byte { return bytes.TrimPrefix(label, []byte("\ufeff")) }
+
+// cutLine cuts off the first line, without the blanks around it.
 func cutLine(label []byte) (line, rest []byte) {
+	end, size := len(label), 0
 	for i, c := range label {
 		if ' ' <= c && c < utf8.RuneSelf {
 			continue
 		}
-		if size := lineBreak(label[i:]); size > 0 {
-			return label[:i], label[i+size:]
+		if size = lineBreak(label[i:]); size > 0 {
+			end = i
+			break
 		}
 	}
-	return label, nil
+	return bytes.TrimFunc(label[:end], isSpace), label[end+size:]
 }
 
 // lineBreak returns the size of the line break that s starts with, 0 if none.
