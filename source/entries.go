@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +62,7 @@ func readEntries(folder string) (*entries, error) {
 			}
 		}
 		if err != nil {
-			slices.SortFunc(e.list, func(a, b entry) int { return slices.Compare(e.bytes(a), e.bytes(b)) })
+			slices.SortFunc(e.list, func(a, b entry) int { return bytes.Compare(e.bytes(a), e.bytes(b)) })
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}

@@ -2,7 +2,10 @@
 
 package source
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // handle is an open regular file that is read once and closed.
 type handle struct {
@@ -24,3 +27,13 @@ func openHandle(path string) (handle, error) {
 	}
 	return handle{f, info.Size()}, nil
 }
+
+// folderHandle is an open folder, which there is none of here: files are opened by
+// their paths.
+type folderHandle struct{}
+
+func openFolderHandle(string) (folderHandle, error) { return folderHandle{}, errors.ErrUnsupported }
+
+func (folderHandle) open(string) (handle, error) { return handle{}, errors.ErrUnsupported }
+
+func (folderHandle) Close() error { return nil }

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // handle is an open regular file that is read once and closed. Label files are
@@ -19,18 +21,9 @@ type handle struct {
 // openHandle opens a file unless it is a pipe or the like, whose opening could
 // wait for ever.
 func openHandle(path string) (handle, error) {
-	h := handle{fd: -1}
-	var info syscall.Stat_t
-	err := uninterrupted(func() (err error) {
-		h.fd, err = syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
-		return err
-	})
+	h, err := regularHandle(func() (int, error) { return syscall.Open(path, openFlags, 0) })
 	if err == nil {
-		if err = uninterrupted(func() error { return syscall.Fstat(h.fd, &info) }); err == nil && info.Mode&syscall.S_IFMT == syscall.S_IFREG {
-			h.size = info.Size
-			return h, nil
-		}
-		h.Close()
+		return h, nil
 	}
 	if stat, statErr := os.Stat(path); statErr != nil {
 		return h, reasonOf(statErr)
@@ -39,6 +32,49 @@ func openHandle(path string) (handle, error) {
 	}
 	return h, err
 }
+
+const openFlags = syscall.O_RDONLY | syscall.O_CLOEXEC | syscall.O_NONBLOCK
+
+// regularHandle is what open opens, if it is a regular file.
+func regularHandle(open func() (fd int, err error)) (handle, error) {
+	h := handle{fd: -1}
+	var info syscall.Stat_t
+	err := uninterrupted(func() (err error) {
+		h.fd, err = open()
+		return err
+	})
+	if err != nil {
+		return h, err
+	}
+	if err = uninterrupted(func() error { return syscall.Fstat(h.fd, &info) }); err == nil && info.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		err = errNotRegular
+	}
+	if err != nil {
+		h.Close()
+		return h, err
+	}
+	h.size = info.Size
+	return h, nil
+}
+
+// folderHandle is an open folder.
+type folderHandle int
+
+func openFolderHandle(path string) (fd folderHandle, err error) {
+	err = uninterrupted(func() error {
+		n, err := syscall.Open(path, openFlags|syscall.O_DIRECTORY, 0)
+		fd = folderHandle(n)
+		return err
+	})
+	return fd, err
+}
+
+// open is openHandle of a file in the folder, but for the words of its error.
+func (d folderHandle) open(name string) (handle, error) {
+	return regularHandle(func() (int, error) { return unix.Openat(int(d), name, openFlags, 0) })
+}
+
+func (d folderHandle) Close() error { return syscall.Close(int(d)) }
 
 // ReadAt is that of [io.ReaderAt]. A read that ends where the file ended when it
 // was opened, with room for more, has come to its end: to be told so by another

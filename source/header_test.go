@@ -62,7 +62,7 @@ func TestReadSmall(t *testing.T) {
 		if err := os.WriteFile(path, content, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := readInto(make([]byte, 3, 600), path, 5000); err != nil || !bytes.Equal(got, content) {
+		if got, err := readInto(make([]byte, 3, 600), fileOnDisk{name: path}, 5000); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d of %d bytes, %v", len(got), size, err)
 		}
 		if _, err := readSmall(path, 512); (err == nil) != (size <= 512) {

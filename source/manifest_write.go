@@ -175,7 +175,7 @@ func (w *manifestWriter) labelPath(item Item) (string, error) {
 	file := item.File
 	switch place := item.place.(type) {
 	case yoloPlace:
-		file = place.label
+		file = place.label.path()
 	case cocoPlace:
 		file = place.file.path
 	default:

@@ -225,13 +225,15 @@ func (s *sizes) addFields(fields []string, columns map[string]int) error {
 }
 
 // imageSize reads the size of an image as a decoder shows it from its header.
-func imageSize(file string) (size convert.Size, err error) {
+func imageSize(file string) (convert.Size, error) { return fileOnDisk{name: file}.imageSize() }
+
+func (file fileOnDisk) imageSize() (size convert.Size, err error) {
 	defer func() {
 		if p := recover(); p != nil { // decoders of damaged headers
 			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
 		}
 	}()
-	f, err := openHandle(file)
+	f, err := file.open()
 	if err != nil {
 		return convert.Size{}, err
 	}
@@ -291,4 +293,7 @@ func openRegular(file string) (*os.File, error) {
 	return os.Open(file)
 }
 
-var errNotRegular = errors.New("is no regular file")
+var (
+	errNotRegular = errors.New("is no regular file")
+	errNotOpen    = errors.New("is not open")
+)

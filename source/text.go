@@ -28,11 +28,13 @@ func skipMark(r io.Reader) *bufio.Reader {
 }
 
 // readSmall reads a whole file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) { return readInto(nil, path, limit) }
+func readSmall(path string, limit int64) ([]byte, error) {
+	return readInto(nil, fileOnDisk{name: path}, limit)
+}
 
 // readInto is readSmall into what there is of dst, if it is large enough.
-func readInto(dst []byte, path string, limit int64) ([]byte, error) {
-	f, err := openHandle(path)
+func readInto(dst []byte, file fileOnDisk, limit int64) ([]byte, error) {
+	f, err := file.open()
 	if err != nil {
 		return nil, err
 	}

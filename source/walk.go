@@ -99,6 +99,7 @@ type visit struct {
 	ctx   context.Context
 	yield func(string, error) bool
 	trees []string // the real paths of the trees that are walked
+	path  []byte   // of the entry at hand
 }
 
 // folder walks one folder, behind the path that the components of behind make;
@@ -117,8 +118,11 @@ func (v *visit) folder(rel string, behind []string) bool {
 		// What could be read of it is taken all the same.
 		v.report(KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", reasonOf(err)), "what could not be read was left out")
 	}
+	prefix := asPrefix(rel)
 	for _, e := range entries.list {
-		name := entries.name(e)
+		v.path = append(append(v.path[:0], prefix...), entries.bytes(e)...)
+		path := string(v.path)
+		name := path[len(prefix):]
 		var below []string
 		if len(behind) > 0 {
 			switch {
@@ -128,7 +132,6 @@ func (v *visit) folder(rel string, behind []string) bool {
 				below = behind[1:]
 			}
 		}
-		path := join(rel, name)
 		kind := e.kind
 		if kind == linkEntry {
 			mode, ok := v.follow(path)

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"pictosync/convert"
 )
@@ -41,8 +40,8 @@ type yoloPart struct {
 
 // yoloPlace is what an item of a YOLO data set needs to be loaded.
 type yoloPlace struct {
-	label string // file on disk
-	image string // file on disk, "" where there is none
+	label fileOnDisk
+	image fileOnDisk // without a name where there is none
 }
 
 // notLabels are text files that lie among labels and are none, unless an image
@@ -87,7 +86,7 @@ func (y *yolo) findTask(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		data, err := readSmall(p.label, maxLabels)
+		data, err := readInto(nil, p.label, maxLabels)
 		if err != nil {
 			continue // the item fails when it is loaded
 		}
@@ -153,14 +152,15 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 	part := y.parts[number]
 	w := walker{root: part.path, prefix: join(y.prefix, part.rel), reporter: y.reporter, take: isLabelName, listings: y.listings}
 	return func(yield func(Item, error) bool) {
-		var images imageFolders
+		labels := labelFolder{yolo: y, part: part}
+		defer labels.leave()
 		cursor := strconv.Itoa(number) + ":"
 		for file, err := range w.files(ctx, behind) {
 			if err != nil {
 				yield(Item{}, err)
 				return
 			}
-			item, ok := y.labelItem(part, file, &images)
+			item, ok := labels.item(file)
 			if !ok {
 				continue
 			}
@@ -170,32 +170,6 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 			}
 		}
 	}
-}
-
-// labelItem is the item of a label file; ok is false where the file is none.
-func (y *yolo) labelItem(part yoloPart, file string, images *imageFolders) (item Item, ok bool) {
-	rel := join(part.rel, file)
-	full := filepath.Join(part.path, filepath.FromSlash(file))
-	item = Item{File: join(y.prefix, rel), ByStem: true}
-	bare, withImages := imagePaths(stem(rel))
-	found, err := y.localImage(full, bare, withImages, images)
-	if found == "" && err == nil && notLabels[strings.ToLower(path.Base(file))] {
-		if name := strings.ToLower(path.Base(file)); name != "classes.txt" {
-			y.reporter.report(finding{Kind: KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
-		}
-		return Item{}, false
-	}
-	y.name(&item, bare, withImages, found)
-	item.place = yoloPlace{label: full, image: found}
-	switch {
-	case err != nil:
-		item.Err = err
-	case !utf8.ValidString(rel):
-		item.Image = strings.ToValidUTF8(item.Image, "\ufffd")
-		item.File = strings.ToValidUTF8(item.File, "\ufffd")
-		item.Err = fmt.Errorf("the name %s is not UTF-8, so no image of a dataset can have it; rename the file", display(rel))
-	}
-	return item, true
 }
 
 // name says which image an item is for: that of the local file, else one of the
@@ -225,81 +199,18 @@ func (y *yolo) name(item *Item, bare, withImages, found string) {
 // "labels" (or "images", where the labels lie among those), and with "images".
 func imagePaths(label string) (bare, withImages string) {
 	dir, name := path.Split(label)
-	dir = strings.TrimSuffix(dir, "/")
+	bare, withImages = imageDirs(strings.TrimSuffix(dir, "/"))
+	return join(bare, name), join(withImages, name)
+}
+
+// imageDirs are the folders of imagePaths for the labels of one folder.
+func imageDirs(dir string) (bare, withImages string) {
 	if without, found := replaceLast(dir, "labels", ""); found {
 		with, _ := replaceLast(dir, "labels", "images")
-		return join(without, name), join(with, name)
+		return without, with
 	}
 	without, _ := replaceLast(dir, "images", "")
-	return join(without, name), label
-}
-
-// imageFolders are the folders that may hold the images of the labels of one
-// folder. They are read once for all labels of that folder that come one after the
-// other.
-type imageFolders struct {
-	labels  string // the folder of the labels
-	folders []imageFolder
-}
-
-type imageFolder struct {
-	path    string
-	entries *entries
-}
-
-// of makes them those of the folder of a label; see localImage.
-func (f *imageFolders) of(y *yolo, label, bare, withImages string) {
-	dir := filepath.Dir(label)
-	if f.folders != nil && dir == f.labels {
-		return
-	}
-	f.labels, f.folders = dir, f.folders[:0]
-	var folders []string
-	if y.images != "" {
-		for _, p := range []string{bare, withImages, "name"} {
-			folders = append(folders, filepath.Join(y.images, filepath.FromSlash(path.Dir(p))))
-		}
-	}
-	if beside, found := replaceLast(filepath.ToSlash(dir), "labels", "images"); found {
-		folders = append(folders, filepath.FromSlash(beside))
-	}
-	for _, folder := range append(folders, dir) {
-		if entries, err := y.listings.read(folder); err == nil {
-			f.folders = append(f.folders, imageFolder{folder, entries})
-		}
-	}
-}
-
-// localImage finds the image file of a label: in the folder of images if one
-// was given, else in "images" for "labels", else beside the label. Two images
-// of one name there are an error: nothing tells whose the label is.
-func (y *yolo) localImage(label, bare, withImages string, images *imageFolders) (string, error) {
-	name := stem(filepath.Base(label))
-	images.of(y, label, bare, withImages)
-	for _, folder := range images.folders {
-		names := imagesNamed(folder.entries, name)
-		switch len(names) {
-		case 0:
-			continue
-		case 1:
-			return filepath.Join(folder.path, names[0]), nil
-		}
-		return "", fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(names, ", "))
-	}
-	return "", nil
-}
-
-// imagesNamed are the images among entries that have a name without extension.
-func imagesNamed(all *entries, name string) (names []string) {
-	for _, e := range all.from(name) {
-		if !bytes.HasPrefix(all.bytes(e), []byte(name)) {
-			break
-		}
-		if full := all.name(e); isImageName(full) && stem(full) == name && e.kind != folderEntry {
-			names = append(names, full)
-		}
-	}
-	return names
+	return without, dir
 }
 
 func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.Result, error) {
@@ -349,12 +260,12 @@ func (y *yolo) Size(item Item) convert.Size {
 		return size
 	}
 	p, ok := item.place.(yoloPlace)
-	if !ok || p.image == "" {
+	if !ok || p.image.name == "" {
 		return convert.Size{}
 	}
-	size, err := imageSize(p.image)
+	size, err := p.image.imageSize()
 	if err != nil {
-		y.reporter.report(finding{Kind: KindImageHeader, Image: item.Image, File: p.image, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		y.reporter.report(finding{Kind: KindImageHeader, Image: item.Image, File: p.image.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
 	}
 	return size
 }
