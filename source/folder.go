@@ -48,6 +48,8 @@ func (f *folder) leave() {
 type fileOnDisk struct {
 	folder *folder // may be nil
 	name   string  // "" where there is no file
+	// listed says that the folder's listing calls it a regular file.
+	listed bool
 }
 
 func (f fileOnDisk) path() string {
@@ -58,20 +60,31 @@ func (f fileOnDisk) path() string {
 }
 
 // open is openHandle.
-func (f fileOnDisk) open() (handle, error) {
+func (f fileOnDisk) open() (handle, error) { return f.openAs(folderHandle.open) }
+
+// openImage is open where it is enough that a listing called the file a regular
+// one: of an image no more than the header is read.
+func (f fileOnDisk) openImage() (handle, error) {
+	if f.listed {
+		return f.openAs(folderHandle.openListed)
+	}
+	return f.open()
+}
+
+func (f fileOnDisk) openAs(open func(folderHandle, string) (handle, error)) (handle, error) {
 	if f.folder != nil {
-		if h, err := f.openInFolder(); err == nil {
+		if h, err := f.folder.file(f.name, open); err == nil {
 			return h, nil
 		}
 	}
 	return openHandle(f.path()) // which says what is wrong
 }
 
-func (f fileOnDisk) openInFolder() (handle, error) {
-	f.folder.mu.RLock()
-	defer f.folder.mu.RUnlock()
-	if !f.folder.opened {
+func (f *folder) file(name string, open func(folderHandle, string) (handle, error)) (handle, error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	if !f.opened {
 		return handle{}, errNotOpen
 	}
-	return f.folder.handle.open(f.name)
+	return open(f.handle, name)
 }

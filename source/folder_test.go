@@ -38,13 +38,13 @@ func TestFilesInAFolder(t *testing.T) {
 	check := func(when string) {
 		t.Helper()
 		for name, want := range map[string]string{"3.txt": "content of 3", "link": "content of 3"} {
-			if got, err := readInto(nil, fileOnDisk{f, name}, 100); err != nil || string(got) != want {
+			if got, err := readInto(nil, fileOnDisk{folder: f, name: name}, 100); err != nil || string(got) != want {
 				t.Errorf("%s: %s is %q, %v", when, name, got, err)
 			}
 		}
 		for _, name := range []string{"folder", "pipe", "none"} {
 			_, want := readSmall(filepath.Join(f.path, name), 100)
-			if _, err := readInto(nil, fileOnDisk{f, name}, 100); err == nil || err.Error() != want.Error() {
+			if _, err := readInto(nil, fileOnDisk{folder: f, name: name}, 100); err == nil || err.Error() != want.Error() {
 				t.Errorf("%s: %s: %v; want %v", when, name, err, want)
 			}
 		}
@@ -59,12 +59,12 @@ func TestFilesInAFolder(t *testing.T) {
 	if err := os.Rename(f.path, moved); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := readInto(nil, fileOnDisk{f, "3.txt"}, 100); err != nil || string(got) != "content of 3" {
+	if got, err := readInto(nil, fileOnDisk{folder: f, name: "3.txt"}, 100); err != nil || string(got) != "content of 3" {
 		t.Errorf("%q, %v: the folder is open and its path was followed", got, err)
 	}
 	f.leave()
 	f.leave()
-	if _, err := readInto(nil, fileOnDisk{f, "3.txt"}, 100); !isMissing(err) {
+	if _, err := readInto(nil, fileOnDisk{folder: f, name: "3.txt"}, 100); !isMissing(err) {
 		t.Errorf("%v of a folder that was left", err)
 	}
 	f.path = moved
@@ -88,7 +88,7 @@ func TestFolderIsLeftWhileItIsRead(t *testing.T) {
 				default:
 				}
 				number := (n + reader) % worthOpening
-				got, err := readInto(nil, fileOnDisk{f, fmt.Sprint(number, ".txt")}, 100)
+				got, err := readInto(nil, fileOnDisk{folder: f, name: fmt.Sprint(number, ".txt")}, 100)
 				if want := fmt.Sprint("content of ", number); err != nil || string(got) != want {
 					t.Errorf("%q, %v; want %q", got, err, want)
 					return

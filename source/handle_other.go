@@ -4,6 +4,7 @@ package source
 
 import (
 	"errors"
+	"io"
 	"os"
 )
 
@@ -28,6 +29,14 @@ func openHandle(path string) (handle, error) {
 	return handle{f, info.Size()}, nil
 }
 
+// readPart reads what there is from offset on, nothing at the end.
+func (h handle) readPart(dst []byte, offset int64) (n int, err error) {
+	if n, err = h.ReadAt(dst, offset); errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
 // folderHandle is an open folder, which there is none of here: files are opened by
 // their paths.
 type folderHandle struct{}
@@ -35,5 +44,7 @@ type folderHandle struct{}
 func openFolderHandle(string) (folderHandle, error) { return folderHandle{}, errors.ErrUnsupported }
 
 func (folderHandle) open(string) (handle, error) { return handle{}, errors.ErrUnsupported }
+
+func (folderHandle) openListed(string) (handle, error) { return handle{}, errors.ErrUnsupported }
 
 func (folderHandle) Close() error { return nil }

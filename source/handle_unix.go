@@ -15,7 +15,7 @@ import (
 // file can be waited for, takes longer over one than reading it does.
 type handle struct {
 	fd   int
-	size int64 // when it was opened
+	size int64 // when it was opened; 0 where that was not asked
 }
 
 // openHandle opens a file unless it is a pipe or the like, whose opening could
@@ -74,6 +74,17 @@ func (d folderHandle) open(name string) (handle, error) {
 	return regularHandle(func() (int, error) { return unix.Openat(int(d), name, openFlags, 0) })
 }
 
+// openListed is open of what the folder's listing calls a regular file: the system
+// is not asked again. What came there in its place cannot hang a reader: a pipe is
+// opened all the same and has no offsets to read from.
+func (d folderHandle) openListed(name string) (h handle, err error) {
+	err = uninterrupted(func() error {
+		h.fd, err = unix.Openat(int(d), name, openFlags, 0)
+		return err
+	})
+	return h, err
+}
+
 func (d folderHandle) Close() error { return syscall.Close(int(d)) }
 
 // ReadAt is that of [io.ReaderAt]. A read that ends where the file ended when it
@@ -81,11 +92,7 @@ func (d folderHandle) Close() error { return syscall.Close(int(d)) }
 // one would be one call of the system more for every file.
 func (h handle) ReadAt(dst []byte, offset int64) (n int, err error) {
 	for n < len(dst) {
-		var part int
-		err := uninterrupted(func() (err error) {
-			part, err = syscall.Pread(h.fd, dst[n:], offset+int64(n))
-			return err
-		})
+		part, err := h.readPart(dst[n:], offset+int64(n))
 		if err != nil {
 			return n, err
 		}
@@ -97,6 +104,15 @@ func (h handle) ReadAt(dst []byte, offset int64) (n int, err error) {
 		}
 	}
 	return n, nil
+}
+
+// readPart reads what one call of the system gives, nothing at the end.
+func (h handle) readPart(dst []byte, offset int64) (n int, err error) {
+	err = uninterrupted(func() (err error) {
+		n, err = syscall.Pread(h.fd, dst, offset)
+		return err
+	})
+	return max(n, 0), err
 }
 
 func (h handle) Close() error { return syscall.Close(h.fd) }

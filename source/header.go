@@ -13,7 +13,7 @@ import (
 // headerReader reads the beginning of an image in one piece and goes about in it
 // without calls of the system, as decoders of headers do a lot.
 type headerReader struct {
-	file   io.ReaderAt
+	file   partReader
 	window []byte // what is read of the file, from start on
 	start  int64
 	at     int64 // where the next read is
@@ -21,10 +21,15 @@ type headerReader struct {
 	err    error // of the file
 }
 
+// partReader reads a part of what a file has from offset on, nothing at its end.
+type partReader interface {
+	readPart(dst []byte, offset int64) (n int, err error)
+}
+
 // headers are used again and again: folders have millions of images.
 var headers = sync.Pool{New: func() any { return &headerReader{window: make([]byte, 0, 4<<10)} }}
 
-func (h *headerReader) reset(file io.ReaderAt) {
+func (h *headerReader) reset(file partReader) {
 	*h = headerReader{file: file, window: h.window[:0]}
 }
 
@@ -32,13 +37,19 @@ func (h *headerReader) reset(file io.ReaderAt) {
 func (h *headerReader) rest(n int) []byte {
 	have := h.start + int64(len(h.window)) - h.at
 	if h.at < h.start || have < int64(min(n, cap(h.window))) && !(h.ended && have >= 0) {
-		n, err := h.file.ReadAt(h.window[:cap(h.window)], h.at)
-		h.window, h.start, h.ended = h.window[:n], h.at, errors.Is(err, io.EOF)
-		if h.err = err; h.ended {
-			h.err = nil
+		h.window, h.start, h.ended, h.err = h.window[:0], h.at, false, nil
+		for len(h.window) < min(n, cap(h.window)) && h.more() {
 		}
 	}
 	return h.window[min(h.at-h.start, int64(len(h.window))):]
+}
+
+// more reads a part to the end of the window; false means that there is none.
+func (h *headerReader) more() bool {
+	length := len(h.window)
+	n, err := h.file.readPart(h.window[length:cap(h.window)], h.start+int64(length))
+	h.window, h.ended, h.err = h.window[:length+n], n == 0 && err == nil, err
+	return n > 0 && err == nil
 }
 
 func (h *headerReader) Read(dst []byte) (int, error) {
@@ -84,7 +95,22 @@ func (h *headerReader) Seek(offset int64, whence int) (int64, error) {
 
 // lacksEXIF reports whether the whole image is known, and to hold no EXIF data.
 func (h *headerReader) lacksEXIF() bool {
-	return h.ended && h.start == 0 && !bytes.Contains(h.window, []byte("eXIf")) && !bytes.Contains(h.window, []byte("Exif"))
+	return h.start == 0 && h.reachesEnd() && !bytes.Contains(h.window, []byte("eXIf")) && !bytes.Contains(h.window, []byte("Exif"))
+}
+
+// reachesEnd reports whether the image ends in the window. A PNG says so itself: the
+// system is not asked once more.
+func (h *headerReader) reachesEnd() bool {
+	const pngEnd = "\x00\x00\x00\x00IEND\xaeB`\x82"
+	for !h.ended && len(h.window) < cap(h.window) {
+		if bytes.HasSuffix(h.window, []byte(pngEnd)) {
+			return true
+		}
+		if !h.more() {
+			break
+		}
+	}
+	return h.ended
 }
 
 // decode reads the size that the header states, EXIF aside, and the format.

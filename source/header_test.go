@@ -14,12 +14,26 @@ import (
 	"pgregory.net/rapid"
 )
 
+// inParts gives no more than size bytes at a time.
+type inParts struct {
+	*bytes.Reader
+	size int
+}
+
+func (p inParts) readPart(dst []byte, offset int64) (int, error) {
+	n, err := p.ReadAt(dst[:min(len(dst), p.size)], offset)
+	if err == io.EOF {
+		err = nil
+	}
+	return n, err
+}
+
 // A headerReader reads what a reader of the whole file reads.
 func TestHeaderReader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		content := bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyz!"), 600)[:rapid.IntRange(0, 20_000).Draw(t, "size")]
 		h := &headerReader{window: make([]byte, 0, 4<<10)}
-		h.reset(bytes.NewReader(content))
+		h.reset(inParts{bytes.NewReader(content), rapid.SampledFrom([]int{1, 33, 700, 100_000}).Draw(t, "part")})
 		want := bytes.NewReader(content)
 		for range rapid.IntRange(1, 20).Draw(t, "calls") {
 			switch n := rapid.IntRange(0, 6000).Draw(t, "n"); rapid.IntRange(0, 3).Draw(t, "call") {

@@ -233,7 +233,7 @@ func (file fileOnDisk) imageSize() (size convert.Size, err error) {
 			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
 		}
 	}()
-	f, err := file.open()
+	f, err := file.openImage()
 	if err != nil {
 		return convert.Size{}, err
 	}

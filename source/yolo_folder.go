@@ -104,7 +104,7 @@ func (f *labelFolder) item(file string) (item Item, ok bool) {
 	} else {
 		f.yolo.name(&item, f.bare+bareName, f.withImages+bareName, image.name)
 	}
-	item.place = yoloPlace{label: fileOnDisk{f.labels, item.File[len(f.file):]}, image: image}
+	item.place = yoloPlace{label: fileOnDisk{folder: f.labels, name: item.File[len(f.file):]}, image: image}
 	switch {
 	case err != nil:
 		item.Err = err
@@ -138,12 +138,13 @@ func (f *labelFolder) name(item *Item, image string) {
 func (f *labelFolder) image(name string) (fileOnDisk, error) {
 	for _, folder := range f.images {
 		switch image, others := imagesNamed(folder.entries, name); {
-		case image == "":
+		case image.name == "":
 			continue
 		case len(others) == 0:
-			return fileOnDisk{folder.folder, image}, nil
+			image.folder = folder.folder
+			return image, nil
 		default:
-			return fileOnDisk{}, fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(append([]string{image}, others...), ", "))
+			return fileOnDisk{}, fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(append([]string{image.name}, others...), ", "))
 		}
 	}
 	return fileOnDisk{}, nil
@@ -151,15 +152,15 @@ func (f *labelFolder) image(name string) (fileOnDisk, error) {
 
 // imagesNamed are the images among entries that have a name without extension: the
 // first, and where there are more the others.
-func imagesNamed(all *entries, name string) (first string, others []string) {
+func imagesNamed(all *entries, name string) (first fileOnDisk, others []string) {
 	for _, e := range all.from(name) {
 		if full := all.bytes(e); len(full) < len(name) || string(full[:len(name)]) != name {
 			break
 		}
 		switch full := all.name(e); {
 		case !isImageName(full) || stem(full) != name || e.kind == folderEntry:
-		case first == "":
-			first = full
+		case first.name == "":
+			first = fileOnDisk{name: full, listed: e.kind == regularEntry}
 		default:
 			others = append(others, full)
 		}
