@@ -19,6 +19,7 @@ type imageBuilder struct {
 	allGeometries bool
 
 	result      Result
+	made        idTexts          // the ids that are none of the source's own
 	classes     map[classKey]int // place in result.Classes; nil while they are few
 	instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
@@ -35,7 +36,7 @@ func newImageBuilder(file, image string, size Size, o Options, annotations int) 
 	m := memoryFor(annotations)
 	return &imageBuilder{
 		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
-		result: Result{Annotations: m.annotations, memory: m}, memory: m,
+		result: Result{Annotations: m.annotations, memory: m}, memory: m, made: idTexts{likely: annotations},
 	}
 }
 
@@ -233,7 +234,7 @@ func (b *imageBuilder) uniqueID(o object, id idForm, geometries []pictograph.Geo
 		b.report(KindDuplicateID, o.at, "another annotation of the image has this id", "kept under an id made from its position and geometry")
 	}
 	for attempt := 0; ; attempt++ {
-		if made := annotationID(b.image, o.position, attempt, geometries); b.free(made, id, len(geometries)) {
+		if made := b.made.annotationID(b.image, o.position, attempt, geometries); b.free(made, id, len(geometries)) {
 			return made
 		}
 	}

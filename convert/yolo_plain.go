@@ -49,22 +49,14 @@ func plainLine(dst []float64, label []byte) (class int, numbers []float64, lengt
 // length of 0 leaves the number to plainDecimal. What stands behind the eighth digit
 // is not looked at.
 func share(s []byte) (value float64, length int) {
-	const each = 0x0101010101010101
 	if len(s) < 10 || s[0]-'0' > 9 || s[1] != '.' {
 		return 0, 0
 	}
 	digits := binary.LittleEndian.Uint64(s[2:]) ^ each*'0'
-	// The high bit of every character that is no digit; no carry goes from one to
-	// the next.
-	others := (digits&(each*0x7f) + each*(0x7f-9) | digits) & (each * 0x80)
-	count := bits.TrailingZeros64(others) / 8
+	count := bits.TrailingZeros64(noDigits(digits)) / 8
 	if count == 0 {
 		return 0, 0
 	}
-	// Zeros go before the digits, then neighbours are added up: 1, 2 and 4 digits.
-	digits <<= 8 * (8 - count)
-	digits = digits*10 + digits>>8
-	digits = ((digits & 0x000000ff000000ff * (100 + 1_000_000<<32)) + (digits >> 16 & 0x000000ff000000ff * (1 + 10_000<<32))) >> 32
 	unit := powersOfTen[count&15]
-	return (float64(s[0]-'0')*unit + float64(uint32(digits))) / unit, 2 + count
+	return (float64(float64(s[0]-'0')*unit) + addUp(digits<<(8*(8-count)))) / unit, 2 + count
 }

@@ -1,0 +1,37 @@
+package convert
+
+import (
+	"testing"
+
+	"github.com/google/uuid"
+	"pgregory.net/rapid"
+
+	"pictosync/pictograph"
+)
+
+// Ids are written as package uuid writes them.
+func TestNameBasedIsAVersion5UUID(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		name := rapid.SliceOf(rapid.Byte()).Draw(t, "name")
+		got := nameBased(append(annotationNamespace[:], name...))
+		if want := uuid.NewSHA1(annotationNamespace, name).String(); string(got[:]) != want {
+			t.Fatalf("%s; want %s", got, want)
+		}
+	})
+}
+
+// Ids stay what they are while others are made in the same piece of memory.
+func TestIDsAreKept(t *testing.T) {
+	for _, likely := range []int{0, 1, 3, 1000} {
+		texts := idTexts{likely: likely}
+		var ids []string
+		for n := range 200 {
+			ids = append(ids, texts.annotationID("a.jpg", n, 0, []pictograph.Geometry{pictograph.Keypoint{}}))
+		}
+		for n, id := range ids {
+			if want := new(idTexts).annotationID("a.jpg", n, 0, []pictograph.Geometry{pictograph.Keypoint{}}); id != want {
+				t.Errorf("%d is %s, not %s", n, id, want)
+			}
+		}
+	}
+}
