@@ -164,8 +164,13 @@ func appendPoints(dst []byte, points []Point) []byte {
 // appendNumber appends the shortest decimal that reads back as v, in plain
 // notation for the range of pixels.
 func appendNumber(dst []byte, v float64) []byte {
-	dst = slices.Grow(dst, quickRoom)
-	if n := putQuick(dst[len(dst):len(dst)+quickRoom], v); n > 0 {
+	dst = slices.Grow(dst, productRoom)
+	room := dst[len(dst) : len(dst)+productRoom]
+	n := putQuick(room, v)
+	if n == 0 {
+		n = putProduct(room, v)
+	}
+	if n > 0 {
 		return dst[:len(dst)+n]
 	}
 	switch abs := math.Abs(v); {

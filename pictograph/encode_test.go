@@ -30,11 +30,35 @@ func TestQuickNumbersAreTheShortest(t *testing.T) {
 			rapid.Map(rapid.Int64Range(99_000_000, 101_000_000), func(n int64) float64 { return float64(n) / 100 }),
 			rapid.Map(rapid.Int64Range(-100_000, 100_000), func(n int64) float64 { return math.Nextafter(float64(n)/100, 1e9) }),
 			rapid.Map(rapid.Int64Range(-100_000, 100_000), func(n int64) float64 { return float64(n) / 1000 }),
+			rapid.Map(rapid.Int64Range(-20_000_000, 20_000_000_000), func(n int64) float64 { return float64(n) / 1e7 }),
+			rapid.Map(rapid.Int64Range(9_990_000_000_000, 10_010_000_000_000), func(n int64) float64 { return float64(n) / 1e7 }),
+			rapid.Map(rapid.Int64Range(0, 1_000_000), func(n int64) float64 { return float64(n) / 1e6 * 427 / 2 }),
+			rapid.Map(rapid.Int64Range(0, 1_000_000), func(n int64) float64 { return float64(n)/1e6*640 - 0.123456*640/2 }),
 		).Draw(t, "number")
 		if got := string(appendNumber(nil, v)); got != general(v) {
 			t.Fatalf("%s, the shortest is %s", got, general(v))
 		}
 	})
+}
+
+// Each of the quick ways writes the shortest decimal, or leaves it to others.
+func TestQuickNumbersAtTheirEdges(t *testing.T) {
+	room := make([]byte, 32)
+	for _, v := range []float64{0, math.Copysign(0, -1), 1e-7, 2e-7, 9.999e-7, 1e-6, 1.1e-6, 0.01, 0.1, 1, 5, 10, 12.5, 999, 1000, 1001.5, 999999, 999999.99, 999999.9999999, 999999.99999999,
+		1e6, 1000000.5, 0.1 + 0.2, 0.0000012, 79.01184, 79.01184000000001, 1.0000001, 1.00000001, 100000.1000001, -1, -0.5, math.NaN(), math.Inf(1), math.MaxFloat64} {
+		for name, put := range map[string]func([]byte, float64) int{"putQuick": putQuick, "putProduct": putProduct} {
+			n := put(room, v)
+			if want := strconv.FormatFloat(v, 'f', -1, 64); n > 0 && (string(room[:n]) != want || v < 1e-6) {
+				t.Errorf("%s writes %s, not %s", name, room[:n], want)
+			}
+			if whole := v == math.Trunc(v) && v > 0 && v < 1e6; whole && n == 0 {
+				t.Errorf("%s does not write %v", name, v)
+			}
+		}
+	}
+	if putProduct(room, 79.01184) == 0 || putProduct(room, math.Nextafter(79.01184, 80)) > 0 {
+		t.Error("a product is not what it is taken for")
+	}
 }
 
 func TestQuickTextIsQuotedAsEver(t *testing.T) {
