@@ -98,7 +98,9 @@ func TestCOCOAccountsForEveryAnnotation(t *testing.T) {
 		if len(converted)+r.Dropped != len(annotations) {
 			t.Fatalf("%d converted and %d dropped of %d", len(converted), r.Dropped, len(annotations))
 		}
-		if again := c.Image("a.jpg", size, annotations); !reflect.DeepEqual(r, again) {
+		again := c.Image("a.jpg", size, annotations)
+		r.memory, again.memory = nil, nil // what it holds of images before is nobody's
+		if !reflect.DeepEqual(r, again) {
 			t.Fatalf("the second conversion differs:\n%+v\n%+v", r, again)
 		}
 	})
@@ -128,7 +130,9 @@ func TestYOLOAccountsForEveryLine(t *testing.T) {
 		text := []byte(strings.Join(label, rapid.SampledFrom([]string{"\n", "\r\n", "\n\n", "\r"}).Draw(t, "break")))
 		r := y.Image("a.txt", "a.jpg", Size{640, 480}, text)
 		accepted(t, r, count)
-		if again := y.Image("a.txt", "a.jpg", Size{640, 480}, bytes.Clone(text)); !reflect.DeepEqual(r, again) {
+		again := y.Image("a.txt", "a.jpg", Size{640, 480}, bytes.Clone(text))
+		r.memory, again.memory = nil, nil // what it holds of images before is nobody's
+		if !reflect.DeepEqual(r, again) {
 			t.Fatalf("the second conversion differs")
 		}
 	})
