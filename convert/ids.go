@@ -18,11 +18,11 @@ import (
 // v5(URL namespace, "pictosync:annotation").
 var annotationNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("pictosync:annotation"))
 
-// idTexts holds the ids that are made for the annotations of an image, in a few large
-// pieces.
+// idTexts makes the ids of annotations whose source gives none. Many share a piece
+// of memory, which lives as long as any of them.
 type idTexts struct {
-	piece  strings.Builder
-	likely int // ids, most likely
+	piece strings.Builder
+	name  []byte // that is hashed
 }
 
 // annotationID names an annotation by its image's path, its position in the
@@ -35,8 +35,7 @@ type idTexts struct {
 // where geometry is the type and the coordinates as big-endian IEEE 754
 // doubles, for every part, and attempt is 0 unless the id was taken already.
 func (t *idTexts) annotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
-	name := make([]byte, 0, 512) // most are shorter, and stay off the heap
-	name = append(append(name, annotationNamespace[:]...), image...)
+	name := append(append(t.name[:0], annotationNamespace[:]...), image...)
 	name = strconv.AppendInt(append(name, '\n'), int64(position), 10)
 	name = strconv.AppendInt(append(name, '\n'), int64(attempt), 10)
 	name = append(name, '\n')
@@ -44,10 +43,12 @@ func (t *idTexts) annotationID(image string, position, attempt int, parts []pict
 		name = append(name, part.Type()...)
 		name = appendGeometry(name, part)
 	}
+	const aPiece = 64 // ids
+	t.name = name
 	text := nameBased(name)
 	if t.piece.Cap()-t.piece.Len() < len(text) {
 		t.piece = strings.Builder{}
-		t.piece.Grow(len(text) * min(max(t.likely, 1), 64))
+		t.piece.Grow(aPiece * len(text))
 	}
 	start := t.piece.Len()
 	t.piece.Write(text[:])

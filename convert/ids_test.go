@@ -22,16 +22,15 @@ func TestNameBasedIsAVersion5UUID(t *testing.T) {
 
 // Ids stay what they are while others are made in the same piece of memory.
 func TestIDsAreKept(t *testing.T) {
-	for _, likely := range []int{0, 1, 3, 1000} {
-		texts := idTexts{likely: likely}
-		var ids []string
-		for n := range 200 {
-			ids = append(ids, texts.annotationID("a.jpg", n, 0, []pictograph.Geometry{pictograph.Keypoint{}}))
-		}
-		for n, id := range ids {
-			if want := new(idTexts).annotationID("a.jpg", n, 0, []pictograph.Geometry{pictograph.Keypoint{}}); id != want {
-				t.Errorf("%d is %s, not %s", n, id, want)
-			}
+	var texts idTexts
+	var ids []string
+	geometry := []pictograph.Geometry{pictograph.Keypoint{}}
+	for n := range 200 {
+		ids = append(ids, texts.annotationID("a.jpg", n, 0, geometry))
+	}
+	for n, id := range ids {
+		if want := new(idTexts).annotationID("a.jpg", n, 0, geometry); id != want {
+			t.Errorf("%d is %s, not %s", n, id, want)
 		}
 	}
 }

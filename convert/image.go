@@ -19,7 +19,6 @@ type imageBuilder struct {
 	allGeometries bool
 
 	result      Result
-	made        idTexts          // the ids that are none of the source's own
 	classes     map[classKey]int // place in result.Classes; nil while they are few
 	instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
@@ -36,7 +35,7 @@ func newImageBuilder(file, image string, size Size, o Options, annotations int) 
 	m := memoryFor(annotations)
 	return &imageBuilder{
 		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
-		result: Result{Annotations: m.annotations, memory: m}, memory: m, made: idTexts{likely: annotations},
+		result: Result{Annotations: m.annotations, memory: m}, memory: m,
 	}
 }
 
@@ -270,6 +269,9 @@ func (b *imageBuilder) require(name string, t pictograph.Type, skeleton *pictogr
 	if place < 0 {
 		if b.classes != nil {
 			b.classes[classKey{name, t}] = len(b.result.Classes)
+		}
+		if b.result.Classes == nil {
+			b.result.Classes = make([]pictograph.Class, 0, min(cap(b.result.Annotations), 8))
 		}
 		b.result.Classes = append(b.result.Classes, pictograph.Class{Name: name, Type: t, Skeleton: skeleton})
 		return

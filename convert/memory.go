@@ -12,6 +12,8 @@ import (
 type memory struct {
 	annotations []pictograph.Annotation
 	ids         idSet // of the annotations so far
+	made        idTexts
+	numbers     []float64 // of the label line at hand
 	points      slab[pictograph.Point]
 	rings       slab[[]pictograph.Point]
 	boxes       slab[pictograph.Box]
@@ -38,10 +40,10 @@ func memoryFor(annotations int) *memory {
 // then; all else stays. Nobody has to call it, and nobody may who has handed
 // annotations on.
 func (r *Result) Release() {
-	const most, mostRuns = 4096, 1 << 16 // annotations and runs; memory for more is rarely of use again
+	const most, mostRuns = 4096, 1 << 16 // annotations, and runs or numbers; memory for more is rarely of use again
 	m := r.memory
 	r.memory = nil
-	if m == nil || cap(r.Annotations) > most || cap(m.mask.runs) > mostRuns {
+	if m == nil || cap(r.Annotations) > most || max(cap(m.mask.runs), cap(m.numbers), cap(m.made.name)/8) > mostRuns {
 		r.Annotations = nil
 		return
 	}

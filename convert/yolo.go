@@ -48,8 +48,6 @@ type YOLO struct {
 func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	b := newImageBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	r := yoloReader{YOLO: y, imageBuilder: b}
-	var few [fewNumbers]float64
-	r.numbers = few[:0]
 	for number, rest := 1, withoutMark(label); len(rest) > 0; number++ {
 		var taken bool
 		if class, numbers, length := plainLine(r.numbers[:0], rest); length > 0 && size.Known() {
@@ -69,15 +67,11 @@ func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	return b.result
 }
 
-// fewNumbers are as many as a line of most tasks has.
-const fewNumbers = 64
-
 // yoloReader converts the lines of one label file.
 type yoloReader struct {
 	*YOLO
 	*imageBuilder
-	numbers []float64 // of the line at hand
-	joints  []string  // made when first needed
+	joints []string // made when first needed
 }
 
 // convert reports whether the line is in the result.

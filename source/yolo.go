@@ -256,8 +256,10 @@ func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byt
 }
 
 func (y *yolo) Size(item Item) convert.Size {
-	if size := y.sizes.of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
-		return size
+	if y.sizes != nil {
+		if size := y.sizes.of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
+			return size
+		}
 	}
 	p, ok := item.place.(yoloPlace)
 	if !ok || p.image.name == "" {
