@@ -2,9 +2,7 @@ package source
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
-	"hash/crc32"
 	"image"
 	"io"
 	"sync"
@@ -113,72 +111,19 @@ func (h *headerReader) reachesEnd() bool {
 	return h.ended
 }
 
-// decode reads the size that the header states, EXIF aside, and the format.
+// decode reads the size that the header states, EXIF aside, and the format, which is ""
+// where no EXIF data can turn the image.
 func (h *headerReader) decode() (width, height int, format string, err error) {
-	if width, height, ok := plainPNG(h.rest(pngHead)); ok {
+	head := h.rest(pngHead)
+	if width, height, ok := plainPNG(head); ok {
 		return width, height, "png", nil
+	}
+	if width, height, ok := plainJPEG(head); ok {
+		return width, height, "", nil
 	}
 	config, format, err := image.DecodeConfig(h)
 	if errors.Is(err, image.ErrFormat) {
 		err = errors.New("is of no image format whose size can be read")
 	}
 	return config.Width, config.Height, format, err
-}
-
-const (
-	pngMagic = "\x89PNG\r\n\x1a\n"
-	// pngHead is how many bytes of a PNG tell its size: its magic and the chunk
-	// IHDR of 13 bytes between a length, a name and a checksum of 4 bytes each.
-	pngHead = len(pngMagic) + 4 + 4 + 13 + 4
-)
-
-// plainPNG reads the size of a PNG whose first chunks are as they most often are. All
-// else, broken headers before all, is left to the general way, which gives the same
-// size many times more slowly: it makes a palette of what it reads.
-func plainPNG(head []byte) (width, height int, ok bool) {
-	if len(head) < len(pngMagic) || string(head[:len(pngMagic)]) != pngMagic {
-		return 0, 0, false
-	}
-	name, data, rest := pngChunk(head[len(pngMagic):])
-	if string(name) != "IHDR" || len(data) != 13 {
-		return 0, 0, false
-	}
-	const manyPixels = 1 << 28 // where the general way has its doubts, if int has 32 bits
-	w, h := uint64(binary.BigEndian.Uint32(data)), uint64(binary.BigEndian.Uint32(data[4:]))
-	depth, color, compression, filter, interlace := data[8], data[9], data[10], data[11], data[12]
-	if w*h == 0 || w*h >= manyPixels || compression != 0 || filter != 0 || interlace > 1 {
-		return 0, 0, false
-	}
-	const gray, trueColor, palette, grayAlpha, trueColorAlpha = 0, 2, 3, 4, 6
-	switch color {
-	case gray:
-		ok = depth == 1 || depth == 2 || depth == 4 || depth == 8 || depth == 16
-	case trueColor, grayAlpha, trueColorAlpha:
-		ok = depth == 8 || depth == 16
-	case palette:
-		// The general way goes on to the data and wants the palette before it.
-		name, data, rest = pngChunk(rest)
-		colors := len(data) / 3
-		ok = (depth == 1 || depth == 2 || depth == 4 || depth == 8) &&
-			string(name) == "PLTE" && len(data)%3 == 0 && 0 < colors && colors <= 1<<depth &&
-			len(rest) >= 8 && string(rest[4:8]) == "IDAT"
-	}
-	return int(w), int(h), ok
-}
-
-// pngChunk cuts off the chunk that a part of a PNG starts with. It has no name if
-// it is not whole there or its checksum is wrong.
-func pngChunk(png []byte) (name, data, rest []byte) {
-	if len(png) < 12 {
-		return nil, nil, nil
-	}
-	length := int64(binary.BigEndian.Uint32(png))
-	if int64(len(png)) < 12+length {
-		return nil, nil, nil
-	}
-	named, rest := png[4:8+length], png[8+length:]
-	if crc32.ChecksumIEEE(named) != binary.BigEndian.Uint32(rest) {
-		return nil, nil, nil
-	}
-	return named[:4], named[4:], rest[4:]
 }

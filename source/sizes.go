@@ -248,7 +248,7 @@ func (file fileOnDisk) imageSize() (size convert.Size, err error) {
 	if size, err = wholeSize(float64(width), float64(height)); err != nil {
 		return convert.Size{}, err
 	}
-	if !header.lacksEXIF() && turned(header, format) {
+	if format != "" && !header.lacksEXIF() && turned(header, format) {
 		size.Width, size.Height = size.Height, size.Width
 	}
 	return size, nil
