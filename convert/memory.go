@@ -28,7 +28,7 @@ var memories = sync.Pool{New: func() any { return new(memory) }}
 func memoryFor(annotations int) *memory {
 	const ringPoints = 20 // of a ring of COCO's, on average
 	m := memories.Get().(*memory)
-	if cap(m.annotations) < annotations {
+	if m.annotations == nil || cap(m.annotations) < annotations {
 		m.annotations = make([]pictograph.Annotation, 0, annotations)
 	}
 	pieces := min(annotations, 256)
