@@ -137,25 +137,27 @@ func appendPoints(dst []byte, points []Point) []byte {
 		return append(dst, ']')
 	}
 	for _, p := range points {
-		const most = 2*quickRoom + len(`{"x":,"y":},`)
+		const most = len(`{"x":`) + quickRoom + len(`,"y":`) + 2*quickRoom // written at most, a text behind the last one
 		if cap(dst)-len(dst) < most {
 			dst = slices.Grow(dst, most*len(points))
 		}
-		room := dst[len(dst) : len(dst)+most]
-		room[0], room[1], room[2], room[3], room[4] = '{', '"', 'x', '"', ':'
-		x := putQuick(room[5:], p.X)
-		y := 0
-		if x > 0 {
-			room = room[5+x:]
-			room[0], room[1], room[2], room[3], room[4] = ',', '"', 'y', '"', ':'
-			y = putQuick(room[5:], p.Y)
-		}
-		if y == 0 {
+		x, xLength := quickText(p.X)
+		y, yLength := quickText(p.Y)
+		if xLength == 0 || yLength == 0 {
 			dst = append(appendPoint(dst, p), ',')
 			continue
 		}
-		room[5+y], room[5+y+1] = '}', ','
-		dst = dst[:len(dst)+5+x+5+y+2]
+		room := dst[len(dst) : len(dst)+most]
+		room[0], room[1], room[2], room[3], room[4] = '{', '"', 'x', '"', ':'
+		end := 5
+		binary.LittleEndian.PutUint64(room[end:], x)
+		end += xLength
+		binary.LittleEndian.PutUint64(room[end:], ','|'"'<<8|'y'<<16|'"'<<24|':'<<32)
+		end += 5
+		binary.LittleEndian.PutUint64(room[end:], y)
+		end += yLength
+		binary.LittleEndian.PutUint16(room[end:], '}'|','<<8)
+		dst = dst[:len(dst)+end+2]
 	}
 	dst[len(dst)-1] = ']' // in place of the last comma
 	return dst
@@ -183,42 +185,55 @@ func appendNumber(dst []byte, v float64) []byte {
 }
 
 // quickRoom is how much putQuick wants to write to, in bytes.
-const quickRoom = 10
+const quickRoom = 8
 
-// putQuick writes v where it is a positive number of hundredths below a million,
-// as most coordinates are, and returns its length; 0 leaves it to the general way.
-// What lies behind the number may be written over.
+// putQuick writes v where quickText knows it, and returns its length; 0 leaves it to
+// the general way. What lies behind the number may be written over.
+func putQuick(dst []byte, v float64) int {
+	text, length := quickText(v)
+	if length > 0 {
+		binary.LittleEndian.PutUint64(dst, text)
+	}
+	return length
+}
+
+// quickText is v as up to eight characters, the first in the lowest byte, where it
+// is a positive number of hundredths below 100,000, as most coordinates are. A
+// length of 0 leaves it to the general way.
 //
 // No other decimal of up to 15 digits has the double nearest to such a number, so
 // this one is the shortest there is, and finding it so is many times faster than
 // the general way.
-func putQuick(dst []byte, v float64) int {
-	const limit = 1_000_000
+func quickText(v float64) (text uint64, length int) {
+	const limit = 100_000
 	if !(v > 0 && v < limit) {
-		return 0
+		return 0, 0
 	}
 	n := uint32(v*100 + 0.5)
 	if float64(n)/100 != v {
-		return 0
+		return 0, 0
 	}
 	whole, part := n/100, n%100
-	length := 0
-	if whole >= 1000 {
-		length = putDigits(dst, wholes[whole/1000])
-		length += putDigits(dst[length:], threeDigits[whole%1000])
+	if whole < 1000 {
+		text, length = wholes[whole].text(), wholes[whole].length()
 	} else {
-		length = putDigits(dst, wholes[whole])
+		text, length = wholes[whole/1000].text(), wholes[whole/1000].length()
+		text |= threeDigits[whole%1000].text() << (8 * length)
+		length += 3
 	}
-	return length + putDigits(dst[length:], fractions[part])
+	return text | fractions[part].text()<<(8*length), length + fractions[part].length()
 }
 
 // digits are up to three characters, the first in the lowest byte, and their
 // number in the highest.
 type digits uint32
 
+func (d digits) text() uint64 { return uint64(d & 0xffffff) }
+func (d digits) length() int  { return int(d >> 24) }
+
 func putDigits(dst []byte, d digits) int {
 	binary.LittleEndian.PutUint32(dst, uint32(d))
-	return int(d >> 24)
+	return d.length()
 }
 
 // The texts of numbers: wholes of those below 1,000, threeDigits of the same with
