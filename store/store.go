@@ -41,11 +41,17 @@ var migrations embed.FS
 // gives the room back.
 const writerDriver = "sqlite3 of a state"
 
+// firstDriver is writerDriver for a state that is being made: SQLite would wait for
+// the disk six times until the file has its mode, and Open does so once.
+const firstDriver = "sqlite3 of a new state"
+
 func init() {
-	sql.Register(writerDriver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864`, nil)
-		return err
-	}})
+	for name, first := range map[string]string{writerDriver: "", firstDriver: `PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; `} {
+		sql.Register(name, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+			_, err := c.Exec(first+`PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864`, nil)
+			return err
+		}})
+	}
 }
 
 // Store is an open state file. Its methods may be called from several
@@ -68,16 +74,23 @@ var ErrNewer = errors.New("the state was written by a newer version of pictosync
 // Open opens the state at path and brings its schema up to date. A missing
 // file is created with its folder, readable by the user alone.
 func Open(ctx context.Context, path string) (*Store, error) {
-	if err := createPrivate(path); err != nil {
+	first, err := createPrivate(path)
+	if err != nil {
 		return nil, fmt.Errorf("create the state %s: %w", path, err)
 	}
 	s := newStore(path)
-	var err error
-	if s.writer, err = sql.Open(writerDriver, dsn(path, "rwc")); err != nil {
+	driver, mode := writerDriver, "rwc"
+	if first {
+		driver, mode = firstDriver, "rw"
+	}
+	if s.writer, err = sql.Open(driver, dsn(path, mode)); err != nil {
 		return nil, fmt.Errorf("open the state %s: %w", path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
-	if err := migrate(ctx, s.writer); err != nil {
+	if err = migrate(ctx, s.writer); err == nil && first {
+		err = errors.Join(syncFile(path), syncFolder(filepath.Dir(path)))
+	}
+	if err != nil {
 		s.writer.Close()
 		return nil, fmt.Errorf("open the state %s: %w", path, explain(err))
 	}
@@ -132,16 +145,18 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-func createPrivate(path string) error {
+// createPrivate makes the file if there is none; first says that nothing is in it.
+func createPrivate(path string) (first bool, err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
+		return false, err
 	}
 	// SQLite gives the -wal and -shm files the permissions of the main file.
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return f.Close()
+	info, err := f.Stat()
+	return err == nil && info.Size() == 0, errors.Join(err, f.Close())
 }
 
 func dsn(path, mode string) string {
@@ -151,10 +166,11 @@ func dsn(path, mode string) string {
 		"_foreign_keys": {"on"},
 		"_txlock":       {"immediate"},
 	}
-	if mode != "ro" {
+	switch mode {
+	case "rwc":
 		q.Set("_journal_mode", "WAL")
 		q.Set("_synchronous", "NORMAL")
-	} else {
+	case "ro":
 		q.Set("_txlock", "deferred")
 	}
 	// Only the characters that end a file: URI's path need escaping.
