@@ -370,3 +370,20 @@ func TestSecondLabelsOfOnePart(t *testing.T) {
 		t.Errorf("%d items are on record, want 122", n)
 	}
 }
+
+// A state that was just made is written as safely as one that was there.
+func TestANewStateIsAsSafeAsAnOldOne(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state.db")
+	for _, what := range []string{"new", "old"} {
+		s, err := Open(context.Background(), path)
+		check(t, err)
+		var mode string
+		var synchronous int
+		check(t, s.writer.QueryRow("PRAGMA journal_mode").Scan(&mode))
+		check(t, s.writer.QueryRow("PRAGMA synchronous").Scan(&synchronous))
+		if normal := 1; mode != "wal" || synchronous != normal {
+			t.Errorf("a state that is %s has a journal of mode %s and synchronous = %d", what, mode, synchronous)
+		}
+		check(t, s.Close())
+	}
+}

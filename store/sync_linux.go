@@ -6,13 +6,18 @@ import (
 	"syscall"
 )
 
-// syncFolder brings the names of a folder's files to the disk.
+// syncFolder brings the names of a folder's files to the disk, on file systems that
+// can be asked for it.
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	err = f.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return errors.Join(err, f.Close())
 }
 
 // syncData brings a file's bytes and its length to the disk, as SQLite does. The
