@@ -114,9 +114,11 @@ func loadAll(b *testing.B, src source.Source) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if _, err := src.Load(ctx, item, convert.Size{}); err != nil {
+			r, err := src.Load(ctx, item, convert.Size{})
+			if err != nil {
 				b.Fatal(err)
 			}
+			r.Release()
 		}
 	}
 }
