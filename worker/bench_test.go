@@ -51,7 +51,9 @@ func BenchmarkConvert(b *testing.B) {
 		return out
 	}
 	src := open(b)
-	run("converted", func(b *testing.B) { all(b, src, func(c *worker.Converted) { c.Result.Release() }, func(*worker.Converted) error { return nil }) })
+	run("converted", func(b *testing.B) {
+		all(b, src, func(c *worker.Converted) { c.Result.Release() }, func(*worker.Converted) error { return nil })
+	})
 	run("encoded", func(b *testing.B) {
 		out := output(b)
 		defer out.Abort()
