@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import build, environment, measure, report, undisturbed, ROOT
+from measuring import build, conversion, environment, measure, report, undisturbed, ROOT
 
 GENERATED = {
     "coco": [],
@@ -32,8 +32,7 @@ def grown(kind, images, o, work, command, generate, read, env):
     for turn in range((o.runs if images < 1_000_000 else 1) + 1):
         with undisturbed(o.lock):
             plain = measure(read, source)
-            (work / "out.jsonl").unlink(missing_ok=True)  # to let go of a gigabyte is no part of a conversion
-            own = measure(command, "convert", source, "--to", "canonical", "--out", work / "out.jsonl", "--quiet", env=env)
+            own = conversion(command, source, work, env)
         print(f"{kind} {images}: read in {plain.seconds:.2f} s, converted in {own.seconds:.2f} s, {own.anonymous:.0f} MiB", flush=True)
         if turn == 0:
             continue  # it brings the files into the page cache

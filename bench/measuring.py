@@ -45,6 +45,14 @@ def measure(*command, env=None) -> Measured:
     return Measured(seconds, float(own[1]) if own else seconds, peak / 1024, output)
 
 
+def conversion(command, labels, work, env) -> Measured:
+    """A conversion into canonical lines, without an output that it would replace: to
+    let go of a gigabyte is no part of it."""
+    out = work / "out.jsonl"
+    out.unlink(missing_ok=True)
+    return measure(command, "convert", labels, "--to", "canonical", "--out", out, "--quiet", env=env)
+
+
 @contextlib.contextmanager
 def undisturbed(lock):
     """Hold a lock file while something is measured, so that others who do so on

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from measuring import HERE, ROOT, build, environment, measure, report, undisturbed
+from measuring import HERE, ROOT, build, conversion, environment, measure, report, undisturbed
 
 sys.path.insert(0, str(ROOT / "conformance"))
 from venvs import venv  # noqa: E402
@@ -67,9 +67,8 @@ def pairs_of(name, peer, file, tools, pairs, once, lock, work):
             if not (once and other):
                 cached(file)
                 other = measure(python, "-c", child(statements), file)
-            (work / "out.jsonl").unlink(missing_ok=True)  # to let go of a gigabyte is no part of a conversion
             cached(file)  # what needs most of the memory has driven it out
-            own = measure(command, "convert", file, "--to", "canonical", "--out", work / "out.jsonl", "--quiet", env=env)
+            own = conversion(command, file, work, env)
         ratios.append(other.own / own.seconds)
         seconds.append(own.seconds)
         theirs.append(other.anonymous)

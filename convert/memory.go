@@ -41,16 +41,13 @@ func memoryFor(annotations int) *memory {
 // annotations on.
 func (r *Result) Release() {
 	const most, mostRuns = 4096, 1 << 16 // annotations, and runs or numbers; memory for more is rarely of use again
-	m := r.memory
-	r.memory = nil
-	if m == nil || cap(r.Annotations) > most || max(cap(m.mask.runs), cap(m.numbers), cap(m.made.name)/8) > mostRuns {
-		r.Annotations = nil
+	m, all := r.memory, r.Annotations[:cap(r.Annotations)]
+	r.memory, r.Annotations = nil, nil
+	if m == nil || len(all) > most || max(cap(m.mask.runs), cap(m.numbers), cap(m.made.name)/8) > mostRuns {
 		return
 	}
-	m.annotations = r.Annotations[:cap(r.Annotations)]
-	r.Annotations = nil
-	clear(m.annotations) // they hold attributes and geometries
-	m.annotations = m.annotations[:0]
+	clear(all) // they hold attributes and geometries
+	m.annotations = all[:0]
 	m.ids.reset()
 	m.points.reset()
 	m.rings.reset()

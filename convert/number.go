@@ -202,17 +202,31 @@ func listNumber(chars uint64) (value float64, length int) {
 	}
 	switch digits & (noDigits(digits) >> 7 * 0xff) {
 	case shape32Spaced:
-		return addUp(digits<<24&(0xffffff<<24)|digits<<16&(0xffff<<48)) / 100, len("123.45, ")
+		return value32(digits), len("123.45, ")
 	case shape22Spaced:
-		return addUp(digits<<32&(0xffff<<32)|digits<<24&(0xffff<<48)) / 100, len("12.34, ")
+		return value22(digits), len("12.34, ")
 	case shape31Spaced:
-		return addUp(digits<<32&(0xffffff<<32)|digits<<24&(0xff<<56)) / 10, len("123.4, ")
+		return value31(digits), len("123.4, ")
 	case shape32:
-		return addUp(digits<<24&(0xffffff<<24)|digits<<16&(0xffff<<48)) / 100, len("123.45,")
+		return value32(digits), len("123.45,")
 	case shape22:
-		return addUp(digits<<32&(0xffff<<32)|digits<<24&(0xffff<<48)) / 100, len("12.34,")
+		return value22(digits), len("12.34,")
 	case shape31:
-		return addUp(digits<<32&(0xffffff<<32)|digits<<24&(0xff<<56)) / 10, len("123.4,")
+		return value31(digits), len("123.4,")
 	}
 	return 0, 0
+}
+
+// value32 is the number of three digits, a point and two: these are moved together
+// to the end of the eight.
+func value32(digits uint64) float64 {
+	return addUp(digits<<24&(0xffffff<<24)|digits<<16&(0xffff<<48)) / 100
+}
+
+func value22(digits uint64) float64 {
+	return addUp(digits<<32&(0xffff<<32)|digits<<24&(0xffff<<48)) / 100
+}
+
+func value31(digits uint64) float64 {
+	return addUp(digits<<32&(0xffffff<<32)|digits<<24&(0xff<<56)) / 10
 }

@@ -214,14 +214,17 @@ func quickText(v float64) (text uint64, length int) {
 		return 0, 0
 	}
 	whole, part := n/100, n%100
-	if whole < 1000 {
-		text, length = wholes[whole].text(), wholes[whole].length()
-	} else {
-		text, length = wholes[whole/1000].text(), wholes[whole/1000].length()
-		text |= threeDigits[whole%1000].text() << (8 * length)
-		length += 3
-	}
+	text, length = wholeText(whole)
 	return text | fractions[part].text()<<(8*length), length + fractions[part].length()
+}
+
+// wholeText is a whole number below a million as characters, like quickText's.
+func wholeText(n uint32) (text uint64, length int) {
+	if n < 1000 {
+		return wholes[n].text(), wholes[n].length()
+	}
+	text, length = wholes[n/1000].text(), wholes[n/1000].length()
+	return text | threeDigits[n%1000].text()<<(8*length), length + 3
 }
 
 // digits are up to three characters, the first in the lowest byte, and their

@@ -1,5 +1,7 @@
 package pictograph
 
+import "encoding/binary"
+
 // productRoom is how much putProduct wants to write to, in bytes.
 const productRoom = 6 + 1 + 7 + 3
 
@@ -16,13 +18,8 @@ func putProduct(dst []byte, v float64) int {
 		return 0
 	}
 	whole, part := uint32(n/unit), uint32(n%unit)
-	length := 0
-	if whole >= 1000 {
-		length = putDigits(dst, wholes[whole/1000])
-		length += putDigits(dst[length:], threeDigits[whole%1000])
-	} else {
-		length = putDigits(dst, wholes[whole])
-	}
+	text, length := wholeText(whole)
+	binary.LittleEndian.PutUint64(dst, text)
 	if part == 0 {
 		return length
 	}

@@ -421,12 +421,13 @@ func (x *cocoIndexer) group() {
 	var unknown []string
 	lost := make(map[string]uint32)
 	if known < x.slots.count {
-		x.slots.each(func(id convert.COCOID, slot int32) {
+		note := func(id convert.COCOID, slot int32) {
 			if _, there := x.imageOf(slot); !there {
 				unknown = append(unknown, string(id))
 				lost[string(id)] = counts[slot+1] - counts[slot]
 			}
-		})
+		}
+		x.slots.each(func(id wholeID, slot int32) { note(id.cocoID(), slot) }, note)
 	}
 	x.file.spans = make([]span, x.refs.count)
 	x.refs.each(func(r *ref) {

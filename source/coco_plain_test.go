@@ -127,12 +127,13 @@ func TestIDSlots(t *testing.T) {
 		other.of("10")
 		slots := s.addTo(other)
 		told := make(map[int32]bool)
-		s.each(func(id convert.COCOID, slot int32) {
+		check := func(id convert.COCOID, slot int32) {
 			if s.of(id) != slot || other.of(id) != slots[slot] || told[slot] {
 				t.Errorf("%q has slot %d, and %d there", id, slot, slots[slot])
 			}
 			told[slot] = true
-		})
+		}
+		s.each(func(id wholeID, slot int32) { check(id.cocoID(), slot) }, check)
 		if len(told) != s.count || other.count != s.count || slots[5] != 0 {
 			t.Errorf("%d of %d ids told, %d there, of the first %d", len(told), s.count, other.count, slots[5])
 		}

@@ -76,32 +76,23 @@ func (s *idSlots) next() int32 {
 // addTo gives every id a slot of other and returns those, by slot here.
 func (s *idSlots) addTo(other *idSlots) []int32 {
 	slots := make([]int32, s.count)
-	for id, slot := range s.low {
-		if slot > 0 {
-			slots[slot-1] = other.ofWhole(wholeID(id))
-		}
-	}
-	for id, slot := range s.whole {
-		slots[slot] = other.ofWhole(id)
-	}
-	for id, slot := range s.others {
-		slots[slot] = other.of(id)
-	}
+	s.each(func(id wholeID, slot int32) { slots[slot] = other.ofWhole(id) },
+		func(id convert.COCOID, slot int32) { slots[slot] = other.of(id) })
 	return slots
 }
 
-// each calls slot for every id.
-func (s *idSlots) each(slot func(id convert.COCOID, slot int32)) {
-	for id, n := range s.low {
-		if n > 0 {
-			slot(wholeID(id).cocoID(), n-1)
+// each calls whole for every id that is a whole number, and text for the others.
+func (s *idSlots) each(whole func(wholeID, int32), text func(convert.COCOID, int32)) {
+	for id, slot := range s.low {
+		if slot > 0 {
+			whole(wholeID(id), slot-1)
 		}
 	}
-	for id, n := range s.whole {
-		slot(id.cocoID(), n)
+	for id, slot := range s.whole {
+		whole(id, slot)
 	}
-	for id, n := range s.others {
-		slot(id, n)
+	for id, slot := range s.others {
+		text(id, slot)
 	}
 }
 

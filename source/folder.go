@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"path/filepath"
 	"sync"
 )
@@ -79,6 +80,8 @@ func (f fileOnDisk) openAs(open func(folderHandle, string) (handle, error)) (han
 	}
 	return openHandle(f.path()) // which says what is wrong
 }
+
+var errNotOpen = errors.New("is not open")
 
 func (f *folder) file(name string, open func(folderHandle, string) (handle, error)) (handle, error) {
 	f.mu.RLock()

@@ -293,7 +293,4 @@ func openRegular(file string) (*os.File, error) {
 	return os.Open(file)
 }
 
-var (
-	errNotRegular = errors.New("is no regular file")
-	errNotOpen    = errors.New("is not open")
-)
+var errNotRegular = errors.New("is no regular file")
