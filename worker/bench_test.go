@@ -52,32 +52,43 @@ func BenchmarkConvert(b *testing.B) {
 	}
 	src := open(b)
 	run("converted", func(b *testing.B) {
-		all(b, src, func(c *worker.Converted) { c.Result.Release() }, func(*worker.Converted) error { return nil })
+		all(b, src, released{}, none)
 	})
 	run("encoded", func(b *testing.B) {
 		out := output(b)
 		defer out.Abort()
-		all(b, src, out.Encode, func(*worker.Converted) error { return nil })
+		all(b, src, out, none)
 	})
 	run("written", func(b *testing.B) {
 		out := output(b)
-		all(b, src, out.Encode, out.Write)
+		all(b, src, out, out.Write)
 		if err := out.Close(); err != nil {
 			b.Fatal(err)
 		}
 	})
 	run("whole", func(b *testing.B) {
 		out := output(b)
-		all(b, open(b), out.Encode, out.Write)
+		all(b, open(b), out, out.Write)
 		if err := out.Close(); err != nil {
 			b.Fatal(err)
 		}
 	})
 }
 
-func all(b *testing.B, src source.Source, encode func(*worker.Converted), write func(*worker.Converted) error) {
-	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Encode: encode}, write)
+func all(b *testing.B, src source.Source, encoder worker.Encoder, write func(*worker.Converted) error) {
+	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Encoder: encoder}, write)
 	if err != nil || summary.Images.Failed > 0 {
 		b.Fatal(summary, err)
 	}
 }
+
+// released is no output at all.
+type released struct{}
+
+func (released) Encode(dst []byte, c *worker.Converted) []byte {
+	c.Result.Release()
+	return dst
+}
+func (released) WriteEncoded([]byte) error { return nil }
+
+func none(*worker.Converted) error { return nil }

@@ -30,7 +30,7 @@ func BenchmarkConvertYOLO(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			all(b, src, lines.Encode, lines.Write)
+			all(b, src, lines, lines.Write)
 			if err := lines.Close(); err != nil {
 				b.Fatal(err)
 			}

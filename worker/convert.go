@@ -3,8 +3,8 @@ package worker
 import (
 	"context"
 	"fmt"
-	"iter"
 	"runtime"
+	"sync"
 
 	"github.com/alitto/pond/v2"
 
@@ -31,10 +31,20 @@ type Converted struct {
 	Result convert.Result
 	Err    error
 
-	count int // of the annotations, which Output.Encode may release
-	// encoded is what Output.Encode made for Output.Write.
-	encoded    []byte
+	count int // of the annotations, which an Encoder may release
+	// encodedErr is why there is nothing of the image in what was encoded.
 	encodedErr error
+}
+
+// Encoder does of an output what needs no other image.
+type Encoder interface {
+	// Encode appends what a converted image is in the output. It is called by
+	// several workers at once and in no order.
+	Encode(dst []byte, c *Converted) []byte
+	// WriteEncoded writes what Encode appended for images that follow each other.
+	// It is called in the order of the source, and before the images themselves are
+	// handed on. Its error ends the conversion.
+	WriteEncoded(encoded []byte) error
 }
 
 // ConvertOptions say how a conversion is done.
@@ -44,9 +54,8 @@ type ConvertOptions struct {
 	// Workers is how many images are converted at the same time. 0 means the
 	// default.
 	Workers int
-	// Encode is called for every image that was converted, by several workers at
-	// once and in no order, before write is. May be nil.
-	Encode func(*Converted)
+	// Encoder is told every image that was converted. May be nil.
+	Encoder Encoder
 	// Finding is told every finding, in the order of the source. May be nil.
 	Finding func(convert.Finding)
 	// Progress is told how far the conversion is. May be nil.
@@ -54,48 +63,24 @@ type ConvertOptions struct {
 }
 
 // Convert converts every item of src and hands the results to write, in the
-// source's order. A failed image is told to write too, with its error, and the
-// others go on; write may fail an image itself by setting Err, and add findings.
-// Its own error ends the conversion.
+// source's order and one at a time. A failed image is told to write too, with its
+// error, and the others go on; write may fail an image itself by setting Err, and
+// add findings. Its own error ends the conversion.
 func Convert(ctx context.Context, src source.Source, o ConvertOptions, write func(*Converted) error) (ConvertSummary, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	if o.Encode == nil {
-		o.Encode = func(*Converted) {}
-	}
 	if o.Finding == nil {
 		o.Finding = func(convert.Finding) {}
 	}
-	progress := tracker{report: o.Progress}
+	c := conversion{src: src, options: o, write: write, progress: tracker{report: o.Progress}}
 	if o.Progress == nil {
-		progress.report = func(Progress) {}
+		c.progress.report = func(Progress) {}
 	}
-	summary := ConvertSummary{Kinds: make(map[string]int)}
-	progress.begin("converting", 0)
-	for c, err := range convertItems(ctx, src, o) {
-		if err != nil {
-			return summary, err
-		}
-		summary.Images.Found++
-		if err := write(c); err != nil {
-			return summary, err
-		}
-		for _, f := range c.Result.Findings {
-			summary.Findings++
-			summary.Kinds[string(f.Kind)]++
-			o.Finding(f)
-		}
-		if c.Err != nil {
-			summary.Images.Failed++
-			progress.add(1, 1)
-			continue
-		}
-		summary.Images.Converted++
-		summary.Annotations += c.count
-		progress.add(1, 0)
-	}
-	return summary, nil
+	c.summary.Kinds = make(map[string]int)
+	c.progress.begin("converting", 0)
+	err := c.run(ctx)
+	return c.summary, err
 }
 
 // A task of the pool is a handful of images: single ones are done sooner than a
@@ -106,78 +91,183 @@ const (
 	tasksAWorker = 4
 )
 
-func convertItems(ctx context.Context, src source.Source, o ConvertOptions) iter.Seq2[*Converted, error] {
-	return func(yield func(*Converted, error) bool) {
-		pool := pond.NewResultPool[[]Converted](o.Workers)
-		defer pool.StopAndWait()
-		var ahead []pond.ResultTask[[]Converted]
-		take := func() bool {
-			images, err := ahead[0].Wait()
-			ahead = ahead[1:]
-			if err != nil {
-				return yield(nil, err)
-			}
-			for i := range images {
-				if !yield(&images[i], nil) {
-					return false
-				}
-			}
-			return true
-		}
-		gathered := make([]Converted, 0, imagesATask)
-		submit := func() {
-			images := gathered
-			gathered = make([]Converted, 0, imagesATask)
-			ahead = append(ahead, pool.Submit(func() []Converted {
-				for i := range images {
-					convertItem(ctx, src, &images[i], o)
-				}
-				return images
-			}))
-		}
-		for item, err := range src.Items(ctx, "") {
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if gathered = append(gathered, Converted{Item: item}); len(gathered) < imagesATask {
-				continue
-			}
-			submit()
-			if len(ahead) >= tasksAWorker*o.Workers && !take() {
-				return
-			}
-		}
-		if len(gathered) > 0 {
-			submit()
-		}
-		for len(ahead) > 0 {
-			if !take() {
-				return
-			}
-		}
+// conversion is one under way. Workers convert and encode tasks in any order. They
+// are handed on in that of the source, by whoever is done with the first one that
+// is due: what a task made is written by the processor that has it near.
+type conversion struct {
+	src      source.Source
+	options  ConvertOptions
+	write    func(*Converted) error
+	progress tracker
+	fail     context.CancelCauseFunc
+	room     chan struct{} // for tasks on their way
+
+	mu      sync.Mutex
+	tasks   []*task // on their way, in order
+	handing bool    // a worker hands on what is due; summary is its
+	summary ConvertSummary
+}
+
+// task is some images that follow each other.
+type task struct {
+	images  []Converted
+	encoded []byte
+	buffer  *[]byte // that encoded lies in
+	done    bool
+}
+
+// release lets other tasks have the buffer.
+func (t *task) release() {
+	const most = 4 << 20 // bytes; longer ones are rare
+	if cap(t.encoded) <= most {
+		*t.buffer = t.encoded
+		lines.Put(t.buffer)
 	}
 }
 
-func convertItem(ctx context.Context, src source.Source, c *Converted, o ConvertOptions) {
+func (c *conversion) run(ctx context.Context) error {
+	ctx, c.fail = context.WithCancelCause(ctx)
+	defer c.fail(nil)
+	c.room = make(chan struct{}, tasksAWorker*c.options.Workers)
+	pool := pond.NewPool(c.options.Workers, pond.WithoutPanicRecovery())
+	err := c.submit(ctx, pool)
+	pool.StopAndWait()
+	if ctx.Err() != nil { // not all was handed on
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// submit cuts the items of the source into tasks.
+func (c *conversion) submit(ctx context.Context, pool pond.Pool) error {
+	t := new(task)
+	send := func() error {
+		select {
+		case c.room <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		sent := t
+		c.mu.Lock()
+		c.tasks = append(c.tasks, sent)
+		c.mu.Unlock()
+		t = new(task)
+		return pool.Go(func() { c.convert(ctx, sent) })
+	}
+	for item, err := range c.src.Items(ctx, "") {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return err
+		}
+		if t.images == nil {
+			t.images = make([]Converted, 0, imagesATask)
+		}
+		if t.images = append(t.images, Converted{Item: item}); len(t.images) < imagesATask {
+			continue
+		}
+		if err := send(); err != nil {
+			return err
+		}
+	}
+	if len(t.images) > 0 {
+		return send()
+	}
+	return nil
+}
+
+// lines are buffers for what is encoded, each next to the processor that used it.
+var lines = sync.Pool{New: func() any { return new([]byte) }}
+
+func (c *conversion) convert(ctx context.Context, t *task) {
+	t.buffer = lines.Get().(*[]byte)
+	t.encoded = (*t.buffer)[:0]
+	for i := range t.images {
+		if ctx.Err() == nil {
+			t.encoded = convertItem(ctx, c.src, &t.images[i], t.encoded, c.options)
+		}
+	}
+	for due := c.due(t); due != nil; due = c.due(nil) {
+		if ctx.Err() == nil {
+			if err := c.hand(due); err != nil {
+				c.fail(err)
+			}
+		}
+		due.release()
+		<-c.room
+	}
+}
+
+// due takes a task that is done, or nil from who has handed on one, and returns what
+// the caller is to hand on: nil where that is another's to do, or not done yet.
+func (c *conversion) due(done *task) *task {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if done != nil {
+		done.done = true
+		if c.handing {
+			return nil
+		}
+	}
+	c.handing = len(c.tasks) > 0 && c.tasks[0].done
+	if !c.handing {
+		return nil
+	}
+	first := c.tasks[0]
+	c.tasks = c.tasks[1:]
+	return first
+}
+
+// hand hands on a task.
+func (c *conversion) hand(t *task) error {
+	if len(t.encoded) > 0 {
+		if err := c.options.Encoder.WriteEncoded(t.encoded); err != nil {
+			return err
+		}
+	}
+	for i := range t.images {
+		image := &t.images[i]
+		c.summary.Images.Found++
+		if err := c.write(image); err != nil {
+			return err
+		}
+		for _, f := range image.Result.Findings {
+			c.summary.Findings++
+			c.summary.Kinds[string(f.Kind)]++
+			c.options.Finding(f)
+		}
+		if image.Err != nil {
+			c.summary.Images.Failed++
+			c.progress.add(1, 1)
+			continue
+		}
+		c.summary.Images.Converted++
+		c.summary.Annotations += image.count
+		c.progress.add(1, 0)
+	}
+	return nil
+}
+
+// convertItem converts an image, and appends what the encoder makes of it.
+func convertItem(ctx context.Context, src source.Source, c *Converted, dst []byte, o ConvertOptions) (encoded []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			*c = Converted{Item: c.Item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", c.Item.File, p)}
+			encoded = dst
 		}
 	}()
 	if c.Err = c.Item.Err; c.Err != nil {
-		return
+		return dst
 	}
 	if c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{}); c.Err != nil {
-		return
+		return dst
 	}
 	c.count = len(c.Result.Annotations)
-	if c.Err = refuse(c.Result, o.Strict); c.Err == nil {
-		o.Encode(c)
+	if c.Err = refuse(c.Result, o.Strict); c.Err == nil && o.Encoder != nil {
+		return o.Encoder.Encode(dst, c)
 	}
+	return dst
 }
 
 // refuse says why a result must not be taken as it is: an image whose every

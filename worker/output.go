@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -19,9 +18,7 @@ import (
 // Output is a format that images are written in. What it makes appears under
 // its name only when all is written.
 type Output interface {
-	// Encode does of the writing what needs no other image; see
-	// [ConvertOptions].
-	Encode(*Converted)
+	Encoder
 	// Write writes one image. It fails the image, or adds findings to it, where
 	// the format cannot hold it; its error ends the conversion.
 	Write(*Converted) error
@@ -62,7 +59,9 @@ func CreateFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(&steady{File: temp}, 1<<20)}, nil
+	// What is written at once is what the system finds pages for together, and small
+	// enough to be still near the processor.
+	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(&steady{File: temp}, 256<<10)}, nil
 }
 
 // Close completes the file.
@@ -91,40 +90,7 @@ func (f *File) Abort() {
 }
 
 // canonicalOutput writes canonical JSON Lines.
-type canonicalOutput struct {
-	*File
-	lines spareLines
-}
-
-// spareLines are buffers of lines that were written. There are never more than
-// images on their way; a pool of the runtime's would be emptied with every
-// collection.
-type spareLines struct {
-	mu    sync.Mutex
-	lines [][]byte
-}
-
-func (s *spareLines) take() []byte {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	last := len(s.lines) - 1
-	if last < 0 {
-		return nil
-	}
-	line := s.lines[last]
-	s.lines = s.lines[:last]
-	return line[:0]
-}
-
-func (s *spareLines) put(line []byte) {
-	const most = 1 << 20 // bytes; longer ones are rare
-	if cap(line) > most {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lines = append(s.lines, line)
-}
+type canonicalOutput struct{ *File }
 
 // NewCanonicalOutput writes canonical JSON Lines to a file, or to standard
 // output for "-".
@@ -133,28 +99,27 @@ func NewCanonicalOutput(path string) (Output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &canonicalOutput{File: f}, nil
+	return &canonicalOutput{f}, nil
 }
 
-func (o *canonicalOutput) Encode(c *Converted) {
+func (o *canonicalOutput) Encode(dst []byte, c *Converted) []byte {
 	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}
-	if c.encoded, c.encodedErr = image.Append(o.lines.take()); c.encodedErr == nil {
-		c.encoded = append(c.encoded, '\n')
-	}
+	line, err := image.Append(dst)
 	c.Result.Release()
+	if err != nil {
+		c.encodedErr = err
+		return dst
+	}
+	return append(line, '\n')
 }
 
-func (o *canonicalOutput) Write(c *Converted) error {
-	if c.Err != nil {
-		return nil
-	}
-	if c.encodedErr != nil {
-		return c.encodedErr
-	}
-	_, err := o.File.Write(c.encoded)
-	o.lines.put(c.encoded)
+func (o *canonicalOutput) WriteEncoded(lines []byte) error {
+	_, err := o.File.Write(lines)
 	return err
 }
+
+// Write has nothing left to write.
+func (o *canonicalOutput) Write(c *Converted) error { return c.encodedErr }
 
 // cocoOutput writes one COCO file. The annotations wait in a file of their own
 // while the images, which stand before them, are written.
@@ -191,7 +156,9 @@ func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
 }
 
 // Encode leaves all to Write: ids are given in order.
-func (o *cocoOutput) Encode(*Converted) {}
+func (o *cocoOutput) Encode(dst []byte, _ *Converted) []byte { return dst }
+
+func (o *cocoOutput) WriteEncoded([]byte) error { return nil }
 
 func (o *cocoOutput) Write(c *Converted) error {
 	if c.Err != nil {
@@ -291,7 +258,9 @@ func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
 }
 
 // Encode leaves all to Write, which takes its time with the files.
-func (o *yoloOutput) Encode(*Converted) {}
+func (o *yoloOutput) Encode(dst []byte, _ *Converted) []byte { return dst }
+
+func (o *yoloOutput) WriteEncoded([]byte) error { return nil }
 
 func (o *yoloOutput) Write(c *Converted) error {
 	if c.Err != nil {

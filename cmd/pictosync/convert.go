@@ -110,7 +110,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return causeOf(ctx, err)
 	}
 	defer out.Abort()
-	options.Encode = out.Encode
+	options.Encoder = out
 	summary, err := worker.Convert(ctx, src, options, func(c *worker.Converted) error {
 		err := out.Write(c)
 		if c.Err != nil {
