@@ -29,7 +29,7 @@ type cocoAnnotation struct {
 	// reader of COCO files.
 	repeated string
 	// rings says that the segmentation's rings are read already, into the
-	// reader's coordinates, and runs that its mask is, into the reader's counts.
+	// reader's coordinates, which are finite, and runs that its mask is, into the reader's counts.
 	rings, runs bool
 }
 

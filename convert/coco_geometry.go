@@ -100,7 +100,7 @@ func readRings(b *imageBuilder, r *cocoReader, at place, a cocoAnnotation) (poly
 		first := 0
 		for _, end := range r.ringEnds {
 			parts++
-			add(ringOf(b, at, parts, r.coordinates[first:end]))
+			add(ringOf(b, at, parts, r.coordinates[first:end], true))
 			first = end
 		}
 	} else {
@@ -129,19 +129,19 @@ func readRing(b *imageBuilder, r *cocoReader, at place, number int, raw []byte) 
 		b.report(KindNumber, at, fmt.Sprintf("ring %d: %v", number, err), ringLeftOut)
 		return nil
 	}
-	return ringOf(b, at, number, numbers)
+	return ringOf(b, at, number, numbers, finite(numbers...))
 }
 
 // ringOf pairs a ring's coordinates; nil if they make none. An empty ring is how
 // some writers say that there is no segmentation, and is not reported.
-func ringOf(b *imageBuilder, at place, number int, coordinates []float64) []pictograph.Point {
+func ringOf(b *imageBuilder, at place, number int, coordinates []float64, finite bool) []pictograph.Point {
 	switch {
 	case len(coordinates) == 0:
 		return nil
 	case len(coordinates) < 6:
 		b.report(KindRing, at, fmt.Sprintf("ring %d has %d numbers, fewer than three points", number, len(coordinates)), ringLeftOut)
 		return nil
-	case !finite(coordinates...):
+	case !finite:
 		b.report(KindNumber, at, fmt.Sprintf("ring %d has a coordinate that is not finite", number), ringLeftOut)
 		return nil
 	case len(coordinates)%2 == 1:

@@ -3,6 +3,7 @@ package convert
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 )
 
 // The plain way through an annotation, in one pass: objects of numbers, lists of
@@ -130,7 +131,7 @@ func (r *cocoReader) plainRuns(raw []byte, i int) int {
 }
 
 // appendPlainList appends the numbers of the list at i and returns where it ends,
-// 0 if it is no list of numbers alone.
+// 0 if it is no list of finite numbers alone.
 func appendPlainList(dst []float64, raw []byte, i int) ([]float64, int) {
 	if i = blanksEnd(raw, i+1); i < len(raw) && raw[i] == ']' {
 		return dst, i + 1
@@ -146,7 +147,7 @@ func appendPlainList(dst []float64, raw []byte, i int) ([]float64, int) {
 		}
 		value, end := shortNumber(raw, i)
 		if end == 0 {
-			if value, end = readNumber(raw, i); end == 0 {
+			if value, end = readNumber(raw, i); end == 0 || math.IsInf(value, 0) {
 				return dst, 0
 			}
 		}

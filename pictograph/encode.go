@@ -137,27 +137,23 @@ func appendPoints(dst []byte, points []Point) []byte {
 		return append(dst, ']')
 	}
 	for _, p := range points {
-		const most = len(`{"x":`) + quickRoom + len(`,"y":`) + 2*quickRoom // written at most, a text behind the last one
-		if cap(dst)-len(dst) < most {
-			dst = slices.Grow(dst, most*len(points))
+		if cap(dst)-len(dst) < pointRoom {
+			dst = slices.Grow(dst, pointRoom+pointLikely*len(points))
 		}
-		x, xLength := quickText(p.X)
-		y, yLength := quickText(p.Y)
-		if xLength == 0 || yLength == 0 {
+		x, xQuick := hundredths(p.X)
+		y, yQuick := hundredths(p.Y)
+		if !xQuick || !yQuick {
 			dst = append(appendPoint(dst, p), ',')
 			continue
 		}
-		room := dst[len(dst) : len(dst)+most]
-		room[0], room[1], room[2], room[3], room[4] = '{', '"', 'x', '"', ':'
-		end := 5
-		binary.LittleEndian.PutUint64(room[end:], x)
-		end += xLength
-		binary.LittleEndian.PutUint64(room[end:], ','|'"'<<8|'y'<<16|'"'<<24|':'<<32)
-		end += 5
-		binary.LittleEndian.PutUint64(room[end:], y)
-		end += yLength
-		binary.LittleEndian.PutUint16(room[end:], '}'|','<<8)
-		dst = dst[:len(dst)+end+2]
+		// One piece over the end of the other: {"x":12.34,"y":5.6},
+		room := (*[pointRoom]byte)(dst[len(dst) : len(dst)+pointRoom])
+		put(room, 0, '{'|'"'<<8|'x'<<16|'"'<<24|':'<<32)
+		end := putHundredths(room, 5, x)
+		put(room, end, ','|'"'<<8|'y'<<16|'"'<<24|':'<<32)
+		end = putHundredths(room, end+5, y)
+		put(room, end, '}'|','<<8)
+		dst = dst[:len(dst)+int(end)+2]
 	}
 	dst[len(dst)-1] = ']' // in place of the last comma
 	return dst
@@ -184,65 +180,78 @@ func appendNumber(dst []byte, v float64) []byte {
 	return strconv.AppendFloat(dst, v, 'e', -1, 64)
 }
 
-// quickRoom is how much putQuick wants to write to, in bytes.
-const quickRoom = 8
-
-// putQuick writes v where quickText knows it, and returns its length; 0 leaves it to
+// putQuick writes v where hundredths knows it, and returns its length; 0 leaves it to
 // the general way. What lies behind the number may be written over.
 func putQuick(dst []byte, v float64) int {
-	text, length := quickText(v)
-	if length > 0 {
-		binary.LittleEndian.PutUint64(dst, text)
+	n, ok := hundredths(v)
+	if !ok {
+		return 0
 	}
-	return length
+	whole := putDigits(dst, wholes[n/100])
+	return whole + putDigits(dst[whole:], fractions[n%100])
 }
 
-// quickText is v as up to eight characters, the first in the lowest byte, where it
-// is a positive number of hundredths below 100,000, as most coordinates are. A
-// length of 0 leaves it to the general way.
+// hundredths is v as a number of them, where it is a positive number of hundredths
+// below 10,000, as most coordinates are. What is not ok is left to the general way.
 //
 // No other decimal of up to 15 digits has the double nearest to such a number, so
 // this one is the shortest there is, and finding it so is many times faster than
 // the general way.
-func quickText(v float64) (text uint64, length int) {
-	const limit = 100_000
-	if !(v > 0 && v < limit) {
-		return 0, 0
-	}
-	n := uint32(v*100 + 0.5)
-	if float64(n)/100 != v {
-		return 0, 0
-	}
-	whole, part := n/100, n%100
-	text, length = wholeText(whole)
-	return text | fractions[part].text()<<(8*length), length + fractions[part].length()
+func hundredths(v float64) (n uint32, ok bool) {
+	const limit = 10_000
+	n = uint32(int64(v*100 + 0.5))
+	return n, v > 0 && v < limit && float64(n)/100 == v
 }
 
-// wholeText is a whole number below a million as characters, like quickText's.
+// pointRoom is what a point of hundredths is written into, in bytes, and pointLikely
+// how long such a point is at most.
+const (
+	pointRoom   = 64
+	pointLikely = len(`{"x":1234.56,"y":1234.56},`)
+)
+
+// put writes eight characters, the first in the lowest byte, at a place in the first
+// half of room: places of which that is plain are not held against its end.
+func put(room *[pointRoom]byte, at uint, text uint64) {
+	binary.LittleEndian.PutUint64(room[at&(pointRoom/2-1):], text)
+}
+
+// putHundredths writes a number of hundredths and returns where it ends.
+func putHundredths(room *[pointRoom]byte, at uint, n uint32) uint {
+	whole, part := wholes[n/100], fractions[n%100]
+	put(room, at, uint64(whole))
+	at += uint(whole.length())
+	put(room, at, uint64(part))
+	return at + uint(part.length())
+}
+
+// wholeText is a whole number below a million as up to six characters, the first in
+// the lowest byte.
 func wholeText(n uint32) (text uint64, length int) {
-	if n < 1000 {
+	if n < uint32(len(wholes)) {
 		return wholes[n].text(), wholes[n].length()
 	}
 	text, length = wholes[n/1000].text(), wholes[n/1000].length()
 	return text | threeDigits[n%1000].text()<<(8*length), length + 3
 }
 
-// digits are up to three characters, the first in the lowest byte, and their
+// digits are up to seven characters, the first in the lowest byte, and their
 // number in the highest.
-type digits uint32
+type digits uint64
 
-func (d digits) text() uint64 { return uint64(d & 0xffffff) }
-func (d digits) length() int  { return int(d >> 24) }
+func (d digits) text() uint64 { return uint64(d) & (1<<56 - 1) }
+func (d digits) length() int  { return int(d >> 56) }
 
+// putDigits writes digits and returns their length, and more behind them.
 func putDigits(dst []byte, d digits) int {
-	binary.LittleEndian.PutUint32(dst, uint32(d))
+	binary.LittleEndian.PutUint64(dst, uint64(d))
 	return d.length()
 }
 
-// The texts of numbers: wholes of those below 1,000, threeDigits of the same with
-// zeros before them, fractions of hundredths behind a whole number.
+// The texts of numbers: wholes of those below 10,000, threeDigits of those below
+// 1,000 with zeros before them, fractions of hundredths behind a whole number.
 var (
-	wholes      = [1000]digits(digitsOf(1000, strconv.Itoa))
+	wholes      = [10_000]digits(digitsOf(10_000, strconv.Itoa))
 	threeDigits = [1000]digits(digitsOf(1000, func(n int) string { return fmt.Sprintf("%03d", n) }))
 	fractions   = [100]digits(digitsOf(100, func(n int) string {
 		return strings.TrimRight(strings.TrimRight(fmt.Sprintf(".%02d", n), "0"), ".")
@@ -256,7 +265,7 @@ func digitsOf(n int, text func(int) string) []digits {
 		for j := range len(s) {
 			all[i] |= digits(s[j]) << (8 * j)
 		}
-		all[i] |= digits(len(s)) << 24
+		all[i] |= digits(len(s)) << 56
 	}
 	return all
 }

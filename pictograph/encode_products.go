@@ -3,7 +3,7 @@ package pictograph
 import "encoding/binary"
 
 // productRoom is how much putProduct wants to write to, in bytes.
-const productRoom = 6 + 1 + 7 + 3
+const productRoom = 6 + 1 + 3 + 8
 
 // putProduct is putQuick for ten-millionths: what shares of six decimals, as YOLO
 // labels have them, come to times a whole number of pixels, and the halves of that.
