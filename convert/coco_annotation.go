@@ -14,6 +14,7 @@ import (
 type cocoReader struct {
 	decoder jsontext.Decoder
 	numbers []float64
+	layout  Layout
 
 	coordinates []float64 // of the rings of the annotation at hand
 	ringEnds    []int     // where each of them ends in coordinates
@@ -29,7 +30,8 @@ type cocoAnnotation struct {
 	// reader of COCO files.
 	repeated string
 	// rings says that the segmentation's rings are read already, into the
-	// reader's coordinates, which are finite, and runs that its mask is, into the reader's counts.
+	// reader's coordinates, which are finite, and runs that its mask is, into
+	// the reader's counts.
 	rings, runs bool
 }
 

@@ -14,25 +14,17 @@ import (
 // plain splits an annotation; false leaves it to split.
 func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 	var a cocoAnnotation
-	i := blanksEnd(raw, 0)
-	if i == len(raw) || raw[i] != '{' {
-		return a, false
-	}
-	i = blanksEnd(raw, i+1)
-	for first := true; ; first = false {
-		if i < len(raw) && raw[i] == '}' && first {
-			break
-		}
-		name, end := plainString(raw, i)
-		if end = blanksEnd(raw, end); name == nil || end == len(raw) || raw[end] != ':' {
+	for i, n := 0, 0; ; n++ {
+		name, start := r.layout.Member(raw, i, n)
+		if start == 0 {
 			return a, false
 		}
-		start := blanksEnd(raw, end+1)
+		var end int
 		member := a.member(name)
 		switch {
 		case member != &a.segmentation:
 			end = r.plainValue(raw, start)
-		case start < len(raw) && raw[start] == '{':
+		case raw[start] == '{':
 			end = r.plainRuns(raw, start)
 			a.runs = true
 		default:
@@ -48,19 +40,11 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 			}
 			*member = raw[start:end]
 		}
-		i = blanksEnd(raw, end)
-		if i == len(raw) {
-			return a, false
+		i = end
+		if end = blanksEnd(raw, end); end < len(raw) && raw[end] == '}' {
+			return a, blanksEnd(raw, end+1) == len(raw)
 		}
-		if raw[i] == '}' {
-			break
-		}
-		if raw[i] != ',' {
-			return a, false
-		}
-		i = blanksEnd(raw, i+1)
 	}
-	return a, blanksEnd(raw, i+1) == len(raw)
 }
 
 // plainRings reads a list of lists of numbers at i into r.coordinates and

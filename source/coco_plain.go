@@ -37,27 +37,15 @@ func (id wholeID) cocoID() convert.COCOID { return convert.COCOID(strconv.Format
 // false leaves pos where it is.
 func (s *jsonScanner) plainAnnotation() (image wholeID, ok bool) {
 	buf := s.buf[:s.end]
-	i := s.pos + 1 // behind the brace
-	for {
-		if i = blanksEnd(buf, i); i == len(buf) || buf[i] != '"' {
+	for i, n := s.pos, 0; ; n++ {
+		name, start := s.layout.Member(buf, i, n)
+		if start == 0 {
 			return 0, false
 		}
-		start := i + 1
-		if i = plainStringEnd(buf, i); i == 0 {
+		if i = plainValueEnd(buf, start, s.depth+1); i == 0 {
 			return 0, false
 		}
-		key := buf[start : i-1]
-		if i = blanksEnd(buf, i); i == len(buf) || buf[i] != ':' {
-			return 0, false
-		}
-		if i = blanksEnd(buf, i+1); i == len(buf) {
-			return 0, false
-		}
-		start = i
-		if i = plainValueEnd(buf, i, s.depth+1); i == 0 {
-			return 0, false
-		}
-		switch string(key) {
+		switch string(name) {
 		case "image_id":
 			if ok { // a second time
 				return 0, false
@@ -68,19 +56,11 @@ func (s *jsonScanner) plainAnnotation() (image wholeID, ok bool) {
 		case "segments_info":
 			return 0, false
 		}
-		if i = blanksEnd(buf, i); i == len(buf) {
-			return 0, false
-		}
-		switch buf[i] {
-		case ',':
-			i++
-		case '}':
+		if end := blanksEnd(buf, i); end < len(buf) && buf[end] == '}' {
 			if ok {
-				s.pos = i + 1
+				s.pos = end + 1
 			}
 			return image, ok
-		default:
-			return 0, false
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"pictosync/convert"
 )
 
 const (
@@ -42,6 +44,7 @@ type jsonScanner struct {
 	base     int64 // offset of buf in the file
 	keep     int   // first byte of buf that must stay, -1 if none
 	depth    int
+	layout   convert.Layout // of annotations
 }
 
 // scanFailure carries an error through the scanner's panics, so that no other
