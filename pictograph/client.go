@@ -11,6 +11,7 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -269,6 +270,8 @@ func (c *Client) attempt(ctx context.Context, k call, out any) error {
 	if err := c.config.Pacer.Wait(ctx); err != nil {
 		return fmt.Errorf("%s: %w", k.op, err)
 	}
+	ctx, end := c.pacedAgain(ctx)
+	defer end(nil)
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
 	request, err := c.request(ctx, k)
@@ -295,6 +298,22 @@ func (c *Client) attempt(ctx context.Context, k call, out any) error {
 		k.received()
 	}
 	return c.read(k.op, answer, body, out)
+}
+
+// pacedAgain has the Pacer asked for what net/http does without being told: where a
+// connection was closed under a request, it sends that once more over another one, and
+// the service may count both. Where the Pacer will not have it, the context ends.
+func (c *Client) pacedAgain(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	under, end := context.WithCancelCause(ctx)
+	connections := 0
+	return httptrace.WithClientTrace(under, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) {
+		if connections++; connections == 1 {
+			return
+		}
+		if err := c.config.Pacer.Wait(ctx); err != nil {
+			end(err)
+		}
+	}}), end
 }
 
 // withoutKey takes the key out of words of the service, which may repeat what

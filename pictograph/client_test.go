@@ -178,11 +178,16 @@ type recorder struct {
 	mu                         sync.Mutex
 	waits, throttled, succeeds int
 	after                      time.Duration
+	most                       int // that may pass; 0 is any
+	refusal                    error
 }
 
 func (p *recorder) Wait(context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.most > 0 && p.waits == p.most {
+		return p.refusal
+	}
 	p.waits++
 	return nil
 }
@@ -210,6 +215,37 @@ func TestPacerSeesEveryAttempt(t *testing.T) {
 	}
 	if p.waits != 3 || p.throttled != 1 || p.succeeds != 2 || p.after != 130*time.Second {
 		t.Errorf("%+v, want 3 waits, 1 refusal with 130 s, 2 others", p)
+	}
+}
+
+// net/http sends a request again by itself where a connection that it kept is closed
+// under it, and follows redirects: the service counts those too.
+func TestPacerSeesWhatIsSentAgainUnasked(t *testing.T) {
+	ok := status(200, nothingSaved)
+	moved := func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, "/new", http.StatusTemporaryRedirect)
+	}
+	p := &recorder{}
+	handle, heard := respond(ok, hangUp, ok, ok, moved, ok)
+	client := serve(t, handle, func(c *Config) { c.Pacer = p })
+	for range 4 {
+		if _, err := client.BulkSaveBody(context.Background(), []byte(`{"saves":[]}`), "key"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.waits != heard() || heard() < 6 {
+		t.Errorf("the pacer was asked for %d requests, the service heard %d", p.waits, heard())
+	}
+	// Where the pacer will not have it, it is not sent.
+	handle, heard = respond(ok, hangUp, ok)
+	stopped := errors.New("no more")
+	p = &recorder{most: 2, refusal: stopped}
+	client = serve(t, handle, func(c *Config) { c.Pacer = p })
+	if _, err := client.BulkSaveBody(context.Background(), nil, "key"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.BulkSaveBody(context.Background(), nil, "key"); !errors.Is(err, stopped) || heard() != 2 {
+		t.Errorf("%v, the service heard %d", err, heard())
 	}
 }
 
