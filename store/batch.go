@@ -22,6 +22,13 @@ type Batch struct {
 	FirstSentAt time.Time
 	Images      []BatchImage
 
+	// Account is whose requests send it. One of them is on record since the batch was
+	// committed, at FirstSentAt; Unsent says that it was not sent yet. SentAt is when it
+	// was in fact; the zero value is not known.
+	Account string
+	Unsent  bool
+	SentAt  time.Time
+
 	place sql.NullInt64 // in the outbox
 }
 
@@ -34,14 +41,15 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// AddBatch commits a batch before it is sent. Its bytes are on the disk then;
-// [Store.AddRequest] brings the rest there.
-func (s *Store) AddBatch(ctx context.Context, run string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
-	b := Batch{Run: run, Body: body, FirstSentAt: now, Images: images}
+// AddBatch commits a batch before it is sent, and the request that an account will
+// send it with. All of it is on the disk then, with everything that was committed
+// before.
+func (s *Store) AddBatch(ctx context.Context, run, account string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
+	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images}
 	if err := s.post(ctx, &b); err != nil {
 		return Batch{}, err
 	}
-	return b, s.update(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
+	return b, s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
 }
 
 // post puts a batch's bytes into the outbox, and returns when they are on the
@@ -72,15 +80,36 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 			return err
 		}
 	}
-	return insert.flush(ctx)
+	if err := insert.flush(ctx); err != nil {
+		return err
+	}
+	return addRequest(ctx, tx, b.Account, b.FirstSentAt)
 }
 
 // WithdrawBatch forgets a batch that was never sent.
 func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
 	return s.letGo(b, s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, b.ID)
-		return err
+		if _, err := tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, b.ID); err != nil || !b.Unsent {
+			return err
+		}
+		return takeRequest(ctx, tx, b.Account, b.FirstSentAt)
 	}))
+}
+
+// dateRequest puts the request that sent a batch down for when it was sent, which may
+// be later than it was committed; for now, where a killed process did not say.
+func dateRequest(ctx context.Context, tx *sql.Tx, b Batch, now time.Time) error {
+	sent := b.SentAt
+	if sent.IsZero() {
+		sent = now
+	}
+	if sent.Unix() == b.FirstSentAt.Unix() {
+		return nil
+	}
+	if err := takeRequest(ctx, tx, b.Account, b.FirstSentAt); err != nil {
+		return err
+	}
+	return addRequest(ctx, tx, b.Account, sent)
 }
 
 // letGo lets go of the bytes of a batch, where the commit that ended it has not
@@ -188,7 +217,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	// of all, which has its turn since this answer came.
 	sums := savedSums(b, answers)
 	return s.letGo(b, s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
-		if err := closeBatch(ctx, tx, b.ID, "done", now); err != nil {
+		if err := closeBatch(ctx, tx, b, "done", now); err != nil {
 			return err
 		}
 		if err := findItems(ctx, tx, b); err != nil {
@@ -297,13 +326,13 @@ func pendingItem(ctx context.Context, tx *sql.Tx, run string, i BatchImage) (seq
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
-		out[i] = Batch{Run: b.Run, Body: p.Body, FirstSentAt: now, Images: p.Images}
+		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images}
 		if err := s.post(ctx, &out[i]); err != nil {
 			return nil, err
 		}
 	}
-	err := s.update(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
-		if err := closeBatch(ctx, tx, b.ID, "split", now); err != nil {
+	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+		if err := closeBatch(ctx, tx, b, "split", now); err != nil {
 			return err
 		}
 		for i := range out {
@@ -316,7 +345,9 @@ func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time
 	return out, s.letGo(b, err)
 }
 
-func closeBatch(ctx context.Context, tx *sql.Tx, id int64, state string, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE batches SET state = ?, body = NULL, body_at = NULL, ended_at = ? WHERE id = ?`, state, now.UnixMilli(), id)
-	return err
+func closeBatch(ctx context.Context, tx *sql.Tx, b Batch, state string, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE batches SET state = ?, body = NULL, body_at = NULL, ended_at = ? WHERE id = ?`, state, now.UnixMilli(), b.ID); err != nil {
+		return err
+	}
+	return dateRequest(ctx, tx, b, now)
 }

@@ -47,9 +47,9 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 	s := open(t)
 	d := listed(t, s, "a.jpg", "b.jpg", "c.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg", "c.jpg")
-	first, err := s.AddBatch(ctx, run.ID, []byte("first"), batchOf("a.jpg"), noon)
+	first, err := s.AddBatch(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
 	check(t, err)
-	_, err = s.AddBatch(ctx, run.ID, bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
+	_, err = s.AddBatch(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
 	check(t, err)
 	check(t, s.EndBatch(ctx, d, first, []Answer{{New: 2}}, noon))
 
@@ -59,7 +59,7 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 		t.Fatalf("after a kill %d batches are in flight, want the second with its bytes", len(bodies))
 	}
 	// What the next process sends leaves the bytes alone that are still needed.
-	_, err = next.AddBatch(ctx, run.ID, bytes.Repeat([]byte("third"), 5000), batchOf("c.jpg"), noon)
+	_, err = next.AddBatch(ctx, run.ID, "account", bytes.Repeat([]byte("third"), 5000), batchOf("c.jpg"), noon)
 	check(t, err)
 	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0][:6] != "second" || bodies[1][:5] != "third" {
 		t.Errorf("after a second kill %d batches are in flight, want the second and the third with their bytes", len(bodies))
@@ -72,7 +72,7 @@ func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
 	for _, image := range []string{"a.jpg", "b.jpg"} {
-		_, err := s.AddBatch(ctx, run.ID, []byte("of "+image), batchOf(image), noon)
+		_, err := s.AddBatch(ctx, run.ID, "account", []byte("of "+image), batchOf(image), noon)
 		check(t, err)
 	}
 	check(t, s.Close())
@@ -99,7 +99,7 @@ func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
 		s := open(t)
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		_, err := s.AddBatch(ctx, run.ID, []byte("bytes"), batchOf("a.jpg"), noon)
+		_, err := s.AddBatch(ctx, run.ID, "account", []byte("bytes"), batchOf("a.jpg"), noon)
 		check(t, err)
 		path := leftBehind(t, s)
 		check(t, damage(path+"-outbox"))
@@ -121,12 +121,12 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	s := open(t)
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	b, err := s.AddBatch(ctx, run.ID, []byte("needed"), batchOf("a.jpg"), noon)
+	b, err := s.AddBatch(ctx, run.ID, "account", []byte("needed"), batchOf("a.jpg"), noon)
 	check(t, err)
 	check(t, s.AddRequest(ctx, "account", noon))
 	cut := leftBehind(t, s) // what is on the disk
 	check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
-	b, err = s.AddBatch(ctx, run.ID, []byte("other!"), batchOf("b.jpg"), noon)
+	b, err = s.AddBatch(ctx, run.ID, "account", []byte("other!"), batchOf("b.jpg"), noon)
 	check(t, err)
 	copyFile(t, s.path+"-outbox", cut+"-outbox")
 	if bodies, _ := inFlight(t, cut, d); fmt.Sprint(bodies) != "[needed]" {
@@ -136,7 +136,7 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	for range 20 {
 		check(t, s.AddRequest(ctx, "account", noon))
 		check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
-		b, err = s.AddBatch(ctx, run.ID, []byte("again!"), batchOf("b.jpg"), noon)
+		b, err = s.AddBatch(ctx, run.ID, "account", []byte("again!"), batchOf("b.jpg"), noon)
 		check(t, err)
 	}
 	info, err := os.Stat(s.path + "-outbox")

@@ -21,16 +21,26 @@ const remembered = 70 * time.Minute
 // no quota asks for any more. It returns when it is on the disk, with everything
 // that was committed before.
 func (s *Store) AddRequest(ctx context.Context, account string, now time.Time) error {
-	return s.updateOnDisk(ctx, "remember a request", func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO requests (account, second, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`, account, now.Unix()); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM requests WHERE account = ? AND second < ?`, account, now.Add(-remembered).Unix())
-		return err
-	})
+	return s.updateOnDisk(ctx, "remember a request", func(ctx context.Context, tx *sql.Tx) error { return addRequest(ctx, tx, account, now) })
 }
 
-// Requests lists the requests that a quota may ask for, the oldest first.
+func addRequest(ctx context.Context, tx *sql.Tx, account string, at time.Time) error {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO requests (account, second, n) VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1`, account, at.Unix()); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `DELETE FROM requests WHERE account = ? AND second < ?`, account, at.Add(-remembered).Unix())
+	return err
+}
+
+// takeRequest takes back one that was not sent, or not then.
+func takeRequest(ctx context.Context, tx *sql.Tx, account string, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE requests SET n = n - 1 WHERE account = ? AND second = ? AND n > 0`, account, at.Unix())
+	return err
+}
+
+// Requests lists the requests that a quota may ask for, the oldest first. Batches that
+// a killed process left in flight were sent at any time since they were committed:
+// they count as sent just now.
 func (s *Store) Requests(ctx context.Context, account string, now time.Time) ([]Sent, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT second, n FROM requests WHERE account = ? AND second >= ? ORDER BY second`, account, now.Add(-remembered).Unix())
 	if err != nil {
@@ -46,5 +56,15 @@ func (s *Store) Requests(ctx context.Context, account string, now time.Time) ([]
 		}
 		sent = append(sent, Sent{At: time.Unix(second, 0), N: n})
 	}
-	return sent, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the last requests: %w", explain(err))
+	}
+	open := Sent{At: now}
+	if err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM batches WHERE state = 'open'`).Scan(&open.N); err != nil {
+		return nil, fmt.Errorf("read the last requests: %w", explain(err))
+	}
+	if open.N > 0 {
+		sent = append(sent, open)
+	}
+	return sent, nil
 }

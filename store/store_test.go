@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -184,7 +185,7 @@ func TestBatchOutlivesItsProcess(t *testing.T) {
 	check(t, err)
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	sent, err := s.AddBatch(ctx, run.ID, []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
+	sent, err := s.AddBatch(ctx, run.ID, "account", []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
 	check(t, err)
 	s.Close()
 
@@ -233,7 +234,7 @@ func TestCountsSayWhetherTheyAreFirstHand(t *testing.T) {
 		ctx := context.Background()
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		b, err := s.AddBatch(ctx, run.ID, nil, batchOf("a.jpg"), noon)
+		b, err := s.AddBatch(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 2, New: 2}}, noon.Add(test.after)))
 		for r, err := range s.Records(ctx, run.ID, "") {
@@ -253,7 +254,7 @@ func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 		s := open(t)
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		b, err := s.AddBatch(ctx, run.ID, nil, batchOf("a.jpg"), noon)
+		b, err := s.AddBatch(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
 		images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
@@ -276,7 +277,7 @@ func TestSplitBatchesHaveKeysOfTheirOwn(t *testing.T) {
 	ctx := context.Background()
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	whole, err := s.AddBatch(ctx, run.ID, []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
+	whole, err := s.AddBatch(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
 	check(t, err)
 	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, noon)
 	check(t, err)
@@ -339,6 +340,64 @@ func TestRequestsOfTheLastHour(t *testing.T) {
 	if len(sent) != 2 || sent[0].N != 2 || !sent[0].At.Equal(noon.Add(-30*time.Minute)) || sent[1].N != 1 {
 		t.Errorf("requests of the last hour: %+v", sent)
 	}
+}
+
+// A batch is committed with the request that sends it. What a killed process left in
+// flight counts as sent at the latest time that can be.
+func TestRequestsOfBatches(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	want := func(what string, now time.Time, want ...Sent) {
+		t.Helper()
+		sent, err := s.Requests(ctx, "account", now)
+		check(t, err)
+		sent = slices.DeleteFunc(sent, func(s Sent) bool { return s.N == 0 })
+		if !slices.EqualFunc(sent, want, func(a, b Sent) bool { return a.At.Equal(b.At) && a.N == b.N }) {
+			t.Errorf("%s: %v, want %v", what, sent, want)
+		}
+	}
+	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
+	add := func(image string) Batch {
+		t.Helper()
+		b, err := s.AddBatch(ctx, run.ID, "account", []byte("body"), batchOf(image), noon)
+		check(t, err)
+		return b
+	}
+	answer := []Answer{{New: 2}}
+
+	b := add("a.jpg")
+	want("in flight", at(50), Sent{noon, 1}, Sent{at(50), 1})
+	b.SentAt = noon.Add(300 * time.Millisecond)
+	check(t, s.EndBatch(ctx, d, b, answer, at(50)))
+	want("sent at once", at(51), Sent{noon, 1})
+
+	b = add("b.jpg")
+	b.SentAt = at(40)
+	check(t, s.EndBatch(ctx, d, b, answer, at(60)))
+	want("sent later", at(61), Sent{noon, 1}, Sent{at(40), 1})
+
+	check(t, s.WithdrawBatch(ctx, add("a.jpg")))
+	want("withdrawn", at(62), Sent{noon, 1}, Sent{at(40), 1})
+
+	add("a.jpg")
+	found, err := s.OpenBatches(ctx, d)
+	check(t, err)
+	found[0].Account = "account"
+	check(t, s.EndBatch(ctx, d, found[0], answer, at(70)))
+	want("sent by a process that did not say when", at(71), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 1})
+
+	whole, err := s.AddBatch(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), at(70))
+	check(t, err)
+	whole.SentAt = at(70)
+	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, at(80))
+	check(t, err)
+	for _, part := range parts {
+		part.SentAt = at(80)
+		check(t, s.EndBatch(ctx, d, part, answer, at(80)))
+	}
+	want("refused and split", at(81), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 2}, Sent{at(80), 2})
 }
 
 // The label that comes second is found wherever the first is: in the same part, and

@@ -22,6 +22,7 @@ func (r *run) settleInFlight(ctx context.Context) error {
 	}
 	r.Log.Info().Int("batches", len(open)).Msg("finishing what was in flight")
 	for _, b := range open {
+		b.Account = r.pacer.account
 		if err := r.send(ctx, b, func() {}); err != nil {
 			return err
 		}
@@ -40,7 +41,7 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 	if r.stopping.Err() != nil {
 		return nil
 	}
-	b, err := r.store.AddBatch(ctx, r.record.ID, body, images, r.Now())
+	b, err := r.store.AddBatch(ctx, r.record.ID, r.pacer.account, body, images, r.Now())
 	if err != nil {
 		return err
 	}
@@ -59,11 +60,16 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 // image stands alone and the rest are saved.
 func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
 	var result pictograph.BulkResult
+	var first recorded
+	sending := ctx // a request under way is finished when the run stops: only ctx ends it
+	if b.Unsent {
+		sending = first.under(ctx)
+	}
 	err := r.persist(func(context.Context) (err error) {
-		// A request under way is finished when the run stops: only ctx ends it.
-		result, err = r.client.BulkSaveBody(ctx, b.Body, b.Key)
+		result, err = r.client.BulkSaveBody(sending, b.Body, b.Key)
 		return err
 	})
+	b.SentAt = first.sentAt()
 	refused := errors.Is(err, pictograph.ErrInvalid) || errors.Is(err, pictograph.ErrTooLarge)
 	switch {
 	case err == nil:

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -67,7 +68,8 @@ func (q Quota) steady() rate.Limit {
 }
 
 // RequestLog remembers requests across processes; *store.Store is one. What a run
-// committed to its state before AddRequest is on the disk when that returns.
+// committed to its state before AddRequest is on the disk when that returns. A batch
+// is committed together with the request that sends it: see [recorded].
 type RequestLog interface {
 	AddRequest(ctx context.Context, account string, now time.Time) error
 	Requests(ctx context.Context, account string, now time.Time) ([]store.Sent, error)
@@ -195,6 +197,26 @@ func (p *Pacer) Throttled429() int {
 // ErrNoTurn is what a request gets whose turn comes after its deadline.
 var ErrNoTurn = errors.New("no request is free under the rate limit in time")
 
+// recorded is a request that is on record before it has its turn: the first of those
+// that are sent under a context. So nobody has to wait for the disk between one
+// answer and the next batch.
+type recorded struct{ sent atomic.Pointer[time.Time] }
+
+type recordedKey struct{}
+
+// under has the first request under a context pass without being put on record.
+func (r *recorded) under(ctx context.Context) context.Context {
+	return context.WithValue(ctx, recordedKey{}, r)
+}
+
+// sentAt is when the request had its turn, the zero time before.
+func (r *recorded) sentAt() time.Time {
+	if at := r.sent.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
 // Wait returns when the next request may be sent, and has it on record then.
 func (p *Pacer) Wait(ctx context.Context) error {
 	timer := time.NewTimer(0)
@@ -209,6 +231,9 @@ func (p *Pacer) Wait(ctx context.Context) error {
 		}
 		at, wait := p.take()
 		if wait <= 0 {
+			if r, ok := ctx.Value(recordedKey{}).(*recorded); ok && r.sent.CompareAndSwap(nil, &at) {
+				return nil
+			}
 			return p.log.AddRequest(ctx, p.account, at)
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {

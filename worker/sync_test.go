@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -511,6 +512,55 @@ func TestRequestsAreFew(t *testing.T) {
 	s := b.done(b.labels(lines...))
 	if s.Images.Saved != 5000 || s.Requests != 1+5+1+25 {
 		t.Errorf("%d images saved in %d requests, want 5000 in 32 (dataset, 5 pages, classes, 25 saves)", s.Images.Saved, s.Requests)
+	}
+}
+
+// However requests fail, each is on record before the service hears of it, also for
+// the next process, and none is that was not sent.
+func TestEveryRequestIsOnRecordBeforeItIsSent(t *testing.T) {
+	faults, err := sandbox.ParseFaults("seed=7,5xx=0.2,reset-after=0.1,html=0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, sandbox.Options{Faults: faults})
+	var names, lines []string
+	for i := range 100 {
+		names = append(names, fmt.Sprintf("%03d.jpg", i))
+		lines = append(lines, names[i]+" car")
+	}
+	b.images(names...)
+	onRecord := func() (n int) {
+		sent, err := b.store.Requests(context.Background(), "key", time.Now())
+		if err != nil {
+			t.Error(err)
+		}
+		for _, s := range sent {
+			if s.At.Nanosecond() == 0 { // the others are batches in flight
+				n += s.N
+			}
+		}
+		return n
+	}
+	var heard atomic.Int64
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if n, sent := int(heard.Add(1)), onRecord(); sent < n {
+			t.Errorf("request %d, %s %s, is not on record: only %d are", n, r.Method, r.URL.Path, sent)
+		}
+		body, _ := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		if strings.HasSuffix(r.URL.Path, "/bulk") && bytes.Contains(body, []byte(names[5])) && len(body) > 500 { // refused as a whole
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			io.WriteString(w, `{"error":{"code":"validation_error","message":"no"}}`)
+			return true
+		}
+		return false
+	}
+	s := b.done(b.labels(lines...), func(o *Options) { o.BatchImages = 3 })
+	if s.Images.Saved != 100 || s.Requests < 40 || int64(s.Requests) < heard.Load() {
+		t.Errorf("%+v, %d requests, of which the service heard %d", s.Images, s.Requests, heard.Load())
+	}
+	if n := onRecord(); n != s.Requests {
+		t.Errorf("%d requests are on record, of %d that were sent", n, s.Requests)
 	}
 }
 
