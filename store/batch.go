@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"sync"
 	"time"
 )
 
@@ -46,21 +47,36 @@ type BatchImage struct {
 // before.
 func (s *Store) AddBatch(ctx context.Context, run, account string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
 	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images}
+	const doing = "commit a batch"
 	if err := s.post(ctx, &b); err != nil {
-		return Batch{}, err
+		return Batch{}, describe(doing, err)
 	}
-	return b, s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
+	return b, s.posted(ctx, doing, func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
 }
 
-// post puts a batch's bytes into the outbox, and returns when they are on the
-// disk.
+// post puts a batch's bytes into the outbox.
 func (s *Store) post(ctx context.Context, b *Batch) error {
 	err := s.openOutbox(ctx)
 	if err == nil {
 		b.place.Int64, err = s.outbox.put(b.Body)
 		b.place.Valid = err == nil
 	}
-	return describe("commit a batch", err)
+	return err
+}
+
+// posted is updateOnDisk for batches whose bytes were put into the outbox, and waits
+// for these at the same time. A power cut may leave a batch without its bytes: nobody
+// has sent it then.
+func (s *Store) posted(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
+	if err := s.update(ctx, doing, f); err != nil {
+		return err
+	}
+	var bytes sync.WaitGroup
+	var bytesErr error
+	bytes.Go(func() { bytesErr = s.outbox.flush() })
+	err := s.log.flush(s.syncLog)
+	bytes.Wait()
+	return describe(doing, errors.Join(err, bytesErr))
 }
 
 // addBatch commits a batch whose bytes are in the outbox.
@@ -122,8 +138,8 @@ func (s *Store) letGo(b Batch, err error) error {
 }
 
 // OpenBatches lists the batches of a dataset, of whatever run, whose answers
-// were never committed. One whose bytes are lost, which were on the disk before it
-// was committed, is forgotten: its images are planned anew.
+// were never committed. One whose bytes are lost, which are on the disk before it is
+// sent, is forgotten: its images are planned anew.
 func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	const doing = "list the batches in flight"
 	if s.outbox.isThere() {
@@ -324,14 +340,15 @@ func pendingItem(ctx context.Context, tx *sql.Tx, run string, i BatchImage) (seq
 // SplitBatch replaces a batch that the service refused as a whole by smaller
 // ones, under keys of their own.
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
+	doing := fmt.Sprintf("split batch %d", b.ID)
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
 		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images}
 		if err := s.post(ctx, &out[i]); err != nil {
-			return nil, err
+			return nil, describe(doing, err)
 		}
 	}
-	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	err := s.posted(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "split", now); err != nil {
 			return err
 		}

@@ -244,8 +244,13 @@ func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.C
 	if err := s.update(ctx, doing, f); err != nil {
 		return err
 	}
-	return describe(doing, s.log.flush(func() error { return syncFile(s.path + "-wal") }))
+	return describe(doing, s.log.flush(s.syncLog))
 }
+
+// Flush returns when everything that was committed before is on the disk.
+func (s *Store) Flush() error { return describe("write the state to the disk", s.log.flush(s.syncLog)) }
+
+func (s *Store) syncLog() error { return syncFile(s.path + "-wal") }
 
 // flusher brings a file to the disk. Those who wait for it at the same time share
 // the wait.
