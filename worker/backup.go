@@ -49,6 +49,9 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 	if err != nil || len(ids) == 0 {
 		return images, err
 	}
+	if err := r.awaitClasses(); err != nil {
+		return nil, err
+	}
 	wanted := make(map[string]bool, len(ids))
 	for _, id := range ids {
 		wanted[id] = true

@@ -38,7 +38,7 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 			err = fmt.Errorf("save a batch: internal error: %v; please report it", p)
 		}
 	}()
-	if r.stopping.Err() != nil {
+	if r.awaitClasses() != nil {
 		return nil
 	}
 	b, err := r.store.AddBatch(ctx, r.record.ID, r.pacer.account, body, images, r.Now())

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/alitto/pond/v2"
 
@@ -15,13 +16,25 @@ import (
 // both; a larger gap is jumped by starting a new walk behind it.
 const nearby = 2 * stretch
 
-// save sends what the plan left pending. The labels are converted again, so
-// that neither memory nor the state ever holds them all.
+// save adds the classes and sends what the plan left pending. The labels are
+// converted again, so that neither memory nor the state ever holds them all. The
+// first batches are built while the classes are added.
 func (r *run) save(ctx context.Context) error {
+	r.writable = make(chan struct{})
 	pending, err := r.store.CountPending(ctx, r.record.ID)
-	if err != nil || pending == 0 {
+	if err != nil {
 		return err
 	}
+	if pending == 0 {
+		return r.makeWritable(ctx)
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if err := r.makeWritable(ctx); err != nil {
+			r.halt(err)
+		}
+	})
+	defer writing.Wait()
 	r.progress.begin("saving", pending)
 	converters := pond.NewResultPool[converted](r.Convert)
 	defer converters.StopAndWait()
@@ -37,6 +50,28 @@ func (r *run) save(ctx context.Context) error {
 		return cause
 	}
 	return err
+}
+
+// makeWritable adds the classes to the dataset. Nothing is written to it before.
+func (r *run) makeWritable(ctx context.Context) error {
+	if err := r.persist(r.createClasses); err != nil {
+		return err
+	}
+	if err := r.store.SetPhase(ctx, r.record.ID, store.Saving); err != nil {
+		return err
+	}
+	close(r.writable)
+	return nil
+}
+
+// awaitClasses returns when the dataset has the classes.
+func (r *run) awaitClasses() error {
+	select {
+	case <-r.writable:
+		return nil
+	case <-r.stopping.Done():
+		return context.Cause(r.stopping)
+	}
 }
 
 // waiting is how many batches are committed, and the answers to how many are, while
@@ -218,6 +253,9 @@ func failures(i store.Item) int {
 func (r *run) recheck(planned store.Item, item source.Item, image store.Image, c converted) (store.Item, error) {
 	if c.err == nil && c.hash == planned.Hash {
 		return planned, nil
+	}
+	if err := r.awaitClasses(); err != nil { // they are asked for
+		return planned, err
 	}
 	again := r.decide(item, match{image: image}, c)
 	again.Seq, again.Image, again.ImageID, again.Path = planned.Seq, planned.Image, planned.ImageID, planned.Path

@@ -379,19 +379,22 @@ func TestLabelsThatChangeDuringTheRun(t *testing.T) {
 	for _, name := range []string{"a.txt", "b.txt", "c.txt"} {
 		write(name, "0 0.5 0.5 0.1 0.1\n")
 	}
-	b.after = func(r *http.Request) {
-		if r.Method == http.MethodPatch { // planned, and nothing saved
-			write("a.txt", "0 0.5 0.5 0.1 0.1\n0 0.2 0.2 0.1 0.1\n")
-			write("b.txt", "1 0.5 0.5 0.1 0.1\n")
-			os.Remove(filepath.Join(dir, "c.txt"))
+	var once sync.Once
+	s := b.done(dir, func(o *Options) {
+		o.Progress = func(p Progress) {
+			if p.Phase == "saving" { // planned, and nothing saved
+				once.Do(func() {
+					write("a.txt", "0 0.5 0.5 0.1 0.1\n0 0.2 0.2 0.1 0.1\n")
+					write("b.txt", "1 0.5 0.5 0.1 0.1\n")
+					os.Remove(filepath.Join(dir, "c.txt"))
+				})
+			}
 		}
-	}
-	s := b.done(dir)
+	})
 	records := b.records(s.Run)
 	if len(records) != 3 || records[0] != "a new saved 0→2" || !strings.Contains(records[1], `now use class "truck"; run again`) || !strings.Contains(records[2], "not any more") {
 		t.Errorf("records %q", records)
 	}
-	b.after = nil
 	s = b.done(dir)
 	expect(t, "next run", b.records(s.Run), "a unchanged unchanged", "b new saved 0→1")
 }
@@ -485,6 +488,56 @@ func TestOutage(t *testing.T) {
 		t.Errorf("after it: %+v", again)
 	}
 	expect(t, "saves", b.saves(), "a.jpg 0→1", "a.jpg 1→2")
+}
+
+// Batches are built while the classes are added, and neither sent nor in flight before
+// these are there.
+func TestNothingIsSavedBeforeTheClassesAreThere(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	var names, lines []string
+	for i := range 20 {
+		names = append(names, fmt.Sprintf("%02d.jpg", i))
+		lines = append(lines, names[i]+" car")
+	}
+	b.images(names...)
+	labels := b.labels(lines...)
+	var down, there atomic.Bool
+	down.Store(true)
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/bulk") && !there.Load():
+			t.Error("a save before the classes")
+		case r.Method == http.MethodPatch && down.Load():
+			w.WriteHeader(http.StatusBadGateway)
+			return true
+		}
+		return false
+	}
+	b.after = func(r *http.Request) {
+		if r.Method == http.MethodPatch {
+			there.Store(true)
+		}
+	}
+	few := func(o *Options) { o.BatchImages, o.MaxOutage = 2, time.Nanosecond }
+	s, err := b.sync(labels, few)
+	if !errors.Is(err, pictograph.ErrServer) || s.Outcome != "stopped" || s.Images.Saved > 0 {
+		t.Errorf("the classes cannot be added: %+v, %v", s, err)
+	}
+	sent, err := b.store.Requests(context.Background(), "key", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := 0
+	for _, s := range sent {
+		total += s.N
+	}
+	if total != s.Requests {
+		t.Errorf("%d requests were sent, and %d are on record or in flight", s.Requests, total)
+	}
+	down.Store(false)
+	if again := b.done(labels, few); again.Run != s.Run || again.Images.Saved != 20 {
+		t.Errorf("after it: %+v", again)
+	}
 }
 
 func TestARefusedKeyStopsTheRun(t *testing.T) {

@@ -173,6 +173,7 @@ type run struct {
 	kept     payloads
 	ahead    *ahead        // of the plan; nil before it is begun
 	sending  chan struct{} // holds as many as there are batches on their way
+	writable chan struct{} // closed when the dataset has the classes
 
 	stopping context.Context // done when the run should stop taking on work
 	halt     context.CancelCauseFunc
@@ -253,13 +254,11 @@ func (r *run) sync(ctx context.Context) error {
 		}
 		return r.verify(ctx)
 	}
-	if err := r.guard(r.stopping); err != nil || r.DryRun {
-		return err
-	}
-	if err := r.persist(r.createClasses); err != nil {
-		return err
-	}
-	if err := r.store.SetPhase(ctx, r.record.ID, store.Saving); err != nil {
+	var flushing sync.WaitGroup
+	flushing.Go(func() { r.store.Flush() }) // who waits for the disk next is told what failed
+	err = r.guard(r.stopping)
+	flushing.Wait()
+	if err != nil || r.DryRun {
 		return err
 	}
 	return r.save(ctx)
