@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"sync"
 	"time"
 )
 
@@ -42,41 +41,32 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// AddBatch commits a batch before it is sent, and the request that an account will
-// send it with. All of it is on the disk then, with everything that was committed
-// before.
-func (s *Store) AddBatch(ctx context.Context, run, account string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
-	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images}
-	const doing = "commit a batch"
-	if err := s.post(ctx, &b); err != nil {
-		return Batch{}, describe(doing, err)
-	}
-	return b, s.posted(ctx, doing, func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
+// PutBatch makes a batch, and has its bytes on the disk when it returns. It is none
+// before it is committed; who does not come to that discards it.
+func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, images []BatchImage) (Batch, error) {
+	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images}
+	return b, s.post(ctx, &b)
 }
 
-// post puts a batch's bytes into the outbox.
+// CommitBatch commits a batch before it is sent, and the request that its account
+// sends it with. All of it is on the disk then, with everything that was committed
+// before.
+func (s *Store) CommitBatch(ctx context.Context, b *Batch, now time.Time) error {
+	b.FirstSentAt = now
+	return s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, b) })
+}
+
+// DiscardBatch lets go of the bytes of a batch that was not committed.
+func (s *Store) DiscardBatch(b Batch) { s.outbox.letGo(b.place.Int64, max(1, s.log.onDisk.Load())) }
+
+// post puts a batch's bytes into the outbox, and returns when they are on the disk.
 func (s *Store) post(ctx context.Context, b *Batch) error {
 	err := s.openOutbox(ctx)
 	if err == nil {
 		b.place.Int64, err = s.outbox.put(b.Body)
 		b.place.Valid = err == nil
 	}
-	return err
-}
-
-// posted is updateOnDisk for batches whose bytes were put into the outbox, and waits
-// for these at the same time. A power cut may leave a batch without its bytes: nobody
-// has sent it then.
-func (s *Store) posted(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	if err := s.update(ctx, doing, f); err != nil {
-		return err
-	}
-	var bytes sync.WaitGroup
-	var bytesErr error
-	bytes.Go(func() { bytesErr = s.outbox.flush() })
-	err := s.log.flush(s.syncLog)
-	bytes.Wait()
-	return describe(doing, errors.Join(err, bytesErr))
+	return describe("put a batch on the disk", err)
 }
 
 // addBatch commits a batch whose bytes are in the outbox.
@@ -340,15 +330,14 @@ func pendingItem(ctx context.Context, tx *sql.Tx, run string, i BatchImage) (seq
 // SplitBatch replaces a batch that the service refused as a whole by smaller
 // ones, under keys of their own.
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
-	doing := fmt.Sprintf("split batch %d", b.ID)
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
 		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images}
 		if err := s.post(ctx, &out[i]); err != nil {
-			return nil, describe(doing, err)
+			return nil, err
 		}
 	}
-	err := s.posted(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "split", now); err != nil {
 			return err
 		}

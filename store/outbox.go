@@ -101,19 +101,15 @@ func (o *outbox) isThere() bool {
 	return err == nil
 }
 
-// put writes a batch's bytes where none are that are needed.
+// put writes a batch's bytes where none are that are needed, and returns when they
+// are on the disk.
 func (o *outbox) put(body []byte) (at int64, err error) {
 	at = o.take(int64(len(body)))
 	if _, err = o.file.WriteAt(body, at); err != nil {
 		return at, err
 	}
 	o.bytes.wrote()
-	return at, nil
-}
-
-// flush returns when what was put is on the disk.
-func (o *outbox) flush() error {
-	return o.bytes.flush(func() error { return syncData(o.file) })
+	return at, o.bytes.flush(func() error { return syncData(o.file) })
 }
 
 // take takes the first gap that bytes fit into.

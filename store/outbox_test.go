@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // leftBehind is what a process leaves behind that is killed now: the state, its
@@ -19,6 +20,14 @@ func leftBehind(t *testing.T, s *Store) (path string) {
 		copyFile(t, s.path+suffix, path+suffix)
 	}
 	return path
+}
+
+func (s *Store) putAndCommit(ctx context.Context, run, account string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
+	b, err := s.PutBatch(ctx, run, account, body, images)
+	if err == nil {
+		err = s.CommitBatch(ctx, &b, now)
+	}
+	return b, err
 }
 
 func copyFile(t *testing.T, from, to string) {
@@ -47,9 +56,9 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 	s := open(t)
 	d := listed(t, s, "a.jpg", "b.jpg", "c.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg", "c.jpg")
-	first, err := s.AddBatch(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
+	first, err := s.putAndCommit(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
 	check(t, err)
-	_, err = s.AddBatch(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
+	_, err = s.putAndCommit(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
 	check(t, err)
 	check(t, s.EndBatch(ctx, d, first, []Answer{{New: 2}}, noon))
 
@@ -59,7 +68,7 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 		t.Fatalf("after a kill %d batches are in flight, want the second with its bytes", len(bodies))
 	}
 	// What the next process sends leaves the bytes alone that are still needed.
-	_, err = next.AddBatch(ctx, run.ID, "account", bytes.Repeat([]byte("third"), 5000), batchOf("c.jpg"), noon)
+	_, err = next.putAndCommit(ctx, run.ID, "account", bytes.Repeat([]byte("third"), 5000), batchOf("c.jpg"), noon)
 	check(t, err)
 	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0][:6] != "second" || bodies[1][:5] != "third" {
 		t.Errorf("after a second kill %d batches are in flight, want the second and the third with their bytes", len(bodies))
@@ -72,7 +81,7 @@ func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
 	for _, image := range []string{"a.jpg", "b.jpg"} {
-		_, err := s.AddBatch(ctx, run.ID, "account", []byte("of "+image), batchOf(image), noon)
+		_, err := s.putAndCommit(ctx, run.ID, "account", []byte("of "+image), batchOf(image), noon)
 		check(t, err)
 	}
 	check(t, s.Close())
@@ -99,7 +108,7 @@ func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
 		s := open(t)
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		_, err := s.AddBatch(ctx, run.ID, "account", []byte("bytes"), batchOf("a.jpg"), noon)
+		_, err := s.putAndCommit(ctx, run.ID, "account", []byte("bytes"), batchOf("a.jpg"), noon)
 		check(t, err)
 		path := leftBehind(t, s)
 		check(t, damage(path+"-outbox"))
@@ -114,6 +123,35 @@ func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
 	}
 }
 
+// What was put and not committed is no batch, and its room is used again.
+func TestDiscardedBatchesLeaveNothing(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg")
+	for range 20 {
+		b, err := s.PutBatch(ctx, run.ID, "account", []byte("never"), batchOf("a.jpg"))
+		check(t, err)
+		if bodies, next := inFlight(t, leftBehind(t, s), d); len(bodies) != 0 {
+			t.Errorf("in flight after a kill: %q", bodies)
+		} else {
+			check(t, next.Close())
+		}
+		s.DiscardBatch(b)
+		check(t, s.AddRequest(ctx, "account", noon))
+	}
+	info, err := os.Stat(s.path + "-outbox")
+	check(t, err)
+	if info.Size() > 3*4096 {
+		t.Errorf("the outbox has grown to %d bytes", info.Size())
+	}
+	sent, err := s.Requests(ctx, "account", noon)
+	check(t, err)
+	if len(sent) != 1 || sent[0].N != 20 {
+		t.Errorf("requests %v, of which 20 were sent", sent)
+	}
+}
+
 // A power cut may take the answer to a batch, which then is sent again: its bytes
 // stay until the answer is on the disk. Their room is used again then.
 func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
@@ -121,12 +159,12 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	s := open(t)
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	b, err := s.AddBatch(ctx, run.ID, "account", []byte("needed"), batchOf("a.jpg"), noon)
+	b, err := s.putAndCommit(ctx, run.ID, "account", []byte("needed"), batchOf("a.jpg"), noon)
 	check(t, err)
 	check(t, s.AddRequest(ctx, "account", noon))
 	cut := leftBehind(t, s) // what is on the disk
 	check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
-	b, err = s.AddBatch(ctx, run.ID, "account", []byte("other!"), batchOf("b.jpg"), noon)
+	b, err = s.putAndCommit(ctx, run.ID, "account", []byte("other!"), batchOf("b.jpg"), noon)
 	check(t, err)
 	copyFile(t, s.path+"-outbox", cut+"-outbox")
 	if bodies, _ := inFlight(t, cut, d); fmt.Sprint(bodies) != "[needed]" {
@@ -136,7 +174,7 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	for range 20 {
 		check(t, s.AddRequest(ctx, "account", noon))
 		check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
-		b, err = s.AddBatch(ctx, run.ID, "account", []byte("again!"), batchOf("b.jpg"), noon)
+		b, err = s.putAndCommit(ctx, run.ID, "account", []byte("again!"), batchOf("b.jpg"), noon)
 		check(t, err)
 	}
 	info, err := os.Stat(s.path + "-outbox")

@@ -185,7 +185,7 @@ func TestBatchOutlivesItsProcess(t *testing.T) {
 	check(t, err)
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	sent, err := s.AddBatch(ctx, run.ID, "account", []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
+	sent, err := s.putAndCommit(ctx, run.ID, "account", []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
 	check(t, err)
 	s.Close()
 
@@ -234,7 +234,7 @@ func TestCountsSayWhetherTheyAreFirstHand(t *testing.T) {
 		ctx := context.Background()
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		b, err := s.AddBatch(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+		b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 2, New: 2}}, noon.Add(test.after)))
 		for r, err := range s.Records(ctx, run.ID, "") {
@@ -254,7 +254,7 @@ func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 		s := open(t)
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		b, err := s.AddBatch(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+		b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
 		images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
@@ -277,7 +277,7 @@ func TestSplitBatchesHaveKeysOfTheirOwn(t *testing.T) {
 	ctx := context.Background()
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	whole, err := s.AddBatch(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
+	whole, err := s.putAndCommit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
 	check(t, err)
 	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, noon)
 	check(t, err)
@@ -361,7 +361,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
 	add := func(image string) Batch {
 		t.Helper()
-		b, err := s.AddBatch(ctx, run.ID, "account", []byte("body"), batchOf(image), noon)
+		b, err := s.putAndCommit(ctx, run.ID, "account", []byte("body"), batchOf(image), noon)
 		check(t, err)
 		return b
 	}
@@ -388,7 +388,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	check(t, s.EndBatch(ctx, d, found[0], answer, at(70)))
 	want("sent by a process that did not say when", at(71), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 1})
 
-	whole, err := s.AddBatch(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), at(70))
+	whole, err := s.putAndCommit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), at(70))
 	check(t, err)
 	whole.SentAt = at(70)
 	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, at(80))

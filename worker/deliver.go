@@ -38,11 +38,18 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 			err = fmt.Errorf("save a batch: internal error: %v; please report it", p)
 		}
 	}()
-	if r.awaitClasses() != nil {
+	if r.stopping.Err() != nil {
 		return nil
 	}
-	b, err := r.store.AddBatch(ctx, r.record.ID, r.pacer.account, body, images, r.Now())
+	b, err := r.store.PutBatch(ctx, r.record.ID, r.pacer.account, body, images)
 	if err != nil {
+		return err
+	}
+	if r.awaitClasses() != nil {
+		r.store.DiscardBatch(b)
+		return nil
+	}
+	if err := r.store.CommitBatch(ctx, &b, r.Now()); err != nil {
 		return err
 	}
 	select {
