@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -27,16 +28,25 @@ def measure(*command, env=None) -> Measured:
     pages of its own, without those of files it has mapped, which the system takes
     back whenever it needs them."""
     peak = 0
+    ended = threading.Event()
+
+    def look(pid):
+        nonlocal peak
+        while not ended.wait(0.005):
+            with contextlib.suppress(OSError, ValueError):
+                status = Path(f"/proc/{pid}/status").read_text()
+                if found := re.search(r"RssAnon:\s+(\d+) kB", status):
+                    peak = max(peak, int(found[1]))
+
     start = time.monotonic()
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=errors, text=True, env=env)
-        while process.poll() is None:
-            with contextlib.suppress(OSError, ValueError):
-                status = Path(f"/proc/{process.pid}/status").read_text()
-                if found := re.search(r"RssAnon:\s+(\d+) kB", status):
-                    peak = max(peak, int(found[1]))
-            time.sleep(0.005)
+        looking = threading.Thread(target=look, args=[process.pid])
+        looking.start()
+        process.wait()  # for its end itself, and not until it is looked at next
         seconds = time.monotonic() - start
+        ended.set()
+        looking.join()
         output = process.stdout.read()
         errors.seek(0)
         if process.returncode:
