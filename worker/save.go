@@ -64,14 +64,13 @@ func (r *run) makeWritable(ctx context.Context) error {
 	return nil
 }
 
-// awaitClasses returns when the dataset has the classes.
+// awaitClasses returns when the dataset has the classes, or why the run stops.
 func (r *run) awaitClasses() error {
 	select {
 	case <-r.writable:
-		return nil
 	case <-r.stopping.Done():
-		return context.Cause(r.stopping)
 	}
+	return context.Cause(r.stopping)
 }
 
 // waiting is how many batches are committed, and the answers to how many are, while
