@@ -12,11 +12,21 @@ import (
 	"pgregory.net/rapid"
 )
 
+const typicalAnnotation = `{"segmentation": [[1, 2, 3, 4, 5.5, 6]], "area": 2, "iscrowd": 0, "image_id": 7, "bbox": [1, 2, 3, 4], "category_id": 1, "id": 9}`
+
 // samePlain holds what the plain way makes of an annotation against the general
 // way: it may leave an annotation alone, but not take it otherwise.
 func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) {
 	var r cocoReader
 	plain, ok := r.plain(raw)
+	// What was read before makes no difference, the same annotation included.
+	var used cocoReader
+	for _, before := range []string{typicalAnnotation, string(raw), typicalAnnotation} {
+		used.plain([]byte(before))
+		if again, okAgain := used.plain(raw); okAgain != ok || ok && !reflect.DeepEqual(again, plain) {
+			t.Fatalf("%s\n behind %s\n is %+v, %v\nnot %+v, %v", raw, before, again, okAgain, plain, ok)
+		}
+	}
 	if !ok {
 		return
 	}
@@ -74,6 +84,14 @@ func TestPlainAnnotationsAreTheSame(t *testing.T) {
 		samePlain(t, bytes.ReplaceAll(raw, []byte(" "), nil))
 		samePlain(t, bytes.ReplaceAll(raw, []byte(","), []byte(" \n,\t")))
 	})
+	// Names that begin as those before do, or stand in another place.
+	for _, raw := range []string{
+		strings.Replace(typicalAnnotation, `"id"`, `"id2"`, 1), strings.Replace(typicalAnnotation, `"id"`, `"ID"`, 1), strings.Replace(typicalAnnotation, `"area"`, `"bbox"`, 1),
+		strings.Replace(typicalAnnotation, `, "area"`, `,"area"`, 1), strings.Replace(typicalAnnotation, `, "area"`, `  "area"`, 1), strings.Replace(typicalAnnotation, `"area": 2, `, ``, 1),
+		strings.Replace(typicalAnnotation, `{"seg`, `, "seg`, 1), typicalAnnotation[:len(typicalAnnotation)-2], typicalAnnotation[:80], strings.Replace(typicalAnnotation, `"id": 9}`, `"id": `, 1),
+	} {
+		samePlain(t, []byte(raw))
+	}
 }
 
 // The plain way is there for nearly all annotations: it has to take these.

@@ -22,7 +22,12 @@ func sameAnnotation(t interface{ Fatalf(string, ...any) }, raw []byte) {
 		}
 		before := s.pos
 		image, taken = s.plainAnnotation()
-		if end = s.pos; !taken {
+		end = s.pos
+		s.pos = before
+		if again, ok := s.plainAnnotation(); again != image || ok != taken || s.pos != end { // now as one like the one before
+			t.Fatalf("%q: image %d, %v until %d; again %d, %v until %d", raw, image, taken, end, again, ok, s.pos)
+		}
+		if !taken {
 			if end != before {
 				t.Fatalf("%q: not taken, and moved from %d to %d", raw, before, end)
 			}
