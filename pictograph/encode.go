@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -232,7 +231,7 @@ func wholeText(n uint32) (text uint64, length int) {
 		return wholes[n].text(), wholes[n].length()
 	}
 	text, length = wholes[n/1000].text(), wholes[n/1000].length()
-	return text | threeDigits[n%1000].text()<<(8*length), length + 3
+	return text | threeDigits(n%1000).text()<<(8*length), length + 3
 }
 
 // digits are up to seven characters, the first in the lowest byte, and their
@@ -248,24 +247,37 @@ func putDigits(dst []byte, d digits) int {
 	return d.length()
 }
 
-// The texts of numbers: wholes of those below 10,000, threeDigits of those below
-// 1,000 with zeros before them, fractions of hundredths behind a whole number.
+// The texts of numbers: wholes of those below 10,000, fractions of hundredths behind a
+// whole number.
 var (
-	wholes      = [10_000]digits(digitsOf(10_000, strconv.Itoa))
-	threeDigits = [1000]digits(digitsOf(1000, func(n int) string { return fmt.Sprintf("%03d", n) }))
-	fractions   = [100]digits(digitsOf(100, func(n int) string {
-		return strings.TrimRight(strings.TrimRight(fmt.Sprintf(".%02d", n), "0"), ".")
-	}))
+	wholes    = allWholes()
+	fractions = allFractions()
 )
 
-func digitsOf(n int, text func(int) string) []digits {
-	all := make([]digits, n)
-	for i := range all {
-		s := text(i)
-		for j := range len(s) {
-			all[i] |= digits(s[j]) << (8 * j)
+// threeDigits is a number below 1,000 with zeros before it.
+func threeDigits(n uint32) digits { return digits(wholes[1000+n].text()>>8 | 3<<56) }
+
+func (d digits) followedBy(c byte) digits {
+	return digits(d.text() | uint64(c)<<(8*d.length()) | uint64(d.length()+1)<<56)
+}
+
+func allWholes() (all [10_000]digits) {
+	for n := range all {
+		head := digits(0)
+		if n >= 10 {
+			head = all[n/10]
 		}
-		all[i] |= digits(len(s)) << 56
+		all[n] = head.followedBy('0' + byte(n%10))
+	}
+	return all
+}
+
+func allFractions() (all [100]digits) {
+	for n := 1; n < len(all); n++ {
+		all[n] = digits(0).followedBy('.').followedBy('0' + byte(n/10))
+		if n%10 > 0 {
+			all[n] = all[n].followedBy('0' + byte(n%10))
+		}
 	}
 	return all
 }

@@ -25,8 +25,8 @@ func putProduct(dst []byte, v float64) int {
 	}
 	dst[length] = '.'
 	length++
-	length += putDigits(dst[length:], threeDigits[part/10_000])
-	length += putDigits(dst[length:], threeDigits[part/10%1000])
+	length += putDigits(dst[length:], threeDigits(part/10_000))
+	length += putDigits(dst[length:], threeDigits(part/10%1000))
 	dst[length] = '0' + byte(part%10)
 	for dst[length] == '0' {
 		length--

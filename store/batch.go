@@ -57,7 +57,7 @@ func (s *Store) CommitBatch(ctx context.Context, b *Batch, now time.Time) error 
 }
 
 // DiscardBatch lets go of the bytes of a batch that was not committed.
-func (s *Store) DiscardBatch(b Batch) { s.outbox.letGo(b.place.Int64, max(1, s.log.onDisk.Load())) }
+func (s *Store) DiscardBatch(b Batch) { s.letGo(b, nil) }
 
 // post puts a batch's bytes into the outbox, and returns when they are on the disk.
 func (s *Store) post(ctx context.Context, b *Batch) error {

@@ -121,7 +121,7 @@ func (t *task) release() {
 	const most = 4 << 20 // bytes; longer ones are rare
 	if cap(t.encoded) <= most {
 		*t.buffer = t.encoded
-		lines.Put(t.buffer)
+		encodeBuffers.Put(t.buffer)
 	}
 }
 
@@ -177,11 +177,8 @@ func (c *conversion) submit(ctx context.Context, pool pond.Pool) error {
 	return nil
 }
 
-// lines are buffers for what is encoded, each next to the processor that used it.
-var lines = sync.Pool{New: func() any { return new([]byte) }}
-
 func (c *conversion) convert(ctx context.Context, t *task) {
-	t.buffer = lines.Get().(*[]byte)
+	t.buffer = encodeBuffers.Get().(*[]byte)
 	t.encoded = (*t.buffer)[:0]
 	for i := range t.images {
 		if ctx.Err() == nil {

@@ -121,9 +121,16 @@ func (o *canonicalOutput) WriteEncoded(lines []byte) error {
 // Write has nothing left to write.
 func (o *canonicalOutput) Write(c *Converted) error { return c.encodedErr }
 
+// unencoded leaves all to an output's Write.
+type unencoded struct{}
+
+func (unencoded) Encode(dst []byte, _ *Converted) []byte { return dst }
+func (unencoded) WriteEncoded([]byte) error              { return nil }
+
 // cocoOutput writes one COCO file. The annotations wait in a file of their own
 // while the images, which stand before them, are written.
 type cocoOutput struct {
+	unencoded // ids are given in order
 	*File
 	writer      *convert.COCOWriter
 	annotations *os.File
@@ -154,11 +161,6 @@ func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
 	}
 	return o, nil
 }
-
-// Encode leaves all to Write: ids are given in order.
-func (o *cocoOutput) Encode(dst []byte, _ *Converted) []byte { return dst }
-
-func (o *cocoOutput) WriteEncoded([]byte) error { return nil }
 
 func (o *cocoOutput) Write(c *Converted) error {
 	if c.Err != nil {
@@ -224,6 +226,7 @@ func (o *cocoOutput) Abort() {
 
 // yoloOutput writes a folder of label files with data.yaml and sizes.csv.
 type yoloOutput struct {
+	unencoded  // what takes its time are the files
 	path, temp string
 	writer     *convert.YOLOWriter
 	sizes      *File
@@ -256,11 +259,6 @@ func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
 	o.sizes.WriteString("image,width,height\n")
 	return o, nil
 }
-
-// Encode leaves all to Write, which takes its time with the files.
-func (o *yoloOutput) Encode(dst []byte, _ *Converted) []byte { return dst }
-
-func (o *yoloOutput) WriteEncoded([]byte) error { return nil }
 
 func (o *yoloOutput) Write(c *Converted) error {
 	if c.Err != nil {

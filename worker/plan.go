@@ -82,8 +82,8 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 	return c
 }
 
-// encodeBuffers are where annotations grow: what is kept of them has no room to
-// spare.
+// encodeBuffers are where annotations grow, each next to the processor that used it:
+// what is kept of them has no room to spare.
 var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // plan decides on every item of the source and commits the decisions. A plan

@@ -34,7 +34,6 @@ func (r *run) save(ctx context.Context) error {
 			r.halt(err)
 		}
 	})
-	defer writing.Wait()
 	r.progress.begin("saving", pending)
 	converters := pond.NewResultPool[converted](r.Convert)
 	defer converters.StopAndWait()
@@ -46,6 +45,7 @@ func (r *run) save(ctx context.Context) error {
 		err = b.flush()
 	}
 	savers.StopAndWait()
+	writing.Wait()
 	if cause := context.Cause(r.stopping); cause != nil {
 		return cause
 	}
