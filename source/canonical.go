@@ -22,14 +22,15 @@ import (
 type canonical struct {
 	setting
 	format, reason string
-	files          []canonicalFile
+	files          []*canonicalFile
 	lines          []canonicalLine
 	classes        []pictograph.Class // of the dataset, where a backup tells them
+	heldFiles
 }
 
 type canonicalFile struct {
-	path, name string // name is for messages
-	info       os.FileInfo
+	heldFile
+	name string // in messages
 }
 
 type canonicalLine struct {
@@ -63,7 +64,7 @@ func (c *canonical) addFile(ctx context.Context, path, name string) error {
 	if err != nil {
 		return openError(path, err)
 	}
-	c.files = append(c.files, canonicalFile{path, name, info})
+	c.files = append(c.files, &canonicalFile{heldFile{of: &c.heldFiles, path: path, info: info}, name})
 	if err := c.index(ctx, f); err != nil {
 		return &Error{Op: "read", Path: path, Err: reasonOf(err)}
 	}
@@ -190,6 +191,7 @@ func (c *canonical) Describe() Description {
 // Items goes through the lines. A cursor is a line's place in the index.
 func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
+		defer c.hold()()
 		next := 0
 		if after != "" {
 			last, err := strconv.Atoi(after)
@@ -225,13 +227,12 @@ func (c *canonical) read(item Item) (convert.CanonicalImage, error) {
 		return convert.CanonicalImage{}, item.Err
 	}
 	file := c.files[l.file]
-	f, err := openSame(file.path, file.info)
-	if err != nil {
+	if err := file.take(); err != nil {
 		return convert.CanonicalImage{}, err
 	}
-	defer f.Close()
+	defer file.release()
 	line := make([]byte, l.length)
-	if _, err := f.ReadAt(line, l.start); err != nil {
+	if err := file.read([]piece{{line, l.start}}); err != nil {
 		return convert.CanonicalImage{}, fmt.Errorf("read line %d: %w", l.number, reasonOf(err))
 	}
 	image, err := convert.ParseCanonical(bytes.TrimSpace(line))

@@ -26,6 +26,7 @@ type coco struct {
 	// repeated says of image paths that several entries have them which.
 	repeated map[string]error
 	readers  sync.Pool // of *annotationReader
+	heldFiles
 }
 
 // cocoPlace is what an item of a COCO file needs to be loaded.
@@ -116,6 +117,7 @@ func newCOCO(s setting, files []*cocoFile, reason string) *coco {
 	}
 	first := make(map[string]*cocoFile, images)
 	for _, f := range files {
+		f.of = &c.heldFiles
 		for _, img := range f.images {
 			switch other := first[img.name]; {
 			case other == nil:
@@ -148,6 +150,7 @@ func (c *coco) Describe() Description {
 // of file and image.
 func (c *coco) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
+		defer c.hold()() // its images are most likely loaded meanwhile
 		file, image, err := c.behind(after)
 		if err != nil {
 			yield(Item{}, err)
@@ -164,11 +167,6 @@ func (c *coco) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 // fileItems yields a file's images from one on; false ends the walk.
 func (c *coco) fileItems(ctx context.Context, file, image int, yield func(Item, error) bool) bool {
 	f := c.files[file]
-	// The file stays open while its images are loaded. Where that cannot be, each
-	// of them says so itself.
-	if err := f.held.take(f.path, f.info); err == nil {
-		defer f.held.release()
-	}
 	cursor := strconv.AppendInt(nil, int64(file), 10)
 	cursor = append(cursor, ':')
 	for ; image < len(f.images); image++ {

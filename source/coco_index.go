@@ -18,10 +18,8 @@ import (
 // cocoFile is a COCO file's index: its images and categories, and where the
 // annotations of each image stand. The annotations themselves stay in the file.
 type cocoFile struct {
-	path string // on disk
+	heldFile
 	name string // in messages
-	info os.FileInfo
-	held heldFile
 
 	categories *convert.COCO
 	images     []cocoImage
@@ -89,7 +87,7 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 		return nil, err
 	}
 	x := cocoIndexer{
-		file: &cocoFile{path: file, name: name, info: info}, reporter: r, reports: make(map[findingKind]int),
+		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name}, reporter: r, reports: make(map[findingKind]int),
 		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
 		content: f, size: info.Size(),
 	}
@@ -477,10 +475,10 @@ func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 	if len(spans) == 0 {
 		return nil, nil
 	}
-	if err := f.held.take(f.path, f.info); err != nil {
+	if err := f.take(); err != nil {
 		return nil, err
 	}
-	defer f.held.release()
+	defer f.release()
 	total := 0
 	for _, s := range spans {
 		total += int(s.length)
@@ -505,7 +503,7 @@ func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 		}
 		spans = spans[n:]
 	}
-	if err := f.held.read(r.pieces); err != nil {
+	if err := f.read(r.pieces); err != nil {
 		return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 	}
 	return r.annotations, nil

@@ -12,13 +12,13 @@ import (
 // newManifest makes an empty manifest and returns what executes SQL on it.
 func newManifest(t testing.TB, file string) func(query string, args ...any) {
 	t.Helper()
-	db, err := sql.Open("sqlite3", file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
 	exec := func(query string, args ...any) {
 		t.Helper()
+		db, err := sql.Open("sqlite3", file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
 		if _, err := db.Exec(query, args...); err != nil {
 			t.Fatal(err)
 		}

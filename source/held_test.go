@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
+
+	"pictosync/convert"
 )
 
 func TestHeldFile(t *testing.T) {
@@ -19,8 +24,8 @@ func TestHeldFile(t *testing.T) {
 	}
 	for name, mapped := range map[string]bool{"mapped": true, "not mapped": false} {
 		t.Run(name, func(t *testing.T) {
-			var h heldFile
-			if err := h.take(path, info); err != nil {
+			h := heldFile{of: new(heldFiles), path: path, info: info}
+			if err := h.take(); err != nil {
 				t.Fatal(err)
 			}
 			if !mapped {
@@ -36,16 +41,25 @@ func TestHeldFile(t *testing.T) {
 					t.Errorf("at %d, behind the end: no error", offset)
 				}
 			}
-			if err := h.take(path, info); err != nil {
+			release := h.of.hold()
+			if err := h.take(); err != nil {
 				t.Fatal(err)
 			}
+			h.release()
 			h.release()
 			if h.file == nil {
 				t.Error("closed while it is held")
 			}
+			if err := h.take(); err != nil {
+				t.Fatal(err)
+			}
+			release()
+			if h.file == nil {
+				t.Error("closed while it is read")
+			}
 			h.release()
 			if h.file != nil || h.mapped != nil {
-				t.Error("open though nobody holds it")
+				t.Error("open though nobody reads or holds it")
 			}
 		})
 	}
@@ -61,8 +75,8 @@ func TestHeldFileIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var h heldFile
-	if err := h.take(path, info); err != nil {
+	h := heldFile{of: new(heldFiles), path: path, info: info}
+	if err := h.take(); err != nil {
 		t.Fatal(err)
 	}
 	defer h.release()
@@ -72,8 +86,149 @@ func TestHeldFileIsCutOff(t *testing.T) {
 	if err := h.read([]piece{{make([]byte, 10), 1 << 19}}); err == nil {
 		t.Error("what is cut off was read")
 	}
-	if err := h.take(path, info); err == nil {
+	if err := h.take(); err == nil {
 		t.Error("a changed file was taken for what it was")
 		h.release()
 	}
+}
+
+// Of many files that are held the last stay open, and none when they are let go.
+func TestHeldFilesAreBounded(t *testing.T) {
+	dir := t.TempDir()
+	var all heldFiles
+	var files []*heldFile
+	for n := range 2 * maxIdle {
+		path := filepath.Join(dir, strconv.Itoa(n))
+		if err := os.WriteFile(path, []byte("0123456789"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, &heldFile{of: &all, path: path, info: info})
+	}
+	open := func() (open int) {
+		for _, f := range files {
+			if f.file != nil {
+				open++
+			}
+		}
+		return open
+	}
+	release := all.hold()
+	for range 2 {
+		for n, f := range files {
+			if err := f.take(); err != nil {
+				t.Fatal(err)
+			}
+			got := make([]byte, 2)
+			if err := f.read([]piece{{got, 3}}); err != nil || string(got) != "34" {
+				t.Errorf("file %d: %q, %v", n, got, err)
+			}
+			f.release()
+			if open() > maxIdle {
+				t.Fatalf("%d files are open", open())
+			}
+		}
+	}
+	if open() != maxIdle {
+		t.Errorf("%d files are open", open())
+	}
+	release()
+	if open() != 0 {
+		t.Errorf("%d files are open for nobody", open())
+	}
+}
+
+// What is held is read from as it was, even where another file has come to have its
+// name, and nothing is left open when it is let go.
+func TestHold(t *testing.T) {
+	const coco = `{"images":[{"id":1,"file_name":"a.jpg","width":9,"height":9}],"categories":[{"id":1,"name":"x"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,1,1,1]}]}`
+	const canonical = `{"image":"a.jpg","annotations":[{"id":"1","name":"x","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}`
+	m, err := convert.ParseClassMap([]byte("x: y"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, open := range map[string]func(root string) Source{
+		"coco":      func(root string) Source { return openedAt(t, root, "a.json") },
+		"canonical": func(root string) Source { return openedAt(t, root, "a.jsonl") },
+		"class map": func(root string) Source { return WithClassMap(openedAt(t, root, "a.json"), m, nil) },
+		"manifest": func(root string) Source {
+			list := filepath.Join(root, "list.db")
+			if _, err := WriteManifest(t.Context(), openedAt(t, root, "a.json"), list); err != nil {
+				t.Fatal(err)
+			}
+			return openedAt(t, root, "list.db")
+		},
+		"labels in a manifest": func(root string) Source {
+			newManifest(t, filepath.Join(root, "list.db"))(`INSERT INTO images (image, format, label) VALUES ('a.jpg', 'canonical', '[{"id":"1","name":"x","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]')`)
+			return openedAt(t, root, "list.db")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := tree(t, map[string]string{"a.json": coco, "a.jsonl": canonical, "new": "{}"})
+			src := open(root)
+			item := items(t, src, "")[0]
+			load := func() (annotations int, err error) {
+				r, err := src.Load(t.Context(), item, convert.Size{})
+				return len(r.Annotations), err
+			}
+			release := Hold(src)
+			for range 2 {
+				if n, err := load(); n != 1 || err != nil {
+					t.Fatalf("%d annotations, %v", n, err)
+				}
+				if runtime.GOOS == "windows" { // a file that is open keeps its name
+					continue
+				}
+				for _, file := range []string{"a.json", "a.jsonl", "list.db"} {
+					if err := os.Rename(filepath.Join(root, file), filepath.Join(root, "was "+file)); err == nil {
+						err = os.WriteFile(filepath.Join(root, file), []byte("{}"), 0o644)
+					}
+				}
+			}
+			release()
+			release() // once more does nothing
+			if open := openBelow(t, root); len(open) > 0 {
+				t.Errorf("left open: %v", open)
+			}
+			if n, err := load(); err == nil && runtime.GOOS != "windows" {
+				t.Errorf("%d annotations of a file that is another now", n)
+			}
+		})
+	}
+}
+
+func openedAt(t *testing.T, root, name string) Source {
+	t.Helper()
+	src, _ := opened(t, filepath.Join(root, name), Options{})
+	return src
+}
+
+// openBelow are the files below a folder that this process has open or mapped.
+func openBelow(t *testing.T, root string) (open []string) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return nil
+	}
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if file, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && strings.HasPrefix(file, root) {
+			open = append(open, file)
+		}
+	}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(maps)) {
+		if strings.Contains(line, root) {
+			open = append(open, line)
+		}
+	}
+	return open
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,6 +77,8 @@ type manifest struct {
 	sets     map[int64]classSet
 	opened   map[string]*labelFile
 	openings []string // keys of opened, the oldest first
+	holds    int
+	db       *sql.DB // while it is held
 }
 
 // manifestPlace is a row's rest.
@@ -95,9 +98,10 @@ type classSet struct {
 
 // labelFile is a COCO or canonical file that rows refer to.
 type labelFile struct {
-	source Source
-	items  map[string]Item // by image
-	err    error
+	source  Source
+	items   map[string]Item // by image
+	err     error
+	release func() // what the source holds
 }
 
 // maxOpened bounds how many label files' indexes are held.
@@ -118,20 +122,62 @@ func openManifest(ctx context.Context, s setting) (Source, error) {
 	return m, nil
 }
 
-// query opens the manifest for reading alone.
+// hold keeps the manifest open, and the label files that rows refer to.
+func (m *manifest) hold() (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.holds++; m.holds == 1 {
+		for _, f := range m.opened {
+			f.release = Hold(f.source)
+		}
+	}
+	return sync.OnceFunc(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.holds--; m.holds > 0 {
+			return
+		}
+		for _, f := range m.opened {
+			f.release()
+		}
+		if m.db != nil {
+			m.db.Close()
+			m.db = nil
+		}
+	})
+}
+
+// query reads from the manifest.
 func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
+	db, done, err := m.database()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return read(db)
+}
+
+// database is the manifest, opened for reading alone; done has to be called.
+func (m *manifest) database() (db *sql.DB, done func(), err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.db != nil {
+		return m.db, func() {}, nil
+	}
 	abs, err := filepath.Abs(m.path)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "mode=ro&_query_only=1&_busy_timeout=5000"}
-	db, err := sql.Open("sqlite3", address.String())
-	if err != nil {
-		return err
+	if db, err = sql.Open("sqlite3", address.String()); err != nil {
+		return nil, nil, err
 	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	return read(db)
+	db.SetMaxIdleConns(runtime.GOMAXPROCS(0))
+	if m.holds > 0 {
+		m.db = db
+		return db, func() {}, nil
+	}
+	return db, func() { db.Close() }, nil
 }
 
 func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
@@ -199,6 +245,7 @@ func (m *manifest) Describe() Description {
 // Items goes through the rows by their id, which is the cursor.
 func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
+		defer m.hold()()
 		last := int64(-1 << 63)
 		if after != "" {
 			var err error
@@ -555,7 +602,11 @@ func (m *manifest) inFile(ctx context.Context, p manifestPlace, image string) (S
 		if ctx.Err() != nil {
 			return nil, Item{}, ctx.Err()
 		}
+		if m.holds > 0 {
+			f.release = Hold(f.source)
+		}
 		if len(m.openings) == maxOpened {
+			m.opened[m.openings[0]].release()
 			delete(m.opened, m.openings[0])
 			m.openings = m.openings[1:]
 		}
@@ -578,7 +629,7 @@ func (m *manifest) inFile(ctx context.Context, p manifestPlace, image string) (S
 func (m *manifest) openFile(ctx context.Context, p manifestPlace) *labelFile {
 	s := setting{path: m.file(p.labelPath), options: m.options, sizes: m.sizes, images: m.images, reporter: m.reporter}
 	s.options.Include, s.options.Exclude = nil, nil
-	var f labelFile
+	f := labelFile{release: func() {}}
 	if p.format == "coco" {
 		f.source, f.err = openCOCOFile(ctx, s, p.labelPath)
 	} else {

@@ -8,7 +8,8 @@ import (
 	"pictosync/pictograph"
 )
 
-// Source is an opened set of labels. It keeps no file open between calls.
+// Source is an opened set of labels. It keeps no file open between calls
+// unless it is held: see [Hold].
 type Source interface {
 	// Describe says what was found: the format and why, where.
 	Describe() Description

@@ -49,10 +49,7 @@ func (r *run) convertsAlike() bool {
 // lookAhead begins to walk behind a cursor. Who begins it ends it.
 func (r *run) lookAhead(ctx context.Context, cursor string) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
-	// A short queue keeps the walk from ending long before the conversions: a source
-	// may keep its files open for them as long as it is walked.
-	pool := pond.NewResultPool[converted](r.Convert, pond.WithQueueSize(16*r.Convert))
-	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pool, cursor: cursor, cancel: cancel}
+	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pond.NewResultPool[converted](r.Convert), cursor: cursor, cancel: cancel}
 	whole := r.convertsAlike()
 	a.walk.Go(func() {
 		defer close(a.items)

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/alitto/pond/v2"
@@ -77,51 +78,146 @@ func (r *run) awaitClasses() error {
 // as many others as may be are on their way.
 const waiting = 2
 
-// buildBatches walks the pending items, stretch by stretch.
+// portion is some of what is to be saved, in the order of the plan. Its labels are
+// being converted, or were kept since they were planned.
+type portion struct {
+	rows     []store.Item
+	items    map[string]source.Item // by itemKey; those that are no longer there are left out
+	images   map[string]store.Image // by id
+	payloads [][]byte               // by row; nil where they are converted
+	tasks    []pond.ResultTask[converted]
+}
+
+// portionBytes bounds the annotations of a portion: two of them are in memory, and
+// the batches that are on their way.
+const portionBytes = 2 * defaultBatchBytes
+
+// buildBatches goes through the pending items. The labels of a portion are converted
+// while the one before is handed to the savers, unless to convert them asks the
+// service: that is done as short as can be before the save.
 func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) error {
-	var after int64
-	// With backups a stretch costs a request an image before its first save: no
+	portions := r.portions(converters)
+	if len(r.OnlyClasses) == 0 {
+		portions = oneAhead(portions)
+	}
+	for p, err := range portions {
+		if err == nil {
+			err = r.batchPortion(b, p)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// portions begins to convert what the plan left pending, a portion at a time.
+func (r *run) portions(converters pond.ResultPool[converted]) iter.Seq2[portion, error] {
+	// With backups a portion costs a request an image before its first save: no
 	// more of them than fill a batch, so that a killed process loses little.
 	limit := stretch
 	if r.Backup == BackupAuto || r.Backup == BackupAlways {
 		limit = r.BatchImages
 	}
-	for {
-		rows, err := r.store.Pending(r.stopping, r.record.ID, after, limit)
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		rows = untilGap(rows)
-		after = rows[len(rows)-1].Seq
-		if whole, ok := r.src.(source.Whole); ok && !whole.Unchanged() {
-			r.kept.drop()
-		}
-		found, err := r.findItems(r.notKept(rows))
-		if err != nil {
-			return err
-		}
-		if err := r.batchStretch(b, converters, rows, found); err != nil {
-			return err
+	return func(yield func(portion, error) bool) {
+		var after int64
+		for {
+			rows, err := r.store.Pending(r.stopping, r.record.ID, after, limit)
+			if err == nil && len(rows) == 0 {
+				return
+			}
+			var p portion
+			if err == nil {
+				p.rows = untilGap(rows)
+				after = p.rows[len(p.rows)-1].Seq
+				err = r.convertPortion(&p, converters)
+			}
+			if !yield(p, err) || err != nil {
+				return
+			}
 		}
 	}
 }
 
-// notKept are the rows whose labels have to be converted again.
-func (r *run) notKept(rows []store.Item) (again []store.Item) {
-	for _, row := range rows {
-		if r.kept.bySeq[row.Seq] == nil {
+// oneAhead goes on with a sequence while what it yielded is worked on, by one step.
+func oneAhead[T any](seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+	type step struct {
+		value T
+		err   error
+	}
+	return func(yield func(T, error) bool) {
+		next, done := make(chan step), make(chan struct{})
+		var walk sync.WaitGroup
+		walk.Go(func() {
+			defer close(next)
+			for value, err := range seq {
+				select {
+				case next <- step{value, err}:
+				case <-done:
+					return
+				}
+			}
+		})
+		defer walk.Wait()
+		defer close(done)
+		for s := range next {
+			if !yield(s.value, s.err) {
+				return
+			}
+		}
+	}
+}
+
+// convertPortion finds the items and images of a portion's rows and begins to convert
+// their labels.
+func (r *run) convertPortion(p *portion, converters pond.ResultPool[converted]) error {
+	if whole, ok := r.src.(source.Whole); ok && !whole.Unchanged() {
+		r.kept.drop()
+		r.holdSource()
+	}
+	p.payloads = make([][]byte, len(p.rows))
+	var again []store.Item
+	for i, row := range p.rows {
+		if p.payloads[i] = r.kept.take(row.Seq); p.payloads[i] == nil {
 			again = append(again, row)
 		}
 	}
-	return again
+	var err error
+	if p.items, err = r.findItems(again); err != nil {
+		return err
+	}
+	images, err := r.store.ImagesByID(r.stopping, r.dataset, imageIDs(p.rows))
+	if err != nil {
+		return err
+	}
+	p.images = make(map[string]store.Image, len(images))
+	for _, i := range images {
+		p.images[i.ID] = i
+	}
+	p.tasks = make([]pond.ResultTask[converted], len(p.rows))
+	for i, row := range p.rows {
+		item, ok := p.items[itemKey(row)]
+		if p.payloads[i] != nil || !ok || item.Err != nil {
+			continue
+		}
+		image := p.images[row.ImageID]
+		p.tasks[i] = converters.Submit(func() converted {
+			if r.stopping.Err() != nil {
+				return converted{err: r.stopping.Err()}
+			}
+			return r.load(r.stopping, item, image)
+		})
+	}
+	return nil
 }
 
+// untilGap are the rows at the beginning that one walk visits, and whose annotations
+// fit into a portion.
 func untilGap(rows []store.Item) []store.Item {
-	for i := 1; i < len(rows); i++ {
-		if rows[i].Seq-rows[i-1].Seq > nearby {
+	bytes := 0
+	for i, row := range rows {
+		bytes += row.Bytes
+		if i > 0 && (row.Seq-rows[i-1].Seq > nearby || bytes > portionBytes) {
 			return rows[:i]
 		}
 	}
@@ -171,37 +267,15 @@ func itemKey(row store.Item) string {
 	return row.Image
 }
 
-func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], rows []store.Item, found map[string]source.Item) error {
-	images, err := r.store.ImagesByID(r.stopping, r.dataset, imageIDs(rows))
-	if err != nil {
-		return err
-	}
-	byID := make(map[string]store.Image, len(images))
-	for _, i := range images {
-		byID[i.ID] = i
-	}
-	tasks := make([]pond.ResultTask[converted], len(rows))
-	for i, row := range rows {
-		item, ok := found[itemKey(row)]
-		if !ok || item.Err != nil {
-			continue
-		}
-		image := byID[row.ImageID]
-		tasks[i] = converters.Submit(func() converted {
-			if r.stopping.Err() != nil {
-				return converted{err: r.stopping.Err()}
-			}
-			return r.load(r.stopping, item, image)
-		})
-	}
+// batchPortion puts a portion into batches.
+func (r *run) batchPortion(b *batcher, p portion) (err error) {
 	var next []ready
-	for i, row := range rows {
+	for i, row := range p.rows {
 		c := converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)}
-		item := found[itemKey(row)]
-		if payload := r.kept.take(row.Seq); payload != nil {
-			c = converted{payload: payload, hash: row.Hash}
-		} else if tasks[i] != nil {
-			if c, err = tasks[i].Wait(); err != nil {
+		if p.payloads[i] != nil {
+			c = converted{payload: p.payloads[i], hash: row.Hash}
+		} else if p.tasks[i] != nil {
+			if c, err = p.tasks[i].Wait(); err != nil {
 				return fmt.Errorf("convert %s: %w", row.Image, err)
 			}
 			if c.fatal != nil {
@@ -211,14 +285,15 @@ func (r *run) batchStretch(b *batcher, converters pond.ResultPool[converted], ro
 		if r.stopping.Err() != nil {
 			return context.Cause(r.stopping)
 		}
-		if row, err = r.recheck(row, item, byID[row.ImageID], c); err != nil {
+		image := p.images[row.ImageID]
+		if row, err = r.recheck(row, p.items[itemKey(row)], image, c); err != nil {
 			return err
 		}
 		if row.Outcome != store.ItemPending {
 			r.progress.add(1, failures(row))
 			continue
 		}
-		next = append(next, ready{row: row, payload: c.payload, image: byID[row.ImageID], there: c.backup})
+		next = append(next, ready{row: row, payload: c.payload, image: image, there: c.backup})
 	}
 	if next, err = r.backUp(next); err != nil {
 		return err

@@ -797,3 +797,28 @@ func TestAHalfMadePlanGoesOn(t *testing.T) {
 		t.Error("the plan was begun anew")
 	}
 }
+
+// A portion of what is saved ends at a gap in the plan, and where its annotations
+// would take too much memory; one image is always in it.
+func TestPortions(t *testing.T) {
+	const large = portionBytes/2 + 1
+	for name, c := range map[string]struct {
+		seqs  []int64
+		bytes int
+		want  int
+	}{
+		"all":             {[]int64{1, 2, 3, 1000}, 10, 4},
+		"a gap":           {[]int64{1, 2, 3 + nearby, 4 + nearby}, 10, 2},
+		"large":           {[]int64{1, 2, 3}, large, 1},
+		"two fit":         {[]int64{1, 2, 3}, portionBytes / 2, 2},
+		"larger than may": {[]int64{7, 8}, 2 * portionBytes, 1},
+	} {
+		var rows []store.Item
+		for _, seq := range c.seqs {
+			rows = append(rows, store.Item{Seq: seq, Bytes: c.bytes})
+		}
+		if got := len(untilGap(rows)); got != c.want {
+			t.Errorf("%s: %d rows, want %d", name, got, c.want)
+		}
+	}
+}

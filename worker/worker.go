@@ -163,6 +163,8 @@ type run struct {
 	pacer  *Pacer
 	src    source.Source
 
+	letGoSource func() // ends holding src
+
 	dataset  store.Dataset
 	shown    pictograph.Dataset // as it was opened
 	classes  []pictograph.Class // of the dataset, as the service has them
@@ -220,6 +222,8 @@ func (r *run) work(ctx context.Context, stop <-chan struct{}, do func(context.Co
 }
 
 func (r *run) sync(ctx context.Context) error {
+	r.letGoSource = func() {}
+	defer func() { r.letGoSource() }()
 	defer r.endAhead()
 	if err := r.open(ctx); err != nil {
 		return err
@@ -317,6 +321,7 @@ func (r *run) kind() string {
 // read is told of first, and stops the asking.
 func (r *run) open(ctx context.Context) error {
 	if r.src != nil {
+		r.holdSource()
 		return r.openDataset(ctx)
 	}
 	asking, stop := context.WithCancel(ctx)
@@ -328,6 +333,7 @@ func (r *run) open(ctx context.Context) error {
 			stop()
 			return
 		}
+		r.holdSource()
 		// Where no run is half planned that this one may turn out to resume, its plan
 		// begins at the first item.
 		half, err := r.store.HalfPlanned(ctx, r.Service, r.kind(), r.Source)
@@ -338,6 +344,12 @@ func (r *run) open(ctx context.Context) error {
 	err := r.openDataset(asking)
 	opening.Wait()
 	return cmp.Or(sourceErr, err)
+}
+
+// holdSource keeps what the source reads from open until the run ends, or opens it anew.
+func (r *run) holdSource() {
+	r.letGoSource()
+	r.letGoSource = source.Hold(r.src)
 }
 
 func (r *run) openDataset(ctx context.Context) (err error) {
