@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"os"
 	"path"
@@ -111,27 +112,53 @@ func (f *cocoFile) nameImages(file string) {
 
 func newCOCO(s setting, files []*cocoFile, reason string) *coco {
 	c := &coco{setting: s, files: files, reason: reason, repeated: make(map[string]error)}
-	images := 0
-	for _, f := range files {
-		images += len(f.images)
-	}
-	first := make(map[string]*cocoFile, images)
 	for _, f := range files {
 		f.of = &c.heldFiles
-		for _, img := range f.images {
-			switch other := first[img.name]; {
+	}
+	c.findRepeated()
+	c.print = s.fingerprint(c.infos()...)
+	return c
+}
+
+// findRepeated finds images that several entries are for. There may be millions of
+// names, so their hashes are compared first.
+func (c *coco) findRepeated() {
+	seed := maphash.MakeSeed()
+	var hashes []uint64
+	for _, f := range c.files {
+		hashes = slices.Grow(hashes, len(f.images))
+		for i := range f.images {
+			hashes = append(hashes, maphash.String(seed, f.images[i].name))
+		}
+	}
+	slices.Sort(hashes)
+	twice := make(map[uint64]bool)
+	for i := 1; i < len(hashes); i++ {
+		if hashes[i] == hashes[i-1] {
+			twice[hashes[i]] = true
+		}
+	}
+	if len(twice) == 0 {
+		return
+	}
+	first := make(map[string]*cocoFile)
+	for _, f := range c.files {
+		for i := range f.images {
+			name := f.images[i].name
+			if !twice[maphash.String(seed, name)] {
+				continue
+			}
+			switch other := first[name]; {
 			case other == nil:
-				first[img.name] = f
-			case c.repeated[img.name] != nil || img.err != nil:
+				first[name] = f
+			case c.repeated[name] != nil || f.errs[i] != nil:
 			case other == f:
-				c.repeated[img.name] = fmt.Errorf("%s has several entries for it; leave one", f.name)
+				c.repeated[name] = fmt.Errorf("%s has several entries for it; leave one", f.name)
 			default:
-				c.repeated[img.name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude", other.name, f.name)
+				c.repeated[name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude", other.name, f.name)
 			}
 		}
 	}
-	c.print = s.fingerprint(c.infos()...)
-	return c
 }
 
 func (c *coco) infos() (infos []os.FileInfo) {
@@ -178,7 +205,7 @@ func (c *coco) fileItems(ctx context.Context, file, image int, yield func(Item, 
 		if !c.filter.takes(img.name, f.name) {
 			continue
 		}
-		item := Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, File: f.name, Err: img.err, place: cocoPlace{f, img}}
+		item := Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, File: f.name, Err: f.errs[image], place: cocoPlace{f, img}}
 		if item.Err == nil {
 			item.Err = c.repeated[img.name]
 		}
@@ -275,8 +302,8 @@ func (c *coco) Size(item Item) convert.Size {
 	if size := c.sizes.of(item.Image); size.Known() {
 		return size
 	}
-	if p, ok := item.place.(cocoPlace); ok && p.image.size.Known() {
-		return p.image.size
+	if p, ok := item.place.(cocoPlace); ok && p.image.size().Known() {
+		return p.image.size()
 	}
 	if c.setting.images == "" {
 		return convert.Size{}

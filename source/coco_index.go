@@ -23,17 +23,22 @@ type cocoFile struct {
 
 	categories *convert.COCO
 	images     []cocoImage
-	spans      []span // of annotations, grouped by image, in file order
+	errs       map[int]error // by place in images, of those that cannot be taken
+	refs       refs          // of annotations, grouped by image
 
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results
 }
 
+// cocoImage is small, since there may be millions.
 type cocoImage struct {
-	name       string // cleaned; "" where it has none
-	size       convert.Size
-	first, end uint32 // of its annotations in spans
-	err        error
+	name          string // cleaned; "" where it has none
+	width, height uint32 // 0 where they are not known
+	first, end    uint32 // of its annotations in refs
+}
+
+func (i *cocoImage) size() convert.Size {
+	return convert.Size{Width: int(i.width), Height: int(i.height)}
 }
 
 // span is a JSON value's place in a file, in bytes.
@@ -105,7 +110,7 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 	x.group()
 	if x.file.results = x.results; x.results {
 		// Results say nothing of images without any.
-		x.file.images = slices.DeleteFunc(x.file.images, func(i cocoImage) bool { return i.first == i.end })
+		x.dropEmpty()
 	}
 	if !x.seen["categories"] && x.seen["image"] {
 		x.file.categories = convert.NewClassless(name, o)
@@ -155,7 +160,7 @@ func (x *cocoIndexer) readImages(results string) error {
 	if found == nil {
 		return errNotCOCO{"is a list, as prediction results are; put the COCO file with their images and categories beside it"}
 	}
-	x.file.images, x.images, x.categories = found.file.images, found.images, found.categories
+	x.file.images, x.file.errs, x.images, x.categories = found.file.images, found.file.errs, found.images, found.categories
 	for key := range found.seen {
 		x.seen[key] = true
 	}
@@ -260,14 +265,14 @@ func (x *cocoIndexer) image(raw []byte) {
 	var img cocoImage
 	switch {
 	case entry.FileName != nil:
-		img.name, img.err = x.imageName(*entry.FileName, at)
+		img.name, err = x.imageName(*entry.FileName, at)
 	case entry.COCOURL != "": // as in LVIS, which has no file names
-		img.name, img.err = nameOfURL(entry.COCOURL)
+		img.name, err = nameOfURL(entry.COCOURL)
 	default:
-		img.err = errors.New("has no file_name")
+		err = errors.New("has no file_name")
 	}
-	if img.err != nil {
-		img.err = fmt.Errorf("read %s of %s: its name %w", at(), x.file.name, img.err)
+	if err != nil {
+		err = fmt.Errorf("read %s of %s: its name %w", at(), x.file.name, err)
 		if img.name == "" {
 			img.name = at()
 		}
@@ -275,31 +280,46 @@ func (x *cocoIndexer) image(raw []byte) {
 	width, widthOK := entry.Width.(float64)
 	height, heightOK := entry.Height.(float64)
 	if widthOK && heightOK {
-		var err error
-		if img.size, err = wholeSize(width, height); err != nil && (width != 0 || height != 0) {
+		size, err := wholeSize(width, height)
+		if err != nil && (width != 0 || height != 0) {
 			x.report(KindImageEntry, img.name, at(), err.Error(), "the size was looked for elsewhere")
 		}
+		img.width, img.height = uint32(size.Width), uint32(size.Height)
 	}
-	slot, err := x.slots.ofRaw(entry.ID)
-	if err != nil {
-		img.err = fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, err)
-		x.file.images = append(x.file.images, img)
+	slot, idErr := x.slots.ofRaw(entry.ID)
+	if idErr != nil {
+		x.add(img, fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, idErr))
 		return
 	}
 	if first, twice := x.imageOf(slot); twice {
 		x.report(KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
 		if old := &x.file.images[first]; old.name != img.name {
-			old.err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
-			img.err = old.err
-			x.file.images = append(x.file.images, img)
+			err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
+			x.fail(first, err)
+			x.add(img, err)
 		}
 		return
 	}
 	if missing := int(slot) + 1 - len(x.images); missing > 0 {
 		x.images = append(x.images, make([]int32, missing)...)
 	}
-	x.file.images = append(x.file.images, img)
+	x.add(img, err)
 	x.images[slot] = int32(len(x.file.images))
+}
+
+// add adds an image, which cannot be taken where there is an error.
+func (x *cocoIndexer) add(img cocoImage, err error) {
+	x.file.images = append(x.file.images, img)
+	if err != nil {
+		x.fail(len(x.file.images)-1, err)
+	}
+}
+
+func (x *cocoIndexer) fail(place int, err error) {
+	if x.file.errs == nil {
+		x.file.errs = make(map[int]error)
+	}
+	x.file.errs[place] = err
 }
 
 // imageOf is the place in file.images of the image with a slot.
@@ -402,17 +422,21 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	x.refs.add(ref{start, uint32(length), slot})
 }
 
-// group sorts the annotations by image and reports those of unknown images.
+// group brings the annotations of each image together and reports those of unknown
+// images.
 func (x *cocoIndexer) group() {
-	counts := make([]uint32, x.slots.count+1)
-	x.refs.each(func(r *ref) { counts[r.slot+1]++ })
-	for i := 1; i < len(counts); i++ {
-		counts[i] += counts[i-1]
+	ends := x.refs.group(x.slots.count)
+	of := func(slot int) (first, end uint32) {
+		if slot > 0 {
+			first = ends[slot-1]
+		}
+		return first, ends[slot]
 	}
 	known := 0
 	for slot, image := range x.images {
 		if image > 0 {
-			x.file.images[image-1].first, x.file.images[image-1].end = counts[slot], counts[slot+1]
+			img := &x.file.images[image-1]
+			img.first, img.end = of(slot)
 			known++
 		}
 	}
@@ -421,18 +445,14 @@ func (x *cocoIndexer) group() {
 	if known < x.slots.count {
 		note := func(id convert.COCOID, slot int32) {
 			if _, there := x.imageOf(slot); !there {
+				first, end := of(int(slot))
 				unknown = append(unknown, string(id))
-				lost[string(id)] = counts[slot+1] - counts[slot]
+				lost[string(id)] = end - first
 			}
 		}
 		x.slots.each(func(id wholeID, slot int32) { note(id.cocoID(), slot) }, note)
 	}
-	x.file.spans = make([]span, x.refs.count)
-	x.refs.each(func(r *ref) {
-		x.file.spans[counts[r.slot]] = span{r.start, r.length}
-		counts[r.slot]++
-	})
-	x.refs = refs{}
+	x.file.refs, x.refs = x.refs, refs{}
 	slices.Sort(unknown)
 	for _, id := range unknown {
 		switch {
@@ -443,6 +463,17 @@ func (x *cocoIndexer) group() {
 			continue
 		}
 		x.report(KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
+	}
+}
+
+// dropEmpty leaves out the images without annotations.
+func (x *cocoIndexer) dropEmpty() {
+	all, errs := x.file.images, x.file.errs
+	x.file.images, x.file.errs = nil, nil
+	for place, img := range all {
+		if img.first < img.end {
+			x.add(img, errs[place])
+		}
 	}
 }
 
@@ -465,16 +496,18 @@ func (x *cocoIndexer) tellRest() {
 // read is void with the next.
 type annotationReader struct {
 	bytes       []byte
+	spans       []span
 	pieces      []piece
 	annotations [][]byte
 }
 
 // read reads the annotations of an image.
 func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
-	spans := f.spans[img.first:img.end]
-	if len(spans) == 0 {
+	if img.first == img.end {
 		return nil, nil
 	}
+	r.spans = f.refs.spans(r.spans[:0], img.first, img.end)
+	spans := r.spans
 	if err := f.take(); err != nil {
 		return nil, err
 	}

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"cmp"
 	"errors"
 	"math"
+	"slices"
 
 	"pictosync/convert"
 )
@@ -103,21 +105,27 @@ type ref struct {
 	slot   int32
 }
 
-// refs are annotations in file order, kept in pieces: growing one list would hold
-// it twice for a moment.
+// refs are annotations, in file order at first. There may be tens of millions, so
+// they are kept in pieces (to grow one list would hold it twice for a moment) and are
+// grouped where they are.
 type refs struct {
-	pieces [][]ref
+	pieces [][]ref // all but the last are full
 	count  int
 }
 
+const (
+	refBits  = 15
+	refPiece = 1 << refBits // refs
+)
+
+func (r *refs) at(i int) *ref { return &r.pieces[i>>refBits][i&(refPiece-1)] }
+
 func (r *refs) add(a ref) {
-	const piece = 1 << 15
-	last := len(r.pieces) - 1
-	if last < 0 || len(r.pieces[last]) == piece {
-		r.pieces = append(r.pieces, make([]ref, 0, piece))
-		last++
+	if r.count&(refPiece-1) == 0 {
+		r.pieces = append(r.pieces, make([]ref, 0, refPiece))
 	}
-	r.pieces[last] = append(r.pieces[last], a)
+	last := &r.pieces[len(r.pieces)-1]
+	*last = append(*last, a)
 	r.count++
 }
 
@@ -143,8 +151,47 @@ func (r *refs) drop(n int) {
 	}
 }
 
-// append adds those of others behind.
+// append adds those of others; the last of them first, to fill up the last piece.
 func (r *refs) append(others refs) {
+	for r.count&(refPiece-1) > 0 && others.count > 0 {
+		r.add(*others.at(others.count - 1))
+		others.drop(others.count - 1)
+	}
 	r.pieces = append(r.pieces, others.pieces...)
 	r.count += others.count
+}
+
+// group brings those of each slot together, in the order of the slots; within one
+// they are in no order. Those of slot n stand from ends[n-1] to ends[n].
+func (r *refs) group(slots int) (ends []uint32) {
+	ends = make([]uint32, slots)
+	r.each(func(r *ref) { ends[r.slot]++ })
+	next := make([]uint32, slots) // place to be filled, by slot
+	sum := uint32(0)
+	for slot, count := range ends {
+		next[slot] = sum
+		sum += count
+		ends[slot] = sum
+	}
+	for slot := range ends {
+		for next[slot] < ends[slot] {
+			here := r.at(int(next[slot]))
+			place := &next[here.slot]
+			there := r.at(int(*place))
+			*here, *there = *there, *here
+			*place++
+		}
+	}
+	return ends
+}
+
+// spans appends where the annotations from one to another stand, in file order.
+func (r *refs) spans(dst []span, first, end uint32) []span {
+	before := len(dst)
+	for i := first; i < end; i++ {
+		ref := r.at(int(i))
+		dst = append(dst, span{ref.start, ref.length})
+	}
+	slices.SortFunc(dst[before:], func(a, b span) int { return cmp.Compare(a.start, b.start) })
+	return dst
 }

@@ -6,20 +6,27 @@ import (
 	"runtime/debug"
 )
 
-// collectLess lets up to 48 MB of garbage gather before it is collected, however
-// little is in use: a conversion makes much that lives for moments, and keeps only
-// its index. Measured: a tenth of a conversion's time. GOGC in the environment is
-// left alone.
-func collectLess() {
-	const (
-		garbage = 48 << 20 // bytes
-		most    = 1000     // percent
-	)
+// boundGarbage has garbage collected when so many bytes of it have gathered, or sooner
+// where little is in use: at most percent of that. GOGC in the environment is left
+// alone.
+func boundGarbage(bytes, most uint64) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	runtime.GC()
+	const least = 10 // percent
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	debug.SetGCPercent(int(min(most, max(100, garbage*100/max(m.HeapAlloc, 1)))))
+	if m.HeapAlloc*most > bytes*100 { // of which some may be garbage
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+	}
+	debug.SetGCPercent(int(min(most, max(least, bytes*100/max(m.HeapAlloc, 1)))))
 }
+
+// collectSooner is for a source whose index takes much memory: Go would let as much
+// garbage gather.
+func collectSooner() { boundGarbage(64<<20, 100) }
+
+// collectLess is for a conversion, which makes much that lives for moments and keeps
+// only its index. Measured: a tenth of its time.
+func collectLess() { boundGarbage(48<<20, 1000) }

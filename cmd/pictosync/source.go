@@ -81,8 +81,12 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 
 func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
 	src, err := source.Open(ctx, path, s.options)
-	if err != nil || s.classes == nil {
-		return src, err
+	if err != nil {
+		return nil, err
+	}
+	collectSooner()
+	if s.classes == nil {
+		return src, nil
 	}
 	return source.WithClassMap(src, s.classes, s.text), nil
 }
