@@ -30,6 +30,9 @@ type Spec struct {
 	// Pictures writes an image beside the labels of each, YOLO only. Without them
 	// the sizes are in sizes.csv.
 	Pictures bool
+	// Distinct is how many labels and pictures differ, YOLO only; those behind are
+	// hard links to them, names and nothing else on the disk. 0 is all.
+	Distinct int
 }
 
 // Order is that of the annotations of a COCO file.

@@ -66,10 +66,11 @@ func TestYOLOConvertsWithoutFindings(t *testing.T) {
 	for name, o := range map[string]struct {
 		perFolder int
 		pictures  bool
-	}{"one folder": {0, false}, "several folders": {30, false}, "pictures": {30, true}} {
+		distinct  int
+	}{"one folder": {0, false, 0}, "several folders": {30, false, 0}, "pictures": {30, true, 0}, "links": {30, true, 7}, "links without pictures": {0, false, 7}} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
-			spec.PerFolder, spec.Pictures = o.perFolder, o.pictures
+			spec.PerFolder, spec.Pictures, spec.Distinct = o.perFolder, o.pictures, o.distinct
 			if err := bench.WriteYOLO(dir, spec); err != nil {
 				t.Fatal(err)
 			}

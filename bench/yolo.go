@@ -68,10 +68,7 @@ func (o *yoloWriter) describe() error {
 }
 
 func (o *yoloWriter) image(image int, sizes *bufio.Writer) error {
-	folder := "train"
-	if o.spec.PerFolder > 0 {
-		folder = fmt.Sprintf("train/%06d", image/o.spec.PerFolder)
-	}
+	folder, name := o.place(image)
 	if folder != o.folder {
 		for _, kind := range []string{"labels", "images"} {
 			if err := os.MkdirAll(filepath.Join(o.dir, kind, filepath.FromSlash(folder)), 0o755); err != nil {
@@ -80,19 +77,43 @@ func (o *yoloWriter) image(image int, sizes *bufio.Writer) error {
 		}
 		o.folder = folder
 	}
-	name := fmt.Sprintf("%012d", image)
-	width, height := o.spec.size(image)
+	first := image
+	if o.spec.Distinct > 0 {
+		first %= o.spec.Distinct
+	}
+	width, height := o.spec.size(first)
+	fmt.Fprintf(sizes, "%s/%s.jpg,%d,%d\n", folder, name, width, height)
+	if first < image {
+		if o.spec.Pictures {
+			if err := os.Link(o.file("images", first, ".png"), o.file("images", image, ".png")); err != nil {
+				return err
+			}
+		}
+		return os.Link(o.file("labels", first, ".txt"), o.file("labels", image, ".txt"))
+	}
 	if o.spec.Pictures {
 		picture, err := o.picture(width, height)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(o.dir, "images", filepath.FromSlash(folder), name+".png"), picture, 0o644); err != nil {
+		if err := os.WriteFile(o.file("images", image, ".png"), picture, 0o644); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(sizes, "%s/%s.jpg,%d,%d\n", folder, name, width, height)
-	return os.WriteFile(filepath.Join(o.dir, "labels", filepath.FromSlash(folder), name+".txt"), o.lines(image, width, height), 0o644)
+	return os.WriteFile(o.file("labels", image, ".txt"), o.lines(image, width, height), 0o644)
+}
+
+func (o *yoloWriter) place(image int) (folder, name string) {
+	folder = "train"
+	if o.spec.PerFolder > 0 {
+		folder = fmt.Sprintf("train/%06d", image/o.spec.PerFolder)
+	}
+	return folder, fmt.Sprintf("%012d", image)
+}
+
+func (o *yoloWriter) file(kind string, image int, extension string) string {
+	folder, name := o.place(image)
+	return filepath.Join(o.dir, kind, filepath.FromSlash(folder), name+extension)
 }
 
 // picture is an empty PNG, as small as one of that size can be.

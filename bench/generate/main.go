@@ -26,6 +26,7 @@ func main() {
 	pflag.Float64Var(&s.Keypoints, "keypoints", s.Keypoints, "share of annotations with joints (COCO)")
 	pflag.IntVar(&s.PerFolder, "per-folder", 0, "label files in one folder (YOLO; 0: all)")
 	pflag.BoolVar(&s.Pictures, "pictures", false, "write an image for each label (YOLO), instead of sizes.csv")
+	pflag.IntVar(&s.Distinct, "distinct", 0, "label files that differ; those behind are hard links to them (YOLO; 0: all)")
 	pflag.Parse()
 	s.Order = bench.Order(*order)
 	if err := write(*out, *format, s); err != nil {
