@@ -25,6 +25,14 @@ type CanonicalImage struct {
 // itself: unknown and repeated keys, keys that are missing and values of a wrong
 // kind are errors. Width and height stand there both or not at all.
 func ParseCanonical(line []byte) (CanonicalImage, error) {
+	if c, ok := plainCanonical(line); ok {
+		return c, nil
+	}
+	return anyCanonical(line)
+}
+
+// anyCanonical reads a line however it is written, and says what is wrong with it.
+func anyCanonical(line []byte) (CanonicalImage, error) {
 	members, err := canonicalMembers(line)
 	if err != nil {
 		return CanonicalImage{}, err
@@ -46,6 +54,45 @@ func ParseCanonical(line []byte) (CanonicalImage, error) {
 		return c, fmt.Errorf("annotations of %s: %w", c.Image, err)
 	}
 	return c, nil
+}
+
+// plainCanonical reads a line as Append writes it, with nothing to be said of it; ok is
+// false for all others.
+func plainCanonical(line []byte) (c CanonicalImage, ok bool) {
+	const opening, width, height, annotations = `{"image":`, `,"width":`, `,"height":`, `,"annotations":`
+	if !bytes.HasPrefix(line, []byte(opening)) || !bytes.HasSuffix(line, []byte("}")) {
+		return c, false
+	}
+	image, end := plainString(line, len(opening))
+	if end == 0 || blank(string(image)) {
+		return c, false
+	}
+	rest := line[end : len(line)-1]
+	if after, sized := bytes.CutPrefix(rest, []byte(width)); sized {
+		w, after, ok := bytes.Cut(after, []byte(height))
+		if !ok {
+			return c, false
+		}
+		comma := bytes.IndexByte(after, ',')
+		if comma < 1 || len(w) == 0 || w[0]-'1' > 8 || after[0]-'1' > 8 { // as Atoi takes numbers that JSON does not
+			return c, false
+		}
+		var err error
+		if c.Size, err = canonicalSize(w, after[:comma]); err != nil {
+			return c, false
+		}
+		rest = after[comma:]
+	}
+	list, ok := bytes.CutPrefix(rest, []byte(annotations))
+	if !ok {
+		return c, false
+	}
+	var err error
+	if c.Annotations, err = pictograph.DecodeAnnotations(list); err != nil {
+		return c, false
+	}
+	c.Image = string(image)
+	return c, true
 }
 
 // canonicalLine is the raw JSON of a line's members.

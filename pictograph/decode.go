@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,6 +16,23 @@ import (
 // [FieldErrors], each with its path. JSON that is no JSON, or names a key
 // twice, is another error.
 func DecodeAnnotations(data []byte) ([]Annotation, error) {
+	annotations, ok := decodePlain(data)
+	if !ok {
+		var err error
+		if annotations, err = decodeAny(data); err != nil {
+			return nil, err
+		}
+	}
+	var errs FieldErrors
+	if uniqueIDs(annotations, "annotations", &errs); len(errs) > 0 {
+		return nil, errs
+	}
+	return annotations, nil
+}
+
+// decodeAny reads annotations however they are written, and says what is wrong with
+// them.
+func decodeAny(data []byte) ([]Annotation, error) {
 	r := newReader(data)
 	annotations := []Annotation{}
 	err := r.array("annotations", func(path string) error {
@@ -27,9 +45,6 @@ func DecodeAnnotations(data []byte) ([]Annotation, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decode annotations: %w", err)
-	}
-	if len(r.errs) == 0 {
-		uniqueIDs(annotations, "annotations", &r.errs)
 	}
 	if len(r.errs) > 0 {
 		return nil, r.errs
@@ -67,7 +82,7 @@ func newReader(data []byte) *reader {
 
 // end wants nothing to follow.
 func (r *reader) end() error {
-	if _, err := r.dec.ReadToken(); err == nil {
+	if _, err := r.dec.ReadToken(); err != io.EOF {
 		return fmt.Errorf("something follows the value at byte %d", r.dec.InputOffset())
 	}
 	return nil
@@ -220,10 +235,10 @@ func (r *reader) member(name, at string, p *parts) error {
 		return r.number(at, p.instance)
 	case "bounding_box":
 		p.box = new(Box)
-		return r.numbers(at, []string{"x", "y", "w", "h"}, &p.box.X, &p.box.Y, &p.box.W, &p.box.H)
+		return r.numbers(at, xywh, &p.box.X, &p.box.Y, &p.box.W, &p.box.H)
 	case "oriented_box":
 		p.oriented = new(OrientedBox)
-		return r.numbers(at, []string{"cx", "cy", "w", "h", "angle"}, &p.oriented.CX, &p.oriented.CY, &p.oriented.W, &p.oriented.H, &p.oriented.Angle)
+		return r.numbers(at, cxcywh, &p.oriented.CX, &p.oriented.CY, &p.oriented.W, &p.oriented.H, &p.oriented.Angle)
 	case "keypoint":
 		p.keypoint = new(Point)
 		return r.point(at, p.keypoint)
@@ -292,7 +307,11 @@ func (r *reader) numbers(path string, names []string, into ...*float64) error {
 	return nil
 }
 
-var xy = []string{"x", "y"}
+var (
+	xy     = []string{"x", "y"}
+	xywh   = []string{"x", "y", "w", "h"}
+	cxcywh = []string{"cx", "cy", "w", "h", "angle"}
+)
 
 func (r *reader) point(path string, into *Point) error {
 	return r.numbers(path, xy, &into.X, &into.Y)
@@ -317,14 +336,17 @@ func (r *reader) attributes(path string, p *parts) error {
 	if err != nil {
 		return err
 	}
+	return decodeAttributes(value, p)
+}
+
+// decodeAttributes is for an object or a list.
+func decodeAttributes(value []byte, p *parts) error {
 	dec := json.NewDecoder(bytes.NewReader(value))
 	dec.UseNumber() // so that a number comes out as it went in
-	if kind == '[' {
-		err = dec.Decode(&p.list)
-	} else {
-		err = dec.Decode(&p.attributes)
+	if value[0] == '[' {
+		return dec.Decode(&p.list)
 	}
-	return err
+	return dec.Decode(&p.attributes)
 }
 
 // assemble makes an annotation of its members, or reports why they make none.
@@ -354,13 +376,17 @@ func (r *reader) assemble(path string, p parts) Annotation {
 	case geometry == nil:
 		r.errs.add(at(member), "missing; a %s needs one", p.typ)
 	}
-	for name, present := range map[string]bool{
-		"bounding_box": p.box != nil && p.typ == string(TypeKeypoint), "oriented_box": p.oriented != nil && p.typ != string(TypeBBox),
-		"polygon": p.polygon != nil && p.typ != string(TypePolygon), "polyline": p.polyline != nil && p.typ != string(TypePolyline),
-		"keypoint": p.keypoint != nil && p.typ != string(TypeKeypoint), "instance_id": p.instance != nil && p.typ != string(TypeKeypoint),
+	typ := Type(p.typ)
+	for _, m := range [...]struct {
+		name    string
+		present bool
+	}{
+		{"bounding_box", p.box != nil && typ == TypeKeypoint}, {"oriented_box", p.oriented != nil && typ != TypeBBox},
+		{"polygon", p.polygon != nil && typ != TypePolygon}, {"polyline", p.polyline != nil && typ != TypePolyline},
+		{"keypoint", p.keypoint != nil && typ != TypeKeypoint}, {"instance_id", p.instance != nil && typ != TypeKeypoint},
 	} {
-		if present && member != "" {
-			r.errs.add(at(name), "a %s has none", p.typ)
+		if m.present && member != "" {
+			r.errs.add(at(m.name), "a %s has none", p.typ)
 		}
 	}
 	if p.instance != nil && (*p.instance < 1 || *p.instance != float64(int(*p.instance))) {
