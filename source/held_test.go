@@ -167,7 +167,7 @@ func TestHold(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			root := tree(t, map[string]string{"a.json": coco, "a.jsonl": canonical, "new": "{}"})
+			root := tree(t, map[string]string{"a.json": coco, "a.jsonl": canonical})
 			src := open(root)
 			item := items(t, src, "")[0]
 			load := func() (annotations int, err error) {
@@ -183,8 +183,11 @@ func TestHold(t *testing.T) {
 					continue
 				}
 				for _, file := range []string{"a.json", "a.jsonl", "list.db"} {
-					if err := os.Rename(filepath.Join(root, file), filepath.Join(root, "was "+file)); err == nil {
-						err = os.WriteFile(filepath.Join(root, file), []byte("{}"), 0o644)
+					if os.Rename(filepath.Join(root, file), filepath.Join(root, "was "+file)) != nil {
+						continue // this source has none
+					}
+					if err := os.WriteFile(filepath.Join(root, file), []byte("{}"), 0o644); err != nil {
+						t.Fatal(err)
 					}
 				}
 			}
