@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -200,6 +201,24 @@ func TestHold(t *testing.T) {
 				t.Errorf("%d annotations of a file that is another now", n)
 			}
 		})
+	}
+}
+
+// A manifest that is let go while a label is read stays open for that.
+func TestManifestIsLetGoWhileItIsRead(t *testing.T) {
+	root := t.TempDir()
+	newManifest(t, filepath.Join(root, "list.db"))
+	m := openedAt(t, root, "list.db").(*manifest)
+	release := Hold(m)
+	err := m.query(t.Context(), func(db *sql.DB) error {
+		release()
+		return db.PingContext(t.Context())
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if open := openBelow(t, root); len(open) > 0 {
+		t.Errorf("left open: %v", open)
 	}
 }
 

@@ -78,7 +78,8 @@ type manifest struct {
 	opened   map[string]*labelFile
 	openings []string // keys of opened, the oldest first
 	holds    int
-	db       *sql.DB // while it is held
+	readers  int
+	db       *sql.DB // nil where it is not open
 }
 
 // manifestPlace is a row's rest.
@@ -140,44 +141,52 @@ func (m *manifest) hold() (release func()) {
 		for _, f := range m.opened {
 			f.release()
 		}
-		if m.db != nil {
-			m.db.Close()
-			m.db = nil
-		}
+		m.closeUnused()
 	})
 }
 
 // query reads from the manifest.
 func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
-	db, done, err := m.database()
+	db, err := m.take()
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer m.release()
 	return read(db)
 }
 
-// database is the manifest, opened for reading alone; done has to be called.
-func (m *manifest) database() (db *sql.DB, done func(), err error) {
+// take opens the manifest for reading alone; release lets it go.
+func (m *manifest) take() (*sql.DB, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.db != nil {
-		return m.db, func() {}, nil
+	if m.db == nil {
+		abs, err := filepath.Abs(m.path)
+		if err != nil {
+			return nil, err
+		}
+		address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "mode=ro&_query_only=1&_busy_timeout=5000"}
+		if m.db, err = sql.Open("sqlite3", address.String()); err != nil {
+			return nil, err
+		}
+		m.db.SetMaxIdleConns(runtime.GOMAXPROCS(0))
 	}
-	abs, err := filepath.Abs(m.path)
-	if err != nil {
-		return nil, nil, err
+	m.readers++
+	return m.db, nil
+}
+
+func (m *manifest) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readers--
+	m.closeUnused()
+}
+
+// closeUnused closes the manifest when nobody reads from it or holds it.
+func (m *manifest) closeUnused() {
+	if m.db != nil && m.holds == 0 && m.readers == 0 {
+		m.db.Close()
+		m.db = nil
 	}
-	address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "mode=ro&_query_only=1&_busy_timeout=5000"}
-	if db, err = sql.Open("sqlite3", address.String()); err != nil {
-		return nil, nil, err
-	}
-	db.SetMaxIdleConns(runtime.GOMAXPROCS(0))
-	if m.holds > 0 {
-		m.db = db
-		return db, func() {}, nil
-	}
-	return db, func() { db.Close() }, nil
 }
 
 func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {

@@ -128,6 +128,7 @@ func (t *task) release() {
 func (c *conversion) run(ctx context.Context) error {
 	ctx, c.fail = context.WithCancelCause(ctx)
 	defer c.fail(nil)
+	defer source.Hold(c.src)() // the walk ends before the last are converted
 	c.room = make(chan struct{}, tasksAWorker*c.options.Workers)
 	pool := pond.NewPool(c.options.Workers, pond.WithoutPanicRecovery())
 	err := c.submit(ctx, pool)
