@@ -23,7 +23,6 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,17 +40,11 @@ var migrations embed.FS
 // gives the room back.
 const writerDriver = "sqlite3 of a state"
 
-// firstDriver is writerDriver for a state that is being made: SQLite would wait for
-// the disk six times until the file has its mode, and Open does so once.
-const firstDriver = "sqlite3 of a new state"
-
 func init() {
-	for name, first := range map[string]string{writerDriver: "", firstDriver: `PRAGMA synchronous = OFF; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; `} {
-		sql.Register(name, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-			_, err := c.Exec(first+`PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864`, nil)
-			return err
-		}})
-	}
+	sql.Register(writerDriver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864`, nil)
+		return err
+	}})
 }
 
 // Store is an open state file. Its methods may be called from several
@@ -74,21 +67,17 @@ var ErrNewer = errors.New("the state was written by a newer version of pictosync
 // Open opens the state at path and brings its schema up to date. A missing
 // file is created with its folder, readable by the user alone.
 func Open(ctx context.Context, path string) (*Store, error) {
-	first, err := createPrivate(path)
+	made, err := create(ctx, path)
 	if err != nil {
-		return nil, fmt.Errorf("create the state %s: %w", path, err)
+		return nil, fmt.Errorf("create the state %s: %w", path, explain(err))
 	}
 	s := newStore(path)
-	driver, mode := writerDriver, "rwc"
-	if first {
-		driver, mode = firstDriver, "rw"
-	}
-	if s.writer, err = sql.Open(driver, dsn(path, mode)); err != nil {
+	if s.writer, err = sql.Open(writerDriver, dsn(path, "rwc")); err != nil {
 		return nil, fmt.Errorf("open the state %s: %w", path, err)
 	}
 	s.writer.SetMaxOpenConns(1)
-	if err = migrate(ctx, s.writer); err == nil && first {
-		err = errors.Join(syncFile(path), syncFolder(filepath.Dir(path)))
+	if !made {
+		err = migrate(ctx, s.writer)
 	}
 	if err != nil {
 		s.writer.Close()
@@ -145,20 +134,6 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
-// createPrivate makes the file if there is none; first says that nothing is in it.
-func createPrivate(path string) (first bool, err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return false, err
-	}
-	// SQLite gives the -wal and -shm files the permissions of the main file.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return false, err
-	}
-	info, err := f.Stat()
-	return err == nil && info.Size() == 0, errors.Join(err, f.Close())
-}
-
 func dsn(path, mode string) string {
 	q := url.Values{
 		"mode":          {mode},
@@ -167,6 +142,10 @@ func dsn(path, mode string) string {
 		"_txlock":       {"immediate"},
 	}
 	switch mode {
+	case "new": // nobody reads it, and it is made anew where that is interrupted
+		q.Set("mode", "rw")
+		q.Set("_journal_mode", "OFF")
+		q.Set("_synchronous", "OFF")
 	case "rwc":
 		q.Set("_journal_mode", "WAL")
 		q.Set("_synchronous", "NORMAL")
@@ -178,6 +157,7 @@ func dsn(path, mode string) string {
 	return "file:" + escaped + "?" + q.Encode()
 }
 
+// migrate brings a state of before to the present schema.
 func migrate(ctx context.Context, db *sql.DB) error {
 	provider, err := migrator(db)
 	if err != nil {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -72,6 +73,9 @@ func (a *ahead) convert(ctx context.Context, r *run, item source.Item) converted
 	if ctx.Err() != nil {
 		return converted{err: ctx.Err()}
 	}
+	// An answer of the service that has come is taken before the next image: without
+	// this it waits until the scheduler interrupts a conversion, 10 ms later.
+	runtime.Gosched()
 	c := r.load(ctx, item, store.Image{})
 	if c.err == nil && !c.sized {
 		a.unsized.Store(true)
