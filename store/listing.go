@@ -3,27 +3,51 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 )
 
 // Listing is one pass over a dataset's images. Images it did not show are
-// forgotten when it ends.
+// forgotten when it ends. It is used by one goroutine.
 //
 // A service lists its images in the same order every time, but for a few that
 // came or went. So a page is compared with the images that are next in the order
 // of their numbers, which lie side by side, and where all are as they were
-// nothing is written: an unchanged dataset is read through once.
+// nothing is written: an unchanged dataset is read through once. Behind the last
+// image that was known there is nothing to compare with, and pages are recorded
+// beside the listing: those that come meanwhile go into one transaction, since each
+// writes a good part of the indexes anew.
 type Listing struct {
 	store   *Store
 	dataset int64
-	last    int64 // number of the last image shown that was known before
-	seen    refSet
+	newest  int64 // number of the last image that was known before
+	last    int64 // and of the last of these that was shown
+
+	waiting   []Image        // to be recorded
+	recording chan recording // what is recorded now, nil where nothing is; it has seen meanwhile
+	seen      refSet
 }
+
+// recording is how the recording of some pages ended.
+type recording struct {
+	last int64
+	err  error
+}
+
+// waitingImages is how many images may wait to be recorded, some megabytes.
+const waitingImages = 20_000
 
 // StartListing begins a listing.
 func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
-	_, err := s.prepared(ctx, nextListed)
-	return &Listing{store: s, dataset: d.Ref}, err
+	l := &Listing{store: s, dataset: d.Ref}
+	// The images of other datasets are gone through for these, and not for every page.
+	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT ref FROM images NOT INDEXED WHERE dataset = ?1 ORDER BY ref LIMIT 1) - 1, 0),
+			coalesce((SELECT ref FROM images NOT INDEXED WHERE dataset = ?1 ORDER BY ref DESC LIMIT 1), 0)
+		WHERE EXISTS (SELECT 1 FROM images WHERE dataset = ?1)`, d.Ref).Scan(&l.last, &l.newest)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return l, describe("begin the listing", err)
 }
 
 // listedImage is an image as the listing before showed it.
@@ -42,7 +66,7 @@ func (l listedImage) shows(i Image) bool {
 const (
 	listedColumns = `ref, image_id, path, width, height, annotation_count, meta`
 	// Of the indexes none is in the order of the numbers.
-	nextListed = `SELECT ` + listedColumns + ` FROM images NOT INDEXED WHERE dataset = ? AND ref > ? ORDER BY ref LIMIT ?`
+	nextListed = `SELECT ` + listedColumns + ` FROM images NOT INDEXED WHERE dataset = ? AND ref > ? AND ref <= ? ORDER BY ref LIMIT ?`
 )
 
 func scanListed(row interface{ Scan(...any) error }) (l listedImage, err error) {
@@ -58,7 +82,7 @@ func (l *Listing) expected(ctx context.Context, n int) (map[string]listedImage, 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, l.dataset, l.last, n)
+	rows, err := stmt.QueryContext(ctx, l.dataset, l.last, l.newest, n)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +98,14 @@ func (l *Listing) expected(ctx context.Context, n int) (map[string]listedImage, 
 	return next, rows.Err()
 }
 
-// Add records a page of the listing.
+// Add records a page of the listing, or begins to.
 func (l *Listing) Add(ctx context.Context, images []Image) error {
+	if l.last >= l.newest {
+		return l.addLater(ctx, images)
+	}
+	if err := l.catchUp(ctx); err != nil {
+		return err
+	}
 	expected, err := l.expected(ctx, len(images))
 	if err != nil {
 		return describe("compare a page of the listing", err)
@@ -95,59 +125,112 @@ func (l *Listing) Add(ctx context.Context, images []Image) error {
 	if len(other) == 0 {
 		return nil
 	}
-	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error { return l.put(ctx, tx, other) })
+	l.last, err = l.record(ctx, other, last)
+	return err
 }
 
-// put records images that are new, that have changed or that the listing shows
-// elsewhere than before.
-func (l *Listing) put(ctx context.Context, tx *sql.Tx, images []Image) error {
-	known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images WHERE dataset = ? AND image_id = ?`)
-	if err != nil {
+// addLater records images beside the listing, as soon as those before them are.
+func (l *Listing) addLater(ctx context.Context, images []Image) error {
+	l.waiting = append(l.waiting, images...)
+	if l.recording != nil && len(l.recording) == 0 && len(l.waiting) < waitingImages {
+		return nil
+	}
+	if err := l.awaitRecording(); err != nil {
 		return err
 	}
-	defer known.Close()
-	insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT DO NOTHING`)
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
-	change, err := tx.PrepareContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END WHERE ref = ?7`)
-	if err != nil {
-		return err
-	}
-	defer change.Close()
-	for _, i := range images {
-		result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n > 0 {
-			ref, err := result.LastInsertId()
-			if err != nil {
-				return err
-			}
-			l.seen.add(ref)
-			continue
-		}
-		was, err := scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
-		if err != nil {
-			return err
-		}
-		l.seen.add(was.ref)
-		l.last = was.ref
-		if was.shows(i) {
-			continue
-		}
-		if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
-			return err
-		}
-	}
+	images, last, ended := l.waiting, l.last, make(chan recording, 1)
+	l.waiting, l.recording = nil, ended
+	go func() {
+		last, err := l.record(ctx, images, last)
+		ended <- recording{last, err}
+	}()
 	return nil
 }
 
+// awaitRecording returns when nothing is recorded beside the listing.
+func (l *Listing) awaitRecording() error {
+	if l.recording == nil {
+		return nil
+	}
+	ended := <-l.recording
+	l.last, l.recording = ended.last, nil
+	return ended.err
+}
+
+// catchUp returns when nothing waits to be recorded.
+func (l *Listing) catchUp(ctx context.Context) error {
+	err := l.awaitRecording()
+	if err == nil && len(l.waiting) > 0 {
+		l.last, err = l.record(ctx, l.waiting, l.last)
+		l.waiting = nil
+	}
+	return err
+}
+
+// record records images that are new, that have changed or that the listing shows
+// elsewhere than before. It returns where to look for the next.
+func (l *Listing) record(ctx context.Context, images []Image, last int64) (int64, error) {
+	err := l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
+		// One row a statement: several could fail half way, and SQLite would keep what
+		// each page of the indexes was before, in a file.
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+			ON CONFLICT DO NOTHING`)
+		if err != nil {
+			return err
+		}
+		defer insert.Close()
+		known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images WHERE dataset = ? AND image_id = ?`)
+		if err != nil {
+			return err
+		}
+		defer known.Close()
+		change, err := tx.PrepareContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END WHERE ref = ?7`)
+		if err != nil {
+			return err
+		}
+		defer change.Close()
+		for _, i := range images {
+			result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
+			if err != nil {
+				return err
+			}
+			if n, err := result.RowsAffected(); err != nil || n > 0 {
+				ref, err := result.LastInsertId()
+				if err != nil {
+					return err
+				}
+				l.seen.add(ref)
+				continue
+			}
+			was, err := scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
+			if err != nil {
+				return err
+			}
+			l.seen.add(was.ref)
+			if was.ref <= l.newest {
+				last = was.ref
+			}
+			if was.shows(i) {
+				continue
+			}
+			if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return last, err
+}
+
+// Leave returns when nothing is recorded any more. A listing that is left before its
+// end forgets nothing.
+func (l *Listing) Leave() { l.awaitRecording() }
+
 // End forgets the images that the listing did not show.
 func (l *Listing) End(ctx context.Context, now time.Time) error {
+	if err := l.catchUp(ctx); err != nil {
+		return err
+	}
 	return l.store.update(ctx, "end the listing", func(ctx context.Context, tx *sql.Tx) error {
 		var there int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM images WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {

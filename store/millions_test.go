@@ -41,9 +41,14 @@ func TestListingsInAnyOrder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			again := rapid.Bool().Draw(t, "again") // as when images came meanwhile
+			var last []Image
 			for page := range slices.Chunk(images, rapid.IntRange(1, 15).Draw(t, "page")) {
-				if err := l.Add(ctx, page); err != nil {
+				if err := l.Add(ctx, slices.Concat(last, page)); err != nil {
 					t.Fatal(err)
+				}
+				if again {
+					last = page[len(page)-1:]
 				}
 			}
 			if err := l.End(ctx, noon); err != nil {

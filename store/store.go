@@ -35,14 +35,15 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// writerDriver is SQLite with a log of 64 MB instead of 4: what a run changes
-// several times is brought into the file once. What follows a large transaction
-// gives the room back.
+// writerDriver is SQLite with a log of 16 MB instead of 4: what a run changes
+// several times is brought into the file once. A longer one would have to be brought
+// there at the end of a run, when nothing else is left to do. What follows a large
+// transaction gives the room back.
 const writerDriver = "sqlite3 of a state"
 
 func init() {
 	sql.Register(writerDriver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
-		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 16384; PRAGMA journal_size_limit = 67108864`, nil)
+		_, err := c.Exec(`PRAGMA wal_autocheckpoint = 4096; PRAGMA journal_size_limit = 16777216`, nil)
 		return err
 	}})
 }

@@ -380,6 +380,7 @@ func (r *run) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer listing.Leave()
 	r.progress.begin("listing", 0)
 	expected := r.shown.ImageCount - r.shown.ArchivedImageCount
 	for page, err := range r.client.ImagePagesAhead(ctx, r.dataset.ID, pictograph.ImageFilter{}, expected, r.Save) {
