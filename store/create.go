@@ -28,9 +28,12 @@ func create(ctx context.Context, path string) (made bool, err error) {
 		return false, errors.Join(err, touch(path))
 	}
 	unfinished := path + "-new"
-	// SQLite gives the files that it keeps beside it the same permissions.
-	if err := os.Remove(unfinished); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return false, err
+	// Left by a process that was killed here, and by a state that was taken away: SQLite
+	// would take its log for this one's.
+	for _, left := range []string{unfinished, path + "-wal", path + "-shm"} {
+		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, err
+		}
 	}
 	if err := touch(unfinished); err != nil {
 		return false, err
@@ -38,18 +41,14 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	if err := cmp.Or(fill(ctx, unfinished), syncFile(unfinished)); err != nil {
 		return false, errors.Join(err, os.Remove(unfinished))
 	}
-	for _, left := range []string{"-wal", "-shm"} { // by a state that was taken away; SQLite would take them for this one's
-		if err := os.Remove(path + left); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return false, err
-		}
-	}
 	if err := os.Rename(unfinished, path); err != nil {
 		return false, err
 	}
 	return true, syncFolder(filepath.Dir(path))
 }
 
-// touch makes an empty file where there is none, as where a link leads to.
+// touch makes an empty file where there is none, as where a link leads to. SQLite
+// gives the files that it keeps beside it the same permissions.
 func touch(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -49,12 +49,10 @@ func contents(t *testing.T, path string) (list []string) {
 	for rows.Next() {
 		var line string
 		check(t, rows.Scan(&line))
-		list = append(list, blanks.ReplaceAllString(comment.ReplaceAllString(line, ""), "$1"))
+		line = blanks.ReplaceAllString(comment.ReplaceAllString(line, ""), "$1")
+		list = append(list, strings.Join(strings.Fields(line), " "))
 	}
 	check(t, rows.Err())
-	for i := range list {
-		list[i] = strings.Join(strings.Fields(list[i]), " ")
-	}
 	slices.Sort(list)
 	return list
 }

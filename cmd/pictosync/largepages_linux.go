@@ -3,6 +3,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,14 +14,14 @@ import (
 // 4 kB a sync of 5,000 images faults 29,000 times, and giving them back at its end
 // takes as long as bringing the state to the disk. What is asked for is room for the
 // heap to grow into; no memory is in it yet, and beyond it the heap goes on with small
-// pages.
-func largePages() {
+// pages. A process asks once, before it opens its first source.
+var largePages = sync.OnceFunc(func() {
 	const room, page = 128 << 20, 2 << 20
 	percent := debug.SetGCPercent(-1) // it is not for the room to say how much garbage may gather
 	advise(make([]byte, room), page)
 	runtime.GC() // it is the heap's now
 	debug.SetGCPercent(percent)
-}
+})
 
 // advise is a function of its own so that nothing holds the room when it returns.
 //

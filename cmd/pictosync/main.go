@@ -19,7 +19,6 @@ func main() { os.Exit(Main()) }
 
 // Main runs the command line of the process and returns its exit status.
 func Main() int {
-	largePages()
 	root := newRoot()
 	cmd, err := root.ExecuteContextC(context.Background())
 	if err == nil {

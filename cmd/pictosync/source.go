@@ -80,6 +80,7 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 }
 
 func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
+	largePages()
 	src, err := source.Open(ctx, path, s.options)
 	if err != nil {
 		return nil, err
