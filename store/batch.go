@@ -3,9 +3,9 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 	"time"
 )
 
@@ -236,21 +236,16 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	}))
 }
 
-// findItems finds the items of images whose batch does not say.
+// findItems finds the items of images whose batch does not say, where the plan has
+// them still.
 func findItems(ctx context.Context, tx *sql.Tx, b Batch) error {
-	for position, i := range b.Images {
-		if i.Item != 0 {
-			continue
-		}
-		seq, err := pendingItem(ctx, tx, b.Run, i)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET item = ? WHERE batch = ? AND position = ?`, seq, b.ID, position); err != nil {
-			return err
-		}
+	if !slices.ContainsFunc(b.Images, func(i BatchImage) bool { return i.Item == 0 }) {
+		return nil
 	}
-	return nil
+	// The plan is gone through once, for all of them.
+	_, err := tx.ExecContext(ctx, `UPDATE batch_images INDEXED BY batch_images_image SET item = seq FROM items
+		WHERE run = ? AND outcome = 'pending' AND items.image_id = batch_images.image_id AND items.hash = batch_images.hash AND batch = ? AND item = 0`, b.Run, b.ID)
+	return err
 }
 
 // answerImages records what the service said of the images of a batch. Most
@@ -315,16 +310,6 @@ func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []by
 		FROM batch_images AS sent WHERE batch = ?3 AND error = '' AND run = ?4 AND seq = item AND items.image_id = sent.image_id AND outcome = 'pending' AND items.hash = sent.hash`,
 		ItemCleared, ItemSaved, b.ID, b.Run)
 	return err
-}
-
-// pendingItem finds the item of an image of a batch that does not say, 0 where
-// the plan has none any more.
-func pendingItem(ctx context.Context, tx *sql.Tx, run string, i BatchImage) (seq int64, err error) {
-	err = tx.QueryRowContext(ctx, `SELECT seq FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending' AND image_id = ? AND hash = ?`, run, i.ImageID, i.Hash[:]).Scan(&seq)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	return seq, err
 }
 
 // SplitBatch replaces a batch that the service refused as a whole by smaller

@@ -183,9 +183,10 @@ func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
 
 const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned`
 
-// Pending lists the next items to save after a number, at most limit.
+// Pending lists the next items to be dealt with after a number, at most limit. The
+// plan is read from there until it has found as many.
 func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending' AND seq > ? ORDER BY seq LIMIT ?`, run, after, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE run = ? AND outcome = 'pending' AND seq > ? ORDER BY seq LIMIT ?`, run, after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", explain(err))
 	}
@@ -278,7 +279,7 @@ func (s *Store) itemTotals(ctx context.Context, run string, t *Totals) error {
 
 // CountPending is how many items of a run's plan are still to be dealt with.
 func (s *Store) CountPending(ctx context.Context, run string) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items INDEXED BY items_pending WHERE run = ? AND outcome = 'pending'`, run).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE run = ? AND outcome = 'pending'`, run).Scan(&n)
 	return n, describe("count what is to be done", err)
 }
 

@@ -85,7 +85,6 @@ CREATE TABLE items (
     image_ref    INTEGER NOT NULL DEFAULT 0, -- the image's number, 0 where the item has none
     PRIMARY KEY (run, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX items_pending ON items (run, seq) WHERE outcome = 'pending';
 CREATE INDEX items_image ON items (run, image_ref) WHERE image_ref > 0;
 
 -- Classes that the run's labels use, in the order of their first use.

@@ -90,32 +90,32 @@ func (l Limit) exceeds(n, whole int) bool {
 
 // guard holds the plan's totals against the limits. It comes before anything is
 // written to the service.
-func (r *run) guard(ctx context.Context) error {
+func (r *run) guard(ctx context.Context) (store.Stakes, error) {
 	weigh := r.store.Weigh
 	if r.Expect != "" {
 		weigh = r.store.Stakes
 	}
 	stakes, err := weigh(ctx, r.dataset, r.record.ID)
 	if err != nil {
-		return err
+		return stakes, err
 	}
 	if r.Expect != "" && r.Expect != stakes.Digest {
-		return guardError{"the plan is not the one that was made: labels, images or annotations have changed since", "make a new plan with `pictosync plan`"}
+		return stakes, guardError{"the plan is not the one that was made: labels, images or annotations have changed since", "make a new plan with `pictosync plan`"}
 	}
 	if !r.AllowShrink {
 		before, err := r.store.LastFound(ctx, r.dataset, r.record)
 		if err != nil {
-			return err
+			return stakes, err
 		}
 		if before >= minShrink && stakes.Found*2 < before {
-			return guardError{fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), "--allow-shrink lets it go on"}
+			return stakes, guardError{fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), "--allow-shrink lets it go on"}
 		}
 	}
 	if r.MaxRemoved.exceeds(stakes.Removed, stakes.Listed) {
-		return guardError{fmt.Sprintf("the run would remove %d of the dataset's %d annotations, and the limit is %s", stakes.Removed, stakes.Listed, r.MaxRemoved),
+		return stakes, guardError{fmt.Sprintf("the run would remove %d of the dataset's %d annotations, and the limit is %s", stakes.Removed, stakes.Listed, r.MaxRemoved),
 			fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", stakes.Removed)}
 	}
-	return nil
+	return stakes, nil
 }
 
 // minShrink is how many images a source must have had for the guard against

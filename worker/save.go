@@ -17,15 +17,12 @@ import (
 // both; a larger gap is jumped by starting a new walk behind it.
 const nearby = 2 * stretch
 
-// save adds the classes and sends what the plan left pending. The labels are
+// save adds the classes and sends what the plan left pending, of how many images is
+// known. The labels are
 // converted again, so that neither memory nor the state ever holds them all. The
 // first batches are built while the classes are added.
-func (r *run) save(ctx context.Context) error {
+func (r *run) save(ctx context.Context, pending int) error {
 	r.writable = make(chan struct{})
-	pending, err := r.store.CountPending(ctx, r.record.ID)
-	if err != nil {
-		return err
-	}
 	if pending == 0 {
 		return r.makeWritable(ctx)
 	}
@@ -41,7 +38,7 @@ func (r *run) save(ctx context.Context) error {
 	r.sending = make(chan struct{}, r.Save)
 	savers := pond.NewPool(r.Save+waiting, pond.WithQueueSize(1))
 	b := batcher{run: r, ctx: ctx, savers: savers}
-	err = r.buildBatches(&b, converters)
+	err := r.buildBatches(&b, converters, pending)
 	if err == nil {
 		err = b.flush()
 	}
@@ -95,8 +92,8 @@ const portionBytes = 2 * defaultBatchBytes
 // buildBatches goes through the pending items. The labels of a portion are converted
 // while the one before is handed to the savers, unless to convert them asks the
 // service: that is done as short as can be before the save.
-func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) error {
-	portions := r.portions(converters)
+func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted], pending int) error {
+	portions := r.portions(converters, pending)
 	if len(r.OnlyClasses) == 0 {
 		portions = oneAhead(portions)
 	}
@@ -112,7 +109,7 @@ func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted]) er
 }
 
 // portions begins to convert what the plan left pending, a portion at a time.
-func (r *run) portions(converters pond.ResultPool[converted]) iter.Seq2[portion, error] {
+func (r *run) portions(converters pond.ResultPool[converted], pending int) iter.Seq2[portion, error] {
 	// With backups a portion costs a request an image before its first save: no
 	// more of them than fill a batch, so that a killed process loses little.
 	limit := stretch
@@ -121,8 +118,8 @@ func (r *run) portions(converters pond.ResultPool[converted]) iter.Seq2[portion,
 	}
 	return func(yield func(portion, error) bool) {
 		var after int64
-		for {
-			rows, err := r.store.Pending(r.stopping, r.record.ID, after, limit)
+		for pending > 0 {
+			rows, err := r.store.Pending(r.stopping, r.record.ID, after, min(limit, pending))
 			if err == nil && len(rows) == 0 {
 				return
 			}
@@ -130,6 +127,7 @@ func (r *run) portions(converters pond.ResultPool[converted]) iter.Seq2[portion,
 			if err == nil {
 				p.rows = untilGap(rows)
 				after = p.rows[len(p.rows)-1].Seq
+				pending -= len(p.rows)
 				err = r.convertPortion(&p, converters)
 			}
 			if !yield(p, err) || err != nil {

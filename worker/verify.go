@@ -54,8 +54,8 @@ func (r *run) verify(ctx context.Context) error {
 	pool := pond.NewResultPool[store.Item](r.Save)
 	defer pool.StopAndWait()
 	var after int64
-	for {
-		rows, err := r.store.Pending(r.stopping, r.record.ID, after, stretch)
+	for pending > 0 {
+		rows, err := r.store.Pending(r.stopping, r.record.ID, after, min(stretch, pending))
 		if err != nil {
 			return err
 		}
@@ -64,6 +64,7 @@ func (r *run) verify(ctx context.Context) error {
 		}
 		rows = untilGap(rows)
 		after = rows[len(rows)-1].Seq
+		pending -= len(rows)
 		found, err := r.findItems(rows)
 		if err != nil {
 			return err
@@ -83,6 +84,7 @@ func (r *run) verify(ctx context.Context) error {
 			r.progress.add(1, failures(row))
 		}
 	}
+	return nil
 }
 
 // compare reads one image back.

@@ -260,12 +260,12 @@ func (r *run) sync(ctx context.Context) error {
 	}
 	var flushing sync.WaitGroup
 	flushing.Go(func() { r.store.Flush() }) // who waits for the disk next is told what failed
-	err = r.guard(r.stopping)
+	stakes, err := r.guard(r.stopping)
 	flushing.Wait()
 	if err != nil || r.DryRun {
 		return err
 	}
-	return r.save(ctx)
+	return r.save(ctx, stakes.Saves)
 }
 
 // listAndPlan makes the plan. The labels are converted while the images are
