@@ -7,6 +7,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -233,6 +234,7 @@ func (p *pagesAhead) ask() {
 			told := sync.OnceFunc(func() {
 				select {
 				case p.received <- struct{}{}:
+					runtime.Gosched() // the next page is asked for before this one is decoded
 				case <-p.ctx.Done():
 				}
 			})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,33 +21,35 @@ import (
 type Listing struct {
 	store   *Store
 	dataset int64
-	newest  int64 // number of the last image that was known before
-	last    int64 // and of the last of these that was shown
+	newest  int64        // number of the last image that was known before
+	last    atomic.Int64 // and of the last of these that was shown
 
-	waiting   []Image        // to be recorded
-	recording chan recording // what is recorded now, nil where nothing is; it has seen meanwhile
-	seen      refSet
+	beside *recorder // nil where nothing is recorded beside the listing; who runs it has seen
+	seen   refSet
 }
 
-// recording is how the recording of some pages ended.
-type recording struct {
-	last int64
-	err  error
+// recorder records pages beside the listing.
+type recorder struct {
+	pages chan []Image
+	ended chan struct{} // closed when no more are recorded
+	err   error         // why, once it is
 }
 
-// waitingImages is how many images may wait to be recorded, some megabytes.
-const waitingImages = 20_000
+// waitingPages is how many pages may wait to be recorded, some megabytes.
+const waitingPages = 20
 
 // StartListing begins a listing.
 func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 	l := &Listing{store: s, dataset: d.Ref}
 	// The images of other datasets are gone through for these, and not for every page.
+	var last int64
 	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT ref FROM images NOT INDEXED WHERE dataset = ?1 ORDER BY ref LIMIT 1) - 1, 0),
 			coalesce((SELECT ref FROM images NOT INDEXED WHERE dataset = ?1 ORDER BY ref DESC LIMIT 1), 0)
-		WHERE EXISTS (SELECT 1 FROM images WHERE dataset = ?1)`, d.Ref).Scan(&l.last, &l.newest)
+		WHERE EXISTS (SELECT 1 FROM images WHERE dataset = ?1)`, d.Ref).Scan(&last, &l.newest)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
+	l.last.Store(last)
 	return l, describe("begin the listing", err)
 }
 
@@ -82,7 +85,7 @@ func (l *Listing) expected(ctx context.Context, n int) (map[string]listedImage, 
 	if err != nil {
 		return nil, err
 	}
-	rows, err := stmt.QueryContext(ctx, l.dataset, l.last, l.newest, n)
+	rows, err := stmt.QueryContext(ctx, l.dataset, l.last.Load(), l.newest, n)
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +103,10 @@ func (l *Listing) expected(ctx context.Context, n int) (map[string]listedImage, 
 
 // Add records a page of the listing, or begins to.
 func (l *Listing) Add(ctx context.Context, images []Image) error {
-	if l.last >= l.newest {
-		return l.addLater(ctx, images)
+	if l.last.Load() >= l.newest {
+		return l.addBeside(ctx, images)
 	}
-	if err := l.catchUp(ctx); err != nil {
+	if err := l.catchUp(); err != nil {
 		return err
 	}
 	expected, err := l.expected(ctx, len(images))
@@ -111,7 +114,6 @@ func (l *Listing) Add(ctx context.Context, images []Image) error {
 		return describe("compare a page of the listing", err)
 	}
 	var other []Image
-	last := l.last
 	for _, i := range images {
 		was, known := expected[i.ID]
 		if !known || !was.shows(i) {
@@ -119,58 +121,58 @@ func (l *Listing) Add(ctx context.Context, images []Image) error {
 			continue
 		}
 		l.seen.add(was.ref)
-		last = was.ref
+		l.last.Store(was.ref)
 	}
-	l.last = last
 	if len(other) == 0 {
 		return nil
 	}
-	l.last, err = l.record(ctx, other, last)
-	return err
+	return l.record(ctx, other)
 }
 
-// addLater records images beside the listing, as soon as those before them are.
-func (l *Listing) addLater(ctx context.Context, images []Image) error {
-	l.waiting = append(l.waiting, images...)
-	if l.recording != nil && len(l.recording) == 0 && len(l.waiting) < waitingImages {
+// addBeside records a page beside the listing.
+func (l *Listing) addBeside(ctx context.Context, images []Image) error {
+	if l.beside == nil {
+		l.beside = &recorder{pages: make(chan []Image, waitingPages), ended: make(chan struct{})}
+		go l.recordBeside(ctx, l.beside)
+	}
+	select {
+	case l.beside.pages <- images:
 		return nil
+	case <-l.beside.ended:
+		return l.beside.err
 	}
-	if err := l.awaitRecording(); err != nil {
-		return err
-	}
-	images, last, ended := l.waiting, l.last, make(chan recording, 1)
-	l.waiting, l.recording = nil, ended
-	go func() {
-		last, err := l.record(ctx, images, last)
-		ended <- recording{last, err}
-	}()
-	return nil
 }
 
-// awaitRecording returns when nothing is recorded beside the listing.
-func (l *Listing) awaitRecording() error {
-	if l.recording == nil {
-		return nil
+// recordBeside records pages until there are no more: those together that have come
+// meanwhile.
+func (l *Listing) recordBeside(ctx context.Context, r *recorder) {
+	defer close(r.ended)
+	for images := range r.pages {
+		for range len(r.pages) {
+			images = append(images, <-r.pages...)
+		}
+		if r.err = l.record(ctx, images); r.err != nil {
+			return
+		}
 	}
-	ended := <-l.recording
-	l.last, l.recording = ended.last, nil
-	return ended.err
 }
 
 // catchUp returns when nothing waits to be recorded.
-func (l *Listing) catchUp(ctx context.Context) error {
-	err := l.awaitRecording()
-	if err == nil && len(l.waiting) > 0 {
-		l.last, err = l.record(ctx, l.waiting, l.last)
-		l.waiting = nil
+func (l *Listing) catchUp() error {
+	r := l.beside
+	if r == nil {
+		return nil
 	}
-	return err
+	l.beside = nil
+	close(r.pages)
+	<-r.ended
+	return r.err
 }
 
 // record records images that are new, that have changed or that the listing shows
-// elsewhere than before. It returns where to look for the next.
-func (l *Listing) record(ctx context.Context, images []Image, last int64) (int64, error) {
-	err := l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
+// elsewhere than before.
+func (l *Listing) record(ctx context.Context, images []Image) error {
+	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
 		// One row a statement: several could fail half way, and SQLite would keep what
 		// each page of the indexes was before, in a file.
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -208,7 +210,7 @@ func (l *Listing) record(ctx context.Context, images []Image, last int64) (int64
 			}
 			l.seen.add(was.ref)
 			if was.ref <= l.newest {
-				last = was.ref
+				l.last.Store(was.ref)
 			}
 			if was.shows(i) {
 				continue
@@ -219,16 +221,15 @@ func (l *Listing) record(ctx context.Context, images []Image, last int64) (int64
 		}
 		return nil
 	})
-	return last, err
 }
 
 // Leave returns when nothing is recorded any more. A listing that is left before its
 // end forgets nothing.
-func (l *Listing) Leave() { l.awaitRecording() }
+func (l *Listing) Leave() { l.catchUp() }
 
 // End forgets the images that the listing did not show.
 func (l *Listing) End(ctx context.Context, now time.Time) error {
-	if err := l.catchUp(ctx); err != nil {
+	if err := l.catchUp(); err != nil {
 		return err
 	}
 	return l.store.update(ctx, "end the listing", func(ctx context.Context, tx *sql.Tx) error {
