@@ -61,11 +61,11 @@ func (s *Store) DiscardBatch(b Batch) { s.letGo(b, nil) }
 
 // post puts a batch's bytes into the outbox, and returns when they are on the disk.
 func (s *Store) post(ctx context.Context, b *Batch) error {
-	err := s.openOutbox(ctx)
+	at, err := s.take(ctx, len(b.Body))
 	if err == nil {
-		b.place.Int64, err = s.outbox.put(b.Body)
-		b.place.Valid = err == nil
+		err = s.outbox.put(b.Body, at)
 	}
+	b.place = sql.NullInt64{Int64: at, Valid: err == nil}
 	return describe("put a batch on the disk", err)
 }
 

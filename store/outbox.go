@@ -28,7 +28,8 @@ type outbox struct {
 	log  *flusher // of the state
 
 	mu     sync.Mutex
-	file   *os.File // nil where it is not needed yet
+	file   *os.File // nil where it is not needed
+	used   bool     // it was needed since the state was opened
 	places []place  // in the order of the file
 	bytes  flusher  // that were put
 }
@@ -42,6 +43,10 @@ type place struct {
 	letGo int64
 }
 
+// free reports whether the bytes are not needed any more, of the commits so many
+// being on the disk.
+func (p place) free(onDisk int64) bool { return p.letGo > 0 && p.letGo <= onDisk }
+
 // end is where the next place may begin: none shares a page with another.
 func (p place) end() int64 {
 	const page = 4096
@@ -54,12 +59,18 @@ func outboxOf(path string) string { return path + "-outbox" }
 
 // openOutbox makes the outbox ready.
 func (s *Store) openOutbox(ctx context.Context) error {
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	return s.makeReady(ctx)
+}
+
+// makeReady is openOutbox for who holds mu.
+func (s *Store) makeReady(ctx context.Context) error {
 	o := &s.outbox
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.file != nil {
 		return nil
 	}
+	o.used = true
 	wasThere := o.isThere()
 	if wasThere {
 		// Of what a killed process committed last, batches that have ended too, the
@@ -101,23 +112,29 @@ func (o *outbox) isThere() bool {
 	return err == nil
 }
 
-// put writes a batch's bytes where none are that are needed, and returns when they
-// are on the disk.
-func (o *outbox) put(body []byte) (at int64, err error) {
-	at = o.take(int64(len(body)))
-	if _, err = o.file.WriteAt(body, at); err != nil {
-		return at, err
+// take makes the outbox ready and takes a place for a batch's bytes.
+func (s *Store) take(ctx context.Context, size int) (at int64, err error) {
+	s.outbox.mu.Lock()
+	defer s.outbox.mu.Unlock()
+	if err := s.makeReady(ctx); err != nil {
+		return 0, err
 	}
-	o.bytes.wrote()
-	return at, o.bytes.flush(func() error { return syncData(o.file) })
+	return s.outbox.take(int64(size)), nil
 }
 
-// take takes the first gap that bytes fit into.
+// put writes a batch's bytes to their place, and returns when they are on the disk.
+func (o *outbox) put(body []byte, at int64) error {
+	if _, err := o.file.WriteAt(body, at); err != nil {
+		return err
+	}
+	o.bytes.wrote()
+	return o.bytes.flush(func() error { return syncData(o.file) })
+}
+
+// take takes the first gap that bytes fit into, where none are that are needed.
 func (o *outbox) take(size int64) (at int64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	onDisk := o.log.onDisk.Load()
-	o.places = slices.DeleteFunc(o.places, func(p place) bool { return p.letGo > 0 && p.letGo <= onDisk })
+	o.places = slices.DeleteFunc(o.places, func(p place) bool { return p.free(onDisk) })
 	n, size := 0, max(size, 1)
 	for ; n < len(o.places) && o.places[n].at < at+size; n++ {
 		at = o.places[n].end()
@@ -153,15 +170,40 @@ func (o *outbox) get(at, size int64, sum uint32) ([]byte, error) {
 // away then: who copies the state copies one file.
 func (s *Store) closeOutbox() (remove func() error, err error) {
 	o := &s.outbox
-	nothing := func() error { return nil }
-	if o.file == nil {
-		return nothing, nil
+	if o.file != nil {
+		err = errors.Join(s.keepOpenBatches(context.Background()), o.file.Close())
 	}
-	err = errors.Join(s.keepOpenBatches(context.Background()), o.file.Close())
-	if err != nil {
-		return nothing, err
+	return func() error {
+		if !o.used || err != nil {
+			return nil
+		}
+		return o.remove()
+	}, err
+}
+
+// settleOutbox takes the outbox away where nothing in it is needed any more. Where
+// that fails it is done when the state is closed.
+func (s *Store) settleOutbox() {
+	if s.Flush() != nil {
+		return
 	}
-	return func() error { return os.Remove(o.path) }, nil
+	o := &s.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	onDisk := o.log.onDisk.Load()
+	if o.file == nil || slices.ContainsFunc(o.places, func(p place) bool { return !p.free(onDisk) }) {
+		return
+	}
+	o.file.Close()
+	o.file, o.places = nil, nil
+	o.remove()
+}
+
+func (o *outbox) remove() error {
+	if err := os.Remove(o.path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (s *Store) keepOpenBatches(ctx context.Context) error {

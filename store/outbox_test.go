@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 )
@@ -215,4 +217,81 @@ func TestADiskThatFailedIsNotTrustedAgain(t *testing.T) {
 			t.Errorf("got %v, want the failure", err)
 		}
 	}
+}
+
+func TestSettlingLeavesWhatIsOnItsWay(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg", "b.jpg", "c.jpg")
+	run := planned(t, s, d, "a.jpg", "b.jpg", "c.jpg")
+	first, err := s.putAndCommit(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
+	check(t, err)
+	second, err := s.PutBatch(ctx, run.ID, "account", []byte("second"), batchOf("b.jpg"))
+	check(t, err)
+	s.Settle()
+	if log, err := os.Stat(s.path + "-wal"); err != nil || log.Size() != 0 {
+		t.Errorf("a settled state has a log of %d bytes (%v)", log.Size(), err)
+	}
+	check(t, s.CommitBatch(ctx, &second, noon))
+	if bodies, _ := inFlight(t, leftBehind(t, s), d); fmt.Sprint(bodies) != "[first second]" {
+		t.Errorf("after a kill there are in flight %q", bodies)
+	}
+	for _, b := range []Batch{first, second} {
+		check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
+	}
+	s.Settle()
+	if s.outbox.isThere() {
+		t.Error("the outbox is there, and nothing in it is needed")
+	}
+	elsewhere := filepath.Join(t.TempDir(), "state.db")
+	copyFile(t, s.path, elsewhere)
+	if bodies, _ := inFlight(t, elsewhere, d); len(bodies) != 0 {
+		t.Errorf("a copy of the file alone has in flight %q, and all were answered", bodies)
+	}
+	_, err = s.putAndCommit(ctx, run.ID, "account", []byte("third"), batchOf("c.jpg"), noon)
+	check(t, err)
+	if bodies, _ := inFlight(t, leftBehind(t, s), d); fmt.Sprint(bodies) != "[third]" {
+		t.Errorf("after the next batch there are in flight %q", bodies)
+	}
+}
+
+// Whenever the state is settled, the bytes of batches that are on their way are there.
+func TestSettlingBesideBatches(t *testing.T) {
+	ctx := context.Background()
+	s := open(t)
+	d := listed(t, s, "a.jpg")
+	run := planned(t, s, d, "a.jpg")
+	done := make(chan struct{})
+	var settling, sending sync.WaitGroup
+	settling.Go(func() {
+		for {
+			select {
+			case <-done:
+				return
+			default:
+				s.Settle()
+			}
+		}
+	})
+	for sender := range 3 {
+		sending.Go(func() {
+			for n := range 20 {
+				body := bytes.Repeat([]byte{byte('a' + sender)}, 1000*(n%7))
+				b, err := s.putAndCommit(ctx, run.ID, "account", body, batchOf("a.jpg"), noon)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if there, err := s.outbox.get(b.place.Int64, int64(len(body)), crc32.Checksum(body, castagnoli)); err != nil || !bytes.Equal(there, body) {
+					t.Errorf("batch %d is on its way, and its bytes are not there (%v)", b.ID, err)
+				}
+				if err := s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	sending.Wait()
+	close(done)
+	settling.Wait()
 }

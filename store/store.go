@@ -109,6 +109,29 @@ func newStore(path string) *Store {
 	return s
 }
 
+// Settle does some of what Close would have to do: it brings the log into the state's
+// file, and takes the outbox away where no batch is on its way. It is for a time in
+// which nothing else is waited for than answers, or what is read; what it cannot do
+// then is left for Close.
+func (s *Store) Settle() {
+	s.settleLog(context.Background())
+	s.settleOutbox()
+}
+
+// settleLog brings the log into the state's file. Its room is given back too, unless
+// somebody reads: that is not waited for.
+func (s *Store) settleLog(ctx context.Context) {
+	c, err := s.writer.Conn(ctx)
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	defer c.ExecContext(ctx, `PRAGMA busy_timeout = `+busyTimeout)
+	if _, err := c.ExecContext(ctx, `PRAGMA busy_timeout = 0`); err == nil {
+		c.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	}
+}
+
 // Close closes the state; everything committed before stays.
 func (s *Store) Close() error {
 	remove, err := s.closeOutbox()
@@ -135,10 +158,13 @@ func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
 	return stmt, nil
 }
 
+// busyTimeout is how long another process is waited for, in milliseconds.
+const busyTimeout = "10000"
+
 func dsn(path, mode string) string {
 	q := url.Values{
 		"mode":          {mode},
-		"_busy_timeout": {"10000"},
+		"_busy_timeout": {busyTimeout},
 		"_foreign_keys": {"on"},
 		"_txlock":       {"immediate"},
 	}

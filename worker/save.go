@@ -42,6 +42,9 @@ func (r *run) save(ctx context.Context, pending int) error {
 	if err == nil {
 		err = b.flush()
 	}
+	if err == nil {
+		r.settling.Go(r.store.Settle) // while the last answers are awaited
+	}
 	savers.StopAndWait()
 	writing.Wait()
 	if cause := context.Cause(r.stopping); cause != nil {

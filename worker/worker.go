@@ -163,7 +163,8 @@ type run struct {
 	pacer  *Pacer
 	src    source.Source
 
-	letGoSource func() // ends holding src
+	letGoSource func()         // ends holding src
+	settling    sync.WaitGroup // the state, at the end of the run
 
 	dataset  store.Dataset
 	shown    pictograph.Dataset // as it was opened
@@ -407,8 +408,12 @@ func (r *run) list(ctx context.Context) error {
 // work after ctx has ended.
 func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summary, error) {
 	ctx = context.WithoutCancel(ctx)
+	defer r.settling.Wait()
 	if r.record.ID == "" {
 		return Summary{Dataset: r.Dataset, Source: r.Source, Requests: r.pacer.Sent(), Seconds: worked.Seconds()}, err
+	}
+	if err == nil {
+		r.settling.Go(r.store.Settle) // while the run is summed up
 	}
 	totals, totalsErr := r.store.Totals(ctx, r.record.ID)
 	s := Summarize(r.record, totals)
