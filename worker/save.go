@@ -88,17 +88,21 @@ type portion struct {
 	tasks    []pond.ResultTask[converted]
 }
 
-// portionBytes bounds the annotations of a portion: two of them are in memory, and
-// the batches that are on their way.
-const portionBytes = 2 * defaultBatchBytes
+// portionsAhead is how many portions may wait, their labels being converted, while
+// the one before them is handed to the savers and the one behind them is looked up.
+const portionsAhead = 2
+
+// portionBytes bounds the annotations of a portion: of those that wait, the one
+// before and the one behind are in memory, and the batches that are on their way.
+const portionBytes = defaultBatchBytes
 
 // buildBatches goes through the pending items. The labels of a portion are converted
-// while the one before is handed to the savers, unless to convert them asks the
+// while those before it are handed to the savers, unless to convert them asks the
 // service: that is done as short as can be before the save.
 func (r *run) buildBatches(b *batcher, converters pond.ResultPool[converted], pending int) error {
 	portions := r.portions(converters, pending)
 	if len(r.OnlyClasses) == 0 {
-		portions = oneAhead(portions)
+		portions = goAhead(portions, portionsAhead)
 	}
 	for p, err := range portions {
 		if err == nil {
@@ -140,14 +144,15 @@ func (r *run) portions(converters pond.ResultPool[converted], pending int) iter.
 	}
 }
 
-// oneAhead goes on with a sequence while what it yielded is worked on, by one step.
-func oneAhead[T any](seq iter.Seq2[T, error]) iter.Seq2[T, error] {
+// goAhead goes on with a sequence while what it yielded is worked on: so many steps
+// wait for their turn, and one more is being made.
+func goAhead[T any](seq iter.Seq2[T, error], steps int) iter.Seq2[T, error] {
 	type step struct {
 		value T
 		err   error
 	}
 	return func(yield func(T, error) bool) {
-		next, done := make(chan step), make(chan struct{})
+		next, done := make(chan step, steps), make(chan struct{})
 		var walk sync.WaitGroup
 		walk.Go(func() {
 			defer close(next)
