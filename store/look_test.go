@@ -94,7 +94,7 @@ func TestExamineChangesNothing(t *testing.T) {
 	if runs, err := look.Runs(ctx, 5); err != nil || len(runs) != 1 || runs[0].ID != run.ID {
 		t.Errorf("runs %+v, %v", runs, err)
 	}
-	if err := look.AddRequest(ctx, "account", time.Now()); err == nil {
+	if err := look.AddRequest(ctx, "account", time.Now(), true); err == nil {
 		t.Error("a state that is only looked at was written to")
 	}
 }

@@ -140,7 +140,7 @@ func TestDiscardedBatchesLeaveNothing(t *testing.T) {
 			check(t, next.Close())
 		}
 		s.DiscardBatch(b)
-		check(t, s.AddRequest(ctx, "account", noon))
+		check(t, s.AddRequest(ctx, "account", noon, true))
 	}
 	info, err := os.Stat(s.path + "-outbox")
 	check(t, err)
@@ -163,7 +163,7 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	run := planned(t, s, d, "a.jpg", "b.jpg")
 	b, err := s.putAndCommit(ctx, run.ID, "account", []byte("needed"), batchOf("a.jpg"), noon)
 	check(t, err)
-	check(t, s.AddRequest(ctx, "account", noon))
+	check(t, s.AddRequest(ctx, "account", noon, true))
 	cut := leftBehind(t, s) // what is on the disk
 	check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
 	b, err = s.putAndCommit(ctx, run.ID, "account", []byte("other!"), batchOf("b.jpg"), noon)
@@ -174,7 +174,7 @@ func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	}
 
 	for range 20 {
-		check(t, s.AddRequest(ctx, "account", noon))
+		check(t, s.AddRequest(ctx, "account", noon, true))
 		check(t, s.EndBatch(ctx, d, b, []Answer{{New: 2}}, noon))
 		b, err = s.putAndCommit(ctx, run.ID, "account", []byte("again!"), batchOf("b.jpg"), noon)
 		check(t, err)

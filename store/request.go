@@ -18,10 +18,14 @@ type Sent struct {
 const remembered = 70 * time.Minute
 
 // AddRequest remembers a request before it is sent, and forgets those that
-// no quota asks for any more. It returns when it is on the disk, with everything
-// that was committed before.
-func (s *Store) AddRequest(ctx context.Context, account string, now time.Time) error {
-	return s.updateOnDisk(ctx, "remember a request", func(ctx context.Context, tx *sql.Tx) error { return addRequest(ctx, tx, account, now) })
+// no quota asks for any more. With onDisk it returns when it is on the disk, with
+// everything that was committed before.
+func (s *Store) AddRequest(ctx context.Context, account string, now time.Time, onDisk bool) error {
+	update := s.update
+	if onDisk {
+		update = s.updateOnDisk
+	}
+	return update(ctx, "remember a request", func(ctx context.Context, tx *sql.Tx) error { return addRequest(ctx, tx, account, now) })
 }
 
 func addRequest(ctx context.Context, tx *sql.Tx, account string, at time.Time) error {

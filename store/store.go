@@ -8,10 +8,11 @@
 // as somebody works on it. All SQL on the state lives in this package.
 //
 // The file is in WAL mode. Every commit survives a killed process, and what was
-// committed before a request was sent survives a power cut: a request's own
-// record waits for the disk, and with it goes all that was committed before, in
-// order. The commits between two requests do not wait: a power cut may take the
-// answers to the last of them, which are asked for again under the same keys.
+// committed before a batch is sent survives a power cut: its own record waits for
+// the disk, and with it goes all that was committed before, in order. So does that of
+// any other request where there is a quota to keep. The commits between do not wait: a
+// power cut may take the answers to the last batches, which are asked for again under
+// the same keys.
 package store
 
 import (

@@ -332,9 +332,9 @@ func TestRequestsOfTheLastHour(t *testing.T) {
 	s := open(t)
 	ctx := context.Background()
 	for _, at := range []time.Duration{-2 * time.Hour, -30 * time.Minute, -30 * time.Minute, 0} {
-		check(t, s.AddRequest(ctx, "mine", noon.Add(at)))
+		check(t, s.AddRequest(ctx, "mine", noon.Add(at), true))
 	}
-	check(t, s.AddRequest(ctx, "another's", noon))
+	check(t, s.AddRequest(ctx, "another's", noon, true))
 	sent, err := s.Requests(ctx, "mine", noon)
 	check(t, err)
 	if len(sent) != 2 || sent[0].N != 2 || !sent[0].At.Equal(noon.Add(-30*time.Minute)) || sent[1].N != 1 {

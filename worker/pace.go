@@ -67,11 +67,11 @@ func (q Quota) steady() rate.Limit {
 	return rate.Limit(float64(q.Requests) / q.Per.Seconds())
 }
 
-// RequestLog remembers requests across processes; *store.Store is one. What a run
-// committed to its state before AddRequest is on the disk when that returns. A batch
-// is committed together with the request that sends it: see [recorded].
+// RequestLog remembers requests across processes; *store.Store is one. With onDisk a
+// request outlives a power cut too. A batch is committed together with the request
+// that sends it: see [recorded].
 type RequestLog interface {
-	AddRequest(ctx context.Context, account string, now time.Time) error
+	AddRequest(ctx context.Context, account string, now time.Time, onDisk bool) error
 	Requests(ctx context.Context, account string, now time.Time) ([]store.Sent, error)
 }
 
@@ -217,7 +217,8 @@ func (r *recorded) sentAt() time.Time {
 	return time.Time{}
 }
 
-// Wait returns when the next request may be sent, and has it on record then.
+// Wait returns when the next request may be sent, and has it on record then: where
+// there is a quota to keep, also over a power cut.
 func (p *Pacer) Wait(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -234,7 +235,7 @@ func (p *Pacer) Wait(ctx context.Context) error {
 			if r, ok := ctx.Value(recordedKey{}).(*recorded); ok && r.sent.CompareAndSwap(nil, &at) {
 				return nil
 			}
-			return p.log.AddRequest(ctx, p.account, at)
+			return p.log.AddRequest(ctx, p.account, at, p.quota != (Quota{}))
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
 			return ErrNoTurn

@@ -13,14 +13,18 @@ import (
 
 // memoryLog is a request log without a file.
 type memoryLog struct {
-	mu   sync.Mutex
-	sent []time.Time
+	mu     sync.Mutex
+	sent   []time.Time
+	onDisk int // of them
 }
 
-func (l *memoryLog) AddRequest(_ context.Context, _ string, now time.Time) error {
+func (l *memoryLog) AddRequest(_ context.Context, _ string, now time.Time, onDisk bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sent = append(l.sent, now)
+	if onDisk {
+		l.onDisk++
+	}
 	return nil
 }
 
@@ -46,6 +50,25 @@ func (l *memoryLog) most(per time.Duration) int {
 		most = max(most, i-from+1)
 	}
 	return most
+}
+
+// A quota is kept over a power cut; without one nobody waits for the disk.
+func TestRequestsAreOnTheDiskWhereThereIsAQuota(t *testing.T) {
+	for quota, want := range map[Quota]int{{}: 0, {20000, time.Hour}: 3} {
+		log := &memoryLog{}
+		pacer, err := NewPacer(t.Context(), quota, "account", log, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			if err := pacer.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(log.sent) != 3 || log.onDisk != want {
+			t.Errorf("at %s, of %d requests on record %d waited for the disk, want %d", quota, len(log.sent), log.onDisk, want)
+		}
+	}
 }
 
 func TestParseQuota(t *testing.T) {

@@ -311,7 +311,7 @@ type history []store.Sent
 func (h history) Requests(context.Context, string, time.Time) ([]store.Sent, error) { return h, nil }
 
 // AddRequest does nothing: others may be at work on the state.
-func (h history) AddRequest(context.Context, string, time.Time) error { return nil }
+func (h history) AddRequest(context.Context, string, time.Time, bool) error { return nil }
 
 func (e *examination) history() (history, error) {
 	st, err := store.Look(e.session.path)

@@ -165,7 +165,7 @@ func TestDoctorKeepsTheQuota(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 10 {
-		if err := st.AddRequest(t.Context(), s.account(), time.Now()); err != nil {
+		if err := st.AddRequest(t.Context(), s.account(), time.Now(), true); err != nil {
 			t.Fatal(err)
 		}
 	}
