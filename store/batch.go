@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -41,8 +42,8 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// PutBatch makes a batch, and has its bytes on the disk when it returns. It is none
-// before it is committed; who does not come to that discards it.
+// PutBatch makes a batch, whose bytes begin to go to the disk. It is none before it is
+// committed; who does not come to that discards it.
 func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, images []BatchImage) (Batch, error) {
 	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images}
 	return b, s.post(ctx, &b)
@@ -50,16 +51,21 @@ func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, 
 
 // CommitBatch commits a batch before it is sent, and the request that its account
 // sends it with. All of it is on the disk then, with everything that was committed
-// before.
+// before. The bytes are waited for last: they had the time of the commit to get there,
+// and a batch whose bytes a power cut took was not sent.
 func (s *Store) CommitBatch(ctx context.Context, b *Batch, now time.Time) error {
 	b.FirstSentAt = now
-	return s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, b) })
+	const doing = "commit a batch"
+	if err := s.update(ctx, doing, func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, b) }); err != nil {
+		return err
+	}
+	return describe(doing, errors.Join(s.log.flush(s.syncLog), s.outbox.flush()))
 }
 
 // DiscardBatch lets go of the bytes of a batch that was not committed.
 func (s *Store) DiscardBatch(b Batch) { s.letGo(b, nil) }
 
-// post puts a batch's bytes into the outbox, and returns when they are on the disk.
+// post puts a batch's bytes into the outbox.
 func (s *Store) post(ctx context.Context, b *Batch) error {
 	at, err := s.take(ctx, len(b.Body))
 	if err == nil {
@@ -321,6 +327,9 @@ func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time
 		if err := s.post(ctx, &out[i]); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.outbox.flush(); err != nil {
+		return nil, describe("put a batch on the disk", err)
 	}
 	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "split", now); err != nil {

@@ -122,14 +122,18 @@ func (s *Store) take(ctx context.Context, size int) (at int64, err error) {
 	return s.outbox.take(int64(size)), nil
 }
 
-// put writes a batch's bytes to their place, and returns when they are on the disk.
+// put writes a batch's bytes to their place; they begin to go to the disk.
 func (o *outbox) put(body []byte, at int64) error {
 	if _, err := o.file.WriteAt(body, at); err != nil {
 		return err
 	}
 	o.bytes.wrote()
-	return o.bytes.flush(func() error { return syncData(o.file) })
+	beginSync(o.file, at, int64(len(body)))
+	return nil
 }
+
+// flush returns when what was put is on the disk.
+func (o *outbox) flush() error { return o.bytes.flush(func() error { return syncData(o.file) }) }
 
 // take takes the first gap that bytes fit into, where none are that are needed.
 func (o *outbox) take(size int64) (at int64) {

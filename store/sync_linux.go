@@ -24,14 +24,10 @@ func syncFolder(path string) error {
 // time of its last change, for which the file system would write its journal, can
 // wait.
 func syncData(f *os.File) error {
-	connection, err := f.SyscallConn()
-	if err != nil {
-		return err
-	}
 	var syncErr error
-	err = connection.Control(func(fd uintptr) {
+	err := control(f, func(fd int) {
 		for {
-			if syncErr = syscall.Fdatasync(int(fd)); syncErr != syscall.EINTR {
+			if syncErr = syscall.Fdatasync(fd); syncErr != syscall.EINTR {
 				return
 			}
 		}
@@ -40,4 +36,20 @@ func syncData(f *os.File) error {
 		return err
 	}
 	return os.NewSyscallError("fdatasync", syncErr)
+}
+
+// beginSync has the system begin to bring a part of a file to the disk, and does not
+// wait: who waits in syncData keeps one of few processors from the others meanwhile.
+// It is a hint; what fails, syncData is told of.
+func beginSync(f *os.File, at, size int64) {
+	const write = 2 // SYNC_FILE_RANGE_WRITE
+	control(f, func(fd int) { syscall.SyncFileRange(fd, at, size, write) })
+}
+
+func control(f *os.File, do func(fd int)) error {
+	connection, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return connection.Control(func(fd uintptr) { do(int(fd)) })
 }
