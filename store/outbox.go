@@ -29,7 +29,7 @@ type outbox struct {
 
 	mu     sync.Mutex
 	file   *os.File // nil where it is not needed
-	used   bool     // it was needed since the state was opened
+	stays  bool     // the file is there all the same, and nothing in it is needed
 	places []place  // in the order of the file
 	bytes  flusher  // that were put
 }
@@ -70,7 +70,6 @@ func (s *Store) makeReady(ctx context.Context) error {
 	if o.file != nil {
 		return nil
 	}
-	o.used = true
 	wasThere := o.isThere()
 	if wasThere {
 		// Of what a killed process committed last, batches that have ended too, the
@@ -177,12 +176,10 @@ func (s *Store) closeOutbox() (remove func() error, err error) {
 	if o.file != nil {
 		err = errors.Join(s.keepOpenBatches(context.Background()), o.file.Close())
 	}
-	return func() error {
-		if !o.used || err != nil {
-			return nil
-		}
-		return o.remove()
-	}, err
+	if err != nil || o.file == nil && !o.stays {
+		return func() error { return nil }, err
+	}
+	return func() error { return os.Remove(o.path) }, nil
 }
 
 // settleOutbox takes the outbox away where nothing in it is needed any more. Where
@@ -200,14 +197,7 @@ func (s *Store) settleOutbox() {
 	}
 	o.file.Close()
 	o.file, o.places = nil, nil
-	o.remove()
-}
-
-func (o *outbox) remove() error {
-	if err := os.Remove(o.path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
+	o.stays = os.Remove(o.path) != nil
 }
 
 func (s *Store) keepOpenBatches(ctx context.Context) error {

@@ -219,6 +219,19 @@ func TestADiskThatFailedIsNotTrustedAgain(t *testing.T) {
 	}
 }
 
+func TestAnOutboxThatCannotBeOpenedIsLeftThere(t *testing.T) {
+	s := open(t)
+	d := listed(t, s, "a.jpg")
+	check(t, os.Mkdir(s.path+"-outbox", 0o700))
+	if _, err := s.OpenBatches(context.Background(), d); err == nil {
+		t.Fatal("a folder was taken for the outbox")
+	}
+	check(t, s.Close())
+	if !s.outbox.isThere() {
+		t.Error("closing the state took away what it could not open")
+	}
+}
+
 func TestSettlingLeavesWhatIsOnItsWay(t *testing.T) {
 	ctx := context.Background()
 	s := open(t)
