@@ -85,10 +85,12 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 		b.ID, b.Run, b.Key, b.place, len(b.Body), crc32.Checksum(b.Body, castagnoli), b.FirstSentAt.UnixMilli()); err != nil {
 		return err
 	}
-	insert := inserter{tx: tx, into: `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, item)`}
+	// With the answer that is expected: the image had what the listing showed, and will
+	// have what is sent.
+	insert := inserter{tx: tx, into: `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, previous_count, new_count, item)`}
 	defer insert.close()
 	for position, i := range b.Images {
-		if err := insert.add(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.Item); err != nil {
+		if err := insert.add(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count, i.Item); err != nil {
 			return err
 		}
 	}
@@ -214,7 +216,6 @@ func (s *Store) batchImages(ctx context.Context, batch int64) ([]BatchImage, err
 // means it was not saved.
 type Answer struct {
 	Previous, New int
-	Status        string
 	Error         string
 }
 
@@ -238,7 +239,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 		if err := answerImages(ctx, tx, b, answers, now); err != nil {
 			return err
 		}
-		return settleImages(ctx, tx, d, b, sums)
+		return settleImages(ctx, tx, d, b, sums, now)
 	}))
 }
 
@@ -254,23 +255,16 @@ func findItems(ctx context.Context, tx *sql.Tx, b Batch) error {
 	return err
 }
 
-// answerImages records what the service said of the images of a batch. Most
-// answers are alike: the image had what the listing showed, and has what was sent.
-// All are taken for such first, and those that are not are corrected.
+// answerImages records what the service said of the images of a batch, where it is
+// not what was expected.
 func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, now time.Time) error {
 	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
-	var usual string // status
-	for _, a := range answers {
-		if a.Error == "" {
-			usual = a.Status
-			break
+	if !firstHand {
+		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET first_hand = 0 WHERE batch = ?`, b.ID); err != nil {
+			return err
 		}
 	}
-	if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET previous_count = listed_count, new_count = count, status = ?, first_hand = ?, error = '', ended_at = ? WHERE batch = ?`,
-		usual, firstHand, now.UnixMilli(), b.ID); err != nil {
-		return err
-	}
-	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, status = ?, first_hand = ?, error = ? WHERE batch = ? AND position = ?`
+	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, error = ? WHERE batch = ? AND position = ?`
 	for position, a := range answers {
 		i := b.Images[position]
 		if !firstHand {
@@ -279,13 +273,13 @@ func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, no
 		var err error
 		switch {
 		case a.Error != "":
-			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Status, true, a.Error, b.ID, position); err != nil {
+			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Error, b.ID, position); err != nil {
 				return err
 			}
 			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = (SELECT item FROM batch_images WHERE batch = ? AND position = ?)
 				AND image_id = ? AND outcome = 'pending' AND hash = ?`, ItemFailed, a.Error, b.Run, b.ID, position, i.ImageID, i.Hash[:])
-		case a.Previous != i.ListedCount || a.New != i.Count || a.Status != usual:
-			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, a.Status, firstHand, "", b.ID, position)
+		case a.Previous != i.ListedCount || a.New != i.Count:
+			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, "", b.ID, position)
 		}
 		if err != nil {
 			return err
@@ -305,11 +299,11 @@ func savedSums(b Batch, answers []Answer) (sums []byte) {
 
 // settleImages records what is now known of the images of an answered batch, and
 // what became of the items.
-func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE images SET annotation_count = new_count, saved_hash = sent.hash, saved_count = new_count, saved_at = ended_at, saved_run = ?1,
+func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE images SET annotation_count = new_count, saved_hash = sent.hash, saved_count = new_count, saved_at = ?6, saved_run = ?1,
 			saved_sum = substr(?2, 1 + position * ?3, ?3), source = (SELECT claims FROM runs WHERE id = ?1)
 		FROM batch_images AS sent WHERE batch = ?4 AND error = '' AND dataset = ?5 AND images.image_id = sent.image_id`,
-		b.Run, sums, savedSumSize, b.ID, d.Ref); err != nil {
+		b.Run, sums, savedSumSize, b.ID, d.Ref, now.UnixMilli()); err != nil {
 		return err
 	}
 	_, err := tx.ExecContext(ctx, `UPDATE items SET outcome = iif(sent.count = 0, ?1, ?2), reason = ''

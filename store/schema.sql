@@ -126,7 +126,8 @@ CREATE TABLE batches (
 ) STRICT;
 CREATE INDEX batches_open ON batches (run) WHERE state = 'open';
 
--- An image of a batch: what was sent and what the service answered.
+-- An image of a batch: what was sent, and what the service answered: previous_count
+-- and new_count are what is expected until the batch is done.
 -- first_hand is 0 where the answer may be that of a second execution (the
 -- service forgets keys after 24 hours): then previous_count is what the
 -- listing showed when the image was planned.
@@ -139,10 +140,10 @@ CREATE TABLE batch_images (
     listed_count   INTEGER NOT NULL,
     previous_count INTEGER,
     new_count      INTEGER,
-    status         TEXT    NOT NULL DEFAULT '',
+    status         TEXT    NOT NULL DEFAULT '', -- of before
     first_hand     INTEGER NOT NULL DEFAULT 1,
     error          TEXT    NOT NULL DEFAULT '',
-    ended_at       INTEGER,
+    ended_at       INTEGER, -- of before
     item           INTEGER NOT NULL DEFAULT 0, -- number of the item in its run's plan, 0 = not on record
     PRIMARY KEY (batch, position)
 ) STRICT, WITHOUT ROWID;

@@ -203,7 +203,7 @@ func TestBatchOutlivesItsProcess(t *testing.T) {
 	if len(found) != 1 || found[0].Key != sent.Key || string(found[0].Body) != string(sent.Body) || len(found[0].Images) != 2 || found[0].Images[1] != sent.Images[1] {
 		t.Fatalf("in flight: %+v, want %+v", found, sent)
 	}
-	check(t, s.EndBatch(ctx, d, found[0], []Answer{{Previous: 7, New: 2, Status: "new"}, {Error: "no such image"}}, noon.Add(time.Minute)))
+	check(t, s.EndBatch(ctx, d, found[0], []Answer{{Previous: 7, New: 2}, {Error: "no such image"}}, noon.Add(time.Minute)))
 	if found, err = s.OpenBatches(ctx, d); err != nil || len(found) != 0 {
 		t.Errorf("after the answer %d batches are in flight, error %v", len(found), err)
 	}

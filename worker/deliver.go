@@ -112,7 +112,7 @@ func (r *run) settle(ctx context.Context, b store.Batch, answers []store.Answer)
 func answers(b store.Batch, result pictograph.BulkResult) []store.Answer {
 	byID := make(map[string]store.Answer, len(b.Images))
 	for _, s := range result.Saved {
-		byID[s.ImageID] = store.Answer{Previous: s.PreviousCount, New: s.NewCount, Status: s.Status}
+		byID[s.ImageID] = store.Answer{Previous: s.PreviousCount, New: s.NewCount}
 	}
 	for _, f := range result.Failed {
 		byID[f.ImageID] = store.Answer{Error: "the service did not save it: " + f.Error}
