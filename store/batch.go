@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"slices"
@@ -51,15 +50,21 @@ func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, 
 
 // CommitBatch commits a batch before it is sent, and the request that its account
 // sends it with. All of it is on the disk then, with everything that was committed
-// before. The bytes are waited for last: they had the time of the commit to get there,
-// and a batch whose bytes a power cut took was not sent.
+// before.
 func (s *Store) CommitBatch(ctx context.Context, b *Batch, now time.Time) error {
 	b.FirstSentAt = now
-	const doing = "commit a batch"
-	if err := s.update(ctx, doing, func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, b) }); err != nil {
-		return err
+	return s.updateBatches(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, b) })
+}
+
+// updateBatches is updateOnDisk for new batches, and their bytes are on the disk too
+// when it returns. These are waited for last: they had the time of the commit to get
+// there, and a batch whose bytes a power cut took was not sent.
+func (s *Store) updateBatches(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
+	err := s.updateOnDisk(ctx, doing, f)
+	if err == nil {
+		err = describe(doing, s.outbox.flush())
 	}
-	return describe(doing, errors.Join(s.log.flush(s.syncLog), s.outbox.flush()))
+	return err
 }
 
 // DiscardBatch lets go of the bytes of a batch that was not committed.
@@ -322,10 +327,7 @@ func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time
 			return nil, err
 		}
 	}
-	if err := s.outbox.flush(); err != nil {
-		return nil, describe("put a batch on the disk", err)
-	}
-	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	err := s.updateBatches(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "split", now); err != nil {
 			return err
 		}

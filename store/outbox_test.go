@@ -55,9 +55,7 @@ func inFlight(t *testing.T, path string, d Dataset) (bodies []string, s *Store) 
 
 func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg", "c.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg", "c.jpg")
+	s, d, run := openPlanned(t, "a.jpg", "b.jpg", "c.jpg")
 	first, err := s.putAndCommit(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
 	check(t, err)
 	_, err = s.putAndCommit(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
@@ -79,9 +77,7 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 
 func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg")
+	s, d, run := openPlanned(t, "a.jpg", "b.jpg")
 	for _, image := range []string{"a.jpg", "b.jpg"} {
 		_, err := s.putAndCommit(ctx, run.ID, "account", []byte("of "+image), batchOf(image), noon)
 		check(t, err)
@@ -107,9 +103,7 @@ func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
 		"zeroed":  func(outbox string) error { return os.WriteFile(outbox, make([]byte, 9000), 0o600) },
 		"another": func(outbox string) error { return os.WriteFile(outbox, []byte("other"), 0o600) },
 	} {
-		s := open(t)
-		d := listed(t, s, "a.jpg")
-		run := planned(t, s, d, "a.jpg")
+		s, d, run := openPlanned(t, "a.jpg")
 		_, err := s.putAndCommit(ctx, run.ID, "account", []byte("bytes"), batchOf("a.jpg"), noon)
 		check(t, err)
 		path := leftBehind(t, s)
@@ -128,9 +122,7 @@ func TestABatchWithoutItsBytesIsForgotten(t *testing.T) {
 // What was put and not committed is no batch, and its room is used again.
 func TestDiscardedBatchesLeaveNothing(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg")
+	s, d, run := openPlanned(t, "a.jpg", "b.jpg")
 	for range 20 {
 		b, err := s.PutBatch(ctx, run.ID, "account", []byte("never"), batchOf("a.jpg"))
 		check(t, err)
@@ -158,9 +150,7 @@ func TestDiscardedBatchesLeaveNothing(t *testing.T) {
 // stay until the answer is on the disk. Their room is used again then.
 func TestBytesStayUntilTheAnswerIsOnTheDisk(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg")
+	s, d, run := openPlanned(t, "a.jpg", "b.jpg")
 	b, err := s.putAndCommit(ctx, run.ID, "account", []byte("needed"), batchOf("a.jpg"), noon)
 	check(t, err)
 	check(t, s.AddRequest(ctx, "account", noon, true))
@@ -234,9 +224,7 @@ func TestAnOutboxThatCannotBeOpenedIsLeftThere(t *testing.T) {
 
 func TestSettlingLeavesWhatIsOnItsWay(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg", "c.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg", "c.jpg")
+	s, d, run := openPlanned(t, "a.jpg", "b.jpg", "c.jpg")
 	first, err := s.putAndCommit(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
 	check(t, err)
 	second, err := s.PutBatch(ctx, run.ID, "account", []byte("second"), batchOf("b.jpg"))
@@ -271,9 +259,7 @@ func TestSettlingLeavesWhatIsOnItsWay(t *testing.T) {
 // Whenever the state is settled, the bytes of batches that are on their way are there.
 func TestSettlingBesideBatches(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg")
-	run := planned(t, s, d, "a.jpg")
+	s, d, run := openPlanned(t, "a.jpg")
 	done := make(chan struct{})
 	var settling, sending sync.WaitGroup
 	settling.Go(func() {

@@ -150,12 +150,18 @@ func planned(t *testing.T, s *Store, d Dataset, images ...string) Run {
 	return run
 }
 
+// openPlanned is a new state with the images of a dataset, all of them planned.
+func openPlanned(t *testing.T, images ...string) (*Store, Dataset, Run) {
+	t.Helper()
+	s := open(t)
+	d := listed(t, s, images...)
+	return s, d, planned(t, s, d, images...)
+}
+
 func hashOf(s string) Hash { return sha256.Sum256([]byte(s)) }
 
 func TestTwoLabelsForOneImageAreBothLeftAlone(t *testing.T) {
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg")
+	s, _, run := openPlanned(t, "a.jpg", "b.jpg")
 	second := Item{Seq: 3, Image: "other/a.jpg", ImageID: "id-a.jpg", Path: "a.jpg", Plan: PlanOverwrite, Outcome: ItemPending}
 	check(t, s.AddPlan(context.Background(), run.ID, PlanPart{Items: []Item{second}}))
 	pending, err := s.Pending(context.Background(), run.ID, 0, 10)
@@ -251,9 +257,7 @@ func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 	for _, damage := range []string{
 		`saved_hash = zeroblob(32)`, `saved_count = saved_count + 1`, `saved_sum = NULL`, `saved_run = 'x'`,
 	} {
-		s := open(t)
-		d := listed(t, s, "a.jpg")
-		run := planned(t, s, d, "a.jpg")
+		s, d, run := openPlanned(t, "a.jpg")
 		b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
@@ -346,9 +350,7 @@ func TestRequestsOfTheLastHour(t *testing.T) {
 // flight counts as sent at the latest time that can be.
 func TestRequestsOfBatches(t *testing.T) {
 	ctx := context.Background()
-	s := open(t)
-	d := listed(t, s, "a.jpg", "b.jpg")
-	run := planned(t, s, d, "a.jpg", "b.jpg")
+	s, d, run := openPlanned(t, "a.jpg", "b.jpg")
 	want := func(what string, now time.Time, want ...Sent) {
 		t.Helper()
 		sent, err := s.Requests(ctx, "account", now)

@@ -17,10 +17,9 @@ import (
 // both; a larger gap is jumped by starting a new walk behind it.
 const nearby = 2 * stretch
 
-// save adds the classes and sends what the plan left pending, of how many images is
-// known. The labels are
-// converted again, so that neither memory nor the state ever holds them all. The
-// first batches are built while the classes are added.
+// save adds the classes and sends what the plan left pending, so many images. The
+// labels are converted again, so that neither memory nor the state ever holds them
+// all. The first batches are built while the classes are added.
 func (r *run) save(ctx context.Context, pending int) error {
 	r.writable = make(chan struct{})
 	if pending == 0 {
@@ -124,20 +123,36 @@ func (r *run) portions(converters pond.ResultPool[converted], pending int) iter.
 		limit = r.BatchImages
 	}
 	return func(yield func(portion, error) bool) {
-		var after int64
-		for pending > 0 {
-			rows, err := r.store.Pending(r.stopping, r.record.ID, after, min(limit, pending))
-			if err == nil && len(rows) == 0 {
-				return
-			}
-			var p portion
+		for rows, err := range r.pendingRows(pending, limit) {
+			p := portion{rows: rows}
 			if err == nil {
-				p.rows = untilGap(rows)
-				after = p.rows[len(p.rows)-1].Seq
-				pending -= len(p.rows)
 				err = r.convertPortion(&p, converters)
 			}
 			if !yield(p, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// pendingRows goes through what the plan left to be dealt with, so many rows, at most
+// limit at a time: those that one walk of the source visits.
+func (r *run) pendingRows(pending, limit int) iter.Seq2[[]store.Item, error] {
+	return func(yield func([]store.Item, error) bool) {
+		var after int64
+		for pending > 0 {
+			rows, err := r.store.Pending(r.stopping, r.record.ID, after, min(limit, pending))
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(rows) == 0 {
+				return
+			}
+			rows = untilGap(rows)
+			after = rows[len(rows)-1].Seq
+			pending -= len(rows)
+			if !yield(rows, nil) {
 				return
 			}
 		}

@@ -53,18 +53,10 @@ func (r *run) verify(ctx context.Context) error {
 	r.progress.begin("verifying", pending)
 	pool := pond.NewResultPool[store.Item](r.Save)
 	defer pool.StopAndWait()
-	var after int64
-	for pending > 0 {
-		rows, err := r.store.Pending(r.stopping, r.record.ID, after, min(stretch, pending))
+	for rows, err := range r.pendingRows(pending, stretch) {
 		if err != nil {
 			return err
 		}
-		if len(rows) == 0 {
-			return nil
-		}
-		rows = untilGap(rows)
-		after = rows[len(rows)-1].Seq
-		pending -= len(rows)
 		found, err := r.findItems(rows)
 		if err != nil {
 			return err
