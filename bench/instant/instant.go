@@ -5,6 +5,9 @@ package instant
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Options say what the service has and how long it takes.
@@ -87,15 +92,43 @@ func (s *Server) Stats() Stats {
 	return Stats{Requests: s.requests.Load(), Saved: s.saved.Load()}
 }
 
-// Name is the file name of an image that was given none.
-func Name(image int) string { return fmt.Sprintf("%012d.jpg", image+1) }
+// Name is the file name of an image that was given none. Names are listed in no order.
+func Name(image int) string { return ID(image)[19:] + ".jpg" }
+
+// ids makes ids of the numbers of images, and numbers of ids: they are in no order, as
+// those of a service are, so that what is kept by id costs what it does there.
+var ids = func() cipher.Block {
+	block, err := aes.NewCipher([]byte("bench/instant/id"))
+	if err != nil {
+		panic(err)
+	}
+	return block
+}()
 
 // ID is the id of an image.
-func ID(image int) string { return fmt.Sprintf("%s%012x", idPrefix, image) }
+func ID(image int) string {
+	var id uuid.UUID
+	binary.BigEndian.PutUint64(id[8:], uint64(image))
+	ids.Encrypt(id[:], id[:])
+	return id.String()
+}
+
+// number is the number of the image that has an id.
+func (s *Server) number(id string) (int, error) {
+	number, err := uuid.Parse(id)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no id of an image: %w", id, err)
+	}
+	ids.Decrypt(number[:], number[:])
+	image := binary.BigEndian.Uint64(number[8:])
+	if binary.BigEndian.Uint64(number[:8]) != 0 || image >= uint64(s.images) {
+		return 0, fmt.Errorf("there is no image %q", id)
+	}
+	return int(image), nil
+}
 
 const (
 	datasetID = "00000000-0000-4000-8000-00000000da7a"
-	idPrefix  = "00000000-0000-4000-8000-"
 	api       = "/api/v1/developer/"
 	since     = "2026-01-01T00:00:00.000000Z"
 )
@@ -228,8 +261,8 @@ func (s *Server) list(r *http.Request) ([]byte, error) {
 		if at := strings.LastIndexByte(name, '/'); at >= 0 {
 			directory, name = "/"+name[:at], name[at+1:]
 		}
-		page = fmt.Appendf(page, `{"id":"%s%012x","dataset_id":%q,"filename":%q,"directory_path":%q,"width":640,"height":480,"status":"new","split":null,"annotation_count":%d,"file_size":0,"content_type":"image/jpeg","tags":[],"is_archived":false,"created_at":%q}`,
-			idPrefix, i, datasetID, name, directory, s.counts[i].Load(), since)
+		page = fmt.Appendf(page, `{"id":%q,"dataset_id":%q,"filename":%q,"directory_path":%q,"width":640,"height":480,"status":"new","split":null,"annotation_count":%d,"file_size":0,"content_type":"image/jpeg","tags":[],"is_archived":false,"created_at":%q}`,
+			ID(i), datasetID, name, directory, s.counts[i].Load(), since)
 	}
 	return fmt.Appendf(page, `],"pagination":{"limit":%d,"offset":%d,"has_more":%t}}`, limit, offset, end < s.images), nil
 }
@@ -242,9 +275,9 @@ func (s *Server) save(r *http.Request) ([]byte, error) {
 	answer := []byte(`{"saved":[`)
 	err := saves(body, func(id []byte, n int) error {
 		text := string(id)
-		image, err := strconv.ParseInt(strings.TrimPrefix(text, idPrefix), 16, 64)
-		if err != nil || image < 0 || image >= int64(s.images) {
-			return fmt.Errorf("there is no image %q", text)
+		image, err := s.number(text)
+		if err != nil {
+			return err
 		}
 		previous := s.counts[image].Swap(int32(n))
 		if s.saved.Add(1); answer[len(answer)-1] != '[' {
