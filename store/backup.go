@@ -108,14 +108,15 @@ func (s *Store) Backup(ctx context.Context, run, imageID string) (Backup, error)
 
 // Touched is an image that a run saved on.
 type Touched struct {
+	ImageRef int64
 	ImageID  string
 	Path     string
 	Previous int // annotations before the run's first save on it
 }
 
-// Touched yields the images that a run saved on, in the order of their ids,
-// after one.
-func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touched, error] {
+// Touched yields the images that a run saved on and that are still there, in the
+// order of their numbers, after one.
+func (s *Store) Touched(ctx context.Context, run string, after int64) iter.Seq2[Touched, error] {
 	return func(yield func(Touched, error) bool) {
 		for {
 			page, err := s.touchedPage(ctx, run, after)
@@ -127,7 +128,7 @@ func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touche
 				if !yield(t, nil) {
 					return
 				}
-				after = t.ImageID
+				after = t.ImageRef
 			}
 			if len(page) < touchedPage {
 				return
@@ -138,19 +139,22 @@ func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touche
 
 const touchedPage = 1000
 
-func (s *Store) touchedPage(ctx context.Context, run, after string) ([]Touched, error) {
+func (s *Store) touchedPage(ctx context.Context, run string, after int64) ([]Touched, error) {
 	// In the order of the index, so that a page is found without the others: of the
 	// saves on an image the run's first.
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := s.reader.QueryContext(ctx, `
-		SELECT saved.image_id, images.path, saved.previous_count
+		SELECT images.ref, saved.image_id, images.path, saved.previous_count
 		FROM batch_images AS saved INDEXED BY batch_images_image
 		CROSS JOIN batches ON batches.id = saved.batch
-		CROSS JOIN runs ON runs.id = batches.run
-		CROSS JOIN images ON images.dataset = runs.dataset AND images.image_id = saved.image_id
-		WHERE saved.image_id > ?2 AND batches.run = ?1 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = ''
+		CROSS JOIN images ON images.ref = saved.image_ref AND images.image_id = saved.image_id
+		WHERE saved.image_ref > ?3 AND saved.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = ''
 		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image JOIN batches ON batches.id = before.batch
-			WHERE before.image_id = saved.image_id AND before.batch < saved.batch AND batches.run = ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
-		ORDER BY saved.image_id LIMIT ?3`, run, after, touchedPage)
+			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
+		ORDER BY saved.image_ref LIMIT ?4`, p.first, p.last, after, touchedPage)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +162,7 @@ func (s *Store) touchedPage(ctx context.Context, run, after string) ([]Touched, 
 	var page []Touched
 	for rows.Next() {
 		var t Touched
-		if err := rows.Scan(&t.ImageID, &t.Path, &t.Previous); err != nil {
+		if err := rows.Scan(&t.ImageRef, &t.ImageID, &t.Path, &t.Previous); err != nil {
 			return nil, err
 		}
 		page = append(page, t)
@@ -182,6 +186,9 @@ func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err
 	}
 	for _, run := range old {
 		if err := s.dropItems(ctx, run, ""); err != nil {
+			return c, err
+		}
+		if err := s.dropSent(ctx, run); err != nil {
 			return c, err
 		}
 		err := s.update(ctx, "forget run "+run, func(ctx context.Context, tx *sql.Tx) error {
@@ -209,10 +216,14 @@ func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, er
 
 // LeftBy is the hash of what a run left on an image; ok is false where the run
 // did not save on it.
-func (s *Store) LeftBy(ctx context.Context, run, imageID string) (h Hash, ok bool, err error) {
+func (s *Store) LeftBy(ctx context.Context, run string, image Image) (h Hash, ok bool, err error) {
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return h, false, err
+	}
 	var hash []byte
-	err = s.reader.QueryRowContext(ctx, `SELECT batch_images.hash FROM batch_images JOIN batches ON batches.id = batch
-		WHERE batch_images.image_id = ? AND batches.run = ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' ORDER BY batch DESC LIMIT 1`, imageID, run).Scan(&hash)
+	err = s.reader.QueryRowContext(ctx, `SELECT batch_images.hash FROM batch_images INDEXED BY batch_images_image JOIN batches ON batches.id = batch
+		WHERE image_ref = ? AND image_id = ? AND item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' ORDER BY item DESC LIMIT 1`, image.Ref, image.ID, p.first, p.last).Scan(&hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, false, nil
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"hash/crc32"
-	"slices"
 	"time"
 )
 
@@ -29,22 +28,33 @@ type Batch struct {
 	Unsent  bool
 	SentAt  time.Time
 
+	plan  plan          // of the run
 	place sql.NullInt64 // in the outbox
+}
+
+// items are the first and the last item of the batch's images.
+func (b Batch) items() (first, last int64) {
+	return b.plan.of(b.Images[0].Item), b.plan.of(b.Images[len(b.Images)-1].Item)
 }
 
 // BatchImage is one image of a batch.
 type BatchImage struct {
-	Item        int64 // its number in the run's plan; 0 is not on record
+	Item        int64 // its number in the run's plan
 	ImageID     string
+	ImageRef    int64 // Image.Ref; 0 is not on record
 	Hash        Hash
 	Count       int
 	ListedCount int
 }
 
-// PutBatch makes a batch, whose bytes begin to go to the disk. It is none before it is
-// committed; who does not come to that discards it.
+// PutBatch makes a batch of images in the order of the plan, whose bytes begin to go to
+// the disk. It is none before it is committed; who does not come to that discards it.
 func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, images []BatchImage) (Batch, error) {
-	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images}
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return Batch{}, err
+	}
+	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images, plan: p}
 	return b, s.post(ctx, &b)
 }
 
@@ -86,16 +96,17 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 		return err
 	}
 	b.Key = fmt.Sprintf("%s-%d", b.Run, b.ID)
-	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body_at, body_size, body_sum, state, first_sent_at) VALUES (?, ?, ?, ?, ?, ?, 'open', ?)`,
-		b.ID, b.Run, b.Key, b.place, len(b.Body), crc32.Checksum(b.Body, castagnoli), b.FirstSentAt.UnixMilli()); err != nil {
+	first, last := b.items()
+	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body_at, body_size, body_sum, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)`,
+		b.ID, b.Run, b.Key, b.place, len(b.Body), crc32.Checksum(b.Body, castagnoli), b.FirstSentAt.UnixMilli(), first, last); err != nil {
 		return err
 	}
 	// With the answer that is expected: the image had what the listing showed, and will
-	// have what is sent.
-	insert := inserter{tx: tx, into: `INSERT INTO batch_images (batch, position, image_id, hash, count, listed_count, previous_count, new_count, item)`}
+	// have what is sent. An item is in one batch at a time.
+	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count, previous_count, new_count)`}
 	defer insert.close()
-	for position, i := range b.Images {
-		if err := insert.add(ctx, b.ID, position, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count, i.Item); err != nil {
+	for _, i := range b.Images {
+		if err := insert.add(ctx, b.plan.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count); err != nil {
 			return err
 		}
 	}
@@ -108,6 +119,9 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 // WithdrawBatch forgets a batch that was never sent.
 func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
 	return s.letGo(b, s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+		if _, err := tx.ExecContext(ctx, `DELETE FROM batch_images WHERE batch = ?1 AND item BETWEEN (SELECT first_item FROM batches WHERE id = ?1) AND (SELECT last_item FROM batches WHERE id = ?1)`, b.ID); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, b.ID); err != nil || !b.Unsent {
 			return err
 		}
@@ -162,7 +176,10 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 			}
 			continue
 		}
-		if b.Images, err = s.batchImages(ctx, b.ID); err != nil {
+		if b.plan, err = s.plan(ctx, b.Run); err != nil {
+			return nil, err
+		}
+		if b.Images, err = s.batchImages(ctx, b); err != nil {
 			return nil, err
 		}
 		open = append(open, b)
@@ -198,8 +215,9 @@ func (s *Store) openBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	return open, rows.Err()
 }
 
-func (s *Store) batchImages(ctx context.Context, batch int64) ([]BatchImage, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, hash, count, listed_count, item FROM batch_images WHERE batch = ? ORDER BY position`, batch)
+func (s *Store) batchImages(ctx context.Context, b Batch) ([]BatchImage, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, image_ref, hash, batch_images.count, listed_count, item
+		FROM batches JOIN batch_images ON item BETWEEN first_item AND last_item AND batch = id WHERE id = ? ORDER BY item`, b.ID)
 	if err != nil {
 		return nil, fmt.Errorf("list the images of a batch: %w", explain(err))
 	}
@@ -208,9 +226,10 @@ func (s *Store) batchImages(ctx context.Context, batch int64) ([]BatchImage, err
 	for rows.Next() {
 		var i BatchImage
 		var hash []byte
-		if err := rows.Scan(&i.ImageID, &hash, &i.Count, &i.ListedCount, &i.Item); err != nil {
+		if err := rows.Scan(&i.ImageID, &i.ImageRef, &hash, &i.Count, &i.ListedCount, &i.Item); err != nil {
 			return nil, fmt.Errorf("list the images of a batch: %w", err)
 		}
+		i.Item = b.plan.seq(i.Item)
 		copy(i.Hash[:], hash)
 		images = append(images, i)
 	}
@@ -238,26 +257,11 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 		if err := closeBatch(ctx, tx, b, "done", now); err != nil {
 			return err
 		}
-		if err := findItems(ctx, tx, b); err != nil {
-			return err
-		}
 		if err := answerImages(ctx, tx, b, answers, now); err != nil {
 			return err
 		}
-		return settleImages(ctx, tx, d, b, sums, now)
+		return saveImages(ctx, tx, d, b, sums, now)
 	}))
-}
-
-// findItems finds the items of images whose batch does not say, where the plan has
-// them still.
-func findItems(ctx context.Context, tx *sql.Tx, b Batch) error {
-	if !slices.ContainsFunc(b.Images, func(i BatchImage) bool { return i.Item == 0 }) {
-		return nil
-	}
-	// The plan is gone through once, for all of them.
-	_, err := tx.ExecContext(ctx, `UPDATE batch_images INDEXED BY batch_images_image SET item = seq FROM items
-		WHERE run = ? AND outcome = 'pending' AND items.image_id = batch_images.image_id AND items.hash = batch_images.hash AND batch = ? AND item = 0`, b.Run, b.ID)
-	return err
 }
 
 // answerImages records what the service said of the images of a batch, where it is
@@ -265,26 +269,26 @@ func findItems(ctx context.Context, tx *sql.Tx, b Batch) error {
 func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, now time.Time) error {
 	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
 	if !firstHand {
-		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET first_hand = 0 WHERE batch = ?`, b.ID); err != nil {
+		first, last := b.items()
+		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET first_hand = 0 WHERE item BETWEEN ? AND ? AND batch = ?`, first, last, b.ID); err != nil {
 			return err
 		}
 	}
-	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, error = ? WHERE batch = ? AND position = ?`
-	for position, a := range answers {
-		i := b.Images[position]
+	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, error = ? WHERE item = ?`
+	for n, a := range answers {
+		i := b.Images[n]
 		if !firstHand {
 			a.Previous = i.ListedCount
 		}
 		var err error
 		switch {
 		case a.Error != "":
-			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Error, b.ID, position); err != nil {
+			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Error, b.plan.of(i.Item)); err != nil {
 				return err
 			}
-			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE run = ? AND seq = (SELECT item FROM batch_images WHERE batch = ? AND position = ?)
-				AND image_id = ? AND outcome = 'pending' AND hash = ?`, ItemFailed, a.Error, b.Run, b.ID, position, i.ImageID, i.Hash[:])
+			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE item = ? AND outcome = 'pending'`, ItemFailed, a.Error, b.plan.of(i.Item))
 		case a.Previous != i.ListedCount || a.New != i.Count:
-			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, "", b.ID, position)
+			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, "", b.plan.of(i.Item))
 		}
 		if err != nil {
 			return err
@@ -302,18 +306,14 @@ func savedSums(b Batch, answers []Answer) (sums []byte) {
 	return sums
 }
 
-// settleImages records what is now known of the images of an answered batch, and
-// what became of the items.
-func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte, now time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE images SET annotation_count = new_count, saved_hash = sent.hash, saved_count = new_count, saved_at = ?6, saved_run = ?1,
-			saved_sum = substr(?2, 1 + position * ?3, ?3), source = (SELECT claims FROM runs WHERE id = ?1)
-		FROM batch_images AS sent WHERE batch = ?4 AND error = '' AND dataset = ?5 AND images.image_id = sent.image_id`,
-		b.Run, sums, savedSumSize, b.ID, d.Ref, now.UnixMilli()); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, `UPDATE items SET outcome = iif(sent.count = 0, ?1, ?2), reason = ''
-		FROM batch_images AS sent WHERE batch = ?3 AND error = '' AND run = ?4 AND seq = item AND items.image_id = sent.image_id AND outcome = 'pending' AND items.hash = sent.hash`,
-		ItemCleared, ItemSaved, b.ID, b.Run)
+// saveImages records what is now known of the images of an answered batch.
+func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte, now time.Time) error {
+	first, last := b.items()
+	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
+		SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + position * ?4, ?4), (SELECT claims FROM runs WHERE id = ?2), 1
+		FROM (SELECT *, row_number() OVER (ORDER BY item) - 1 AS position FROM batch_images WHERE item BETWEEN ?5 AND ?6 AND batch = ?7) AS sent
+			CROSS JOIN images ON ref = image_ref AND images.image_id = sent.image_id AND dataset = ?8
+		WHERE error = '' ORDER BY item`, now.UnixMilli(), b.Run, sums, savedSumSize, first, last, b.ID, d.Ref)
 	return err
 }
 
@@ -322,7 +322,7 @@ func settleImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []by
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
-		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images}
+		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images, plan: b.plan}
 		if err := s.post(ctx, &out[i]); err != nil {
 			return nil, err
 		}

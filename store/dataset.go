@@ -65,41 +65,53 @@ func Stem(p string) string {
 	return strings.TrimSuffix(name, path.Ext(name))
 }
 
-const imageColumns = `ref, image_id, images.path, width, height, annotation_count, saved_hash, saved_count, saved_run, saved_sum, source`
+const (
+	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source`
+	withSaves    = ` LEFT JOIN saves ON saves.image = images.ref `
+	// annotationsNow is how many annotations an image with its save has.
+	annotationsNow = `iif(stands, saved_count, annotation_count)`
+)
 
-// Without statistics SQLite's planner takes the primary key's first column for
-// as good as an index that fits, and scans the dataset: so the indexes are
-// named, and CROSS JOIN keeps the wanted before the images.
+// CROSS JOIN keeps what is wanted before where it is found, and that before the
+// images: without statistics SQLite's planner may scan the dataset.
 
 // ImagesByID finds images of the dataset by the service's ids.
 func (s *Store) ImagesByID(ctx context.Context, d Dataset, ids []string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted CROSS JOIN images ON dataset = ?1 AND image_id = wanted.value`,
-		d.Ref, jsonStrings(ids))
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted CROSS JOIN image_ids ON image_ids.dataset = ?1 AND image_ids.image_id = wanted.value
+		CROSS JOIN images ON images.ref = image_ids.ref`+withSaves, d.Ref, jsonList(ids))
+}
+
+// ImagesByRef finds images by the state's own numbers, which are theirs until the
+// dataset is listed again.
+func (s *Store) ImagesByRef(ctx context.Context, refs []int64) ([]Image, error) {
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?) AS wanted CROSS JOIN images ON images.ref = wanted.value`+withSaves, jsonList(refs))
 }
 
 // ImagesByPath finds images by directory and file name.
 func (s *Store) ImagesByPath(ctx context.Context, d Dataset, paths []string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted CROSS JOIN images INDEXED BY images_path ON dataset = ?1 AND images.path = wanted.value`,
-		d.Ref, jsonStrings(paths))
+	return s.images(ctx, `SELECT `+imageColumns+` FROM json_each(?2) AS wanted CROSS JOIN image_paths ON image_paths.dataset = ?1 AND image_paths.path = wanted.value
+		CROSS JOIN images ON images.ref = image_paths.ref`+withSaves, d.Ref, jsonList(paths))
 }
 
 // ImagesByPathStem finds images by directory and file name without extension.
 func (s *Store) ImagesByPathStem(ctx context.Context, d Dataset, p string) ([]Image, error) {
 	// '/' is the character after '.', so the range holds exactly the paths
 	// that continue p with a dot.
-	return s.images(ctx, `SELECT `+imageColumns+` FROM images INDEXED BY images_path WHERE dataset = ? AND path > ? || '.' AND path < ? || '/' AND stem = ? LIMIT 3`,
+	return s.images(ctx, `SELECT `+imageColumns+` FROM image_paths CROSS JOIN images ON images.ref = image_paths.ref`+withSaves+`
+		WHERE image_paths.dataset = ? AND image_paths.path > ? || '.' AND image_paths.path < ? || '/' AND stem = ? LIMIT 3`,
 		d.Ref, p, p, path.Base(p))
 }
 
 // ImagesByName finds images by file name, in any directory.
 func (s *Store) ImagesByName(ctx context.Context, d Dataset, name string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM images INDEXED BY images_stem WHERE dataset = ? AND stem = ?
-		AND (path = ? OR substr(path, -length(?) - 1) = '/' || ?) LIMIT 3`, d.Ref, Stem(name), name, name, name)
+	return s.images(ctx, `SELECT `+imageColumns+` FROM image_stems CROSS JOIN images ON images.ref = image_stems.ref`+withSaves+`
+		WHERE image_stems.dataset = ? AND image_stems.stem = ? AND (path = ? OR substr(path, -length(?) - 1) = '/' || ?) LIMIT 3`, d.Ref, Stem(name), name, name, name)
 }
 
 // ImagesByStem finds images by file name without extension, in any directory.
 func (s *Store) ImagesByStem(ctx context.Context, d Dataset, stem string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM images INDEXED BY images_stem WHERE dataset = ? AND stem = ? LIMIT 3`, d.Ref, stem)
+	return s.images(ctx, `SELECT `+imageColumns+` FROM image_stems CROSS JOIN images ON images.ref = image_stems.ref`+withSaves+`
+		WHERE image_stems.dataset = ? AND image_stems.stem = ? LIMIT 3`, d.Ref, stem)
 }
 
 func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image, error) {
@@ -136,12 +148,12 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 	return images, rows.Err()
 }
 
-// jsonStrings is a list as json_each reads it. Invalid UTF-8 cannot be in a
+// jsonList is a list as json_each reads it. Invalid UTF-8 cannot be in a
 // path of the service, so that its replacement finds nothing is right.
-func jsonStrings(list []string) string {
+func jsonList[T string | int64](list []T) string {
 	data, err := json.Marshal(list)
 	if err != nil {
-		panic(err) // strings always marshal
+		panic(err) // strings and numbers always marshal
 	}
 	return string(data)
 }

@@ -70,19 +70,23 @@ type Finding struct {
 type PlanPart struct {
 	Items    []Item
 	Findings []Finding
-	Classes  []Class  // one that was planned before is replaced
-	Cursor   string   // of the last item
-	Claims   []string // ids of images that are the run's source's from now on
+	Classes  []Class // one that was planned before is replaced
+	Cursor   string  // of the last item
+	Claims   []int64 // images, by Image.Ref, that are the run's source's from now on
 }
 
 // AddPlan commits a stretch of a run's plan. Items whose image was planned
 // before in the same run are set to ambiguous, and so is the earlier one: an
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return err
+	}
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
-		insert := inserter{tx: tx, into: `INSERT INTO items (run, seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, image_ref)`}
+		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)`}
 		defer insert.close()
-		earlier, err := tx.PrepareContext(ctx, `SELECT seq, image FROM items INDEXED BY items_image WHERE run = ? AND image_ref = ? AND image_ref > 0 LIMIT 1`)
+		earlier, err := tx.PrepareContext(ctx, `SELECT item, image FROM items INDEXED BY items_image WHERE run = ? AND image_ref = ? AND image_ref > 0 LIMIT 1`)
 		if err != nil {
 			return err
 		}
@@ -90,13 +94,13 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		// Labels mostly come in the order in which images are listed: one whose
 		// image has a higher number than all before is the first for it.
 		var highest int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, run).Scan(&highest); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, p.run).Scan(&highest); err != nil {
 			return err
 		}
 		gathered := make(map[int64]bool, len(part.Items)) // images of the part
 		for _, i := range part.Items {
 			if i.ImageID != "" && i.ImageRef == 0 {
-				err := tx.QueryRowContext(ctx, `SELECT ref FROM images WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
+				err := tx.QueryRowContext(ctx, `SELECT ref FROM image_ids WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
 				if err != nil && !errors.Is(err, sql.ErrNoRows) {
 					return err
 				}
@@ -109,12 +113,12 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 						return err
 					}
 				}
-				if err := refuseSecondLabel(ctx, tx, earlier, run, &i); err != nil {
+				if err := refuseSecondLabel(ctx, tx, earlier, p, &i); err != nil {
 					return err
 				}
 			}
 			gathered[i.ImageRef] = true
-			if err := insert.add(ctx, run, i.Seq, i.Image, i.After, i.ImageID, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.ImageRef); err != nil {
+			if err := insert.add(ctx, p.of(i.Seq), p.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
 				return err
 			}
 		}
@@ -134,9 +138,8 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 				return err
 			}
 		}
-		for _, id := range part.Claims {
-			if _, err := tx.ExecContext(ctx, `UPDATE images SET source = (SELECT claims FROM runs WHERE id = ?1)
-				WHERE dataset = (SELECT dataset FROM runs WHERE id = ?1) AND image_id = ?2`, run, id); err != nil {
+		for _, ref := range part.Claims {
+			if _, err := tx.ExecContext(ctx, `UPDATE saves SET source = (SELECT claims FROM runs WHERE id = ?) WHERE image = ?`, run, ref); err != nil {
 				return err
 			}
 		}
@@ -145,10 +148,10 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	})
 }
 
-func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, run string, i *Item) error {
-	var seq int64
+func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, p plan, i *Item) error {
+	var item int64
 	var image string
-	err := earlier.QueryRowContext(ctx, run, i.ImageRef).Scan(&seq, &image)
+	err := earlier.QueryRowContext(ctx, p.run, i.ImageRef).Scan(&item, &image)
 	if err == sql.ErrNoRows {
 		return nil
 	}
@@ -157,43 +160,55 @@ func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, run s
 	}
 	i.Plan, i.Outcome = PlanAmbiguous, ItemFailed
 	i.Reason = fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", image, i.Path)
-	_, err = tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, reason = ? WHERE run = ? AND seq = ?`,
-		PlanAmbiguous, ItemFailed, fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", i.Image, i.Path), run, seq)
+	_, err = tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, reason = ? WHERE item = ?`,
+		PlanAmbiguous, ItemFailed, fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", i.Image, i.Path), item)
 	return err
 }
 
 // SetItem replaces what the plan says of one item, as when its labels changed
 // between plan and save.
 func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return err
+	}
 	return s.update(ctx, "correct the plan of "+i.Image, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ? WHERE run = ? AND seq = ?`,
-			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, run, i.Seq)
+		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ? WHERE item = ?`,
+			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, p.of(i.Seq))
 		return err
 	})
 }
 
-// LastSeq is the highest number in a run's plan, 0 for none.
+// LastSeq is the highest number that an item of a run has or had when it was sent, 0
+// for none.
 func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
-	var seq sql.NullInt64
-	if err := s.reader.QueryRowContext(ctx, `SELECT max(seq) FROM items WHERE run = ?`, run).Scan(&seq); err != nil {
-		return 0, fmt.Errorf("read the plan: %w", explain(err))
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return 0, err
 	}
-	return seq.Int64, nil
+	last := p.first
+	err = s.reader.QueryRowContext(ctx, `SELECT max(?1, (SELECT coalesce(max(item), 0) FROM items WHERE item BETWEEN ?1 AND ?2),
+		(SELECT coalesce(max(item), 0) FROM batch_images WHERE item BETWEEN ?1 AND ?2))`, p.first, p.last).Scan(&last)
+	return p.seq(last), describe("read the plan", err)
 }
 
-const itemColumns = `seq, image, after, image_id, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned`
+const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned`
 
 // Pending lists the next items to be dealt with after a number, at most limit. The
 // plan is read from there until it has found as many.
 func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE run = ? AND outcome = 'pending' AND seq > ? ORDER BY seq LIMIT ?`, run, after, limit)
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, p.of(after), p.last, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", explain(err))
 	}
 	defer rows.Close()
 	var items []Item
 	for rows.Next() {
-		i, err := scanItem(rows)
+		i, err := p.scanItem(rows)
 		if err != nil {
 			return nil, err
 		}
@@ -236,15 +251,19 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 // sumUp goes through everything that a run has on record: its items, and what was
 // answered of them, at the same time.
 func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return Totals{}, err
+	}
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
 	var previous, now int
 	var answersErr error
 	var answers sync.WaitGroup
 	answers.Go(func() {
 		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
-			FROM batches JOIN batch_images ON batch = id WHERE run = ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, run).Scan(&previous, &now)
+			FROM batch_images JOIN batches ON id = batch WHERE item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, p.first, p.last).Scan(&previous, &now)
 	})
-	err := s.itemTotals(ctx, run, &t)
+	err = s.itemTotals(ctx, p, &t)
 	if err == nil {
 		err = s.findingTotals(ctx, run, &t)
 	}
@@ -253,22 +272,22 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	return t, describe("sum up the run", cmp.Or(err, answersErr))
 }
 
-func (s *Store) itemTotals(ctx context.Context, run string, t *Totals) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items WHERE run = ? GROUP BY plan, outcome`, run)
+func (s *Store) itemTotals(ctx context.Context, p plan, t *Totals) error {
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items_now WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, p.first, p.last)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			p                         Plan
+			planned                   Plan
 			o                         ItemOutcome
 			n, matched, pruned, found int
 		)
-		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found); err != nil {
+		if err := rows.Scan(&planned, &o, &n, &matched, &pruned, &found); err != nil {
 			return err
 		}
-		t.Plan[p] += n
+		t.Plan[planned] += n
 		t.Outcome[o] += n
 		t.Matched += matched
 		t.Pruned += pruned
@@ -279,7 +298,11 @@ func (s *Store) itemTotals(ctx context.Context, run string, t *Totals) error {
 
 // CountPending is how many items of a run's plan are still to be dealt with.
 func (s *Store) CountPending(ctx context.Context, run string) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE run = ? AND outcome = 'pending'`, run).Scan(&n)
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return 0, err
+	}
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items_now WHERE item BETWEEN ? AND ? AND outcome = 'pending'`, p.first, p.last).Scan(&n)
 	return n, describe("count what is to be done", err)
 }
 
@@ -320,11 +343,17 @@ type ImageRecord struct {
 // source; outcome "" means all.
 func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) iter.Seq2[ImageRecord, error] {
 	return func(yield func(ImageRecord, error) bool) {
-		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason
-			FROM items LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.image_id = items.image_id AND answer.error = '' AND answer.batch =
-				(SELECT max(batch) FROM batch_images JOIN batches ON batches.id = batch WHERE batch_images.image_id = items.image_id
-					AND batches.run = items.run AND batches.state = 'done' AND batch_images.error = '')
-			WHERE items.run = ?1 AND (?2 = '' OR outcome = ?2) ORDER BY seq`, run, outcome)
+		p, err := s.plan(ctx, run)
+		if err != nil {
+			yield(ImageRecord{}, err)
+			return
+		}
+		// An item that an earlier process of the run saved was sent under another number.
+		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items_now.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason
+			FROM items_now LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.item =
+				(SELECT max(one.item) FROM batch_images AS one INDEXED BY batch_images_image JOIN batches ON batches.id = one.batch
+					WHERE one.image_ref = items_now.image_ref AND one.image_id = items_now.image_id AND one.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND one.error = '')
+			WHERE items_now.item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3) ORDER BY items_now.item`, p.first, p.last, outcome)
 		if err != nil {
 			yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", explain(err)))
 			return

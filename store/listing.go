@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -16,8 +17,12 @@ import (
 // of their numbers, which lie side by side, and where all are as they were
 // nothing is written: an unchanged dataset is read through once. Behind the last
 // image that was known there is nothing to compare with, and pages are recorded
-// beside the listing: those that come meanwhile go into one transaction, since each
-// writes a good part of the indexes anew.
+// beside the listing: those that come meanwhile go into one transaction.
+//
+// What images are found by is in no order, so that to put each where it is found would
+// write the whole of that again with every few pages: new images are put there at the
+// end, sorted. Until then nothing finds them, and one that is shown twice is there
+// twice.
 type Listing struct {
 	store   *Store
 	dataset int64
@@ -41,16 +46,74 @@ const waitingPages = 20
 // StartListing begins a listing.
 func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 	l := &Listing{store: s, dataset: d.Ref}
-	// The images of other datasets are gone through for these, and not for every page.
-	var last int64
-	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT ref FROM images NOT INDEXED WHERE dataset = ?1 ORDER BY ref LIMIT 1) - 1, 0),
-			coalesce((SELECT ref FROM images NOT INDEXED WHERE dataset = ?1 ORDER BY ref DESC LIMIT 1), 0)
-		WHERE EXISTS (SELECT 1 FROM images WHERE dataset = ?1)`, d.Ref).Scan(&last, &l.newest)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+	var first, foundTo int64
+	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT min(ref) FROM images WHERE dataset = ?1), 1), coalesce((SELECT max(ref) FROM images WHERE dataset = ?1), 0), found_to
+		FROM datasets WHERE id = ?1`, d.Ref).Scan(&first, &l.newest, &foundTo)
+	if err != nil {
+		return nil, describe("begin the listing", err)
 	}
-	l.last.Store(last)
-	return l, describe("begin the listing", err)
+	l.last.Store(first - 1)
+	if foundTo < l.newest {
+		err = l.goOn(ctx)
+	}
+	return l, err
+}
+
+// goOn takes over the images of a listing that did not come to its end: an image that it
+// shows twice is there once before it is compared with anything.
+func (l *Listing) goOn(ctx context.Context) error {
+	return l.store.update(ctx, "go on with the listing before", func(uninterrupted context.Context, tx *sql.Tx) error {
+		if err := l.index(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(uninterrupted, `UPDATE datasets SET found_to = ? WHERE id = ?`, l.newest, l.dataset)
+		return err
+	})
+}
+
+// index makes new images be found. Of those that were shown twice the first goes: what
+// was shown last is true. It can be interrupted, being long where millions are new.
+func (l *Listing) index(ctx context.Context, tx *sql.Tx) error {
+	if err := l.indexIDs(ctx, tx); err != nil {
+		return err
+	}
+	for _, insert := range []string{`image_paths (dataset, path, ref) SELECT dataset, path, ref`, `image_stems (dataset, stem, ref) SELECT dataset, stem, ref`} {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO `+insert+fresh+` ORDER BY 2, 3`, l.dataset); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fresh are the images of a dataset that are not found yet.
+const fresh = ` FROM images WHERE dataset = ?1 AND ref > (SELECT found_to FROM datasets WHERE id = ?1)`
+
+func (l *Listing) indexIDs(ctx context.Context, tx *sql.Tx) error {
+	result, err := tx.ExecContext(ctx, `INSERT INTO image_ids (dataset, image_id, ref) SELECT dataset, image_id, ref`+fresh+` ORDER BY 2, 3 DESC ON CONFLICT DO NOTHING`, l.dataset)
+	if err != nil {
+		return err
+	}
+	put, err := result.RowsAffected()
+	if err != nil {
+		return err
+	}
+	var shown int64
+	if err := tx.QueryRowContext(ctx, `SELECT count(*)`+fresh, l.dataset).Scan(&shown); err != nil || shown == put {
+		return err
+	}
+	twice, err := tx.QueryContext(ctx, `DELETE`+fresh+` AND ref <> (SELECT ref FROM image_ids AS known WHERE known.dataset = ?1 AND known.image_id = images.image_id) RETURNING ref`, l.dataset)
+	if err != nil {
+		return err
+	}
+	defer twice.Close()
+	for twice.Next() {
+		var ref int64
+		if err := twice.Scan(&ref); err != nil {
+			return err
+		}
+		l.seen.remove(ref)
+	}
+	return twice.Err()
 }
 
 // listedImage is an image as the listing before showed it.
@@ -67,9 +130,8 @@ func (l listedImage) shows(i Image) bool {
 }
 
 const (
-	listedColumns = `ref, image_id, path, width, height, annotation_count, meta`
-	// Of the indexes none is in the order of the numbers.
-	nextListed = `SELECT ` + listedColumns + ` FROM images NOT INDEXED WHERE dataset = ? AND ref > ? AND ref <= ? ORDER BY ref LIMIT ?`
+	listedColumns = `images.ref, image_id, path, width, height, ` + annotationsNow + `, meta`
+	nextListed    = `SELECT ` + listedColumns + ` FROM images` + withSaves + `WHERE dataset = ? AND images.ref > ? AND images.ref <= ? ORDER BY images.ref LIMIT ?`
 )
 
 func scanListed(row interface{ Scan(...any) error }) (l listedImage, err error) {
@@ -173,15 +235,12 @@ func (l *Listing) catchUp() error {
 // elsewhere than before.
 func (l *Listing) record(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
-		// One row a statement: several could fail half way, and SQLite would keep what
-		// each page of the indexes was before, in a file.
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT DO NOTHING`)
+		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
 		if err != nil {
 			return err
 		}
 		defer insert.Close()
-		known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images WHERE dataset = ? AND image_id = ?`)
+		known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images`+withSaves+`WHERE images.ref = (SELECT ref FROM image_ids WHERE dataset = ? AND image_id = ?)`)
 		if err != nil {
 			return err
 		}
@@ -191,12 +250,21 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 			return err
 		}
 		defer change.Close()
+		outdate, err := tx.PrepareContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands`)
+		if err != nil {
+			return err
+		}
+		defer outdate.Close()
 		for _, i := range images {
-			result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
-			if err != nil {
-				return err
+			was, err := listedImage{}, sql.ErrNoRows
+			if l.newest > 0 {
+				was, err = scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
 			}
-			if n, err := result.RowsAffected(); err != nil || n > 0 {
+			if errors.Is(err, sql.ErrNoRows) {
+				result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
+				if err != nil {
+					return err
+				}
 				ref, err := result.LastInsertId()
 				if err != nil {
 					return err
@@ -204,23 +272,37 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 				l.seen.add(ref)
 				continue
 			}
-			was, err := scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
 			if err != nil {
 				return err
 			}
 			l.seen.add(was.ref)
-			if was.ref <= l.newest {
-				l.last.Store(was.ref)
-			}
+			l.last.Store(was.ref)
 			if was.shows(i) {
 				continue
 			}
+			if was.image.Path != i.Path {
+				if err := l.move(ctx, tx, was, i.Path); err != nil {
+					return err
+				}
+			}
 			if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
+				return err
+			}
+			if _, err := outdate.ExecContext(ctx, was.ref); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// move makes a known image be found by another path.
+func (l *Listing) move(ctx context.Context, tx *sql.Tx, was listedImage, path string) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE image_paths SET path = ? WHERE dataset = ? AND path = ? AND ref = ?`, path, l.dataset, was.image.Path, was.ref); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, `UPDATE image_stems SET stem = ? WHERE dataset = ? AND stem = ? AND ref = ?`, Stem(path), l.dataset, Stem(was.image.Path), was.ref)
+	return err
 }
 
 // Leave returns when nothing is recorded any more. A listing that is left before its
@@ -232,9 +314,13 @@ func (l *Listing) End(ctx context.Context, now time.Time) error {
 	if err := l.catchUp(); err != nil {
 		return err
 	}
-	return l.store.update(ctx, "end the listing", func(ctx context.Context, tx *sql.Tx) error {
+	return l.store.update(ctx, "end the listing", func(uninterrupted context.Context, tx *sql.Tx) error {
+		if err := l.index(ctx, tx); err != nil {
+			return err
+		}
+		ctx = uninterrupted
 		var there int
-		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM images WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {
 			return err
 		}
 		if there > l.seen.n {
@@ -242,7 +328,7 @@ func (l *Listing) End(ctx context.Context, now time.Time) error {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ? WHERE id = ?`, now.UnixMilli(), l.dataset)
+		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ?, found_to = ? WHERE id = ?`, now.UnixMilli(), l.seen.last(), l.dataset)
 		return err
 	})
 }
@@ -259,8 +345,15 @@ func (l *Listing) forget(ctx context.Context, tx *sql.Tx) error {
 			if l.seen.has(ref) {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, `DELETE FROM images WHERE ref = ?`, ref); err != nil {
-				return err
+			for _, forget := range []string{
+				`DELETE FROM image_ids WHERE (dataset, image_id) = (SELECT dataset, image_id FROM images WHERE ref = ?)`,
+				`DELETE FROM image_paths WHERE (dataset, path, ref) = (SELECT dataset, path, ref FROM images WHERE ref = ?)`,
+				`DELETE FROM image_stems WHERE (dataset, stem, ref) = (SELECT dataset, stem, ref FROM images WHERE ref = ?)`,
+				`DELETE FROM images WHERE ref = ?`,
+			} {
+				if _, err := tx.ExecContext(ctx, forget, ref); err != nil {
+					return err
+				}
 			}
 		}
 		if len(refs) < forgetPage {
@@ -271,7 +364,7 @@ func (l *Listing) forget(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (l *Listing) refsBehind(ctx context.Context, tx *sql.Tx, last int64) (refs []int64, err error) {
-	rows, err := tx.QueryContext(ctx, `SELECT ref FROM images NOT INDEXED WHERE dataset = ? AND ref > ? ORDER BY ref LIMIT ?`, l.dataset, last, forgetPage)
+	rows, err := tx.QueryContext(ctx, `SELECT ref FROM images WHERE dataset = ? AND ref > ? ORDER BY ref LIMIT ?`, l.dataset, last, forgetPage)
 	if err != nil {
 		return nil, err
 	}
@@ -301,6 +394,23 @@ func (s *refSet) add(ref int64) {
 		s.bits[word] |= bit
 		s.n++
 	}
+}
+
+func (s *refSet) remove(ref int64) {
+	if s.has(ref) {
+		s.bits[ref/64] &^= 1 << (ref % 64)
+		s.n--
+	}
+}
+
+// last is the highest of the set, 0 for none.
+func (s *refSet) last() int64 {
+	for word := len(s.bits) - 1; word >= 0; word-- {
+		if s.bits[word] != 0 {
+			return int64(word)*64 + int64(bits.Len64(s.bits[word])) - 1
+		}
+	}
+	return 0
 }
 
 func (s *refSet) has(ref int64) bool {

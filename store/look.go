@@ -95,6 +95,32 @@ func examineError(path string, err error) error {
 	return fmt.Errorf("examine the state %s: %w", path, err)
 }
 
+// Outdated tells whether a state is of an earlier version of its schema, from which
+// Open brings it to the present one. Of a file that is no state it says no.
+func Outdated(ctx context.Context, path string) bool {
+	s, err := Look(path)
+	if err != nil {
+		return false
+	}
+	defer s.Close()
+	version, latest, err := s.version(ctx)
+	return err == nil && version < latest
+}
+
+// version is that of the schema of the state, and the one that this program writes.
+func (s *Store) version(ctx context.Context) (version, latest int64, err error) {
+	provider, err := migrator(s.reader)
+	if err != nil {
+		return 0, 0, err
+	}
+	err = s.reader.QueryRowContext(ctx, `SELECT max(version_id) FROM `+goose.DefaultTablename+` WHERE is_applied`).Scan(&version)
+	var e sqlite3.Error
+	if errors.As(err, &e) && e.Code == sqlite3.ErrError { // there is no such table
+		err = errors.New("it is a database, and no state of pictosync")
+	}
+	return version, latestOf(provider), err
+}
+
 func (s *Store) examine(ctx context.Context) (h Health, err error) {
 	for _, suffix := range []string{"", "-wal", "-outbox"} {
 		if info, err := os.Stat(s.path + suffix); err == nil {
@@ -104,19 +130,10 @@ func (s *Store) examine(ctx context.Context) (h Health, err error) {
 	if err := quickCheck(ctx, s.reader); err != nil {
 		return h, err
 	}
-	provider, err := migrator(s.reader)
-	if err != nil {
+	if h.Version, h.Latest, err = s.version(ctx); err != nil {
 		return h, err
 	}
-	h.Latest = latestOf(provider)
-	err = s.reader.QueryRowContext(ctx, `SELECT max(version_id) FROM `+goose.DefaultTablename+` WHERE is_applied`).Scan(&h.Version)
-	var e sqlite3.Error
-	switch {
-	case errors.As(err, &e) && e.Code == sqlite3.ErrError: // there is no such table
-		return h, errors.New("it is a database, and no state of pictosync")
-	case err != nil:
-		return h, err
-	case h.Version > h.Latest:
+	if h.Version > h.Latest {
 		return h, ErrNewer
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE ended_at IS NULL), (SELECT count(*) FROM batches WHERE state = 'open')`).

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -25,6 +26,12 @@ func leftBehind(t *testing.T, s *Store) (path string) {
 }
 
 func (s *Store) putAndCommit(ctx context.Context, run, account string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
+	for n, i := range images { // as the plan has them
+		err := s.reader.QueryRowContext(ctx, `SELECT ref FROM images WHERE image_id = ?`, i.ImageID).Scan(&images[n].ImageRef)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return Batch{}, err
+		}
+	}
 	b, err := s.PutBatch(ctx, run, account, body, images)
 	if err == nil {
 		err = s.CommitBatch(ctx, &b, now)

@@ -12,26 +12,26 @@ import (
 
 // Reading is what an image had when it was read.
 type Reading struct {
-	ImageID     string
+	ImageRef    int64
 	Count       int
 	Annotations []byte // canonical JSON
 }
 
 // AddReadings keeps what images have, in place of what was read before.
-func (s *Store) AddReadings(ctx context.Context, d Dataset, readings []Reading, now time.Time) error {
+func (s *Store) AddReadings(ctx context.Context, readings []Reading, now time.Time) error {
 	if len(readings) == 0 {
 		return nil
 	}
 	return s.update(ctx, "keep what the images have", func(ctx context.Context, tx *sql.Tx) error {
-		put, err := tx.PrepareContext(ctx, `INSERT INTO readings (dataset, image_id, count, hash, annotations, read_at) VALUES (?, ?, ?, ?, ?, ?)
-			ON CONFLICT (dataset, image_id) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, read_at = excluded.read_at`)
+		put, err := tx.PrepareContext(ctx, `INSERT INTO readings (image, count, hash, annotations, read_at) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (image) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, read_at = excluded.read_at`)
 		if err != nil {
 			return err
 		}
 		defer put.Close()
 		for _, r := range readings {
 			hash, packed := pack(r.Annotations)
-			if _, err := put.ExecContext(ctx, d.Ref, r.ImageID, r.Count, hash, packed, now.UnixMilli()); err != nil {
+			if _, err := put.ExecContext(ctx, r.ImageRef, r.Count, hash, packed, now.UnixMilli()); err != nil {
 				return err
 			}
 		}
@@ -41,9 +41,10 @@ func (s *Store) AddReadings(ctx context.Context, d Dataset, readings []Reading, 
 
 // ReadState is an image of the last listing and when it was read.
 type ReadState struct {
-	ImageID string
-	Path    string
-	Listed  int // annotations, as listed
+	ImageRef int64
+	ImageID  string
+	Path     string
+	Listed   int // annotations, as listed
 	// ReadAt is the zero time for an image that was never read, or that a save
 	// of ours or its listed count show to be another now.
 	ReadAt time.Time
@@ -75,11 +76,11 @@ func (s *Store) ReadStates(ctx context.Context, d Dataset) iter.Seq2[ReadState, 
 }
 
 func (s *Store) readStatePage(ctx context.Context, d Dataset, path, id string) ([]ReadState, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT images.image_id, path, annotation_count,
-			CASE WHEN count = annotation_count AND coalesce(saved_at, 0) < read_at THEN read_at END
-		FROM images INDEXED BY images_path LEFT JOIN readings ON readings.dataset = images.dataset AND readings.image_id = images.image_id
-		WHERE images.dataset = ?1 AND (path, images.image_id) > (?2, ?3) AND annotation_count > 0
-		ORDER BY path, images.image_id LIMIT ?4`, d.Ref, path, id, readPage)
+	rows, err := s.reader.QueryContext(ctx, `SELECT images.ref, image_id, images.path, `+annotationsNow+`,
+			CASE WHEN count = `+annotationsNow+` AND coalesce(saved_at, 0) < read_at THEN read_at END
+		FROM image_paths CROSS JOIN images ON images.ref = image_paths.ref`+withSaves+`LEFT JOIN readings ON readings.image = images.ref
+		WHERE image_paths.dataset = ?1 AND (image_paths.path, image_id) > (?2, ?3) AND `+annotationsNow+` > 0
+		ORDER BY image_paths.path, image_id LIMIT ?4`, d.Ref, path, id, readPage)
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +89,7 @@ func (s *Store) readStatePage(ctx context.Context, d Dataset, path, id string) (
 	for rows.Next() {
 		var r ReadState
 		var at sql.NullInt64
-		if err := rows.Scan(&r.ImageID, &r.Path, &r.Listed, &at); err != nil {
+		if err := rows.Scan(&r.ImageRef, &r.ImageID, &r.Path, &r.Listed, &at); err != nil {
 			return nil, err
 		}
 		if at.Valid {
@@ -101,6 +102,7 @@ func (s *Store) readStatePage(ctx context.Context, d Dataset, path, id string) (
 
 // Content is an image of the last listing with what was last read of it.
 type Content struct {
+	ImageRef      int64
 	ImageID       string
 	Path          string
 	Width, Height int // pixels, 0 = unknown
@@ -159,8 +161,8 @@ const contentPage = 100
 func (s *Store) contentPage(ctx context.Context, d Dataset, after string) ([]Content, error) {
 	path, id, _ := strings.Cut(after, "\x00")
 	rows, err := s.reader.QueryContext(ctx, `SELECT `+contentColumns+`
-		FROM images INDEXED BY images_path LEFT JOIN readings ON readings.dataset = images.dataset AND readings.image_id = images.image_id
-		WHERE images.dataset = ?1 AND (path, images.image_id) > (?2, ?3) ORDER BY path, images.image_id LIMIT ?4`, d.Ref, path, id, contentPage)
+		FROM image_paths CROSS JOIN images ON images.ref = image_paths.ref`+withSaves+`LEFT JOIN readings ON readings.image = images.ref
+		WHERE image_paths.dataset = ?1 AND (image_paths.path, image_id) > (?2, ?3) ORDER BY image_paths.path, image_id LIMIT ?4`, d.Ref, path, id, contentPage)
 	if err != nil {
 		return nil, err
 	}
@@ -176,12 +178,12 @@ func (s *Store) contentPage(ctx context.Context, d Dataset, after string) ([]Con
 	return page, rows.Err()
 }
 
-const contentColumns = `images.image_id, path, width, height, annotation_count, meta, count, hash, annotations`
+const contentColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, meta, count, hash, annotations`
 
 func scanContent(row interface{ Scan(...any) error }) (c Content, err error) {
 	var meta string
 	var count sql.NullInt64
-	if err := row.Scan(&c.ImageID, &c.Path, &c.Width, &c.Height, &c.Listed, &meta, &count, &c.hash, &c.packed); err != nil {
+	if err := row.Scan(&c.ImageRef, &c.ImageID, &c.Path, &c.Width, &c.Height, &c.Listed, &meta, &count, &c.hash, &c.packed); err != nil {
 		return c, err
 	}
 	c.Meta = json.RawMessage(meta)
@@ -194,8 +196,8 @@ func scanContent(row interface{ Scan(...any) error }) (c Content, err error) {
 // ContentOf is one image's content.
 func (s *Store) ContentOf(ctx context.Context, d Dataset, imageID string) (Content, error) {
 	c, err := scanContent(s.reader.QueryRowContext(ctx, `SELECT `+contentColumns+`
-		FROM images LEFT JOIN readings ON readings.dataset = images.dataset AND readings.image_id = images.image_id
-		WHERE images.dataset = ? AND images.image_id = ?`, d.Ref, imageID))
+		FROM image_ids JOIN images ON images.ref = image_ids.ref`+withSaves+`LEFT JOIN readings ON readings.image = images.ref
+		WHERE image_ids.dataset = ? AND image_ids.image_id = ?`, d.Ref, imageID))
 	if err != nil {
 		return c, fmt.Errorf("read what was kept of the image: %w", explain(err))
 	}
@@ -203,9 +205,9 @@ func (s *Store) ContentOf(ctx context.Context, d Dataset, imageID string) (Conte
 }
 
 // ForgetReading drops what was read of an image, so that it is read again.
-func (s *Store) ForgetReading(ctx context.Context, d Dataset, imageID string) error {
+func (s *Store) ForgetReading(ctx context.Context, imageRef int64) error {
 	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE dataset = ? AND image_id = ?`, d.Ref, imageID)
+		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE image = ?`, imageRef)
 		return err
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -95,7 +96,7 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 		case !errors.Is(err, sql.ErrNoRows):
 			return err
 		default:
-			if _, err := tx.ExecContext(ctx, `INSERT INTO runs (id, dataset, kind, source, phase, started_at) VALUES (?, ?, ?, ?, ?, ?)`,
+			if _, err := tx.ExecContext(ctx, `INSERT INTO runs (id, dataset, kind, source, phase, started_at, ref) VALUES (?, ?, ?, ?, ?, ?, (SELECT coalesce(max(ref), 0) + 1 FROM runs))`,
 				open, d.Ref, kind, source, Planning, now.UnixMilli()); err != nil {
 				return err
 			}
@@ -137,20 +138,35 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 	return s.dropItems(ctx, run, "")
 }
 
-// dropItems drops items of a run, those with an outcome or, "", all, part by part:
-// in one transaction the log would become as large as the plan.
+// dropItems drops items of a run, those with an outcome or, "", all.
 func (s *Store) dropItems(ctx context.Context, run string, outcome ItemOutcome) error {
+	return s.drop(ctx, run, "let go of a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
+}
+
+// dropSent drops what a run sent.
+func (s *Store) dropSent(ctx context.Context, run string) error {
+	return s.drop(ctx, run, "let go of what a run sent", `DELETE FROM batch_images WHERE item BETWEEN ?1 AND ?2`)
+}
+
+// drop goes through what a run has by item, part by part: in one transaction the log
+// would become as large as the plan. The first two arguments of the statement are the
+// items of a part.
+func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...any) error {
 	const part = 50_000
+	p, err := s.plan(ctx, run)
+	if err != nil {
+		return err
+	}
 	last, err := s.LastSeq(ctx, run)
 	if err != nil {
 		return err
 	}
-	for behind := int64(0); behind < last; behind += part {
+	for seq := int64(1); seq <= last; seq += part {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := s.update(ctx, "let go of a plan", func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `DELETE FROM items WHERE run = ?1 AND seq > ?2 AND seq <= ?2 + ?3 AND (?4 = '' OR outcome = ?4)`, run, behind, part, outcome)
+		err := s.update(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, statement, slices.Concat([]any{p.of(seq), p.of(seq + part - 1)}, args)...)
 			return err
 		})
 		if err != nil {

@@ -9,12 +9,11 @@ CREATE TABLE datasets (
     dataset_id TEXT    NOT NULL,
     name       TEXT    NOT NULL,
     listed_at  INTEGER, -- when the last complete listing ended
+    found_to   INTEGER NOT NULL DEFAULT 0, -- the last of its images that can be found; an unfinished listing has left those behind it
     UNIQUE (service, dataset_id)
 ) STRICT;
 
--- An image as the last listing showed it, and what we last saved on it.
--- saved_sum guards the columns that decide whether an image is done, since
--- SQLite's pages carry no checksum.
+-- An image as the last listing that showed it anew did.
 CREATE TABLE images (
     ref              INTEGER PRIMARY KEY, -- in the order in which listings first showed them
     dataset          INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
@@ -23,18 +22,45 @@ CREATE TABLE images (
     stem             TEXT    NOT NULL, -- "a"
     width            INTEGER NOT NULL, -- pixels, 0 = unknown
     height           INTEGER NOT NULL,
-    annotation_count INTEGER NOT NULL,
-    saved_hash       BLOB,
-    saved_count      INTEGER,
-    saved_at         INTEGER,
-    saved_run        TEXT,
-    saved_sum        BLOB,
-    meta             TEXT    NOT NULL DEFAULT '', -- the listing's entry as an export keeps it, JSON
-    source           INTEGER, -- the source that last named the image, of what was saved from here
-    UNIQUE (dataset, image_id)
+    annotation_count INTEGER NOT NULL, -- unless a save stands
+    meta             TEXT    NOT NULL DEFAULT '' -- the listing's entry as an export keeps it, JSON
 ) STRICT;
-CREATE INDEX images_path ON images (dataset, path);
-CREATE INDEX images_stem ON images (dataset, stem);
+CREATE INDEX images_dataset ON images (dataset);
+
+-- What we last saved on an image. saved_sum guards the columns that decide whether an
+-- image is done, since SQLite's pages carry no checksum. stands is 1 until a listing
+-- shows another count than saved_count.
+CREATE TABLE saves (
+    image       INTEGER PRIMARY KEY REFERENCES images (ref) ON DELETE CASCADE,
+    saved_hash  BLOB    NOT NULL,
+    saved_count INTEGER NOT NULL,
+    saved_at    INTEGER NOT NULL,
+    saved_run   TEXT    NOT NULL,
+    saved_sum   BLOB    NOT NULL,
+    source      INTEGER, -- the source that last named the image
+    stands      INTEGER NOT NULL
+) STRICT;
+
+-- Where images are found by id, path and stem. A listing shows these in no order: those
+-- of new images are put here at its end, sorted.
+CREATE TABLE image_ids (
+    dataset  INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    image_id TEXT    NOT NULL,
+    ref      INTEGER NOT NULL,
+    PRIMARY KEY (dataset, image_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE image_paths (
+    dataset INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    path    TEXT    NOT NULL,
+    ref     INTEGER NOT NULL,
+    PRIMARY KEY (dataset, path, ref)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE image_stems (
+    dataset INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    stem    TEXT    NOT NULL,
+    ref     INTEGER NOT NULL,
+    PRIMARY KEY (dataset, stem, ref)
+) STRICT, WITHOUT ROWID;
 
 -- A source of labels: which images come from it tells an image that left it from one
 -- that never was in it.
@@ -61,31 +87,44 @@ CREATE TABLE runs (
     ended_at    INTEGER,
     claims      INTEGER,                     -- the source of what the run saves
     totals      TEXT    NOT NULL DEFAULT '', -- JSON, of a run that has ended
-    thinned     INTEGER NOT NULL DEFAULT 0   -- its unchanged items were let go
+    thinned     INTEGER NOT NULL DEFAULT 0,  -- its unchanged items were let go
+    ref         INTEGER                      -- number of the run
 ) STRICT;
 CREATE INDEX runs_open ON runs (dataset, source) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX runs_ref ON runs (ref);
 
--- The plan of a run, one row per item of the source, in the order of the walk.
+-- The plan of a run, one row per item of the source, in the order of the walk. item is
+-- the run's number times 2^32 and the item's number in the run, which no other item of
+-- the run had before, also of a plan that was made anew.
 CREATE TABLE items (
-    run          TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    seq          INTEGER NOT NULL,
+    item         INTEGER PRIMARY KEY,
+    run          INTEGER NOT NULL, -- its number
     image        TEXT    NOT NULL, -- as the source names it
     after        TEXT    NOT NULL, -- cursor of the item before, so that the walk can begin here
-    image_id     TEXT    NOT NULL DEFAULT '',
-    path         TEXT    NOT NULL DEFAULT '', -- as the dataset names it
+    image_id     TEXT    NOT NULL,
+    image_ref    INTEGER NOT NULL, -- the image's number, 0 where the item has none
+    path         TEXT    NOT NULL, -- as the dataset names it
     plan         TEXT    NOT NULL, -- new, overwrite, clear, unchanged, drifted, unmatched, ambiguous, failed
     outcome      TEXT    NOT NULL, -- pending, saved, cleared, unchanged, unmatched, failed, skipped
     hash         BLOB,
-    count        INTEGER NOT NULL DEFAULT 0, -- annotations to save
-    listed_count INTEGER NOT NULL DEFAULT 0, -- annotations the listing showed
-    findings     INTEGER NOT NULL DEFAULT 0,
-    reason       TEXT    NOT NULL DEFAULT '',
-    bytes        INTEGER NOT NULL DEFAULT 0, -- of the encoded annotations to save
-    pruned       INTEGER NOT NULL DEFAULT 0, -- no item of the source: an image that left it
-    image_ref    INTEGER NOT NULL DEFAULT 0, -- the image's number, 0 where the item has none
-    PRIMARY KEY (run, seq)
-) STRICT, WITHOUT ROWID;
+    count        INTEGER NOT NULL, -- annotations to save
+    listed_count INTEGER NOT NULL, -- annotations the listing showed
+    bytes        INTEGER NOT NULL, -- of the encoded annotations to save
+    findings     INTEGER NOT NULL,
+    reason       TEXT    NOT NULL,
+    pruned       INTEGER NOT NULL  -- no item of the source: an image that left it
+) STRICT;
 CREATE INDEX items_image ON items (run, image_ref) WHERE image_ref > 0;
+
+-- Items as they are now: a pending one is not written again when it is saved, since its
+-- batch says so.
+CREATE VIEW items_now AS
+    SELECT items.item, items.run, items.image, items.after, items.image_id, items.image_ref, items.path, items.plan,
+        CASE WHEN sent.item IS NULL THEN items.outcome WHEN sent.count > 0 THEN 'saved' ELSE 'cleared' END AS outcome,
+        items.hash, items.count, items.listed_count, items.bytes, items.findings,
+        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned
+    FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
+        AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
 
 -- Classes that the run's labels use, in the order of their first use.
 CREATE TABLE run_classes (
@@ -115,39 +154,38 @@ CREATE INDEX findings_run ON findings (run, seq);
 CREATE TABLE batches (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     run           TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
-    key           TEXT    NOT NULL UNIQUE,
+    key           TEXT    NOT NULL,
     body          BLOB,
     state         TEXT    NOT NULL, -- open, done, split
     first_sent_at INTEGER NOT NULL,
     ended_at      INTEGER,
     body_at       INTEGER, -- where the bytes are in that file
     body_size     INTEGER,
-    body_sum      INTEGER  -- their CRC-32C
+    body_sum      INTEGER, -- their CRC-32C
+    first_item    INTEGER NOT NULL, -- its images have these items, and those between that are its own
+    last_item     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX batches_open ON batches (run) WHERE state = 'open';
 
--- An image of a batch: what was sent, and what the service answered: previous_count
--- and new_count are what is expected until the batch is done.
+-- What was sent of an item, in its last batch, and what the service answered:
+-- previous_count and new_count are what is expected until the batch is done.
 -- first_hand is 0 where the answer may be that of a second execution (the
 -- service forgets keys after 24 hours): then previous_count is what the
 -- listing showed when the image was planned.
 CREATE TABLE batch_images (
-    batch          INTEGER NOT NULL REFERENCES batches (id) ON DELETE CASCADE,
-    position       INTEGER NOT NULL,
+    item           INTEGER PRIMARY KEY, -- stays when the plan is made anew
+    batch          INTEGER NOT NULL,
+    image_ref      INTEGER NOT NULL, -- the image's number then; below 0 where it was gone when numbers came to be kept
     image_id       TEXT    NOT NULL,
     hash           BLOB    NOT NULL,
     count          INTEGER NOT NULL,
     listed_count   INTEGER NOT NULL,
     previous_count INTEGER,
     new_count      INTEGER,
-    status         TEXT    NOT NULL DEFAULT '', -- of before
     first_hand     INTEGER NOT NULL DEFAULT 1,
-    error          TEXT    NOT NULL DEFAULT '',
-    ended_at       INTEGER, -- of before
-    item           INTEGER NOT NULL DEFAULT 0, -- number of the item in its run's plan, 0 = not on record
-    PRIMARY KEY (batch, position)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX batch_images_image ON batch_images (image_id);
+    error          TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX batch_images_image ON batch_images (image_ref);
 
 -- Requests sent, per account (a fingerprint of the key) and second, for the
 -- quota of any 60 minutes.
@@ -175,14 +213,11 @@ CREATE TABLE backups (
 -- What an image had when an export last read it, as canonical JSON compressed
 -- with zstd. One an image: the latest. It goes with its image.
 CREATE TABLE readings (
-    dataset     INTEGER NOT NULL,
-    image_id    TEXT    NOT NULL,
+    image       INTEGER PRIMARY KEY REFERENCES images (ref) ON DELETE CASCADE,
     count       INTEGER NOT NULL,
     hash        BLOB    NOT NULL, -- of the canonical JSON
     annotations BLOB    NOT NULL,
-    read_at     INTEGER NOT NULL,
-    PRIMARY KEY (dataset, image_id),
-    FOREIGN KEY (dataset, image_id) REFERENCES images (dataset, image_id) ON DELETE CASCADE
+    read_at     INTEGER NOT NULL
 ) STRICT;
 
 -- The jobs of configurations that were run, for the next run of them.

@@ -177,9 +177,10 @@ func TestTwoLabelsForOneImageAreBothLeftAlone(t *testing.T) {
 	}
 }
 
+// batchOf are images as planned puts them into a plan: a.jpg is the first, b.jpg the second.
 func batchOf(images ...string) (out []BatchImage) {
 	for _, i := range images {
-		out = append(out, BatchImage{ImageID: "id-" + i, Hash: hashOf(i), Count: 2, ListedCount: 3})
+		out = append(out, BatchImage{Item: int64(i[0]-'a') + 1, ImageID: "id-" + i, Hash: hashOf(i), Count: 2, ListedCount: 3})
 	}
 	return out
 }
@@ -252,10 +253,42 @@ func TestCountsSayWhetherTheyAreFirstHand(t *testing.T) {
 	}
 }
 
+// How many annotations an image has is what was saved on it until a listing shows
+// another number, and then what that shows, also where it is the old one.
+func TestAListingOverrulesASave(t *testing.T) {
+	ctx := context.Background()
+	s, d, run := openPlanned(t, "a.jpg")
+	list := func(count int) {
+		t.Helper()
+		l, err := s.StartListing(ctx, d)
+		check(t, err)
+		check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: count}}))
+		check(t, l.End(ctx, noon))
+	}
+	want := func(count int) {
+		t.Helper()
+		images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
+		check(t, err)
+		if images[0].AnnotationCount != count || images[0].Saved == nil || images[0].Saved.Count != 2 {
+			t.Errorf("%+v, of which 2 were saved: want %d annotations", images[0], count)
+		}
+	}
+	b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+	check(t, err)
+	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+	want(2)
+	list(2)
+	want(2)
+	list(3) // as it was before the save
+	want(3)
+	list(2)
+	want(2)
+}
+
 func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 	ctx := context.Background()
 	for _, damage := range []string{
-		`saved_hash = zeroblob(32)`, `saved_count = saved_count + 1`, `saved_sum = NULL`, `saved_run = 'x'`,
+		`saved_hash = zeroblob(32)`, `saved_count = saved_count + 1`, `saved_sum = x''`, `saved_run = 'x'`,
 	} {
 		s, d, run := openPlanned(t, "a.jpg")
 		b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
@@ -266,7 +299,7 @@ func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 		if images[0].Saved == nil || images[0].Saved.Hash != hashOf("a.jpg") || images[0].AnnotationCount != 2 {
 			t.Fatalf("after the save: %+v", images[0])
 		}
-		_, err = s.writer.Exec(`UPDATE images SET ` + damage)
+		_, err = s.writer.Exec(`UPDATE saves SET ` + damage)
 		check(t, err)
 		images, err = s.ImagesByPath(ctx, d, []string{"a.jpg"})
 		check(t, err)

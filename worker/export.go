@@ -172,19 +172,19 @@ func (x *export) readStretch(pool pond.ResultPool[kept], images []store.ReadStat
 		case err != nil:
 			fatal = err
 		case k.reason != "":
-			failed = append(failed, store.Item{Seq: int64(x.summary.Images.Failed + len(failed) + 1), Image: images[n].Path, ImageID: images[n].ImageID, Path: images[n].Path,
+			failed = append(failed, store.Item{Seq: int64(x.summary.Images.Failed + len(failed) + 1), Image: images[n].Path, ImageID: images[n].ImageID, ImageRef: images[n].ImageRef, Path: images[n].Path,
 				Plan: store.PlanFailed, Outcome: store.ItemFailed, ListedCount: images[n].Listed, Reason: k.reason})
 		default:
-			readings = append(readings, store.Reading{ImageID: images[n].ImageID, Count: k.backup.Count, Annotations: k.backup.Annotations})
+			readings = append(readings, store.Reading{ImageRef: images[n].ImageRef, Count: k.backup.Count, Annotations: k.backup.Annotations})
 		}
 	}
 	// A stopped run keeps what it has asked for.
 	ctx := context.WithoutCancel(x.stopping)
-	if err := x.store.AddReadings(ctx, x.dataset, readings, x.Now()); err != nil {
+	if err := x.store.AddReadings(ctx, readings, x.Now()); err != nil {
 		return err
 	}
 	for _, i := range failed { // what is no longer true of it must not be exported
-		if err := x.store.ForgetReading(ctx, x.dataset, i.ImageID); err != nil {
+		if err := x.store.ForgetReading(ctx, i.ImageRef); err != nil {
 			return err
 		}
 	}

@@ -167,7 +167,7 @@ func (r *run) becauseOfDrift(i store.Item) string {
 // asLeft reports whether our last save on an image is what the run that is
 // undone left there: its own save, or an undo of one that came after it.
 func (r *run) asLeft(image store.Image) bool {
-	left, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image.ID)
+	left, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image)
 	return err == nil && ok && image.Saved != nil && image.Saved.Hash == left
 }
 

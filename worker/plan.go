@@ -189,7 +189,7 @@ func (r *run) beginPlan(ctx context.Context) (int64, error) {
 		return 0, err
 	}
 	r.record.Cursor = ""
-	return 0, nil
+	return r.store.LastSeq(ctx, r.record.ID)
 }
 
 // fingerprint is what the cursor of a plan depends on, and the plan made so far.
@@ -300,8 +300,8 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		if planned.Outcome == store.ItemPending && !r.Verify {
 			r.needClasses(&planned, c.classes, known, &part)
 		}
-		if planned.Outcome == store.ItemUnchanged && matches[i].image.Source != r.claim && r.kind() == "sync" {
-			part.Claims = append(part.Claims, planned.ImageID)
+		if planned.Outcome == store.ItemUnchanged && matches[i].image.Saved != nil && matches[i].image.Source != r.claim && r.kind() == "sync" {
+			part.Claims = append(part.Claims, planned.ImageRef)
 		}
 		if planned.Outcome == store.ItemPending && r.saves() {
 			r.kept.put(seq, c.payload)

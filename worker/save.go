@@ -207,7 +207,7 @@ func (r *run) convertPortion(p *portion, converters pond.ResultPool[converted]) 
 	if p.items, err = r.findItems(again); err != nil {
 		return err
 	}
-	images, err := r.store.ImagesByID(r.stopping, r.dataset, imageIDs(p.rows))
+	images, err := r.store.ImagesByRef(r.stopping, imageRefs(p.rows))
 	if err != nil {
 		return err
 	}
@@ -327,12 +327,12 @@ func (r *run) batchPortion(b *batcher, p portion) (err error) {
 	return nil
 }
 
-func imageIDs(rows []store.Item) []string {
-	ids := make([]string, len(rows))
+func imageRefs(rows []store.Item) []int64 {
+	refs := make([]int64, len(rows))
 	for i, row := range rows {
-		ids[i] = row.ImageID
+		refs[i] = row.ImageRef
 	}
-	return ids
+	return refs
 }
 
 func failures(i store.Item) int {
@@ -353,7 +353,7 @@ func (r *run) recheck(planned store.Item, item source.Item, image store.Image, c
 		return planned, err
 	}
 	again := r.decide(item, match{image: image}, c)
-	again.Seq, again.Image, again.ImageID, again.Path = planned.Seq, planned.Image, planned.ImageID, planned.Path
+	again.Seq, again.Image, again.ImageID, again.ImageRef, again.Path = planned.Seq, planned.Image, planned.ImageID, planned.ImageRef, planned.Path
 	if again.Outcome == store.ItemPending {
 		for _, class := range c.classes {
 			if !r.hasClass(class.Name) {
@@ -399,7 +399,7 @@ func (b *batcher) add(row store.Item, payload []byte) error {
 		}
 	}
 	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: payload})
-	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount})
+	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount})
 	b.bytes += size
 	if len(b.images) < b.run.BatchImages {
 		return nil

@@ -178,7 +178,7 @@ func (x *export) writeContents(dir string, m *source.Manifest) error {
 		if err != nil {
 			m.Missing = append(m.Missing, source.Missing{Image: c.Path, Reason: err.Error()})
 			// What is damaged is read anew by the next export.
-			if err := x.store.ForgetReading(x.stopping, x.dataset, c.ImageID); err != nil {
+			if err := x.store.ForgetReading(x.stopping, c.ImageRef); err != nil {
 				return err
 			}
 			continue

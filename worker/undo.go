@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -38,7 +39,12 @@ func UndoSource(run string) string { return "undo:" + run }
 
 func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
 	return func(yield func(source.Item, error) bool) {
-		for t, err := range u.store.Touched(ctx, u.run.ID, after) {
+		behind, err := numberOf(after)
+		if err != nil {
+			yield(source.Item{}, err)
+			return
+		}
+		for t, err := range u.store.Touched(ctx, u.run.ID, behind) {
 			if err != nil {
 				yield(source.Item{}, err)
 				return
@@ -46,7 +52,7 @@ func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, e
 			if u.glob != "" && !doublestar.MatchUnvalidated(u.glob, t.Path) {
 				continue
 			}
-			item := source.Item{Cursor: t.ImageID, Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
+			item := source.Item{Cursor: strconv.FormatInt(t.ImageRef, 10), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
 			if t.Previous > 0 {
 				there, err := u.store.BackedUp(ctx, u.run.ID, []string{t.ImageID})
 				if err != nil {
@@ -62,6 +68,16 @@ func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, e
 			}
 		}
 	}
+}
+
+// numberOf is the number of an image that a cursor is, 0 for none.
+func numberOf(cursor string) (ref int64, err error) {
+	if cursor != "" {
+		if ref, err = strconv.ParseInt(cursor, 10, 64); err != nil {
+			err = fmt.Errorf("go on with the undo: its place in the state is no number of an image: %w", err)
+		}
+	}
+	return ref, err
 }
 
 func (u *undo) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
@@ -126,6 +127,7 @@ func (s *session) openState(doing string) error {
 		return err
 	}
 	s.closers = append(s.closers, unlock)
+	tellOfUpdate(s.ctx, s.path)
 	st, aside, err := store.OpenSound(s.ctx, s.path, now())
 	if err != nil {
 		return err
@@ -136,6 +138,16 @@ func (s *session) openState(doing string) error {
 		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", s.path, aside)
 	}
 	return nil
+}
+
+// tellOfUpdate says why a large state of before takes its time to be opened.
+func tellOfUpdate(ctx context.Context, path string) {
+	const soon = 50 << 20 // bytes that take a second or two
+	info, err := os.Stat(path)
+	if err == nil && info.Size() > soon && store.Outdated(ctx, path) {
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s was written by an earlier version; bringing its %s into the present form, once, takes about half a minute for each GiB, and meanwhile twice that room\n",
+			path, humanize.IBytes(uint64(info.Size())))
+	}
 }
 
 // reach says where the requests go: to the configured service, or to a sandbox

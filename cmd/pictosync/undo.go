@@ -93,6 +93,7 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 	if err != nil {
 		return store.Run{}, err
 	}
+	tellOfUpdate(ctx, state)
 	st, err := store.OpenExisting(ctx, state)
 	if err != nil {
 		return store.Run{}, err
@@ -133,6 +134,7 @@ backups: they can no longer be undone. The last run of each source stays.` + exi
 			if err != nil {
 				return err
 			}
+			tellOfUpdate(cmd.Context(), path)
 			st, err := store.OpenExisting(cmd.Context(), path)
 			if err != nil {
 				return err
