@@ -19,6 +19,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
+// alertVariable is the environment's variable that the command of an alert reads, and
+// the beginning of its others.
+const alertVariable = environmentPrefix + "ALERT"
+
 // alertOptions say who is told what became of a night.
 type alertOptions struct {
 	command string
@@ -132,7 +136,7 @@ func (o *alertOptions) runCommand(parent context.Context, a alert, body []byte) 
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	cmd.Env = append(cmd.Env, "PICTOSYNC_ALERT="+a.Alert, "PICTOSYNC_ALERT_TEXT="+a.Text, fmt.Sprintf("PICTOSYNC_ALERT_STATUS=%d", a.ExitCode))
+	cmd.Env = append(cmd.Env, alertVariable+"="+a.Alert, alertVariable+"_TEXT="+a.Text, fmt.Sprintf("%s_STATUS=%d", alertVariable, a.ExitCode))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(body), os.Stderr, os.Stderr
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {

@@ -21,6 +21,8 @@ import (
 // flag's with underscores (rate, no_create_classes), in the environment the
 // same in capitals behind PICTOSYNC_ (PICTOSYNC_RATE).
 
+const environmentPrefix = "PICTOSYNC_"
+
 // commandLineOnly are the flags that the file and the environment do not set.
 var commandLineOnly = map[string]bool{"config": true, "help": true, "version": true, "dry-run": true, "plan": true, "force": true, "image": true, "class": true, "diff": true, "full": true, "check": true}
 
@@ -82,7 +84,7 @@ func (s setting) set(flags *pflag.FlagSet, flag string) error {
 
 // variableOf is the variable of the environment that sets a flag, "" for none.
 func variableOf(f *pflag.Flag) string {
-	for _, variable := range []string{"PICTOSYNC_" + strings.ToUpper(key(f.Name)), serviceEnvironment[f.Name]} {
+	for _, variable := range []string{environmentPrefix + strings.ToUpper(key(f.Name)), serviceEnvironment[f.Name]} {
 		if variable != "" && os.Getenv(variable) != "" {
 			return variable
 		}
@@ -110,9 +112,11 @@ type jobConfig struct {
 	settings map[string]setting
 }
 
+// readConfig reads a configuration file, "" for none, and looks through the
+// environment for what only looks like a setting.
 func readConfig(root *cobra.Command, path string) (c configuration, err error) {
-	if path == "" {
-		return c, nil
+	if err := checkEnvironment(root); err != nil || path == "" {
+		return c, err
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -207,6 +211,29 @@ func unknownSetting(where, name string, known map[string]bool) error {
 		return usagef("read %s: unknown setting %q; did you mean %s?", where, name, near)
 	}
 	return usagef("read %s: unknown setting %q; config.example.yaml lists them all", where, name)
+}
+
+// checkEnvironment refuses variables of flags that the environment does not set: who
+// asks for a dry run there would get one that saves. A name that is near to a setting's
+// is told of; others, as an orchestrator sets them for a service that is called
+// pictosync, mean nothing here.
+func checkEnvironment(root *cobra.Command) error {
+	known := knownSettings(root)
+	for _, entry := range os.Environ() {
+		variable, value, _ := strings.Cut(entry, "=")
+		name, ours := strings.CutPrefix(variable, environmentPrefix)
+		name = strings.ToLower(name)
+		switch flag := strings.ReplaceAll(name, "_", "-"); {
+		case !ours || value == "" || known[name] || strings.HasPrefix(variable, alertVariable):
+		case commandLineOnly[flag]:
+			return usagef("read %s from the environment: --%s is for the command line alone", variable, flag)
+		default:
+			if near := nearest(name, slices.Collect(maps.Keys(known))); near != "" {
+				fmt.Fprintf(os.Stderr, "pictosync: %s in the environment is no setting; did you mean %s%s?\n", variable, environmentPrefix, strings.ToUpper(near))
+			}
+		}
+	}
+	return nil
 }
 
 // knownSettings are those of every command, so that one file serves them all.
