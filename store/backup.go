@@ -142,7 +142,7 @@ const touchedPage = 1000
 func (s *Store) touchedPage(ctx context.Context, run string, after int64) ([]Touched, error) {
 	// In the order of the index, so that a page is found without the others: of the
 	// saves on an image the run's first.
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (s *Store) touchedPage(ctx context.Context, run string, after int64) ([]Tou
 		WHERE saved.image_ref > ?3 AND saved.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = ''
 		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image JOIN batches ON batches.id = before.batch
 			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
-		ORDER BY saved.image_ref LIMIT ?4`, p.first, p.last, after, touchedPage)
+		ORDER BY saved.image_ref LIMIT ?4`, span.first, span.last, after, touchedPage)
 	if err != nil {
 		return nil, err
 	}
@@ -217,13 +217,13 @@ func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, er
 // LeftBy is the hash of what a run left on an image; ok is false where the run
 // did not save on it.
 func (s *Store) LeftBy(ctx context.Context, run string, image Image) (h Hash, ok bool, err error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return h, false, err
 	}
 	var hash []byte
 	err = s.reader.QueryRowContext(ctx, `SELECT batch_images.hash FROM batch_images INDEXED BY batch_images_image JOIN batches ON batches.id = batch
-		WHERE image_ref = ? AND image_id = ? AND item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' ORDER BY item DESC LIMIT 1`, image.Ref, image.ID, p.first, p.last).Scan(&hash)
+		WHERE image_ref = ? AND image_id = ? AND item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' ORDER BY item DESC LIMIT 1`, image.Ref, image.ID, span.first, span.last).Scan(&hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, false, nil
 	}

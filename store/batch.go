@@ -28,13 +28,13 @@ type Batch struct {
 	Unsent  bool
 	SentAt  time.Time
 
-	plan  plan          // of the run
+	span  itemSpan      // of the run
 	place sql.NullInt64 // in the outbox
 }
 
 // items are the first and the last item of the batch's images.
 func (b Batch) items() (first, last int64) {
-	return b.plan.of(b.Images[0].Item), b.plan.of(b.Images[len(b.Images)-1].Item)
+	return b.span.of(b.Images[0].Item), b.span.of(b.Images[len(b.Images)-1].Item)
 }
 
 // BatchImage is one image of a batch.
@@ -50,11 +50,11 @@ type BatchImage struct {
 // PutBatch makes a batch of images in the order of the plan, whose bytes begin to go to
 // the disk. It is none before it is committed; who does not come to that discards it.
 func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, images []BatchImage) (Batch, error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return Batch{}, err
 	}
-	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images, plan: p}
+	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images, span: span}
 	return b, s.post(ctx, &b)
 }
 
@@ -106,7 +106,7 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count, previous_count, new_count)`}
 	defer insert.close()
 	for _, i := range b.Images {
-		if err := insert.add(ctx, b.plan.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count); err != nil {
+		if err := insert.add(ctx, b.span.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count); err != nil {
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 			}
 			continue
 		}
-		if b.plan, err = s.plan(ctx, b.Run); err != nil {
+		if b.span, err = s.itemsOf(ctx, b.Run); err != nil {
 			return nil, err
 		}
 		if b.Images, err = s.batchImages(ctx, b); err != nil {
@@ -229,7 +229,7 @@ func (s *Store) batchImages(ctx context.Context, b Batch) ([]BatchImage, error) 
 		if err := rows.Scan(&i.ImageID, &i.ImageRef, &hash, &i.Count, &i.ListedCount, &i.Item); err != nil {
 			return nil, fmt.Errorf("list the images of a batch: %w", err)
 		}
-		i.Item = b.plan.seq(i.Item)
+		i.Item = b.span.seq(i.Item)
 		copy(i.Hash[:], hash)
 		images = append(images, i)
 	}
@@ -283,12 +283,12 @@ func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, no
 		var err error
 		switch {
 		case a.Error != "":
-			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Error, b.plan.of(i.Item)); err != nil {
+			if _, err = tx.ExecContext(ctx, correct, nil, nil, a.Error, b.span.of(i.Item)); err != nil {
 				return err
 			}
-			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE item = ? AND outcome = 'pending'`, ItemFailed, a.Error, b.plan.of(i.Item))
+			_, err = tx.ExecContext(ctx, `UPDATE items SET outcome = ?, reason = ? WHERE item = ? AND outcome = 'pending'`, ItemFailed, a.Error, b.span.of(i.Item))
 		case a.Previous != i.ListedCount || a.New != i.Count:
-			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, "", b.plan.of(i.Item))
+			_, err = tx.ExecContext(ctx, correct, a.Previous, a.New, "", b.span.of(i.Item))
 		}
 		if err != nil {
 			return err
@@ -322,7 +322,7 @@ func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
-		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images, plan: b.plan}
+		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images, span: b.span}
 		if err := s.post(ctx, &out[i]); err != nil {
 			return nil, err
 		}

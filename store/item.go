@@ -66,6 +66,41 @@ type Finding struct {
 	Kind, File, Image, At, Reason, Action string
 }
 
+// itemSpan is where the items of a run are: their numbers, with that of the run, are from
+// first to last.
+type itemSpan struct {
+	run, first, last int64
+}
+
+// itemBits is how many bits of an item's number are its number in the run.
+const itemBits = 32
+
+// of is the whole number of an item of the run.
+func (s itemSpan) of(seq int64) int64 { return s.first + seq }
+
+// seq is an item's number in the run.
+func (s itemSpan) seq(item int64) int64 { return item - s.first }
+
+// itemsOf finds where the items of a run are. A run keeps its number.
+func (s *Store) itemsOf(ctx context.Context, run string) (itemSpan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if span, ok := s.spans[run]; ok {
+		return span, nil
+	}
+	var number int64
+	err := s.reader.QueryRowContext(ctx, `SELECT ref FROM runs WHERE id = ?`, run).Scan(&number)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = ErrNoRun
+	}
+	if err != nil {
+		return itemSpan{}, describe("look up run "+run, err)
+	}
+	span := itemSpan{run: number, first: number << itemBits, last: (number+1)<<itemBits - 1}
+	s.spans[run] = span
+	return span, nil
+}
+
 // PlanPart is a stretch of a plan, committed as one.
 type PlanPart struct {
 	Items    []Item
@@ -79,7 +114,7 @@ type PlanPart struct {
 // before in the same run are set to ambiguous, and so is the earlier one: an
 // overwrite never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -94,7 +129,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		// Labels mostly come in the order in which images are listed: one whose
 		// image has a higher number than all before is the first for it.
 		var highest int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, p.run).Scan(&highest); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, span.run).Scan(&highest); err != nil {
 			return err
 		}
 		gathered := make(map[int64]bool, len(part.Items)) // images of the part
@@ -113,12 +148,12 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 						return err
 					}
 				}
-				if err := refuseSecondLabel(ctx, tx, earlier, p, &i); err != nil {
+				if err := refuseSecondLabel(ctx, tx, earlier, span, &i); err != nil {
 					return err
 				}
 			}
 			gathered[i.ImageRef] = true
-			if err := insert.add(ctx, p.of(i.Seq), p.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
+			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
 				return err
 			}
 		}
@@ -148,10 +183,10 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	})
 }
 
-func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, p plan, i *Item) error {
+func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, span itemSpan, i *Item) error {
 	var item int64
 	var image string
-	err := earlier.QueryRowContext(ctx, p.run, i.ImageRef).Scan(&item, &image)
+	err := earlier.QueryRowContext(ctx, span.run, i.ImageRef).Scan(&item, &image)
 	if err == sql.ErrNoRows {
 		return nil
 	}
@@ -168,13 +203,13 @@ func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, p pla
 // SetItem replaces what the plan says of one item, as when its labels changed
 // between plan and save.
 func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, "correct the plan of "+i.Image, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ? WHERE item = ?`,
-			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, p.of(i.Seq))
+			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, span.of(i.Seq))
 		return err
 	})
 }
@@ -182,14 +217,14 @@ func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
 // LastSeq is the highest number that an item of a run has or had when it was sent, 0
 // for none.
 func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return 0, err
 	}
-	last := p.first
+	last := span.first
 	err = s.reader.QueryRowContext(ctx, `SELECT max(?1, (SELECT coalesce(max(item), 0) FROM items WHERE item BETWEEN ?1 AND ?2),
-		(SELECT coalesce(max(item), 0) FROM batch_images WHERE item BETWEEN ?1 AND ?2))`, p.first, p.last).Scan(&last)
-	return p.seq(last), describe("read the plan", err)
+		(SELECT coalesce(max(item), 0) FROM batch_images WHERE item BETWEEN ?1 AND ?2))`, span.first, span.last).Scan(&last)
+	return span.seq(last), describe("read the plan", err)
 }
 
 const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned`
@@ -197,18 +232,18 @@ const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcom
 // Pending lists the next items to be dealt with after a number, at most limit. The
 // plan is read from there until it has found as many.
 func (s *Store) Pending(ctx context.Context, run string, after int64, limit int) ([]Item, error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, p.of(after), p.last, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, span.of(after), span.last, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", explain(err))
 	}
 	defer rows.Close()
 	var items []Item
 	for rows.Next() {
-		i, err := p.scanItem(rows)
+		i, err := span.scanItem(rows)
 		if err != nil {
 			return nil, err
 		}
@@ -251,7 +286,7 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 // sumUp goes through everything that a run has on record: its items, and what was
 // answered of them, at the same time.
 func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return Totals{}, err
 	}
@@ -261,9 +296,9 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	var answers sync.WaitGroup
 	answers.Go(func() {
 		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
-			FROM batch_images JOIN batches ON id = batch WHERE item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, p.first, p.last).Scan(&previous, &now)
+			FROM batch_images JOIN batches ON id = batch WHERE item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, span.first, span.last).Scan(&previous, &now)
 	})
-	err = s.itemTotals(ctx, p, &t)
+	err = s.itemTotals(ctx, span, &t)
 	if err == nil {
 		err = s.findingTotals(ctx, run, &t)
 	}
@@ -272,22 +307,22 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	return t, describe("sum up the run", cmp.Or(err, answersErr))
 }
 
-func (s *Store) itemTotals(ctx context.Context, p plan, t *Totals) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items_now WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, p.first, p.last)
+func (s *Store) itemTotals(ctx context.Context, span itemSpan, t *Totals) error {
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items_now WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, span.first, span.last)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			planned                   Plan
+			p                         Plan
 			o                         ItemOutcome
 			n, matched, pruned, found int
 		)
-		if err := rows.Scan(&planned, &o, &n, &matched, &pruned, &found); err != nil {
+		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found); err != nil {
 			return err
 		}
-		t.Plan[planned] += n
+		t.Plan[p] += n
 		t.Outcome[o] += n
 		t.Matched += matched
 		t.Pruned += pruned
@@ -298,11 +333,11 @@ func (s *Store) itemTotals(ctx context.Context, p plan, t *Totals) error {
 
 // CountPending is how many items of a run's plan are still to be dealt with.
 func (s *Store) CountPending(ctx context.Context, run string) (n int, err error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return 0, err
 	}
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items_now WHERE item BETWEEN ? AND ? AND outcome = 'pending'`, p.first, p.last).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items_now WHERE item BETWEEN ? AND ? AND outcome = 'pending'`, span.first, span.last).Scan(&n)
 	return n, describe("count what is to be done", err)
 }
 
@@ -343,7 +378,7 @@ type ImageRecord struct {
 // source; outcome "" means all.
 func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) iter.Seq2[ImageRecord, error] {
 	return func(yield func(ImageRecord, error) bool) {
-		p, err := s.plan(ctx, run)
+		span, err := s.itemsOf(ctx, run)
 		if err != nil {
 			yield(ImageRecord{}, err)
 			return
@@ -353,7 +388,7 @@ func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) it
 			FROM items_now LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.item =
 				(SELECT max(one.item) FROM batch_images AS one INDEXED BY batch_images_image JOIN batches ON batches.id = one.batch
 					WHERE one.image_ref = items_now.image_ref AND one.image_id = items_now.image_id AND one.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND one.error = '')
-			WHERE items_now.item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3) ORDER BY items_now.item`, p.first, p.last, outcome)
+			WHERE items_now.item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3) ORDER BY items_now.item`, span.first, span.last, outcome)
 		if err != nil {
 			yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", explain(err)))
 			return

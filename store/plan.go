@@ -40,14 +40,14 @@ func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, erro
 // Weigh is Stakes without the digest, and without what is listed where nothing is
 // removed.
 func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return t, err
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE NOT pruned), count(*) FILTER (WHERE pending), coalesce(sum(bytes) FILTER (WHERE pending), 0),
 			coalesce(sum(max(0, count - listed_count)) FILTER (WHERE pending), 0), coalesce(sum(max(0, listed_count - count)) FILTER (WHERE pending), 0),
 			count(*) FILTER (WHERE pending AND listed_count > 0)
-		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count FROM items_now WHERE item BETWEEN ? AND ?)`, p.first, p.last).
+		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count FROM items_now WHERE item BETWEEN ? AND ?)`, span.first, span.last).
 		Scan(&t.Found, &t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Backups)
 	if err == nil && t.Removed > 0 {
 		t.Listed, err = s.listed(ctx, d)
@@ -62,11 +62,11 @@ func (s *Store) listed(ctx context.Context, d Dataset) (n int, err error) {
 }
 
 func (s *Store) digest(ctx context.Context, d Dataset, run string) (string, error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return "", err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, listed_count FROM items_now WHERE item BETWEEN ? AND ? ORDER BY item`, p.first, p.last)
+	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, listed_count FROM items_now WHERE item BETWEEN ? AND ? ORDER BY item`, span.first, span.last)
 	if err != nil {
 		return "", describe("sum up the plan", err)
 	}
@@ -103,19 +103,19 @@ func (s *Store) LastFound(ctx context.Context, d Dataset, run Run) (int, error) 
 // Items yields a run's plan in the order of the source.
 func (s *Store) Items(ctx context.Context, run string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		p, err := s.plan(ctx, run)
+		span, err := s.itemsOf(ctx, run)
 		if err != nil {
 			yield(Item{}, err)
 			return
 		}
-		rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE item BETWEEN ? AND ? ORDER BY item`, p.first, p.last)
+		rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE item BETWEEN ? AND ? ORDER BY item`, span.first, span.last)
 		if err != nil {
 			yield(Item{}, fmt.Errorf("read the plan: %w", explain(err)))
 			return
 		}
 		defer rows.Close()
 		for rows.Next() {
-			i, err := p.scanItem(rows)
+			i, err := span.scanItem(rows)
 			if !yield(i, err) || err != nil {
 				return
 			}
@@ -126,48 +126,13 @@ func (s *Store) Items(ctx context.Context, run string) iter.Seq2[Item, error] {
 	}
 }
 
-// plan is where the items of a run are: their numbers, with that of the run, are from
-// first to last.
-type plan struct {
-	run, first, last int64
-}
-
-// itemBits is how many bits of an item's number are its number in the run.
-const itemBits = 32
-
-// of is the whole number of an item of the plan.
-func (p plan) of(seq int64) int64 { return p.first + seq }
-
-// seq is an item's number in the plan.
-func (p plan) seq(item int64) int64 { return item - p.first }
-
-// plan finds where the items of a run are. A run keeps its number.
-func (s *Store) plan(ctx context.Context, run string) (plan, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p, ok := s.plans[run]; ok {
-		return p, nil
-	}
-	var number int64
-	err := s.reader.QueryRowContext(ctx, `SELECT ref FROM runs WHERE id = ?`, run).Scan(&number)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNoRun
-	}
-	if err != nil {
-		return plan{}, describe("look up the plan of run "+run, err)
-	}
-	p := plan{run: number, first: number << itemBits, last: (number+1)<<itemBits - 1}
-	s.plans[run] = p
-	return p, nil
-}
-
-func (p plan) scanItem(rows *sql.Rows) (i Item, err error) {
+func (s itemSpan) scanItem(rows *sql.Rows) (i Item, err error) {
 	var item int64
 	var hash []byte
 	if err := rows.Scan(&item, &i.Image, &i.After, &i.ImageID, &i.ImageRef, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason, &i.Pruned); err != nil {
 		return i, fmt.Errorf("read the plan: %w", err)
 	}
-	i.Seq = p.seq(item)
+	i.Seq = s.seq(item)
 	copy(i.Hash[:], hash)
 	return i, nil
 }

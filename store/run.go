@@ -153,7 +153,7 @@ func (s *Store) dropSent(ctx context.Context, run string) error {
 // items of a part.
 func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...any) error {
 	const part = 50_000
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...
 			return err
 		}
 		err := s.update(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, statement, slices.Concat([]any{p.of(seq), p.of(seq + part - 1)}, args)...)
+			_, err := tx.ExecContext(ctx, statement, slices.Concat([]any{span.of(seq), span.of(seq + part - 1)}, args)...)
 			return err
 		})
 		if err != nil {

@@ -26,7 +26,7 @@ func (s *Store) Claim(ctx context.Context, run, source string) (ref int64, err e
 // of the run has cleared.
 func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after int64) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
-		p, err := s.plan(ctx, run)
+		span, err := s.itemsOf(ctx, run)
 		if err != nil {
 			yield(Image{}, err)
 			return
@@ -35,7 +35,7 @@ func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after i
 			page, err := s.images(ctx, `SELECT `+imageColumns+` FROM saves CROSS JOIN images ON images.ref = saves.image
 				WHERE dataset = ?1 AND saves.image > ?4 AND source = ?3 AND (saved_count > 0 AND `+annotationsNow+` > 0 OR saved_run = ?2)
 				AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE run = ?6 AND image_ref = images.ref AND image_ref > 0)
-				ORDER BY saves.image LIMIT ?5`, d.Ref, run, source, after, leftPage, p.run)
+				ORDER BY saves.image LIMIT ?5`, d.Ref, run, source, after, leftPage, span.run)
 			if err != nil {
 				yield(Image{}, fmt.Errorf("look up the images that left the source: %w", err))
 				return
@@ -58,11 +58,11 @@ const leftPage = 1000
 // Nameless counts the items of a plan that failed before it was known which
 // image they mean.
 func (s *Store) Nameless(ctx context.Context, run string) (n int, err error) {
-	p, err := s.plan(ctx, run)
+	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return 0, err
 	}
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE item BETWEEN ? AND ? AND image_id = '' AND outcome = 'failed'`, p.first, p.last).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE item BETWEEN ? AND ? AND image_id = '' AND outcome = 'failed'`, span.first, span.last).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count the labels that could not be matched: %w", explain(err))
 	}

@@ -58,7 +58,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	stmts map[string]*sql.Stmt // of reader; closed with it
-	plans map[string]plan      // by run
+	spans map[string]itemSpan  // by run
 
 	log    flusher // of the commits
 	outbox outbox
@@ -106,7 +106,7 @@ func OpenExisting(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Path() string { return s.path }
 
 func newStore(path string) *Store {
-	s := &Store{path: path, stmts: make(map[string]*sql.Stmt), plans: make(map[string]plan)}
+	s := &Store{path: path, stmts: make(map[string]*sql.Stmt), spans: make(map[string]itemSpan)}
 	s.outbox.path, s.outbox.log = outboxOf(path), &s.log
 	return s
 }
