@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/adrg/xdg"
 	"github.com/goccy/go-yaml/ast"
@@ -213,24 +214,27 @@ func unknownSetting(where, name string, known map[string]bool) error {
 	return usagef("read %s: unknown setting %q; config.example.yaml lists them all", where, name)
 }
 
-// checkEnvironment refuses variables of flags that the environment does not set: who
-// asks for a dry run there would get one that saves. A name that is near to a setting's
-// is told of; others, as an orchestrator sets them for a service that is called
-// pictosync, mean nothing here.
+// checkEnvironment refuses a dry run that is asked for where it is not read: the run
+// would save. A name that is near to a setting's is told of; others mean nothing here,
+// as an orchestrator sets them for a service that is called pictosync, and as whoever
+// deploys it names its version, its container's image or the file behind --config.
 func checkEnvironment(root *cobra.Command) error {
-	known := knownSettings(root)
+	settings := sync.OnceValue(func() map[string]bool { return knownSettings(root) }) // mostly nobody asks
 	for _, entry := range os.Environ() {
 		variable, value, _ := strings.Cut(entry, "=")
 		name, ours := strings.CutPrefix(variable, environmentPrefix)
+		if !ours || value == "" || strings.HasPrefix(variable, alertVariable) {
+			continue
+		}
 		name = strings.ToLower(name)
-		switch flag := strings.ReplaceAll(name, "_", "-"); {
-		case !ours || value == "" || known[name] || strings.HasPrefix(variable, alertVariable):
-		case commandLineOnly[flag]:
-			return usagef("read %s from the environment: --%s is for the command line alone", variable, flag)
-		default:
-			if near := nearest(name, slices.Collect(maps.Keys(known))); near != "" {
-				fmt.Fprintf(os.Stderr, "pictosync: %s in the environment is no setting; did you mean %s%s?\n", variable, environmentPrefix, strings.ToUpper(near))
-			}
+		if name == "dry_run" {
+			return usagef("read %s from the environment: --dry-run is for the command line alone", variable)
+		}
+		if settings()[name] || commandLineOnly[strings.ReplaceAll(name, "_", "-")] {
+			continue
+		}
+		if near := nearest(name, slices.Collect(maps.Keys(settings()))); near != "" {
+			fmt.Fprintf(os.Stderr, "pictosync: %s in the environment is no setting; did you mean %s%s?\n", variable, environmentPrefix, strings.ToUpper(near))
 		}
 	}
 	return nil
