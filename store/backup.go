@@ -140,12 +140,12 @@ func (s *Store) Touched(ctx context.Context, run string, after int64) iter.Seq2[
 const touchedPage = 1000
 
 func (s *Store) touchedPage(ctx context.Context, run string, after int64) ([]Touched, error) {
-	// In the order of the index, so that a page is found without the others: of the
-	// saves on an image the run's first.
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return nil, err
 	}
+	// In the order of the index, so that a page is found without the others: of the
+	// saves on an image the run's first.
 	rows, err := s.reader.QueryContext(ctx, `
 		SELECT images.ref, saved.image_id, images.path, saved.previous_count
 		FROM batch_images AS saved INDEXED BY batch_images_image

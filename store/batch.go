@@ -41,7 +41,7 @@ func (b Batch) items() (first, last int64) {
 type BatchImage struct {
 	Item        int64 // its number in the run's plan
 	ImageID     string
-	ImageRef    int64 // Image.Ref; 0 is not on record
+	ImageRef    int64 // Image.Ref
 	Hash        Hash
 	Count       int
 	ListedCount int

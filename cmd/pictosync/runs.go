@@ -72,8 +72,7 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	if err != nil {
 		return err
 	}
-	tellOfUpdate(ctx, path)
-	st, err := store.OpenExisting(ctx, path)
+	st, err := openExisting(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) && len(args) == 0 {
 		return noRuns(o)
 	}

@@ -140,6 +140,12 @@ func (s *session) openState(doing string) error {
 	return nil
 }
 
+// openExisting opens a state for a command that makes none.
+func openExisting(ctx context.Context, path string) (*store.Store, error) {
+	tellOfUpdate(ctx, path)
+	return store.OpenExisting(ctx, path)
+}
+
 // tellOfUpdate says why a large state of before takes its time to be opened.
 func tellOfUpdate(ctx context.Context, path string) {
 	const soon = 50 << 20 // bytes that take a second or two

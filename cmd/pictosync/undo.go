@@ -93,8 +93,7 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 	if err != nil {
 		return store.Run{}, err
 	}
-	tellOfUpdate(ctx, state)
-	st, err := store.OpenExisting(ctx, state)
+	st, err := openExisting(ctx, state)
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -134,8 +133,7 @@ backups: they can no longer be undone. The last run of each source stays.` + exi
 			if err != nil {
 				return err
 			}
-			tellOfUpdate(cmd.Context(), path)
-			st, err := store.OpenExisting(cmd.Context(), path)
+			st, err := openExisting(cmd.Context(), path)
 			if err != nil {
 				return err
 			}
