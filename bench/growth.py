@@ -42,7 +42,7 @@ def grown(kind, images, o, work, command, generate, read, env):
         links = ["--distinct", str(DISTINCT)] if kind == "yolo" and images > 1_000_000 else []
         subprocess.run([generate, "--out", source, "--images", str(images), *GENERATED[kind], *links], check=True)
     seconds, ratios, memory = [], [], []
-    for turn in range((o.runs if images < 1_000_000 else 1) + 1):
+    for turn in range((o.runs if images < 10_000_000 else 1) + 1):
         with undisturbed(o.lock):
             plain = measure(read, source)
             own = conversion(command, source, work, env)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 )
 
@@ -119,40 +120,22 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		return err
 	}
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
-		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)`}
-		defer insert.close()
-		earlier, err := tx.PrepareContext(ctx, `SELECT item, image FROM items INDEXED BY items_image WHERE run = ? AND image_ref = ? AND image_ref > 0 LIMIT 1`)
-		if err != nil {
-			return err
-		}
-		defer earlier.Close()
-		// Labels mostly come in the order in which images are listed: one whose
-		// image has a higher number than all before is the first for it.
-		var highest int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, span.run).Scan(&highest); err != nil {
-			return err
-		}
-		gathered := make(map[int64]bool, len(part.Items)) // images of the part
-		for _, i := range part.Items {
+		items := slices.Clone(part.Items)
+		for n := range items {
+			i := &items[n]
 			if i.ImageID != "" && i.ImageRef == 0 {
 				err := tx.QueryRowContext(ctx, `SELECT ref FROM image_ids WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
 				if err != nil && !errors.Is(err, sql.ErrNoRows) {
 					return err
 				}
 			}
-			if i.ImageRef > highest {
-				highest = i.ImageRef
-			} else if i.ImageRef != 0 {
-				if gathered[i.ImageRef] {
-					if err := insert.flush(ctx); err != nil {
-						return err
-					}
-				}
-				if err := refuseSecondLabel(ctx, tx, earlier, span, &i); err != nil {
-					return err
-				}
-			}
-			gathered[i.ImageRef] = true
+		}
+		if err := refuseSecondLabels(ctx, tx, span, items); err != nil {
+			return err
+		}
+		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)`}
+		defer insert.close()
+		for _, i := range items {
 			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
 				return err
 			}
@@ -183,21 +166,75 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	})
 }
 
-func refuseSecondLabel(ctx context.Context, tx *sql.Tx, earlier *sql.Stmt, span itemSpan, i *Item) error {
-	var item int64
-	var image string
-	err := earlier.QueryRowContext(ctx, span.run, i.ImageRef).Scan(&item, &image)
-	if err == sql.ErrNoRows {
-		return nil
-	}
+// refuseSecondLabels sets the items of images that were planned before to ambiguous, and
+// those that they were planned with.
+func refuseSecondLabels(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) error {
+	first, err := firstItems(ctx, tx, span, items)
 	if err != nil {
 		return err
 	}
+	for n := range items {
+		i := &items[n]
+		if i.ImageRef == 0 {
+			continue
+		}
+		other := first[i.ImageRef]
+		if other == nil {
+			first[i.ImageRef] = i
+			continue
+		}
+		i.refuseBeside(other.Image, i.Path)
+		other.refuseBeside(i.Image, i.Path)
+		if other.Seq >= items[0].Seq {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, reason = ? WHERE item = ?`, other.Plan, other.Outcome, other.Reason, span.of(other.Seq)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *Item) refuseBeside(other, path string) {
 	i.Plan, i.Outcome = PlanAmbiguous, ItemFailed
-	i.Reason = fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", image, i.Path)
-	_, err = tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, reason = ? WHERE item = ?`,
-		PlanAmbiguous, ItemFailed, fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", i.Image, i.Path), item)
-	return err
+	i.Reason = fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", other, path)
+}
+
+// firstItems are the items, by image, that the images of others were first planned with:
+// of each its number and name.
+func firstItems(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) (map[int64]*Item, error) {
+	first := make(map[int64]*Item, len(items))
+	// Labels mostly come in the order in which images are listed: of those with higher
+	// numbers than all before none was planned.
+	var highest int64
+	if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(image_ref), 0) FROM items INDEXED BY items_image WHERE run = ? AND image_ref > 0`, span.run).Scan(&highest); err != nil {
+		return nil, err
+	}
+	var refs []int64
+	for _, i := range items {
+		if i.ImageRef > 0 && i.ImageRef <= highest {
+			refs = append(refs, i.ImageRef)
+		}
+	}
+	if len(refs) == 0 {
+		return first, nil
+	}
+	rows, err := tx.QueryContext(ctx, `SELECT item, image, image_ref FROM json_each(?) AS wanted
+		CROSS JOIN items INDEXED BY items_image ON run = ? AND image_ref = wanted.value AND image_ref > 0 ORDER BY item DESC`, jsonList(refs), span.run)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var i Item
+		var item, ref int64
+		if err := rows.Scan(&item, &i.Image, &ref); err != nil {
+			return nil, err
+		}
+		i.Seq = span.seq(item)
+		first[ref] = &i // the lowest comes last
+	}
+	return first, rows.Err()
 }
 
 // SetItem replaces what the plan says of one item, as when its labels changed

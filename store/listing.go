@@ -235,11 +235,12 @@ func (l *Listing) catchUp() error {
 // elsewhere than before.
 func (l *Listing) record(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (dataset, image_id, path, stem, width, height, annotation_count, meta) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
-		if err != nil {
+		var last int64
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(ref), 0) FROM images`).Scan(&last); err != nil {
 			return err
 		}
-		defer insert.Close()
+		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta)`}
+		defer insert.close()
 		known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images`+withSaves+`WHERE images.ref = (SELECT ref FROM image_ids WHERE dataset = ? AND image_id = ?)`)
 		if err != nil {
 			return err
@@ -261,15 +262,11 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 				was, err = scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
 			}
 			if errors.Is(err, sql.ErrNoRows) {
-				result, err := insert.ExecContext(ctx, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta))
-				if err != nil {
+				last++
+				if err := insert.add(ctx, last, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta)); err != nil {
 					return err
 				}
-				ref, err := result.LastInsertId()
-				if err != nil {
-					return err
-				}
-				l.seen.add(ref)
+				l.seen.add(last)
 				continue
 			}
 			if err != nil {
@@ -292,7 +289,7 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 				return err
 			}
 		}
-		return nil
+		return insert.flush(ctx)
 	})
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 )
 
@@ -31,9 +32,7 @@ func (i *inserter) add(ctx context.Context, row ...any) error {
 			return err
 		}
 	}
-	_, err := i.whole.ExecContext(ctx, i.values...)
-	i.values = i.values[:0]
-	return err
+	return i.insert(i.whole.QueryContext(ctx, i.values...))
 }
 
 // flush inserts what was gathered.
@@ -41,9 +40,19 @@ func (i *inserter) flush(ctx context.Context) error {
 	if len(i.values) == 0 {
 		return nil
 	}
-	_, err := i.tx.ExecContext(ctx, i.statement(len(i.values)/i.columns), i.values...)
+	return i.insert(i.tx.QueryContext(ctx, i.statement(len(i.values)/i.columns), i.values...))
+}
+
+// insert ends a statement that was run as a query, since the driver binds all values of
+// such a one in one call and those of others in a call each.
+func (i *inserter) insert(done *sql.Rows, err error) error {
 	i.values = i.values[:0]
-	return err
+	if err != nil {
+		return err
+	}
+	for done.Next() { // there are none
+	}
+	return errors.Join(done.Err(), done.Close())
 }
 
 func (i *inserter) close() {

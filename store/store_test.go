@@ -435,9 +435,9 @@ func TestRequestsOfBatches(t *testing.T) {
 	want("refused and split", at(81), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 2}, Sent{at(80), 2})
 }
 
-// The label that comes second is found wherever the first is: in the same part, and
-// among rows that are gathered still or not any more.
-func TestSecondLabelsOfOnePart(t *testing.T) {
+// The label that comes second is found wherever the first is, in the same part or in one
+// before, and in whatever order labels come; one that comes third is told of the first.
+func TestSecondLabelsAreFoundWhereverTheyAre(t *testing.T) {
 	ctx := context.Background()
 	s := open(t)
 	var paths []string
@@ -446,22 +446,34 @@ func TestSecondLabelsOfOnePart(t *testing.T) {
 	}
 	d := listed(t, s, paths...)
 	run := planned(t, s, d)
-	var part PlanPart
-	for i, p := range append(paths, "000.jpg", "119.jpg") {
-		part.Items = append(part.Items, Item{Seq: int64(i + 1), Image: p, ImageID: "id-" + p, Path: p, Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(p)})
+	backwards := slices.Clone(paths)
+	slices.Reverse(backwards)
+	seq := 0
+	for _, images := range [][]string{append(backwards[:100:100], "119.jpg", "020.jpg"), append(backwards[100:], "000.jpg", "119.jpg", "060.jpg")} {
+		var part PlanPart
+		for _, p := range images {
+			seq++
+			part.Items = append(part.Items, Item{Seq: int64(seq), Image: fmt.Sprintf("label %d", seq), ImageID: "id-" + p, Path: p, Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(p)})
+		}
+		check(t, s.AddPlan(ctx, run.ID, part))
 	}
-	check(t, s.AddPlan(ctx, run.ID, part))
+	reasons := map[string]string{
+		"label 1": "label 124", "label 101": "label 1", "label 124": "label 1", // 119.jpg
+		"label 100": "label 102", "label 102": "label 100", // 020.jpg
+		"label 122": "label 123", "label 123": "label 122", // 000.jpg
+		"label 60": "label 125", "label 125": "label 60", // 060.jpg
+	}
 	n := 0
 	for i, err := range s.Items(ctx, run.ID) {
 		check(t, err)
 		n++
-		second := i.Image == "000.jpg" || i.Image == "119.jpg"
-		if (i.Plan == PlanAmbiguous) != second {
-			t.Errorf("item %d, %s, is planned as %s", i.Seq, i.Image, i.Plan)
+		other, second := reasons[i.Image]
+		if (i.Plan == PlanAmbiguous) != second || second && (i.Outcome != ItemFailed || !strings.HasPrefix(i.Reason, other+" names the same image of the dataset ("+i.Path+")")) {
+			t.Errorf("%s of %s is planned as %s, %s: %s", i.Image, i.Path, i.Plan, i.Outcome, i.Reason)
 		}
 	}
-	if n != 122 {
-		t.Errorf("%d items are on record, want 122", n)
+	if n != 125 {
+		t.Errorf("%d items are on record, want 125", n)
 	}
 }
 

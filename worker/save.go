@@ -41,8 +41,9 @@ func (r *run) save(ctx context.Context, pending int) error {
 	if err == nil {
 		err = b.flush()
 	}
-	if err == nil {
-		r.settling.Go(r.store.Settle) // while the last answers are awaited
+	if err == nil { // while the last answers are awaited
+		r.letGoSource()
+		r.settling.Go(r.store.Settle)
 	}
 	savers.StopAndWait()
 	writing.Wait()
