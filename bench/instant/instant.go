@@ -93,7 +93,9 @@ func (s *Server) Stats() Stats {
 }
 
 // Name is the file name of an image that was given none. Names are listed in no order.
-func Name(image int) string { return ID(image)[19:] + ".jpg" }
+func Name(image int) string { return nameOf(ID(image)) }
+
+func nameOf(id string) string { return id[19:] + ".jpg" }
 
 // ids makes ids of the numbers of images, and numbers of ids: they are in no order, as
 // those of a service are, so that what is kept by id costs what it does there.
@@ -246,25 +248,33 @@ func (s *Server) list(r *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	end := min(offset+limit, s.images)
-	page := []byte(`{"data":[`)
+	page := append(make([]byte, 0, 64+max(end-offset, 0)*400), `{"data":[`...)
 	for i := offset; i < end; i++ {
 		if i > offset {
 			page = append(page, ',')
 		}
-		name := ""
-		if s.options.Names != nil {
-			name = s.options.Names[i]
-		} else {
-			name = Name(i)
-		}
-		directory := "/"
-		if at := strings.LastIndexByte(name, '/'); at >= 0 {
-			directory, name = "/"+name[:at], name[at+1:]
-		}
-		page = fmt.Appendf(page, `{"id":%q,"dataset_id":%q,"filename":%q,"directory_path":%q,"width":640,"height":480,"status":"new","split":null,"annotation_count":%d,"file_size":0,"content_type":"image/jpeg","tags":[],"is_archived":false,"created_at":%q}`,
-			ID(i), datasetID, name, directory, s.counts[i].Load(), since)
+		page = s.appendImage(page, i)
 	}
 	return fmt.Appendf(page, `],"pagination":{"limit":%d,"offset":%d,"has_more":%t}}`, limit, offset, end < s.images), nil
+}
+
+// appendImage appends the entry of an image: what the service computes, it takes from
+// the sync beside it.
+func (s *Server) appendImage(page []byte, image int) []byte {
+	id := ID(image)
+	name := nameOf(id)
+	if s.options.Names != nil {
+		name = s.options.Names[image]
+	}
+	directory := ""
+	if at := strings.LastIndexByte(name, '/'); at >= 0 {
+		directory, name = name[:at], name[at+1:]
+	}
+	page = append(append(page, `{"id":"`...), id...)
+	page = strconv.AppendQuote(append(page, `","dataset_id":"`+datasetID+`","filename":`...), name)
+	page = strconv.AppendQuote(append(page, `,"directory_path":`...), "/"+directory)
+	page = strconv.AppendInt(append(page, `,"width":640,"height":480,"status":"new","split":null,"annotation_count":`...), int64(s.counts[image].Load()), 10)
+	return append(page, `,"file_size":0,"content_type":"image/jpeg","tags":[],"is_archived":false,"created_at":"`+since+`"}`...)
 }
 
 func (s *Server) save(r *http.Request) ([]byte, error) {
@@ -283,7 +293,10 @@ func (s *Server) save(r *http.Request) ([]byte, error) {
 		if s.saved.Add(1); answer[len(answer)-1] != '[' {
 			answer = append(answer, ',')
 		}
-		answer = fmt.Appendf(answer, `{"image_id":%q,"previous_count":%d,"new_count":%d,"status":"annotate"}`, text, previous, n)
+		answer = append(append(answer, `{"image_id":"`...), text...)
+		answer = strconv.AppendInt(append(answer, `","previous_count":`...), int64(previous), 10)
+		answer = strconv.AppendInt(append(answer, `,"new_count":`...), int64(n), 10)
+		answer = append(answer, `,"status":"annotate"}`...)
 		return nil
 	})
 	return append(answer, `],"failed":[]}`...), err
