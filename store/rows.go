@@ -50,7 +50,7 @@ func (i *inserter) insert(done *sql.Rows, err error) error {
 	if err != nil {
 		return err
 	}
-	for done.Next() { // there are none
+	for done.Next() { // it has no rows; a driver may do the work here
 	}
 	return errors.Join(done.Err(), done.Close())
 }
