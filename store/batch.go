@@ -104,7 +104,6 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 	// With the answer that is expected: the image had what the listing showed, and will
 	// have what is sent. An item is in one batch at a time.
 	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count, previous_count, new_count)`}
-	defer insert.close()
 	for _, i := range b.Images {
 		if err := insert.add(ctx, b.span.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count); err != nil {
 			return err

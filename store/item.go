@@ -134,7 +134,6 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)`}
-		defer insert.close()
 		for _, i := range items {
 			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
 				return err

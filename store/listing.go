@@ -240,7 +240,6 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta)`}
-		defer insert.close()
 		known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images`+withSaves+`WHERE images.ref = (SELECT ref FROM image_ids WHERE dataset = ? AND image_id = ?)`)
 		if err != nil {
 			return err

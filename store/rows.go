@@ -17,7 +17,6 @@ type inserter struct {
 	into    string // the statement up to VALUES
 	columns int
 	values  []any
-	whole   *sql.Stmt // for rowsAtOnce rows; nil before there are any
 }
 
 func (i *inserter) add(ctx context.Context, row ...any) error {
@@ -26,26 +25,17 @@ func (i *inserter) add(ctx context.Context, row ...any) error {
 	if len(i.values) < i.columns*rowsAtOnce {
 		return nil
 	}
-	if i.whole == nil {
-		var err error
-		if i.whole, err = i.tx.PrepareContext(ctx, i.statement(rowsAtOnce)); err != nil {
-			return err
-		}
-	}
-	return i.insert(i.whole.QueryContext(ctx, i.values...))
+	return i.flush(ctx)
 }
 
-// flush inserts what was gathered.
+// flush inserts what was gathered. The statement is run as a query, since the driver
+// binds all values of such a one in one call and those of others in a call each.
 func (i *inserter) flush(ctx context.Context) error {
 	if len(i.values) == 0 {
 		return nil
 	}
-	return i.insert(i.tx.QueryContext(ctx, i.statement(len(i.values)/i.columns), i.values...))
-}
-
-// insert ends a statement that was run as a query, since the driver binds all values of
-// such a one in one call and those of others in a call each.
-func (i *inserter) insert(done *sql.Rows, err error) error {
+	row := "(?" + strings.Repeat(", ?", i.columns-1) + ")"
+	done, err := i.tx.QueryContext(ctx, i.into+" VALUES "+row+strings.Repeat(", "+row, len(i.values)/i.columns-1), i.values...)
 	i.values = i.values[:0]
 	if err != nil {
 		return err
@@ -53,15 +43,4 @@ func (i *inserter) insert(done *sql.Rows, err error) error {
 	for done.Next() { // it has no rows; a driver may do the work here
 	}
 	return errors.Join(done.Err(), done.Close())
-}
-
-func (i *inserter) close() {
-	if i.whole != nil {
-		i.whole.Close()
-	}
-}
-
-func (i *inserter) statement(rows int) string {
-	row := "(?" + strings.Repeat(", ?", i.columns-1) + ")"
-	return i.into + " VALUES " + row + strings.Repeat(", "+row, rows-1)
 }
