@@ -115,11 +115,7 @@ func (s *Store) ImagesByStem(ctx context.Context, d Dataset, stem string) ([]Ima
 }
 
 func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image, error) {
-	stmt, err := s.prepared(ctx, query)
-	if err != nil {
-		return nil, fmt.Errorf("look up images: %w", explain(err))
-	}
-	rows, err := stmt.QueryContext(ctx, args...)
+	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("look up images: %w", explain(err))
 	}

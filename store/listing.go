@@ -131,6 +131,7 @@ func (l listedImage) shows(i Image) bool {
 
 const (
 	listedColumns = `images.ref, image_id, path, width, height, ` + annotationsNow + `, meta`
+	knownListed   = `SELECT ` + listedColumns + ` FROM images` + withSaves + `WHERE images.ref = (SELECT ref FROM image_ids WHERE dataset = ? AND image_id = ?)`
 	nextListed    = `SELECT ` + listedColumns + ` FROM images` + withSaves + `WHERE dataset = ? AND images.ref > ? AND images.ref <= ? ORDER BY images.ref LIMIT ?`
 )
 
@@ -143,11 +144,7 @@ func scanListed(row interface{ Scan(...any) error }) (l listedImage, err error) 
 
 // expected are the images that a page most likely shows, by id.
 func (l *Listing) expected(ctx context.Context, n int) (map[string]listedImage, error) {
-	stmt, err := l.store.prepared(ctx, nextListed)
-	if err != nil {
-		return nil, err
-	}
-	rows, err := stmt.QueryContext(ctx, l.dataset, l.last.Load(), l.newest, n)
+	rows, err := l.store.reader.QueryContext(ctx, nextListed, l.dataset, l.last.Load(), l.newest, n)
 	if err != nil {
 		return nil, err
 	}
@@ -235,37 +232,22 @@ func (l *Listing) catchUp() error {
 // elsewhere than before.
 func (l *Listing) record(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
-		var last int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(ref), 0) FROM images`).Scan(&last); err != nil {
+		var highest int64
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(ref), 0) FROM images`).Scan(&highest); err != nil {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta)`}
-		known, err := tx.PrepareContext(ctx, `SELECT `+listedColumns+` FROM images`+withSaves+`WHERE images.ref = (SELECT ref FROM image_ids WHERE dataset = ? AND image_id = ?)`)
-		if err != nil {
-			return err
-		}
-		defer known.Close()
-		change, err := tx.PrepareContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END WHERE ref = ?7`)
-		if err != nil {
-			return err
-		}
-		defer change.Close()
-		outdate, err := tx.PrepareContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands`)
-		if err != nil {
-			return err
-		}
-		defer outdate.Close()
 		for _, i := range images {
 			was, err := listedImage{}, sql.ErrNoRows
 			if l.newest > 0 {
-				was, err = scanListed(known.QueryRowContext(ctx, l.dataset, i.ID))
+				was, err = scanListed(tx.QueryRowContext(ctx, knownListed, l.dataset, i.ID))
 			}
 			if errors.Is(err, sql.ErrNoRows) {
-				last++
-				if err := insert.add(ctx, last, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta)); err != nil {
+				highest++
+				if err := insert.add(ctx, highest, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta)); err != nil {
 					return err
 				}
-				l.seen.add(last)
+				l.seen.add(highest)
 				continue
 			}
 			if err != nil {
@@ -281,10 +263,11 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 					return err
 				}
 			}
-			if _, err := change.ExecContext(ctx, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END WHERE ref = ?7`,
+				i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
 				return err
 			}
-			if _, err := outdate.ExecContext(ctx, was.ref); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands`, was.ref); err != nil {
 				return err
 			}
 		}

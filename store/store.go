@@ -57,8 +57,7 @@ type Store struct {
 	reader *sql.DB
 
 	mu    sync.Mutex
-	stmts map[string]*sql.Stmt // of reader; closed with it
-	spans map[string]itemSpan  // by run
+	spans map[string]itemSpan // by run
 
 	log    flusher // of the commits
 	outbox outbox
@@ -106,7 +105,7 @@ func OpenExisting(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Path() string { return s.path }
 
 func newStore(path string) *Store {
-	s := &Store{path: path, stmts: make(map[string]*sql.Stmt), spans: make(map[string]itemSpan)}
+	s := &Store{path: path, spans: make(map[string]itemSpan)}
 	s.outbox.path, s.outbox.log = outboxOf(path), &s.log
 	return s
 }
@@ -145,21 +144,6 @@ func (s *Store) Close() error {
 	return errors.Join(err, removeErr)
 }
 
-// prepared keeps the statements of the hot look-ups.
-func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if stmt, ok := s.stmts[query]; ok {
-		return stmt, nil
-	}
-	stmt, err := s.reader.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	s.stmts[query] = stmt
-	return stmt, nil
-}
-
 // busyTimeout is how long another process is waited for, in milliseconds.
 const busyTimeout = "10000"
 
@@ -169,8 +153,8 @@ func dsn(path, mode string) string {
 		"_busy_timeout": {busyTimeout},
 		"_foreign_keys": {"on"},
 		"_txlock":       {"immediate"},
-		// Statements that a connection keeps made: to make that of fifty rows is a tenth of
-		// what they take.
+		// Statements that a connection keeps made, those that are not prepared by hand: to
+		// make that of fifty rows is a tenth of what they take.
 		"_stmt_cache_size": {"50"},
 	}
 	switch mode {
