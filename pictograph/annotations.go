@@ -167,7 +167,8 @@ func AppendBulkSave(dst []byte, entries []BulkEntry) []byte {
 }
 
 // BulkSaveBody is [Client.BulkSave] with a body that was made before, so that
-// a caller can keep it, and send the same bytes under the same key again.
+// a caller can keep it, and send the same bytes under the same key again. When it
+// returns nothing reads the body any more: the caller may write over it.
 func (c *Client) BulkSaveBody(ctx context.Context, body []byte, idempotencyKey string) (BulkResult, error) {
 	var result BulkResult
 	err := c.do(ctx, call{op: "save a batch of images", method: http.MethodPost, path: annotationsPath + "/bulk", body: body, key: idempotencyKey}, &result)

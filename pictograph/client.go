@@ -1,7 +1,6 @@
 package pictograph
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -202,8 +201,10 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 	if k.key == "" && (k.method == http.MethodPost || k.method == http.MethodPut || k.method == http.MethodPatch) {
 		k.key = rand.Text()
 	}
+	body := lend(k.body)
+	defer body.takeBack()
 	for attempt := 1; ; attempt++ {
-		err := c.attempt(ctx, k, out)
+		err := c.attempt(ctx, k, body, out)
 		if err == nil {
 			return nil
 		}
@@ -268,7 +269,7 @@ const (
 	maxErrorAnswer = 1 << 20
 )
 
-func (c *Client) attempt(ctx context.Context, k call, out any) error {
+func (c *Client) attempt(ctx context.Context, k call, body *lent, out any) error {
 	if err := c.config.Pacer.Wait(ctx); err != nil {
 		return fmt.Errorf("%s: %w", k.op, err)
 	}
@@ -276,7 +277,7 @@ func (c *Client) attempt(ctx context.Context, k call, out any) error {
 	defer end(nil)
 	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 	defer cancel()
-	request, err := c.request(ctx, k)
+	request, err := c.request(ctx, k, body)
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.op, err)
 	}
@@ -289,17 +290,17 @@ func (c *Client) attempt(ctx context.Context, k call, out any) error {
 	if answer.StatusCode >= 300 {
 		limit = maxErrorAnswer
 	}
-	body, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
+	answered, err := io.ReadAll(io.LimitReader(answer.Body, limit+1))
 	if err != nil && answer.StatusCode < 300 {
 		return c.networkError(ctx, k.op, fmt.Errorf("the answer was cut short: %w", err))
 	}
 	if answer.StatusCode >= 300 { // its words end up in error texts
-		body = []byte(c.withoutKey(string(body)))
+		answered = []byte(c.withoutKey(string(answered)))
 		answer.Header.Set("X-Request-Id", c.withoutKey(answer.Header.Get("X-Request-Id")))
 	} else if k.received != nil {
 		k.received()
 	}
-	return c.read(k.op, answer, body, out)
+	return c.read(k.op, answer, answered, out)
 }
 
 // pacedAgain has the Pacer asked for what net/http does without being told: where a
@@ -324,7 +325,7 @@ func (c *Client) withoutKey(s string) string {
 	return strings.ReplaceAll(s, c.config.APIKey, "[the API key]")
 }
 
-func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, k call, body *lent) (*http.Request, error) {
 	target := *c.base
 	target.RawQuery = k.query.Encode()
 	request, err := http.NewRequestWithContext(ctx, k.method, "", nil)
@@ -339,8 +340,8 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	target.Path = c.base.Path + unescaped
 	request.URL, request.Host = &target, target.Host
 	if k.body != nil {
-		request.Body = io.NopCloser(bytes.NewReader(k.body))
-		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(k.body)), nil }
+		request.Body, _ = body.reader()
+		request.GetBody = body.reader
 		request.ContentLength = int64(len(k.body))
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -493,5 +494,37 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 	if n := connections.Load(); n != together {
 		t.Errorf("%d connections were made for %d requests at a time", n, together)
+	}
+}
+
+// A service that answers before it has read a request gets nothing else for the rest of
+// it, whatever the caller does with the memory.
+func TestABodyIsTheCallersWhenItWasAnswered(t *testing.T) {
+	body := bytes.Repeat([]byte("a"), 32<<20) // more than the system's buffers take
+	changed, rest := make(chan struct{}), make(chan []byte, 1)
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		w.Header().Set("Content-Length", strconv.Itoa(len(nothingSaved)))
+		if err := control.EnableFullDuplex(); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(w, nothingSaved)
+		if err := control.Flush(); err != nil {
+			t.Error(err)
+		}
+		<-changed
+		read, _ := io.ReadAll(r.Body) // it is cut short
+		rest <- read
+	})
+	_, err := client.BulkSaveBody(context.Background(), body, "key")
+	for i := range body {
+		body[i] = 'b'
+	}
+	close(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if read := <-rest; len(read) == 32<<20 || bytes.IndexByte(read, 'b') >= 0 {
+		t.Errorf("the service was sent %d bytes, of which the first that is not the request's is the one at %d", len(read), bytes.IndexByte(read, 'b'))
 	}
 }

@@ -120,15 +120,16 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 		return nil, fmt.Errorf("look up images: %w", explain(err))
 	}
 	defer rows.Close()
-	var images []Image
+	var (
+		images    []Image
+		i         Image
+		hash, sum []byte
+		count     sql.NullInt64
+		run       sql.NullString
+		source    sql.NullInt64
+	)
 	for rows.Next() {
-		var (
-			i         Image
-			hash, sum []byte
-			count     sql.NullInt64
-			run       sql.NullString
-			source    sql.NullInt64
-		)
+		i.Saved = nil
 		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source); err != nil {
 			return nil, fmt.Errorf("look up images: %w", err)
 		}

@@ -76,11 +76,10 @@ func (a *ahead) convert(ctx context.Context, r *run, item source.Item) converted
 	// An answer of the service that has come is taken before the next image: without
 	// this it waits until the scheduler interrupts a conversion, 10 ms later.
 	runtime.Gosched()
-	c := r.load(ctx, item, store.Image{})
+	c := r.load(ctx, item, store.Image{}, r.kept.keeps)
 	if c.err == nil && !c.sized {
 		a.unsized.Store(true)
 	}
-	r.kept.offer(&c)
 	return c
 }
 
@@ -104,15 +103,13 @@ type payloads struct {
 	bySeq map[int64][]byte // the plan's and then the save's, one after the other
 }
 
-// offer takes room for what was converted, or lets its annotations go.
-func (p *payloads) offer(c *converted) {
-	if c.payload == nil {
-		return
+// keeps takes room for annotations of a size, where there is as much.
+func (p *payloads) keeps(size int) bool {
+	if p.room.Add(-int64(size)) >= 0 {
+		return true
 	}
-	if p.room.Add(-int64(len(c.payload))) >= 0 {
-		return
-	}
-	p.letGo(c)
+	p.room.Add(int64(size))
+	return false
 }
 
 // letGo gives up annotations that room was taken for.

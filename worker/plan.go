@@ -22,11 +22,11 @@ import (
 // commits cost little, few enough that a killed plan loses little.
 const stretch = 500
 
-// converted is what an item's labels come to; the annotations themselves are
-// let go, or kept in payload where they are about to be sent.
+// converted is what an item's labels come to, with the annotations themselves where
+// they are kept for a save.
 type converted struct {
-	payload  []byte // the encoded annotations
-	size     int    // of payload, also when it was let go
+	payload  []byte // the encoded annotations; nil where they are not kept
+	size     int    // of the encoded annotations
 	sized    bool   // the size of the image is known
 	hash     store.Hash
 	count    int
@@ -41,9 +41,9 @@ type converted struct {
 	fatal     error
 }
 
-// load reads and converts one item. Its failures, panics included, are the
-// item's own.
-func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c converted) {
+// load reads and converts one item; keeps is asked whether annotations of a size are
+// kept. The item's failures, panics included, are its own.
+func (r *run) load(ctx context.Context, item source.Item, image store.Image, keeps func(size int) bool) (c converted) {
 	defer func() {
 		if p := recover(); p != nil {
 			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, p)}
@@ -76,8 +76,10 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image) (c 
 		return converted{findings: result.Findings, sized: c.sized, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
 	result.Release()
-	c.payload = bytes.Clone(*buffer)
-	c.hash, c.size = sha256.Sum256(c.payload), len(c.payload)
+	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
+	if keeps(c.size) {
+		c.payload = bytes.Clone(*buffer)
+	}
 	c.unchanged = there != nil && sha256.Sum256(there.backup.Annotations) == c.hash
 	return c
 }
@@ -272,13 +274,12 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 			if ctx.Err() != nil {
 				return converted{err: ctx.Err()}
 			}
-			c := r.load(ctx, item.Item, matches[i].image)
+			c := r.load(ctx, item.Item, matches[i].image, r.kept.keeps)
 			c.backup = nil
-			r.kept.offer(&c)
 			return c
 		})
 	}
-	part := store.PlanPart{Cursor: items[len(items)-1].Cursor}
+	part := store.PlanPart{Cursor: items[len(items)-1].Cursor, Items: make([]store.Item, 0, len(items))}
 	for i, item := range items {
 		part.Findings = append(part.Findings, item.findings...)
 		c := converted{err: item.Err}

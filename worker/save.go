@@ -227,7 +227,7 @@ func (r *run) convertPortion(p *portion, converters pond.ResultPool[converted]) 
 			if r.stopping.Err() != nil {
 				return converted{err: r.stopping.Err()}
 			}
-			return r.load(r.stopping, item, image)
+			return r.load(r.stopping, item, image, func(int) bool { return true })
 		})
 	}
 	return nil
@@ -291,12 +291,15 @@ func itemKey(row store.Item) string {
 
 // batchPortion puts a portion into batches.
 func (r *run) batchPortion(b *batcher, p portion) (err error) {
-	var next []ready
+	next := make([]ready, 0, len(p.rows))
 	for i, row := range p.rows {
-		c := converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)}
-		if p.payloads[i] != nil {
+		var c converted
+		switch {
+		case p.payloads[i] != nil:
 			c = converted{payload: p.payloads[i], hash: row.Hash}
-		} else if p.tasks[i] != nil {
+		case p.tasks[i] == nil:
+			c.err = fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)
+		default:
 			if c, err = p.tasks[i].Wait(); err != nil {
 				return fmt.Errorf("convert %s: %w", row.Image, err)
 			}
@@ -388,6 +391,9 @@ type batcher struct {
 	bytes   int
 }
 
+// bodies are what batches are put together in, each in one that was another's.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
 // entryOverhead is what an entry takes in a bulk save's body beside its
 // annotations: keys, quotes, braces and a UUID.
 const entryOverhead = 96
@@ -415,10 +421,12 @@ func (b *batcher) flush() error {
 		return nil
 	}
 	r := b.run
-	body, images := pictograph.AppendBulkSave(nil, b.entries), b.images
-	b.entries, b.images, b.bytes = nil, nil, 0
+	body, images := bodies.Get().(*[]byte), b.images
+	*body = pictograph.AppendBulkSave((*body)[:0], b.entries)
+	b.entries, b.images, b.bytes = b.entries[:0], make([]store.BatchImage, 0, len(images)), 0
 	err := b.savers.Go(func() {
-		if err := r.deliver(b.ctx, body, images); err != nil {
+		defer bodies.Put(body)
+		if err := r.deliver(b.ctx, *body, images); err != nil {
 			r.halt(err)
 		}
 	})
