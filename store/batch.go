@@ -305,15 +305,25 @@ func savedSums(b Batch, answers []Answer) (sums []byte) {
 	return sums
 }
 
-// saveImages records what is now known of the images of an answered batch.
+// saveImages records what is now known of the images of an answered batch: those of
+// items that follow one another at a time, so that an item's place tells its checksum.
+// To number the rows takes SQLite twice as long as all the rest.
 func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte, now time.Time) error {
-	first, last := b.items()
-	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
-		SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + position * ?4, ?4), (SELECT claims FROM runs WHERE id = ?2), 1
-		FROM (SELECT *, row_number() OVER (ORDER BY item) - 1 AS position FROM batch_images WHERE item BETWEEN ?5 AND ?6 AND batch = ?7) AS sent
-			CROSS JOIN images ON ref = image_ref AND images.image_id = sent.image_id AND dataset = ?8
-		WHERE error = '' ORDER BY item`, now.UnixMilli(), b.Run, sums, savedSumSize, first, last, b.ID, d.Ref)
-	return err
+	for images := b.Images; len(images) > 0; {
+		n := 1
+		for n < len(images) && images[n].Item == images[0].Item+int64(n) {
+			n++
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
+			SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + (item - ?4) * ?5, ?5), (SELECT claims FROM runs WHERE id = ?2), 1
+			FROM batch_images AS sent CROSS JOIN images ON ref = image_ref AND images.image_id = sent.image_id AND dataset = ?6
+			WHERE item BETWEEN ?4 AND ?7 AND batch = ?8 AND error = '' ORDER BY item`,
+			now.UnixMilli(), b.Run, sums[:n*savedSumSize], b.span.of(images[0].Item), savedSumSize, d.Ref, b.span.of(images[n-1].Item), b.ID); err != nil {
+			return err
+		}
+		images, sums = images[n:], sums[n*savedSumSize:]
+	}
+	return nil
 }
 
 // SplitBatch replaces a batch that the service refused as a whole by smaller
