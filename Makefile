@@ -68,7 +68,7 @@ bench-nights: ## how nights grow with the images: DIR for the states (1 kB an im
 
 .PHONY: bench
 bench: ## the Go benchmarks, stage by stage
-	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./worker
+	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./store ./worker
 
 .PHONY: bench-profile
 bench-profile: ## look anew where the time of a conversion goes, for make build
