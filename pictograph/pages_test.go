@@ -79,7 +79,7 @@ func TestPagesAhead(t *testing.T) {
 			}
 			defer client.CloseIdleConnections()
 			n := 0
-			for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3) {
+			for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3, nil) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -112,7 +112,7 @@ func TestPagesAreAskedForTogether(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.CloseIdleConnections()
-	for _, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 9000, 3) {
+	for _, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 9000, 3, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +139,7 @@ func TestPagesAreAskedForMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.CloseIdleConnections()
-	for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 4000, 3) {
+	for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 4000, 3, nil) {
 		if err != nil {
 			t.Fatal(err)
 		}

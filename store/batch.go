@@ -153,6 +153,13 @@ func (s *Store) letGo(b Batch, err error) error {
 	return err
 }
 
+// InFlight tells whether there are batches, of whatever dataset, whose answers were
+// never committed.
+func (s *Store) InFlight(ctx context.Context) (there bool, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM batches WHERE state = 'open')`).Scan(&there)
+	return there, describe("look for batches in flight", err)
+}
+
 // OpenBatches lists the batches of a dataset, of whatever run, whose answers
 // were never committed. One whose bytes are lost, which are on the disk before it is
 // sent, is forgotten: its images are planned anew.

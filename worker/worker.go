@@ -166,6 +166,7 @@ type run struct {
 	letGoSource func()         // ends holding src
 	settling    sync.WaitGroup // the state, at the end of the run
 
+	first    *pictograph.FirstPage // of the listing; nil where it was not asked for, or was used
 	dataset  store.Dataset
 	shown    pictograph.Dataset // as it was opened
 	classes  []pictograph.Class // of the dataset, as the service has them
@@ -216,6 +217,7 @@ func (r *run) work(ctx context.Context, stop <-chan struct{}, do func(context.Co
 
 	start := r.Now()
 	err = do(ctx)
+	r.first.Close()
 	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(stopping), ErrInterrupted) {
 		err = ErrInterrupted
 	}
@@ -353,7 +355,16 @@ func (r *run) holdSource() {
 	r.letGoSource = source.Hold(r.src)
 }
 
+// openDataset asks for the dataset, and for the first page of its images with it. What
+// was in flight would change the images of that page, and arrives before they are listed.
 func (r *run) openDataset(ctx context.Context) (err error) {
+	inFlight, err := r.store.InFlight(ctx)
+	if err != nil {
+		return err
+	}
+	if !inFlight {
+		r.first = r.client.AskFirstPage(r.stopping, r.Dataset, pictograph.ImageFilter{})
+	}
 	var d pictograph.Dataset
 	ask := func(ctx context.Context) (err error) {
 		d, err = r.client.Dataset(ctx, r.Dataset)
@@ -383,8 +394,11 @@ func (r *run) list(ctx context.Context) error {
 	}
 	defer listing.Leave()
 	r.progress.begin("listing", 0)
+	first := r.first
+	r.first = nil
+	defer first.Close()
 	expected := r.shown.ImageCount - r.shown.ArchivedImageCount
-	for page, err := range r.client.ImagePagesAhead(ctx, r.dataset.ID, pictograph.ImageFilter{}, expected, r.Save) {
+	for page, err := range r.client.ImagePagesAhead(ctx, r.dataset.ID, pictograph.ImageFilter{}, expected, r.Save, first) {
 		if err != nil {
 			return err
 		}

@@ -488,13 +488,14 @@ func (y *year) checkSnapshot() {
 // date when each image was read. A killed night is not counted, but what it read
 // is taken note of.
 func (y *year) checkReads(least leastWork, crash bool) {
-	jobs, reads := 0, map[string]bool{}
+	opened, reads := map[string]int{}, map[string]bool{}
 	sync := 0
 	for _, r := range y.requests {
-		if r == "GET /api/v1/developer/datasets/set" {
-			jobs++
+		// Each job begins with these two, side by side.
+		if r == "GET /api/v1/developer/datasets/set" || r == "GET /api/v1/developer/images/" {
+			opened[r]++
 		}
-		if jobs < 2 {
+		if opened["GET /api/v1/developer/datasets/set"] < 2 && opened["GET /api/v1/developer/images/"] < 2 {
 			sync++
 			continue
 		}
