@@ -113,27 +113,32 @@ def against_sdk(o, command, serve, coco):
 
 
 def against_latency(o, command, serve, coco):
-    pages, runs, bare = math.ceil(o.images / 1000), [], []
+    pages, runs = math.ceil(o.images / 1000), []
+    orders = {"": [], "--together": []}
     replay, requests = serve.with_name("replay"), serve.with_name("requests.json")
     with service(serve, coco, "--latency", f"{LATENCY}s") as s, undisturbed(o.lock):
         sync(command, s, coco, o.dir, Service.record)
         requests.write_bytes(s.recorded())
         for _ in range(3 * o.pairs):
             runs.append(sync(command, s, coco, o.dir))
-            s.reset()
-            bare.append(measure(replay, "--concurrency", CONCURRENCY, s.url, requests).own)
+            for order, bare in orders.items():
+                s.reset()
+                bare.append(measure(replay, "--concurrency", CONCURRENCY, *order.split(), s.url, requests).own)
     saves = math.ceil((runs[0][2] - pages - 2) / CONCURRENCY)
     # Each needs the one before: the dataset, the pages, the classes; saves go side by side.
     chain = 1 + pages + 1 + saves
     # But pages can be asked for side by side too, since the dataset says how many there are.
-    together = 1 + math.ceil(pages / CONCURRENCY) + 1 + saves
-    beside = sorted(done.seconds / alone for (done, _, _), alone in zip(runs, bare))
-    seconds = sorted(done.seconds for done, _, _ in runs)
-    part = lambda latencies: f"{statistics.median(seconds) / (latencies * LATENCY):.2f} ({seconds[0] / (latencies * LATENCY):.2f} to {seconds[-1] / (latencies * LATENCY):.2f})"  # noqa: E731
-    return (f"With {LATENCY * 1000:.0f} ms of latency, {len(runs)} runs: {part(chain)} times what the requests take one after the other but for the saves "
-            f"(dataset, {pages} pages, classes, {saves} rounds of {CONCURRENCY} saves: {chain} latencies); {part(together)} times with the pages side by side too, as they are asked for ({together} latencies). "
-            f"It is {statistics.median(beside):.2f} ({beside[0]:.2f} to {beside[-1]:.2f}) times what the very same requests take that a bare client sends "
-            f"in the same order, as many at a time, with nothing to compute in between ({statistics.median(bare):.2f} s), the start of the process counted with the sync alone.\n")
+    beside = 1 + math.ceil(pages / CONCURRENCY) + 1 + saves
+    # And the first of them together with the dataset.
+    together = 1 + math.ceil((pages - 1) / CONCURRENCY) + 1 + saves
+    spread = lambda values: f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"  # noqa: E731
+    computed = lambda latencies: spread([done.seconds / (latencies * LATENCY) for done, _, _ in runs])  # noqa: E731
+    than = lambda bare: spread([done.seconds / alone for (done, _, _), alone in zip(runs, bare)]) + f" ({statistics.median(bare):.2f} s)"  # noqa: E731
+    return (f"With {LATENCY * 1000:.0f} ms of latency and {CONCURRENCY} requests at a time, {len(runs)} runs, the start of the process counted with the sync alone:\n\n"
+            "| times what the requests alone take | latencies | computed | a bare client with the very same requests |\n|---|---:|---:|---:|\n"
+            f"| one after the other but for the saves: dataset, {pages} pages, classes, {saves} rounds of {CONCURRENCY} saves | {chain} | {computed(chain)} | |\n"
+            f"| each when it has what it needs: the pages side by side | {beside} | {computed(beside)} | {than(orders[''])} |\n"
+            f"| as a sync sends them: the first page together with the dataset | {together} | {computed(together)} | {than(orders['--together'])} |\n")
 
 
 def against_memory(o, command, serve, coco):

@@ -129,15 +129,17 @@ func (s *Server) number(id string) (int, error) {
 	return int(image), nil
 }
 
+// API is what the paths of requests begin with.
+const API = "/api/v1/developer/"
+
 const (
 	datasetID = "00000000-0000-4000-8000-00000000da7a"
-	api       = "/api/v1/developer/"
 	since     = "2026-01-01T00:00:00.000000Z"
 )
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path, under := strings.CutPrefix(r.URL.Path, api)
+	path, under := strings.CutPrefix(r.URL.Path, API)
 	if !under {
 		s.serveAdmin(w, r)
 		return

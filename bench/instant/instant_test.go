@@ -89,7 +89,7 @@ func TestRequestsAreRecorded(t *testing.T) {
 		}
 		return string(text)
 	}
-	const page, bulk = api + "images/?limit=2&offset=0", api + "annotations/bulk"
+	const page, bulk = API + "images/?limit=2&offset=0", API + "annotations/bulk"
 	save := `{"saves":[{"image_id":"` + ID(1) + `","annotations":[]}]}`
 	ask("GET", page, "") // not recorded
 	ask("POST", "/record", "")

@@ -4,8 +4,10 @@
 //
 //	go run ./bench/replay --concurrency 4 URL FILE
 //
-// Requests of one kind go side by side, each kind after the one before. It prints
-// the seconds from the first request to the last answer.
+// The dataset is asked for, then the pages of its images side by side, then its classes
+// are added, then its images saved, side by side. With --together the first page is asked
+// for together with the dataset, as a sync does. It prints the seconds from the first
+// request to the last answer.
 package main
 
 import (
@@ -15,6 +17,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,12 +29,13 @@ import (
 
 func main() {
 	concurrency := pflag.Int("concurrency", 4, "`NUMBER` of requests that are under way at once")
+	together := pflag.Bool("together", false, "ask for the first page together with the dataset")
 	pflag.Parse()
 	if pflag.NArg() != 2 || *concurrency < 1 {
 		fmt.Fprintln(os.Stderr, "usage: replay [--concurrency N] URL FILE")
 		os.Exit(2)
 	}
-	seconds, err := replay(pflag.Arg(0), pflag.Arg(1), *concurrency)
+	seconds, err := replay(pflag.Arg(0), pflag.Arg(1), *concurrency, *together)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "replay: %v\n", err)
 		os.Exit(1)
@@ -39,7 +43,7 @@ func main() {
 	fmt.Printf("own %.6f\n", seconds)
 }
 
-func replay(url, file string, concurrency int) (seconds float64, err error) {
+func replay(url, file string, concurrency int, together bool) (seconds float64, err error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return 0, err
@@ -49,8 +53,12 @@ func replay(url, file string, concurrency int) (seconds float64, err error) {
 		return 0, fmt.Errorf("read %s: %w", file, err)
 	}
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: concurrency}}
+	all, err := stages(recorded, together)
+	if err != nil {
+		return 0, err
+	}
 	start := time.Now()
-	for _, stage := range stages(recorded) {
+	for _, stage := range all {
 		if err := send(client, url, stage, concurrency); err != nil {
 			return 0, err
 		}
@@ -58,18 +66,23 @@ func replay(url, file string, concurrency int) (seconds float64, err error) {
 	return time.Since(start).Seconds(), nil
 }
 
-// stages are the requests that follow each other and are of one kind.
-func stages(recorded []instant.Request) (all [][]instant.Request) {
-	before := ""
+// stages are the requests that need the answers to those of the stage before.
+func stages(recorded []instant.Request, together bool) ([][]instant.Request, error) {
+	all := make([][]instant.Request, 4)
 	for _, r := range recorded {
-		path, _, _ := strings.Cut(r.URI, "?")
-		if kind := r.Method + path; kind != before {
-			all = append(all, nil)
-			before = kind
+		path, query, _ := strings.Cut(r.URI, "?")
+		stage := slices.IndexFunc([]string{"GET datasets/", "GET images/", "PATCH datasets/", "POST annotations/bulk"}, func(kind string) bool {
+			return strings.HasPrefix(r.Method+" "+strings.TrimPrefix(path, instant.API), kind)
+		})
+		if stage < 0 {
+			return nil, fmt.Errorf("%s %s is no request of a sync", r.Method, r.URI)
 		}
-		all[len(all)-1] = append(all[len(all)-1], r)
+		if together && stage == 1 && strings.Contains(query, "offset=0") {
+			stage = 0
+		}
+		all[stage] = append(all[stage], r)
 	}
-	return all
+	return all, nil
 }
 
 func send(client *http.Client, url string, stage []instant.Request, concurrency int) error {
