@@ -45,9 +45,13 @@ func (l *lister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		n = limit
 	}
 	end := min(offset+n, l.images)
+	dataset := "id"
+	if r.URL.Query().Get("dataset") == "renamed" {
+		dataset = "another"
+	}
 	var entries []string
 	for i := offset; i < end; i++ {
-		entries = append(entries, fmt.Sprintf(`{"id":"%d"}`, i))
+		entries = append(entries, fmt.Sprintf(`{"id":"%d","dataset_id":%q}`, i, dataset))
 	}
 	fmt.Fprintf(w, `{"data":[%s],"pagination":{"has_more":%t}}`, strings.Join(entries, ","), end < l.images)
 	l.mu.Lock()
@@ -151,5 +155,58 @@ func TestPagesAreAskedForMeanwhile(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("the fourth page is not asked for before the first is dealt with")
 		}
+	}
+}
+
+// The first page that was asked for before is the listing's, unless it is none of the
+// dataset's images: it is asked for then, and every image comes once either way.
+func TestFirstPage(t *testing.T) {
+	for _, test := range []struct {
+		name             string
+		images, expected int
+		asked            string // the name that the first page is asked for by; "renamed" is another dataset's, "" unknown
+		requests         int
+	}{
+		{"taken", 2500, 2500, "name", 3},
+		{"the only one", 7, 7, "name", 1},
+		{"of no images", 0, 0, "name", 1},
+		{"of no images, and some are expected", 0, 5, "name", 2},
+		{"of another dataset", 2500, 2500, "renamed", 4},
+		{"refused", 2500, 2500, "", 4},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			l := &lister{images: test.images}
+			service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Query().Get("dataset") == "" {
+					l.offsets = append(l.offsets, 0)
+					http.Error(w, `{"detail":"no such dataset"}`, http.StatusNotFound)
+					return
+				}
+				l.ServeHTTP(w, r)
+			}))
+			defer service.Close()
+			client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.CloseIdleConnections()
+			first := client.AskFirstPage(t.Context(), test.asked, ImageFilter{})
+			defer first.Close()
+			n := 0
+			for page, err := range client.ImagePagesAhead(t.Context(), "id", ImageFilter{}, test.expected, 3, first) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, i := range page {
+					if i.ID != fmt.Sprint(n) || i.DatasetID != "id" {
+						t.Fatalf("image %s of dataset %s came where %d of id is next", i.ID, i.DatasetID, n)
+					}
+					n++
+				}
+			}
+			if n != test.images || len(l.offsets) != test.requests {
+				t.Errorf("%d images of %d came with %d requests, want %d", n, test.images, len(l.offsets), test.requests)
+			}
+		})
 	}
 }

@@ -550,6 +550,54 @@ func TestARefusedKeyStopsTheRun(t *testing.T) {
 	}
 }
 
+// The first page of the images is asked for together with the dataset, unless a batch is
+// in flight that would change them: that arrives before they are listed.
+func TestTheFirstPageIsAskedForWithTheDataset(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	labels := b.labels("a.jpg car")
+	kind := func(r *http.Request) string {
+		return r.Method + " " + strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v1/developer/"), "/")[0]
+	}
+	together := make(chan struct{}) // the two meet here
+	heard := make(chan string, 10)
+	var again atomic.Bool
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if again.Load() {
+			heard <- kind(r)
+			return false
+		}
+		switch kind(r) {
+		case "GET images":
+			select {
+			case together <- struct{}{}:
+			case <-time.After(10 * time.Second):
+				t.Error("the dataset is not asked for together with its first page")
+			}
+		case "GET datasets":
+			select {
+			case <-together:
+			case <-time.After(10 * time.Second):
+				t.Error("the first page is not asked for together with the dataset")
+			}
+		case "POST annotations":
+			panic(http.ErrAbortHandler) // the save is left without an answer
+		}
+		return false
+	}
+	if _, err := b.sync(labels, func(o *Options) { o.MaxOutage = time.Nanosecond }); !errors.Is(err, pictograph.ErrNetwork) {
+		t.Fatalf("a save without an answer: %v", err)
+	}
+	again.Store(true)
+	b.done(labels)
+	close(heard)
+	var requests []string
+	for kind := range heard {
+		requests = append(requests, kind)
+	}
+	expect(t, "requests with a batch in flight", requests, "GET datasets", "POST annotations", "GET images")
+}
+
 // 5,000 images take one listing request per 1,000 and one save per 200, and a
 // service that enforces 2,000 requests an hour never has to refuse one.
 func TestRequestsAreFew(t *testing.T) {
