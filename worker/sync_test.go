@@ -669,7 +669,8 @@ func TestFaults(t *testing.T) {
 			lines = append(lines, names[i]+strings.Repeat(" car", i%4))
 		}
 		b.images(names...)
-		s := b.done(b.labels(lines...), func(o *Options) { o.BatchImages = 3 })
+		// Unattended: also where the dataset cannot be opened at first.
+		s := b.done(b.labels(lines...), func(o *Options) { o.BatchImages, o.Unattended = 3, true })
 		if s.Images.Saved != 300 || s.Images.Unchanged != 100 || s.Images.Failed != 0 {
 			t.Errorf("seed %d: %+v", seed+1, s.Images)
 		}
@@ -729,8 +730,9 @@ func TestTheSourceIsOpenedMeanwhile(t *testing.T) {
 func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	asked := make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
 	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
-		close(asked)
+		ask()
 		<-r.Context().Done() // no answer
 		return true
 	}
