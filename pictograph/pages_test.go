@@ -178,7 +178,9 @@ func TestFirstPage(t *testing.T) {
 			l := &lister{images: test.images}
 			service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if r.URL.Query().Get("dataset") == "" {
+					l.mu.Lock()
 					l.offsets = append(l.offsets, 0)
+					l.mu.Unlock()
 					http.Error(w, `{"detail":"no such dataset"}`, http.StatusNotFound)
 					return
 				}
@@ -204,6 +206,7 @@ func TestFirstPage(t *testing.T) {
 					n++
 				}
 			}
+			service.Close() // nothing is under way there any more
 			if n != test.images || len(l.offsets) != test.requests {
 				t.Errorf("%d images of %d came with %d requests, want %d", n, test.images, len(l.offsets), test.requests)
 			}
