@@ -342,7 +342,7 @@ func (c *Client) request(ctx context.Context, k call, body *lent) (*http.Request
 	if k.body != nil {
 		request.Body, _ = body.reader()
 		request.GetBody = body.reader
-		request.ContentLength = int64(len(k.body))
+		request.ContentLength = int64(body.size)
 		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set("X-API-Key", c.config.APIKey)

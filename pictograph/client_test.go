@@ -27,7 +27,12 @@ const testKey = "pk_live_secret"
 // nothing between attempts.
 func serve(t *testing.T, handle http.HandlerFunc, change ...func(*Config)) *Client {
 	t.Helper()
-	server := httptest.NewServer(handle)
+	return clientOf(t, httptest.NewServer(handle), change...)
+}
+
+// clientOf is a client of a server that is closed with the test, if not before.
+func clientOf(t *testing.T, server *httptest.Server, change ...func(*Config)) *Client {
+	t.Helper()
 	t.Cleanup(server.Close)
 	c := Config{BaseURL: server.URL, APIKey: testKey, MaxRetries: 3, BackoffBase: time.Microsecond, BackoffCap: time.Microsecond}
 	for _, f := range change {

@@ -2,6 +2,7 @@ package pictograph
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -59,6 +60,24 @@ func (l *lister) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Unlock()
 }
 
+// countInOrder counts the images of a listing, which have to come in order and to be the
+// lister's.
+func countInOrder(t *testing.T, pages iter.Seq2[[]Image, error]) (n int) {
+	t.Helper()
+	for page, err := range pages {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range page {
+			if i.ID != fmt.Sprint(n) || i.DatasetID != "id" {
+				t.Fatalf("image %s of dataset %s came where %d of id is next", i.ID, i.DatasetID, n)
+			}
+			n++
+		}
+	}
+	return n
+}
+
 func TestPagesAhead(t *testing.T) {
 	for _, test := range []struct {
 		name     string
@@ -76,24 +95,8 @@ func TestPagesAhead(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			service := httptest.NewServer(test.lister)
-			defer service.Close()
-			client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.CloseIdleConnections()
-			n := 0
-			for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3, nil) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, i := range page {
-					if i.ID != fmt.Sprint(n) {
-						t.Fatalf("image %s came where %d is next", i.ID, n)
-					}
-					n++
-				}
-			}
+			client := clientOf(t, service)
+			n := countInOrder(t, client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3, nil))
 			if n != test.lister.images {
 				t.Errorf("%d images of %d came", n, test.lister.images)
 			}
@@ -110,12 +113,7 @@ func TestPagesAhead(t *testing.T) {
 func TestPagesAreAskedForTogether(t *testing.T) {
 	l := &lister{images: 9000, gate: make(chan struct{})}
 	service := httptest.NewServer(l)
-	defer service.Close()
-	client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
+	client := clientOf(t, service)
 	for _, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 9000, 3, nil) {
 		if err != nil {
 			t.Fatal(err)
@@ -137,12 +135,7 @@ func TestPagesAreAskedForMeanwhile(t *testing.T) {
 		}
 		l.ServeHTTP(w, r)
 	}))
-	defer service.Close()
-	client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.CloseIdleConnections()
+	client := clientOf(t, service)
 	for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 4000, 3, nil) {
 		if err != nil {
 			t.Fatal(err)
@@ -186,26 +179,10 @@ func TestFirstPage(t *testing.T) {
 				}
 				l.ServeHTTP(w, r)
 			}))
-			defer service.Close()
-			client, err := New(Config{BaseURL: service.URL, APIKey: "key"})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.CloseIdleConnections()
+			client := clientOf(t, service)
 			first := client.AskFirstPage(t.Context(), test.asked, ImageFilter{})
 			defer first.Close()
-			n := 0
-			for page, err := range client.ImagePagesAhead(t.Context(), "id", ImageFilter{}, test.expected, 3, first) {
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, i := range page {
-					if i.ID != fmt.Sprint(n) || i.DatasetID != "id" {
-						t.Fatalf("image %s of dataset %s came where %d of id is next", i.ID, i.DatasetID, n)
-					}
-					n++
-				}
-			}
+			n := countInOrder(t, client.ImagePagesAhead(t.Context(), "id", ImageFilter{}, test.expected, 3, first))
 			service.Close() // nothing is under way there any more
 			if n != test.images || len(l.offsets) != test.requests {
 				t.Errorf("%d images of %d came with %d requests, want %d", n, test.images, len(l.offsets), test.requests)

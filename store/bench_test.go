@@ -20,11 +20,6 @@ func BenchmarkRun(b *testing.B) {
 	}
 	body := make([]byte, batch*5<<10) // as large as COCO's polygons make it
 	ctx := b.Context()
-	check := func(err error) {
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
 	taken := make(map[string]time.Duration)
 	step := func(name string, do func()) {
 		begun := time.Now()
@@ -33,9 +28,9 @@ func BenchmarkRun(b *testing.B) {
 	}
 	for b.Loop() {
 		s, err := Open(ctx, filepath.Join(b.TempDir(), "state.db"))
-		check(err)
+		check(b, err)
 		d, err := s.PutDataset(ctx, "http://127.0.0.1", instant.ID(images), "bench")
-		check(err)
+		check(b, err)
 		list := func(pages, end string, annotations int) {
 			shown := slices.Clone(all)
 			for n := range shown {
@@ -44,17 +39,17 @@ func BenchmarkRun(b *testing.B) {
 			var l *Listing
 			step(pages, func() {
 				l, err = s.StartListing(ctx, d)
-				check(err)
+				check(b, err)
 				for n := 0; n < images; n += page {
-					check(l.Add(ctx, shown[n:n+page]))
+					check(b, l.Add(ctx, shown[n:n+page]))
 				}
-				check(l.catchUp())
+				check(b, l.catchUp())
 			})
-			step(end, func() { check(l.End(ctx, noon)) })
+			step(end, func() { check(b, l.End(ctx, noon)) })
 		}
 		list("list", "index", 0)
 		r, _, err := s.OpenRun(ctx, d, "sync", "/labels.json", noon)
-		check(err)
+		check(b, err)
 		for n := 0; n < images; n += stretch {
 			var paths []string
 			for _, i := range all[n : n+stretch] {
@@ -63,24 +58,24 @@ func BenchmarkRun(b *testing.B) {
 			var found []Image
 			step("match", func() {
 				found, err = s.ImagesByPath(ctx, d, paths)
-				check(err)
+				check(b, err)
 			})
 			var part PlanPart
 			for k, i := range found {
 				part.Items = append(part.Items, Item{Seq: int64(n + k + 1), Image: i.Path, After: i.Path, ImageID: i.ID, ImageRef: i.Ref, Path: i.Path,
 					Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(i.Path), Count: count, Bytes: 5 << 10})
 			}
-			step("plan", func() { check(s.AddPlan(ctx, r.ID, part)) })
+			step("plan", func() { check(b, s.AddPlan(ctx, r.ID, part)) })
 		}
 		step("weigh", func() {
 			_, err := s.Weigh(ctx, d, r.ID)
-			check(err)
+			check(b, err)
 		})
 		for after := int64(0); after < images; after += batch {
 			var items []Item
 			step("pending", func() {
 				items, err = s.Pending(ctx, r.ID, after, batch)
-				check(err)
+				check(b, err)
 			})
 			var sent []BatchImage
 			var answers []Answer
@@ -91,20 +86,20 @@ func BenchmarkRun(b *testing.B) {
 			var put Batch
 			step("commit", func() {
 				put, err = s.PutBatch(ctx, r.ID, "account", body, sent)
-				check(err)
-				check(s.CommitBatch(ctx, &put, noon))
+				check(b, err)
+				check(b, s.CommitBatch(ctx, &put, noon))
 			})
-			step("answer", func() { check(s.EndBatch(ctx, d, put, answers, noon)) })
+			step("answer", func() { check(b, s.EndBatch(ctx, d, put, answers, noon)) })
 		}
 		step("total", func() {
 			totals, err := s.Totals(ctx, r.ID)
-			check(err)
+			check(b, err)
 			if totals.Outcome[ItemSaved] != images {
 				b.Fatalf("%+v", totals)
 			}
 		})
 		list("list-again", "index-again", count)
-		step("close", func() { check(s.Close()) })
+		step("close", func() { check(b, s.Close()) })
 	}
 	for name, d := range taken {
 		b.ReportMetric(float64(d.Nanoseconds())/float64(b.N)/images, name+"-ns/image")

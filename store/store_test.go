@@ -43,7 +43,7 @@ func listed(t *testing.T, s *Store, paths ...string) Dataset {
 	return d
 }
 
-func check(t *testing.T, err error) {
+func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -7,11 +7,14 @@ import (
 	"sync"
 )
 
+// collectsAsAsked tells whether the environment says when garbage is collected: that is
+// left alone.
+func collectsAsAsked() bool { return os.Getenv("GOGC") != "" }
+
 // boundGarbage has garbage collected when so many bytes of it have gathered, or sooner
-// where little is in use: at most percent of that. GOGC in the environment is left
-// alone.
+// where little is in use: at most percent of that.
 func boundGarbage(bytes, most uint64) {
-	if os.Getenv("GOGC") != "" {
+	if collectsAsAsked() {
 		return
 	}
 	const least = 10 // percent
@@ -39,7 +42,7 @@ func collectLess() { boundGarbage(48<<20, 1000) }
 // and later as much more garbage may gather. It comes before [largePages], whose room would
 // be taken for it, and then the system had given it.
 var collectLater = sync.OnceValue(func() []byte {
-	if os.Getenv("GOGC") != "" {
+	if collectsAsAsked() {
 		return nil
 	}
 	return make([]byte, 32<<20)

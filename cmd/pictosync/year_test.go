@@ -488,14 +488,15 @@ func (y *year) checkSnapshot() {
 // date when each image was read. A killed night is not counted, but what it read
 // is taken note of.
 func (y *year) checkReads(least leastWork, crash bool) {
+	// Each job begins with these two, side by side.
+	const dataset, page = "GET /api/v1/developer/datasets/set", "GET /api/v1/developer/images/"
 	opened, reads := map[string]int{}, map[string]bool{}
 	sync := 0
 	for _, r := range y.requests {
-		// Each job begins with these two, side by side.
-		if r == "GET /api/v1/developer/datasets/set" || r == "GET /api/v1/developer/images/" {
+		if r == dataset || r == page {
 			opened[r]++
 		}
-		if opened["GET /api/v1/developer/datasets/set"] < 2 && opened["GET /api/v1/developer/images/"] < 2 {
+		if opened[dataset] < 2 && opened[page] < 2 {
 			sync++
 			continue
 		}
