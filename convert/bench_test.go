@@ -41,7 +41,7 @@ func BenchmarkCOCOImage(b *testing.B) {
 	for b.Loop() {
 		for _, image := range images {
 			r := c.Image("a.jpg", Size{640, 480}, image)
-			if r.Dropped > 0 {
+			if r.LeftOut > 0 {
 				b.Fatal(r.Findings)
 			}
 			r.Release()
@@ -64,7 +64,7 @@ func BenchmarkYOLOImage(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				r := y.Image("a.txt", "a.jpg", Size{640, 480}, label)
-				if r.Dropped > 0 {
+				if r.LeftOut > 0 {
 					b.Fatal(r.Findings)
 				}
 				r.Release()

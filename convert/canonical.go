@@ -173,7 +173,7 @@ func CanonicalResult(c CanonicalImage) Result {
 	for _, a := range c.Annotations {
 		b.require(a.Name, a.Geometry.Type(), nil)
 	}
-	b.result.Annotations = c.Annotations
+	b.result.Annotations, b.result.Read, b.result.taken = c.Annotations, len(c.Annotations), nil
 	b.result.Size = c.Size
 	return b.result
 }

@@ -92,7 +92,7 @@ func TestCanonicalResult(t *testing.T) {
 		classes = append(classes, class.Name+" "+string(class.Type))
 	}
 	compare(t, "classes", classes, []string{"cat bbox", "nose keypoint", "road polyline"})
-	if len(r.Annotations) != 4 || r.Dropped != 0 || len(r.Findings) > 0 || r.Size != (Size{2, 3}) {
+	if len(r.Annotations) != 4 || r.LeftOut != 0 || len(r.Findings) > 0 || r.Size != (Size{2, 3}) {
 		t.Errorf("result %+v", r)
 	}
 }

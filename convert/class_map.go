@@ -104,23 +104,32 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 		return
 	}
 	dropped := make(map[string]int)
-	kept := r.Annotations[:0]
-	for _, a := range r.Annotations {
-		name, listed := m.names[a.Name]
-		switch {
-		case !listed:
-		case name == "":
-			dropped[a.Name]++
-			continue
-		default:
-			a.Name = name
+	kept, taken := r.Annotations[:0], r.taken[:0]
+	for annotations := range r.sources() {
+		before := len(kept)
+		for _, a := range annotations {
+			name, listed := m.names[a.Name]
+			switch {
+			case !listed:
+			case name == "":
+				dropped[a.Name]++
+				continue
+			default:
+				a.Name = name
+			}
+			kept = append(kept, a)
 		}
-		kept = append(kept, a)
+		if len(kept) == before {
+			r.LeftOut++
+			r.Unwanted++
+		} else if r.taken != nil { // else each is one
+			taken = append(taken, len(kept))
+		}
 	}
-	r.Annotations = kept
+	r.Annotations, r.taken = kept, taken
 	r.Classes = m.classes(r.Classes)
 	for _, name := range slices.Sorted(maps.Keys(dropped)) {
-		r.Findings = append(r.Findings, Finding{Kind: KindMappedAway, File: file, Image: image,
+		r.Findings = append(r.Findings, Finding{Kind: KindMappedAway, Cause: name, Count: dropped[name], File: file, Image: image,
 			Reason: fmt.Sprintf("%d annotations of class %q, which the class map drops", dropped[name], name), Action: "left out"})
 	}
 }

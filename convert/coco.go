@@ -57,9 +57,7 @@ func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
 	}
 	defer c.readers.Put(r)
 	for i, raw := range annotations {
-		if !c.convert(b, r, i+1, raw) {
-			b.result.Dropped++
-		}
+		b.count(c.convert(b, r, i+1, raw))
 	}
 	return b.result
 }

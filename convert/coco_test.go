@@ -249,8 +249,8 @@ func TestCOCOAnnotations(t *testing.T) {
 			r := c.Image("a.jpg", Size{Width: 640, Height: 480}, raws(test.annotations...))
 			compare(t, "annotations", lines(r.Annotations), test.want)
 			compare(t, "findings", kinds(r.Findings), test.findings)
-			if r.Dropped != test.dropped {
-				t.Errorf("dropped %d, want %d", r.Dropped, test.dropped)
+			if r.LeftOut != test.dropped {
+				t.Errorf("dropped %d, want %d", r.LeftOut, test.dropped)
 			}
 			for _, f := range r.Findings {
 				if f.File != "labels.json" || f.Image != "a.jpg" || f.At == "" || f.Reason == "" || f.Action == "" {
@@ -284,8 +284,8 @@ func TestCOCOIDs(t *testing.T) {
 			t.Errorf("id %s is gone", id)
 		}
 	}
-	if len(ids) != 9 || r.Dropped != 0 {
-		t.Errorf("%d ids, %d dropped", len(ids), r.Dropped)
+	if len(ids) != 9 || r.LeftOut != 0 {
+		t.Errorf("%d ids, %d dropped", len(ids), r.LeftOut)
 	}
 
 	again := c.Image("a.jpg", Size{}, raws(boxAt(``, 3)))
@@ -364,9 +364,9 @@ func TestCOCOOutside(t *testing.T) {
 	}{
 		{outside: "", size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}},
 		{outside: OutsideKeep, size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}},
-		{outside: OutsideClip, size: Size{100, 80}, want: []string{"1 {0 10 15 20}", "2 {90 70 10 10}", "3 {0 0 100.005 80}", "5-0 {0 0 10 10}", "5-1 {50 50 10 10}"}, findings: slices.Repeat([]Kind{KindOutside}, 4), dropped: 1},
-		{outside: OutsideReport, size: Size{100, 80}, want: []string{"3 {0 0 100.005 80}", "5-0 {50 50 10 10}"}, findings: slices.Repeat([]Kind{KindOutside}, 4), dropped: 3},
-		{outside: OutsideReport, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindUnknownSize}},
+		{outside: OutsideClip, size: Size{100, 80}, want: []string{"1 {0 10 15 20}", "2 {90 70 10 10}", "3 {0 0 100.005 80}", "5-0 {0 0 10 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindOutside, KindOutside, KindOutsideLeftOut, KindOutside}, dropped: 1},
+		{outside: OutsideReport, size: Size{100, 80}, want: []string{"3 {0 0 100.005 80}", "5-0 {50 50 10 10}"}, findings: slices.Repeat([]Kind{KindOutsideLeftOut}, 4), dropped: 3},
+		{outside: OutsideReport, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindUnchecked}},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprint(test.outside, test.size), func(t *testing.T) {
@@ -382,8 +382,8 @@ func TestCOCOOutside(t *testing.T) {
 			}
 			compare(t, "boxes", got, test.want)
 			compare(t, "findings", kinds(r.Findings), test.findings)
-			if r.Dropped != test.dropped {
-				t.Errorf("dropped %d, want %d", r.Dropped, test.dropped)
+			if r.LeftOut != test.dropped {
+				t.Errorf("dropped %d, want %d", r.LeftOut, test.dropped)
 			}
 		})
 	}

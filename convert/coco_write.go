@@ -107,7 +107,7 @@ func (w *COCOWriter) Image(image string, r Result) (entry []byte, annotations []
 			c.box(o.box.Box)
 			c.Area = o.box.Box.W * o.box.Box.H
 			if o.box.Oriented != nil {
-				report(KindOrientedBox, at, "COCO has no oriented boxes", "its enclosing box was written")
+				report(KindOtherShape, at, "COCO has no oriented boxes", "its enclosing box was written")
 			}
 		}
 		data, err := json.Marshal(c)
@@ -204,7 +204,7 @@ func (w *COCOWriter) polygons(c *cocoObject, o exportObject, size Size, at strin
 		c.box(*box)
 	}
 	if holes && !size.Known() {
-		report(KindUnknownSize, at, "holes need a mask of the image's size, which is unknown", "the holes were left out")
+		report(KindMask, at, "holes need a mask of the image's size, which is unknown", "the holes were left out")
 		holes = false
 	}
 	if holes {
@@ -212,7 +212,7 @@ func (w *COCOWriter) polygons(c *cocoObject, o exportObject, size Size, at strin
 			report(KindMask, at, err.Error(), "the holes were left out")
 		} else {
 			if !onPixelEdges(o.polygons, size) {
-				report(KindMask, at, "a polygon with holes does not follow pixel edges within the image", "written as the mask of the pixels whose centres it covers")
+				report(KindMaskFilled, at, "a polygon with holes does not follow pixel edges within the image", "written as the mask of the pixels whose centres it covers")
 			}
 			c.Segmentation, c.Area = m.rle(nil), float64(m.pixels())
 			return

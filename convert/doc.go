@@ -7,7 +7,7 @@
 //
 //   - Nothing disappears silently. What is dropped, left out or changed is a
 //     [Finding], and every source annotation that is dropped counts in
-//     [Result.Dropped].
+//     [Result.LeftOut].
 //   - What comes out is what the service accepts: coordinates are finite, boxes
 //     have an extent, ids are unique in their image.
 //   - The same labels give the same annotations, ids included, in every run and

@@ -388,18 +388,18 @@ func TestLostInExport(t *testing.T) {
 		want        []Kind
 		fails       bool
 	}{
-		{"an oriented box in COCO", []pictograph.Annotation{turned}, "", []Kind{KindOrientedBox}, false},
-		{"a hole between pixels in COCO", []pictograph.Annotation{ring}, "", []Kind{KindMask}, false},
+		{"an oriented box in COCO", []pictograph.Annotation{turned}, "", []Kind{KindOtherShape}, false},
+		{"a hole between pixels in COCO", []pictograph.Annotation{ring}, "", []Kind{KindMaskFilled}, false},
 		{"a polyline in COCO", []pictograph.Annotation{box, line}, "", []Kind{KindPolyline}, false},
 		{"a polyline alone in COCO", []pictograph.Annotation{line}, "", []Kind{KindPolyline}, true},
 		{"a confidence in YOLO", []pictograph.Annotation{box}, YOLODetect, []Kind{KindLostDetail}, false},
-		{"a polygon for detect", []pictograph.Annotation{ring}, YOLODetect, []Kind{KindLostShape}, false},
-		{"a hole for segment", []pictograph.Annotation{ring}, YOLOSegment, []Kind{KindLostShape}, false},
-		{"a box for segment", []pictograph.Annotation{turned}, YOLOSegment, []Kind{KindLostShape}, false},
+		{"a polygon for detect", []pictograph.Annotation{ring}, YOLODetect, []Kind{KindOtherShape}, false},
+		{"a hole for segment", []pictograph.Annotation{ring}, YOLOSegment, []Kind{KindOtherShape}, false},
+		{"a box for segment", []pictograph.Annotation{turned}, YOLOSegment, []Kind{KindOtherShape}, false},
 		{"a polygon for obb", []pictograph.Annotation{turned, ring}, YOLOOBB, []Kind{KindLostShape}, false},
 		{"a polygon alone for obb", []pictograph.Annotation{ring}, YOLOOBB, []Kind{KindLostShape}, true},
-		{"joints for detect", []pictograph.Annotation{turned, joint}, YOLODetect, []Kind{KindLostShape, KindLostShape}, false},
-		{"a box beyond the edge", []pictograph.Annotation{outside}, YOLODetect, []Kind{KindOutside}, false},
+		{"joints for detect", []pictograph.Annotation{turned, joint}, YOLODetect, []Kind{KindOtherShape, KindLostShape}, false},
+		{"a box beyond the edge", []pictograph.Annotation{outside}, YOLODetect, []Kind{KindOtherShape}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := Result{Size: size, Annotations: c.annotations}

@@ -22,6 +22,7 @@ type imageBuilder struct {
 	classes     map[classKey]int // place in result.Classes; nil while they are few
 	instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
+	unwanted    bool             // the options leave out the source annotation at hand
 
 	*memory
 }
@@ -35,8 +36,23 @@ func newImageBuilder(file, image string, size Size, o Options, annotations int) 
 	m := memoryFor(annotations)
 	return &imageBuilder{
 		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
-		result: Result{Annotations: m.annotations, memory: m}, memory: m,
+		result: Result{Annotations: m.annotations, taken: m.taken[:0], memory: m}, memory: m,
 	}
+}
+
+// count counts one of the source's annotations, which was taken or not.
+func (b *imageBuilder) count(taken bool) {
+	b.result.Read++
+	switch {
+	case taken:
+		b.result.taken = append(b.result.taken, len(b.result.Annotations))
+	case b.unwanted:
+		b.result.Unwanted++
+		fallthrough
+	default:
+		b.result.LeftOut++
+	}
+	b.unwanted = false
 }
 
 // object is what the annotations made from one source annotation have in
@@ -83,7 +99,7 @@ func (b *imageBuilder) addBox(o object, box pictograph.Box) bool {
 func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
 	const tolerance = 0.01 // px
 	if !q.convex() {
-		return b.drop(KindOrientedBox, o.at, "the four corners do not go round a rectangle")
+		return b.drop(KindBox, o.at, "the four corners do not go round a rectangle")
 	}
 	oriented := q.orientedBox()
 	if !finite(oriented.CX, oriented.CY, oriented.W, oriented.H) {
@@ -101,7 +117,7 @@ func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
 	if b.leaves(box) {
 		const reason = "the oriented box reaches outside the image"
 		if b.outside == OutsideReport {
-			return b.drop(KindOutside, o.at, reason)
+			return b.leaveOutside(o.at, reason)
 		}
 		b.report(KindOutside, o.at, reason, "kept whole, since a part of it would be no rectangle")
 	}
@@ -310,11 +326,11 @@ func (b *imageBuilder) within(at place, box pictograph.Box) (pictograph.Box, boo
 		return box, true
 	}
 	if b.outside == OutsideReport {
-		return box, b.drop(KindOutside, at, "the box reaches outside the image")
+		return box, b.leaveOutside(at, "the box reaches outside the image")
 	}
 	cut := clip(box, b.size)
 	if cut.W <= 0 || cut.H <= 0 {
-		return box, b.drop(KindOutside, at, "the box lies outside the image")
+		return box, b.leaveOutside(at, "the box lies outside the image")
 	}
 	b.report(KindOutside, at, "the box reaches outside the image", "box cut off at the edge")
 	return cut, true
@@ -327,12 +343,19 @@ func (b *imageBuilder) leaves(box pictograph.Box) bool {
 	}
 	if !b.size.Known() {
 		if !b.sizeMissing {
-			b.report(KindUnknownSize, place{}, "boxes cannot be held against an image of unknown size", "boxes kept")
+			b.report(KindUnchecked, place{}, "boxes cannot be held against an image of unknown size", "boxes kept")
 			b.sizeMissing = true
 		}
 		return false
 	}
 	return reachesOutside(box, b.size)
+}
+
+// leaveOutside leaves out what reaches outside the image, as the options ask.
+func (b *imageBuilder) leaveOutside(at place, reason string) bool {
+	b.report(KindOutsideLeftOut, at, reason, "left out")
+	b.unwanted = true
+	return false
 }
 
 const noConfidence = "annotation kept without it; the service counts that as 1"

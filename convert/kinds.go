@@ -1,30 +1,19 @@
 package convert
 
-// The kinds of findings. They are written to the state and to reports, and
-// programs count by them: a kind keeps its spelling and its meaning.
+// Kinds of findings. They are written to the state and to reports, and programs
+// count by them: a kind keeps its spelling and its meaning. Each has one severity;
+// docs/formats.md lists them all.
 const (
+	// About annotations and label lines.
+
 	// KindInvalidJSON is an annotation that is no JSON object, or not UTF-8.
 	KindInvalidJSON Kind = "invalid-json"
 	// KindDuplicateKey is a key that stands twice in one JSON object.
 	KindDuplicateKey Kind = "duplicate-key"
-
-	// KindCategory is a category whose id or name cannot be used.
-	KindCategory Kind = "category"
-	// KindDuplicateCategory is a category id that is given away twice.
-	KindDuplicateCategory Kind = "duplicate-category"
-	// KindSharedCategoryName is one name for several categories.
-	KindSharedCategoryName Kind = "shared-category-name"
-	// KindJointName is a joint of a category or pose without a usable name, or
-	// with the name of another joint.
-	KindJointName Kind = "joint-name"
-	// KindSkeletonEdge is an edge of a skeleton that joins no two joints.
-	KindSkeletonEdge Kind = "skeleton-edge"
-
 	// KindMissingID is an annotation without an id of its own.
 	KindMissingID Kind = "missing-id"
 	// KindDuplicateID is an id that another annotation of the image has.
 	KindDuplicateID Kind = "duplicate-id"
-
 	// KindUnknownClass is an annotation or line of a class or category that the
 	// source does not define.
 	KindUnknownClass Kind = "unknown-class"
@@ -36,42 +25,177 @@ const (
 	KindCoordinateRange Kind = "coordinate-range"
 	// KindNoGeometry is an annotation without any shape.
 	KindNoGeometry Kind = "no-geometry"
-	// KindBox is a box without extent.
+	// KindBox is a box that cannot be used, as one without extent.
 	KindBox Kind = "box"
-	// KindRing is a polygon ring that cannot be used as it stands.
+	// KindBoxNotation is a box whose numbers are most likely corners, or shares of
+	// the image, where a width and height in pixels belong.
+	KindBoxNotation Kind = "box-notation"
+	// KindRing is a polygon ring that cannot be used.
 	KindRing Kind = "ring"
-	// KindMask is a run-length encoded mask that cannot be used as it stands.
+	// KindMask is a run-length encoded mask that cannot be used.
 	KindMask Kind = "mask"
-	// KindKeypoints is a list of joints that cannot be used as it stands.
+	// KindMaskFilled is a shape that was written as the mask of the pixels it covers.
+	KindMaskFilled Kind = "mask-filled"
+	// KindKeypoints are joints that cannot be used.
 	KindKeypoints Kind = "keypoints"
+	// KindJointAbsent is a joint whose coordinates say that it is not placed.
+	KindJointAbsent Kind = "joint-absent"
 	// KindVisibility is a joint's visibility other than 0, 1 and 2.
 	KindVisibility Kind = "visibility"
-	// KindOrientedBox is a quadrilateral that is no rectangle.
+	// KindOrientedBox is a quadrilateral that a rectangle was fitted to.
 	KindOrientedBox Kind = "oriented-box"
-
+	// KindGeometry is a further shape of an annotation of which one was taken.
+	KindGeometry Kind = "further-geometry"
 	// KindConfidence is a score that is no number from 0 to 1.
 	KindConfidence Kind = "confidence"
-	// KindAttributes are attributes that are no JSON object.
+	// KindAttributes are attributes that cannot be taken.
 	KindAttributes Kind = "attributes"
 	// KindCrowd is an iscrowd other than 0 and 1.
 	KindCrowd Kind = "crowd"
+	// KindMember is a member of annotations that is not carried over.
+	KindMember Kind = "unknown-member"
 
-	// KindOutside is a box that reaches outside its image.
+	// About shapes and their image.
+
+	// KindOutside is a shape that reaches outside its image.
 	KindOutside Kind = "outside-image"
+	// KindOutsideLeftOut is one that was left out for it, as a flag asks.
+	KindOutsideLeftOut Kind = "outside-left-out"
+	// KindOffImage is a shape that lies outside its image altogether.
+	KindOffImage Kind = "off-image"
 	// KindUnknownSize is an image whose size is needed and not known.
 	KindUnknownSize Kind = "unknown-size"
+	// KindUnchecked are boxes that could not be held against an image of unknown size.
+	KindUnchecked Kind = "unchecked-size"
+	// KindSizeMismatch is an image whose size differs between its label, its file and
+	// the dataset.
+	KindSizeMismatch Kind = "size-mismatch"
+	// KindResized is one whose labels were scaled, or kept, as a flag asks.
+	KindResized Kind = "resized"
 
+	// About classes and joints.
+
+	// KindCategory is a category whose id or name cannot be used.
+	KindCategory Kind = "category"
+	// KindDuplicateCategory is a category that stands twice.
+	KindDuplicateCategory Kind = "duplicate-category"
+	// KindSharedCategoryName is one name for several categories.
+	KindSharedCategoryName Kind = "shared-category-name"
+	// KindJointName is a joint of a category or pose without a usable name, or
+	// with the name of another joint.
+	KindJointName Kind = "joint-name"
+	// KindSkeletonEdge is an edge of a skeleton that joins no two joints.
+	KindSkeletonEdge Kind = "skeleton-edge"
+	// KindSkeletonBase is a skeleton whose joints are counted from 0.
+	KindSkeletonBase Kind = "skeleton-base"
 	// KindMappedAway are annotations of a class that the class map drops.
 	KindMappedAway Kind = "class-dropped"
 	// KindSimilarClass is a class whose name differs from another's in case or
 	// blanks alone.
 	KindSimilarClass Kind = "similar-class"
-	// KindPrune is why images that seem to have left a source are not cleared.
-	KindPrune Kind = "prune"
+	// KindClassList is a list of classes that says something odd of itself.
+	KindClassList Kind = "class-list"
+
+	// About what a format that is written can hold.
+
 	// KindPolyline is a polyline, which neither COCO nor YOLO can hold.
 	KindPolyline Kind = "polyline"
-	// KindLostShape is a shape that the format written holds as another one.
-	KindLostShape Kind = "shape"
-	// KindLostDetail is what the format written has no place for.
+	// KindLostShape is an annotation that the format written has no place for.
+	KindLostShape Kind = "shape-left-out"
+	// KindOtherShape is a shape that the format written holds as another one.
+	KindOtherShape Kind = "shape"
+	// KindLostDetail is what the format written has no place for beside the shape.
 	KindLostDetail Kind = "detail"
+
+	// About the source itself.
+
+	// KindUnreadable is a file or folder that could not be read.
+	KindUnreadable Kind = "unreadable"
+	// KindRepeatedFolder is a folder that is reached a second time, through a
+	// symbolic link that may be a loop.
+	KindRepeatedFolder Kind = "repeated-folder"
+	// KindSkippedFile is a file that looks like labels and is none.
+	KindSkippedFile Kind = "skipped-file"
+	// KindSkippedImage is an image that cannot be listed in a manifest.
+	KindSkippedImage Kind = "skipped-image"
+	// KindMissingSplit is a train or val split that the data set's description names
+	// and that is not there.
+	KindMissingSplit Kind = "missing-split"
+	// KindMissingTest is a test split of that kind: many exports name one they lack.
+	KindMissingTest Kind = "missing-test-split"
+	// KindMissingFile is a file that a list names and that is not there.
+	KindMissingFile Kind = "missing-file"
+	// KindRelocated is a path of a description that was found elsewhere than it
+	// says, or outside the source.
+	KindRelocated Kind = "relocated-path"
+	// KindDescription is an entry of a data set's description that cannot be
+	// used.
+	KindDescription Kind = "data-set-description"
+	// KindDuplicateImage is an image that the source names twice.
+	KindDuplicateImage Kind = "duplicate-image"
+	// KindUnknownImage are annotations of an image that the source does not
+	// have.
+	KindUnknownImage Kind = "unknown-image"
+	// KindImageEntry is an entry for an image that cannot be read.
+	KindImageEntry Kind = "image-entry"
+	// KindImageName is an image's name or size that could not be used as it stands.
+	KindImageName Kind = "image-name"
+	// KindUnlabelled is an image that has no label.
+	KindUnlabelled Kind = "image-without-label"
+	// KindImageHeader is a local image whose size cannot be read.
+	KindImageHeader Kind = "image-header"
+	// KindSizesEntry is an entry of a sizes file that cannot be used.
+	KindSizesEntry Kind = "sizes-entry"
+
+	// About a run.
+
+	// KindRename is a rule for names that fits none.
+	KindRename Kind = "rename"
+	// KindPrune is why images that seem to have left a source are not cleared.
+	KindPrune Kind = "prune"
+	// KindEdited is an image that somebody changed between its reading and its save.
+	KindEdited Kind = "edited-meanwhile"
 )
+
+// Severity says what a finding means for the image it is about.
+type Severity string
+
+const (
+	// Lost says that something of the source did not make it.
+	Lost Severity = "lost"
+	// Changed says that it made it in another shape, place or class.
+	Changed Severity = "changed"
+	// Noted is worth knowing, and nothing is missing.
+	Noted Severity = "noted"
+)
+
+// severities of all kinds.
+var severities = map[Kind]Severity{
+	KindInvalidJSON: Lost, KindDuplicateKey: Changed, KindMissingID: Noted, KindDuplicateID: Noted, KindUnknownClass: Lost,
+	KindNumber: Lost, KindCount: Lost, KindCoordinateRange: Lost, KindNoGeometry: Lost, KindBox: Lost, KindBoxNotation: Lost,
+	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindKeypoints: Lost, KindJointAbsent: Noted, KindVisibility: Changed,
+	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
+
+	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
+	KindSizeMismatch: Lost, KindResized: Changed,
+
+	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Noted, KindJointName: Noted,
+	KindSkeletonEdge: Changed, KindSkeletonBase: Changed, KindMappedAway: Noted, KindSimilarClass: Noted, KindClassList: Noted,
+
+	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,
+
+	KindUnreadable: Lost, KindRepeatedFolder: Noted, KindSkippedFile: Noted, KindSkippedImage: Lost, KindMissingSplit: Lost,
+	KindMissingTest: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,
+	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
+	KindSizesEntry: Noted,
+
+	KindRename: Noted, KindPrune: Noted, KindEdited: Lost,
+}
+
+// Severity of the kind. One that is not known, as from a later version, is Lost.
+func (k Kind) Severity() Severity {
+	if s, known := severities[k]; known {
+		return s
+	}
+	return Lost
+}

@@ -11,6 +11,7 @@ import (
 // the next image may have when this one's annotations are done with.
 type memory struct {
 	annotations []pictograph.Annotation
+	taken       []int
 	ids         idSet // of the annotations so far
 	made        idTexts
 	numbers     []float64 // of the label line at hand
@@ -31,6 +32,9 @@ func memoryFor(annotations int) *memory {
 	if m.annotations == nil || cap(m.annotations) < annotations {
 		m.annotations = make([]pictograph.Annotation, 0, annotations)
 	}
+	if m.taken == nil {
+		m.taken = make([]int, 0, annotations)
+	}
 	pieces := min(annotations, 256)
 	m.points.likely, m.rings.likely, m.boxes.likely = min(pieces*ringPoints, 1024), pieces, pieces
 	return m
@@ -42,12 +46,13 @@ func memoryFor(annotations int) *memory {
 func (r *Result) Release() {
 	const most, mostRuns = 4096, 1 << 16 // annotations, and runs or numbers; memory for more is rarely of use again
 	m, all := r.memory, r.Annotations[:cap(r.Annotations)]
-	r.memory, r.Annotations = nil, nil
+	taken := r.taken
+	r.memory, r.Annotations, r.taken = nil, nil, nil
 	if m == nil || len(all) > most || max(cap(m.mask.runs), cap(m.numbers), cap(m.made.name)/8) > mostRuns {
 		return
 	}
 	clear(all) // they hold attributes and geometries
-	m.annotations = all[:0]
+	m.annotations, m.taken = all[:0], taken
 	m.ids.reset()
 	m.points.reset()
 	m.rings.reset()

@@ -13,6 +13,10 @@ type Options struct {
 	// box, instead of the first of these: the further ones have the ids
 	// ID-segmentation and ID-box.
 	AllGeometries bool
+	// KeepMembers are members of annotations that nothing else carries over and that
+	// are kept as attributes, where they are scalars or short lists of them; "all" is
+	// every one.
+	KeepMembers []string
 }
 
 // Outside is what becomes of a box that reaches outside its image.

@@ -33,9 +33,7 @@ func (c *COCO) Panoptic(image string, size Size, annotation, picture []byte) (Re
 	}
 	r := &cocoReader{}
 	for i, raw := range entry.Segments {
-		if !c.segment(b, r, i+1, raw, masks) {
-			b.result.Dropped++
-		}
+		b.count(c.segment(b, r, i+1, raw, masks))
 	}
 	left := make([]int, 0, len(masks))
 	for id := range masks {
@@ -43,8 +41,7 @@ func (c *COCO) Panoptic(image string, size Size, annotation, picture []byte) (Re
 	}
 	slices.Sort(left)
 	for _, id := range left {
-		b.drop(KindMask, place{what: "segment", id: fmt.Sprint(id)}, "the PNG has pixels of this segment, and segments_info does not name it")
-		b.result.Dropped++
+		b.count(b.drop(KindMask, place{what: "segment", id: fmt.Sprint(id)}, "the PNG has pixels of this segment, and segments_info does not name it"))
 	}
 	return b.result, nil
 }

@@ -22,14 +22,14 @@ func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
 	if _, err := pictograph.DecodeAnnotations(payload); err != nil {
 		t.Fatalf("annotations that cannot be read back: %v", err)
 	}
-	if r.Dropped > sources {
-		t.Fatalf("%d of %d dropped", r.Dropped, sources)
+	if r.LeftOut > sources {
+		t.Fatalf("%d of %d dropped", r.LeftOut, sources)
 	}
-	if r.Dropped == sources && len(r.Annotations) > 0 || r.Dropped < sources && len(r.Annotations) == 0 {
-		t.Fatalf("%d of %d dropped, %d annotations made", r.Dropped, sources, len(r.Annotations))
+	if r.LeftOut == sources && len(r.Annotations) > 0 || r.LeftOut < sources && len(r.Annotations) == 0 {
+		t.Fatalf("%d of %d dropped, %d annotations made", r.LeftOut, sources, len(r.Annotations))
 	}
-	if r.Dropped > 0 && len(r.Findings) == 0 {
-		t.Fatalf("%d dropped without a finding", r.Dropped)
+	if r.LeftOut > 0 && len(r.Findings) == 0 {
+		t.Fatalf("%d dropped without a finding", r.LeftOut)
 	}
 	classes := map[classKey]bool{}
 	for _, class := range r.Classes {
@@ -95,8 +95,8 @@ func TestCOCOAccountsForEveryAnnotation(t *testing.T) {
 			id, _, _ := strings.Cut(a.ID, "-")
 			converted[id] = true
 		}
-		if len(converted)+r.Dropped != len(annotations) {
-			t.Fatalf("%d converted and %d dropped of %d", len(converted), r.Dropped, len(annotations))
+		if len(converted)+r.LeftOut != len(annotations) {
+			t.Fatalf("%d converted and %d dropped of %d", len(converted), r.LeftOut, len(annotations))
 		}
 		again := c.Image("a.jpg", size, annotations)
 		r.memory, again.memory = nil, nil // what it holds of images before is nobody's

@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"encoding/json"
+	"iter"
 	"strconv"
 
 	"pictosync/pictograph"
@@ -19,27 +21,82 @@ type Result struct {
 	Classes []pictograph.Class
 	// Findings say what could not be taken over as it stands.
 	Findings []Finding
-	// Dropped counts the source's annotations (or label lines) that are in no
-	// annotation here. An image whose every annotation was dropped must not be
-	// taken for an empty one: a save would clear it.
-	Dropped int
+	// Read counts the source's annotations (or label lines) of the image, as they
+	// stood where they were read, and LeftOut those of them that are in no annotation
+	// here: Read is LeftOut and those that were taken. Unwanted are those of LeftOut
+	// that a flag or a class map asks to leave out.
+	Read, LeftOut, Unwanted int
+	// Boxes are the boxes that the source gives beside joints, by instance id. The
+	// service has no place for them; canonical lines and formats that are written do.
+	Boxes map[int]pictograph.Box
 
+	// taken are the annotations, in Annotations, that the first, the second … of the
+	// source's that were taken end before; nil where each is one.
+	taken  []int
 	memory *memory // of the annotations; nil where it is not told
 }
 
+// Taken is how many of the source's annotations were taken.
+func (r *Result) Taken() int { return r.Read - r.LeftOut }
+
+// sources yields the annotations that each of the source's became.
+func (r *Result) sources() iter.Seq[[]pictograph.Annotation] {
+	return func(yield func([]pictograph.Annotation) bool) {
+		all, first := r.Annotations, 0
+		if r.taken == nil {
+			for i := range all {
+				if !yield(all[i : i+1]) {
+					return
+				}
+			}
+			return
+		}
+		for _, end := range r.taken {
+			if !yield(all[first:end]) {
+				return
+			}
+			first = end
+		}
+	}
+}
+
 // Finding is one thing in the labels that was not taken over as it stands, or
-// that a user should know: nothing is dropped without one.
+// that a user should know: nothing is left out without one.
 type Finding struct {
-	Kind Kind `json:"kind"`
+	Kind Kind
+	// Cause tells findings of one kind apart that are to be counted apart, as the
+	// name of a member; mostly "".
+	Cause string
+	// Count is how many annotations, members or images it stands for; 0 is one.
+	Count int
 	// File is the label file, relative to the source where it lies inside it.
-	File string `json:"file,omitempty"`
-	// Image is the image the finding is about, as the source names it.
-	Image string `json:"image,omitempty"`
+	File string
+	// Image is the image the finding is about, as the source names it, and Path as
+	// the dataset does, where that is known.
+	Image, Path string
 	// At is the place in the file: "line 3", "annotation 42", "category 7".
-	At string `json:"at,omitempty"`
+	At string
 	// Reason says what is wrong, Action what was done about it.
-	Reason string `json:"reason"`
-	Action string `json:"action"`
+	Reason, Action string
+}
+
+// Stands is how many things the finding stands for.
+func (f Finding) Stands() int { return max(f.Count, 1) }
+
+// MarshalJSON writes the finding with its severity.
+func (f Finding) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Kind     Kind     `json:"kind"`
+		Severity Severity `json:"severity"`
+		Cause    string   `json:"cause,omitempty"`
+		Count    int      `json:"count,omitempty"`
+		File     string   `json:"file,omitempty"`
+		Image    string   `json:"image,omitempty"`
+		Path     string   `json:"path,omitempty"`
+		At       string   `json:"at,omitempty"`
+		Reason   string   `json:"reason"`
+		Action   string   `json:"action"`
+	}{f.Kind, f.Kind.Severity(), f.Cause, f.Count, f.File, f.Image, f.Path, f.At, f.Reason, f.Action})
 }
 
 // place is where in its file something stands; it is put into words only for

@@ -60,9 +60,7 @@ func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 			}
 			taken = r.convert(number, line)
 		}
-		if !taken {
-			b.result.Dropped++
-		}
+		b.count(taken)
 	}
 	return b.result
 }

@@ -86,15 +86,15 @@ func TestYOLOLines(t *testing.T) {
 		},
 		{name: "oriented boxes turn clockwise", yolo: obb, label: "0 0.5625 0.25 0.5625 0.75 0.4375 0.75 0.4375 0.25", want: []string{"ship bbox {87.5 25 25 50} turned {100 50 50 25 90}"}},
 		{name: "no rectangle", yolo: obb, label: "0 0.1 0.2 0.3 0.2 0.32 0.6 0.1 0.6", want: []string{"ship bbox {19.517368 19.444043 42.965264000000005 41.111914} turned {41 40 42 40.09975124224178 358.602819}"}, findings: []Kind{KindOrientedBox}},
-		{name: "no quadrilateral", yolo: obb, label: "0 0.1 0.2 0.3 0.2 0.1 0.6 0.3 0.6\n0 .1 .1 .1 .1 .1 .1 .1 .1\n0 .1 .1 .2 .2 .3 .3 .4 .4\n0 .1 .2 .3 .4 .5 .6", findings: []Kind{KindOrientedBox, KindOrientedBox, KindOrientedBox, KindCount}, dropped: 4},
+		{name: "no quadrilateral", yolo: obb, label: "0 0.1 0.2 0.3 0.2 0.1 0.6 0.3 0.6\n0 .1 .1 .1 .1 .1 .1 .1 .1\n0 .1 .1 .2 .2 .3 .3 .4 .4\n0 .1 .2 .3 .4 .5 .6", findings: []Kind{KindBox, KindBox, KindBox, KindCount}, dropped: 4},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			r := test.yolo.Image("labels/a.txt", "images/a.jpg", Size{Width: 200, Height: 100}, []byte(test.label))
 			compare(t, "annotations", yoloLinesOf(r), test.want)
 			compare(t, "findings", kinds(r.Findings), test.findings)
-			if r.Dropped != test.dropped {
-				t.Errorf("dropped %d, want %d", r.Dropped, test.dropped)
+			if r.LeftOut != test.dropped {
+				t.Errorf("dropped %d, want %d", r.LeftOut, test.dropped)
 			}
 		})
 	}
@@ -112,10 +112,10 @@ func TestYOLONeedsSize(t *testing.T) {
 	y := YOLO{Classes: map[int]string{0: "cat"}}
 	r := y.Image("a.txt", "a.jpg", Size{}, []byte("0 .1 .1 .1 .1"))
 	compare(t, "findings", kinds(r.Findings), []Kind{KindUnknownSize})
-	if r.Dropped != 1 || len(r.Annotations) > 0 {
+	if r.LeftOut != 1 || len(r.Annotations) > 0 {
 		t.Errorf("got %+v", r)
 	}
-	if r := y.Image("a.txt", "a.jpg", Size{}, []byte("\n")); r.Dropped != 0 || len(r.Findings) > 0 {
+	if r := y.Image("a.txt", "a.jpg", Size{}, []byte("\n")); r.LeftOut != 0 || len(r.Findings) > 0 {
 		t.Errorf("an empty label gives %+v", r)
 	}
 }
@@ -153,8 +153,8 @@ func TestYOLOLargeLabels(t *testing.T) {
 		"zeros, as of a crash": strings.Repeat("\x00", 3_000_000),
 	} {
 		r := y.Image("a.txt", "a.jpg", Size{640, 480}, []byte(label))
-		if len(r.Annotations)+r.Dropped > 1 || len(r.Findings) != r.Dropped {
-			t.Errorf("%s: %d annotations, %d dropped, %d findings", name, len(r.Annotations), r.Dropped, len(r.Findings))
+		if len(r.Annotations)+r.LeftOut > 1 || len(r.Findings) != r.LeftOut {
+			t.Errorf("%s: %d annotations, %d dropped, %d findings", name, len(r.Annotations), r.LeftOut, len(r.Findings))
 		}
 		for _, f := range r.Findings {
 			if len(f.Reason) > 300 {
@@ -187,7 +187,7 @@ func TestYOLOOutside(t *testing.T) {
 	}{
 		{"", []string{"ship bbox {-20 40 40 20}", ship, "ship bbox {80 40 40 20}"}, []Kind{KindCoordinateRange}},
 		{OutsideClip, []string{"ship bbox {0 40 20 20}", ship, "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange, KindOutside}},
-		{OutsideReport, []string{"ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange, KindOutside}},
+		{OutsideReport, []string{"ship bbox {80 40 40 20}"}, []Kind{KindOutsideLeftOut, KindCoordinateRange, KindOutsideLeftOut}},
 	}
 	for _, test := range tests {
 		y := YOLO{Classes: map[int]string{0: "ship"}, Task: YOLOOBB, Options: Options{Outside: test.outside}}

@@ -199,11 +199,11 @@ func (l *lineWriter) box(c *exportCategory, o exportObject, at string) {
 	switch l.task {
 	case YOLODetect:
 		if o.box.Oriented != nil {
-			l.report(KindLostShape, at, "an oriented box in a data set for detect", "its enclosing box was written")
+			l.report(KindOtherShape, at, "an oriented box in a data set for detect", "its enclosing box was written")
 		}
 		l.boxLine(c, b, at)
 	case YOLOSegment:
-		l.report(KindLostShape, at, "a box in a data set for segment", "written as the polygon of its corners")
+		l.report(KindOtherShape, at, "a box in a data set for segment", "written as the polygon of its corners")
 		l.corners(c, rectangle(b), at)
 	default:
 		if o.box.Oriented != nil {
@@ -224,10 +224,10 @@ func (l *lineWriter) boxLine(c *exportCategory, b pictograph.Box, at string) {
 	if reachesOutside(b, l.size) {
 		b = clip(b, l.size)
 		if b.W <= 0 || b.H <= 0 {
-			l.report(KindOutside, at, "the box lies outside the image", "left out")
+			l.report(KindOffImage, at, "the box lies outside the image", "left out")
 			return
 		}
-		l.report(KindOutside, at, "the box reaches outside the image, which trainers refuse", "cut off at the edge")
+		l.report(KindOtherShape, at, "the box reaches outside the image, which trainers refuse", "cut off at the edge")
 	}
 	w, h := float64(l.size.Width), float64(l.size.Height)
 	l.numbersLine(c, (b.X+b.W/2)/w, (b.Y+b.H/2)/h, b.W/w, b.H/h)
@@ -236,7 +236,7 @@ func (l *lineWriter) boxLine(c *exportCategory, b pictograph.Box, at string) {
 func (l *lineWriter) polygons(c *exportCategory, o exportObject, at string) {
 	switch l.task {
 	case YOLODetect:
-		l.report(KindLostShape, at, "a polygon in a data set for detect", "its enclosing box was written")
+		l.report(KindOtherShape, at, "a polygon in a data set for detect", "its enclosing box was written")
 		for _, p := range o.polygons {
 			if box := enclosure(p.Rings[0]); box != nil {
 				l.boxLine(c, *box, at)
@@ -249,7 +249,7 @@ func (l *lineWriter) polygons(c *exportCategory, o exportObject, at string) {
 	}
 	for _, p := range o.polygons {
 		if len(p.Rings) > 1 {
-			l.report(KindLostShape, at, fmt.Sprintf("the polygon has %d holes, and YOLO's have none", len(p.Rings)-1), "its outer ring was written")
+			l.report(KindOtherShape, at, fmt.Sprintf("the polygon has %d holes, and YOLO's have none", len(p.Rings)-1), "its outer ring was written")
 		}
 		l.corners(c, p.Rings[0], at)
 	}
@@ -264,10 +264,10 @@ func (l *lineWriter) corners(c *exportCategory, points []pictograph.Point, at st
 	}
 	if box := enclosure(points); box != nil && reachesOutside(*box, l.size) {
 		if enclosure(inside) == nil {
-			l.report(KindOutside, at, "the shape lies outside the image", "left out")
+			l.report(KindOffImage, at, "the shape lies outside the image", "left out")
 			return
 		}
-		l.report(KindOutside, at, "points lie outside the image, which trainers refuse", "moved to the edge")
+		l.report(KindOtherShape, at, "points lie outside the image, which trainers refuse", "moved to the edge")
 	}
 	l.line(c, inside, at)
 }

@@ -73,7 +73,7 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 		full := filepath.Join(s.path, filepath.FromSlash(name))
 		f, err := indexCOCO(full, name, s.options.Convert, s.reporter)
 		if other, ok := errors.AsType[errNotCOCO](err); ok {
-			s.reporter.report(finding{Kind: KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
+			s.reporter.report(finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
 			foreign = cocoError(full, err)
 			continue
 		}
@@ -90,7 +90,7 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 	if len(labels) > 0 && len(labels) < len(files) {
 		for _, f := range files {
 			if f.results {
-				s.reporter.report(finding{Kind: KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
+				s.reporter.report(finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
 			}
 		}
 		files = labels
@@ -315,7 +315,7 @@ func (c *coco) Size(item Item) convert.Size {
 			return size
 		}
 		if !isMissing(err) {
-			c.reporter.report(finding{Kind: KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
 		}
 	}
 	return convert.Size{}

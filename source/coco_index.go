@@ -255,7 +255,7 @@ func (x *cocoIndexer) image(raw []byte) {
 	n := len(x.file.images) + 1
 	entry, err := unmarshalImageEntry(raw)
 	if err != nil {
-		x.report(KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
+		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
 		return
 	}
 	if entry.ID == nil {
@@ -282,7 +282,7 @@ func (x *cocoIndexer) image(raw []byte) {
 	if widthOK && heightOK {
 		size, err := wholeSize(width, height)
 		if err != nil && (width != 0 || height != 0) {
-			x.report(KindImageEntry, img.name, at(), err.Error(), "the size was looked for elsewhere")
+			x.report(convert.KindImageEntry, img.name, at(), err.Error(), "the size was looked for elsewhere")
 		}
 		img.width, img.height = uint32(size.Width), uint32(size.Height)
 	}
@@ -292,7 +292,7 @@ func (x *cocoIndexer) image(raw []byte) {
 		return
 	}
 	if first, twice := x.imageOf(slot); twice {
-		x.report(KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
+		x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
 		if old := &x.file.images[first]; old.name != img.name {
 			err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
 			x.fail(first, err)
@@ -345,7 +345,7 @@ func (x *cocoIndexer) imageName(name string, at func() string) (string, error) {
 	if lastErr != nil || last == ".." {
 		return "", err
 	}
-	x.report(KindImageEntry, last, at(), fmt.Sprintf("its name %s %s", display(name), err), "it was matched by its file name alone")
+	x.report(convert.KindImageEntry, last, at(), fmt.Sprintf("its name %s %s", display(name), err), "it was matched by its file name alone")
 	return last, nil
 }
 
@@ -385,7 +385,7 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	start := s.offset()
 	if s.peek() != '{' {
 		s.skip()
-		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is no JSON object", "it was left out")
+		x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is no JSON object", "it was left out")
 		return
 	}
 	if image, ok := s.plainAnnotation(); ok && s.offset()-start <= maxLabels {
@@ -411,10 +411,10 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	length := s.offset() - start
 	switch {
 	case err != nil:
-		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error(), "it was left out")
+		x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error(), "it was left out")
 		return
 	case length > maxLabels:
-		x.report(KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels), "it was left out")
+		x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels), "it was left out")
 		return
 	case !told:
 		slot = x.slots.of("")
@@ -459,10 +459,10 @@ func (x *cocoIndexer) group() {
 		case lost[id] == 0:
 			continue
 		case id == "":
-			x.report(KindUnknownImage, "", "", fmt.Sprintf("%d annotations have no image_id", lost[id]), "they were left out")
+			x.report(convert.KindUnknownImage, "", "", fmt.Sprintf("%d annotations have no image_id", lost[id]), "they were left out")
 			continue
 		}
-		x.report(KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
+		x.report(convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
 	}
 }
 

@@ -44,8 +44,8 @@ func TestGallery(t *testing.T) {
 				for _, a := range result.Annotations {
 					line += fmt.Sprintf(" %s %s", a.Geometry.Type(), a.Name)
 				}
-				if result.Dropped > 0 {
-					line += fmt.Sprintf(" (%d dropped)", result.Dropped)
+				if result.LeftOut > 0 {
+					line += fmt.Sprintf(" (%d dropped)", result.LeftOut)
 				}
 				lines = append(lines, line)
 				for _, f := range result.Findings {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"pictosync/convert"
 )
 
 // WriteManifest writes a manifest of a source's items to out, and returns how
@@ -55,12 +57,12 @@ func WriteManifest(ctx context.Context, src Source, out string) (images int, err
 			return 0, err
 		}
 		if item.Err != nil {
-			w.reporter.report(finding{Kind: KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
+			w.reporter.report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
 		labelPath, err := w.labelPath(item)
 		if err != nil {
-			w.reporter.report(finding{Kind: KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
+			w.reporter.report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
 		if err := w.write(ctx, src, item, labelPath); err != nil {

@@ -42,9 +42,21 @@ type Options struct {
 	Images string
 	// Sizes is a file of image sizes, JSON or CSV; may be "".
 	Sizes string
-	// Task says what YOLO lines are; "" finds it from the data set.
-	Task    convert.YOLOTask
-	Convert convert.Options
+	// Task says what YOLO lines are; "" finds it from the data set. KeypointShape is
+	// the number of joints and of numbers a joint, Columns what the numbers of a line
+	// are, where the data set says neither: as class, box, confidence, id.
+	Task          convert.YOLOTask
+	KeypointShape [2]int
+	Columns       []string
+	// ClassList is the list of class names, where a data set has several; "" is none.
+	ClassList string
+	// MergeFiles takes COCO files that describe the same images as one, and their
+	// annotations with one id as one object.
+	MergeFiles bool
+	// OnSizeMismatch says what becomes of an image whose size differs between its
+	// label, its file and the dataset.
+	OnSizeMismatch SizePolicy
+	Convert        convert.Options
 	// Report is told what is wrong with the source itself, each thing once. It
 	// may be called from several goroutines, one at a time. May be nil.
 	Report func(convert.Finding) `json:"-"`

@@ -663,7 +663,7 @@ func TestListedSize(t *testing.T) {
 	all := items(t, src, "")
 	listed := convert.Size{Width: 40, Height: 40}
 	a, err := src.Load(t.Context(), all[0], listed)
-	if err != nil || a.Size != (convert.Size{Width: 20, Height: 10}) || len(a.Findings) != 1 || a.Findings[0].Kind != KindSizeMismatch {
+	if err != nil || a.Size != (convert.Size{Width: 20, Height: 10}) || len(a.Findings) != 1 || a.Findings[0].Kind != convert.KindSizeMismatch {
 		t.Errorf("%+v %v", a, err)
 	}
 	b, err := src.Load(t.Context(), all[1], listed)
@@ -713,7 +713,7 @@ func TestRealLabels(t *testing.T) {
 		for _, item := range items(t, src, "") {
 			images++
 			result, err := src.Load(t.Context(), item, convert.Size{})
-			if annotations += len(result.Annotations); item.Err != nil || err != nil || len(result.Annotations) == 0 && result.Dropped > 0 {
+			if annotations += len(result.Annotations); item.Err != nil || err != nil || len(result.Annotations) == 0 && result.LeftOut > 0 {
 				bad++
 			}
 		}

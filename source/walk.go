@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pictosync/convert"
 )
 
 // walker goes through the files below a folder. It follows symbolic links, but
@@ -116,7 +118,7 @@ func (v *visit) folder(rel string, behind []string) bool {
 			return false
 		}
 		// What could be read of it is taken all the same.
-		v.report(KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", reasonOf(err)), "what could not be read was left out")
+		v.report(convert.KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", reasonOf(err)), "what could not be read was left out")
 	}
 	prefix := asPrefix(rel)
 	for _, e := range entries.list {
@@ -147,7 +149,7 @@ func (v *visit) folder(rel string, behind []string) bool {
 			}
 		case !v.take(name) || len(behind) > 0 && name == behind[0]:
 		case kind != regularEntry:
-			v.report(KindUnreadable, path, "is no regular file", "it was left out")
+			v.report(convert.KindUnreadable, path, "is no regular file", "it was left out")
 		case !v.yield(path, nil):
 			return false
 		}
@@ -162,7 +164,7 @@ func (v *visit) follow(path string) (fs.FileMode, bool) {
 	info, err := os.Stat(full)
 	if err != nil {
 		if v.take(filepath.Base(path)) || filepath.Ext(path) == "" {
-			v.report(KindUnreadable, path, fmt.Sprintf("the link leads nowhere: %v", reasonOf(err)), "it was left out")
+			v.report(convert.KindUnreadable, path, fmt.Sprintf("the link leads nowhere: %v", reasonOf(err)), "it was left out")
 		}
 		return 0, false
 	}
@@ -174,12 +176,12 @@ func (v *visit) follow(path string) (fs.FileMode, bool) {
 		real, err = filepath.Abs(real)
 	}
 	if err != nil {
-		v.report(KindUnreadable, path, fmt.Sprintf("the link cannot be followed: %v", reasonOf(err)), "it was left out")
+		v.report(convert.KindUnreadable, path, fmt.Sprintf("the link cannot be followed: %v", reasonOf(err)), "it was left out")
 		return 0, false
 	}
 	for _, tree := range v.trees {
 		if within(tree, real) || within(real, tree) {
-			v.report(KindRepeatedFolder, path, "the link leads to a folder that is read already", "it was not followed")
+			v.report(convert.KindRepeatedFolder, path, "the link leads to a folder that is read already", "it was not followed")
 			return 0, false
 		}
 	}

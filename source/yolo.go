@@ -245,7 +245,7 @@ func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byt
 	case !size.Known():
 		size = listed
 	case listed.Known() && listed != size && !empty:
-		mismatch = []finding{{Kind: KindSizeMismatch, File: item.File, Image: item.Image,
+		mismatch = []finding{{Kind: convert.KindSizeMismatch, File: item.File, Image: item.Image,
 			Reason: fmt.Sprintf("the image is %d×%d here and %d×%d in the dataset", size.Width, size.Height, listed.Width, listed.Height),
 			Action: "the size here was used"}}
 	}
@@ -267,7 +267,7 @@ func (y *yolo) Size(item Item) convert.Size {
 	}
 	size, err := p.image.imageSize()
 	if err != nil {
-		y.reporter.report(finding{Kind: KindImageHeader, Image: item.Image, File: p.image.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		y.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: p.image.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
 	}
 	return size
 }

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"unicode/utf8"
+
+	"pictosync/convert"
 )
 
 // labelFolder makes the items of a part's label files. What the labels of one
@@ -95,7 +97,7 @@ func (f *labelFolder) item(file string) (item Item, ok bool) {
 	image, err := f.image(bareName)
 	if image.name == "" && err == nil && notLabels[strings.ToLower(name)] {
 		if name := strings.ToLower(name); name != "classes.txt" {
-			f.reporter.report(finding{Kind: KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
+			f.reporter.report(finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
 		}
 		return Item{}, false
 	}

@@ -91,7 +91,7 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 		for _, entry := range split.entries {
 			part, ok := y.locatePart(entry)
 			if !ok {
-				y.reporter.report(finding{Kind: KindMissingSplit, File: name, At: split.name, Reason: fmt.Sprintf("neither %s nor labels for it are there", display(entry)), Action: "the other splits were read"})
+				y.reporter.report(finding{Kind: convert.KindMissingSplit, File: name, At: split.name, Reason: fmt.Sprintf("neither %s nor labels for it are there", display(entry)), Action: "the other splits were read"})
 				continue
 			}
 			y.addPart(part)
@@ -121,7 +121,7 @@ func (y *yolo) locateRoot(folder, stated, name string) string {
 	if abs, err := filepath.Abs(folder); err == nil && filepath.Base(abs) == filepath.Base(full) {
 		return folder // as path: ../datasets/NAME in NAME/data.yaml
 	}
-	y.reporter.report(finding{Kind: KindRelocated, File: name, At: "path", Reason: fmt.Sprintf("there is no folder %s", display(stated)), Action: "the folder of " + name + " was taken instead"})
+	y.reporter.report(finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: fmt.Sprintf("there is no folder %s", display(stated)), Action: "the folder of " + name + " was taken instead"})
 	return folder
 }
 
@@ -225,7 +225,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 		return nil, err
 	}
 	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
-		s.reporter.report(finding{Kind: KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
+		s.reporter.report(finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
 	}
 	y.convert.Classes = classes
 	for _, split := range []string{"train", "valid", "val", "test"} {
@@ -234,7 +234,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 		}
 		list, ok := y.locateDarknet(values[split])
 		if !ok {
-			s.reporter.report(finding{Kind: KindMissingSplit, File: name, At: split, Reason: fmt.Sprintf("there is no list %s", display(values[split])), Action: "the other splits were read"})
+			s.reporter.report(finding{Kind: convert.KindMissingSplit, File: name, At: split, Reason: fmt.Sprintf("there is no list %s", display(values[split])), Action: "the other splits were read"})
 			continue
 		}
 		y.addPart(yoloPart{path: list, rel: relative(folder, list), list: true})
@@ -332,7 +332,7 @@ func readClassList(file string, r *reporter) (map[int]string, error) {
 		if name := strings.TrimSpace(line); name != "" {
 			names[number] = name
 		} else {
-			r.report(finding{Kind: KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
+			r.report(finding{Kind: convert.KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
 		}
 		number++
 	}
@@ -350,7 +350,7 @@ func reportSharedNames(names map[int]string, file string, report func(finding)) 
 	for _, number := range sortedKeys(names) {
 		name := names[number]
 		if other, shared := first[name]; shared {
-			report(finding{Kind: KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, display(name)), Action: "both become one class"})
+			report(finding{Kind: convert.KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, display(name)), Action: "both become one class"})
 			continue
 		}
 		first[name] = number

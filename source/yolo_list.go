@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"pictosync/convert"
 )
 
 // listItems goes through a list of image paths, one a line. A line whose label
@@ -78,7 +80,7 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool)
 	list := join(y.prefix, part.rel)
 	image, label, ok := y.listedFiles(filepath.Dir(part.path), line)
 	if !ok {
-		y.reporter.report(finding{Kind: KindUnlabelled, File: list, Reason: "images of the list have no label file", Action: "they were left alone"})
+		y.reporter.report(finding{Kind: convert.KindUnlabelled, File: list, Reason: "images of the list have no label file", Action: "they were left alone"})
 		return Item{}, false
 	}
 	rel := relative(y.root, label)

@@ -157,7 +157,7 @@ func (p *descriptionParser) entry(v *ast.MappingValueNode) (err error) {
 	case "nc":
 		var n int
 		if n, err = integer(v.Value); err != nil {
-			p.report(KindClassList, "nc", err.Error(), "the names were taken")
+			p.report(convert.KindClassList, "nc", err.Error(), "the names were taken")
 			return nil
 		}
 		p.classes = &n
@@ -171,7 +171,7 @@ func (p *descriptionParser) entry(v *ast.MappingValueNode) (err error) {
 	case "kpt_names":
 		p.perName, err = p.jointNames(v.Value)
 		if err != nil {
-			p.report(KindDescription, key, err.Error(), "the joints are joint_0, joint_1 and so on")
+			p.report(convert.KindDescription, key, err.Error(), "the joints are joint_0, joint_1 and so on")
 			return nil
 		}
 	case "flip_idx":
@@ -190,7 +190,7 @@ func (p *descriptionParser) task(task convert.YOLOTask) error {
 	case convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB:
 		p.d.task = task
 	default:
-		p.report(KindDescription, "task", fmt.Sprintf("%q is none of detect, segment, pose and obb", task), "the task was found from the labels")
+		p.report(convert.KindDescription, "task", fmt.Sprintf("%q is none of detect, segment, pose and obb", task), "the task was found from the labels")
 	}
 	return nil
 }
@@ -200,11 +200,11 @@ func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 	add := func(number int, node ast.Node) {
 		name, err := text(node)
 		if name = strings.TrimSpace(name); err != nil || name == "" {
-			p.report(KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
+			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
 		}
 		if old, twice := names[number]; twice {
-			p.report(KindClassList, fmt.Sprintf("class %d", number), fmt.Sprintf("it is named twice: %s and %s", display(old), display(name)), "the later name was taken")
+			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), fmt.Sprintf("it is named twice: %s and %s", display(old), display(name)), "the later name was taken")
 		}
 		names[number] = name
 	}
@@ -249,23 +249,23 @@ func (p *descriptionParser) jointNames(node ast.Node) ([][]string, error) {
 func (p *descriptionParser) check() {
 	d := p.d
 	if p.classes != nil && *p.classes != len(d.names) {
-		p.report(KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
+		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
 		d.jointNames = p.perName[0]
 		for _, other := range p.perName[1:] {
 			if !slices.Equal(other, d.jointNames) {
-				p.report(KindDescription, "kpt_names", "the classes have different joints", "those of the first class were taken for all")
+				p.report(convert.KindDescription, "kpt_names", "the classes have different joints", "those of the first class were taken for all")
 				break
 			}
 		}
 		if d.joints > 0 && len(d.jointNames) != d.joints {
-			p.report(KindDescription, "kpt_names", fmt.Sprintf("it names %d joints, kpt_shape says %d", len(d.jointNames), d.joints), "joints without a name are joint_0, joint_1 and so on by their number")
+			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("it names %d joints, kpt_shape says %d", len(d.jointNames), d.joints), "joints without a name are joint_0, joint_1 and so on by their number")
 			d.jointNames = d.jointNames[:min(len(d.jointNames), d.joints)]
 		}
 	}
 	if p.hasFlip && d.joints > 0 && !isPermutation(p.flips, d.joints) {
-		p.report(KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d joints once", d.joints), "it was ignored, as labels do not depend on it")
+		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d joints once", d.joints), "it was ignored, as labels do not depend on it")
 	}
 }
 

@@ -49,8 +49,8 @@ type Encoder interface {
 
 // ConvertOptions say how a conversion is done.
 type ConvertOptions struct {
-	// Strict turns every finding into a failure of its image.
-	Strict bool
+	// Accepted says what an image may lose and be converted all the same.
+	Accepted convert.Accepted
 	// Workers is how many images are converted at the same time. 0 means the
 	// default.
 	Workers int
@@ -262,20 +262,8 @@ func convertItem(ctx context.Context, src source.Source, c *Converted, dst []byt
 		return dst
 	}
 	c.count = len(c.Result.Annotations)
-	if c.Err = refuse(c.Result, o.Strict); c.Err == nil && o.Encoder != nil {
+	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Encoder != nil {
 		return o.Encoder.Encode(dst, c)
 	}
 	return dst
-}
-
-// refuse says why a result must not be taken as it is: an image whose every
-// label was dropped is not an empty one.
-func refuse(r convert.Result, strict bool) error {
-	switch {
-	case strict && len(r.Findings) > 0:
-		return fmt.Errorf("%s (and --strict is set)", firstReason(r.Findings))
-	case len(r.Annotations) == 0 && r.Dropped > 0:
-		return fmt.Errorf("none of its %d labels could be taken: %s", r.Dropped, firstReason(r.Findings))
-	}
-	return nil
 }

@@ -55,7 +55,7 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 		result, err = r.src.Load(ctx, item, convert.Size{Width: image.Width, Height: image.Height})
 	}
 	if err == nil {
-		err = refuse(result, r.Strict)
+		err = r.Accepted.Refusal(result)
 	}
 	var there *kept
 	if err == nil && len(r.OnlyClasses) > 0 {
@@ -196,7 +196,7 @@ func (r *run) beginPlan(ctx context.Context) (int64, error) {
 
 // fingerprint is what the cursor of a plan depends on, and the plan made so far.
 func (r *run) fingerprint() string {
-	return fmt.Sprintf("%s strict=%t classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t only=%q", r.src.Describe().Fingerprint, r.Strict, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune, r.OnlyClasses)
+	return fmt.Sprintf("%s accepted=%v classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t only=%q", r.src.Describe().Fingerprint, r.Accepted, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune, r.OnlyClasses)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or

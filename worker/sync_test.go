@@ -419,7 +419,7 @@ func TestStrict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := b.done(dir, func(o *Options) { o.Strict = true })
+	s := b.done(dir, func(o *Options) { o.Accepted.Strict = true })
 	if s.Images.Saved != 1 || s.Images.Failed != 1 || s.Findings != 1 {
 		t.Errorf("strict: %+v", s)
 	}

@@ -96,7 +96,7 @@ func (r *run) compare(row store.Item, item source.Item) (store.Item, error) {
 	}
 	result, err := r.src.Load(r.stopping, item, listed)
 	if err == nil {
-		err = refuse(result, r.Strict)
+		err = r.Accepted.Refusal(result)
 	}
 	if err != nil {
 		row.Reason = err.Error()

@@ -42,8 +42,8 @@ type Options struct {
 	// Findings hands over what the source reported about itself since the last
 	// call. May be nil.
 	Findings func() []convert.Finding
-	// Strict turns every finding into a failure of its image.
-	Strict bool
+	// Accepted says what an image may lose and be saved all the same.
+	Accepted convert.Accepted
 	// OnExisting is for images with annotations that we have not saved, OnDrift
 	// for those that someone changed since we did, UnknownClasses for labels of
 	// classes that the dataset lacks.

@@ -24,7 +24,6 @@ type convertOptions struct {
 	output   outputOptions
 	to       string
 	out      string
-	strict   bool
 	findings string
 	yoloTask string
 }
@@ -60,7 +59,6 @@ map and then the names of the classes, so that they are the same tomorrow.
 	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: canonical, coco or yolo")
 	f.StringVar(&o.out, "out", "", "`PATH` of the file, or for yolo the folder, to write; - for standard output")
 	f.StringVar(&o.yoloTask, "yolo-task", "", "what YOLO labels are written for: detect, segment, pose or obb")
-	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
@@ -104,7 +102,11 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	}
 	defer tell.abort()
 	start := time.Now()
-	options := worker.ConvertOptions{Strict: o.strict, Progress: progress.show, Finding: tell.finding}
+	accepted, err := o.source.accepted()
+	if err != nil {
+		return err
+	}
+	options := worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: tell.finding}
 	out, err := o.open(ctx, src, options)
 	if err != nil {
 		return causeOf(ctx, err)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/convert"
 	"pictosync/source"
 	"pictosync/worker"
 )
@@ -204,7 +205,8 @@ other classes stay as they are.` + exitHelp,
 	o.serviceOptions.addFlags(f)
 	o.addBackupFlag(f)
 	o.addGuardFlags(f)
-	o.source.outside = "keep"
+	o.source.addLossFlags(f)
+	o.source.outside = string(convert.OutsideKeep)
 	return cmd
 }
 

@@ -58,7 +58,11 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	}
 	progress := o.output.progress()
 	defer progress.end()
-	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Progress: progress.show})
+	accepted, err := o.source.accepted()
+	if err != nil {
+		return err
+	}
+	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Accepted: accepted, Progress: progress.show})
 	if err != nil {
 		return causeOf(ctx, err)
 	}

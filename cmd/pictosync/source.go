@@ -4,7 +4,8 @@ import (
 	"context"
 	"math"
 	"os"
-	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,15 @@ type sourceOptions struct {
 	simplify         float64
 	allGeometries    bool
 	classMap         string
+	classList        string
+	shape            string
+	columns          string
+	mergeFiles       bool
+	keepMembers      []string
+	onSizeMismatch   string
+	renames          []string
+	allow            []string
+	strict           bool
 }
 
 func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
@@ -32,9 +42,24 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
 	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
+	f.StringVar(&o.shape, "kpt-shape", "", "joints and numbers a joint of YOLO poses, as `17,3`, where data.yaml does not say")
+	f.StringVar(&o.columns, "columns", "", "what the numbers of YOLO lines are, where nothing tells: `class,box,confidence,id`, or polygon or points in place of box")
+	f.StringVar(&o.classList, "class-list", "", "`FILE` of class names, one a line, where a YOLO folder has several lists")
+	f.BoolVar(&o.mergeFiles, "merge-files", false, "take COCO files that describe the same images as one, annotations with one id as one object")
+	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,…`, or all")
+	f.StringArrayVar(&o.renames, "rename", nil, "rename the source's images before they are matched, as `'REGEX=>REPLACEMENT'` (again for more)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
 	f.BoolVar(&o.allGeometries, "all-geometries", false, "take joints, segmentation and box where an annotation has several, not the first of these alone")
+	o.addLossFlags(f)
 	f.Float64Var(&o.simplify, "simplify", 0, "leave out points of mask outlines that this moves by at most `PX` pixels (0: exact)")
+}
+
+// addLossFlags say what images may lose and be taken all the same, of every command
+// that takes them.
+func (o *sourceOptions) addLossFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.onSizeMismatch, "on-size-mismatch", "fail", "what is done about images whose size differs between label, file and dataset: fail, scale the labels, or keep them")
+	f.StringSliceVar(&o.allow, "allow", nil, "take images that lose this: `KIND,…` of findings, as ring, or lost for all")
+	f.BoolVar(&o.strict, "strict", false, "fail images whose labels are changed too, not only those that lose something")
 }
 
 // addClassMap is for the commands that show or save what classes become.
@@ -62,20 +87,32 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.task != "" && !slices.Contains(convert.YOLOTasks, convert.YOLOTask(o.task)) {
-		return nil, usagef("read --task: %q is none of detect, segment, pose and obb", o.task)
+	if o.task != "" {
+		if err := oneOf("--task", o.task, convert.YOLOTasks...); err != nil {
+			return nil, err
+		}
 	}
-	switch convert.Outside(o.outside) {
-	case convert.OutsideKeep, convert.OutsideClip, convert.OutsideReport:
-	default:
-		return nil, usagef("read --outside: %q is none of keep, clip and report", o.outside)
+	if err := oneOf("--outside", o.outside, convert.OutsideKeep, convert.OutsideClip, convert.OutsideReport); err != nil {
+		return nil, err
+	}
+	if err := oneOf("--on-size-mismatch", o.onSizeMismatch, source.SizeFail, source.SizeScale, source.SizeKeep); err != nil {
+		return nil, err
+	}
+	shape, err := keypointShape(o.shape)
+	if err != nil {
+		return nil, err
+	}
+	var columns []string
+	if o.columns != "" {
+		columns = strings.Split(o.columns, ",")
 	}
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
 		return nil, usagef("read --simplify: %v is no distance in pixels", o.simplify)
 	}
 	return &settledSource{classes: classes, text: text, options: source.Options{
 		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
-		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries}, Report: findings.add,
+		KeypointShape: shape, Columns: columns, ClassList: o.classList, MergeFiles: o.mergeFiles, OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
+		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
 }
 
@@ -127,4 +164,43 @@ func (c *collector) take() []convert.Finding {
 	taken := c.findings
 	c.findings = nil
 	return taken
+}
+
+// oneOf refuses a value that is none of those that a flag takes.
+func oneOf[T ~string](flag, value string, values ...T) error {
+	var names []string
+	for _, v := range values {
+		if value == string(v) {
+			return nil
+		}
+		names = append(names, string(v))
+	}
+	return usagef("read %s: %q must be one of: %s", flag, value, strings.Join(names, ", "))
+}
+
+// keypointShape reads --kpt-shape.
+func keypointShape(text string) (shape [2]int, err error) {
+	if text == "" {
+		return shape, nil
+	}
+	joints, numbers, _ := strings.Cut(text, ",")
+	for i, part := range []string{joints, numbers} {
+		if shape[i], err = strconv.Atoi(strings.TrimSpace(part)); err != nil {
+			break
+		}
+	}
+	if err != nil || shape[0] < 1 || shape[0] > 1024 || shape[1] != 2 && shape[1] != 3 {
+		return shape, usagef("read --kpt-shape: %q must be the number of joints and 2 or 3 numbers a joint, as 17,3", text)
+	}
+	return shape, nil
+}
+
+// accepted is what the images may lose and be taken all the same.
+func (o sourceOptions) accepted() (convert.Accepted, error) {
+	a, err := convert.ParseAccepted(o.allow)
+	if err != nil {
+		return a, usagef("read --allow: %w", err)
+	}
+	a.Strict = o.strict
+	return a, nil
 }

@@ -30,7 +30,6 @@ type syncOptions struct {
 	source sourceOptions
 
 	dataset         string
-	strict          bool
 	noCreateClasses bool
 	unknownClasses  string
 	onExisting      string
@@ -69,7 +68,6 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 
 // addGuardFlags are of every command that saves from a source.
 func (o *syncOptions) addGuardFlags(f *pflag.FlagSet) {
-	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.unknownClasses, "unknown-classes", "create", "what is done about labels of classes that the dataset lacks: create the class, skip or fail the image")
 	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "the same as --unknown-classes fail")
 	f.StringVar(&o.onExisting, "on-existing", "overwrite", "what is done about images with annotations that pictosync did not save: overwrite, skip or fail")
@@ -157,6 +155,9 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 	}
 	if o.unknownClasses != "create" && o.unknownClasses != "skip" && o.unknownClasses != "fail" {
 		return usagef("read --unknown-classes: %q is none of create, skip and fail", o.unknownClasses)
+	}
+	if w.Accepted, err = o.source.accepted(); err != nil {
+		return err
 	}
 	if w.MaxRemoved, err = worker.ParseLimit(o.maxRemoved); err != nil {
 		return usagef("read --max-removed: %w", err)
@@ -342,7 +343,6 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 	}
 	defer c.close()
 	progress := o.output.progress()
-	options.Strict = o.strict
 	summary, err := worker.Sync(s.ctx, s.stop.asked, c.client, s.store, c.pacer, src, s.run(options, o.dataset, progress))
 	err = s.stop.explain(err)
 	progress.end()

@@ -57,7 +57,6 @@ func (o *verifyOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to compare with")
 	f.StringVar(&o.sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
 	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
-	f.BoolVar(&o.strict, "strict", false, "fail every image whose labels have a finding")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
@@ -68,8 +67,12 @@ func (o *verifyOptions) settings() (worker.Options, error) {
 	if err := o.check(); err != nil {
 		return worker.Options{}, err
 	}
+	accepted, err := o.source.accepted()
+	if err != nil {
+		return worker.Options{}, err
+	}
 	part, err := parseSample(o.sample)
-	return worker.Options{Verify: true, Sample: part}, err
+	return worker.Options{Verify: true, Sample: part, Accepted: accepted}, err
 }
 
 func parseSample(s string) (float64, error) {

@@ -1,0 +1,103 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+)
+
+// Accepted says what an image may lose or have changed and be taken all the same.
+// The zero value takes no image that has lost anything.
+type Accepted struct {
+	// Lost accepts every kind that is lost, Kinds those named.
+	Lost  bool
+	Kinds map[Kind]bool
+	// Strict refuses what is changed too.
+	Strict bool
+}
+
+// ParseAccepted reads the names of kinds, and "lost" for all that are.
+func ParseAccepted(names []string) (a Accepted, err error) {
+	a.Kinds = make(map[Kind]bool)
+	for _, name := range names {
+		name = strings.TrimSpace(name)
+		switch _, known := severities[Kind(name)]; {
+		case name == string(Lost):
+			a.Lost = true
+		case known:
+			a.Kinds[Kind(name)] = true
+		default:
+			return a, fmt.Errorf("%q is no kind of finding%s; docs/formats.md lists them, and lost is all that are", name, similarKind(name))
+		}
+	}
+	return a, nil
+}
+
+func similarKind(name string) string {
+	best, found := 3, ""
+	for _, kind := range slices.Sorted(maps.Keys(severities)) {
+		if d := levenshtein.ComputeDistance(name, string(kind)); d < best {
+			best, found = d, string(kind)
+		}
+	}
+	if found == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", found)
+}
+
+// Refuses reports whether an image with findings of a kind is not taken.
+func (a Accepted) Refuses(k Kind) bool {
+	switch k.Severity() {
+	case Lost:
+		return !a.Lost && !a.Kinds[k]
+	case Changed:
+		return a.Strict && !a.Kinds[k]
+	}
+	return false
+}
+
+// Refusal says why a result must not be taken as it is, nil where it may be. An image
+// whose every annotation was left out is not an empty one, whatever is accepted.
+func (a Accepted) Refusal(r Result) error {
+	for _, f := range r.Findings {
+		if !a.Refuses(f.Kind) {
+			continue
+		}
+		if f.Kind.Severity() == Changed {
+			return fmt.Errorf("%s (%s, and --strict is set)", f.where(), f.Kind)
+		}
+		return RefusedError{f}
+	}
+	if len(r.Annotations) == 0 && r.LeftOut > r.Unwanted {
+		return fmt.Errorf("none of its %d labels could be taken: %s", r.LeftOut, firstLost(r.Findings))
+	}
+	return nil
+}
+
+// RefusedError says that an image would lose something that is not accepted.
+type RefusedError struct{ Finding Finding }
+
+func (e RefusedError) Error() string {
+	return fmt.Sprintf("%s (%s; --allow %s takes the image without)", e.Finding.where(), e.Finding.Action, e.Finding.Kind)
+}
+
+func firstLost(findings []Finding) string {
+	for _, f := range findings {
+		if f.Kind.Severity() == Lost {
+			return f.where()
+		}
+	}
+	return "no reason is on record"
+}
+
+// where is a finding's place and reason.
+func (f Finding) where() string {
+	if f.At == "" {
+		return f.Reason
+	}
+	return f.At + ": " + f.Reason
+}

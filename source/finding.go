@@ -1,0 +1,8 @@
+package source
+
+import "pictosync/convert"
+
+type (
+	finding     = convert.Finding
+	findingKind = convert.Kind
+)
