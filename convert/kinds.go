@@ -1,5 +1,7 @@
 package convert
 
+import "slices"
+
 // Kinds of findings. They are written to the state and to reports, and programs
 // count by them: a kind keeps its spelling and its meaning. Each has one severity;
 // docs/formats.md lists them all.
@@ -198,4 +200,15 @@ func (k Kind) Severity() Severity {
 		return s
 	}
 	return Lost
+}
+
+// KindsOf are the kinds of a severity.
+func KindsOf(s Severity) (kinds []string) {
+	for kind, of := range severities {
+		if of == s {
+			kinds = append(kinds, string(kind))
+		}
+	}
+	slices.Sort(kinds)
+	return kinds
 }

@@ -133,7 +133,7 @@ func Open(path string, o Options) (*Server, error) {
 		o.Quota.Window = "sliding"
 	}
 	if o.API != "both" && o.API != "path" && o.API != "image-id" {
-		return nil, fmt.Errorf("open the sandbox: %q is none of both, path and image-id", o.API)
+		return nil, fmt.Errorf("open the sandbox: %q must be one of: both, path, image-id", o.API)
 	}
 	if o.Quota.Window != "sliding" && o.Quota.Window != "fixed" {
 		return nil, fmt.Errorf("open the sandbox: %q is neither a sliding nor a fixed window", o.Quota.Window)
@@ -309,6 +309,53 @@ func (s *Server) EnsureDataset(ctx context.Context, name string) (d pictograph.D
 	return d, created, nil
 }
 
+// CreateDataset makes a dataset with its images, all of it or nothing. Where there is one
+// of that name it does nothing: its images are what they are.
+func (s *Server) CreateDataset(ctx context.Context, name string, images iter.Seq2[NewImage, error]) (created bool, err error) {
+	err = s.transact(ctx, func(tx *sql.Tx) error {
+		_, err := findDataset(ctx, tx, name)
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		row, err := insertDataset(ctx, tx, pictograph.NewDataset{Name: name}, s.options.Now())
+		if err != nil {
+			return err
+		}
+		created = true
+		_, err = s.insertImages(ctx, tx, row.id, images)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("make dataset %q in the sandbox: %w", name, err)
+	}
+	return created, nil
+}
+
+// insertImages inserts the images that a dataset lacks.
+func (s *Server) insertImages(ctx context.Context, tx *sql.Tx, dataset string, images iter.Seq2[NewImage, error]) (added int, err error) {
+	insert, err := tx.PrepareContext(ctx, `INSERT INTO images (id, dataset, directory, filename, width, height, created_at) VALUES (?, ?, ?, ?, nullif(?, 0), nullif(?, 0), ?) ON CONFLICT DO NOTHING`)
+	if err != nil {
+		return 0, err
+	}
+	defer insert.Close()
+	for i, err := range images {
+		if err != nil {
+			return added, err
+		}
+		directory, filename := splitPath(i.Path)
+		result, err := insert.ExecContext(ctx, uuid.NewString(), dataset, directory, filename, i.Width, i.Height, stamp(s.options.Now()))
+		if err != nil {
+			return added, err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return added, err
+		}
+		added += int(n)
+	}
+	return added, nil
+}
+
 // NewImage is an image to be added without an upload.
 type NewImage struct {
 	Path          string // "dir/a.jpg"
@@ -323,24 +370,14 @@ func (s *Server) AddImages(ctx context.Context, dataset string, images []NewImag
 		if err != nil {
 			return err
 		}
-		insert, err := tx.PrepareContext(ctx, `INSERT INTO images (id, dataset, directory, filename, width, height, created_at) VALUES (?, ?, ?, ?, nullif(?, 0), nullif(?, 0), ?) ON CONFLICT DO NOTHING`)
-		if err != nil {
-			return err
-		}
-		defer insert.Close()
-		for _, i := range images {
-			directory, filename := splitPath(i.Path)
-			result, err := insert.ExecContext(ctx, uuid.NewString(), row.id, directory, filename, i.Width, i.Height, stamp(s.options.Now()))
-			if err != nil {
-				return err
+		added, err = s.insertImages(ctx, tx, row.id, func(yield func(NewImage, error) bool) {
+			for _, i := range images {
+				if !yield(i, nil) {
+					return
+				}
 			}
-			n, err := result.RowsAffected()
-			if err != nil {
-				return err
-			}
-			added += int(n)
-		}
-		return nil
+		})
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("add images to dataset %q of the sandbox: %w", dataset, err)

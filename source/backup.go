@@ -229,13 +229,19 @@ func openBackup(ctx context.Context, s setting) (Source, error) {
 	c := &canonical{setting: s, format: "backup", reason: reason}
 	for _, f := range m.Files {
 		annotations := strings.HasPrefix(f.Path, "annotations/")
-		if !annotations && f.Path != DatasetName {
+		if !annotations && f.Path != DatasetName && f.Path != imagesName {
 			continue
 		}
 		if err := CheckFile(dir, f); err != nil {
 			return nil, &Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "take another snapshot; `pictosync snapshots` lists them"}
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if f.Path == imagesName {
+			if c.ids, err = readImageIDs(path); err != nil {
+				return nil, &Error{Op: "read", Path: path, Err: err}
+			}
+			continue
+		}
 		if !annotations {
 			var d pictograph.Dataset
 			if err := readJSON(path, &d); err != nil {
@@ -253,6 +259,36 @@ func openBackup(ctx context.Context, s setting) (Source, error) {
 		c.lines = append(c.lines, canonicalLine{image: missing.Image, err: fmt.Errorf("it is not in the backup: %s", missing.Reason)})
 	}
 	return c, nil
+}
+
+// imagesName is what the service said of each image, beside its annotations.
+const imagesName = "images.jsonl"
+
+// readImageIDs reads the service's ids of the images of a snapshot, by path. Of two
+// images with one path neither is known: nothing tells whose the annotations are.
+func readImageIDs(file string) (map[string]string, error) {
+	f, err := openRegular(file)
+	if err != nil {
+		return nil, reasonOf(err)
+	}
+	defer f.Close()
+	ids := make(map[string]string)
+	for lines := json.NewDecoder(f); ; {
+		var image struct {
+			ID   string `json:"id"`
+			Path string `json:"image"`
+		}
+		switch err := lines.Decode(&image); {
+		case errors.Is(err, io.EOF):
+			return ids, nil
+		case err != nil:
+			return nil, err
+		}
+		if _, twice := ids[image.Path]; twice {
+			image.ID = ""
+		}
+		ids[image.Path] = image.ID
+	}
 }
 
 // IsBackup reports whether a folder is a snapshot or a folder of them.

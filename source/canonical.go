@@ -25,6 +25,7 @@ type canonical struct {
 	files          []*canonicalFile
 	lines          []canonicalLine
 	classes        []pictograph.Class // of the dataset, where a backup tells them
+	ids            map[string]string  // the service's, by path, where a backup tells them
 	heldFiles
 }
 
@@ -214,7 +215,7 @@ func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, err
 			if !c.filter.takes(l.image, file) {
 				continue
 			}
-			if !yield(Item{Cursor: strconv.Itoa(next), Image: l.image, File: file, Explicit: true, Err: l.err, place: l}, nil) {
+			if !yield(Item{Cursor: strconv.Itoa(next), Image: l.image, ImageID: c.ids[l.image], File: file, Explicit: true, Err: l.err, place: l}, nil) {
 				return
 			}
 		}

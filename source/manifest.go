@@ -346,7 +346,7 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 	}
 	switch place.format {
 	case "yolo":
-		item.Stem, item.ByStem = !isImageName(item.Image), true
+		item.Stem = !isImageName(item.Image)
 	case "coco", "canonical":
 	default:
 		return place, fmt.Errorf("the format %q is none of yolo, coco and canonical", place.format)

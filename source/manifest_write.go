@@ -119,6 +119,9 @@ type manifestWriter struct {
 func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) (*manifestWriter, error) {
 	w := &manifestWriter{}
 	var path string
+	if r, ok := src.(*renamed); ok {
+		src = r.Source
+	}
 	switch s := src.(type) {
 	case *yolo:
 		w.reporter, path = s.reporter, s.root
@@ -175,7 +178,7 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 // labelPath is where an item's label lies below the root.
 func (w *manifestWriter) labelPath(item Item) (string, error) {
 	file := item.File
-	switch place := item.place.(type) {
+	switch place := original(item).place.(type) {
 	case yoloPlace:
 		file = place.label.path()
 	case cocoPlace:

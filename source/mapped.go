@@ -44,6 +44,8 @@ func (m mapped) Items(ctx context.Context, after string) iter.Seq2[Item, error] 
 
 func (m mapped) hold() (release func()) { return Hold(m.Source) }
 
+func (m mapped) LeftOut() Count { return LeftOut(m.Source) }
+
 func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
 	result, err := m.Source.Load(ctx, item, listed)
 	if err == nil {

@@ -52,24 +52,23 @@ type Item struct {
 	// relative, cleaned. Unique in the source unless the source itself names
 	// one image twice.
 	Image string
-	// Aliases are other paths the same image may have in a dataset, tried in
-	// order after Image.
+	// Aliases are other paths the same image may have in a dataset.
 	Aliases []string
 	// Stem says that Image lacks its extension, since only the label file's
 	// name is known.
 	Stem bool
-	// ByStem says that the labels are a file named after the image, so that the
-	// image may be found by its stem where its full name finds none.
-	ByStem bool
 	// Explicit says that labels without annotations mean that the image is to
 	// have none: in canonical lines and in a manifest that is written down, an
 	// empty label file may be an accident.
 	Explicit bool
-	// ImageID is the service's id where the source gives it; it wins over
-	// every name.
+	// ImageID is the service's id where the source gives it; it comes before every
+	// name.
 	ImageID string
 	// File is the label file for messages, relative to the source.
 	File string
+	// Annotations is how many annotations of the image an index counted, so that they
+	// are accounted for where the item fails; 0 where none counts them.
+	Annotations int
 	// Err is set where the item itself cannot be taken (a second label for an
 	// image, an unreadable file); such an item is a failure with this reason.
 	Err error

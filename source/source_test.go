@@ -598,7 +598,7 @@ func results(t *testing.T, src Source) string {
 	for _, item := range items(t, src, "") {
 		result, err := src.Load(t.Context(), item, convert.Size{})
 		data, marshalErr := json.Marshal(result.Annotations)
-		fmt.Fprintln(&b, item.Image, item.Aliases, item.Stem, item.ByStem, item.Err, result.Size, string(data), err, marshalErr)
+		fmt.Fprintln(&b, item.Image, item.Aliases, item.Stem, item.Err, result.Size, string(data), err, marshalErr)
 	}
 	return b.String()
 }

@@ -92,7 +92,7 @@ func (f *labelFolder) imageFolders(bare, withImages string) (paths []string) {
 func (f *labelFolder) item(file string) (item Item, ok bool) {
 	dir, name := path.Split(file)
 	f.enter(dir)
-	item = Item{File: f.file + name, ByStem: true}
+	item = Item{File: f.file + name}
 	bareName := stem(name)
 	image, err := f.image(bareName)
 	if image.name == "" && err == nil && notLabels[strings.ToLower(name)] {

@@ -84,7 +84,7 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool)
 		return Item{}, false
 	}
 	rel := relative(y.root, label)
-	item := Item{File: join(y.prefix, rel), ByStem: true, place: yoloPlace{label: fileOnDisk{name: label}, image: fileOnDisk{name: image}}}
+	item := Item{File: join(y.prefix, rel), place: yoloPlace{label: fileOnDisk{name: label}, image: fileOnDisk{name: image}}}
 	bare, withImages := imagePaths(stem(rel))
 	y.name(&item, bare, withImages, line)
 	if _, err := cleanImagePath(item.Image); err != nil {

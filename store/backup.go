@@ -66,19 +66,19 @@ func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, no
 	})
 }
 
-// BackedUp tells which images of a run have a backup.
-func (s *Store) BackedUp(ctx context.Context, run string, ids []string) (map[string]bool, error) {
-	query, err := s.reader.PrepareContext(ctx, `SELECT 1 FROM backups WHERE run = ? AND image_id = ?`)
+// BackedUp tells of which images a run has a backup, and of how many annotations.
+func (s *Store) BackedUp(ctx context.Context, run string, ids []string) (map[string]int, error) {
+	query, err := s.reader.PrepareContext(ctx, `SELECT count FROM backups WHERE run = ? AND image_id = ?`)
 	if err != nil {
 		return nil, fmt.Errorf("look up backups: %w", explain(err))
 	}
 	defer query.Close()
-	there := make(map[string]bool)
+	there := make(map[string]int)
 	for _, id := range ids {
-		var one int
-		switch err := query.QueryRowContext(ctx, run, id).Scan(&one); {
+		var count int
+		switch err := query.QueryRowContext(ctx, run, id).Scan(&count); {
 		case err == nil:
-			there[id] = true
+			there[id] = count
 		case !errors.Is(err, sql.ErrNoRows):
 			return nil, fmt.Errorf("look up backups: %w", explain(err))
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"path"
 	"strings"
 )
@@ -102,16 +103,61 @@ func (s *Store) ImagesByPathStem(ctx context.Context, d Dataset, p string) ([]Im
 		d.Ref, p, p, path.Base(p))
 }
 
-// ImagesByName finds images by file name, in any directory.
-func (s *Store) ImagesByName(ctx context.Context, d Dataset, name string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM image_stems CROSS JOIN images ON images.ref = image_stems.ref`+withSaves+`
-		WHERE image_stems.dataset = ? AND image_stems.stem = ? AND (path = ? OR substr(path, -length(?) - 1) = '/' || ?) LIMIT 3`, d.Ref, Stem(name), name, name, name)
+// Name is an image of a dataset as it is found by name.
+type Name struct {
+	Ref  int64
+	Path string
 }
 
-// ImagesByStem finds images by file name without extension, in any directory.
-func (s *Store) ImagesByStem(ctx context.Context, d Dataset, stem string) ([]Image, error) {
-	return s.images(ctx, `SELECT `+imageColumns+` FROM image_stems CROSS JOIN images ON images.ref = image_stems.ref`+withSaves+`
-		WHERE image_stems.dataset = ? AND image_stems.stem = ? LIMIT 3`, d.Ref, stem)
+// NamesByStem yields the images of a dataset whose file names without extension are
+// one of several.
+func (s *Store) NamesByStem(ctx context.Context, d Dataset, stems ...string) iter.Seq2[Name, error] {
+	return s.names(ctx, `SELECT images.ref, images.path FROM json_each(?2) AS wanted CROSS JOIN image_stems ON image_stems.dataset = ?1 AND image_stems.stem = wanted.value
+		CROSS JOIN images ON images.ref = image_stems.ref`, d.Ref, jsonList(stems))
+}
+
+// Names yields all images of a dataset.
+func (s *Store) Names(ctx context.Context, d Dataset) iter.Seq2[Name, error] {
+	return s.names(ctx, `SELECT ref, path FROM image_paths WHERE dataset = ?`, d.Ref)
+}
+
+// NamesWithout yields the images of a dataset that no item of a run names, in the order
+// of their paths.
+func (s *Store) NamesWithout(ctx context.Context, d Dataset, run string) iter.Seq2[Name, error] {
+	return func(yield func(Name, error) bool) {
+		span, err := s.itemsOf(ctx, run)
+		if err != nil {
+			yield(Name{}, err)
+			return
+		}
+		s.names(ctx, `SELECT ref, path FROM image_paths WHERE dataset = ?1
+			AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE run = ?2 AND image_ref = image_paths.ref AND image_ref > 0) ORDER BY path, ref`, d.Ref, span.run)(yield)
+	}
+}
+
+func (s *Store) names(ctx context.Context, query string, args ...any) iter.Seq2[Name, error] {
+	return func(yield func(Name, error) bool) {
+		fail := func(err error) { yield(Name{}, fmt.Errorf("look up images: %w", explain(err))) }
+		rows, err := s.reader.QueryContext(ctx, query, args...)
+		if err != nil {
+			fail(err)
+			return
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var n Name
+			if err := rows.Scan(&n.Ref, &n.Path); err != nil {
+				fail(err)
+				return
+			}
+			if !yield(n, nil) {
+				return
+			}
+		}
+		if err := rows.Err(); err != nil {
+			fail(err)
+		}
+	}
 }
 
 func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image, error) {

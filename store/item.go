@@ -57,14 +57,14 @@ type Item struct {
 	Bytes       int // of the encoded annotations
 	Findings    int
 	Reason      string
-	Pruned      bool // no item of the source: an image that left it
-}
-
-// Finding is a finding of the converters, kept with the run. Seq is the
-// item's, 0 for the source as a whole.
-type Finding struct {
-	Seq                                   int64
-	Kind, File, Image, At, Reason, Action string
+	Pruned      bool   // no item of the source: an image that left it
+	File        string // the label file
+	// Labels are the source's annotations, as they were read, and LeftOut those of
+	// them that are in none of the annotations to save.
+	Labels, LeftOut int
+	// Closeness is how closely the name fits the image's: more is closer. Of two items
+	// for one image the closer one is it.
+	Closeness int
 }
 
 // itemSpan is where the items of a run are: their numbers, with that of the run, are from
@@ -111,9 +111,9 @@ type PlanPart struct {
 	Claims   []int64 // images, by Image.Ref, that are the run's source's from now on
 }
 
-// AddPlan commits a stretch of a run's plan. Items whose image was planned
-// before in the same run are set to ambiguous, and so is the earlier one: an
-// overwrite never guesses which label is meant.
+// AddPlan commits a stretch of a run's plan. Of items for one image the one whose name
+// fits it more closely stays; of two that fit it equally neither does: an overwrite
+// never guesses which label is meant.
 func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
@@ -133,20 +133,17 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		if err := refuseSecondLabels(ctx, tx, span, items); err != nil {
 			return err
 		}
-		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned)`}
+		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, closeness)`}
 		for _, i := range items {
-			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned); err != nil {
+			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.File, i.Labels, i.LeftOut, i.Closeness); err != nil {
 				return err
 			}
 		}
 		if err := insert.flush(ctx); err != nil {
 			return err
 		}
-		for _, f := range part.Findings {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO findings (run, seq, kind, file, image, at, reason, action) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-				run, f.Seq, f.Kind, f.File, f.Image, f.At, f.Reason, f.Action); err != nil {
-				return err
-			}
+		if err := addFindings(ctx, tx, run, part.Findings); err != nil {
+			return err
 		}
 		for _, c := range part.Classes {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO run_classes (run, name, seq, class)
@@ -182,9 +179,16 @@ func refuseSecondLabels(ctx context.Context, tx *sql.Tx, span itemSpan, items []
 			first[i.ImageRef] = i
 			continue
 		}
-		i.refuseBeside(other.Image, i.Path)
-		other.refuseBeside(i.Image, i.Path)
-		if other.Seq >= items[0].Seq {
+		closer, looser := other, i
+		if i.Closeness > other.Closeness {
+			closer, looser = i, other
+			first[i.ImageRef] = i
+		}
+		looser.refuseBeside(closer)
+		if closer.Closeness == looser.Closeness {
+			closer.refuseBeside(looser)
+		}
+		if other.Seq >= items[0].Seq || other.Outcome != ItemFailed {
 			continue
 		}
 		if _, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, reason = ? WHERE item = ?`, other.Plan, other.Outcome, other.Reason, span.of(other.Seq)); err != nil {
@@ -194,13 +198,19 @@ func refuseSecondLabels(ctx context.Context, tx *sql.Tx, span itemSpan, items []
 	return nil
 }
 
-func (i *Item) refuseBeside(other, path string) {
+// refuseBeside fails an item for another of the same image that fits it as closely, or
+// more so.
+func (i *Item) refuseBeside(other *Item) {
 	i.Plan, i.Outcome = PlanAmbiguous, ItemFailed
-	i.Reason = fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", other, path)
+	if other.Closeness > i.Closeness {
+		i.Reason = fmt.Sprintf("%s fits the same image of the dataset (%s) more closely", other.Image, other.Path)
+		return
+	}
+	i.Reason = fmt.Sprintf("%s names the same image of the dataset (%s); leave one label for it", other.Image, other.Path)
 }
 
 // firstItems are the items, by image, that the images of others were first planned with:
-// of each its number and name.
+// of each its number, name and closeness: the closest of several.
 func firstItems(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) (map[int64]*Item, error) {
 	first := make(map[int64]*Item, len(items))
 	// Labels mostly come in the order in which images are listed: of those with higher
@@ -218,8 +228,8 @@ func firstItems(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) (m
 	if len(refs) == 0 {
 		return first, nil
 	}
-	rows, err := tx.QueryContext(ctx, `SELECT item, image, image_ref FROM json_each(?) AS wanted
-		CROSS JOIN items INDEXED BY items_image ON run = ? AND image_ref = wanted.value AND image_ref > 0 ORDER BY item DESC`, jsonList(refs), span.run)
+	rows, err := tx.QueryContext(ctx, `SELECT item, image, image_ref, items.path, closeness FROM json_each(?) AS wanted
+		CROSS JOIN items INDEXED BY items_image ON run = ? AND image_ref = wanted.value AND image_ref > 0 ORDER BY closeness, item DESC`, jsonList(refs), span.run)
 	if err != nil {
 		return nil, err
 	}
@@ -227,11 +237,11 @@ func firstItems(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) (m
 	for rows.Next() {
 		var i Item
 		var item, ref int64
-		if err := rows.Scan(&item, &i.Image, &ref); err != nil {
+		if err := rows.Scan(&item, &i.Image, &ref, &i.Path, &i.Closeness); err != nil {
 			return nil, err
 		}
 		i.Seq = span.seq(item)
-		first[ref] = &i // the lowest comes last
+		first[ref] = &i // the closest comes last, of several the first
 	}
 	return first, rows.Err()
 }
@@ -244,8 +254,8 @@ func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
 		return err
 	}
 	return s.update(ctx, "correct the plan of "+i.Image, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ? WHERE item = ?`,
-			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, span.of(i.Seq))
+		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ?, labels = ?, left_out = ? WHERE item = ?`,
+			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, i.Labels, i.LeftOut, span.of(i.Seq))
 		return err
 	})
 }
@@ -263,7 +273,7 @@ func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
 	return span.seq(last), describe("read the plan", err)
 }
 
-const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned`
+const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out`
 
 // Pending lists the next items to be dealt with after a number, at most limit. The
 // plan is read from there until it has found as many.
@@ -297,9 +307,21 @@ type Totals struct {
 	Findings int
 	Kinds    map[string]int // findings by kind
 	Pruned   int            // images that left the source and were cleared
+	// Read are the source's images and annotations as they were read, Taken those of
+	// them that the dataset has or, as planned, will have; the others were left out.
+	Read, Taken Counted
+	// Edited are images that somebody changed between their reading and their save,
+	// Unlabelled the images of the dataset that no item names.
+	Edited, Unlabelled int
 	// Previous and New count the annotations of the images that were saved or
 	// cleared, before and after.
 	Previous, New int
+}
+
+// Counted are images and annotations of a source.
+type Counted struct {
+	Images      int `json:"images"`
+	Annotations int `json:"annotations"`
 }
 
 // Totals sums up a run. Of one that has ended the sums are on record.
@@ -327,35 +349,38 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 		return Totals{}, err
 	}
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
-	var previous, now int
+	var previous, now, edited int
 	var answersErr error
 	var answers sync.WaitGroup
 	answers.Go(func() {
-		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0)
-			FROM batch_images JOIN batches ON id = batch WHERE item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, span.first, span.last).Scan(&previous, &now)
+		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0), coalesce(sum(first_hand AND previous_count <> listed_count), 0)
+			FROM batch_images JOIN batches ON id = batch WHERE item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, span.first, span.last).Scan(&previous, &now, &edited)
 	})
 	err = s.itemTotals(ctx, span, &t)
 	if err == nil {
 		err = s.findingTotals(ctx, run, &t)
 	}
+	if err == nil {
+		err = s.sourceTotals(ctx, span, run, &t)
+	}
 	answers.Wait()
-	t.Previous, t.New = previous, now
+	t.Previous, t.New, t.Edited = previous, now, edited
 	return t, describe("sum up the run", cmp.Or(err, answersErr))
 }
 
 func (s *Store) itemTotals(ctx context.Context, span itemSpan, t *Totals) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned) FROM items_now WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, span.first, span.last)
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned), sum(iif(pruned, 0, labels)), sum(iif(pruned, 0, labels - left_out)) FROM items_now WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, span.first, span.last)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			p                         Plan
-			o                         ItemOutcome
-			n, matched, pruned, found int
+			p                                        Plan
+			o                                        ItemOutcome
+			n, matched, pruned, found, labels, taken int
 		)
-		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found); err != nil {
+		if err := rows.Scan(&p, &o, &n, &matched, &pruned, &found, &labels, &taken); err != nil {
 			return err
 		}
 		t.Plan[p] += n
@@ -363,8 +388,27 @@ func (s *Store) itemTotals(ctx context.Context, span itemSpan, t *Totals) error 
 		t.Matched += matched
 		t.Pruned += pruned
 		t.Found += found
+		t.Read.Images += found
+		t.Read.Annotations += labels
+		if o == ItemSaved || o == ItemCleared || o == ItemUnchanged || o == ItemPending {
+			t.Taken.Images += found
+			t.Taken.Annotations += taken
+		}
 	}
 	return rows.Err()
+}
+
+// sourceTotals adds what of the source is in no item, and what of the dataset is in none.
+func (s *Store) sourceTotals(ctx context.Context, span itemSpan, run string, t *Totals) error {
+	var left Counted
+	var images, named int
+	err := s.reader.QueryRowContext(ctx, `SELECT left_images, left_annotations, (SELECT count(*) FROM image_ids WHERE image_ids.dataset = runs.dataset),
+		(SELECT count(DISTINCT image_ref) FROM items INDEXED BY items_image WHERE run = ?2 AND image_ref > 0) FROM runs WHERE id = ?1`, run, span.run).
+		Scan(&left.Images, &left.Annotations, &images, &named)
+	t.Read.Images += left.Images
+	t.Read.Annotations += left.Annotations
+	t.Unlabelled = max(0, images-named)
+	return err
 }
 
 // CountPending is how many items of a run's plan are still to be dealt with.
@@ -377,28 +421,10 @@ func (s *Store) CountPending(ctx context.Context, run string) (n int, err error)
 	return n, describe("count what is to be done", err)
 }
 
-func (s *Store) findingTotals(ctx context.Context, run string, t *Totals) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT kind, count(*) FROM findings WHERE run = ? GROUP BY kind`, run)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	t.Kinds = make(map[string]int)
-	for rows.Next() {
-		var kind string
-		var n int
-		if err := rows.Scan(&kind, &n); err != nil {
-			return err
-		}
-		t.Kinds[kind] = n
-		t.Findings += n
-	}
-	return rows.Err()
-}
-
 // ImageRecord is what happened to one item of a run.
 type ImageRecord struct {
 	Image     string      `json:"image"`
+	Label     string      `json:"label,omitempty"` // file
 	Path      string      `json:"path,omitempty"`
 	ImageID   string      `json:"image_id,omitempty"`
 	Plan      Plan        `json:"plan"`
@@ -406,8 +432,19 @@ type ImageRecord struct {
 	Previous  *int        `json:"previous,omitempty"`
 	New       *int        `json:"new,omitempty"`
 	FirstHand *bool       `json:"first_hand,omitempty"` // false: previous is the listing's count
-	Findings  int         `json:"findings"`
-	Reason    string      `json:"reason,omitempty"`
+	// Labels are the source's annotations of the image, LeftOut those of them that are
+	// in none that were saved.
+	Labels  int `json:"labels"`
+	LeftOut int `json:"left_out"`
+	// Edited says that somebody changed the image between its reading and its save.
+	Edited   bool   `json:"edited_meanwhile,omitempty"`
+	Findings int    `json:"findings"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// editedReason says of a saved image that what it had was not what was known.
+func editedReason(known, previous int) string {
+	return fmt.Sprintf("saved, but somebody changed the image just before: it had %d annotations where %d were known, and an undo does not bring back all of them", previous, known)
 }
 
 // Records yields what happened to every item of a run, in the order of the
@@ -420,7 +457,8 @@ func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) it
 			return
 		}
 		// An item that an earlier process of the run saved was sent under another number.
-		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items_now.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason
+		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items_now.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason,
+				file, labels, left_out, coalesce(answer.listed_count, 0)
 			FROM items_now LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.item =
 				(SELECT max(one.item) FROM batch_images AS one INDEXED BY batch_images_image JOIN batches ON batches.id = one.batch
 					WHERE one.image_ref = items_now.image_ref AND one.image_id = items_now.image_id AND one.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND one.error = '')
@@ -432,9 +470,14 @@ func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) it
 		defer rows.Close()
 		for rows.Next() {
 			var r ImageRecord
-			if err := rows.Scan(&r.Image, &r.Path, &r.ImageID, &r.Plan, &r.Outcome, &r.Previous, &r.New, &r.FirstHand, &r.Findings, &r.Reason); err != nil {
+			var known int
+			if err := rows.Scan(&r.Image, &r.Path, &r.ImageID, &r.Plan, &r.Outcome, &r.Previous, &r.New, &r.FirstHand, &r.Findings, &r.Reason, &r.Label, &r.Labels, &r.LeftOut, &known); err != nil {
 				yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", err))
 				return
+			}
+			if r.Previous != nil && *r.Previous != known && r.FirstHand != nil && *r.FirstHand {
+				r.Edited = true
+				r.Reason = editedReason(known, *r.Previous)
 			}
 			if !yield(r, nil) {
 				return
@@ -442,31 +485,6 @@ func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) it
 		}
 		if err := rows.Err(); err != nil {
 			yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", err))
-		}
-	}
-}
-
-// Findings yields the findings of a run in the order of the source.
-func (s *Store) Findings(ctx context.Context, run string) iter.Seq2[Finding, error] {
-	return func(yield func(Finding, error) bool) {
-		rows, err := s.reader.QueryContext(ctx, `SELECT seq, kind, file, image, at, reason, action FROM findings WHERE run = ? ORDER BY seq, rowid`, run)
-		if err != nil {
-			yield(Finding{}, fmt.Errorf("read the run's findings: %w", explain(err)))
-			return
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var f Finding
-			if err := rows.Scan(&f.Seq, &f.Kind, &f.File, &f.Image, &f.At, &f.Reason, &f.Action); err != nil {
-				yield(Finding{}, fmt.Errorf("read the run's findings: %w", err))
-				return
-			}
-			if !yield(f, nil) {
-				return
-			}
-		}
-		if err := rows.Err(); err != nil {
-			yield(Finding{}, fmt.Errorf("read the run's findings: %w", err))
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -77,7 +76,7 @@ func TestListingsInAnyOrder(t *testing.T) {
 				now[want.ID] = got[0].Ref
 				for by, look := range map[string]func() ([]Image, error){
 					"path": func() ([]Image, error) { return s.ImagesByPath(ctx, d, []string{want.Path}) },
-					"name": func() ([]Image, error) { return s.ImagesByName(ctx, d, path.Base(want.Path)) },
+					"name": func() ([]Image, error) { return named(ctx, s, d, Stem(want.Path)) },
 					"stem": func() ([]Image, error) { return s.ImagesByPathStem(ctx, d, strings.TrimSuffix(want.Path, ".jpg")) },
 				} {
 					if found, err := look(); err != nil || len(found) != 1 || found[0].ID != want.ID {
@@ -93,6 +92,18 @@ func TestListingsInAnyOrder(t *testing.T) {
 			refs = now
 		}
 	})
+}
+
+// named are the images of a file name without extension.
+func named(ctx context.Context, s *Store, d Dataset, stem string) ([]Image, error) {
+	var refs []int64
+	for name, err := range s.NamesByStem(ctx, d, stem) {
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, name.Ref)
+	}
+	return s.ImagesByRef(ctx, refs)
 }
 
 // An unchanged dataset is read and not written.

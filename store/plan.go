@@ -129,7 +129,7 @@ func (s *Store) Items(ctx context.Context, run string) iter.Seq2[Item, error] {
 func (s itemSpan) scanItem(rows *sql.Rows) (i Item, err error) {
 	var item int64
 	var hash []byte
-	if err := rows.Scan(&item, &i.Image, &i.After, &i.ImageID, &i.ImageRef, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason, &i.Pruned); err != nil {
+	if err := rows.Scan(&item, &i.Image, &i.After, &i.ImageID, &i.ImageRef, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason, &i.Pruned, &i.File, &i.Labels, &i.LeftOut); err != nil {
 		return i, fmt.Errorf("read the plan: %w", err)
 	}
 	i.Seq = s.seq(item)

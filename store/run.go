@@ -123,12 +123,12 @@ func (s *Store) HalfPlanned(ctx context.Context, service, kind, source string) (
 // has saved stays on record.
 func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
 	err := s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
-		for _, table := range []string{"findings", "run_classes"} {
+		for _, table := range []string{"findings", "finding_groups", "run_classes"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
 		return err
 	})
 	if err != nil {
@@ -136,6 +136,14 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 	}
 	// Without a cursor no plan goes on from what is left of the old one.
 	return s.dropItems(ctx, run, "")
+}
+
+// LeaveOut records what of a run's source is in no item of its plan.
+func (s *Store) LeaveOut(ctx context.Context, run string, left Counted) error {
+	return s.update(ctx, "record what was left out", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = ?, left_annotations = ? WHERE id = ?`, left.Images, left.Annotations, run)
+		return err
+	})
 }
 
 // dropItems drops items of a run, those with an outcome or, "", all.

@@ -88,7 +88,9 @@ CREATE TABLE runs (
     claims      INTEGER,                     -- the source of what the run saves
     totals      TEXT    NOT NULL DEFAULT '', -- JSON, of a run that has ended
     thinned     INTEGER NOT NULL DEFAULT 0,  -- its unchanged items were let go
-    ref         INTEGER                      -- number of the run
+    ref         INTEGER,                     -- number of the run
+    left_images      INTEGER NOT NULL DEFAULT 0, -- entries of the source that are in no item,
+    left_annotations INTEGER NOT NULL DEFAULT 0  -- and its annotations
 ) STRICT;
 CREATE INDEX runs_open ON runs (dataset, source) WHERE ended_at IS NULL;
 CREATE UNIQUE INDEX runs_ref ON runs (ref);
@@ -112,7 +114,11 @@ CREATE TABLE items (
     bytes        INTEGER NOT NULL, -- of the encoded annotations to save
     findings     INTEGER NOT NULL,
     reason       TEXT    NOT NULL,
-    pruned       INTEGER NOT NULL  -- no item of the source: an image that left it
+    pruned       INTEGER NOT NULL, -- no item of the source: an image that left it
+    file         TEXT    NOT NULL DEFAULT '', -- the label file
+    labels       INTEGER NOT NULL DEFAULT 0,  -- annotations of the source, as they were read
+    left_out     INTEGER NOT NULL DEFAULT 0,  -- of these
+    closeness    INTEGER NOT NULL DEFAULT 0   -- how closely the name fits the image's: more is closer
 ) STRICT;
 CREATE INDEX items_image ON items (run, image_ref) WHERE image_ref > 0;
 
@@ -122,7 +128,7 @@ CREATE VIEW items_now AS
     SELECT items.item, items.run, items.image, items.after, items.image_id, items.image_ref, items.path, items.plan,
         CASE WHEN sent.item IS NULL THEN items.outcome WHEN sent.count > 0 THEN 'saved' ELSE 'cleared' END AS outcome,
         items.hash, items.count, items.listed_count, items.bytes, items.findings,
-        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned
+        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out
     FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
         AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
 
@@ -135,7 +141,19 @@ CREATE TABLE run_classes (
     PRIMARY KEY (run, name)
 ) STRICT, WITHOUT ROWID;
 
--- seq is the item's; 0 is the source as a whole.
+-- What was found, by kind and, where findings of a kind are told apart, by cause.
+CREATE TABLE finding_groups (
+    run      TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    kind     TEXT    NOT NULL,
+    cause    TEXT    NOT NULL,
+    count    INTEGER NOT NULL, -- of what the findings stand for
+    findings INTEGER NOT NULL,
+    unplaced INTEGER NOT NULL, -- of these, those that belong to no image
+    examples INTEGER NOT NULL, -- of these, those that are kept
+    PRIMARY KEY (run, kind, cause)
+) STRICT, WITHOUT ROWID;
+
+-- The findings that are kept as examples. seq is the item's; 0 is the source as a whole.
 CREATE TABLE findings (
     run    TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     seq    INTEGER NOT NULL,
@@ -144,7 +162,10 @@ CREATE TABLE findings (
     image  TEXT    NOT NULL,
     at     TEXT    NOT NULL,
     reason TEXT    NOT NULL,
-    action TEXT    NOT NULL
+    action TEXT    NOT NULL,
+    cause  TEXT    NOT NULL DEFAULT '',
+    count  INTEGER NOT NULL DEFAULT 1, -- of what it stands for
+    path   TEXT    NOT NULL DEFAULT '' -- of the image, as the dataset names it
 ) STRICT;
 CREATE INDEX findings_run ON findings (run, seq);
 

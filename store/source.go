@@ -55,16 +55,18 @@ func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after i
 
 const leftPage = 1000
 
-// Nameless counts the items of a plan that failed before it was known which
-// image they mean.
-func (s *Store) Nameless(ctx context.Context, run string) (n int, err error) {
+// Unread counts what keeps a run from telling which images have left its source:
+// items that could not be read or matched, and findings of the kinds given that belong
+// to no image.
+func (s *Store) Unread(ctx context.Context, run string, kinds []string) (n int, err error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return 0, err
 	}
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items WHERE item BETWEEN ? AND ? AND image_id = '' AND outcome = 'failed'`, span.first, span.last).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM items WHERE item BETWEEN ? AND ? AND plan IN ('failed', 'ambiguous', 'unmatched'))
+		+ (SELECT coalesce(sum(unplaced), 0) FROM finding_groups WHERE run = ? AND kind IN (SELECT value FROM json_each(?)))`, span.first, span.last, run, jsonList(kinds)).Scan(&n)
 	if err != nil {
-		return 0, fmt.Errorf("count the labels that could not be matched: %w", explain(err))
+		return 0, fmt.Errorf("count the labels that could not be read: %w", explain(err))
 	}
 	return n, nil
 }

@@ -36,7 +36,7 @@ const aheadStretches = 16
 type aheadItem struct {
 	source.Item
 	err      error
-	findings []store.Finding            // that the source reported on the way to it
+	findings []sourceFinding            // that the source reported on the way to it
 	task     pond.ResultTask[converted] // nil where the item is not converted yet
 }
 
@@ -77,7 +77,7 @@ func (a *ahead) convert(ctx context.Context, r *run, item source.Item) converted
 	// this it waits until the scheduler interrupts a conversion, 10 ms later.
 	runtime.Gosched()
 	c := r.load(ctx, item, store.Image{}, r.kept.keeps)
-	if c.err == nil && !c.sized {
+	if c.err == nil && !c.sized.Known() {
 		a.unsized.Store(true)
 	}
 	return c

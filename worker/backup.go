@@ -58,7 +58,8 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 	}
 	for _, i := range images {
 		// What this run saved itself is not what was there before it.
-		if saved := i.image.Saved; there[i.row.ImageID] && saved != nil && saved.Run == r.record.ID {
+		_, kept := there[i.row.ImageID]
+		if saved := i.image.Saved; kept && saved != nil && saved.Run == r.record.ID {
 			wanted[i.row.ImageID] = false
 		}
 	}
@@ -99,6 +100,7 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 			continue
 		}
 		backups = append(backups, k.backup)
+		i.row.ListedCount = k.backup.Count // what the save is expected to replace
 		left = append(left, i)
 	}
 	return left, r.store.AddBackups(r.stopping, r.record.ID, backups, r.Now())

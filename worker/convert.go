@@ -19,10 +19,11 @@ type ConvertSummary struct {
 		Converted int `json:"converted"`
 		Failed    int `json:"failed"`
 	} `json:"images"`
-	Annotations int            `json:"annotations"`
-	Findings    int            `json:"findings"`
-	Kinds       map[string]int `json:"findings_by_kind"`
-	Seconds     float64        `json:"duration_s"`
+	Annotations int `json:"annotations"`
+	Accounts
+	Findings int            `json:"findings"`
+	Kinds    map[string]int `json:"findings_by_kind"`
+	Seconds  float64        `json:"duration_s"`
 }
 
 // Converted is one image of a conversion: its result, or why there is none.
@@ -32,6 +33,8 @@ type Converted struct {
 	Err    error
 
 	count int // of the annotations, which an Encoder may release
+	// read and leftOut are the source's annotations.
+	read, leftOut int
 	// encodedErr is why there is nothing of the image in what was encoded.
 	encodedErr error
 }
@@ -80,6 +83,10 @@ func Convert(ctx context.Context, src source.Source, o ConvertOptions, write fun
 	c.summary.Kinds = make(map[string]int)
 	c.progress.begin("converting", 0)
 	err := c.run(ctx)
+	left := source.LeftOut(src)
+	c.summary.Read.Images += left.Images
+	c.summary.Read.Annotations += left.Annotations
+	c.summary.Accounts = accountsOf(c.summary.Read, c.summary.Taken)
 	return c.summary, err
 }
 
@@ -227,9 +234,11 @@ func (c *conversion) hand(t *task) error {
 	for i := range t.images {
 		image := &t.images[i]
 		c.summary.Images.Found++
+		c.summary.Read.Images++
 		if err := c.write(image); err != nil {
 			return err
 		}
+		c.summary.Read.Annotations += image.read
 		for _, f := range image.Result.Findings {
 			c.summary.Findings++
 			c.summary.Kinds[string(f.Kind)]++
@@ -242,6 +251,8 @@ func (c *conversion) hand(t *task) error {
 		}
 		c.summary.Images.Converted++
 		c.summary.Annotations += image.count
+		c.summary.Taken.Images++
+		c.summary.Taken.Annotations += image.read - image.leftOut
 		c.progress.add(1, 0)
 	}
 	return nil
@@ -255,13 +266,14 @@ func convertItem(ctx context.Context, src source.Source, c *Converted, dst []byt
 			encoded = dst
 		}
 	}()
+	c.read, c.leftOut = c.Item.Annotations, c.Item.Annotations // as far as nothing better is known
 	if c.Err = c.Item.Err; c.Err != nil {
 		return dst
 	}
 	if c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{}); c.Err != nil {
 		return dst
 	}
-	c.count = len(c.Result.Annotations)
+	c.count, c.read, c.leftOut = len(c.Result.Annotations), c.Result.Read, c.Result.LeftOut
 	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Encoder != nil {
 		return o.Encoder.Encode(dst, c)
 	}

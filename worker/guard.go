@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pictosync/convert"
 	"pictosync/store"
 )
 
@@ -91,6 +92,9 @@ func (l Limit) exceeds(n, whole int) bool {
 // guard holds the plan's totals against the limits. It comes before anything is
 // written to the service.
 func (r *run) guard(ctx context.Context) (store.Stakes, error) {
+	if err := r.refuseIncomplete(ctx); err != nil {
+		return store.Stakes{}, err
+	}
 	weigh := r.store.Weigh
 	if r.Expect != "" {
 		weigh = r.store.Stakes
@@ -116,6 +120,31 @@ func (r *run) guard(ctx context.Context) (store.Stakes, error) {
 			fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", stakes.Removed)}
 	}
 	return stakes, nil
+}
+
+// refuseIncomplete stops the run where something of the source is lost that belongs to no
+// image, unless that is accepted: nothing tells which images lack it.
+func (r *run) refuseIncomplete(ctx context.Context) error {
+	groups, err := r.store.FindingGroups(ctx, r.record.ID)
+	if err != nil {
+		return err
+	}
+	lost := make(map[convert.Kind]int)
+	for _, g := range groups {
+		if kind := convert.Kind(g.Kind); g.Unplaced > 0 && kind.Severity() == convert.Lost && r.Accepted.Refuses(kind) {
+			lost[kind] += g.Count
+		}
+	}
+	for f, err := range r.store.Findings(ctx, r.record.ID) {
+		if err != nil {
+			return err
+		}
+		if n := lost[convert.Kind(f.Kind)]; n > 0 && f.Image == "" {
+			return guardError{fmt.Sprintf("something of the source is lost that belongs to no image: %s: %s (%s, %d in all)", f.File, f.Reason, f.Kind, n),
+				fmt.Sprintf("mend the source, or take it without with --allow %s; `pictosync runs %s --findings` lists what was found", f.Kind, r.record.ID)}
+		}
+	}
+	return nil
 }
 
 // minShrink is how many images a source must have had for the guard against

@@ -19,10 +19,10 @@ type Inspection struct {
 		Empty    int `json:"empty"`    // that the labels say have none
 		Failed   int `json:"failed"`
 	} `json:"images"`
-	Annotations int                      `json:"annotations"`
-	Classes     []ClassCounts            `json:"classes"`
-	Sizes       SizeCounts               `json:"sizes"`
-	Findings    map[string]FindingCounts `json:"findings"`
+	Annotations int `json:"annotations"`
+	Accounts
+	Classes []ClassCounts `json:"classes"`
+	Sizes   SizeCounts    `json:"sizes"`
 }
 
 // ClassCounts count a class's annotations by type, and the images with any.
@@ -50,30 +50,11 @@ type ImageSize struct {
 	Height int `json:"height"`
 }
 
-// FindingCounts count the findings of one kind.
-type FindingCounts struct {
-	Count    int               `json:"count"`
-	Examples []convert.Finding `json:"examples"`
-}
-
-// maxExamples is how many findings of a kind are kept.
-const maxExamples = 3
-
-// AddFinding counts one more finding.
-func (i *Inspection) AddFinding(f convert.Finding) {
-	k := i.Findings[string(f.Kind)]
-	if k.Count++; len(k.Examples) < maxExamples {
-		k.Examples = append(k.Examples, f)
-	}
-	i.Findings[string(f.Kind)] = k
-}
-
 // Inspect goes through a source and counts what it holds.
 func Inspect(ctx context.Context, src source.Source, o ConvertOptions) (Inspection, error) {
-	i := Inspection{Description: src.Describe(), Findings: make(map[string]FindingCounts), Classes: []ClassCounts{}}
+	i := Inspection{Description: src.Describe(), Classes: []ClassCounts{}}
 	classes := make(map[string]*ClassCounts)
 	sizes := make(map[convert.Size]struct{})
-	o.Finding = i.AddFinding
 	summary, err := Convert(ctx, src, o, func(c *Converted) error {
 		if c.Err != nil {
 			return nil
@@ -87,7 +68,7 @@ func Inspect(ctx context.Context, src source.Source, o ConvertOptions) (Inspecti
 		i.addAnnotations(c.Result.Annotations, classes)
 		return nil
 	})
-	i.Images.Found, i.Images.Failed, i.Annotations = summary.Images.Found, summary.Images.Failed, summary.Annotations
+	i.Images.Found, i.Images.Failed, i.Annotations, i.Accounts = summary.Images.Found, summary.Images.Failed, summary.Annotations, summary.Accounts
 	i.Sizes.Distinct = len(sizes)
 	for _, c := range classes {
 		i.Classes = append(i.Classes, *c)

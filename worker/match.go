@@ -7,49 +7,80 @@ import (
 	"slices"
 	"strings"
 
+	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 )
 
+// Matching is how the images of a source are found in the dataset.
+type Matching string
+
+// Ways of matching. The zero value is MatchPath.
+const (
+	// MatchExact takes the service's id, where the source has it, or the same path.
+	MatchExact Matching = "exact"
+	// MatchPath takes also a path that is the ending of the other, the folders of the
+	// layout left aside: see agreement.
+	MatchPath Matching = "path"
+	// MatchName takes also an image of the same file name, or the same name without
+	// extension, in whatever folder.
+	MatchName Matching = "name"
+)
+
 // match is the image of the dataset that an item means, or why there is none.
 type match struct {
-	image  store.Image
-	plan   store.Plan // PlanUnmatched or PlanAmbiguous where there is no image
-	reason string
+	image     store.Image
+	closeness int        // of its name
+	plan      store.Plan // PlanUnmatched or PlanAmbiguous where there is no image
+	reason    string
 }
 
-// matchItems finds the images of a stretch of items: by the service's id where
-// the source gives it, else by directory and file name, else by the file name
-// alone, else, for label files, by the stem. Where more than one image fits,
-// none is taken.
+// How closely items fit their images: the others by the components that their paths
+// share.
+const (
+	closeByID   = 1 << 20
+	closeByPath = 1 << 19
+)
+
+// matchItems finds the images of a stretch of items: by the service's id where the
+// source gives it, else by path, else, as far as Match allows, by the closest image.
+// Where two are equally close, none is taken.
 func (r *run) matchItems(ctx context.Context, items []aheadItem) ([]match, error) {
 	byID, byPath, err := r.lookUp(ctx, items)
 	if err != nil {
 		return nil, err
 	}
 	matches := make([]match, len(items))
+	var unmatched []int
 	for i, item := range items {
-		if item.Err != nil {
+		if item.Err != nil || item.err != nil {
 			continue
 		}
 		if matches[i], err = r.matchItem(ctx, item.Item, byID, byPath); err != nil {
 			return nil, err
 		}
+		if matches[i].plan == store.PlanUnmatched {
+			unmatched = append(unmatched, i)
+		}
 	}
-	return matches, nil
+	return matches, r.nameNearMisses(ctx, items, matches, unmatched)
 }
 
 // lookUp fetches, in one query each, what most items are found by.
-func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID, byPath map[string]store.Image, err error) {
+func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID map[string]store.Image, byPath map[string][]store.Image, err error) {
 	var ids, paths []string
 	for _, item := range items {
 		if item.ImageID != "" {
 			ids = append(ids, item.ImageID)
-		} else if !item.Stem {
-			paths = append(append(paths, item.Image), item.Aliases...)
+		}
+		if item.Stem {
+			continue
+		}
+		for _, p := range pathsOf(item.Item) {
+			paths = append(paths, forms(p)...)
 		}
 	}
-	byID, byPath = make(map[string]store.Image), make(map[string]store.Image)
+	byID, byPath = make(map[string]store.Image), make(map[string][]store.Image)
 	images, err := r.store.ImagesByID(ctx, r.dataset, ids)
 	if err != nil {
 		return nil, nil, err
@@ -61,62 +92,232 @@ func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID, byPath map[s
 		return nil, nil, err
 	}
 	for _, i := range images {
-		byPath[i.Path] = i
+		p := composed(i.Path)
+		if !slices.ContainsFunc(byPath[p], func(o store.Image) bool { return o.Ref == i.Ref }) {
+			byPath[p] = append(byPath[p], i)
+		}
 	}
 	return byID, byPath, nil
 }
 
-func (r *run) matchItem(ctx context.Context, item source.Item, byID, byPath map[string]store.Image) (match, error) {
+// pathsOf are the paths that an item's image may have.
+func pathsOf(item source.Item) []string { return append([]string{item.Image}, item.Aliases...) }
+
+func (r *run) matchItem(ctx context.Context, item source.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
+	none := "the dataset has no image of this name"
 	if item.ImageID != "" {
 		if image, ok := byID[item.ImageID]; ok {
-			return match{image: image}, nil
+			return match{image: image, closeness: closeByID}, nil
 		}
-		return match{plan: store.PlanUnmatched, reason: fmt.Sprintf("the dataset has no image with the id %s", item.ImageID)}, nil
+		none = fmt.Sprintf("the dataset has no image with the id %s, and none of this name", item.ImageID)
 	}
-	for _, p := range append([]string{item.Image}, item.Aliases...) {
-		if !item.Stem {
-			if image, ok := byPath[p]; ok {
-				return match{image: image}, nil
+	exact, err := r.exactly(ctx, item, byPath)
+	if m, ok := oneOf(exact, item.Image, closeByPath); err != nil || ok {
+		return m, err
+	}
+	if r.Match != MatchExact {
+		m, ok, err := r.closest(ctx, item)
+		if err != nil || ok {
+			return m, err
+		}
+	}
+	if r.Match == MatchName {
+		m, ok, err := r.byName(ctx, item)
+		if err != nil || ok {
+			return m, err
+		}
+	}
+	return match{plan: store.PlanUnmatched, reason: none}, nil
+}
+
+// exactly are the images at an item's path.
+func (r *run) exactly(ctx context.Context, item source.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
+	add := func(more []store.Image) {
+		for _, i := range more {
+			if !slices.ContainsFunc(images, func(o store.Image) bool { return o.Ref == i.Ref }) {
+				images = append(images, i)
 			}
+		}
+	}
+	for _, p := range pathsOf(item) {
+		if !item.Stem {
+			add(byPath[composed(p)])
 			continue
 		}
-		images, err := r.store.ImagesByPathStem(ctx, r.dataset, p)
-		if m, ok := oneOf(images, p); err != nil || ok {
-			return m, err
+		for _, form := range forms(p) {
+			found, err := r.store.ImagesByPathStem(ctx, r.dataset, form)
+			if err != nil {
+				return nil, err
+			}
+			add(found)
 		}
 	}
+	return images, nil
+}
+
+// closest is the image whose path agrees best with an item's; ok is false where none
+// does.
+func (r *run) closest(ctx context.Context, item source.Item) (m match, ok bool, err error) {
+	best := 0
+	var closest []store.Name
+	for name, err := range r.store.NamesByStem(ctx, r.dataset, stemForms(item)...) {
+		if err != nil {
+			return m, false, err
+		}
+		there := composed(name.Path)
+		if item.Stem {
+			there = withoutExtension(there)
+		}
+		shared := 0
+		for _, p := range pathsOf(item) {
+			shared = max(shared, agreement(composed(p), there))
+		}
+		switch {
+		case shared == 0 || shared < best:
+		case shared > best:
+			best, closest = shared, append(closest[:0], name)
+		case len(closest) < 3 && !slices.Contains(closest, name):
+			closest = append(closest, name)
+		}
+	}
+	return r.oneNamed(ctx, closest, item.Image, best)
+}
+
+// byName is the only image of an item's file name, or else of its stem.
+func (r *run) byName(ctx context.Context, item source.Item) (m match, ok bool, err error) {
+	var named, stemmed []store.Name
+	for name, err := range r.store.NamesByStem(ctx, r.dataset, stemForms(item)...) {
+		if err != nil {
+			return m, false, err
+		}
+		if len(stemmed) < 3 {
+			stemmed = append(stemmed, name)
+		}
+		if !item.Stem && len(named) < 3 && composed(path.Base(name.Path)) == composed(path.Base(item.Image)) {
+			named = append(named, name)
+		}
+	}
+	if len(named) == 0 {
+		named = stemmed
+	}
+	return r.oneNamed(ctx, named, item.Image, 0)
+}
+
+// stemForms are the file names without extension that an item's image may have.
+func stemForms(item source.Item) []string {
+	name := path.Base(item.Image)
 	if !item.Stem {
-		name := path.Base(item.Image)
-		images, err := r.store.ImagesByName(ctx, r.dataset, name)
-		if m, ok := oneOf(images, name); err != nil || ok {
-			return m, err
-		}
+		name = withoutExtension(name)
 	}
-	if item.Stem || item.ByStem {
-		stem := path.Base(item.Image)
-		if !item.Stem {
-			stem = store.Stem(item.Image)
-		}
-		images, err := r.store.ImagesByStem(ctx, r.dataset, stem)
-		if m, ok := oneOf(images, stem); err != nil || ok {
-			return m, err
-		}
+	return forms(name)
+}
+
+// oneNamed is oneOf for images that were found by name.
+func (r *run) oneNamed(ctx context.Context, names []store.Name, name string, closeness int) (m match, ok bool, err error) {
+	if len(names) == 0 {
+		return m, false, nil
 	}
-	return match{plan: store.PlanUnmatched, reason: "the dataset has no image of this name"}, nil
+	var refs []int64
+	for _, n := range names {
+		refs = append(refs, n.Ref)
+	}
+	images, err := r.store.ImagesByRef(ctx, refs)
+	if err != nil {
+		return m, false, err
+	}
+	m, ok = oneOf(images, name, closeness)
+	return m, ok, nil
 }
 
 // oneOf takes the only image that fits; ok is false where none does.
-func oneOf(images []store.Image, name string) (m match, ok bool) {
+func oneOf(images []store.Image, name string, closeness int) (m match, ok bool) {
 	switch len(images) {
 	case 0:
 		return match{}, false
 	case 1:
-		return match{image: images[0]}, true
+		return match{image: images[0], closeness: closeness}, true
 	}
 	var paths []string
 	for _, i := range images {
 		paths = append(paths, i.Path)
 	}
 	slices.Sort(paths)
-	return match{plan: store.PlanAmbiguous, reason: fmt.Sprintf("more than one image of the dataset fits %s: %s; name the label after one of them", name, strings.Join(paths, ", "))}, true
+	return match{plan: store.PlanAmbiguous, reason: fmt.Sprintf("more than one image of the dataset fits %s: %s; name the label after one of them, or use --rename", name, strings.Join(paths, ", "))}, true
+}
+
+const (
+	// maxNearMisses bounds the names that are gone through to find near misses: enough
+	// for what a person reads.
+	maxNearMisses = 2_000_000
+	// maxArchivedAsked bounds the images that are asked for among the archived ones, a
+	// request each.
+	maxArchivedAsked = 20
+)
+
+// nameNearMisses adds to the reasons of unmatched items which image of the dataset may
+// be meant, and what differs. A near miss is never taken.
+func (r *run) nameNearMisses(ctx context.Context, items []aheadItem, matches []match, unmatched []int) error {
+	if len(unmatched) == 0 {
+		return nil
+	}
+	wanted := make(map[string][]int, len(unmatched))
+	for _, i := range unmatched {
+		key := loose(nameOf(items[i].Image, items[i].Stem))
+		wanted[key] = append(wanted[key], i)
+	}
+	type near struct {
+		path, differs string
+		ways          int
+	}
+	found := make(map[int]near)
+	for name, err := range r.store.Names(ctx, r.dataset) {
+		if err != nil {
+			return err
+		}
+		if r.nearMisses++; r.nearMisses > maxNearMisses {
+			break
+		}
+		for _, i := range wanted[loose(path.Base(name.Path))] {
+			differs, ways := nearness(items[i].Image, name.Path, items[i].Stem)
+			if old, there := found[i]; ways > 0 && (!there || ways < old.ways) {
+				found[i] = near{name.Path, differs, ways}
+			}
+		}
+	}
+	for _, i := range unmatched {
+		if n, there := found[i]; there {
+			matches[i].reason += fmt.Sprintf("; the dataset has %s: %s", n.path, n.differs)
+			if strings.Contains(n.differs, "hash") {
+				matches[i].reason += " (--rename takes it off)"
+			}
+			continue
+		}
+		archived, err := r.archived(ctx, items[i].Item)
+		if err != nil {
+			return err
+		}
+		if archived != "" {
+			matches[i].reason = fmt.Sprintf("the image is archived in the dataset (%s); restore it there first", archived)
+		}
+	}
+	return nil
+}
+
+// archived is the path of an archived image that an item agrees with, "" for none.
+func (r *run) archived(ctx context.Context, item source.Item) (string, error) {
+	if r.shown.ArchivedImageCount == 0 || r.archivedAsked >= maxArchivedAsked || item.Stem {
+		return "", nil
+	}
+	r.archivedAsked++
+	for image, err := range r.client.Images(ctx, r.dataset.ID, pictograph.ImageFilter{Filename: path.Base(item.Image), Archived: true}) {
+		if err != nil {
+			return "", err
+		}
+		for _, p := range pathsOf(item) {
+			if image.IsArchived && agreement(composed(p), composed(image.Path())) > 0 {
+				return image.Path(), nil
+			}
+		}
+	}
+	return "", nil
 }

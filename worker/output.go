@@ -121,6 +121,15 @@ func (o *canonicalOutput) WriteEncoded(lines []byte) error {
 // Write has nothing left to write.
 func (o *canonicalOutput) Write(c *Converted) error { return c.encodedErr }
 
+// wrote takes what a writer says of the image. What the format cannot hold is lost as
+// what cannot be read is.
+func (c *Converted) wrote(findings []convert.Finding, err error, accepted convert.Accepted) {
+	c.Result.Findings = append(c.Result.Findings, findings...)
+	if c.Err = err; err == nil {
+		c.Err = accepted.Refusal(c.Result)
+	}
+}
+
 // unencoded leaves all to an output's Write.
 type unencoded struct{}
 
@@ -133,6 +142,7 @@ type cocoOutput struct {
 	unencoded // ids are given in order
 	*File
 	writer      *convert.COCOWriter
+	accepted    convert.Accepted
 	annotations *os.File
 	waiting     *bufio.Writer
 	any         bool // annotations
@@ -140,7 +150,7 @@ type cocoOutput struct {
 }
 
 // NewCOCOOutput writes one COCO file of images that are all in the catalog.
-func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
+func NewCOCOOutput(path string, c *convert.Catalog, accepted convert.Accepted) (Output, error) {
 	f, err := CreateFile(path)
 	if err != nil {
 		return nil, err
@@ -154,7 +164,7 @@ func NewCOCOOutput(path string, c *convert.Catalog) (Output, error) {
 		f.Abort()
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	o := &cocoOutput{File: f, writer: convert.NewCOCOWriter(c), annotations: waiting, waiting: bufio.NewWriterSize(waiting, 1<<20)}
+	o := &cocoOutput{accepted: accepted, File: f, writer: convert.NewCOCOWriter(c), annotations: waiting, waiting: bufio.NewWriterSize(waiting, 1<<20)}
 	if _, err := o.WriteString("{\"images\":["); err != nil {
 		o.Abort()
 		return nil, err
@@ -167,9 +177,7 @@ func (o *cocoOutput) Write(c *Converted) error {
 		return nil
 	}
 	image, annotations, findings, err := o.writer.Image(c.Item.Image, c.Result)
-	c.Result.Findings = append(c.Result.Findings, findings...)
-	if err != nil {
-		c.Err = err
+	if c.wrote(findings, err, o.accepted); c.Err != nil {
 		return nil
 	}
 	if o.images {
@@ -229,6 +237,7 @@ type yoloOutput struct {
 	unencoded  // what takes its time are the files
 	path, temp string
 	writer     *convert.YOLOWriter
+	accepted   convert.Accepted
 	sizes      *File
 	folders    []string // at the top of the images' paths
 	loose      bool     // there are images without a folder
@@ -239,7 +248,7 @@ var ErrTaken = errors.New("is there already and not empty")
 
 // NewYOLOOutput writes a folder, which must not be there yet or be empty, of
 // images that are all in the catalog.
-func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
+func NewYOLOOutput(path string, w *convert.YOLOWriter, accepted convert.Accepted) (Output, error) {
 	path = filepath.Clean(path)
 	switch entries, err := os.ReadDir(path); {
 	case err == nil && len(entries) > 0:
@@ -251,7 +260,7 @@ func NewYOLOOutput(path string, w *convert.YOLOWriter) (Output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
-	o := &yoloOutput{path: path, temp: temp, writer: w}
+	o := &yoloOutput{accepted: accepted, path: path, temp: temp, writer: w}
 	if o.sizes, err = CreateFile(filepath.Join(temp, "sizes.csv")); err != nil {
 		o.Abort()
 		return nil, err
@@ -266,9 +275,7 @@ func (o *yoloOutput) Write(c *Converted) error {
 	}
 	image := c.Item.Image
 	label, findings, err := o.writer.Image(image, c.Result)
-	c.Result.Findings = append(c.Result.Findings, findings...)
-	if err != nil {
-		c.Err = err
+	if c.wrote(findings, err, o.accepted); c.Err != nil {
 		return nil
 	}
 	file := filepath.Join(o.temp, filepath.FromSlash(o.writer.LabelPath(image)))

@@ -25,14 +25,15 @@ const stretch = 500
 // converted is what an item's labels come to, with the annotations themselves where
 // they are kept for a save.
 type converted struct {
-	payload  []byte // the encoded annotations; nil where they are not kept
-	size     int    // of the encoded annotations
-	sized    bool   // the size of the image is known
-	hash     store.Hash
-	count    int
-	classes  []pictograph.Class
-	findings []convert.Finding
-	err      error // the item's own
+	payload         []byte       // the encoded annotations; nil where they are not kept
+	size            int          // of the encoded annotations
+	sized           convert.Size // of the image, as the source knows it or was told
+	labels, leftOut int          // as in convert.Result
+	hash            store.Hash
+	count           int
+	classes         []pictograph.Class
+	findings        []convert.Finding
+	err             error // the item's own
 
 	// Where the image had to be read: what it has, whether that is what would be
 	// saved, and why nothing can be read at all.
@@ -63,17 +64,17 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 	}
 	switch {
 	case err != nil:
-		return converted{findings: result.Findings, sized: result.Size.Known(), err: err}
+		return converted{findings: result.Findings, sized: result.Size, labels: result.Read, leftOut: result.LeftOut, err: err}
 	case there != nil && there.reason != "":
-		return converted{findings: result.Findings, err: errors.New(there.reason)}
+		return converted{findings: result.Findings, labels: result.Read, leftOut: result.LeftOut, err: errors.New(there.reason)}
 	case there != nil && there.fatal != nil:
 		return converted{fatal: there.fatal}
 	}
-	c = converted{backup: there, sized: result.Size.Known(), count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
+	c = converted{backup: there, sized: result.Size, labels: result.Read, leftOut: result.LeftOut, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
 	buffer := encodeBuffers.Get().(*[]byte)
 	defer encodeBuffers.Put(buffer)
 	if *buffer, err = pictograph.AppendAnnotations((*buffer)[:0], result.Annotations); err != nil {
-		return converted{findings: result.Findings, sized: c.sized, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
+		return converted{findings: result.Findings, sized: c.sized, labels: c.labels, leftOut: c.leftOut, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
 	result.Release()
 	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
@@ -133,13 +134,19 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if r.Prune && !r.Verify {
-		if err := r.prune(ctx, ahead.pool, seq, cursor, known); err != nil {
-			return err
-		}
-	}
 	// What the end of the walk reported, and an empty source's findings.
-	return r.store.AddPlan(ctx, r.record.ID, store.PlanPart{Cursor: cursor, Findings: r.sourceFindings()})
+	last := store.PlanPart{Cursor: cursor}
+	r.tell(&last, r.sourceFindings()...)
+	if err := r.store.AddPlan(ctx, r.record.ID, last); err != nil {
+		return err
+	}
+	if err := r.store.LeaveOut(ctx, r.record.ID, store.Counted(source.LeftOut(r.src))); err != nil {
+		return err
+	}
+	if r.Prune && !r.Verify {
+		return r.prune(ctx, ahead.pool, seq, cursor, known)
+	}
+	return nil
 }
 
 // recordPart commits a part of the plan while the next one is made; wait returns
@@ -162,19 +169,18 @@ func (r *run) recordPart(ctx context.Context, part store.PlanPart) (wait func() 
 
 // sourceFindings are what the source reported about itself since the last
 // call.
-func (r *run) sourceFindings() []store.Finding {
-	var out []store.Finding
+func (r *run) sourceFindings() (found []sourceFinding) {
 	for _, f := range r.Findings() {
-		out = append(out, storeFinding(0, f))
+		found = append(found, sourceFinding{0, f})
 	}
-	return out
+	return found
 }
 
 // planned is where a plan that a process left half made ended, "" where there is
 // none that can go on.
 func (r *run) planned() string {
-	if r.ahead != nil && r.ahead.cursor == "" {
-		return "" // it began without knowing
+	if r.ahead != nil && r.ahead.cursor == "" || r.FindingsWhole {
+		return "" // it began without knowing, or findings of the part before are asked for
 	}
 	if r.record.Phase == store.Planning && r.record.Fingerprint == r.fingerprint() {
 		return r.record.Cursor
@@ -196,7 +202,7 @@ func (r *run) beginPlan(ctx context.Context) (int64, error) {
 
 // fingerprint is what the cursor of a plan depends on, and the plan made so far.
 func (r *run) fingerprint() string {
-	return fmt.Sprintf("%s accepted=%v classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t only=%q", r.src.Describe().Fingerprint, r.Accepted, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune, r.OnlyClasses)
+	return fmt.Sprintf("%s accepted=%v classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t only=%q match=%s", r.src.Describe().Fingerprint, r.Accepted, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune, r.OnlyClasses, r.Match)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or
@@ -263,10 +269,10 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 			if err != nil {
 				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
 			}
-			if c.sized {
+			if c.sized.Known() && (c.sized == listedSize(matches[i].image) || !listedSize(matches[i].image).Known()) {
 				continue
 			}
-			r.kept.letGo(&c)
+			r.kept.letGo(&c) // it is converted anew, held against the size that is listed
 		}
 		// An item without an image is converted too: its findings are worth
 		// knowing before the image is uploaded.
@@ -281,8 +287,8 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 	}
 	part := store.PlanPart{Cursor: items[len(items)-1].Cursor, Items: make([]store.Item, 0, len(items))}
 	for i, item := range items {
-		part.Findings = append(part.Findings, item.findings...)
-		c := converted{err: item.Err}
+		r.tell(&part, item.findings...)
+		c := converted{err: item.Err, labels: item.Annotations, leftOut: item.Annotations}
 		if item.task != nil {
 			if c, err = item.task.Wait(); err != nil {
 				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
@@ -311,15 +317,33 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		}
 		part.Items = append(part.Items, planned)
 		for _, f := range c.findings {
-			part.Findings = append(part.Findings, storeFinding(seq, f))
+			f.Path = matches[i].image.Path
+			r.tell(&part, sourceFinding{seq, f})
 		}
 	}
 	return part, nil
 }
 
+// listedSize is an image's size as listed.
+func listedSize(i store.Image) convert.Size { return convert.Size{Width: i.Width, Height: i.Height} }
+
+// sourceFinding is a finding of an item, or of the source where seq is 0.
+type sourceFinding struct {
+	seq int64
+	convert.Finding
+}
+
+// tell hands findings on, and adds them to a part of the plan.
+func (r *run) tell(part *store.PlanPart, findings ...sourceFinding) {
+	for _, f := range findings {
+		r.Finding(f.Finding)
+		part.Findings = append(part.Findings, store.Finding{Seq: f.seq, Kind: string(f.Kind), Cause: f.Cause, File: f.File, Image: f.Image, Path: f.Path, At: f.At, Reason: f.Reason, Action: f.Action, Count: f.Stands()})
+	}
+}
+
 // decide is the heart of the plan: what is to be done with one item.
 func (r *run) decide(item source.Item, m match, c converted) store.Item {
-	i := store.Item{Image: item.Image, ImageID: m.image.ID, ImageRef: m.image.Ref, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
+	i := store.Item{Image: item.Image, File: item.File, Labels: c.labels, LeftOut: c.leftOut, Closeness: m.closeness, ImageID: m.image.ID, ImageRef: m.image.Ref, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
 		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings), Pruned: hasLeft(item)}
 	fail := func(p store.Plan, format string, args ...any) store.Item {
 		i.Plan, i.Outcome, i.Reason = p, store.ItemFailed, fmt.Sprintf(format, args...)
@@ -367,17 +391,6 @@ func classify(image store.Image, c converted, run string) (store.Plan, store.Ite
 	return store.PlanOverwrite, store.ItemPending
 }
 
-func firstReason(findings []convert.Finding) string {
-	if len(findings) == 0 {
-		return "no reason is on record"
-	}
-	f := findings[0]
-	if f.At == "" {
-		return f.Reason
-	}
-	return f.At + ": " + f.Reason
-}
-
 // needClasses adds the classes of an item that the dataset lacks to the plan,
 // or fails the item where they may not be created. A class has the type of its
 // first annotation, but that of a pose category is a keypoint class: nothing
@@ -402,8 +415,8 @@ func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[s
 			known[c.Name] = classPlannedWithSkeleton
 		}
 		if similar := r.similarClass(c.Name); similar != "" {
-			part.Findings = append(part.Findings, store.Finding{Seq: i.Seq, Kind: string(convert.KindSimilarClass), Image: i.Image,
-				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"})
+			r.tell(part, sourceFinding{i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
+				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"}})
 		}
 		data, err := json.Marshal(c)
 		if err != nil {
@@ -421,8 +434,4 @@ func (r *run) similarClass(name string) string {
 		}
 	}
 	return ""
-}
-
-func storeFinding(seq int64, f convert.Finding) store.Finding {
-	return store.Finding{Seq: seq, Kind: string(f.Kind), File: f.File, Image: f.Image, At: f.At, Reason: f.Reason, Action: f.Action}
 }

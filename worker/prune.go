@@ -23,20 +23,22 @@ func leftItem(id, path string) source.Item {
 }
 
 // prune plans to clear the images that left the source: those that it, narrowed
-// down by the same filters, named once and does not name now. Where labels
-// cannot be matched it is not known which images they mean: then none is
-// cleared.
+// down by the same filters, named once and does not name now. Where anything of the
+// source could not be read or matched it is not known which images that means: then
+// none is cleared.
 func (r *run) prune(ctx context.Context, pool pond.ResultPool[converted], seq int64, cursor string, known map[string]classState) error {
-	nameless, err := r.store.Nameless(ctx, r.record.ID)
+	unread, err := r.store.Unread(ctx, r.record.ID, convert.KindsOf(convert.Lost))
 	if err != nil {
 		return err
 	}
-	if nameless > 0 {
-		return r.store.AddPlan(ctx, r.record.ID, store.PlanPart{Cursor: cursor, Findings: []store.Finding{storeFinding(0, convert.Finding{
+	if unread > 0 {
+		part := store.PlanPart{Cursor: cursor}
+		r.tell(&part, sourceFinding{0, convert.Finding{
 			Kind:   convert.KindPrune,
-			Reason: fmt.Sprintf("%d labels failed, and nothing tells whether they are those of images that seem to have left the source", nameless),
+			Reason: fmt.Sprintf("%d labels could not be read or matched, and nothing tells whether they are those of images that seem to have left the source", unread),
 			Action: "no image was cleared for having left it; mend the labels and run again",
-		})}})
+		}})
+		return r.store.AddPlan(ctx, r.record.ID, part)
 	}
 	plan := func(items []aheadItem) error {
 		part, err := r.planStretch(ctx, pool, items, seq, cursor, known)

@@ -269,6 +269,8 @@ func (x *export) writeFormats(dir string) error {
 		}
 		x.summary.Kinds[string(f.Kind)]++
 	}}
+	// The canonical lines beside them hold all.
+	held := convert.Accepted{Lost: true}
 	catalog, err := Catalog(x.stopping, src, options, nil)
 	if err != nil {
 		return err
@@ -279,7 +281,7 @@ func (x *export) writeFormats(dir string) error {
 			if err := os.Mkdir(filepath.Join(dir, "coco"), 0o700); err != nil {
 				return nil, fmt.Errorf("write the snapshot: %w", err)
 			}
-			return NewCOCOOutput(filepath.Join(dir, "coco", "annotations.json"), catalog)
+			return NewCOCOOutput(filepath.Join(dir, "coco", "annotations.json"), catalog, held)
 		})
 	}
 	if slices.Contains(x.options.Formats, "yolo") {
@@ -289,7 +291,7 @@ func (x *export) writeFormats(dir string) error {
 				x.Log.Info().Err(err).Str("task", string(task)).Msg("not written")
 				continue
 			}
-			outputs = append(outputs, func() (Output, error) { return NewYOLOOutput(filepath.Join(dir, "yolo-"+string(task)), writer) })
+			outputs = append(outputs, func() (Output, error) { return NewYOLOOutput(filepath.Join(dir, "yolo-"+string(task)), writer, held) })
 		}
 	}
 	for _, open := range outputs {

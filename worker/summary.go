@@ -11,10 +11,11 @@ type Summary struct {
 	Outcome     string           `json:"outcome"`
 	Images      ImageCounts      `json:"images"`
 	Annotations AnnotationCounts `json:"annotations"`
-	Requests    int              `json:"requests"`
-	Findings    int              `json:"findings"`
-	Kinds       map[string]int   `json:"findings_by_kind,omitempty"`
-	Seconds     float64          `json:"duration_s"`
+	Accounts
+	Requests int            `json:"requests"`
+	Findings int            `json:"findings"`
+	Kinds    map[string]int `json:"findings_by_kind,omitempty"`
+	Seconds  float64        `json:"duration_s"`
 }
 
 // ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that
@@ -30,6 +31,22 @@ type ImageCounts struct {
 	Cleared   int `json:"cleared"`
 	Skipped   int `json:"skipped,omitempty"`
 	Pruned    int `json:"pruned,omitempty"` // of those cleared, the ones that left the source
+	// Edited are those saved that somebody changed just before, Unlabelled the images
+	// of the dataset that the source says nothing of.
+	Edited     int `json:"edited_meanwhile,omitempty"`
+	Unlabelled int `json:"unlabelled,omitempty"`
+}
+
+// Accounts are the images and annotations of a source as they were read, those that
+// were taken and those that were left out: read is taken and left out.
+type Accounts struct {
+	Read    store.Counted `json:"read"`
+	Taken   store.Counted `json:"taken"`
+	LeftOut store.Counted `json:"left_out"`
+}
+
+func accountsOf(read, taken store.Counted) Accounts {
+	return Accounts{read, taken, store.Counted{Images: read.Images - taken.Images, Annotations: read.Annotations - taken.Annotations}}
 }
 
 // AnnotationCounts count the annotations of the saved and cleared images,
@@ -53,6 +70,8 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	s.Images.Skipped = t.Outcome[store.ItemSkipped]
 	s.Images.Failed = t.Outcome[store.ItemFailed]
 	s.Images.Pruned = t.Pruned
+	s.Images.Edited, s.Images.Unlabelled = t.Edited, t.Unlabelled
+	s.Accounts = accountsOf(t.Read, t.Taken)
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s
 }

@@ -230,7 +230,7 @@ func TestPlanAndSave(t *testing.T) {
 	}
 
 	s := b.done(b.labels("new.jpg car truck", "empty.jpg", "theirs.jpg car car", "cleared.jpg", "nowhere.jpg car"))
-	want := ImageCounts{Found: 5, Matched: 4, Saved: 2, Unchanged: 1, Cleared: 1, Unmatched: 1}
+	want := ImageCounts{Found: 5, Matched: 4, Saved: 2, Unchanged: 1, Cleared: 1, Unmatched: 1, Unlabelled: 1}
 	if s.Images != want || s.Annotations != (AnnotationCounts{Previous: 3, New: 4}) || s.Outcome != "failures" {
 		t.Errorf("summary %+v, want images %+v", s, want)
 	}
@@ -287,7 +287,7 @@ func TestMatchingNeverGuesses(t *testing.T) {
 	s := b.done(b.labels("train/a.jpg car", "other/a.jpg car", "b.jpg car", "x/c.jpg car", "y/c.jpg car truck"))
 	expect(t, "records", b.records(s.Run),
 		"train/a.jpg new saved 0→1",
-		"other/a.jpg ambiguous failed more than one image of the dataset fits a.jpg: train/a.jpg, val/a.jpg; name the label after one of them",
+		"other/a.jpg ambiguous failed more than one image of the dataset fits other/a.jpg: train/a.jpg, val/a.jpg; name the label after one of them, or use --rename",
 		"b.jpg new saved 0→1",
 		"x/c.jpg ambiguous failed y/c.jpg names the same image of the dataset (c.jpg); leave one label for it",
 		"y/c.jpg ambiguous failed x/c.jpg names the same image of the dataset (c.jpg); leave one label for it")
@@ -407,7 +407,9 @@ func TestLabelsThatChangeDuringTheRun(t *testing.T) {
 	expect(t, "next run", b.records(s.Run), "a unchanged unchanged", "b new saved 0→1")
 }
 
-func TestStrict(t *testing.T) {
+// What an image would lose fails it, unless that kind is accepted; --strict accepts no
+// change either.
+func TestAccepted(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.images("a.jpg", "b.jpg")
 	dir := filepath.Join(b.dir, "yolo")
@@ -419,13 +421,23 @@ func TestStrict(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := b.done(dir, func(o *Options) { o.Accepted.Strict = true })
+	s := b.done(dir)
 	if s.Images.Saved != 1 || s.Images.Failed != 1 || s.Findings != 1 {
-		t.Errorf("strict: %+v", s)
+		t.Errorf("nothing accepted: %+v", s)
 	}
-	s = b.done(dir)
+	if want := (Accounts{Read: store.Counted{Images: 2, Annotations: 3}, Taken: store.Counted{Images: 1, Annotations: 1}, LeftOut: store.Counted{Images: 1, Annotations: 2}}); s.Accounts != want {
+		t.Errorf("accounts %+v, want %+v", s.Accounts, want)
+	}
+	s = b.done(dir, func(o *Options) { o.Accepted.Kinds = map[convert.Kind]bool{convert.KindRing: true} })
+	if s.Images.Failed != 1 {
+		t.Errorf("another kind accepted: %+v", s)
+	}
+	s = b.done(dir, func(o *Options) { o.Accepted.Kinds = map[convert.Kind]bool{convert.KindUnknownClass: true} })
 	if s.Images.Saved != 1 || s.Images.Unchanged != 1 || s.Images.Failed != 0 || s.Findings != 1 {
-		t.Errorf("not strict: %+v", s)
+		t.Errorf("the kind accepted: %+v", s)
+	}
+	if want := (store.Counted{Images: 2, Annotations: 2}); s.Accounts.Taken != want || s.Accounts.LeftOut.Annotations != 1 {
+		t.Errorf("accounts %+v, want %+v taken", s.Accounts, want)
 	}
 }
 

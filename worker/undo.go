@@ -17,17 +17,22 @@ import (
 
 // NewUndo is the source of what the images had before a run, those whose paths
 // fit the glob; "" is all of them.
-func NewUndo(st *store.Store, run store.Run, glob string) (source.Source, error) {
+//
+// An image that somebody changed between its backup and its save is an error unless
+// edited is set: the backup is not all that it had.
+func NewUndo(st *store.Store, run store.Run, glob string, edited bool) (source.Source, error) {
 	if glob != "" && !doublestar.ValidatePattern(glob) {
 		return nil, fmt.Errorf("%q is no glob", glob)
 	}
-	return &undo{store: st, run: run, glob: glob}, nil
+	return &undo{store: st, run: run, glob: glob, edited: edited}, nil
 }
 
 type undo struct {
 	store *store.Store
 	run   store.Run
 	glob  string
+
+	edited bool
 }
 
 func (u *undo) Describe() source.Description {
@@ -53,21 +58,32 @@ func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, e
 				continue
 			}
 			item := source.Item{Cursor: strconv.FormatInt(t.ImageRef, 10), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
-			if t.Previous > 0 {
-				there, err := u.store.BackedUp(ctx, u.run.ID, []string{t.ImageID})
-				if err != nil {
-					yield(source.Item{}, err)
-					return
-				}
-				if !there[t.ImageID] {
-					item.Err = fmt.Errorf("the run kept no backup of the %d annotations that it had", t.Previous)
-				}
+			if item.Err, err = u.lacks(ctx, t); err != nil {
+				yield(source.Item{}, err)
+				return
 			}
 			if !yield(item, nil) {
 				return
 			}
 		}
 	}
+}
+
+// lacks says what is missing of what an image had, nil where nothing is.
+func (u *undo) lacks(ctx context.Context, t store.Touched) (missing, err error) {
+	there, err := u.store.BackedUp(ctx, u.run.ID, []string{t.ImageID})
+	if err != nil {
+		return nil, err
+	}
+	count, kept := there[t.ImageID]
+	switch {
+	case t.Previous == count:
+	case !kept:
+		missing = fmt.Errorf("the run kept no backup of the %d annotations that it had", t.Previous)
+	case !u.edited:
+		missing = fmt.Errorf("somebody changed the image between its backup (%d annotations) and its save (%d); --force brings back what the backup has", count, t.Previous)
+	}
+	return missing, nil
 }
 
 // numberOf is the number of an image that a cursor is, 0 for none.

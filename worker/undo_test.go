@@ -20,7 +20,11 @@ func (b *bench) undo(run string, change ...func(*Options)) Summary {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	src, err := NewUndo(b.store, record, "")
+	var forced Options
+	for _, c := range change {
+		c(&forced)
+	}
+	src, err := NewUndo(b.store, record, "", forced.OnDrift == Overwrite)
 	if err != nil {
 		b.t.Fatal(err)
 	}

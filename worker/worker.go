@@ -44,6 +44,12 @@ type Options struct {
 	Findings func() []convert.Finding
 	// Accepted says what an image may lose and be saved all the same.
 	Accepted convert.Accepted
+	// Match is how the images of the source are found in the dataset.
+	Match Matching
+	// Finding is told every finding as it is made. May be nil. FindingsWhole makes a
+	// plan that was stopped half way anew, so that it is told those of all of it.
+	Finding       func(convert.Finding)
+	FindingsWhole bool
 	// OnExisting is for images with annotations that we have not saved, OnDrift
 	// for those that someone changed since we did, UnknownClasses for labels of
 	// classes that the dataset lacks.
@@ -130,6 +136,9 @@ func (o Options) withDefaults() Options {
 	if o.Findings == nil {
 		o.Findings = func() []convert.Finding { return nil }
 	}
+	if o.Finding == nil {
+		o.Finding = func(convert.Finding) {}
+	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
@@ -166,16 +175,18 @@ type run struct {
 	letGoSource func()         // ends holding src
 	settling    sync.WaitGroup // the state, at the end of the run
 
-	first    *pictograph.FirstPage // of the listing; nil where it was not asked for, or was used
-	dataset  store.Dataset
-	shown    pictograph.Dataset // as it was opened
-	classes  []pictograph.Class // of the dataset, as the service has them
-	meta     bool               // listings keep what an export writes of an image
-	record   store.Run
-	claim    int64 // the source of what is saved, as the state numbers it
-	progress tracker
-	kept     payloads
-	ahead    *ahead        // of the plan; nil before it is begun
+	first                     *pictograph.FirstPage // of the listing; nil where it was not asked for, or was used
+	dataset                   store.Dataset
+	shown                     pictograph.Dataset // as it was opened
+	classes                   []pictograph.Class // of the dataset, as the service has them
+	meta                      bool               // listings keep what an export writes of an image
+	record                    store.Run
+	claim                     int64 // the source of what is saved, as the state numbers it
+	progress                  tracker
+	kept                      payloads
+	ahead                     *ahead // of the plan; nil before it is begun
+	nearMisses, archivedAsked int    // gone through, and asked for
+
 	sending  chan struct{} // holds as many as there are batches on their way
 	writable chan struct{} // closed when the dataset has the classes
 
@@ -249,13 +260,16 @@ func (r *run) sync(ctx context.Context) error {
 			return err
 		}
 	}
-	if r.Verify && r.record.Phase == store.Saving && r.record.Fingerprint == r.fingerprint() {
+	if r.Verify && !r.FindingsWhole && r.record.Phase == store.Saving && r.record.Fingerprint == r.fingerprint() {
 		return r.verify(ctx) // goes on where it was stopped
 	}
 	if err := r.listAndPlan(); err != nil {
 		return err
 	}
 	if r.Verify {
+		if err := r.refuseIncomplete(ctx); err != nil {
+			return err
+		}
 		if err := r.store.SetPhase(ctx, r.record.ID, store.Saving); err != nil {
 			return err
 		}
@@ -454,7 +468,7 @@ func outcomeOf(s Summary, dryRun bool, err error) (store.Outcome, string) {
 		return store.Stopped, err.Error()
 	case dryRun:
 		return store.Planned, ""
-	case s.Images.Failed > 0 || s.Images.Unmatched > 0:
+	case s.Images.Failed > 0 || s.Images.Unmatched > 0 || s.Images.Edited > 0:
 		return store.WithFailures, ""
 	}
 	return store.Done, ""

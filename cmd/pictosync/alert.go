@@ -38,7 +38,7 @@ func (o *alertOptions) addFlags(f *pflag.FlagSet) {
 
 func (o *alertOptions) check() error {
 	if o.on != "failure" && o.on != "always" {
-		return usagef("read --notify-on: %q is neither failure nor always", o.on)
+		return usagef("read --notify-on: %q must be one of: failure, always", o.on)
 	}
 	if o.webhook == "" {
 		return nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -77,7 +76,7 @@ func (o convertOptions) check() error {
 	case o.out == "-" && o.output.json:
 		return usagef("--json and --out - both want standard output; name a file with --out")
 	case o.yoloTask != "" && !slices.Contains(convert.YOLOTasks, convert.YOLOTask(o.yoloTask)):
-		return usagef("read --yolo-task: %q is none of detect, segment, pose and obb", o.yoloTask)
+		return usagef("read --yolo-task: %q must be one of: detect, segment, pose, obb", o.yoloTask)
 	}
 	return nil
 }
@@ -96,17 +95,23 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	collectLess()
 	progress := o.output.progress()
 	defer progress.end()
-	tell := teller{warn: bounded{w: os.Stderr, left: 20, quiet: o.output.quiet || o.output.json}}
-	if err := tell.open(o.findings); err != nil {
+	findings, err := createFindings(o.findings)
+	if err != nil {
 		return err
 	}
-	defer tell.abort()
+	defer findings.abort()
+	var groups findingGroups
+	tell := func(f convert.Finding) {
+		groups.add(f)
+		findings.write(f)
+	}
+	failed := bounded{w: os.Stderr, left: 20, quiet: o.output.quiet || o.output.json}
 	start := time.Now()
 	accepted, err := o.source.accepted()
 	if err != nil {
 		return err
 	}
-	options := worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: tell.finding}
+	options := worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: tell}
 	out, err := o.open(ctx, src, options)
 	if err != nil {
 		return causeOf(ctx, err)
@@ -116,7 +121,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	summary, err := worker.Convert(ctx, src, options, func(c *worker.Converted) error {
 		err := out.Write(c)
 		if c.Err != nil {
-			tell.warn.line("failed: %s: %v", c.Item.Image, c.Err)
+			failed.line("failed: %s: %v", printable(c.Item.Image), c.Err)
 		}
 		return err
 	})
@@ -127,19 +132,27 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return err
 	}
 	progress.end()
+	lost := 0 // and in no image
 	for _, f := range found.take() {
 		summary.Findings++
 		summary.Kinds[string(f.Kind)]++
-		tell.finding(f)
+		tell(f)
+		if f.Image == "" && accepted.Refuses(f.Kind) {
+			lost++
+		}
 	}
-	if err := tell.close(); err != nil {
+	if err := findings.close(); err != nil {
 		return err
+	}
+	failed.end()
+	if !failed.quiet {
+		groups.print(os.Stderr)
 	}
 	summary.Seconds = time.Since(start).Seconds()
 	if err := o.print(summary); err != nil {
 		return err
 	}
-	if summary.Images.Failed > 0 {
+	if summary.Images.Failed+lost > 0 {
 		return errFailures
 	}
 	return nil
@@ -160,13 +173,13 @@ func (o convertOptions) open(ctx context.Context, src source.Source, options wor
 		return nil, err
 	}
 	if o.to == "coco" {
-		return worker.NewCOCOOutput(o.out, catalog)
+		return worker.NewCOCOOutput(o.out, catalog, options.Accepted)
 	}
 	writer, err := convert.NewYOLOWriter(catalog, convert.YOLOTask(o.yoloTask))
 	if err != nil {
 		return nil, usagef("write YOLO labels: %w", err)
 	}
-	out, err := worker.NewYOLOOutput(o.out, writer)
+	out, err := worker.NewYOLOOutput(o.out, writer, options.Accepted)
 	if errors.Is(err, worker.ErrTaken) {
 		return nil, usageError{err}
 	}
@@ -198,51 +211,12 @@ func (o convertOptions) print(s worker.ConvertSummary) error {
 	case o.output.quiet || o.out == "-":
 		return nil
 	}
-	fmt.Printf("%s: %s of %s with %s", o.out, plural(s.Images.Converted, "image"), fmt.Sprint(s.Images.Found), plural(s.Annotations, "annotation"))
-	if s.Images.Failed > 0 {
-		fmt.Printf(", %d failed", s.Images.Failed)
-	}
+	fmt.Printf("%s: %s of %d with %s\n", o.out, plural(s.Images.Converted, "image"), s.Images.Found, plural(s.Annotations, "annotation"))
+	fmt.Printf("  read         %s\n", accountsText(s.Accounts))
 	if s.Findings > 0 {
-		fmt.Printf(", %s: %s", plural(s.Findings, "finding"), kindsText(s.Kinds))
+		fmt.Printf("  findings     %s: %s\n", severitiesText(s.Kinds), kindsText(s.Kinds))
 	}
-	fmt.Println()
 	return nil
-}
-
-// teller prints the first findings and writes all to a file, if one is asked
-// for.
-type teller struct {
-	warn bounded
-	file *worker.File
-	err  error
-}
-
-func (t *teller) open(path string) (err error) {
-	if path != "" {
-		t.file, err = worker.CreateFile(path)
-	}
-	return err
-}
-
-func (t *teller) finding(f convert.Finding) {
-	t.warn.finding(f)
-	if t.file != nil && t.err == nil {
-		t.err = json.NewEncoder(t.file).Encode(f)
-	}
-}
-
-func (t *teller) close() error {
-	t.warn.end()
-	if t.file == nil {
-		return nil
-	}
-	return cmp.Or(t.err, t.file.Close())
-}
-
-func (t *teller) abort() {
-	if t.file != nil {
-		t.file.Abort()
-	}
 }
 
 // bounded prints the first lines of what may be many.
@@ -264,8 +238,6 @@ func (b *bounded) line(format string, args ...any) {
 	}
 }
 
-func (b *bounded) finding(f convert.Finding) { b.line("%s", findingLine(f)) }
-
 func (b *bounded) end() {
 	if b.more > 0 {
 		fmt.Fprintf(b.w, "… and %d more\n", b.more)
@@ -273,16 +245,9 @@ func (b *bounded) end() {
 }
 
 // findingLine is a finding as one line for people.
-func findingLine(f convert.Finding) string {
-	place := f.File
-	if place == "" {
-		place = f.Image
-	}
-	if f.At != "" {
-		place += " " + f.At
-	}
-	if place != "" {
-		place += ": "
-	}
-	return fmt.Sprintf("%s: %s%s; %s", f.Kind, place, f.Reason, f.Action)
+func findingLine(f convert.Finding) string { return string(f.Kind) + ": " + placeLine(f) }
+
+// accountsText says what became of what was read.
+func accountsText(a worker.Accounts) string {
+	return fmt.Sprintf("%s with %s: %d taken, %d left out", plural(a.Read.Images, "image"), plural(a.Read.Annotations, "annotation"), a.Taken.Annotations, a.LeftOut.Annotations)
 }

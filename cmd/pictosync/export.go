@@ -81,7 +81,7 @@ func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
 	}
 	for _, format := range o.formats {
 		if format != "coco" && format != "yolo" {
-			return e, usagef("read --formats: %q is neither coco nor yolo", format)
+			return e, usagef("read --formats: %q must be one of: coco, yolo", format)
 		}
 	}
 	e.Formats = o.formats
@@ -207,6 +207,7 @@ other classes stay as they are.` + exitHelp,
 	o.addGuardFlags(f)
 	o.source.addLossFlags(f)
 	o.source.outside = string(convert.OutsideKeep)
+	o.match = string(worker.MatchExact) // the id in the backup, or the path
 	return cmd
 }
 

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -62,27 +58,35 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	if err != nil {
 		return err
 	}
-	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Accepted: accepted, Progress: progress.show})
+	var groups findingGroups
+	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: groups.add})
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	progress.end()
+	lost := 0 // and in no image
 	for _, f := range found.take() {
-		report.AddFinding(f)
+		groups.add(f)
+		if f.Image == "" && accepted.Refuses(f.Kind) {
+			lost++
+		}
 	}
 	switch {
 	case o.output.json:
-		err = json.NewEncoder(os.Stdout).Encode(report)
+		err = json.NewEncoder(os.Stdout).Encode(struct {
+			worker.Inspection
+			Findings map[string]kindJSON `json:"findings"`
+		}{report, groups.byKind()})
 	case !o.output.quiet:
-		err = printInspection(os.Stdout, report)
+		err = printInspection(os.Stdout, report, groups)
 	}
-	if err == nil && report.Images.Failed > 0 {
+	if err == nil && report.Images.Failed+lost > 0 {
 		return errFailures
 	}
 	return err
 }
 
-func printInspection(w io.Writer, r worker.Inspection) error {
+func printInspection(w io.Writer, r worker.Inspection, groups findingGroups) error {
 	format := r.Format
 	if r.Task != "" {
 		format += ", task " + r.Task
@@ -103,7 +107,7 @@ func printInspection(w io.Writer, r worker.Inspection) error {
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "annotations  %d\n\n", r.Annotations)
+	fmt.Fprintf(w, "annotations  %d\nread         %s\n\n", r.Annotations, accountsText(r.Accounts))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Classes) > 0 {
 		fmt.Fprintln(table, "IMAGES\tBBOX\tORIENTED\tPOLYGON\tKEYPOINT\tPOLYLINE\t  CLASS")
@@ -114,22 +118,12 @@ func printInspection(w io.Writer, r worker.Inspection) error {
 			return err
 		}
 	}
-	if len(r.Findings) == 0 {
+	if len(groups.byCause) == 0 {
 		fmt.Fprintln(w, "\nno findings")
 		return nil
 	}
 	fmt.Fprintln(w, "\nfindings")
-	kinds := slices.SortedFunc(maps.Keys(r.Findings), func(a, b string) int {
-		return cmp.Or(r.Findings[b].Count-r.Findings[a].Count, strings.Compare(a, b))
-	})
-	for _, kind := range kinds {
-		k := r.Findings[kind]
-		fmt.Fprintf(w, "%6d  %s\n", k.Count, kind)
-		for _, example := range k.Examples {
-			_, line, _ := strings.Cut(findingLine(example), ": ")
-			fmt.Fprintf(w, "          %s\n", printable(line))
-		}
-	}
+	groups.print(w)
 	return nil
 }
 

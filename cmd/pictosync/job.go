@@ -196,7 +196,7 @@ func (c configuration) readJob(root *cobra.Command, entry jobConfig) (*job, erro
 	case "stop":
 		j.stopOnFailure = true
 	default:
-		return nil, usagef("read %s: on_failure: %q is neither continue nor stop", entry.settings["on_failure"].where, policy)
+		return nil, usagef("read %s: on_failure: %q must be one of: continue, stop", entry.settings["on_failure"].where, policy)
 	}
 	j.work = newWork(j.kind)
 	flags := pflag.NewFlagSet(j.name, pflag.ContinueOnError)

@@ -57,18 +57,26 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	if err != nil {
 		return err
 	}
+	accepted, err := o.source.accepted()
+	if err != nil {
+		return err
+	}
 	found := findings.take()
-	if o.output.json {
-		return json.NewEncoder(os.Stdout).Encode(map[string]int{"images": n, "findings": len(found)})
-	}
-	if o.output.quiet {
-		return nil
-	}
-	warn := bounded{w: os.Stderr, left: 20}
+	var groups findingGroups
+	lost := false
 	for _, f := range found {
-		warn.finding(f)
+		groups.add(f)
+		lost = lost || accepted.Refuses(f.Kind)
 	}
-	warn.end()
-	fmt.Printf("%s: %s\n", o.out, plural(n, "image"))
-	return nil
+	switch {
+	case o.output.json:
+		err = json.NewEncoder(os.Stdout).Encode(map[string]int{"images": n, "findings": len(found)})
+	case !o.output.quiet:
+		groups.print(os.Stderr)
+		fmt.Printf("%s: %s\n", o.out, plural(n, "image"))
+	}
+	if err == nil && lost {
+		return errFailures
+	}
+	return err
 }

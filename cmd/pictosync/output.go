@@ -32,7 +32,7 @@ func (o *outputOptions) addFlags(f *pflag.FlagSet) {
 func (o outputOptions) logger() (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(o.logLevel)
 	if err != nil || o.logLevel == "" {
-		return zerolog.Nop(), usagef("read --log-level: %q is none of debug, info, warn, error and disabled", o.logLevel)
+		return zerolog.Nop(), usagef("read --log-level: %q must be one of: debug, info, warn, error, disabled", o.logLevel)
 	}
 	if o.quiet {
 		level = max(level, zerolog.ErrorLevel)

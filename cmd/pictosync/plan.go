@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -29,9 +30,13 @@ type planJSON struct {
 	Classes     []string `json:"classes"` // to be created
 	Requests    int      `json:"requests"`
 	Seconds     float64  `json:"estimated_s"` // at the configured rate
-	Findings    int      `json:"findings"`
-	Error       string   `json:"error,omitempty"`
-	ExitCode    int      `json:"exit_code"`
+	worker.Accounts
+	// Unlabelled are the images of the dataset that the source says nothing of.
+	Unlabelled int            `json:"unlabelled"`
+	Findings   int            `json:"findings"`
+	Kinds      map[string]int `json:"findings_by_kind,omitempty"`
+	Error      string         `json:"error,omitempty"`
+	ExitCode   int            `json:"exit_code"`
 }
 
 type added struct {
@@ -75,7 +80,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 		return err
 	}
 	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: stakes.Digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{stakes.Listed, stakes.Added, stakes.Removed}, Classes: []string{}, Findings: s.Findings}
+		Annotations: added{stakes.Listed, stakes.Added, stakes.Removed}, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
@@ -163,7 +168,7 @@ func keepPlan(path string, p planJSON) error {
 }
 
 func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) error {
-	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tREASON")
+	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON")
 	for i, err := range st.Items(ctx, p.Run) {
 		if err != nil {
 			return err
@@ -179,7 +184,7 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 		if i.Outcome == store.ItemSkipped || i.Outcome == store.ItemFailed && i.Plan != store.PlanFailed && i.Plan != store.PlanAmbiguous {
 			word += ", " + string(i.Outcome)
 		}
-		if err := table.printf("%s\t%s\t%d\t%s\t%s\n", printable(i.Image), word, i.ListedCount, after, printable(i.Reason)); err != nil {
+		if err := table.printf("%s\t%s\t%d\t%s\t%s\t%s\n", printable(cmp.Or(i.Path, i.Image)), word, i.ListedCount, after, printable(cmp.Or(i.File, "-")), printable(i.Reason)); err != nil {
 			return err
 		}
 	}
@@ -198,8 +203,12 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 		fmt.Fprintf(w, "  new classes  %s\n", printable(fmt.Sprintf("%q", p.Classes)))
 	}
 	fmt.Fprintf(w, "  cost         at least %s, %s\n", plural(p.Requests, "request"), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
+	fmt.Fprintf(w, "  read         %s\n", accountsText(p.Accounts))
+	if p.Unlabelled > 0 {
+		fmt.Fprintf(w, "  unlabelled   %s of the dataset: see `pictosync runs %s --unlabelled`\n", plural(p.Unlabelled, "image"), p.Run)
+	}
 	if p.Findings > 0 {
-		fmt.Fprintf(w, "  findings     %d: see `pictosync runs %s --findings`\n", p.Findings, p.Run)
+		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(p.Kinds), kindsText(p.Kinds), p.Run)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,12 +22,13 @@ import (
 )
 
 type runsOptions struct {
-	config   string
-	state    string
-	outcomes []string
-	findings bool
-	json     bool
-	limit    int
+	config     string
+	state      string
+	outcomes   []string
+	findings   bool
+	unlabelled bool
+	json       bool
+	limit      int
 }
 
 func newRuns() *cobra.Command {
@@ -55,6 +57,7 @@ now, and why.` + exitHelp,
 	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
 	f.StringSliceVar(&o.outcomes, "outcome", nil, "only images with this `OUTCOME`: saved, cleared, unchanged, unmatched, skipped, failed or pending (again, or with commas, for more)")
 	f.BoolVar(&o.findings, "findings", false, "list the run's findings instead of its images")
+	f.BoolVar(&o.unlabelled, "unlabelled", false, "list the images of the dataset that the run's source says nothing of")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	f.IntVar(&o.limit, "limit", 20, "list at most `N` runs")
 	return cmd
@@ -65,7 +68,7 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 		switch store.ItemOutcome(outcome) {
 		case store.ItemSaved, store.ItemCleared, store.ItemUnchanged, store.ItemUnmatched, store.ItemSkipped, store.ItemFailed, store.ItemPending:
 		default:
-			return usagef("read --outcome: %q is none of saved, cleared, unchanged, unmatched, skipped, failed and pending", outcome)
+			return usagef("read --outcome: %q must be one of: saved, cleared, unchanged, unmatched, skipped, failed, pending", outcome)
 		}
 	}
 	path, err := statePath(o.state)
@@ -91,7 +94,9 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 		return err
 	}
 	w := bufio.NewWriter(os.Stdout)
-	if o.findings {
+	if o.unlabelled {
+		err = showUnlabelled(ctx, w, st, run, o.json)
+	} else if o.findings {
 		err = showFindings(ctx, w, st, run, o.json)
 	} else {
 		err = showRun(ctx, w, st, run, o)
@@ -198,7 +203,7 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 		fmt.Fprintf(w, "error: %s\n", run.Error)
 	}
 	fmt.Fprintf(w, "%d found, %d matched, %d saved, %d cleared, %d unchanged, %d unmatched, %d failed\n\n", i.Found, i.Matched, i.Saved, i.Cleared, i.Unchanged, i.Unmatched, i.Failed)
-	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tREASON")
+	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tLABEL\tREASON")
 	for _, outcome := range outcomes {
 		for r, err := range st.Records(ctx, run.ID, store.ItemOutcome(outcome)) {
 			if err != nil {
@@ -208,7 +213,7 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 			if r.FirstHand != nil && !*r.FirstHand {
 				before += "?" // the listing's count
 			}
-			if err := table.printf("%s\t%s\t%s\t%s\t%s\t%s\n", printable(r.Image), r.Plan, r.Outcome, before, count(r.New), printable(r.Reason)); err != nil {
+			if err := table.printf("%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(cmp.Or(r.Path, r.Image)), r.Plan, r.Outcome, before, count(r.New), printable(cmp.Or(r.Label, "-")), printable(r.Reason)); err != nil {
 				return err
 			}
 		}
@@ -259,23 +264,56 @@ func showRunJSON(ctx context.Context, w io.Writer, st *store.Store, run runJSON,
 	return err
 }
 
+// showFindings prints a run's findings: for people by kind and cause with a few examples,
+// for programs with all that the state keeps.
 func showFindings(ctx context.Context, w io.Writer, st *store.Store, run store.Run, asJSON bool) error {
-	separator := "\n"
-	if asJSON {
-		fmt.Fprintf(w, `{"run":%q,"findings":[`, run.ID)
+	groups, err := groupsOf(ctx, st, run.ID)
+	if err != nil {
+		return err
 	}
+	if !asJSON {
+		groups.print(w)
+		return nil
+	}
+	all, err := json.Marshal(groups.sorted())
+	if err != nil {
+		return fmt.Errorf("write the findings: %w", err)
+	}
+	fmt.Fprintf(w, `{"run":%q,"groups":%s,"findings":[`, run.ID, all)
+	separator := "\n"
 	for f, err := range st.Findings(ctx, run.ID) {
 		if err != nil {
 			return err
 		}
-		found := findingOf(f)
-		if !asJSON {
-			fmt.Fprintln(w, printable(findingLine(found)))
-			continue
-		}
-		line, err := json.Marshal(found)
+		line, err := json.Marshal(findingOf(f))
 		if err != nil {
 			return fmt.Errorf("write the findings: %w", err)
+		}
+		fmt.Fprintf(w, "%s%s", separator, line)
+		separator = ",\n"
+	}
+	fmt.Fprintln(w, "\n]}")
+	return nil
+}
+
+// showUnlabelled lists the images of the dataset, as it was listed last, that the run's
+// source says nothing of.
+func showUnlabelled(ctx context.Context, w io.Writer, st *store.Store, run store.Run, asJSON bool) error {
+	separator := "\n"
+	if asJSON {
+		fmt.Fprintf(w, `{"run":%q,"unlabelled":[`, run.ID)
+	}
+	for name, err := range st.NamesWithout(ctx, run.Dataset, run.ID) {
+		if err != nil {
+			return err
+		}
+		if !asJSON {
+			fmt.Fprintln(w, printable(name.Path))
+			continue
+		}
+		line, err := json.Marshal(name.Path)
+		if err != nil {
+			return fmt.Errorf("write the images: %w", err)
 		}
 		fmt.Fprintf(w, "%s%s", separator, line)
 		separator = ",\n"

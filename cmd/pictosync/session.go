@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -255,39 +254,30 @@ func logRetries(log zerolog.Logger) func(pictograph.Retry) {
 	}
 }
 
-// seed makes the dataset and its images in a sandbox of this process, where they
-// are missing. On another service it does nothing.
+// seed makes the dataset with its images in a sandbox of this process, where there is
+// none. To a dataset that is there nothing is added: whether the names fit its images can
+// be tried so. On another service it does nothing.
 func (s *session) seed(dataset string, src source.Source) error {
 	if s.sandbox == nil {
 		return nil
 	}
-	if _, _, err := s.sandbox.EnsureDataset(s.ctx, dataset); err != nil {
-		return err
-	}
-	var images []sandbox.NewImage
-	flush := func() error {
-		_, err := s.sandbox.AddImages(s.ctx, dataset, images)
-		images = images[:0]
-		return err
-	}
-	for item, err := range src.Items(s.ctx, "") {
-		if err != nil {
-			return errors.Join(err, flush())
-		}
-		if item.Err != nil || item.ImageID != "" {
-			continue
-		}
-		path := item.Image
-		if item.Stem {
-			path += ".jpg" // the labels do not say; a sync matches by the stem
-		}
-		size := src.Size(item)
-		images = append(images, sandbox.NewImage{Path: path, Width: size.Width, Height: size.Height})
-		if len(images) == 10_000 {
-			if err := flush(); err != nil {
-				return err
+	_, err := s.sandbox.CreateDataset(s.ctx, dataset, func(yield func(sandbox.NewImage, error) bool) {
+		for item, err := range src.Items(s.ctx, "") {
+			if err == nil && item.Err != nil {
+				continue
+			}
+			image := sandbox.NewImage{Path: item.Image}
+			if err == nil {
+				size := src.Size(item)
+				image.Width, image.Height = size.Width, size.Height
+			}
+			if item.Stem {
+				image.Path += ".jpg" // the labels do not say; a sync matches by the stem
+			}
+			if !yield(image, err) || err != nil {
+				return
 			}
 		}
-	}
-	return flush()
+	})
+	return err
 }

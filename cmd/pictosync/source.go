@@ -78,6 +78,7 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 // settledSource is how a source is opened, once the flags are known to be right.
 type settledSource struct {
 	options source.Options
+	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
 	text    []byte            // of the class map
 }
@@ -109,7 +110,15 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
 		return nil, usagef("read --simplify: %v is no distance in pixels", o.simplify)
 	}
-	return &settledSource{classes: classes, text: text, options: source.Options{
+	var renames []*source.Rename
+	for _, rule := range o.renames {
+		r, err := source.ParseRename(rule)
+		if err != nil {
+			return nil, usagef("read --rename: %w", err)
+		}
+		renames = append(renames, r)
+	}
+	return &settledSource{renames: renames, classes: classes, text: text, options: source.Options{
 		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
 		KeypointShape: shape, Columns: columns, ClassList: o.classList, MergeFiles: o.mergeFiles, OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
 		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
@@ -123,6 +132,7 @@ func (s *settledSource) open(ctx context.Context, path string) (source.Source, e
 		return nil, err
 	}
 	collectSooner()
+	src = source.WithRenames(src, s.renames, s.options.Report)
 	if s.classes == nil {
 		return src, nil
 	}

@@ -18,7 +18,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"pictosync/convert"
 	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
@@ -48,6 +47,7 @@ type syncOptions struct {
 	report          string // of verify: to write
 	unmatched       string
 	findings        string
+	match           string
 }
 
 func (o *syncOptions) addFlags(f *pflag.FlagSet) {
@@ -61,6 +61,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
 	o.addBackupFlag(f)
 	o.addGuardFlags(f)
+	o.addMatchFlag(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
@@ -77,6 +78,11 @@ func (o *syncOptions) addGuardFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, none, or auto (half of them, and more than 100)")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
+}
+
+// addMatchFlag is of every command that matches a source's images to a dataset's.
+func (o *syncOptions) addMatchFlag(f *pflag.FlagSet) {
+	f.StringVar(&o.match, "match", string(worker.MatchPath), "how images are found in the dataset: exact (id or path), path (also where one path is the other's ending) or name (also by file name or stem alone)")
 }
 
 // addBackupFlag is of every command that saves.
@@ -148,13 +154,13 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 	if o.noCreateClasses {
 		o.unknownClasses = "fail"
 	}
-	for flag, value := range map[string]string{"--on-existing": o.onExisting, "--on-drift": o.onDrift} {
-		if value != "overwrite" && value != "skip" && value != "fail" {
-			return usagef("read %s: %q is none of overwrite, skip and fail", flag, value)
-		}
-	}
-	if o.unknownClasses != "create" && o.unknownClasses != "skip" && o.unknownClasses != "fail" {
-		return usagef("read --unknown-classes: %q is none of create, skip and fail", o.unknownClasses)
+	if err := cmp.Or(
+		oneOf("--on-existing", o.onExisting, worker.Overwrite, worker.Skip, worker.Fail),
+		oneOf("--on-drift", o.onDrift, worker.Overwrite, worker.Skip, worker.Fail),
+		oneOf("--unknown-classes", o.unknownClasses, worker.Create, worker.Skip, worker.Fail),
+		oneOf("--backup", o.backup, worker.BackupAuto, worker.BackupAlways, worker.BackupNever),
+	); err != nil {
+		return err
 	}
 	if w.Accepted, err = o.source.accepted(); err != nil {
 		return err
@@ -167,11 +173,7 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 			return err
 		}
 	}
-	switch w.Backup = worker.BackupPolicy(o.backup); w.Backup {
-	case worker.BackupAuto, worker.BackupAlways, worker.BackupNever:
-	default:
-		return usagef("read --backup: %q is none of auto, always and never", o.backup)
-	}
+	w.Backup = worker.BackupPolicy(o.backup)
 	w.OnExisting, w.OnDrift, w.UnknownClasses = worker.Policy(o.onExisting), worker.Policy(o.onDrift), worker.Policy(o.unknownClasses)
 	w.RefuseClear, w.AllowShrink, w.Prune, w.DryRun = !o.allowClear, o.allowShrink, o.prune, o.dryRun
 	return nil
@@ -181,16 +183,18 @@ func (o *syncOptions) check() error {
 	switch {
 	case o.dataset == "":
 		return usagef("no dataset: name one with --dataset")
-	case o.unmatched != "fail" && o.unmatched != "ignore":
-		return usagef("read --unmatched: %q is neither fail nor ignore", o.unmatched)
 	}
-	return nil
+	if err := oneOf("--unmatched", o.unmatched, "fail", "ignore"); err != nil {
+		return err
+	}
+	return oneOf("--match", o.match, worker.MatchExact, worker.MatchPath, worker.MatchName)
 }
 
 func (o *syncOptions) settings() (options worker.Options, err error) {
 	if err := o.check(); err != nil {
 		return options, err
 	}
+	options.Match = worker.Matching(o.match)
 	return options, o.policies(&options)
 }
 
@@ -342,6 +346,12 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 		return failed, err
 	}
 	defer c.close()
+	findings, err := createFindings(o.findings)
+	if err != nil {
+		return failed, err
+	}
+	defer findings.abort()
+	options.Finding, options.FindingsWhole = findings.write, o.findings != ""
 	progress := o.output.progress()
 	summary, err := worker.Sync(s.ctx, s.stop.asked, c.client, s.store, c.pacer, src, s.run(options, o.dataset, progress))
 	err = s.stop.explain(err)
@@ -351,12 +361,10 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 			err = errors.Join(err, writeErr)
 		}
 	}
-	if o.findings != "" && summary.Run != "" {
-		if writeErr := writeFindings(context.WithoutCancel(s.ctx), o.findings, s.store, summary.Run); writeErr != nil {
-			err = errors.Join(err, writeErr)
-		}
+	if summary.Run != "" {
+		err = errors.Join(err, findings.close())
 	}
-	if err == nil && (summary.Images.Failed > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
+	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
 		err = errFailures
 	}
 	return summary, err
@@ -380,14 +388,21 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	}
 	i := s.Images
 	fmt.Fprintf(w, "run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	fmt.Fprintf(w, "  read         %s\n", accountsText(s.Accounts))
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
 		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "skipped"}, part{i.Failed, "failed"},
 		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Skipped - i.Failed, "not reached"}))
 	if i.Saved+i.Cleared > 0 {
 		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
 	}
+	if i.Edited > 0 {
+		fmt.Fprintf(w, "  edited       %s that somebody changed just before they were saved: see `pictosync runs %s --outcome saved`\n", plural(i.Edited, "image"), s.Run)
+	}
+	if i.Unlabelled > 0 {
+		fmt.Fprintf(w, "  unlabelled   %s of the dataset: see `pictosync runs %s --unlabelled`\n", plural(i.Unlabelled, "image"), s.Run)
+	}
 	if s.Findings > 0 {
-		fmt.Fprintf(w, "  findings     %s: see `pictosync runs %s --findings`\n", kindsText(s.Kinds), s.Run)
+		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
 	if i.Failed+i.Unmatched > 0 {
 		fmt.Fprintf(w, "  what failed  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
@@ -398,29 +413,6 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 var outcomeText = map[string]string{
 	string(store.Done): "done", string(store.WithFailures): "finished, not everything could be saved",
 	string(store.Interrupted): "interrupted", string(store.Stopped): "stopped", string(store.Refused): "stopped by a guard", string(store.Planned): "planned",
-}
-
-// writeFindings writes a run's findings as JSON Lines.
-func writeFindings(ctx context.Context, path string, st *store.Store, run string) error {
-	file, err := worker.CreateFile(path)
-	if err != nil {
-		return err
-	}
-	defer file.Abort()
-	out := json.NewEncoder(file)
-	for f, err := range st.Findings(ctx, run) {
-		if err != nil {
-			return err
-		}
-		if err := out.Encode(findingOf(f)); err != nil {
-			return err
-		}
-	}
-	return file.Close()
-}
-
-func findingOf(f store.Finding) convert.Finding {
-	return convert.Finding{Kind: convert.Kind(f.Kind), File: f.File, Image: f.Image, At: f.At, Reason: f.Reason, Action: f.Action}
 }
 
 // kindsText counts findings by kind, the most frequent first.

@@ -73,7 +73,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err := s.open("undo " + id); err != nil {
 		return err
 	}
-	src, err := worker.NewUndo(s.store, run, o.image)
+	src, err := worker.NewUndo(s.store, run, o.image, o.force)
 	if err != nil {
 		return usagef("read --image: %w", err)
 	}

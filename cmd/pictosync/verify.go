@@ -59,6 +59,7 @@ func (o *verifyOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
+	o.addMatchFlag(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 }
@@ -72,7 +73,7 @@ func (o *verifyOptions) settings() (worker.Options, error) {
 		return worker.Options{}, err
 	}
 	part, err := parseSample(o.sample)
-	return worker.Options{Verify: true, Sample: part, Accepted: accepted}, err
+	return worker.Options{Verify: true, Sample: part, Accepted: accepted, Match: worker.Matching(o.match)}, err
 }
 
 func parseSample(s string) (float64, error) {
@@ -97,8 +98,12 @@ func (o outputOptions) printVerification(w io.Writer, s worker.Summary, failed e
 	}
 	i := s.Images
 	fmt.Fprintf(w, "run %s: verified in %s, %s\n", s.Run, time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	fmt.Fprintf(w, "  read         %s\n", accountsText(s.Accounts))
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(part{i.Unchanged, "as the labels say"}, part{i.Failed, "that differ or cannot be compared"},
 		part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "not in the sample"}, part{i.Found - i.Unchanged - i.Failed - i.Unmatched - i.Skipped, "not reached"}))
+	if s.Findings > 0 {
+		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
+	}
 	if i.Failed+i.Unmatched > 0 {
 		fmt.Fprintf(w, "  differences  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
 	}

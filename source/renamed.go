@@ -1,0 +1,146 @@
+package source
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"iter"
+	"regexp"
+	"strings"
+	"sync/atomic"
+
+	"pictosync/convert"
+)
+
+// Rename is a rule that renames the images of a source.
+type Rename struct {
+	rule        string
+	pattern     *regexp.Regexp
+	replacement string
+	fits        atomic.Int64 // names so far
+}
+
+// ParseRename reads a rule, REGEX=>REPLACEMENT.
+func ParseRename(rule string) (*Rename, error) {
+	pattern, replacement, found := strings.Cut(rule, "=>")
+	if !found {
+		return nil, fmt.Errorf("%q must be REGEX=>REPLACEMENT, as '^[0-9a-f]{8}-=>'", rule)
+	}
+	compiled, err := regexp.Compile(pattern)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", rule, err)
+	}
+	return &Rename{rule: rule, pattern: compiled, replacement: replacement}, nil
+}
+
+func (r *Rename) apply(name string) string {
+	renamed := r.pattern.ReplaceAllString(name, r.replacement)
+	if renamed != name {
+		r.fits.Add(1)
+	}
+	return renamed
+}
+
+// WithRenames is a source whose images are renamed by rules, one after the other, before
+// they are matched. A rule that fits no image of a whole walk is reported.
+func WithRenames(src Source, rules []*Rename, report func(convert.Finding)) Source {
+	if len(rules) == 0 {
+		return src
+	}
+	h := sha256.New()
+	for _, r := range rules {
+		fmt.Fprintf(h, "%q", r.rule)
+	}
+	return &renamed{Source: src, rules: rules, reporter: newReporter(report), print: hex.EncodeToString(h.Sum(nil)[:8])}
+}
+
+type renamed struct {
+	Source
+	rules    []*Rename
+	reporter *reporter
+	print    string
+}
+
+func (r *renamed) Describe() Description {
+	d := r.Source.Describe()
+	d.Fingerprint += " " + r.print
+	return d
+}
+
+// Items are those of the source, each with what it was there.
+func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		for item, err := range r.Source.Items(ctx, after) {
+			if !yield(r.rename(item), err) || err != nil {
+				return
+			}
+		}
+		if after != "" {
+			return
+		}
+		for _, rule := range r.rules {
+			if rule.fits.Load() == 0 {
+				r.reporter.report(finding{Kind: convert.KindRename, Cause: rule.rule, Reason: fmt.Sprintf("the rule %q fits no image", rule.rule), Action: "nothing was renamed by it"})
+			}
+		}
+	}
+}
+
+func (r *renamed) rename(item Item) Item {
+	was := item
+	item.Image = r.apply(item.Image)
+	item.Aliases = nil
+	for _, alias := range was.Aliases {
+		if name := r.apply(alias); name != item.Image {
+			item.Aliases = append(item.Aliases, name)
+		}
+	}
+	if item.Err == nil {
+		clean, err := cleanImagePath(item.Image)
+		if err != nil {
+			item.Err = fmt.Errorf("rename %s: the new name %w", was.Image, err)
+		} else {
+			item.Image = clean
+		}
+	}
+	item.place = renamedPlace{was}
+	return item
+}
+
+func (r *renamed) apply(name string) string {
+	for _, rule := range r.rules {
+		name = rule.apply(name)
+	}
+	return name
+}
+
+// renamedPlace is an item as the source itself names it.
+type renamedPlace struct{ item Item }
+
+// original is an item as the source that read it names it.
+func original(item Item) Item {
+	if place, ok := item.place.(renamedPlace); ok {
+		return place.item
+	}
+	return item
+}
+
+func (r *renamed) hold() (release func()) { return Hold(r.Source) }
+
+func (r *renamed) LeftOut() Count { return LeftOut(r.Source) }
+
+func (r *renamed) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
+	result, err := r.Source.Load(ctx, original(item), listed)
+	for i := range result.Findings {
+		result.Findings[i].Image = item.Image
+	}
+	return result, err
+}
+
+func (r *renamed) Size(item Item) convert.Size { return r.Source.Size(original(item)) }
+
+func (r *renamed) Unchanged() bool {
+	whole, ok := r.Source.(Whole)
+	return ok && whole.Unchanged()
+}
