@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"pictosync/convert"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -95,6 +96,9 @@ func (r *run) settle(ctx context.Context, b store.Batch, answers []store.Answer)
 	if err := r.store.EndBatch(ctx, r.dataset, b, answers, r.Now()); err != nil {
 		return err
 	}
+	if err := r.tellEdited(ctx, b, answers); err != nil {
+		return err
+	}
 	failed := 0
 	for i, a := range answers {
 		if a.Error != "" {
@@ -104,6 +108,35 @@ func (r *run) settle(ctx context.Context, b store.Batch, answers []store.Answer)
 	}
 	r.progress.add(len(answers), failed)
 	return nil
+}
+
+// tellEdited says of the images of a batch which somebody changed between their reading
+// and their save: what they had is not what was known, or kept. A batch that was sent
+// again after the service forgot its key tells nothing of that.
+func (r *run) tellEdited(ctx context.Context, b store.Batch, answers []store.Answer) error {
+	var part store.PlanPart
+	for n, a := range answers {
+		i := b.Images[n]
+		if a.Error != "" || a.Previous == i.ListedCount || r.Now().Sub(b.FirstSentAt) >= store.KeyLifetime {
+			continue
+		}
+		images, err := r.store.ImagesByRef(ctx, []int64{i.ImageRef})
+		if err != nil {
+			return err
+		}
+		path := i.ImageID
+		if len(images) == 1 {
+			path = images[0].Path
+		}
+		r.Log.Warn().Str("image", path).Int("known", i.ListedCount).Int("replaced", a.Previous).Msg("somebody changed the image just before it was saved")
+		r.tell(&part, sourceFinding{i.Item, convert.Finding{Kind: convert.KindEdited, Image: path, Path: path,
+			Reason: fmt.Sprintf("somebody changed the image between its reading and its save: %d annotations were known, and %d were replaced", i.ListedCount, a.Previous),
+			Action: "it was saved; undo leaves it alone unless forced"}})
+	}
+	if len(part.Findings) == 0 {
+		return nil
+	}
+	return r.store.AddFindings(ctx, b.Run, part.Findings)
 }
 
 // answers puts the service's answer into the order of the batch. An image that

@@ -279,7 +279,10 @@ func (r *run) nameNearMisses(ctx context.Context, items []aheadItem, matches []m
 		}
 		for _, i := range wanted[loose(path.Base(name.Path))] {
 			differs, ways := nearness(items[i].Image, name.Path, items[i].Stem)
-			if old, there := found[i]; ways > 0 && (!there || ways < old.ways) {
+			if ways == 0 { // only its folders, which agree
+				differs = "--match path takes it"
+			}
+			if old, there := found[i]; !there || ways < old.ways {
 				found[i] = near{name.Path, differs, ways}
 			}
 		}

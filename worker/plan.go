@@ -335,6 +335,8 @@ type sourceFinding struct {
 
 // tell hands findings on, and adds them to a part of the plan.
 func (r *run) tell(part *store.PlanPart, findings ...sourceFinding) {
+	r.telling.Lock()
+	defer r.telling.Unlock()
 	for _, f := range findings {
 		r.Finding(f.Finding)
 		part.Findings = append(part.Findings, store.Finding{Seq: f.seq, Kind: string(f.Kind), Cause: f.Cause, File: f.File, Image: f.Image, Path: f.Path, At: f.At, Reason: f.Reason, Action: f.Action, Count: f.Stands()})

@@ -46,7 +46,7 @@ type Options struct {
 	Accepted convert.Accepted
 	// Match is how the images of the source are found in the dataset.
 	Match Matching
-	// Finding is told every finding as it is made. May be nil. FindingsWhole makes a
+	// Finding is told every finding as it is made, one at a time. May be nil. FindingsWhole makes a
 	// plan that was stopped half way anew, so that it is told those of all of it.
 	Finding       func(convert.Finding)
 	FindingsWhole bool
@@ -184,8 +184,9 @@ type run struct {
 	claim                     int64 // the source of what is saved, as the state numbers it
 	progress                  tracker
 	kept                      payloads
-	ahead                     *ahead // of the plan; nil before it is begun
-	nearMisses, archivedAsked int    // gone through, and asked for
+	ahead                     *ahead     // of the plan; nil before it is begun
+	nearMisses, archivedAsked int        // gone through, and asked for
+	telling                   sync.Mutex // of findings, one at a time
 
 	sending  chan struct{} // holds as many as there are batches on their way
 	writable chan struct{} // closed when the dataset has the classes
