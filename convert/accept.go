@@ -30,7 +30,7 @@ func ParseAccepted(names []string) (a Accepted, err error) {
 		case known:
 			a.Kinds[Kind(name)] = true
 		default:
-			return a, fmt.Errorf("%q is no kind of finding%s; docs/formats.md lists them, and lost is all that are", name, similarKind(name))
+			return a, fmt.Errorf("%q is no kind of finding%s (docs/formats.md lists them; lost is all that are)", name, similarKind(name))
 		}
 	}
 	return a, nil

@@ -155,6 +155,8 @@ const (
 	KindRename Kind = "rename"
 	// KindPrune is why images that seem to have left a source are not cleared.
 	KindPrune Kind = "prune"
+	// KindShortListing is a listing that shows fewer images than the dataset has.
+	KindShortListing Kind = "short-listing"
 	// KindEdited is an image that somebody changed between its reading and its save.
 	KindEdited Kind = "edited-meanwhile"
 )
@@ -191,7 +193,7 @@ var severities = map[Kind]Severity{
 	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 
-	KindRename: Noted, KindPrune: Noted, KindEdited: Lost,
+	KindRename: Noted, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost,
 }
 
 // Severity of the kind. One that is not known, as from a later version, is Lost.

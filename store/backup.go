@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -43,15 +45,15 @@ func unpack(hash, packed []byte) ([]byte, error) {
 	return annotations, nil
 }
 
-// AddBackups keeps backups of a run's images. One that is there is replaced: it
-// is from a process that was stopped before the image was saved.
+// AddBackups keeps backups of a run's images. One that is there stays: what the image had
+// before the run is in the first, and a later one may be what the run itself saved.
 func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, now time.Time) error {
 	if len(backups) == 0 {
 		return nil
 	}
 	return s.update(ctx, "keep what the images had", func(ctx context.Context, tx *sql.Tx) error {
 		insert, err := tx.PrepareContext(ctx, `INSERT INTO backups (run, image_id, path, count, hash, annotations, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-			ON CONFLICT (run, image_id) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, taken_at = excluded.taken_at`)
+			ON CONFLICT (run, image_id) DO NOTHING`)
 		if err != nil {
 			return err
 		}
@@ -66,19 +68,27 @@ func (s *Store) AddBackups(ctx context.Context, run string, backups []Backup, no
 	})
 }
 
-// BackedUp tells of which images a run has a backup, and of how many annotations.
-func (s *Store) BackedUp(ctx context.Context, run string, ids []string) (map[string]int, error) {
-	query, err := s.reader.PrepareContext(ctx, `SELECT count FROM backups WHERE run = ? AND image_id = ?`)
+// BackedUp is a backup without its annotations.
+type BackedUp struct {
+	Count int
+	Hash  Hash // of the canonical JSON
+}
+
+// BackedUp tells of which images a run has a backup.
+func (s *Store) BackedUp(ctx context.Context, run string, ids []string) (map[string]BackedUp, error) {
+	query, err := s.reader.PrepareContext(ctx, `SELECT count, hash FROM backups WHERE run = ? AND image_id = ?`)
 	if err != nil {
 		return nil, fmt.Errorf("look up backups: %w", explain(err))
 	}
 	defer query.Close()
-	there := make(map[string]int)
+	there := make(map[string]BackedUp)
 	for _, id := range ids {
-		var count int
-		switch err := query.QueryRowContext(ctx, run, id).Scan(&count); {
+		var b BackedUp
+		var hash []byte
+		switch err := query.QueryRowContext(ctx, run, id).Scan(&b.Count, &hash); {
 		case err == nil:
-			there[id] = count
+			copy(b.Hash[:], hash)
+			there[id] = b
 		case !errors.Is(err, sql.ErrNoRows):
 			return nil, fmt.Errorf("look up backups: %w", explain(err))
 		}
@@ -106,62 +116,102 @@ func (s *Store) Backup(ctx context.Context, run, imageID string) (Backup, error)
 	return b, nil
 }
 
-// Touched is an image that a run saved on.
+// Touched is an image that a run saved on, or may have: one that it has a backup of.
 type Touched struct {
-	ImageRef int64
+	ImageRef int64 // 0 where it is no longer in the dataset
 	ImageID  string
 	Path     string
 	Previous int // annotations before the run's first save on it
+	// Saved says that the service answered a save; else only the backup is known.
+	Saved bool
 }
 
-// Touched yields the images that a run saved on and that are still there, in the
-// order of their numbers, after one.
-func (s *Store) Touched(ctx context.Context, run string, after int64) iter.Seq2[Touched, error] {
+// Touched yields the images that a run saved on or has a backup of, after one with a
+// cursor: those that it saved on first, then those of which only the backup is known, and
+// those that are not in the dataset any more.
+func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touched, error] {
 	return func(yield func(Touched, error) bool) {
+		fail := func(err error) { yield(Touched{}, fmt.Errorf("read what the run saved: %w", explain(err))) }
+		saved := true
+		var ref int64
+		if rest, ok := strings.CutPrefix(after, "backup:"); ok {
+			saved, after = false, rest
+		} else if after != "" {
+			var err error
+			if ref, err = strconv.ParseInt(after, 10, 64); err != nil {
+				fail(fmt.Errorf("%q is no place among them", after))
+				return
+			}
+			after = ""
+		}
 		for {
-			page, err := s.touchedPage(ctx, run, after)
+			page, err := s.touchedPage(ctx, run, saved, ref, after)
 			if err != nil {
-				yield(Touched{}, fmt.Errorf("read what the run saved: %w", explain(err)))
+				fail(err)
 				return
 			}
 			for _, t := range page {
 				if !yield(t, nil) {
 					return
 				}
-				after = t.ImageRef
+				ref, after = t.ImageRef, t.ImageID
 			}
-			if len(page) < touchedPage {
+			switch {
+			case len(page) == touchedPage:
+			case !saved:
 				return
+			default:
+				saved, after = false, ""
 			}
 		}
 	}
 }
 
+// Cursor is the image's place among those that its run touched.
+func (t Touched) Cursor() string {
+	if t.Saved {
+		return strconv.FormatInt(t.ImageRef, 10)
+	}
+	return "backup:" + t.ImageID
+}
+
 const touchedPage = 1000
 
-func (s *Store) touchedPage(ctx context.Context, run string, after int64) ([]Touched, error) {
+// savedBy are the saves of a run on an image, whose items are from ?1 to ?2, that the
+// service answered. They are in the order of the index, so that a page is found without
+// the others.
+const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image CROSS JOIN batches ON batches.id = saved.batch `
+
+const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = '' `
+
+func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int64, after string) ([]Touched, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return nil, err
 	}
-	// In the order of the index, so that a page is found without the others: of the
-	// saves on an image the run's first.
-	rows, err := s.reader.QueryContext(ctx, `
-		SELECT images.ref, saved.image_id, images.path, saved.previous_count
-		FROM batch_images AS saved INDEXED BY batch_images_image
-		CROSS JOIN batches ON batches.id = saved.batch
+	query, args := `
+		SELECT images.ref, saved.image_id, images.path, saved.previous_count `+savedBy+`
 		CROSS JOIN images ON images.ref = saved.image_ref AND images.image_id = saved.image_id
-		WHERE saved.image_ref > ?3 AND saved.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = ''
+		WHERE saved.image_ref > ?3 AND `+isSaved+`
 		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image JOIN batches ON batches.id = before.batch
 			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
-		ORDER BY saved.image_ref LIMIT ?4`, span.first, span.last, after, touchedPage)
+		ORDER BY saved.image_ref LIMIT ?4`, []any{span.first, span.last, ref, touchedPage}
+	if !saved {
+		query, args = `
+			SELECT coalesce(image_ids.ref, 0), backups.image_id, coalesce(images.path, backups.path), count FROM backups
+			LEFT JOIN image_ids ON image_ids.dataset = (SELECT dataset FROM runs WHERE id = ?5) AND image_ids.image_id = backups.image_id
+			LEFT JOIN images ON images.ref = image_ids.ref
+			WHERE run = ?5 AND backups.image_id > ?3 AND NOT EXISTS (SELECT 1 `+savedBy+` WHERE saved.image_ref = image_ids.ref AND saved.image_id = backups.image_id AND `+isSaved+`)
+			ORDER BY backups.image_id LIMIT ?4`, []any{span.first, span.last, after, touchedPage, run}
+	}
+	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	var page []Touched
 	for rows.Next() {
-		var t Touched
+		t := Touched{Saved: saved}
 		if err := rows.Scan(&t.ImageRef, &t.ImageID, &t.Path, &t.Previous); err != nil {
 			return nil, err
 		}
@@ -214,22 +264,37 @@ func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, er
 		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
 }
 
-// LeftBy is the hash of what a run left on an image; ok is false where the run
-// did not save on it.
-func (s *Store) LeftBy(ctx context.Context, run string, image Image) (h Hash, ok bool, err error) {
+// LeftBy is the hash of what a run left on an image: of its last save that the service
+// answered; or, where saved is false, of what it was about to save when it had backed the
+// image up. ok is false where the run did not touch it.
+func (s *Store) LeftBy(ctx context.Context, run string, image Image) (h Hash, saved, ok bool, err error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
-		return h, false, err
+		return h, false, false, err
 	}
 	var hash []byte
-	err = s.reader.QueryRowContext(ctx, `SELECT batch_images.hash FROM batch_images INDEXED BY batch_images_image JOIN batches ON batches.id = batch
-		WHERE image_ref = ? AND image_id = ? AND item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND batch_images.error = '' ORDER BY item DESC LIMIT 1`, image.Ref, image.ID, span.first, span.last).Scan(&hash)
+	err = s.reader.QueryRowContext(ctx, `SELECT hash, saved FROM (
+			SELECT saved.hash, 1 AS saved, saved.item `+savedBy+` WHERE saved.image_ref = ?3 AND saved.image_id = ?4 AND `+isSaved+`
+			UNION ALL SELECT items.hash, 0, item FROM items INDEXED BY items_image WHERE items.run = ?5 AND image_ref = ?3 AND image_ref > 0
+				AND EXISTS (SELECT 1 FROM backups WHERE run = ?6 AND image_id = ?4)
+		) ORDER BY saved DESC, item DESC LIMIT 1`, span.first, span.last, image.Ref, image.ID, span.run, run).Scan(&hash, &saved)
 	if errors.Is(err, sql.ErrNoRows) {
-		return h, false, nil
+		return h, false, false, nil
 	}
 	if err != nil {
-		return h, false, fmt.Errorf("look up what the run left: %w", explain(err))
+		return h, false, false, fmt.Errorf("look up what the run left: %w", explain(err))
 	}
 	copy(h[:], hash)
-	return h, true, nil
+	return h, saved, true, nil
+}
+
+// Adopt records that an image has what an item of a run would have saved on it: nothing
+// is sent.
+func (s *Store) Adopt(ctx context.Context, d Dataset, run string, i Item, now time.Time) error {
+	return s.update(ctx, "record what is there already", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
+			SELECT ref, ?1, ?2, ?3, '', ?4, (SELECT claims FROM runs WHERE id = ?5), 0 FROM images WHERE ref = ?6 AND image_id = ?7 AND dataset = ?8`,
+			i.Hash[:], i.Count, now.UnixMilli(), savedSum(i.ImageID, Saved{Hash: i.Hash, Count: i.Count}), run, i.ImageRef, i.ImageID, d.Ref)
+		return err
+	})
 }

@@ -2,9 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"fmt"
-	"hash/crc32"
 	"time"
 )
 
@@ -27,9 +27,11 @@ type Batch struct {
 	Account string
 	Unsent  bool
 	SentAt  time.Time
+	// Doubtful says that the images may have been saved by a batch before this one: what
+	// the service says they had may be what that one saved.
+	Doubtful bool
 
-	span  itemSpan      // of the run
-	place sql.NullInt64 // in the outbox
+	span itemSpan // of the run
 }
 
 // items are the first and the last item of the batch's images.
@@ -47,65 +49,36 @@ type BatchImage struct {
 	ListedCount int
 }
 
-// PutBatch makes a batch of images in the order of the plan, whose bytes begin to go to
-// the disk. It is none before it is committed; who does not come to that discards it.
-func (s *Store) PutBatch(ctx context.Context, run, account string, body []byte, images []BatchImage) (Batch, error) {
+// CommitBatch commits a batch of images in the order of the plan, with its bytes, before
+// it is sent, and the request that its account sends it with. All of it is on the disk
+// then, with everything that was committed before.
+func (s *Store) CommitBatch(ctx context.Context, run, account string, body []byte, images []BatchImage, now time.Time) (Batch, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return Batch{}, err
 	}
-	b := Batch{Run: run, Account: account, Unsent: true, Body: body, Images: images, span: span}
-	return b, s.post(ctx, &b)
+	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images, span: span}
+	return b, s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
 }
 
-// CommitBatch commits a batch before it is sent, and the request that its account
-// sends it with. All of it is on the disk then, with everything that was committed
-// before.
-func (s *Store) CommitBatch(ctx context.Context, b *Batch, now time.Time) error {
-	b.FirstSentAt = now
-	return s.updateBatches(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, b) })
-}
-
-// updateBatches is updateOnDisk for new batches, and their bytes are on the disk too
-// when it returns. These are waited for last: they had the time of the commit to get
-// there, and a batch whose bytes a power cut took was not sent.
-func (s *Store) updateBatches(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	err := s.updateOnDisk(ctx, doing, f)
-	if err == nil {
-		err = describe(doing, s.outbox.flush())
-	}
-	return err
-}
-
-// DiscardBatch lets go of the bytes of a batch that was not committed.
-func (s *Store) DiscardBatch(b Batch) { s.letGo(b, nil) }
-
-// post puts a batch's bytes into the outbox.
-func (s *Store) post(ctx context.Context, b *Batch) error {
-	at, err := s.take(ctx, len(b.Body))
-	if err == nil {
-		err = s.outbox.put(b.Body, at)
-	}
-	b.place = sql.NullInt64{Int64: at, Valid: err == nil}
-	return describe("put a batch on the disk", err)
-}
-
-// addBatch commits a batch whose bytes are in the outbox.
+// addBatch commits a batch. Its key is new whatever the state was before: one that was put
+// back to an earlier day numbers its batches again, and the service would take the second
+// for the first.
 func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0) + 1`).Scan(&b.ID); err != nil {
 		return err
 	}
-	b.Key = fmt.Sprintf("%s-%d", b.Run, b.ID)
+	b.Key = fmt.Sprintf("%s-%d-%s", b.Run, b.ID, rand.Text()[:8])
 	first, last := b.items()
-	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body_at, body_size, body_sum, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?)`,
-		b.ID, b.Run, b.Key, b.place, len(b.Body), crc32.Checksum(b.Body, castagnoli), b.FirstSentAt.UnixMilli(), first, last); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, ?, 'open', ?, ?, ?)`,
+		b.ID, b.Run, b.Key, b.Body, b.FirstSentAt.UnixMilli(), first, last); err != nil {
 		return err
 	}
 	// With the answer that is expected: the image had what the listing showed, and will
 	// have what is sent. An item is in one batch at a time.
-	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count, previous_count, new_count)`}
+	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count, previous_count, new_count, first_hand)`}
 	for _, i := range b.Images {
-		if err := insert.add(ctx, b.span.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count); err != nil {
+		if err := insert.add(ctx, b.span.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count, !b.Doubtful); err != nil {
 			return err
 		}
 	}
@@ -117,7 +90,7 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 
 // WithdrawBatch forgets a batch that was never sent.
 func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
-	return s.letGo(b, s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	return s.update(ctx, fmt.Sprintf("withdraw batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM batch_images WHERE batch = ?1 AND item BETWEEN (SELECT first_item FROM batches WHERE id = ?1) AND (SELECT last_item FROM batches WHERE id = ?1)`, b.ID); err != nil {
 			return err
 		}
@@ -125,7 +98,7 @@ func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
 			return err
 		}
 		return takeRequest(ctx, tx, b.Account, b.FirstSentAt)
-	}))
+	})
 }
 
 // dateRequest puts the request that sent a batch down for when it was sent, which may
@@ -144,15 +117,6 @@ func dateRequest(ctx context.Context, tx *sql.Tx, b Batch, now time.Time) error 
 	return addRequest(ctx, tx, b.Account, sent)
 }
 
-// letGo lets go of the bytes of a batch, where the commit that ended it has not
-// failed.
-func (s *Store) letGo(b Batch, err error) error {
-	if err == nil && b.place.Valid {
-		s.outbox.letGo(b.place.Int64, s.log.writes.Load())
-	}
-	return err
-}
-
 // InFlight tells whether there are batches, of whatever dataset, whose answers were
 // never committed.
 func (s *Store) InFlight(ctx context.Context) (there bool, err error) {
@@ -160,65 +124,42 @@ func (s *Store) InFlight(ctx context.Context) (there bool, err error) {
 	return there, describe("look for batches in flight", err)
 }
 
-// OpenBatches lists the batches of a dataset, of whatever run, whose answers
-// were never committed. One whose bytes are lost, which are on the disk before it is
-// sent, is forgotten: its images are planned anew.
+// OpenBatches lists the batches of a dataset, of whatever run, whose answers were never
+// committed. Body is nil where the bytes are not there any more: nothing tells then
+// whether the batch was executed.
 func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
-	const doing = "list the batches in flight"
-	if s.outbox.isThere() {
-		if err := s.openOutbox(ctx); err != nil {
-			return nil, describe(doing, err)
-		}
+	if err := s.importOutbox(ctx); err != nil {
+		return nil, err
 	}
-	committed, err := s.openBatches(ctx, d)
-	if err != nil {
-		return nil, describe(doing, err)
-	}
-	var open []Batch
-	for _, b := range committed {
-		if b.Body == nil {
-			if err := s.WithdrawBatch(ctx, b); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		if b.span, err = s.itemsOf(ctx, b.Run); err != nil {
-			return nil, err
-		}
-		if b.Images, err = s.batchImages(ctx, b); err != nil {
-			return nil, err
-		}
-		open = append(open, b)
-	}
-	return open, nil
-}
-
-// openBatches reads batches without their images; Body is nil where the bytes are
-// not there any more.
-func (s *Store) openBatches(ctx context.Context, d Dataset) ([]Batch, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, coalesce(body, ''), body_at, coalesce(body_size, 0), coalesce(body_sum, 0), first_sent_at
+	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, body, first_sent_at
 		FROM batches JOIN runs ON runs.id = run WHERE runs.dataset = ? AND state = 'open' ORDER BY batches.id`, d.Ref)
 	if err != nil {
-		return nil, err
+		return nil, describe("list the batches in flight", err)
 	}
 	defer rows.Close()
 	var open []Batch
 	for rows.Next() {
 		var b Batch
-		var sent, size int64
-		var sum uint32
-		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &b.Body, &b.place, &size, &sum, &sent); err != nil {
-			return nil, err
-		}
-		if b.place.Valid {
-			if b.Body, err = s.outbox.get(b.place.Int64, size, sum); err != nil {
-				return nil, err
-			}
+		var sent int64
+		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &b.Body, &sent); err != nil {
+			return nil, describe("list the batches in flight", err)
 		}
 		b.FirstSentAt = time.UnixMilli(sent)
 		open = append(open, b)
 	}
-	return open, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, describe("list the batches in flight", err)
+	}
+	for n := range open {
+		b := &open[n]
+		if b.span, err = s.itemsOf(ctx, b.Run); err != nil {
+			return nil, err
+		}
+		if b.Images, err = s.batchImages(ctx, *b); err != nil {
+			return nil, err
+		}
+	}
+	return open, nil
 }
 
 func (s *Store) batchImages(ctx context.Context, b Batch) ([]BatchImage, error) {
@@ -259,7 +200,7 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	// What can be computed is, before others are kept waiting: the next request most
 	// of all, which has its turn since this answer came.
 	sums := savedSums(b, answers)
-	return s.letGo(b, s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	return s.update(ctx, fmt.Sprintf("commit the answer to batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "done", now); err != nil {
 			return err
 		}
@@ -267,13 +208,13 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			return err
 		}
 		return saveImages(ctx, tx, d, b, sums, now)
-	}))
+	})
 }
 
 // answerImages records what the service said of the images of a batch, where it is
 // not what was expected.
 func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, now time.Time) error {
-	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime
+	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime && !b.Doubtful
 	if !firstHand {
 		first, last := b.items()
 		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET first_hand = 0 WHERE item BETWEEN ? AND ? AND batch = ?`, first, last, b.ID); err != nil {
@@ -338,12 +279,9 @@ func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
-		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Body: p.Body, FirstSentAt: now, Images: p.Images, span: b.span}
-		if err := s.post(ctx, &out[i]); err != nil {
-			return nil, err
-		}
+		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Doubtful: b.Doubtful, Body: p.Body, FirstSentAt: now, Images: p.Images, span: b.span}
 	}
-	err := s.updateBatches(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
+	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "split", now); err != nil {
 			return err
 		}
@@ -354,11 +292,11 @@ func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time
 		}
 		return nil
 	})
-	return out, s.letGo(b, err)
+	return out, err
 }
 
 func closeBatch(ctx context.Context, tx *sql.Tx, b Batch, state string, now time.Time) error {
-	if _, err := tx.ExecContext(ctx, `UPDATE batches SET state = ?, body = NULL, body_at = NULL, ended_at = ? WHERE id = ?`, state, now.UnixMilli(), b.ID); err != nil {
+	if _, err := tx.ExecContext(ctx, `UPDATE batches SET state = ?, body = NULL, ended_at = ? WHERE id = ?`, state, now.UnixMilli(), b.ID); err != nil {
 		return err
 	}
 	return dateRequest(ctx, tx, b, now)

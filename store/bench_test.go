@@ -45,7 +45,7 @@ func BenchmarkRun(b *testing.B) {
 				}
 				check(b, l.catchUp())
 			})
-			step(end, func() { check(b, l.End(ctx, noon)) })
+			step(end, func() { check(b, l.End(ctx, noon, true)) })
 		}
 		list("list", "index", 0)
 		r, _, err := s.OpenRun(ctx, d, "sync", "/labels.json", noon)
@@ -85,9 +85,8 @@ func BenchmarkRun(b *testing.B) {
 			}
 			var put Batch
 			step("commit", func() {
-				put, err = s.PutBatch(ctx, r.ID, "account", body, sent)
+				put, err = s.CommitBatch(ctx, r.ID, "account", body, sent, noon)
 				check(b, err)
-				check(b, s.CommitBatch(ctx, &put, noon))
 			})
 			step("answer", func() { check(b, s.EndBatch(ctx, d, put, answers, noon)) })
 		}

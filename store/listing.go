@@ -288,8 +288,8 @@ func (l *Listing) move(ctx context.Context, tx *sql.Tx, was listedImage, path st
 // end forgets nothing.
 func (l *Listing) Leave() { l.catchUp() }
 
-// End forgets the images that the listing did not show.
-func (l *Listing) End(ctx context.Context, now time.Time) error {
+// End forgets the images that the listing did not show, where it is a whole one.
+func (l *Listing) End(ctx context.Context, now time.Time, whole bool) error {
 	if err := l.catchUp(); err != nil {
 		return err
 	}
@@ -302,12 +302,12 @@ func (l *Listing) End(ctx context.Context, now time.Time) error {
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {
 			return err
 		}
-		if there > l.seen.n {
+		if there > l.seen.n && whole {
 			if err := l.forget(ctx, tx); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ?, found_to = ? WHERE id = ?`, now.UnixMilli(), l.seen.last(), l.dataset)
+		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ?, found_to = max(iif(?4, 0, found_to), ?2) WHERE id = ?3`, now.UnixMilli(), l.seen.last(), l.dataset, whole)
 		return err
 	})
 }

@@ -59,7 +59,7 @@ func TestExamineChangesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.putAndCommit(ctx, run.ID, "account", []byte("body"), []BatchImage{{ImageID: "i"}}, time.Now()); err != nil {
+	if _, err := s.commit(ctx, run.ID, "account", []byte("body"), []BatchImage{{ImageID: "i"}}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	examine := func(what, path string) {

@@ -55,6 +55,12 @@ func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err
 	return t, describe("sum up the plan", err)
 }
 
+// Listed are the annotations of a dataset, as listed.
+func (s *Store) Listed(ctx context.Context, d Dataset) (int, error) {
+	n, err := s.listed(ctx, d)
+	return n, describe("sum up the dataset", err)
+}
+
 // listed are the annotations of a dataset, as listed.
 func (s *Store) listed(ctx context.Context, d Dataset) (n int, err error) {
 	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(`+annotationsNow+`), 0) FROM images`+withSaves+`WHERE dataset = ?`, d.Ref).Scan(&n)

@@ -170,8 +170,7 @@ CREATE TABLE findings (
 CREATE INDEX findings_run ON findings (run, seq);
 
 -- A bulk save, committed before it is sent. Its bytes are kept until the answer is
--- committed, so that a resend after a crash sends the same under the same key: in a
--- file beside the state while a process works on it, and in body when none does.
+-- committed, so that a resend after a crash sends the same under the same key.
 CREATE TABLE batches (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     run           TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -180,9 +179,9 @@ CREATE TABLE batches (
     state         TEXT    NOT NULL, -- open, done, split
     first_sent_at INTEGER NOT NULL,
     ended_at      INTEGER,
-    body_at       INTEGER, -- where the bytes are in that file
-    body_size     INTEGER,
-    body_sum      INTEGER, -- their CRC-32C
+    body_at       INTEGER, -- where an earlier version kept the bytes in a file beside the state,
+    body_size     INTEGER, -- how many they are,
+    body_sum      INTEGER, -- and their CRC-32C
     first_item    INTEGER NOT NULL, -- its images have these items, and those between that are its own
     last_item     INTEGER NOT NULL
 ) STRICT;

@@ -4,8 +4,7 @@
 //
 // A run's plan (Items) keeps hashes and counts, never payloads; only a batch
 // that is on its way carries its bytes, from the moment before it is sent
-// until its answer is committed, in a file beside the state that is there as long
-// as somebody works on it. All SQL on the state lives in this package.
+// until its answer is committed. All SQL on the state lives in this package.
 //
 // The file is in WAL mode. Every commit survives a killed process, and what was
 // committed before a batch is sent survives a power cut: its own record waits for
@@ -59,8 +58,7 @@ type Store struct {
 	mu    sync.Mutex
 	spans map[string]itemSpan // by run
 
-	log    flusher // of the commits
-	outbox outbox
+	log flusher // of the commits
 }
 
 // ErrNewer is returned by Open for a state that a later version wrote.
@@ -105,23 +103,15 @@ func OpenExisting(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Path() string { return s.path }
 
 func newStore(path string) *Store {
-	s := &Store{path: path, spans: make(map[string]itemSpan)}
-	s.outbox.path, s.outbox.log = outboxOf(path), &s.log
-	return s
+	return &Store{path: path, spans: make(map[string]itemSpan)}
 }
 
 // Settle does some of what Close would have to do: it brings the log into the state's
-// file, and takes the outbox away where no batch is on its way. It is for a time in
-// which nothing else is waited for than answers, or what is read; what it cannot do
-// then is left for Close.
+// file. Its room is given back too, unless somebody reads: that is not waited for. It is
+// for a time in which nothing else is waited for than answers, or what is read; what it
+// cannot do then is left for Close.
 func (s *Store) Settle() {
-	s.settleLog(context.Background())
-	s.settleOutbox()
-}
-
-// settleLog brings the log into the state's file. Its room is given back too, unless
-// somebody reads: that is not waited for.
-func (s *Store) settleLog(ctx context.Context) {
+	ctx := context.Background()
 	c, err := s.writer.Conn(ctx)
 	if err != nil {
 		return
@@ -135,13 +125,7 @@ func (s *Store) settleLog(ctx context.Context) {
 
 // Close closes the state; everything committed before stays.
 func (s *Store) Close() error {
-	remove, err := s.closeOutbox()
-	var removing sync.WaitGroup
-	var removeErr error
-	removing.Go(func() { removeErr = remove() })
-	err = errors.Join(err, s.reader.Close(), s.writer.Close())
-	removing.Wait()
-	return errors.Join(err, removeErr)
+	return errors.Join(s.reader.Close(), s.writer.Close())
 }
 
 // busyTimeout is how long another process is waited for, in milliseconds.

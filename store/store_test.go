@@ -39,7 +39,7 @@ func listed(t *testing.T, s *Store, paths ...string) Dataset {
 		images = append(images, Image{ID: "id-" + p, Path: p, Width: 10, Height: 20, AnnotationCount: 3})
 	}
 	check(t, l.Add(ctx, images))
-	check(t, l.End(ctx, noon))
+	check(t, l.End(ctx, noon, true))
 	return d
 }
 
@@ -192,7 +192,7 @@ func TestBatchOutlivesItsProcess(t *testing.T) {
 	check(t, err)
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	sent, err := s.putAndCommit(ctx, run.ID, "account", []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
+	sent, err := s.commit(ctx, run.ID, "account", []byte(`{"saves":[]}`), batchOf("a.jpg", "b.jpg"), noon)
 	check(t, err)
 	s.Close()
 
@@ -241,7 +241,7 @@ func TestCountsSayWhetherTheyAreFirstHand(t *testing.T) {
 		ctx := context.Background()
 		d := listed(t, s, "a.jpg")
 		run := planned(t, s, d, "a.jpg")
-		b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+		b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 2, New: 2}}, noon.Add(test.after)))
 		for r, err := range s.Records(ctx, run.ID, "") {
@@ -263,7 +263,7 @@ func TestAListingOverrulesASave(t *testing.T) {
 		l, err := s.StartListing(ctx, d)
 		check(t, err)
 		check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: count}}))
-		check(t, l.End(ctx, noon))
+		check(t, l.End(ctx, noon, true))
 	}
 	want := func(count int) {
 		t.Helper()
@@ -273,7 +273,7 @@ func TestAListingOverrulesASave(t *testing.T) {
 			t.Errorf("%+v, of which 2 were saved: want %d annotations", images[0], count)
 		}
 	}
-	b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+	b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 	check(t, err)
 	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
 	want(2)
@@ -291,7 +291,7 @@ func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 		`saved_hash = zeroblob(32)`, `saved_count = saved_count + 1`, `saved_sum = x''`, `saved_run = 'x'`,
 	} {
 		s, d, run := openPlanned(t, "a.jpg")
-		b, err := s.putAndCommit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+		b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
 		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
 		images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
@@ -314,7 +314,7 @@ func TestSplitBatchesHaveKeysOfTheirOwn(t *testing.T) {
 	ctx := context.Background()
 	d := listed(t, s, "a.jpg", "b.jpg")
 	run := planned(t, s, d, "a.jpg", "b.jpg")
-	whole, err := s.putAndCommit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
+	whole, err := s.commit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), noon)
 	check(t, err)
 	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, noon)
 	check(t, err)
@@ -396,7 +396,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	at := func(seconds int) time.Time { return noon.Add(time.Duration(seconds) * time.Second) }
 	add := func(image string) Batch {
 		t.Helper()
-		b, err := s.putAndCommit(ctx, run.ID, "account", []byte("body"), batchOf(image), noon)
+		b, err := s.commit(ctx, run.ID, "account", []byte("body"), batchOf(image), noon)
 		check(t, err)
 		return b
 	}
@@ -423,7 +423,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	check(t, s.EndBatch(ctx, d, found[0], answer, at(70)))
 	want("sent by a process that did not say when", at(71), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 1})
 
-	whole, err := s.putAndCommit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), at(70))
+	whole, err := s.commit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), at(70))
 	check(t, err)
 	whole.SentAt = at(70)
 	parts, err := s.SplitBatch(ctx, whole, []Batch{{Body: []byte("left"), Images: batchOf("a.jpg")}, {Body: []byte("right"), Images: batchOf("b.jpg")}}, at(80))

@@ -38,14 +38,6 @@ func syncData(f *os.File) error {
 	return os.NewSyscallError("fdatasync", syncErr)
 }
 
-// beginSync has the system begin to bring a part of a file to the disk, and does not
-// wait: who waits in syncData keeps one of few processors from the others meanwhile.
-// It is a hint; what fails, syncData is told of.
-func beginSync(f *os.File, at, size int64) {
-	const write = 2 // SYNC_FILE_RANGE_WRITE
-	control(f, func(fd int) { syscall.SyncFileRange(fd, at, size, write) })
-}
-
 func control(f *os.File, do func(fd int)) error {
 	connection, err := f.SyscallConn()
 	if err != nil {

@@ -7,8 +7,5 @@ import "os"
 // syncData brings a file to the disk.
 func syncData(f *os.File) error { return f.Sync() }
 
-// beginSync does nothing: not every system can be told.
-func beginSync(*os.File, int64, int64) {}
-
 // syncFolder does nothing: not every system can bring a folder to the disk.
 func syncFolder(string) error { return nil }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -92,8 +93,16 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 		if err != nil {
 			return nil, err
 		}
-		if row, ok := r.holdBackup(i, k); !ok {
-			if err := r.store.SetItem(r.stopping, r.record.ID, row); err != nil {
+		backedUp, again := there[i.row.ImageID]
+		row, ok := r.holdBackup(i, k)
+		if ok && again && backedUp.Hash != sha256.Sum256(k.backup.Annotations) {
+			row, ok = r.holdEdited(row, backedUp, k)
+		}
+		if !ok {
+			if row.Outcome == store.ItemUnchanged {
+				err = r.store.Adopt(r.stopping, r.dataset, r.record.ID, row, r.Now())
+			}
+			if err = cmp.Or(err, r.store.SetItem(r.stopping, r.record.ID, row)); err != nil {
 				return nil, err
 			}
 			r.progress.add(1, failures(row))
@@ -140,7 +149,7 @@ func (r *run) read(i ready) (k kept) {
 	}
 	k.backup = store.Backup{ImageID: i.row.ImageID, Path: i.row.Path, Count: len(annotations), Annotations: data}
 	k.hash = sha256.Sum256(data)
-	if saved := i.image.Saved; saved != nil && saved.Hash != k.hash {
+	if saved := i.image.Saved; k.hash != i.row.Hash && (saved == nil || saved.Hash != k.hash) {
 		for n := range annotations { // the service may note who saved
 			annotations[n].CreatedBy = ""
 		}
@@ -161,6 +170,13 @@ func (r *run) holdBackup(i ready, k kept) (store.Item, bool) {
 	}
 	ours := i.image.Saved
 	switch {
+	case k.hash == i.row.Hash:
+		// As where a save was executed whose answer was lost with a part of the state.
+		row.Plan, row.Outcome, row.Reason = store.PlanUnchanged, store.ItemUnchanged, ""
+		return row, false
+	case r.Undoes != "" && r.OnDrift != Overwrite && !r.asLeft(i.image, k):
+		row.Plan, row.Outcome, row.Reason = store.PlanDrifted, store.ItemSkipped, "the image was changed since; --force takes it back all the same"
+		return row, false
 	case ours != nil && ours.Hash != k.hash && r.onDrift(row) != Overwrite:
 		row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.onDrift(row))
 		row.Reason = "someone else changed the image since our last save, and " + r.becauseOfDrift(row)
@@ -171,6 +187,23 @@ func (r *run) holdBackup(i ready, k kept) (store.Item, bool) {
 		return row, false
 	}
 	return row, true
+}
+
+// asLeft reports whether an image has what the run that is undone left there.
+func (r *run) asLeft(image store.Image, k kept) bool {
+	left, saved, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image)
+	return err == nil && ok && (saved || left == k.hash)
+}
+
+// holdEdited tells whether an image may be overwritten that this run backed up before it
+// was stopped and that somebody changed since: an undo brings back the first backup.
+func (r *run) holdEdited(row store.Item, backup store.BackedUp, k kept) (store.Item, bool) {
+	if r.OnDrift == Overwrite || r.OnDrift == "" {
+		return row, true
+	}
+	row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.OnDrift)
+	row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and --on-drift is %s", backup.Count, k.backup.Count, r.OnDrift)
+	return row, false
 }
 
 func outcomeOfPolicy(p Policy) store.ItemOutcome {

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
-	"time"
 
 	"pictosync/convert"
 	"pictosync/pictograph"
@@ -15,7 +15,8 @@ import (
 
 // settleInFlight sends again, under their old keys, the batches of the dataset
 // that a killed process left without an answer: whatever run they are of, what
-// was on its way arrives before anything new is planned.
+// was on its way arrives before anything new is planned. Of a batch whose bytes are lost
+// with a part of the state, what its images have is read.
 func (r *run) settleInFlight(ctx context.Context) error {
 	open, err := r.store.OpenBatches(ctx, r.dataset)
 	if err != nil || len(open) == 0 {
@@ -24,7 +25,13 @@ func (r *run) settleInFlight(ctx context.Context) error {
 	r.Log.Info().Int("batches", len(open)).Msg("finishing what was in flight")
 	for _, b := range open {
 		b.Account = r.pacer.account
-		if err := r.send(ctx, b, func() {}); err != nil {
+		if b.Body == nil {
+			r.Log.Warn().Int64("batch", b.ID).Msg("the bytes of a batch in flight are missing in the state: what its images have is read instead")
+			err = r.giveUp(ctx, b, "the state lost what was sent, and the image does not have it; run again")
+		} else {
+			err = r.send(ctx, b, func() {})
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -39,18 +46,11 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 			err = fmt.Errorf("save a batch: internal error: %v; please report it", p)
 		}
 	}()
-	if r.stopping.Err() != nil {
-		return nil
-	}
-	b, err := r.store.PutBatch(ctx, r.record.ID, r.pacer.account, body, images)
-	if err != nil {
-		return err
-	}
 	if r.awaitClasses() != nil {
-		r.store.DiscardBatch(b)
-		return nil
+		return nil // why, the run knows
 	}
-	if err := r.store.CommitBatch(ctx, &b, r.Now()); err != nil {
+	b, err := r.store.CommitBatch(ctx, r.record.ID, r.pacer.account, body, images, r.Now())
+	if err != nil {
 		return err
 	}
 	select {
@@ -67,29 +67,62 @@ func (r *run) deliver(ctx context.Context, body []byte, images []store.BatchImag
 // its way any more. A batch that is refused as a whole is split until the bad
 // image stands alone and the rest are saved.
 func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
-	var result pictograph.BulkResult
+	result, err := r.untilAnswered(ctx, &b)
+	switch refusal := r.refusalOf(err); {
+	case err == nil:
+		answered()
+		got, err := r.answers(ctx, b, result)
+		if err != nil {
+			return err
+		}
+		return r.settle(ctx, b, got)
+	case refusal == "":
+		return err
+	case len(b.Images) == 1:
+		if _, poison := errors.AsType[poisonError](err); poison && r.outage.failedAlone() {
+			return fmt.Errorf("the service fails on one image after the other, though it answers other requests; the same command resumes the run, `pictosync runs %s --abandon` gives up what is in flight: %w", b.Run, err)
+		}
+		return r.settle(ctx, b, []store.Answer{{Error: refusal}})
+	default:
+		r.Log.Warn().Err(err).Int("images", len(b.Images)).Msg("a batch was refused as a whole; splitting it")
+		// Unlike a batch that is wrong, one that the service failed on may have been saved.
+		b.Doubtful = b.Doubtful || !errors.Is(err, pictograph.ErrInvalid) && !errors.Is(err, pictograph.ErrTooLarge)
+		return r.sendHalves(ctx, b)
+	}
+}
+
+// untilAnswered sends a batch until the service answers it.
+func (r *run) untilAnswered(ctx context.Context, b *store.Batch) (result pictograph.BulkResult, err error) {
 	var first recorded
 	sending := ctx // a request under way is finished when the run stops: only ctx ends it
 	if b.Unsent {
 		sending = first.under(ctx)
 	}
-	err := r.persist(func(context.Context) (err error) {
-		result, err = r.client.BulkSaveBody(sending, b.Body, b.Key)
-		return err
+	tries, savesBefore := 0, 0
+	err = r.persist(func(context.Context) (err error) {
+		if result, err = r.client.BulkSaveBody(sending, b.Body, b.Key); err == nil {
+			r.outage.saved()
+			return nil
+		}
+		if tries++; tries == 1 {
+			_, savesBefore = r.outage.failed(r.Now())
+		}
+		return r.poison(err, tries, savesBefore)
 	})
 	b.SentAt = first.sentAt()
-	refused := errors.Is(err, pictograph.ErrInvalid) || errors.Is(err, pictograph.ErrTooLarge)
-	switch {
-	case err == nil:
-		answered()
-		return r.settle(ctx, b, answers(b, result))
-	case refused && len(b.Images) == 1:
-		return r.settle(ctx, b, []store.Answer{{Error: err.Error()}})
-	case refused:
-		r.Log.Warn().Err(err).Int("images", len(b.Images)).Msg("a batch was refused as a whole; splitting it")
-		return r.sendHalves(ctx, b)
+	return result, err
+}
+
+// refusalOf says why a batch was refused as a whole, "" where that is not what an error
+// says.
+func (r *run) refusalOf(err error) string {
+	if poison, ok := errors.AsType[poisonError](err); ok {
+		return "the service cannot save it, and answers other requests: " + poison.error.Error()
 	}
-	return err
+	if errors.Is(err, pictograph.ErrInvalid) || errors.Is(err, pictograph.ErrTooLarge) {
+		return err.Error()
+	}
+	return ""
 }
 
 func (r *run) settle(ctx context.Context, b store.Batch, answers []store.Answer) error {
@@ -139,29 +172,92 @@ func (r *run) tellEdited(ctx context.Context, b store.Batch, answers []store.Ans
 	return r.store.AddFindings(ctx, b.Run, part.Findings)
 }
 
-// answers puts the service's answer into the order of the batch. An image that
-// the answer passes over, or whose count is not what was sent, is not taken
-// for saved.
-func answers(b store.Batch, result pictograph.BulkResult) []store.Answer {
+// answers puts the service's answer into the order of the batch. Where it does not account
+// for every image it is asked for again, under the same key, which executes nothing; and
+// where that does not tell either, what the image has is read.
+func (r *run) answers(ctx context.Context, b store.Batch, result pictograph.BulkResult) ([]store.Answer, error) {
+	answers, missing := answersOf(b, result)
+	if missing == 0 {
+		return answers, nil
+	}
+	r.Log.Warn().Int("images", missing).Msg("the answer to a batch does not account for all of its images; asking again")
+	again, err := r.untilAnswered(ctx, &b)
+	if err == nil {
+		answers, missing = answersOf(b, again)
+	}
+	if missing == 0 {
+		return answers, nil
+	}
+	for n := range answers {
+		if answers[n].Error != passedOver {
+			continue
+		}
+		if answers[n], err = r.readBack(ctx, b.Images[n], "the service's answer passes over this image, and it does not have what was sent; run again"); err != nil {
+			return nil, err
+		}
+	}
+	return answers, nil
+}
+
+const passedOver = "the service's answer passes over this image"
+
+// answersOf puts an answer into the order of the batch, and counts the images that it
+// passes over. One whose count is not what was sent is not taken for saved.
+func answersOf(b store.Batch, result pictograph.BulkResult) (answers []store.Answer, missing int) {
 	byID := make(map[string]store.Answer, len(b.Images))
 	for _, s := range result.Saved {
-		byID[s.ImageID] = store.Answer{Previous: s.PreviousCount, New: s.NewCount}
+		byID[strings.ToLower(s.ImageID)] = store.Answer{Previous: s.PreviousCount, New: s.NewCount}
 	}
 	for _, f := range result.Failed {
-		byID[f.ImageID] = store.Answer{Error: "the service did not save it: " + f.Error}
+		byID[strings.ToLower(f.ImageID)] = store.Answer{Error: "the service did not save it: " + f.Error}
 	}
-	out := make([]store.Answer, len(b.Images))
+	answers = make([]store.Answer, len(b.Images))
 	for i, image := range b.Images {
-		a, ok := byID[image.ImageID]
+		a, ok := byID[strings.ToLower(image.ImageID)]
 		switch {
 		case !ok:
-			a = store.Answer{Error: "the service's answer passes over this image; run again"}
+			missing++
+			a = store.Answer{Error: passedOver}
 		case a.Error == "" && a.New != image.Count:
 			a = store.Answer{Error: fmt.Sprintf("%d annotations were sent and the service counts %d; run again", image.Count, a.New)}
 		}
-		out[i] = a
+		answers[i] = a
 	}
-	return out
+	return answers, missing
+}
+
+// readBack reads what an image has, to tell whether it was saved. What it had before is
+// what was known of it.
+func (r *run) readBack(ctx context.Context, i store.BatchImage, otherwise string) (store.Answer, error) {
+	images, err := r.store.ImagesByRef(ctx, []int64{i.ImageRef})
+	if err != nil {
+		return store.Answer{}, err
+	}
+	if len(images) != 1 || images[0].ID != i.ImageID {
+		return store.Answer{Error: "the image is not in the dataset any more"}, nil
+	}
+	k := r.read(ready{row: store.Item{ImageID: i.ImageID, Path: images[0].Path, Hash: i.Hash}, image: images[0]})
+	switch {
+	case k.fatal != nil:
+		return store.Answer{}, k.fatal
+	case k.reason != "":
+		return store.Answer{Error: k.reason}, nil
+	case k.hash == i.Hash:
+		return store.Answer{Previous: i.ListedCount, New: i.Count}, nil
+	}
+	return store.Answer{Error: otherwise}, nil
+}
+
+// giveUp ends a batch whose answer will not come: what its images have is read.
+func (r *run) giveUp(ctx context.Context, b store.Batch, otherwise string) error {
+	answers := make([]store.Answer, len(b.Images))
+	for n, i := range b.Images {
+		var err error
+		if answers[n], err = r.readBack(ctx, i, otherwise); err != nil {
+			return err
+		}
+	}
+	return r.settle(ctx, b, answers)
 }
 
 func (r *run) sendHalves(ctx context.Context, b store.Batch) error {
@@ -192,34 +288,4 @@ func (r *run) sendHalves(ctx context.Context, b store.Batch) error {
 		}
 	}
 	return nil
-}
-
-// persist tries again what failed for reasons that pass, for as long as an
-// outage may last. The client has done its own retries by then.
-func (r *run) persist(try func(context.Context) error) error {
-	var since time.Time
-	for {
-		err := try(r.stopping)
-		if err == nil || !passes(err) {
-			return err
-		}
-		if since.IsZero() {
-			since = r.Now()
-		}
-		if r.Now().Sub(since) >= r.MaxOutage {
-			return fmt.Errorf("the service could not be reached for %s; the same command resumes the run: %w", r.MaxOutage, err)
-		}
-		r.Log.Warn().Err(err).Dur("again_in", r.OutagePause).Msg("trying again")
-		timer := time.NewTimer(r.OutagePause)
-		select {
-		case <-timer.C:
-		case <-r.stopping.Done():
-			timer.Stop()
-			return context.Cause(r.stopping)
-		}
-	}
-}
-
-func passes(err error) bool {
-	return errors.Is(err, pictograph.ErrNetwork) || errors.Is(err, pictograph.ErrServer) || errors.Is(err, pictograph.ErrRateLimited)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/alitto/pond/v2"
@@ -92,6 +93,9 @@ func (x *export) do(ctx context.Context) error {
 	}
 	if err := x.persist(x.list); err != nil {
 		return err
+	}
+	if x.short != nil {
+		return fmt.Errorf("back up dataset %q: %s; no snapshot was written and none taken away", x.dataset.Name, x.short.Reason)
 	}
 	if err := x.store.SetPhase(ctx, x.record.ID, store.Saving); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"pictosync/convert"
 	"pictosync/store"
@@ -26,9 +27,17 @@ const (
 var ErrGuard = errors.New("stopped before anything was written")
 
 // guardError says which guard stopped a run, and which flag lifts it.
-type guardError struct{ reason, flag string }
+type guardError struct {
+	reason, flag string
+	late         bool // something was written by then
+}
 
-func (e guardError) Error() string { return fmt.Sprintf("%v: %s", ErrGuard, e.reason) }
+func (e guardError) Error() string {
+	if e.late {
+		return "stopped by a guard: " + e.reason
+	}
+	return fmt.Sprintf("%v: %s", ErrGuard, e.reason)
+}
 func (e guardError) Unwrap() error { return ErrGuard }
 func (e guardError) Hint() string  { return e.flag }
 
@@ -104,7 +113,7 @@ func (r *run) guard(ctx context.Context) (store.Stakes, error) {
 		return stakes, err
 	}
 	if r.Expect != "" && r.Expect != stakes.Digest {
-		return stakes, guardError{"the plan is not the one that was made: labels, images or annotations have changed since", "make a new plan with `pictosync plan`"}
+		return stakes, guardError{reason: "the plan is not the one that was made: labels, images or annotations have changed since", flag: "make a new plan with `pictosync plan`"}
 	}
 	if !r.AllowShrink {
 		before, err := r.store.LastFound(ctx, r.dataset, r.record)
@@ -112,14 +121,43 @@ func (r *run) guard(ctx context.Context) (store.Stakes, error) {
 			return stakes, err
 		}
 		if before >= minShrink && stakes.Found*2 < before {
-			return stakes, guardError{fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), "--allow-shrink lets it go on"}
+			return stakes, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), flag: "--allow-shrink lets it go on"}
 		}
 	}
 	if r.MaxRemoved.exceeds(stakes.Removed, stakes.Listed) {
-		return stakes, guardError{fmt.Sprintf("the run would remove %d of the dataset's %d annotations, and the limit is %s", stakes.Removed, stakes.Listed, r.MaxRemoved),
-			fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", stakes.Removed)}
+		return stakes, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations, and the limit is %s", stakes.Removed, stakes.Listed, r.MaxRemoved),
+			flag: fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", stakes.Removed)}
 	}
+	r.removed.n = stakes.Removed
 	return stakes, nil
+}
+
+// removals are the annotations that a run removes, as planned at first, and as the labels
+// say when they are saved.
+type removals struct {
+	mu sync.Mutex
+	n  int
+}
+
+// guardChanged holds a planned item whose labels changed against the limit on what is
+// removed.
+func (r *run) guardChanged(planned, now store.Item) error {
+	r.removed.mu.Lock()
+	defer r.removed.mu.Unlock()
+	more := max(0, planned.ListedCount-now.Count) - max(0, planned.ListedCount-planned.Count)
+	r.removed.n += more
+	if more <= 0 {
+		return nil
+	}
+	listed, err := r.store.Listed(r.stopping, r.dataset)
+	if err != nil {
+		return err
+	}
+	if r.MaxRemoved.exceeds(r.removed.n, listed) {
+		return guardError{late: true, reason: fmt.Sprintf("labels changed while the run was going on: it would remove %d of the dataset's %d annotations now, and the limit is %s", r.removed.n, listed, r.MaxRemoved),
+			flag: "look at the labels, and run again; `pictosync undo` takes back what was saved"}
+	}
+	return nil
 }
 
 // refuseIncomplete stops the run where something of the source is lost that belongs to no
@@ -140,8 +178,8 @@ func (r *run) refuseIncomplete(ctx context.Context) error {
 			return err
 		}
 		if n := lost[convert.Kind(f.Kind)]; n > 0 && f.Image == "" {
-			return guardError{fmt.Sprintf("something of the source is lost that belongs to no image: %s: %s (%s, %d in all)", f.File, f.Reason, f.Kind, n),
-				fmt.Sprintf("mend the source, or take it without with --allow %s; `pictosync runs %s --findings` lists what was found", f.Kind, r.record.ID)}
+			return guardError{reason: fmt.Sprintf("something of the source is lost that belongs to no image: %s: %s (%s, %d in all)", f.File, f.Reason, f.Kind, n),
+				flag: fmt.Sprintf("mend the source, or take it without with --allow %s; `pictosync runs %s --findings` lists what was found", f.Kind, r.record.ID)}
 		}
 	}
 	return nil
@@ -162,7 +200,7 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 	}
 	switch {
 	case i.Outcome != store.ItemPending:
-	case r.Undoes != "" && r.OnDrift != Overwrite && !r.asLeft(image):
+	case r.Undoes != "" && r.OnDrift != Overwrite && !r.mayBeAsLeft(image):
 		leave(Skip, "the image was saved again since; --force takes it back all the same")
 	case i.Plan == store.PlanDrifted && drift != Overwrite:
 		leave(drift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and %s", image.Saved.Count, image.AnnotationCount, r.becauseOfDrift(*i)))
@@ -193,11 +231,12 @@ func (r *run) becauseOfDrift(i store.Item) string {
 	return fmt.Sprintf("--on-drift is %s", r.OnDrift)
 }
 
-// asLeft reports whether our last save on an image is what the run that is
-// undone left there: its own save, or an undo of one that came after it.
-func (r *run) asLeft(image store.Image) bool {
-	left, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image)
-	return err == nil && ok && image.Saved != nil && image.Saved.Hash == left
+// mayBeAsLeft reports whether our last save on an image is what the run that is undone
+// left there: its own save, or an undo of one that came after it. Where it is not known
+// whether the run saved on it, the reading before the save tells.
+func (r *run) mayBeAsLeft(image store.Image) bool {
+	left, saved, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image)
+	return err == nil && ok && (!saved || image.Saved != nil && image.Saved.Hash == left)
 }
 
 // Cost is how many requests a planned run takes at least, its own listing of

@@ -137,6 +137,9 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	// What the end of the walk reported, and an empty source's findings.
 	last := store.PlanPart{Cursor: cursor}
 	r.tell(&last, r.sourceFindings()...)
+	if r.short != nil {
+		r.tell(&last, sourceFinding{0, *r.short})
+	}
 	if err := r.store.AddPlan(ctx, r.record.ID, last); err != nil {
 		return err
 	}

@@ -358,7 +358,13 @@ func (r *run) recheck(planned store.Item, item source.Item, image store.Image, c
 	}
 	again := r.decide(item, match{image: image}, c)
 	again.Seq, again.Image, again.ImageID, again.ImageRef, again.Path = planned.Seq, planned.Image, planned.ImageID, planned.ImageRef, planned.Path
+	if again.Outcome == store.ItemPending && r.Expect != "" {
+		again.Plan, again.Outcome, again.Reason = store.PlanFailed, store.ItemFailed, "its labels changed since the plan that is kept; make a new plan with `pictosync plan`"
+	}
 	if again.Outcome == store.ItemPending {
+		if err := r.guardChanged(planned, again); err != nil {
+			return planned, err
+		}
 		for _, class := range c.classes {
 			if !r.hasClass(class.Name) {
 				again.Plan, again.Outcome = store.PlanFailed, store.ItemFailed

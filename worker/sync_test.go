@@ -478,9 +478,10 @@ func TestOutage(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.images("a.jpg")
 	labels := b.labels("a.jpg car")
-	down := 0
+	down, began := 0, false
 	b.before = func(w http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, "/bulk") || down == 0 {
+		began = began || strings.HasSuffix(r.URL.Path, "/bulk")
+		if !began || down == 0 {
 			return false
 		}
 		down--
@@ -492,7 +493,7 @@ func TestOutage(t *testing.T) {
 	if s := b.done(labels); s.Images.Saved != 1 {
 		t.Errorf("after a short outage: %+v", s)
 	}
-	down = 1 << 30
+	down, began = 1<<30, false
 	labels = b.labels("a.jpg car car")
 	s, err := b.sync(labels, func(o *Options) { o.MaxOutage = time.Nanosecond })
 	if !errors.Is(err, pictograph.ErrServer) || s.Outcome != "stopped" {

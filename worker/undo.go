@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -44,12 +43,7 @@ func UndoSource(run string) string { return "undo:" + run }
 
 func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
 	return func(yield func(source.Item, error) bool) {
-		behind, err := numberOf(after)
-		if err != nil {
-			yield(source.Item{}, err)
-			return
-		}
-		for t, err := range u.store.Touched(ctx, u.run.ID, behind) {
+		for t, err := range u.store.Touched(ctx, u.run.ID, after) {
 			if err != nil {
 				yield(source.Item{}, err)
 				return
@@ -57,7 +51,7 @@ func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, e
 			if u.glob != "" && !doublestar.MatchUnvalidated(u.glob, t.Path) {
 				continue
 			}
-			item := source.Item{Cursor: strconv.FormatInt(t.ImageRef, 10), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
+			item := source.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
 			if item.Err, err = u.lacks(ctx, t); err != nil {
 				yield(source.Item{}, err)
 				return
@@ -69,31 +63,23 @@ func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, e
 	}
 }
 
-// lacks says what is missing of what an image had, nil where nothing is.
+// lacks says what keeps an image from being put back, nil where nothing does.
 func (u *undo) lacks(ctx context.Context, t store.Touched) (missing, err error) {
 	there, err := u.store.BackedUp(ctx, u.run.ID, []string{t.ImageID})
 	if err != nil {
 		return nil, err
 	}
-	count, kept := there[t.ImageID]
+	backup, kept := there[t.ImageID]
 	switch {
-	case t.Previous == count:
+	case t.ImageRef == 0:
+		missing = fmt.Errorf("the image is not in the dataset any more, or was uploaded anew; the %d annotations that it had are in the backup", backup.Count)
+	case t.Previous == backup.Count:
 	case !kept:
 		missing = fmt.Errorf("the run kept no backup of the %d annotations that it had", t.Previous)
 	case !u.edited:
-		missing = fmt.Errorf("somebody changed the image between its backup (%d annotations) and its save (%d); --force brings back what the backup has", count, t.Previous)
+		missing = fmt.Errorf("somebody changed the image between its backup (%d annotations) and its save (%d); --force brings back what the backup has", backup.Count, t.Previous)
 	}
 	return missing, nil
-}
-
-// numberOf is the number of an image that a cursor is, 0 for none.
-func numberOf(cursor string) (ref int64, err error) {
-	if cursor != "" {
-		if ref, err = strconv.ParseInt(cursor, 10, 64); err != nil {
-			err = fmt.Errorf("go on with the undo: its place in the state is no number of an image: %w", err)
-		}
-	}
-	return ref, err
 }
 
 func (u *undo) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {

@@ -187,6 +187,9 @@ type run struct {
 	ahead                     *ahead     // of the plan; nil before it is begun
 	nearMisses, archivedAsked int        // gone through, and asked for
 	telling                   sync.Mutex // of findings, one at a time
+	outage                    outage
+	short                     *convert.Finding // why the listing is not whole; nil where it is
+	removed                   removals
 
 	sending  chan struct{} // holds as many as there are batches on their way
 	writable chan struct{} // closed when the dataset has the classes
@@ -401,21 +404,46 @@ func (r *run) openDataset(ctx context.Context) (err error) {
 	return err
 }
 
-// list brings the state's picture of the dataset's images up to date.
+// list brings the state's picture of the dataset's images up to date. What a listing
+// does not show is forgotten, so it is held against the number of images that the dataset
+// says it has: one that is short is made again, and if it is short still it forgets
+// nothing.
 func (r *run) list(ctx context.Context) error {
-	listing, err := r.store.StartListing(ctx, r.dataset)
+	shown, err := r.listOnce(ctx)
+	if err != nil || shown >= r.expectedImages() {
+		return err
+	}
+	r.Log.Warn().Int("listed", shown).Int("expected", r.expectedImages()).Msg("the listing is short; making it again")
+	d, err := r.client.Dataset(ctx, r.dataset.ID)
 	if err != nil {
 		return err
+	}
+	r.shown.ImageCount, r.shown.ArchivedImageCount = d.ImageCount, d.ArchivedImageCount
+	if shown, err = r.listOnce(ctx); err != nil || shown >= r.expectedImages() {
+		return err
+	}
+	r.short = &convert.Finding{Kind: convert.KindShortListing, Reason: fmt.Sprintf("the service lists %d images, and says that the dataset has %d", shown, r.expectedImages()), Action: "the images that it did not list were not forgotten, and not looked for"}
+	return nil
+}
+
+// expectedImages is how many images a listing shows at least.
+func (r *run) expectedImages() int { return r.shown.ImageCount - r.shown.ArchivedImageCount }
+
+// listOnce makes a listing, and ends it if it is whole as far as can be told.
+func (r *run) listOnce(ctx context.Context) (shown int, err error) {
+	listing, err := r.store.StartListing(ctx, r.dataset)
+	if err != nil {
+		return 0, err
 	}
 	defer listing.Leave()
 	r.progress.begin("listing", 0)
 	first := r.first
 	r.first = nil
 	defer first.Close()
-	expected := r.shown.ImageCount - r.shown.ArchivedImageCount
+	expected := r.expectedImages()
 	for page, err := range r.client.ImagePagesAhead(ctx, r.dataset.ID, pictograph.ImageFilter{}, expected, r.Save, first) {
 		if err != nil {
-			return err
+			return shown, err
 		}
 		images := make([]store.Image, 0, len(page))
 		for _, i := range page {
@@ -426,11 +454,20 @@ func (r *run) list(ctx context.Context) error {
 			images = append(images, image)
 		}
 		if err := listing.Add(ctx, images); err != nil {
-			return err
+			return shown, err
 		}
 		r.progress.add(len(images), 0)
+		if shown += len(images); shown > maxListed(r.shown) {
+			return shown, fmt.Errorf("list the images of dataset %q: the listing does not end: it has shown %d images, and the dataset has %d", r.dataset.Name, shown, r.shown.ImageCount)
+		}
 	}
-	return listing.End(ctx, r.Now())
+	return shown, listing.End(ctx, r.Now(), shown >= expected)
+}
+
+// maxListed is how many images a listing may show before it is taken for one that never
+// ends: some are uploaded meanwhile.
+func maxListed(d pictograph.Dataset) int {
+	return d.ImageCount + d.ArchivedImageCount + max(10*pictograph.PageSize, d.ImageCount/2)
 }
 
 // leave records how this process leaves the run and sums the run up. It must

@@ -1,0 +1,136 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"pictosync/pictograph"
+)
+
+// outage knows for how long the service has answered no request of the run. It is one
+// for all that the run asks, whoever asks: an outage that lasts too long stops the run.
+type outage struct {
+	mu    sync.Mutex
+	since time.Time // of the first request that failed since the last answer; zero is none
+	saves int       // batches that were answered
+	alone int       // images that the service failed on, one by one, since the last of them
+}
+
+func (o *outage) failed(now time.Time) (since time.Time, saves int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since.IsZero() {
+		o.since = now
+	}
+	return o.since, o.saves
+}
+
+func (o *outage) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.since = time.Time{}
+}
+
+func (o *outage) saved() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.saves++
+	o.alone = 0
+}
+
+// failedAlone counts an image that the service cannot save, and reports whether there were
+// too many in a row to be the images' fault.
+func (o *outage) failedAlone() (tooMany bool) {
+	const most = 3
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.alone++
+	return o.alone > most
+}
+
+// persist tries again what failed for reasons that pass, for as long as an
+// outage may last. The client has done its own retries by then.
+func (r *run) persist(try func(context.Context) error) error {
+	for {
+		err := try(r.stopping)
+		if err == nil || !passes(err) {
+			if r.stopping.Err() == nil {
+				r.outage.answered()
+			}
+			return err
+		}
+		if since, _ := r.outage.failed(r.Now()); r.Now().Sub(since) >= r.MaxOutage {
+			err = outageError{r.MaxOutage, err}
+			r.halt(err)
+			return err
+		}
+		r.Log.Warn().Err(err).Dur("again_in", r.OutagePause).Msg("trying again")
+		if err := r.pause(); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before the next try, or returns why the run stops.
+func (r *run) pause() error {
+	timer := time.NewTimer(r.OutagePause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-r.stopping.Done():
+		return context.Cause(r.stopping)
+	}
+}
+
+// outageError stops a run.
+type outageError struct {
+	after time.Duration
+	err   error
+}
+
+func (e outageError) Error() string {
+	return fmt.Sprintf("the service could not be reached for %s; the same command resumes the run: %v", e.after, e.err)
+}
+func (e outageError) Unwrap() error { return e.err }
+
+func passes(err error) bool {
+	return errors.Is(err, pictograph.ErrNetwork) || errors.Is(err, pictograph.ErrServer) || errors.Is(err, pictograph.ErrRateLimited)
+}
+
+// poisonError is an error of the service's own that a batch gets while it answers other
+// requests: one of its images may be what it fails on, and to wait would hold up all that
+// comes after.
+type poisonError struct{ error }
+
+func (e poisonError) Unwrap() error { return nil } // what it is does not pass
+
+// triesOfABatch is how often a batch is tried, other batches being saved meanwhile, before
+// one of its images is taken for what the service fails on.
+const triesOfABatch = 3
+
+// poison tells of an error that a batch got for the n-th time, savesBefore batches having
+// been answered when it got it first, whether it is a poisonError.
+func (r *run) poison(err error, n, savesBefore int) error {
+	var api *pictograph.APIError
+	if !errors.As(err, &api) || api.Status < 500 && api.Status != http.StatusConflict {
+		return err
+	}
+	since, saves := r.outage.failed(r.Now())
+	others := saves > savesBefore && n >= triesOfABatch
+	over := r.Now().Sub(since) >= r.MaxOutage || api.Status == http.StatusConflict
+	if (others || over) && r.isUp() {
+		return poisonError{err}
+	}
+	return err
+}
+
+// isUp reports whether the service answers another request.
+func (r *run) isUp() bool {
+	_, err := r.client.Dataset(r.stopping, r.dataset.ID)
+	return err == nil
+}
