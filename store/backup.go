@@ -229,12 +229,23 @@ type Collected struct {
 // Collect forgets the runs that ended before a time, with their plans, findings
 // and backups, but for the last of each source: the next run is compared with
 // it.
-func (s *Store) Collect(ctx context.Context, before time.Time) (c Collected, err error) {
+//
+// With dryRun nothing is forgotten, and what would be is counted.
+func (s *Store) Collect(ctx context.Context, before time.Time, dryRun bool) (c Collected, err error) {
 	old, err := s.collectable(ctx, before)
 	if err != nil {
 		return c, describe("look up old runs", err)
 	}
 	for _, run := range old {
+		if dryRun {
+			var backups int
+			if err := s.reader.QueryRowContext(ctx, `SELECT count(*) FROM backups WHERE run = ?`, run).Scan(&backups); err != nil {
+				return c, describe("count backups", err)
+			}
+			c.Runs++
+			c.Backups += backups
+			continue
+		}
 		if err := s.dropItems(ctx, run, ""); err != nil {
 			return c, err
 		}

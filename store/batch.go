@@ -47,6 +47,7 @@ type BatchImage struct {
 	Hash        Hash
 	Count       int
 	ListedCount int
+	Prints      []byte // of the annotations, see Saved; nil where they are not known
 }
 
 // CommitBatch commits a batch of images in the order of the plan, with its bytes, before
@@ -270,6 +271,14 @@ func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte
 			return err
 		}
 		images, sums = images[n:], sums[n*savedSumSize:]
+	}
+	for _, i := range b.Images {
+		if i.Prints == nil {
+			continue
+		}
+		if _, err := tx.ExecContext(ctx, `UPDATE saves SET prints = ? WHERE image = ? AND saved_hash = ?`, i.Prints, i.ImageRef, i.Hash[:]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -36,6 +36,8 @@ type Image struct {
 	Saved *Saved
 	// Source is the source of what was saved, as Claim numbers it; 0 is none.
 	Source int64
+	// Reviewed says that its stage is review or complete.
+	Reviewed bool
 }
 
 // Saved is the last save on an image.
@@ -43,6 +45,8 @@ type Saved struct {
 	Hash  Hash
 	Count int
 	Run   string
+	// Prints are checksums of the annotations; nil where an earlier version saved them.
+	Prints []byte
 }
 
 // Hash is the SHA-256 of an image's canonical annotations.
@@ -67,7 +71,7 @@ func Stem(p string) string {
 }
 
 const (
-	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source`
+	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source, prints, reviewed`
 	withSaves    = ` LEFT JOIN saves ON saves.image = images.ref `
 	// annotationsNow is how many annotations an image with its save has.
 	annotationsNow = `iif(stands, saved_count, annotation_count)`
@@ -170,18 +174,19 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 		images    []Image
 		i         Image
 		hash, sum []byte
+		prints    []byte
 		count     sql.NullInt64
 		run       sql.NullString
 		source    sql.NullInt64
 	)
 	for rows.Next() {
-		i.Saved = nil
-		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source); err != nil {
+		i.Saved, prints = nil, nil
+		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source, &prints, &i.Reviewed); err != nil {
 			return nil, fmt.Errorf("look up images: %w", err)
 		}
 		i.Source = source.Int64
 		if len(hash) == len(Hash{}) {
-			saved := Saved{Hash: Hash(hash), Count: int(count.Int64), Run: run.String}
+			saved := Saved{Hash: Hash(hash), Count: int(count.Int64), Run: run.String, Prints: prints}
 			if string(savedSum(i.ID, saved)) == string(sum) {
 				i.Saved = &saved
 			}

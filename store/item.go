@@ -65,6 +65,11 @@ type Item struct {
 	// Closeness is how closely the name fits the image's: more is closer. Of two items
 	// for one image the closer one is it.
 	Closeness int
+	// Kept is how many of the image's annotations stay as they are, -1 where that is not
+	// known.
+	Kept int
+	// Reviewed says that the image is in review, or complete.
+	Reviewed bool
 }
 
 // itemSpan is where the items of a run are: their numbers, with that of the run, are from
@@ -133,9 +138,9 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		if err := refuseSecondLabels(ctx, tx, span, items); err != nil {
 			return err
 		}
-		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, closeness)`}
+		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, closeness, kept, reviewed)`}
 		for _, i := range items {
-			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.File, i.Labels, i.LeftOut, i.Closeness); err != nil {
+			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.File, i.Labels, i.LeftOut, i.Closeness, i.Kept, i.Reviewed); err != nil {
 				return err
 			}
 		}
@@ -254,8 +259,8 @@ func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
 		return err
 	}
 	return s.update(ctx, "correct the plan of "+i.Image, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ?, labels = ?, left_out = ? WHERE item = ?`,
-			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, i.Labels, i.LeftOut, span.of(i.Seq))
+		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ?, labels = ?, left_out = ?, kept = ? WHERE item = ?`,
+			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, i.Labels, i.LeftOut, i.Kept, span.of(i.Seq))
 		return err
 	})
 }
@@ -273,7 +278,7 @@ func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
 	return span.seq(last), describe("read the plan", err)
 }
 
-const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out`
+const itemColumns = `item, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, kept, reviewed`
 
 // Pending lists the next items to be dealt with after a number, at most limit. The
 // plan is read from there until it has found as many.

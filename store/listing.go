@@ -125,19 +125,19 @@ type listedImage struct {
 // shows reports whether a listing says nothing new of the image.
 func (l listedImage) shows(i Image) bool {
 	was := l.image
-	return was.Path == i.Path && was.Width == i.Width && was.Height == i.Height && was.AnnotationCount == i.AnnotationCount &&
+	return was.Path == i.Path && was.Width == i.Width && was.Height == i.Height && was.AnnotationCount == i.AnnotationCount && was.Reviewed == i.Reviewed &&
 		(len(i.Meta) == 0 || string(was.Meta) == string(i.Meta))
 }
 
 const (
-	listedColumns = `images.ref, image_id, path, width, height, ` + annotationsNow + `, meta`
+	listedColumns = `images.ref, image_id, path, width, height, ` + annotationsNow + `, meta, reviewed`
 	knownListed   = `SELECT ` + listedColumns + ` FROM images` + withSaves + `WHERE images.ref = (SELECT ref FROM image_ids WHERE dataset = ? AND image_id = ?)`
 	nextListed    = `SELECT ` + listedColumns + ` FROM images` + withSaves + `WHERE dataset = ? AND images.ref > ? AND images.ref <= ? ORDER BY images.ref LIMIT ?`
 )
 
 func scanListed(row interface{ Scan(...any) error }) (l listedImage, err error) {
 	var meta string
-	err = row.Scan(&l.ref, &l.image.ID, &l.image.Path, &l.image.Width, &l.image.Height, &l.image.AnnotationCount, &meta)
+	err = row.Scan(&l.ref, &l.image.ID, &l.image.Path, &l.image.Width, &l.image.Height, &l.image.AnnotationCount, &meta, &l.image.Reviewed)
 	l.image.Meta = []byte(meta)
 	return l, err
 }
@@ -236,7 +236,7 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(ref), 0) FROM images`).Scan(&highest); err != nil {
 			return err
 		}
-		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta)`}
+		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta, reviewed)`}
 		for _, i := range images {
 			was, err := listedImage{}, sql.ErrNoRows
 			if l.newest > 0 {
@@ -244,7 +244,7 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 			}
 			if errors.Is(err, sql.ErrNoRows) {
 				highest++
-				if err := insert.add(ctx, highest, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta)); err != nil {
+				if err := insert.add(ctx, highest, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), i.Reviewed); err != nil {
 					return err
 				}
 				l.seen.add(highest)
@@ -263,9 +263,12 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 					return err
 				}
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END WHERE ref = ?7`,
-				i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref); err != nil {
+			if _, err := tx.ExecContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END, reviewed = ?8 WHERE ref = ?7`,
+				i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref, i.Reviewed); err != nil {
 				return err
+			}
+			if was.image.AnnotationCount == i.AnnotationCount {
+				continue
 			}
 			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands`, was.ref); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -286,7 +287,7 @@ func TestStateOfBeforeIsTakenOver(t *testing.T) {
 	d := Dataset{Ref: 7, Service: "sandbox", ID: "d-1", Name: "shapes"}
 	images, err := s.ImagesByPath(ctx, d, []string{"a.jpg", "b.jpg"})
 	check(t, err)
-	if len(images) != 2 || images[0].Saved == nil || *images[0].Saved != saved || images[0].Source != 5 || images[1].Saved != nil {
+	if len(images) != 2 || images[0].Saved == nil || !reflect.DeepEqual(*images[0].Saved, saved) || images[0].Source != 5 || images[1].Saved != nil {
 		t.Fatalf("images %+v", images)
 	}
 	content, err := s.ContentOf(ctx, d, "id-b.jpg")

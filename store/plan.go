@@ -12,17 +12,25 @@ import (
 
 // Stakes are what a plan puts at stake.
 type Stakes struct {
-	Found   int // items of the source
-	Listed  int // annotations of the dataset, as listed
-	Added   int // annotations that images gain
-	Removed int // annotations that images lose
-	Saves   int // images to save
-	Bytes   int // of their annotations
-	Backups int // images to save that have annotations
+	Found  int // items of the source
+	Listed int // annotations of the dataset, as listed
+	// Added and Removed are the annotations that images gain and lose in number, Replaced
+	// those that others take the place of, and Kept those that stay. Of images of which
+	// the state does not know what they have, Unknown may be replaced, at most.
+	Added, Removed, Replaced, Kept, Unknown int
+	// Reviewed are images to save that are in review, or complete.
+	Reviewed int
+	Pruned   int // images to clear that left the source
+	Saves    int // images to save
+	Bytes    int // of their annotations
+	Backups  int // images to save that have annotations
 	// Digest is the same for two plans that would do the same to the same
 	// images.
 	Digest string
 }
+
+// Lost are the annotations that are not there any more afterwards, at most.
+func (s Stakes) Lost() int { return s.Removed + s.Replaced + s.Unknown }
 
 // Stakes sums up what a plan would do.
 func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, error) {
@@ -46,10 +54,12 @@ func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FILTER (WHERE NOT pruned), count(*) FILTER (WHERE pending), coalesce(sum(bytes) FILTER (WHERE pending), 0),
 			coalesce(sum(max(0, count - listed_count)) FILTER (WHERE pending), 0), coalesce(sum(max(0, listed_count - count)) FILTER (WHERE pending), 0),
-			count(*) FILTER (WHERE pending AND listed_count > 0)
-		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count FROM items_now WHERE item BETWEEN ? AND ?)`, span.first, span.last).
-		Scan(&t.Found, &t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Backups)
-	if err == nil && t.Removed > 0 {
+			coalesce(sum(min(count, listed_count) - kept) FILTER (WHERE pending AND kept >= 0), 0), coalesce(sum(kept) FILTER (WHERE pending AND kept >= 0), 0),
+			coalesce(sum(min(count, listed_count)) FILTER (WHERE pending AND kept < 0), 0),
+			count(*) FILTER (WHERE pending AND listed_count > 0), count(*) FILTER (WHERE pending AND reviewed), count(*) FILTER (WHERE pending AND pruned)
+		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count, kept, reviewed FROM items_now WHERE item BETWEEN ? AND ?)`, span.first, span.last).
+		Scan(&t.Found, &t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Replaced, &t.Kept, &t.Unknown, &t.Backups, &t.Reviewed, &t.Pruned)
+	if err == nil && t.Lost() > 0 {
 		t.Listed, err = s.listed(ctx, d)
 	}
 	return t, describe("sum up the plan", err)
@@ -135,7 +145,7 @@ func (s *Store) Items(ctx context.Context, run string) iter.Seq2[Item, error] {
 func (s itemSpan) scanItem(rows *sql.Rows) (i Item, err error) {
 	var item int64
 	var hash []byte
-	if err := rows.Scan(&item, &i.Image, &i.After, &i.ImageID, &i.ImageRef, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason, &i.Pruned, &i.File, &i.Labels, &i.LeftOut); err != nil {
+	if err := rows.Scan(&item, &i.Image, &i.After, &i.ImageID, &i.ImageRef, &i.Path, &i.Plan, &i.Outcome, &hash, &i.Count, &i.ListedCount, &i.Bytes, &i.Findings, &i.Reason, &i.Pruned, &i.File, &i.Labels, &i.LeftOut, &i.Kept, &i.Reviewed); err != nil {
 		return i, fmt.Errorf("read the plan: %w", err)
 	}
 	i.Seq = s.seq(item)

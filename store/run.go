@@ -287,7 +287,7 @@ func (s *Store) LeaveSummedUp(ctx context.Context, run string, t Totals, o Outco
 
 // Runs lists runs, the newest first.
 func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+fromRuns+`ORDER BY started_at DESC, runs.id DESC LIMIT ?`, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+fromRuns+`ORDER BY ref DESC LIMIT ?`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", explain(err))
 	}
@@ -301,6 +301,19 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
 		runs = append(runs, r)
 	}
 	return runs, rows.Err()
+}
+
+// LastChange is the last run that changed images, or may have: in the order in which runs
+// were begun, whatever the clock said.
+func (s *Store) LastChange(ctx context.Context) (run Run, found bool, err error) {
+	run, err = scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE kind IN ('sync', 'undo')
+		AND (EXISTS (SELECT 1 FROM batch_images WHERE item BETWEEN runs.ref << 32 AND ((runs.ref + 1) << 32) - 1 AND new_count IS NOT NULL AND error = '')
+			OR EXISTS (SELECT 1 FROM backups WHERE run = runs.id))
+		ORDER BY ref DESC LIMIT 1`))
+	if errors.Is(err, sql.ErrNoRows) {
+		return run, false, nil
+	}
+	return run, err == nil, describe("look up the last run that changed something", err)
 }
 
 // FindRun finds a run by its id or by an unambiguous beginning or end of it.

@@ -23,7 +23,8 @@ CREATE TABLE images (
     width            INTEGER NOT NULL, -- pixels, 0 = unknown
     height           INTEGER NOT NULL,
     annotation_count INTEGER NOT NULL, -- unless a save stands
-    meta             TEXT    NOT NULL DEFAULT '' -- the listing's entry as an export keeps it, JSON
+    meta             TEXT    NOT NULL DEFAULT '', -- the listing's entry as an export keeps it, JSON
+    reviewed         INTEGER NOT NULL DEFAULT 0   -- its stage is review or complete
 ) STRICT;
 CREATE INDEX images_dataset ON images (dataset);
 
@@ -38,7 +39,8 @@ CREATE TABLE saves (
     saved_run   TEXT    NOT NULL,
     saved_sum   BLOB    NOT NULL,
     source      INTEGER, -- the source that last named the image
-    stands      INTEGER NOT NULL
+    stands      INTEGER NOT NULL,
+    prints      BLOB     -- checksums of its annotations; NULL where an earlier version saved it
 ) STRICT;
 
 -- Where images are found by id, path and stem. A listing shows these in no order: those
@@ -118,7 +120,9 @@ CREATE TABLE items (
     file         TEXT    NOT NULL DEFAULT '', -- the label file
     labels       INTEGER NOT NULL DEFAULT 0,  -- annotations of the source, as they were read
     left_out     INTEGER NOT NULL DEFAULT 0,  -- of these
-    closeness    INTEGER NOT NULL DEFAULT 0   -- how closely the name fits the image's: more is closer
+    closeness    INTEGER NOT NULL DEFAULT 0,  -- how closely the name fits the image's: more is closer
+    kept         INTEGER NOT NULL DEFAULT -1, -- annotations of the image that stay as they are; -1 is not known
+    reviewed     INTEGER NOT NULL DEFAULT 0   -- the image is in review, or complete
 ) STRICT;
 CREATE INDEX items_image ON items (run, image_ref) WHERE image_ref > 0;
 
@@ -128,7 +132,7 @@ CREATE VIEW items_now AS
     SELECT items.item, items.run, items.image, items.after, items.image_id, items.image_ref, items.path, items.plan,
         CASE WHEN sent.item IS NULL THEN items.outcome WHEN sent.count > 0 THEN 'saved' ELSE 'cleared' END AS outcome,
         items.hash, items.count, items.listed_count, items.bytes, items.findings,
-        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out
+        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out, items.kept, items.reviewed
     FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
         AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
 

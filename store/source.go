@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"iter"
+	"time"
 )
 
 // Claim says which source a run's labels come from: the images that it saves, or
@@ -54,6 +55,20 @@ func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after i
 }
 
 const leftPage = 1000
+
+// ClearedSince counts the images of a dataset that runs cleared since a time for having
+// left their source.
+func (s *Store) ClearedSince(ctx context.Context, d Dataset, since time.Time) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(json_extract(totals, '$.Pruned')), 0) FROM runs
+		WHERE dataset = ? AND kind = 'sync' AND totals <> '' AND ended_at > ?`, d.Ref, since.UnixMilli()).Scan(&n)
+	return n, describe("count the images that were cleared", err)
+}
+
+// CountImages is how many images a dataset has, as listed.
+func (s *Store) CountImages(ctx context.Context, d Dataset) (n int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, d.Ref).Scan(&n)
+	return n, describe("count the images", err)
+}
 
 // Unread counts what keeps a run from telling which images have left its source:
 // items that could not be read or matched, and findings of the kinds given that belong

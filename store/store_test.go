@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -207,7 +208,7 @@ func TestBatchOutlivesItsProcess(t *testing.T) {
 	}
 	found, err := s.OpenBatches(ctx, d)
 	check(t, err)
-	if len(found) != 1 || found[0].Key != sent.Key || string(found[0].Body) != string(sent.Body) || len(found[0].Images) != 2 || found[0].Images[1] != sent.Images[1] {
+	if len(found) != 1 || found[0].Key != sent.Key || string(found[0].Body) != string(sent.Body) || len(found[0].Images) != 2 || !reflect.DeepEqual(found[0].Images[1], sent.Images[1]) {
 		t.Fatalf("in flight: %+v, want %+v", found, sent)
 	}
 	check(t, s.EndBatch(ctx, d, found[0], []Answer{{Previous: 7, New: 2}, {Error: "no such image"}}, noon.Add(time.Minute)))

@@ -172,7 +172,7 @@ func (r *run) holdBackup(i ready, k kept) (store.Item, bool) {
 	switch {
 	case k.hash == i.row.Hash:
 		// As where a save was executed whose answer was lost with a part of the state.
-		row.Plan, row.Outcome, row.Reason = store.PlanUnchanged, store.ItemUnchanged, ""
+		row.Plan, row.Outcome, row.Reason, row.Kept = store.PlanUnchanged, store.ItemUnchanged, "", row.Count
 		return row, false
 	case r.Undoes != "" && r.OnDrift != Overwrite && !r.asLeft(i.image, k):
 		row.Plan, row.Outcome, row.Reason = store.PlanDrifted, store.ItemSkipped, "the image was changed since; --force takes it back all the same"

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"pictosync/convert"
 	"pictosync/store"
@@ -52,6 +53,15 @@ type Limit struct {
 
 // autoLimit is half, but not of a handful.
 var autoLimit = Limit{set: true, percent: 50, part: true, floor: 100}
+
+// ParsePruneLimit reads a limit on images to clear: a part of a few is never too many.
+func ParsePruneLimit(s string) (Limit, error) {
+	l, err := ParseLimit(s)
+	if l.part {
+		l.floor = 10
+	}
+	return l, err
+}
 
 // ParseLimit reads a limit: 500, 25%, none or auto.
 func ParseLimit(s string) (Limit, error) {
@@ -124,12 +134,51 @@ func (r *run) guard(ctx context.Context) (store.Stakes, error) {
 			return stakes, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), flag: "--allow-shrink lets it go on"}
 		}
 	}
-	if r.MaxRemoved.exceeds(stakes.Removed, stakes.Listed) {
-		return stakes, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations, and the limit is %s", stakes.Removed, stakes.Listed, r.MaxRemoved),
-			flag: fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", stakes.Removed)}
+	if lost := stakes.Lost(); r.MaxRemoved.exceeds(lost, stakes.Listed) {
+		return stakes, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations%s, and the limit is %s", lost, stakes.Listed, lostText(stakes), r.MaxRemoved),
+			flag: fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
-	r.removed.n = stakes.Removed
+	if err := r.guardPruned(ctx, stakes.Pruned); err != nil {
+		return stakes, err
+	}
+	r.removed.n = stakes.Lost()
 	return stakes, nil
+}
+
+// lostText says of what is lost how much others replace, "" where none does.
+func lostText(s store.Stakes) string {
+	switch {
+	case s.Replaced+s.Unknown == 0:
+		return ""
+	case s.Unknown == 0:
+		return fmt.Sprintf(" (%d of these to replace them by others)", s.Replaced)
+	}
+	return fmt.Sprintf(" (%d of these to replace them by others, and up to %d more: it is not known what their images have)", s.Replaced, s.Unknown)
+}
+
+// pruneSpan is the time over which cleared images are counted together: two nights of a
+// little each are as much as one of twice that.
+const pruneSpan = 7 * 24 * time.Hour
+
+// guardPruned holds the images that are to be cleared for having left the source, those
+// of the last week included, against their own limit.
+func (r *run) guardPruned(ctx context.Context, pruned int) error {
+	if pruned == 0 {
+		return nil
+	}
+	before, err := r.store.ClearedSince(ctx, r.dataset, r.Now().Add(-pruneSpan))
+	if err != nil {
+		return err
+	}
+	images, err := r.store.CountImages(ctx, r.dataset)
+	if err != nil {
+		return err
+	}
+	if r.MaxPruned.exceeds(pruned+before, images) {
+		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, r.MaxPruned, images),
+			flag: "--max-pruned lets it; `pictosync plan --prune` shows which images"}
+	}
+	return nil
 }
 
 // removals are the annotations that a run removes, as planned at first, and as the labels
@@ -144,7 +193,7 @@ type removals struct {
 func (r *run) guardChanged(planned, now store.Item) error {
 	r.removed.mu.Lock()
 	defer r.removed.mu.Unlock()
-	more := max(0, planned.ListedCount-now.Count) - max(0, planned.ListedCount-planned.Count)
+	more := lostOf(now) - lostOf(planned)
 	r.removed.n += more
 	if more <= 0 {
 		return nil
@@ -159,6 +208,10 @@ func (r *run) guardChanged(planned, now store.Item) error {
 	}
 	return nil
 }
+
+// lostOf are the annotations of an item's image that are not there any more after its
+// save, at most.
+func lostOf(i store.Item) int { return i.ListedCount - max(i.Kept, 0) }
 
 // refuseIncomplete stops the run where something of the source is lost that belongs to no
 // image, unless that is accepted: nothing tells which images lack it.
@@ -204,6 +257,8 @@ func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
 		leave(Skip, "the image was saved again since; --force takes it back all the same")
 	case i.Plan == store.PlanDrifted && drift != Overwrite:
 		leave(drift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and %s", image.Saved.Count, image.AnnotationCount, r.becauseOfDrift(*i)))
+	case image.Reviewed && image.AnnotationCount > 0 && r.OnReviewed != "" && r.OnReviewed != Overwrite:
+		leave(r.OnReviewed, fmt.Sprintf("the image is in review, or complete, and --on-reviewed is %s", r.OnReviewed))
 	case image.Saved == nil && image.AnnotationCount > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
 		leave(r.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, r.OnExisting))
 	case i.Count == 0 && image.AnnotationCount > 0 && r.RefuseClear && !explicit:

@@ -29,6 +29,7 @@ type converted struct {
 	size            int          // of the encoded annotations
 	sized           convert.Size // of the image, as the source knows it or was told
 	labels, leftOut int          // as in convert.Result
+	prints          prints       // of the annotations
 	hash            store.Hash
 	count           int
 	classes         []pictograph.Class
@@ -77,7 +78,7 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 		return converted{findings: result.Findings, sized: c.sized, labels: c.labels, leftOut: c.leftOut, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
 	result.Release()
-	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
+	c.hash, c.size, c.prints = sha256.Sum256(*buffer), len(*buffer), printsOf(*buffer)
 	if keeps(c.size) {
 		c.payload = bytes.Clone(*buffer)
 	}
@@ -283,9 +284,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 			if ctx.Err() != nil {
 				return converted{err: ctx.Err()}
 			}
-			c := r.load(ctx, item.Item, matches[i].image, r.kept.keeps)
-			c.backup = nil
-			return c
+			return r.load(ctx, item.Item, matches[i].image, r.kept.keeps)
 		})
 	}
 	part := store.PlanPart{Cursor: items[len(items)-1].Cursor, Items: make([]store.Item, 0, len(items))}
@@ -305,6 +304,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		}
 		seq++
 		planned := r.decide(item.Item, matches[i], c)
+		c.backup = nil
 		planned.Seq, planned.After = seq, cursor
 		cursor = item.Cursor
 		if planned.Outcome == store.ItemPending && !r.Verify {
@@ -366,12 +366,30 @@ func (r *run) decide(item source.Item, m match, c converted) store.Item {
 		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, r.BatchBytes)
 	}
 	i.Plan, i.Outcome = classify(m.image, c, r.record.ID)
+	i.Kept, i.Reviewed = keptOf(m.image, c), m.image.Reviewed
 	if r.Verify {
 		r.toVerify(&i)
 		return i
 	}
 	r.hold(&i, m.image, item.Explicit)
 	return i
+}
+
+// keptOf is how many of an image's annotations a save of what was converted leaves as they
+// are, -1 where it is not known what the image has.
+func keptOf(image store.Image, c converted) int {
+	ours := image.Saved
+	switch {
+	case image.AnnotationCount == 0 || c.count == 0:
+		return 0
+	case ours != nil && ours.Hash == c.hash && ours.Count == image.AnnotationCount:
+		return c.count
+	case ours != nil && ours.Prints != nil && ours.Count == image.AnnotationCount:
+		return prints(ours.Prints).inCommon(c.prints)
+	case c.backup != nil && c.backup.backup.Annotations != nil:
+		return printsOf(c.backup.backup.Annotations).inCommon(c.prints)
+	}
+	return -1
 }
 
 // classify compares what would be saved with what is known of the image.

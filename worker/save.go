@@ -412,7 +412,7 @@ func (b *batcher) add(row store.Item, payload []byte) error {
 		}
 	}
 	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: payload})
-	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount})
+	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount, Prints: printsOf(payload)})
 	b.bytes += size
 	if len(b.images) < b.run.BatchImages {
 		return nil

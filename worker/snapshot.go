@@ -380,20 +380,24 @@ func (x *export) prune(p *repository, now source.Snapshot, m source.Manifest) er
 			return nil
 		}
 	}
-	pruned, err := PruneSnapshots(append([]source.Snapshot{now}, p.snapshots...), x.options.Keep)
+	pruned, err := PruneSnapshots(append([]source.Snapshot{now}, p.snapshots...), x.options.Keep, false)
 	x.summary.Pruned = pruned
 	return err
 }
 
 // PruneSnapshots takes away the snapshots, the newest first, that the rules do
-// not keep, and names them.
-func PruneSnapshots(all []source.Snapshot, keep Retention) (pruned []string, err error) {
+// not keep, and names them; with dryRun it takes none away.
+func PruneSnapshots(all []source.Snapshot, keep Retention, dryRun bool) (pruned []string, err error) {
 	times := make([]time.Time, len(all))
 	for i, s := range all {
 		times[i] = s.Taken
 	}
 	for i, kept := range keep.Keeps(times) {
 		if kept {
+			continue
+		}
+		if dryRun {
+			pruned = append(pruned, all[i].Name)
 			continue
 		}
 		// Without its manifest it is visibly no backup, however far this gets.

@@ -70,7 +70,10 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	s.Images.Skipped = t.Outcome[store.ItemSkipped]
 	s.Images.Failed = t.Outcome[store.ItemFailed]
 	s.Images.Pruned = t.Pruned
-	s.Images.Edited, s.Images.Unlabelled = t.Edited, t.Unlabelled
+	s.Images.Edited = t.Edited
+	if r.Kind != "undo" { // which is of a few images by right
+		s.Images.Unlabelled = t.Unlabelled
+	}
 	s.Accounts = accountsOf(t.Read, t.Taken)
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s

@@ -54,11 +54,16 @@ type Options struct {
 	// for those that someone changed since we did, UnknownClasses for labels of
 	// classes that the dataset lacks.
 	OnExisting, OnDrift, UnknownClasses Policy
+	// OnReviewed is for images with annotations that are in review, or complete.
+	OnReviewed Policy
 	// RefuseClear fails images whose labels are empty and that have annotations,
 	// unless the source says outright that they are to be empty.
 	RefuseClear bool
 	// MaxRemoved is how many of the dataset's annotations a run may remove.
 	MaxRemoved Limit
+	// MaxPruned is how many of the dataset's images runs of a week may clear for having
+	// left their source.
+	MaxPruned Limit
 	// AllowShrink takes a source that has become much smaller.
 	AllowShrink bool
 	// OnlyClasses, where there are any, are all that is brought to an image: what
@@ -447,7 +452,7 @@ func (r *run) listOnce(ctx context.Context) (shown int, err error) {
 		}
 		images := make([]store.Image, 0, len(page))
 		for _, i := range page {
-			image := store.Image{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, AnnotationCount: i.AnnotationCount}
+			image := store.Image{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, AnnotationCount: i.AnnotationCount, Reviewed: i.Status == "review" || i.Status == "complete"}
 			if r.meta {
 				image.Meta = imageMeta(i)
 			}

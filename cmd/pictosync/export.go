@@ -66,7 +66,7 @@ func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
 	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
-	f.StringVar(&o.snapshots, "snapshots", "1", "snapshots to `KEEP`: a number, rules as daily=7,weekly=4,monthly=12, or all")
+	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
 }
 
 func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
@@ -213,7 +213,7 @@ other classes stay as they are.` + exitHelp,
 
 func newSnapshots() *cobra.Command {
 	var keep string
-	var check, asJSON bool
+	var check, asJSON, dryRun bool
 	cmd := &cobra.Command{
 		Use:   "snapshots DIR",
 		Short: "List the snapshots of a folder of backups, check or prune them",
@@ -223,12 +223,13 @@ every file against its checksum; --snapshots takes away those that are not kept.
   pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runSnapshots(cmd.Context(), args[0], keep, check, asJSON)
+			return runSnapshots(cmd.Context(), args[0], keep, check, asJSON, dryRun)
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&keep, "snapshots", "", "take away all but the snapshots to `KEEP`: a number, or rules as daily=7,weekly=4,monthly=12")
 	f.BoolVar(&check, "check", false, "hold every file against its checksum")
+	f.BoolVar(&dryRun, "dry-run", false, "say which snapshots would be taken away, and take none")
 	f.BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
 }
@@ -244,7 +245,7 @@ type snapshotJSON struct {
 	Error       string    `json:"error,omitempty"`
 }
 
-func runSnapshots(ctx context.Context, dir, keep string, check, asJSON bool) error {
+func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun bool) error {
 	if _, err := source.ReadRepository(dir); err != nil {
 		return &source.Error{Op: "read", Path: dir, Err: fmt.Errorf("it is no folder of backups: %w", err)}
 	}
@@ -261,7 +262,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON bool) err
 		if err != nil {
 			return usagef("read --snapshots: %w", err)
 		}
-		pruned, err := worker.PruneSnapshots(all, rules)
+		pruned, err := worker.PruneSnapshots(all, rules, dryRun)
 		if err != nil {
 			return err
 		}
@@ -305,7 +306,11 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON bool) err
 		}
 	}
 	if len(out.Pruned) > 0 {
-		fmt.Printf("pruned %s\n", strings.Join(out.Pruned, ", "))
+		did := "pruned"
+		if dryRun {
+			did = "would prune"
+		}
+		fmt.Printf("%s %s\n", did, strings.Join(out.Pruned, ", "))
 	}
 	return failed
 }

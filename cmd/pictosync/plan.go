@@ -26,6 +26,7 @@ type planJSON struct {
 	Images map[store.Plan]int `json:"images"`
 	// Skipped are images that a policy leaves alone, whatever their plan.
 	Skipped     int      `json:"skipped"`
+	Reviewed    int      `json:"reviewed"` // images to save that are in review, or complete
 	Annotations added    `json:"annotations"`
 	Classes     []string `json:"classes"` // to be created
 	Requests    int      `json:"requests"`
@@ -43,6 +44,11 @@ type added struct {
 	Listed  int `json:"listed"` // in the dataset before
 	Added   int `json:"added"`
 	Removed int `json:"removed"`
+	// Replaced are those that others take the place of, Kept those that stay; of images
+	// of which it is not known what they have, Unknown may be replaced, at most.
+	Replaced int `json:"replaced"`
+	Kept     int `json:"kept"`
+	Unknown  int `json:"unknown"`
 }
 
 // readPlan reads the digest of a kept plan.
@@ -80,7 +86,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 		return err
 	}
 	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: stakes.Digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{stakes.Listed, stakes.Added, stakes.Removed}, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
+		Annotations: added{stakes.Listed, stakes.Added, stakes.Removed, stakes.Replaced, stakes.Kept, stakes.Unknown}, Reviewed: stakes.Reviewed, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
@@ -198,7 +204,14 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 	if p.Skipped > 0 {
 		fmt.Fprintf(w, "  skipped      %d of these\n", p.Skipped)
 	}
-	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove\n", p.Annotations.Listed, p.Annotations.Added, p.Annotations.Removed)
+	a := p.Annotations
+	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove, %d to replace, %d to keep\n", a.Listed, a.Added, a.Removed, a.Replaced, a.Kept)
+	if a.Unknown > 0 {
+		fmt.Fprintf(w, "               of others it is not known what they are: up to %d more to replace\n", a.Unknown)
+	}
+	if p.Reviewed > 0 {
+		fmt.Fprintf(w, "  reviewed     %s to save that are in review, or complete\n", plural(p.Reviewed, "image"))
+	}
 	if len(p.Classes) > 0 {
 		fmt.Fprintf(w, "  new classes  %s\n", printable(fmt.Sprintf("%q", p.Classes)))
 	}

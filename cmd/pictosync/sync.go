@@ -33,6 +33,8 @@ type syncOptions struct {
 	unknownClasses  string
 	onExisting      string
 	onDrift         string
+	onReviewed      string
+	maxPruned       string
 	allowClear      bool
 	allowShrink     bool
 	prune           bool
@@ -64,6 +66,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
+	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (of which ten are never too many), or none")
 	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
 }
 
@@ -72,7 +75,8 @@ func (o *syncOptions) addGuardFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.unknownClasses, "unknown-classes", "create", "what is done about labels of classes that the dataset lacks: create the class, skip or fail the image")
 	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "the same as --unknown-classes fail")
 	f.StringVar(&o.onExisting, "on-existing", "overwrite", "what is done about images with annotations that pictosync did not save: overwrite, skip or fail")
-	f.StringVar(&o.onDrift, "on-drift", "overwrite", "what is done about images that someone changed since pictosync saved them: overwrite, skip or fail")
+	f.StringVar(&o.onReviewed, "on-reviewed", "overwrite", "what is done about images with annotations that are in review, or complete: overwrite, skip or fail")
+	f.StringVar(&o.onDrift, "on-drift", "fail", "what is done about images that someone changed since pictosync saved them: overwrite, skip or fail")
 	f.BoolVar(&o.allowClear, "allow-clear", false, "let empty labels clear images that have annotations")
 	f.BoolVar(&o.allowShrink, "allow-shrink", false, "take a source that has less than half the images of its last run")
 	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, none, or auto (half of them, and more than 100)")
@@ -157,6 +161,7 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 	if err := cmp.Or(
 		oneOf("--on-existing", o.onExisting, worker.Overwrite, worker.Skip, worker.Fail),
 		oneOf("--on-drift", o.onDrift, worker.Overwrite, worker.Skip, worker.Fail),
+		oneOf("--on-reviewed", o.onReviewed, worker.Overwrite, worker.Skip, worker.Fail),
 		oneOf("--unknown-classes", o.unknownClasses, worker.Create, worker.Skip, worker.Fail),
 		oneOf("--backup", o.backup, worker.BackupAuto, worker.BackupAlways, worker.BackupNever),
 	); err != nil {
@@ -168,6 +173,12 @@ func (o *syncOptions) policies(w *worker.Options) (err error) {
 	if w.MaxRemoved, err = worker.ParseLimit(o.maxRemoved); err != nil {
 		return usagef("read --max-removed: %w", err)
 	}
+	if o.maxPruned != "" {
+		if w.MaxPruned, err = worker.ParsePruneLimit(o.maxPruned); err != nil {
+			return usagef("read --max-pruned: %w", err)
+		}
+	}
+	w.OnReviewed = worker.Policy(o.onReviewed)
 	if o.planFile != "" {
 		if w.Expect, err = readPlan(o.planFile); err != nil {
 			return err

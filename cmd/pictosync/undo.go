@@ -1,10 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ images that were empty are cleared, the others get their annotations back. An
 image that was changed since, by another run or by someone else, is left alone
 unless --force is given. An undo is a run like others: it takes backups, can be
 interrupted, and can be undone. RUN is an id, the beginning or end of one, or
-last.` + exitHelp,
+last: the last run that changed something, which is named first.` + exitHelp,
 		Example: `  pictosync undo last --dry-run
   pictosync undo 0190b3f2 --image 'train/**'`,
 		Args: cobra.ExactArgs(1),
@@ -56,6 +57,13 @@ last.` + exitHelp,
 
 func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) error {
 	run, err := o.findUndoable(parent, id)
+	if errors.Is(err, errNothingToUndo) {
+		if o.output.json {
+			return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": "", "outcome": "nothing to undo", "exit_code": 0})
+		}
+		fmt.Println("nothing to undo: no run has changed anything")
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -72,6 +80,11 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	defer s.close()
 	if err := s.open("undo " + id); err != nil {
 		return err
+	}
+	if !o.output.quiet {
+		if err := announce(parent, os.Stderr, s.store, run); err != nil {
+			return err
+		}
 	}
 	src, err := worker.NewUndo(s.store, run, o.image, o.force)
 	if err != nil {
@@ -105,60 +118,97 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 		}
 		return run, err
 	}
-	runs, err := st.Runs(ctx, 1000)
-	for _, r := range runs {
-		if saves(r) {
-			return r, nil
-		}
+	run, found, err := st.LastChange(ctx)
+	if err != nil {
+		return run, err
 	}
-	return store.Run{}, cmp.Or(err, fmt.Errorf("look up the last run: %w", store.ErrNoRun))
+	if !found {
+		return run, saidError{errNothingToUndo}
+	}
+	return run, nil
+}
+
+// errNothingToUndo is returned where no run has changed anything.
+var errNothingToUndo = errors.New("nothing to undo")
+
+// announce names the run that is undone, which "last" does not.
+func announce(ctx context.Context, w io.Writer, st *store.Store, run store.Run) error {
+	totals, err := st.Totals(ctx, run.ID)
+	if err != nil {
+		return err
+	}
+	changed := totals.Outcome[store.ItemSaved] + totals.Outcome[store.ItemCleared]
+	_, err = fmt.Fprintf(w, "undoing run %s of %s: %s from %s into dataset %s, %s changed\n", run.ID, run.StartedAt.Format(time.DateTime), run.Kind, printable(run.Source), printable(run.Dataset.Name), plural(changed, "image"))
+	return err
 }
 
 func newGC() *cobra.Command {
-	var state, keep string
-	var asJSON bool
+	var o gcOptions
 	cmd := &cobra.Command{
 		Use:   "gc --keep 30d",
 		Short: "Forget old runs and their backups",
 		Long: `Forget the runs that ended longer ago than --keep, with their plans, findings and
-backups: they can no longer be undone. The last run of each source stays.` + exitHelp,
-		Example: `  pictosync gc --keep 30d`,
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			age, err := parseAge(keep)
-			if err != nil {
-				return usagef("read --keep: %w", err)
-			}
-			path, err := statePath(state)
-			if err != nil {
-				return err
-			}
-			st, err := openExisting(cmd.Context(), path)
-			if err != nil {
-				return err
-			}
-			defer st.Close()
-			unlock, err := lockState(path, "gc")
-			if err != nil {
-				return err
-			}
-			defer unlock()
-			c, err := st.Collect(cmd.Context(), now().Add(-age))
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return json.NewEncoder(os.Stdout).Encode(c)
-			}
-			fmt.Printf("forgot %s with %s\n", plural(c.Runs, "run"), plural(c.Backups, "backup"))
-			return nil
-		},
+backups: they can no longer be undone. The last run of each source stays. --dry-run
+says what would be forgotten.` + exitHelp,
+		Example: `  pictosync gc --keep 30d --dry-run
+  pictosync gc --keep 30d`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runGC(cmd.Context(), o) },
 	}
 	f := cmd.Flags()
-	f.StringVar(&state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
-	f.StringVar(&keep, "keep", "30d", "keep what is younger than this `AGE`, as 30d or 12h")
-	f.BoolVar(&asJSON, "json", false, "print one JSON object")
+	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	f.StringVar(&o.keep, "keep", "30d", "keep what is younger than this `AGE`, as 30d or 12h")
+	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be forgotten, and forget nothing")
+	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
+}
+
+type gcOptions struct {
+	state, keep  string
+	dryRun, json bool
+}
+
+func runGC(ctx context.Context, o gcOptions) error {
+	age, err := parseAge(o.keep)
+	if err != nil {
+		return usagef("read --keep: %w", err)
+	}
+	path, err := statePath(o.state)
+	if err != nil {
+		return err
+	}
+	unlock, err := lockState(path, "gc")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	st, err := openExisting(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	c, err := st.Collect(ctx, now().Add(-age), o.dryRun)
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return json.NewEncoder(os.Stdout).Encode(struct {
+			store.Collected
+			DryRun bool `json:"dry_run,omitempty"`
+		}{c, o.dryRun})
+	}
+	did := "forgot"
+	if o.dryRun {
+		did = "would forget"
+	}
+	fmt.Printf("%s %s with %s\n", did, plural(c.Runs, "run"), plural(c.Backups, "backup"))
+	switch {
+	case c.Backups > 0 && o.dryRun:
+		fmt.Println("  they could not be undone any more")
+	case c.Backups > 0:
+		fmt.Println("  they cannot be undone any more")
+	}
+	return nil
 }
 
 // parseAge is a duration that may be in days.

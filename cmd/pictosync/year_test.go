@@ -104,7 +104,7 @@ func TestNightlyYear(t *testing.T) {
 rate: unlimited
 keep: 15d
 jobs:
-  - {name: sync, sync: %s, prune: true}
+  - {name: sync, sync: %s, prune: true, on_drift: overwrite, max_pruned: none, max_removed: none}
   - {name: backup, export: %s, max_age: %dd, snapshots: "daily=7,weekly=4,monthly=12"}
 `, filepath.Join(y.dir, "labels.jsonl"), filepath.Join(y.dir, "backups"), maxAgeDays))
 

@@ -1,6 +1,6 @@
 -- Findings are kept in groups with a few examples each, whatever their number. Of an item
 -- the plan keeps its label file, how many labels it has and how many of them were left
--- out, and how closely its name fits its image.
+-- out, how closely its name fits its image, and how many of the image's annotations stay.
 
 -- +goose Up
 
@@ -8,12 +8,16 @@ ALTER TABLE items ADD COLUMN file TEXT NOT NULL DEFAULT '';
 ALTER TABLE items ADD COLUMN labels INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE items ADD COLUMN left_out INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE items ADD COLUMN closeness INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE items ADD COLUMN kept INTEGER NOT NULL DEFAULT -1;
+ALTER TABLE items ADD COLUMN reviewed INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE saves ADD COLUMN prints BLOB;
+ALTER TABLE images ADD COLUMN reviewed INTEGER NOT NULL DEFAULT 0;
 DROP VIEW items_now;
 CREATE VIEW items_now AS
     SELECT items.item, items.run, items.image, items.after, items.image_id, items.image_ref, items.path, items.plan,
         CASE WHEN sent.item IS NULL THEN items.outcome WHEN sent.count > 0 THEN 'saved' ELSE 'cleared' END AS outcome,
         items.hash, items.count, items.listed_count, items.bytes, items.findings,
-        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out
+        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out, items.kept, items.reviewed
     FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
         AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
 
