@@ -30,6 +30,7 @@ import (
 type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
+	Status Status `json:"status"`
 	Detail string `json:"detail"`           // what was found
 	Advice string `json:"advice,omitempty"` // what to do, where it is not OK
 	// Err is what is wrong; nil where nothing is, or where the check could not be
@@ -37,8 +38,18 @@ type Check struct {
 	Err error `json:"-"`
 }
 
+// Status is what a check came to.
+type Status string
+
+// What a check can come to.
+const (
+	CheckOK      Status = "ok"
+	CheckWarning Status = "warning" // it could not be made, or a run does not get far with it
+	CheckFailed  Status = "failed"
+)
+
 func passed(name, format string, args ...any) Check {
-	return Check{Name: name, OK: true, Detail: fmt.Sprintf(format, args...)}
+	return Check{Name: name, OK: true, Status: CheckOK, Detail: fmt.Sprintf(format, args...)}
 }
 
 // Failed is a check that found something wrong. Without advice it is that of the
@@ -48,11 +59,13 @@ func Failed(name string, err error, advice string) Check {
 	if advice == "" && errors.As(err, &hinted) {
 		advice = hinted.Hint()
 	}
-	return Check{Name: name, Detail: strings.Join(strings.Fields(err.Error()), " "), Advice: advice, Err: err}
+	return Check{Name: name, Status: CheckFailed, Detail: strings.Join(strings.Fields(err.Error()), " "), Advice: advice, Err: err}
 }
 
 // Skipped is a check that could not be made.
-func Skipped(name, why string) Check { return Check{Name: name, Detail: "skipped: " + why} }
+func Skipped(name, why string) Check {
+	return Check{Name: name, Status: CheckWarning, Detail: "skipped: " + why}
+}
 
 // CheckState looks at a state without changing it; holder is who works on it, "" for
 // nobody. The process that calls it must not have the state open itself: closing a
@@ -165,10 +178,21 @@ func CheckSource(ctx context.Context, path string, open func() (source.Source, e
 	if broken > 0 {
 		detail += fmt.Sprintf(", %d of which cannot be taken", broken)
 	}
-	if findings := len(found()); findings > 0 {
-		detail += fmt.Sprintf(", %s: see `pictosync inspect`", english.Plural(findings, "finding", ""))
+	c := passed(name, "")
+	for _, f := range found() {
+		if f.Kind.Severity() == convert.Lost {
+			broken++
+		}
+		c.Status = CheckWarning
 	}
-	return passed(name, "%s", detail)
+	if c.Status == CheckWarning {
+		detail += ", and more to know of it: see `pictosync inspect`"
+	}
+	if broken > 0 {
+		c.Status = CheckWarning
+	}
+	c.Detail = detail
+	return c
 }
 
 // Witness is a transport that notes how long the last answer took and what time it

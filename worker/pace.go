@@ -96,6 +96,10 @@ type Pacer struct {
 	now     func() time.Time
 	stop    chan struct{}
 
+	// MaxBlock is how long the service may want to be left alone before requests fail
+	// with ErrLeftAlone; 0 is for ever. It is set before the first request.
+	MaxBlock time.Duration
+
 	mu           sync.Mutex
 	limiter      *rate.Limiter
 	window       window
@@ -231,6 +235,9 @@ func (p *Pacer) Wait(ctx context.Context) error {
 		default:
 		}
 		at, wait := p.take()
+		if until := p.leftAloneUntil(); !until.IsZero() {
+			return fmt.Errorf("%w until %s, longer than it may be out of reach (--max-outage %s): the same command resumes the run then", ErrLeftAlone, until.Local().Format(time.DateTime), p.MaxBlock)
+		}
 		if wait <= 0 {
 			if r, ok := ctx.Value(recordedKey{}).(*recorded); ok && r.sent.CompareAndSwap(nil, &at) {
 				return nil
@@ -247,6 +254,21 @@ func (p *Pacer) Wait(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// ErrLeftAlone is what a request gets where the service wants no requests for longer than
+// it may be waited for.
+var ErrLeftAlone = errors.New("the service wants to be left alone")
+
+// leftAloneUntil is when the service wants requests again, the zero time where that can
+// be waited for.
+func (p *Pacer) leftAloneUntil() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.MaxBlock > 0 && p.blockedUntil.Sub(p.now()) > p.MaxBlock {
+		return p.blockedUntil
+	}
+	return time.Time{}
 }
 
 // take takes the turn at a time, or tells how long to wait before it is asked

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -149,13 +148,14 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		groups.print(os.Stderr)
 	}
 	summary.Seconds = time.Since(start).Seconds()
-	if err := o.print(summary); err != nil {
+	var failure error
+	if summary.Images.Failed+lost > 0 {
+		failure = errFailures
+	}
+	if err := o.print(summary, failure); err != nil {
 		return err
 	}
-	if summary.Images.Failed+lost > 0 {
-		return errFailures
-	}
-	return nil
+	return failure
 }
 
 // open begins the output. Formats that number their classes need to have seen
@@ -204,10 +204,13 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-func (o convertOptions) print(s worker.ConvertSummary) error {
+func (o convertOptions) print(s worker.ConvertSummary, failed error) error {
 	switch {
 	case o.output.json:
-		return json.NewEncoder(os.Stdout).Encode(s)
+		return printJSON(os.Stdout, struct {
+			worker.ConvertSummary
+			ending
+		}{s, endingOf(failed)})
 	case o.output.quiet || o.out == "-":
 		return nil
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -141,7 +140,7 @@ func (e *examination) configuration(from string, settled error) {
 		e.add(worker.Failed("configuration", settled, "config.example.yaml lists all settings"))
 		return
 	}
-	e.add(worker.Check{Name: "configuration", OK: true, Detail: from})
+	e.add(worker.Check{Name: "configuration", OK: true, Status: worker.CheckOK, Detail: from})
 }
 
 func runDoctor(parent context.Context, args []string, e *examination) error {
@@ -361,7 +360,7 @@ func (e *examination) explainMissing(c worker.Check, name string) worker.Check {
 	if near != "" {
 		detail += ": " + c.Advice
 	}
-	return worker.Check{Name: c.Name, OK: true, Detail: detail}
+	return worker.Check{Name: c.Name, OK: true, Status: worker.CheckOK, Detail: detail}
 }
 
 func lowered(names []string) []string {
@@ -394,13 +393,11 @@ func (e *examination) report(w io.Writer) error {
 	output := e.options.output
 	if output.json {
 		out := struct {
-			Checks   []worker.Check `json:"checks"`
-			ExitCode int            `json:"exit_code"`
-		}{Checks: e.checks}
-		if first != nil {
-			out.ExitCode = exitCode(first)
-		}
-		if err := json.NewEncoder(w).Encode(out); err != nil {
+			Checks  []worker.Check `json:"checks"`
+			Verdict string         `json:"verdict"`
+			ending
+		}{e.checks, e.verdict(), endingOf(first)}
+		if err := printJSON(w, out); err != nil {
 			return err
 		}
 		return first
@@ -413,15 +410,33 @@ func (e *examination) report(w io.Writer) error {
 			return err
 		}
 	}
+	if !output.quiet {
+		if _, err := fmt.Fprintln(w, e.verdict()); err != nil {
+			return err
+		}
+	}
 	return first
 }
 
-func checkLine(c worker.Check) string {
-	switch {
-	case c.OK:
-		return "ok: " + c.Detail
-	case c.Err == nil || c.Advice == "":
-		return c.Detail
+// verdict sums up the checks.
+func (e *examination) verdict() string {
+	counts := make(map[worker.Status]int)
+	for _, c := range e.checks {
+		counts[c.Status]++
 	}
-	return c.Detail + " (" + c.Advice + ")"
+	switch {
+	case counts[worker.CheckFailed] > 0:
+		return fmt.Sprintf("not ready: %d of %d checks failed", counts[worker.CheckFailed], len(e.checks))
+	case counts[worker.CheckWarning] > 0:
+		return fmt.Sprintf("ready, with %s to look at", plural(counts[worker.CheckWarning], "warning"))
+	}
+	return "ready"
+}
+
+func checkLine(c worker.Check) string {
+	line := string(c.Status) + ": " + c.Detail
+	if c.Err != nil && c.Advice != "" {
+		line += " (" + c.Advice + ")"
+	}
+	return line
 }

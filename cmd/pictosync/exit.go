@@ -85,6 +85,65 @@ func exitCode(err error) int {
 	return exitUnexpected
 }
 
+// errorCode names an error for programs: it never changes.
+func errorCode(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, worker.ErrNoDataset):
+		return "no-dataset"
+	case errors.Is(err, worker.ErrOtherDataset):
+		return "other-dataset"
+	case errors.Is(err, store.ErrNoRun):
+		return "no-run"
+	case errors.Is(err, store.ErrNewer):
+		return "newer-state"
+	case errors.Is(err, pictograph.ErrUnauthorized):
+		return "key-refused"
+	case errors.Is(err, pictograph.ErrForbidden):
+		return "role-refused"
+	}
+	switch exitCode(err) {
+	case exitUsage:
+		return "usage"
+	case exitSource:
+		return "source-unreadable"
+	case exitFailures:
+		return "images-failed"
+	case exitGuard:
+		return "guard"
+	case exitTimeLimit:
+		return "time-limit"
+	case exitLocked:
+		return "locked"
+	case exitInterrupted:
+		return "interrupted"
+	}
+	switch {
+	case errors.Is(err, pictograph.ErrNetwork):
+		return "unreachable"
+	case errors.Is(err, pictograph.ErrRateLimited), errors.Is(err, worker.ErrLeftAlone):
+		return "rate-limited"
+	case errors.Is(err, pictograph.ErrServer):
+		return "service-failed"
+	}
+	return "unexpected"
+}
+
+// ending is how a command ended, in every JSON object.
+type ending struct {
+	Error    string `json:"error,omitempty"`
+	Code     string `json:"code,omitempty"`
+	ExitCode int    `json:"exit_code"`
+}
+
+func endingOf(err error) ending {
+	if err == nil {
+		return ending{}
+	}
+	return ending{errorLine(err), errorCode(err), exitCode(err)}
+}
+
 // isUsage reports a mistake in the command line or configuration itself. Some
 // are errors of cobra's, which have no type.
 func isUsage(err error) bool {

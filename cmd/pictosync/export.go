@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -136,15 +135,10 @@ func (o *exportOptions) work(s *session, settings worker.ExportOptions) (worker.
 
 func (o *exportOptions) print(s worker.ExportSummary, failed error) error {
 	if o.output.json {
-		out := struct {
+		return printJSON(os.Stdout, struct {
 			worker.ExportSummary
-			Error    string `json:"error,omitempty"`
-			ExitCode int    `json:"exit_code"`
-		}{ExportSummary: s}
-		if failed != nil {
-			out.Error, out.ExitCode = errorLine(failed), exitCode(failed)
-		}
-		return json.NewEncoder(os.Stdout).Encode(out)
+			ending
+		}{s, endingOf(failed)})
 	}
 	if o.output.quiet || s.Run == "" {
 		return nil
@@ -288,7 +282,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		out.Snapshots = append(out.Snapshots, line)
 	}
 	if asJSON {
-		if err := json.NewEncoder(os.Stdout).Encode(out); err != nil {
+		if err := printJSON(os.Stdout, out); err != nil {
 			return err
 		}
 		return failed

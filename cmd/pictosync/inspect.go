@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -71,19 +71,21 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 			lost++
 		}
 	}
+	var failure error
+	if report.Images.Failed+lost > 0 {
+		failure = errFailures
+	}
 	switch {
 	case o.output.json:
-		err = json.NewEncoder(os.Stdout).Encode(struct {
+		err = printJSON(os.Stdout, struct {
 			worker.Inspection
 			Findings map[string]kindJSON `json:"findings"`
-		}{report, groups.byKind()})
+			ending
+		}{report, groups.byKind(), endingOf(failure)})
 	case !o.output.quiet:
 		err = printInspection(os.Stdout, report, groups)
 	}
-	if err == nil && report.Images.Failed+lost > 0 {
-		return errFailures
-	}
-	return err
+	return cmp.Or(err, failure)
 }
 
 func printInspection(w io.Writer, r worker.Inspection, groups findingGroups) error {

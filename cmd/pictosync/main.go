@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -25,6 +26,9 @@ func Main() int {
 		return exitDone
 	}
 	code := exitCode(err)
+	if !jsonPrinted && slices.Contains(os.Args[1:], "--json") {
+		printJSON(os.Stdout, endingOf(err))
+	}
 	if said := say(err); said && isUsage(err) {
 		fmt.Fprintf(os.Stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 
@@ -70,7 +69,7 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	}
 	switch {
 	case o.output.json:
-		err = json.NewEncoder(os.Stdout).Encode(map[string]int{"images": n, "findings": len(found)})
+		err = printJSON(os.Stdout, map[string]int{"images": n, "findings": len(found)})
 	case !o.output.quiet:
 		groups.print(os.Stderr)
 		fmt.Printf("%s: %s\n", o.out, plural(n, "image"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -146,6 +147,16 @@ func (p *progress) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finish()
+}
+
+// jsonPrinted says that the result was printed as JSON: where it was not, and --json asks
+// for it, the error is.
+var jsonPrinted bool
+
+// printJSON prints the result as one JSON object.
+func printJSON(w io.Writer, v any) error {
+	jsonPrinted = true
+	return json.NewEncoder(w).Encode(v)
 }
 
 // version is the module's version as the build recorded it.

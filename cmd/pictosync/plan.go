@@ -36,8 +36,7 @@ type planJSON struct {
 	Unlabelled int            `json:"unlabelled"`
 	Findings   int            `json:"findings"`
 	Kinds      map[string]int `json:"findings_by_kind,omitempty"`
-	Error      string         `json:"error,omitempty"`
-	ExitCode   int            `json:"exit_code"`
+	ending
 }
 
 type added struct {
@@ -94,9 +93,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	if failed == nil && s.Images.Failed+s.Images.Unmatched > 0 && (s.Images.Failed > 0 || o.unmatched == "fail") {
 		failed = errFailures
 	}
-	if failed != nil {
-		p.Error, p.ExitCode = errorLine(failed), exitCode(failed)
-	}
+	p.ending = endingOf(failed)
 	if o.planOut != "" {
 		if err := keepPlan(o.planOut, p); err != nil {
 			return err
@@ -104,7 +101,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	}
 	switch {
 	case o.output.json:
-		err = json.NewEncoder(w).Encode(p)
+		err = printJSON(w, p)
 	case !o.output.quiet:
 		err = printPlan(ctx, w, st, p)
 	}
@@ -134,7 +131,7 @@ func (o *syncOptions) showDiff(s *session, w io.Writer, src source.Source, id st
 		if changes == nil {
 			changes = []worker.Change{}
 		}
-		return json.NewEncoder(w).Encode(struct {
+		return printJSON(w, struct {
 			Image   string          `json:"image"`
 			Changes []worker.Change `json:"changes"`
 			Same    int             `json:"same"`

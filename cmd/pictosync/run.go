@@ -67,8 +67,7 @@ type night struct {
 	Requests  int             `json:"requests"`
 	Forgotten store.Collected `json:"forgotten"`
 	Seconds   float64         `json:"duration_s"`
-	Error     string          `json:"error,omitempty"`
-	ExitCode  int             `json:"exit_code"`
+	ending
 }
 
 const notReached = "not reached"
@@ -81,9 +80,7 @@ func (o *runOptions) run(cmd *cobra.Command, path string, names []string) error 
 	n := &night{Config: path, StartedAt: now().UTC().Truncate(time.Second), Jobs: []jobResult{}}
 	recovered, err := o.night(cmd.Context(), n, jobs, age)
 	n.Seconds = now().Sub(n.StartedAt).Seconds()
-	if err != nil {
-		n.Error, n.ExitCode = errorLine(err), exitCode(err)
-	}
+	n.ending = endingOf(err)
 	if printErr := o.print(os.Stdout, n); printErr != nil {
 		return printErr
 	}
@@ -267,7 +264,7 @@ func (e jobError) Unwrap() error { return e.error }
 // print writes what the jobs came to.
 func (o *runOptions) print(w io.Writer, n *night) error {
 	if o.output.json {
-		return json.NewEncoder(w).Encode(n)
+		return printJSON(w, n)
 	}
 	if o.output.quiet || len(n.Jobs) == 0 {
 		return nil

@@ -152,7 +152,7 @@ func TestWebhook(t *testing.T) {
 		}
 	}))
 	defer hook.Close()
-	n := &night{Config: filepath.Join(dir, "nightly.yaml"), ExitCode: exitSource, Jobs: []jobResult{{Name: "cars", Error: "no such file", ExitCode: exitSource}}}
+	n := &night{Config: filepath.Join(dir, "nightly.yaml"), ending: ending{ExitCode: exitSource}, Jobs: []jobResult{{Name: "cars", Error: "no such file", ExitCode: exitSource}}}
 	o := alertOptions{webhook: hook.URL + "/secret", on: "failure"}
 	if err := o.tell(t.Context(), n, false); err != nil {
 		t.Fatal(err)

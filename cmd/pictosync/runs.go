@@ -106,6 +106,7 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 
 func noRuns(o runsOptions) error {
 	if o.json {
+		jsonPrinted = true
 		fmt.Println(`{"runs":[]}`)
 		return nil
 	}
@@ -167,7 +168,7 @@ func listRuns(ctx context.Context, st *store.Store, o runsOptions) error {
 		}
 	}
 	if o.json {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"runs": described})
+		return printJSON(os.Stdout, map[string]any{"runs": described})
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "RUN\tSTARTED\tKIND\tDATASET\tOUTCOME\tSAVED\tUNCHANGED\tFAILED\tSOURCE")
@@ -240,6 +241,7 @@ func printable(s string) string {
 }
 
 func showRunJSON(ctx context.Context, w io.Writer, st *store.Store, run runJSON, outcomes []string) error {
+	jsonPrinted = true
 	head, err := json.Marshal(run)
 	if err != nil {
 		return fmt.Errorf("write the run: %w", err)
@@ -275,6 +277,7 @@ func showFindings(ctx context.Context, w io.Writer, st *store.Store, run store.R
 		groups.print(w)
 		return nil
 	}
+	jsonPrinted = true
 	all, err := json.Marshal(groups.sorted())
 	if err != nil {
 		return fmt.Errorf("write the findings: %w", err)
@@ -301,6 +304,7 @@ func showFindings(ctx context.Context, w io.Writer, st *store.Store, run store.R
 func showUnlabelled(ctx context.Context, w io.Writer, st *store.Store, run store.Run, asJSON bool) error {
 	separator := "\n"
 	if asJSON {
+		jsonPrinted = true
 		fmt.Fprintf(w, `{"run":%q,"unlabelled":[`, run.ID)
 	}
 	for name, err := range st.NamesWithout(ctx, run.Dataset, run.ID) {

@@ -221,6 +221,7 @@ func (s *session) connect() (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
+	pacer.MaxBlock = s.options.maxOutage
 	client, err := pictograph.New(s.config(pacer))
 	if err != nil {
 		return nil, usageError{err}

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -384,15 +383,10 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 // print writes the summary: one JSON object, or lines for people.
 func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error {
 	if o.json {
-		out := struct {
+		return printJSON(w, struct {
 			worker.Summary
-			Error    string `json:"error,omitempty"`
-			ExitCode int    `json:"exit_code"`
-		}{Summary: s}
-		if failed != nil {
-			out.Error, out.ExitCode = errorLine(failed), exitCode(failed)
-		}
-		return json.NewEncoder(w).Encode(out)
+			ending
+		}{s, endingOf(failed)})
 	}
 	if o.quiet || s.Run == "" {
 		return nil

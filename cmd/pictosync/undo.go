@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,11 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	run, err := o.findUndoable(parent, id)
 	if errors.Is(err, errNothingToUndo) {
 		if o.output.json {
-			return json.NewEncoder(os.Stdout).Encode(map[string]any{"run": "", "outcome": "nothing to undo", "exit_code": 0})
+			return printJSON(os.Stdout, struct {
+				Run     string `json:"run"`
+				Outcome string `json:"outcome"`
+				ending
+			}{Outcome: "nothing to undo"})
 		}
 		fmt.Println("nothing to undo: no run has changed anything")
 		return nil
@@ -192,7 +195,7 @@ func runGC(ctx context.Context, o gcOptions) error {
 		return err
 	}
 	if o.json {
-		return json.NewEncoder(os.Stdout).Encode(struct {
+		return printJSON(os.Stdout, struct {
 			store.Collected
 			DryRun bool `json:"dry_run,omitempty"`
 		}{c, o.dryRun})
