@@ -30,9 +30,9 @@ import (
 type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
-	Status Status `json:"status"`
 	Detail string `json:"detail"`           // what was found
 	Advice string `json:"advice,omitempty"` // what to do, where it is not OK
+	Status Status `json:"status"`
 	// Err is what is wrong; nil where nothing is, or where the check could not be
 	// made.
 	Err error `json:"-"`

@@ -27,7 +27,7 @@ func (r *run) settleInFlight(ctx context.Context) error {
 		b.Account = r.pacer.account
 		if b.Body == nil {
 			r.Log.Warn().Int64("batch", b.ID).Msg("the bytes of a batch in flight are missing in the state: what its images have is read instead")
-			err = r.giveUp(ctx, b, "the state lost what was sent, and the image does not have it; run again")
+			_, err = r.giveUp(ctx, b, "the state lost what was sent, and the image does not have it; run again")
 		} else {
 			err = r.send(ctx, b, func() {})
 		}
@@ -248,16 +248,19 @@ func (r *run) readBack(ctx context.Context, i store.BatchImage, otherwise string
 	return store.Answer{Error: otherwise}, nil
 }
 
-// giveUp ends a batch whose answer will not come: what its images have is read.
-func (r *run) giveUp(ctx context.Context, b store.Batch, otherwise string) error {
+// giveUp ends a batch whose answer will not come, and counts the images that have what it
+// would have saved: what they have is read.
+func (r *run) giveUp(ctx context.Context, b store.Batch, otherwise string) (saved int, err error) {
 	answers := make([]store.Answer, len(b.Images))
 	for n, i := range b.Images {
-		var err error
 		if answers[n], err = r.readBack(ctx, i, otherwise); err != nil {
-			return err
+			return saved, err
+		}
+		if answers[n].Error == "" {
+			saved++
 		}
 	}
-	return r.settle(ctx, b, answers)
+	return saved, r.settle(ctx, b, answers)
 }
 
 func (r *run) sendHalves(ctx context.Context, b store.Batch) error {

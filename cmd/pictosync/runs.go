@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"pictosync/store"
@@ -22,12 +23,11 @@ import (
 )
 
 type runsOptions struct {
-	config     string
-	state      string
+	serviceOptions
 	outcomes   []string
 	findings   bool
 	unlabelled bool
-	json       bool
+	abandon    bool
 	limit      int
 }
 
@@ -49,16 +49,19 @@ now, and why.` + exitHelp,
 			if err := settle(cmd, o.config); err != nil {
 				return err
 			}
+			if o.abandon {
+				return runAbandon(cmd.Context(), args, o, cmd.Flags().Changed("base-url"))
+			}
 			return runRuns(cmd.Context(), args, o)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
-	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
+	o.addConfigFlag(f)
+	o.serviceOptions.addFlags(f)
 	f.StringSliceVar(&o.outcomes, "outcome", nil, "only images with this `OUTCOME`: saved, cleared, unchanged, unmatched, skipped, failed or pending (again, or with commas, for more)")
 	f.BoolVar(&o.findings, "findings", false, "list the run's findings instead of its images")
 	f.BoolVar(&o.unlabelled, "unlabelled", false, "list the images of the dataset that the run's source says nothing of")
-	f.BoolVar(&o.json, "json", false, "print one JSON object")
+	f.BoolVar(&o.abandon, "abandon", false, "give up the batches of the run that are in flight: what their images have is read, a request each, and what was saved is recorded")
 	f.IntVar(&o.limit, "limit", 20, "list at most `N` runs")
 	return cmd
 }
@@ -95,17 +98,65 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	}
 	w := bufio.NewWriter(os.Stdout)
 	if o.unlabelled {
-		err = showUnlabelled(ctx, w, st, run, o.json)
+		err = showUnlabelled(ctx, w, st, run, o.output.json)
 	} else if o.findings {
-		err = showFindings(ctx, w, st, run, o.json)
+		err = showFindings(ctx, w, st, run, o.output.json)
 	} else {
 		err = showRun(ctx, w, st, run, o)
 	}
 	return errors.Join(err, w.Flush())
 }
 
+// runAbandon gives up what a run has in flight, where the service does not answer for it.
+func runAbandon(parent context.Context, args []string, o runsOptions, elsewhere bool) error {
+	if len(args) == 0 {
+		return usagef("--abandon: name the run whose batches are to be given up")
+	}
+	path, err := statePath(o.state)
+	if err != nil {
+		return err
+	}
+	st, err := openExisting(parent, path)
+	if err != nil {
+		return err
+	}
+	run, err := findRun(parent, st, args[0])
+	if closeErr := st.Close(); err != nil || closeErr != nil {
+		return cmp.Or(err, closeErr)
+	}
+	o.goBackTo(run, elsewhere)
+	s, err := o.begin(parent)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.open("runs --abandon " + run.ID); err != nil {
+		return err
+	}
+	c, err := s.connect()
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	progress := o.output.progress()
+	given, err := worker.Abandon(s.ctx, s.stop.asked, c.client, s.store, c.pacer, run, s.run(worker.Options{}, run.Dataset.ID, progress))
+	progress.end()
+	if err = s.stop.explain(err); err != nil {
+		return err
+	}
+	if o.output.json {
+		return printJSON(os.Stdout, struct {
+			Run string `json:"run"`
+			worker.Abandoned
+			ending
+		}{run.ID, given, ending{}})
+	}
+	fmt.Printf("run %s: %s given up, %s saved, %s not\n", run.ID, english.Plural(given.Batches, "batch", "batches"), plural(given.Saved, "image"), plural(given.Failed, "image"))
+	return nil
+}
+
 func noRuns(o runsOptions) error {
-	if o.json {
+	if o.output.json {
 		jsonPrinted = true
 		fmt.Println(`{"runs":[]}`)
 		return nil
@@ -167,7 +218,7 @@ func listRuns(ctx context.Context, st *store.Store, o runsOptions) error {
 			return err
 		}
 	}
-	if o.json {
+	if o.output.json {
 		return printJSON(os.Stdout, map[string]any{"runs": described})
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
@@ -195,7 +246,7 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 	if len(outcomes) == 0 {
 		outcomes = []string{""}
 	}
-	if o.json {
+	if o.output.json {
 		return showRunJSON(ctx, w, st, described, outcomes)
 	}
 	i := described.Images

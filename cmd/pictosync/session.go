@@ -111,6 +111,14 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	return s, nil
 }
 
+// goBackTo has requests go to where a run went, unless the command line says elsewhere.
+func (o *serviceOptions) goBackTo(run store.Run, elsewhere bool) {
+	o.sandbox = run.Dataset.Service == "sandbox"
+	if !o.sandbox && !elsewhere && o.baseURL == pictograph.DefaultBaseURL {
+		o.baseURL = run.Dataset.Service
+	}
+}
+
 // open opens state and service. doing is what others are told who want the state
 // too.
 func (s *session) open(doing string) error {

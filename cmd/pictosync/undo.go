@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pictosync/pictograph"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -72,10 +71,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	}
 	// It goes back to where the run went.
 	o.dataset, o.existing, o.unmatched = run.Dataset.ID, true, "fail"
-	o.sandbox = run.Dataset.Service == "sandbox"
-	if !o.sandbox && !elsewhere && o.baseURL == pictograph.DefaultBaseURL {
-		o.baseURL = run.Dataset.Service
-	}
+	o.goBackTo(run, elsewhere)
 	s, err := o.begin(parent)
 	if err != nil {
 		return err
