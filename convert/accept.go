@@ -2,11 +2,9 @@ package convert
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
+	"pictosync/internal/nearest"
 )
 
 // Accepted says what an image may lose or have changed and be taken all the same.
@@ -37,16 +35,15 @@ func ParseAccepted(names []string) (a Accepted, err error) {
 }
 
 func similarKind(name string) string {
-	best, found := 3, ""
-	for _, kind := range slices.Sorted(maps.Keys(severities)) {
-		if d := levenshtein.ComputeDistance(name, string(kind)); d < best {
-			best, found = d, string(kind)
-		}
+	var kinds []string
+	for _, severity := range []Severity{Lost, Changed, Noted} {
+		kinds = append(kinds, KindsOf(severity)...)
 	}
-	if found == "" {
+	near := nearest.Name(name, kinds)
+	if near == "" {
 		return ""
 	}
-	return fmt.Sprintf("; did you mean %s?", found)
+	return fmt.Sprintf("; did you mean %s?", near)
 }
 
 // Refuses reports whether an image with findings of a kind is not taken.

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pictosync/convert"
+	"pictosync/internal/nearest"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
@@ -399,7 +400,7 @@ func (r *run) openDataset(ctx context.Context) (err error) {
 		err = ask(ctx)
 	}
 	if errors.Is(err, pictograph.ErrNotFound) {
-		return fmt.Errorf("open dataset %q: %w; names are case-sensitive", r.Dataset, ErrNoDataset)
+		return fmt.Errorf("open dataset %q: %w; names are case-sensitive%s", r.Dataset, ErrNoDataset, r.similarDataset(ctx))
 	}
 	if err != nil {
 		return err
@@ -407,6 +408,21 @@ func (r *run) openDataset(ctx context.Context) (err error) {
 	r.classes, r.shown = d.Classes, d
 	r.dataset, err = r.store.PutDataset(ctx, r.Service, d.ID, d.Name)
 	return err
+}
+
+// similarDataset names the dataset that a misspelt name most likely means.
+func (r *run) similarDataset(ctx context.Context) string {
+	var names []string
+	for d, err := range r.client.Datasets(ctx) {
+		if err != nil || len(names) == pictograph.PageSize {
+			break // it is only for the message
+		}
+		names = append(names, d.Name)
+	}
+	if near := nearest.Name(r.Dataset, names); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
+	}
+	return ""
 }
 
 // list brings the state's picture of the dataset's images up to date. What a listing

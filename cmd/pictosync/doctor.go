@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/internal/nearest"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
@@ -344,14 +345,9 @@ func (e *examination) dataset(nameOrID string) {
 }
 
 func (e *examination) explainMissing(c worker.Check, name string) worker.Check {
-	near := nearest(strings.ToLower(name), lowered(e.datasets))
+	near := nearest.Name(name, e.datasets)
 	if near != "" {
-		for _, d := range e.datasets {
-			if strings.ToLower(d) == near {
-				c.Advice += fmt.Sprintf("; did you mean %q?", d)
-				break
-			}
-		}
+		c.Advice += fmt.Sprintf("; did you mean %q?", near)
 	}
 	if e.session.sandbox == nil {
 		return c
@@ -361,14 +357,6 @@ func (e *examination) explainMissing(c worker.Check, name string) worker.Check {
 		detail += ": " + c.Advice
 	}
 	return worker.Check{Name: c.Name, OK: true, Status: worker.CheckOK, Detail: detail}
-}
-
-func lowered(names []string) []string {
-	out := make([]string, len(names))
-	for i, n := range names {
-		out[i] = strings.ToLower(n)
-	}
-	return out
 }
 
 // role finds out whether the key may save.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/internal/nearest"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
@@ -175,21 +175,9 @@ func flagError(cmd *cobra.Command, err error) error {
 	if errors.As(err, &unknown) {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		if near := nearest(unknown.GetSpecifiedName(), names); near != "" {
+		if near := nearest.Name(unknown.GetSpecifiedName(), names); near != "" {
 			return usagef("%w; did you mean --%s?", err, near)
 		}
 	}
 	return usageError{err}
-}
-
-// nearest is the name that a misspelt one most likely means, "" if none is
-// near.
-func nearest(name string, names []string) string {
-	best, found := max(2, len(name)/3)+1, ""
-	for _, candidate := range names {
-		if d := levenshtein.ComputeDistance(name, candidate); d < best {
-			best, found = d, candidate
-		}
-	}
-	return found
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/internal/nearest"
 	"pictosync/worker"
 )
 
@@ -248,7 +249,7 @@ func chosen(jobs []*job, names []string) ([]*job, error) {
 		if slices.Contains(all, name) {
 			continue
 		}
-		if near := nearest(name, all); near != "" {
+		if near := nearest.Name(name, all); near != "" {
 			return nil, usagef("find job %q: there is none; did you mean %s?", name, near)
 		}
 		return nil, usagef("find job %q: there is none; the file has %s", name, strings.Join(all, ", "))

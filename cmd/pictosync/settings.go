@@ -15,6 +15,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"pictosync/internal/nearest"
 )
 
 // Every setting is a flag; the environment and the configuration file set the
@@ -208,7 +210,7 @@ func position(path string, n ast.Node) string {
 }
 
 func unknownSetting(where, name string, known map[string]bool) error {
-	if near := nearest(name, append(slices.Collect(maps.Keys(known)), "jobs")); near != "" {
+	if near := nearest.Name(name, append(slices.Collect(maps.Keys(known)), "jobs")); near != "" {
 		return usagef("read %s: unknown setting %q; did you mean %s?", where, name, near)
 	}
 	return usagef("read %s: unknown setting %q; config.example.yaml lists them all", where, name)
@@ -233,7 +235,7 @@ func checkEnvironment(root *cobra.Command) error {
 		if settings()[name] || commandLineOnly[strings.ReplaceAll(name, "_", "-")] {
 			continue
 		}
-		if near := nearest(name, slices.Collect(maps.Keys(settings()))); near != "" {
+		if near := nearest.Name(name, slices.Collect(maps.Keys(settings()))); near != "" {
 			fmt.Fprintf(os.Stderr, "pictosync: %s in the environment is no setting; did you mean %s%s?\n", variable, environmentPrefix, strings.ToUpper(near))
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/internal/nearest"
 	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
@@ -309,7 +310,7 @@ func (o *syncOptions) checkClasses(src source.Source) error {
 		if slices.Contains(names, class) {
 			continue
 		}
-		if near := nearest(class, names); near != "" {
+		if near := nearest.Name(class, names); near != "" {
 			return usagef("read --class: the backup has no class %q; did you mean %q?", class, near)
 		}
 		return usagef("read --class: the backup has no class %q; it has %q", class, names)
