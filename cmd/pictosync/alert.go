@@ -136,13 +136,26 @@ func (o *alertOptions) runCommand(parent context.Context, a alert, body []byte) 
 			cmd.Env = append(cmd.Env, variable)
 		}
 	}
-	cmd.Env = append(cmd.Env, alertVariable+"="+a.Alert, alertVariable+"_TEXT="+a.Text, fmt.Sprintf("%s_STATUS=%d", alertVariable, a.ExitCode))
+	cmd.Env = append(cmd.Env, alertVariable+"="+a.Alert, alertVariable+"_TEXT="+environmentText(a.Text), fmt.Sprintf("%s_STATUS=%d", alertVariable, a.ExitCode))
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(body), os.Stderr, os.Stderr
 	cmd.WaitDelay = time.Second
+	stopTogether(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("tell what became of the run by --notify-command: %w", err)
 	}
 	return nil
+}
+
+// environmentText is a text as a variable of the environment may hold it: without zero
+// bytes, and no longer than what the system takes with all the others. The whole is on the
+// command's standard input.
+func environmentText(s string) string {
+	const most = 16 << 10 // bytes
+	s = strings.ReplaceAll(s, "\x00", "\uFFFD")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
 }
 
 func (o *alertOptions) post(parent context.Context, body []byte) error {

@@ -39,7 +39,7 @@ func Main() int {
 func say(err error) bool {
 	message := errorLine(err)
 	if message != "" {
-		fmt.Fprintf(os.Stderr, "pictosync: %s\n", message)
+		fmt.Fprintf(os.Stderr, "pictosync: %s\n", printable(message))
 	}
 	return message != ""
 }

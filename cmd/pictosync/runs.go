@@ -280,17 +280,6 @@ func count(n *int) string {
 	return fmt.Sprint(*n)
 }
 
-// printable keeps control characters of file names and of the service's words
-// from the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\uFFFD'
-		}
-		return r
-	}, s)
-}
-
 func showRunJSON(ctx context.Context, w io.Writer, st *store.Store, run runJSON, outcomes []string) error {
 	jsonPrinted = true
 	head, err := json.Marshal(run)
