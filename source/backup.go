@@ -254,6 +254,9 @@ func openBackup(ctx context.Context, s setting) (Source, error) {
 			return nil, err
 		}
 	}
+	if len(c.lines) != m.Images {
+		return nil, &Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, len(c.lines)), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+	}
 	c.markRepeated()
 	for _, missing := range m.Missing {
 		c.lines = append(c.lines, canonicalLine{image: missing.Image, err: fmt.Errorf("it is not in the backup: %s", missing.Reason)})

@@ -202,6 +202,13 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 	case version != manifestVersion:
 		return fmt.Errorf("it has version %s, this program reads version %s", display(version), manifestVersion)
 	}
+	var views int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name IN ('images', 'meta', 'class_sets')`).Scan(&views); err != nil {
+		return err
+	}
+	if views > 0 {
+		return errors.New("its images must be a table: a view may have no end")
+	}
 	var root string
 	err = db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'root'`).Scan(&root)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -500,13 +507,14 @@ func (m *manifest) label(ctx context.Context, item Item, p manifestPlace) ([]byt
 		return data, nil
 	}
 	var label []byte
+	var long bool
 	err := m.query(ctx, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, item.Cursor).Scan(&label)
+		return db.QueryRowContext(ctx, `SELECT CAST(iif(length(label) > ?2, zeroblob(0), label) AS BLOB), length(label) > ?2 FROM images WHERE id = ?1 AND label IS NOT NULL`, item.Cursor, maxLabels).Scan(&label, &long)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errors.New("the label is gone since the run began")
 	}
-	if err == nil && len(label) > maxLabels {
+	if err == nil && (long || len(label) > maxLabels) {
 		err = fmt.Errorf("the label is longer than %d bytes", maxLabels)
 	}
 	if err != nil {

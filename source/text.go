@@ -27,6 +27,10 @@ func skipMark(r io.Reader) *bufio.Reader {
 	return b
 }
 
+// ReadSmall reads a file that a person wrote, as a configuration: a regular one, of no
+// more than a few megabytes.
+func ReadSmall(path string) ([]byte, error) { return readSmall(path, maxDescription) }
+
 // readSmall reads a whole file of at most limit bytes.
 func readSmall(path string, limit int64) ([]byte, error) {
 	return readInto(nil, fileOnDisk{name: path}, limit)

@@ -163,6 +163,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
+	if err := refuseForeign(ctx, db); err != nil {
+		return err
+	}
 	current, err := provider.GetDBVersion(ctx)
 	if err != nil {
 		return err
@@ -171,6 +174,19 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return ErrNewer
 	}
 	_, err = provider.Up(ctx)
+	return err
+}
+
+// ErrForeign is returned by Open for a database that is another program's.
+var ErrForeign = errors.New("it is a database of another program, and no state of pictosync")
+
+// refuseForeign refuses a database that has tables and none that says which schema it has.
+func refuseForeign(ctx context.Context, db *sql.DB) error {
+	var tables, ours int
+	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE name = '`+goose.DefaultTablename+`') FROM sqlite_schema WHERE type = 'table'`).Scan(&tables, &ours)
+	if err == nil && tables > 0 && ours == 0 {
+		err = ErrForeign
+	}
 	return err
 }
 

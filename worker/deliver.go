@@ -75,6 +75,7 @@ func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
 		if err != nil {
 			return err
 		}
+		r.outage.tookOne()
 		return r.settle(ctx, b, got)
 	case refusal == "":
 		return err
@@ -82,7 +83,14 @@ func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
 		if _, poison := errors.AsType[poisonError](err); poison && r.outage.failedAlone() {
 			return fmt.Errorf("the service fails on one image after the other, though it answers other requests; the same command resumes the run, `pictosync runs %s --abandon` gives up what is in flight: %w", b.Run, err)
 		}
+		r.outage.refusedOne()
 		return r.settle(ctx, b, []store.Answer{{Error: refusal}})
+	case r.outage.refusesAll():
+		answers := make([]store.Answer, len(b.Images))
+		for n := range answers {
+			answers[n].Error = fmt.Sprintf("not sent alone, since the service refused %d images in a row: %s", maxRefused, refusal)
+		}
+		return r.settle(ctx, b, answers)
 	default:
 		r.Log.Warn().Err(err).Int("images", len(b.Images)).Msg("a batch was refused as a whole; splitting it")
 		// Unlike a batch that is wrong, one that the service failed on may have been saved.

@@ -18,6 +18,9 @@ type outage struct {
 	since time.Time // of the first request that failed since the last answer; zero is none
 	saves int       // batches that were answered
 	alone int       // images that the service failed on, one by one, since the last of them
+	// refused are images that the service refused, one by one, since the last that it
+	// took.
+	refused int
 }
 
 func (o *outage) failed(now time.Time) (since time.Time, saves int) {
@@ -40,6 +43,29 @@ func (o *outage) saved() {
 	defer o.mu.Unlock()
 	o.saves++
 	o.alone = 0
+}
+
+// maxRefused is how many images in a row the service refuses, one by one, before the rest
+// of what it refused with them is not sent again: two requests an image would be spent on
+// being told the same.
+const maxRefused = 8
+
+func (o *outage) tookOne() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refused = 0
+}
+
+func (o *outage) refusedOne() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.refused++
+}
+
+func (o *outage) refusesAll() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.refused >= maxRefused
 }
 
 // failedAlone counts an image that the service cannot save, and reports whether there were

@@ -23,6 +23,9 @@ type Quota struct {
 	Per      time.Duration
 }
 
+// maxQuota is far more than any plan allows; each request of it is remembered.
+const maxQuota = 1_000_000
+
 // ParseQuota reads "20000/h", "300/m", "5/s" or "unlimited".
 func ParseQuota(s string) (Quota, error) {
 	if s == "unlimited" {
@@ -31,8 +34,8 @@ func ParseQuota(s string) (Quota, error) {
 	number, unit, found := strings.Cut(s, "/")
 	per := map[string]time.Duration{"h": time.Hour, "m": time.Minute, "s": time.Second}[unit]
 	n, err := strconv.Atoi(number)
-	if !found || per == 0 || err != nil || n < 1 {
-		return Quota{}, fmt.Errorf("%q is no rate; give requests per hour, minute or second, as 20000/h, 300/m or 5/s, or unlimited", s)
+	if !found || per == 0 || err != nil || n < 1 || n > maxQuota {
+		return Quota{}, fmt.Errorf("%q must be requests per hour, minute or second, at most %d, as 20000/h, 300/m or 5/s, or unlimited", s, maxQuota)
 	}
 	return Quota{Requests: n, Per: per}, nil
 }

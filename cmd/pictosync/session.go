@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,6 +169,9 @@ func tellOfUpdate(ctx context.Context, path string) {
 func (s *session) reach() (err error) {
 	if !s.options.sandbox {
 		s.url = strings.TrimRight(s.options.baseURL, "/")
+		if u, err := url.Parse(s.url); err == nil && u.User != nil {
+			return usagef("read --base-url: it must not hold a user or password, which would be written down with it; the key is read from PICTOGRAPH_API_KEY")
+		}
 		s.name = s.url
 		s.key, err = apiKey()
 		return err
@@ -214,7 +218,9 @@ func (s *session) close() {
 // account is a fingerprint of the key, to count its requests by: the key
 // itself is never written anywhere.
 func (s *session) account() string {
-	sum := sha256.Sum256([]byte("pictosync account\x00" + s.name + "\x00" + s.key))
+	// However this machine is called, it is one service.
+	name := strings.Replace(s.name, "://localhost", "://127.0.0.1", 1)
+	sum := sha256.Sum256([]byte("pictosync account\x00" + name + "\x00" + s.key))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/internal/nearest"
+	"pictosync/source"
 )
 
 // Every setting is a flag; the environment and the configuration file set the
@@ -121,9 +122,9 @@ func readConfig(root *cobra.Command, path string) (c configuration, err error) {
 	if err := checkEnvironment(root); err != nil || path == "" {
 		return c, err
 	}
-	data, err := os.ReadFile(path)
+	data, err := source.ReadSmall(path)
 	if err != nil {
-		return c, usagef("read the configuration: %w", err)
+		return c, usagef("read the configuration %s: %w", path, err)
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -286,8 +287,16 @@ func apiKey() (string, error) {
 
 // statePath is where the state lives when --state does not say.
 func statePath(flag string) (string, error) {
+	path := filepath.Join(xdg.StateHome, "pictosync", "state.db")
 	if flag != "" {
-		return filepath.Abs(flag)
+		var err error
+		if path, err = filepath.Abs(flag); err != nil {
+			return "", err
+		}
 	}
-	return filepath.Join(xdg.StateHome, "pictosync", "state.db"), nil
+	// By whatever link it is reached, it is one state, under one lock.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real, nil
+	}
+	return path, nil
 }

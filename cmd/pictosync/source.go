@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -144,9 +143,9 @@ func (o sourceOptions) classes() (*convert.ClassMap, []byte, error) {
 	if o.classMap == "" {
 		return nil, nil, nil
 	}
-	text, err := os.ReadFile(o.classMap)
+	text, err := source.ReadSmall(o.classMap)
 	if err != nil {
-		return nil, nil, usagef("read the class map: %w", err)
+		return nil, nil, usagef("read the class map %s: %w", o.classMap, err)
 	}
 	classes, err := convert.ParseClassMap(text)
 	if err != nil {
