@@ -72,10 +72,15 @@ func FuzzYOLO(f *testing.F) {
 			count++
 		}
 		accepted(t, y.Image("a.txt", "a.jpg", Size{640, 480}, label), count)
-		var s YOLOShapes
-		s.Add(label)
-		if s.Boxes+s.BoxesWithConfidence+s.FourPoints+s.Polygons+s.Other != count {
-			t.Fatalf("%d lines, counted as %+v", count, s)
+		var e YOLOEvidence
+		e.Add("a.txt", label)
+		if e.lines > count {
+			t.Fatalf("%d lines, %d counted", count, e.lines)
+		}
+		for _, r := range e.Readings(YOLOStated{}) {
+			if r.misfits*10 > e.lines {
+				t.Fatalf("%v misses %d of %d lines", r, r.misfits, e.lines)
+			}
 		}
 	})
 }

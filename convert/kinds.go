@@ -42,6 +42,9 @@ const (
 	KindJointAbsent Kind = "joint-absent"
 	// KindVisibility is a joint's visibility other than 0, 1 and 2.
 	KindVisibility Kind = "visibility"
+	// KindAngle is a box's angle that nothing tells the unit or direction of, or that
+	// is none.
+	KindAngle Kind = "angle"
 	// KindOrientedBox is a quadrilateral that a rectangle was fitted to.
 	KindOrientedBox Kind = "oriented-box"
 	// KindGeometry is a further shape of an annotation of which one was taken.
@@ -173,7 +176,7 @@ const (
 var severities = map[Kind]Severity{
 	KindInvalidJSON: Lost, KindDuplicateKey: Changed, KindMissingID: Noted, KindDuplicateID: Noted, KindUnknownClass: Lost,
 	KindNumber: Lost, KindCount: Lost, KindCoordinateRange: Lost, KindNoGeometry: Lost, KindBox: Lost, KindBoxNotation: Lost,
-	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindKeypoints: Lost, KindJointAbsent: Noted, KindVisibility: Changed,
+	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindJointAbsent: Noted, KindVisibility: Changed,
 	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
 
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,

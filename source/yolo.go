@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -54,29 +55,68 @@ var notLabels = map[string]bool{
 
 // settle completes a data set whose parts and classes are known.
 func (y *yolo) settle(ctx context.Context, files ...os.FileInfo) (Source, error) {
-	if y.options.Task != "" {
-		y.convert.Task = y.options.Task
+	if err := y.options.stateYOLO(&y.convert); err != nil {
+		return nil, err
 	}
-	y.convert.Options = y.options.Convert
 	y.print = y.fingerprint(files...)
-	if y.convert.Task == "" {
-		if err := y.findTask(ctx); err != nil {
+	if y.convert.Columns == nil {
+		if err := y.findReading(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if y.convert.Task == convert.YOLOPose && y.convert.KeypointCount == 0 {
-		return nil, &Error{Op: "read", Path: y.path, Err: fmt.Errorf("nothing says how many joints a pose has"),
-			Advice: "write kpt_shape: [joints, 2 or 3] into data.yaml"}
 	}
 	return y, nil
 }
 
-// findTask tells the task from the label lines. It ends at the first file that
-// decides: lines are read the same way in the tasks detect and segment, and
-// only where all have four points may they be something else.
-func (y *yolo) findTask(ctx context.Context) error {
-	var shapes convert.YOLOShapes
-	found := false
+// stateYOLO puts what the flags say of lines before what a data set says.
+func (o Options) stateYOLO(y *convert.YOLO) error {
+	y.Options = o.Convert
+	if o.KeypointShape[0] > 0 {
+		y.KeypointCount, y.KeypointDims = o.KeypointShape[0], o.KeypointShape[1]
+		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
+		y.Task = convert.YOLOPose
+	}
+	if o.Task != "" {
+		y.Task = o.Task
+	}
+	if len(o.Columns) == 0 {
+		return nil
+	}
+	columns, err := convert.ParseYOLOColumns(o.Columns)
+	if err == nil {
+		y.Columns, y.Trailer = columns, convert.YOLOTrailer{}
+		stated := o.Task
+		if o.KeypointShape[0] > 0 {
+			stated = convert.YOLOPose
+		}
+		known := y.Task
+		if y.Task, err = columns.Task(stated); err == nil && stated == "" && known != "" {
+			if task, err := columns.Task(known); err == nil {
+				y.Task = task
+			}
+		}
+	}
+	if err == nil && y.Task == convert.YOLOPose && y.KeypointCount == 0 {
+		err = errors.New("points need the number of joints: give --kpt-shape too")
+	}
+	if err != nil {
+		return &Error{Op: "read", Path: "--columns", Err: err, Advice: "as class,box,confidence,id, or polygon, or box,points in place of box"}
+	}
+	return nil
+}
+
+// enoughFiles is how many label files decide how lines are read, the first in the
+// order of the walk, where that leaves one reading: to read all of a large data set
+// twice would cost too much. A line that is met later and does not fit is left out
+// with a finding, never read another way.
+const enoughFiles = 1000
+
+// findReading tells from the label lines how all of them are read.
+func (y *yolo) findReading(ctx context.Context) error {
+	stated := convert.YOLOStated{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
+	var evidence convert.YOLOEvidence
+	var readings []convert.YOLOReading
+	var buffer []byte
+	found, next := false, enoughFiles
 	for item, err := range y.Items(ctx, "") {
 		if err != nil {
 			return err
@@ -86,27 +126,85 @@ func (y *yolo) findTask(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		data, err := readInto(nil, p.label, maxLabels)
+		data, err := readInto(buffer, p.label, maxLabels)
 		if err != nil {
 			continue // the item fails when it is loaded
 		}
-		if shapes.Add(data); shapes.Boxes+shapes.BoxesWithConfidence+shapes.Polygons > 0 {
+		buffer = data
+		evidence.Add(item.File, data)
+		if evidence.Files < next {
+			continue
+		}
+		if readings = evidence.Readings(stated); len(readings) == 1 {
 			break
 		}
+		next *= 2
 	}
-	if !found {
-		advice := "labels are .txt files named after their images"
-		if len(y.filter.include)+len(y.filter.exclude) > 0 {
-			advice = "check --include and --exclude"
-		}
-		return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("there are no labels in it"), Advice: advice}
+	if !found && stated.Task == "" {
+		return y.noLabels()
 	}
-	task, err := shapes.Task()
-	if err != nil {
-		return &Error{Op: "read", Path: y.path, Err: err, Advice: "say --task segment or --task obb"}
+	readings = evidence.Readings(stated)
+	switch {
+	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != convert.YOLOPose || stated.KeypointCount > 0):
+		return y.settleTask()
+	case len(readings) != 1 || readings[0].Asks(stated):
+		return &Error{Op: "read", Path: y.path, Err: unclear(&evidence, readings), Advice: flagsOf(readings)}
 	}
-	y.convert.Task = task
+	r := readings[0]
+	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
+		y.convert.Task = r.Task
+	}
+	return y.settleTask()
+}
+
+// settleTask is for what no line says.
+func (y *yolo) settleTask() error {
+	if y.convert.Task == "" {
+		y.convert.Task = convert.YOLODetect
+	}
+	if y.convert.Task == convert.YOLOPose && y.convert.KeypointCount == 0 {
+		return &Error{Op: "read", Path: y.path, Err: errors.New("nothing says how many joints a pose has"),
+			Advice: "give --kpt-shape JOINTS,NUMBERS, or write kpt_shape: [joints, 2 or 3] into data.yaml"}
+	}
 	return nil
+}
+
+// unclear says how lines may be read, with one of them.
+func unclear(e *convert.YOLOEvidence, readings []convert.YOLOReading) error {
+	switch len(readings) {
+	case 0:
+		return fmt.Errorf("the label lines fit nothing that all could be: %s", e.Different())
+	case 1:
+		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.Example())
+	}
+	var names []string
+	for _, r := range readings {
+		names = append(names, r.String())
+	}
+	last := len(names) - 1
+	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
+}
+
+func flagsOf(readings []convert.YOLOReading) string {
+	var flags []string
+	for _, r := range readings {
+		flags = append(flags, r.Flags())
+	}
+	switch {
+	case len(readings) == 0:
+		flags = []string{"--task", "--kpt-shape", "--columns"}
+	case len(readings) == 1 && readings[0].KeypointDims > 0:
+		flags = append(flags, "(kpt_shape of data.yaml)", "--task segment")
+	}
+	return "say which they are with " + strings.Join(flags, " or ")
+}
+
+func (y *yolo) noLabels() error {
+	advice := "labels are .txt files named after their images"
+	if len(y.filter.include)+len(y.filter.exclude) > 0 {
+		advice = "check --include and --exclude"
+	}
+	return &Error{Op: "read", Path: y.path, Err: errors.New("there are no labels in it"), Advice: advice}
 }
 
 func (y *yolo) Describe() Description {
@@ -230,37 +328,38 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 		*buffer = label
 		defer y.buffers.Put(buffer)
 	}
-	size := y.Size(item)
-	return loadYOLO(&y.convert, item, size, listed, label)
+	sizes := imageSizes{stated: y.statedSize(item), local: y.localSize(item), listed: listed}
+	return y.loadYOLO(&y.convert, item, sizes, label)
 }
 
 // loadYOLO converts a label with the size that the source knows, or else the
 // listed one.
-func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byte) (convert.Result, error) {
-	var mismatch []finding
-	empty := len(bytes.TrimSpace(bytes.TrimPrefix(label, []byte("\ufeff")))) == 0
-	switch {
-	case !size.Known() && !listed.Known() && !empty:
+func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []byte) (convert.Result, error) {
+	size := sizes.own()
+	if !size.Known() && len(bytes.TrimSpace(bytes.TrimPrefix(label, []byte("\ufeff")))) > 0 {
 		return convert.Result{}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
-	case !size.Known():
-		size = listed
-	case listed.Known() && listed != size && !empty:
-		mismatch = []finding{{Kind: convert.KindSizeMismatch, File: item.File, Image: item.Image,
-			Reason: fmt.Sprintf("the image is %d×%d here and %d×%d in the dataset", size.Width, size.Height, listed.Width, listed.Height),
-			Action: "the size here was used"}}
 	}
 	result := y.Image(item.File, item.Image, size, label)
-	result.Size = size
-	result.Findings = append(mismatch, result.Findings...)
+	s.reconcile(item, sizes, &result)
 	return result, nil
 }
 
 func (y *yolo) Size(item Item) convert.Size {
-	if y.sizes != nil {
-		if size := y.sizes.of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
-			return size
-		}
+	if size := y.statedSize(item); size.Known() {
+		return size
 	}
+	return y.localSize(item)
+}
+
+func (y *yolo) statedSize(item Item) convert.Size {
+	if y.sizes == nil {
+		return convert.Size{}
+	}
+	return y.sizes.of(append([]string{item.Image}, item.Aliases...)...)
+}
+
+// localSize is that of the image's file.
+func (y *yolo) localSize(item Item) convert.Size {
 	p, ok := item.place.(yoloPlace)
 	if !ok || p.image.name == "" {
 		return convert.Size{}
