@@ -126,6 +126,8 @@ const (
 	KindMissingSplit Kind = "missing-split"
 	// KindMissingTest is a test split of that kind: many exports name one they lack.
 	KindMissingTest Kind = "missing-test-split"
+	// KindUnnamedSplit are labels beside those of the splits that no split names.
+	KindUnnamedSplit Kind = "unnamed-split"
 	// KindMissingFile is a file that a list names and that is not there.
 	KindMissingFile Kind = "missing-file"
 	// KindRelocated is a path of a description that was found elsewhere than it
@@ -188,7 +190,7 @@ var severities = map[Kind]Severity{
 	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,
 
 	KindUnreadable: Lost, KindRepeatedFolder: Noted, KindSkippedFile: Noted, KindSkippedImage: Lost, KindMissingSplit: Lost,
-	KindMissingTest: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,
+	KindMissingTest: Noted, KindUnnamedSplit: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,
 	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 

@@ -42,6 +42,41 @@ func replaceLast(p, old, replacement string) (replaced string, found bool) {
 	return p, false
 }
 
+// imageFolderNames are folders of images, lower case, beside which "labels" holds
+// their labels; trainers know the first alone.
+var imageFolderNames = []string{"images", "jpegimages", "image", "imgs", "img"}
+
+func isImageFolder(name string) bool {
+	name = strings.ToLower(name)
+	for _, known := range imageFolderNames {
+		if name == known {
+			return true
+		}
+	}
+	return false
+}
+
+// splitNames are folders that tell the parts of a data set apart, lower case.
+var splitNames = map[string]bool{"train": true, "training": true, "val": true, "valid": true, "validation": true, "test": true, "testing": true, "minival": true, "dev": true}
+
+// shortened are the ways to find a path of another machine or of a renamed folder: as
+// it is, and with more and more leading components taken off. One that names a split
+// stays: without it, what is left would be another's.
+func shortened(p string) (all []string) {
+	parts := strings.Split(strings.Trim(path.Clean(p), "/"), "/")
+	for i, part := range parts {
+		rest := strings.Join(parts[i:], "/")
+		if part == ".." || part == "." || hasDrive(part) {
+			continue
+		}
+		all = append(all, rest)
+		if splitNames[strings.TrimRight(strings.ToLower(part), "0123456789")] {
+			break
+		}
+	}
+	return all
+}
+
 // cleanImagePath returns the path of an image as the labels name it:
 // slash-separated, relative, cleaned, and inside the folder it is relative to.
 func cleanImagePath(name string) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"os"
 	"path"
@@ -28,6 +29,8 @@ type yolo struct {
 	parts    []yoloPart
 	convert  convert.YOLO
 	listings *listings
+	told     toldFolders // of images without labels
+	leftOut  leftOut
 	buffers  sync.Pool // of *[]byte, for labels
 }
 
@@ -117,6 +120,7 @@ func (y *yolo) findReading(ctx context.Context) error {
 	var readings []convert.YOLOReading
 	var buffer []byte
 	found, next := false, enoughFiles
+	foreign := ""
 	for item, err := range y.Items(ctx, "") {
 		if err != nil {
 			return err
@@ -132,6 +136,11 @@ func (y *yolo) findReading(ctx context.Context) error {
 		}
 		buffer = data
 		evidence.Add(item.File, data)
+		if foreign == "" && evidence.Files == 0 {
+			if name := formatName(item.File, data); name != "" {
+				foreign = fmt.Sprintf("holds %s (%s)", name, display(item.File))
+			}
+		}
 		if evidence.Files < next {
 			continue
 		}
@@ -145,6 +154,8 @@ func (y *yolo) findReading(ctx context.Context) error {
 	}
 	readings = evidence.Readings(stated)
 	switch {
+	case foreign != "" && evidence.Files == 0:
+		return notRead(y.path, foreign)
 	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != convert.YOLOPose || stated.KeypointCount > 0):
 		return y.settleTask()
 	case len(readings) != 1 || readings[0].Asks(stated):
@@ -226,9 +237,15 @@ func (y *yolo) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 			}
 			part, behind = n, rest
 		}
+		listed, err := y.listedBefore(ctx, part, behind)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
 		for ; part < len(y.parts); part, behind = part+1, "" {
-			for item, err := range y.partItems(ctx, part, behind) {
+			for item, err := range y.partItems(ctx, part, behind, listed) {
 				if err == nil && !y.filter.takes(item.Image, item.File) {
+					y.leftOut.add(item.File)
 					continue
 				}
 				if !yield(item, err) || err != nil {
@@ -239,9 +256,53 @@ func (y *yolo) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 	}
 }
 
-func (y *yolo) partItems(ctx context.Context, number int, behind string) iter.Seq2[Item, error] {
+// LeftOut counts the images that --include and --exclude took out so far.
+func (y *yolo) LeftOut() Count { return y.leftOut.count() }
+
+// leftOut counts items, each once, however often a source is walked.
+type leftOut struct {
+	mu    sync.Mutex
+	files map[uint64]struct{}
+}
+
+var leftOutSeed = maphash.MakeSeed()
+
+func (l *leftOut) add(file string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.files == nil {
+		l.files = make(map[uint64]struct{})
+	}
+	l.files[maphash.String(leftOutSeed, file)] = struct{}{}
+}
+
+func (l *leftOut) count() Count {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Count{Images: len(l.files)}
+}
+
+// toldFolders are folders that something was told of.
+type toldFolders struct {
+	mu      sync.Mutex
+	folders map[string]bool
+}
+
+// first reports whether a folder comes for the first time.
+func (t *toldFolders) first(folder string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.folders == nil {
+		t.folders = make(map[string]bool)
+	}
+	was := t.folders[folder]
+	t.folders[folder] = true
+	return !was
+}
+
+func (y *yolo) partItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[Item, error] {
 	if y.parts[number].list {
-		return y.listItems(ctx, number, behind)
+		return y.listItems(ctx, number, behind, listed)
 	}
 	return y.folderItems(ctx, number, behind)
 }

@@ -80,17 +80,23 @@ func parseDescription(data []byte, file string) (d description, findings []findi
 		return d, nil, errors.New("holds no mapping of keys to values")
 	}
 	p := descriptionParser{d: &d, file: file}
+	given := make(map[string]bool)
 	for _, v := range top {
+		key := v.Key.GetToken().Value
+		if given[key] && descriptionKeys[key] {
+			return d, p.findings, fmt.Errorf("line %d: %s stands there twice", v.Key.GetToken().Position.Line, key)
+		}
+		given[key] = true
 		if err := p.entry(v); err != nil {
 			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.GetToken().Position.Line, v.Key.GetToken().Value, err)
 		}
 	}
-	if len(d.names) == 0 {
-		return d, p.findings, errors.New("has no names, so the classes are not known")
-	}
 	p.check()
 	return d, p.findings, nil
 }
+
+// descriptionKeys are those of which two would be two data sets.
+var descriptionKeys = map[string]bool{"path": true, "train": true, "val": true, "test": true, "names": true, "kpt_shape": true, "task": true}
 
 // yamlError is a parser's error on one line: where and what.
 func yamlError(err error) error {
@@ -197,14 +203,15 @@ func (p *descriptionParser) task(task convert.YOLOTask) error {
 
 func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 	names := make(map[int]string)
+	var twice error
 	add := func(number int, node ast.Node) {
 		name, err := text(node)
 		if name = strings.TrimSpace(name); err != nil || name == "" {
 			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
 		}
-		if old, twice := names[number]; twice {
-			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), fmt.Sprintf("it is named twice: %s and %s", display(old), display(name)), "the later name was taken")
+		if old, there := names[number]; there && old != name {
+			twice = fmt.Errorf("class %d is named twice: %s and %s", number, display(old), display(name))
 		}
 		names[number] = name
 	}
@@ -223,6 +230,9 @@ func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 		}
 	default:
 		return nil, errors.New("is neither a list nor a mapping of numbers to names")
+	}
+	if twice != nil {
+		return nil, twice
 	}
 	reportSharedNames(names, p.file, func(f finding) { p.findings = append(p.findings, f) })
 	return names, nil
@@ -248,7 +258,7 @@ func (p *descriptionParser) jointNames(node ast.Node) ([][]string, error) {
 // check compares the entries with one another.
 func (p *descriptionParser) check() {
 	d := p.d
-	if p.classes != nil && *p.classes != len(d.names) {
+	if p.classes != nil && *p.classes != len(d.names) && len(d.names) > 0 {
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
