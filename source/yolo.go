@@ -25,13 +25,15 @@ type yolo struct {
 	// root is the data set's folder on disk; image paths are relative to it.
 	root string
 	// prefix is root relative to the source, for messages; "" where it is that.
-	prefix   string
-	parts    []yoloPart
-	convert  convert.YOLO
-	listings *listings
-	told     toldFolders // of images without labels
-	leftOut  leftOut
-	buffers  sync.Pool // of *[]byte, for labels
+	prefix  string
+	parts   []yoloPart
+	convert convert.YOLO
+	// classList is the file of class names where that lies among the labels.
+	classList string
+	listings  *listings
+	told      toldFolders // of images without labels
+	leftOut   leftOut
+	buffers   sync.Pool // of *[]byte, for labels
 }
 
 // yoloPart is a folder of labels or a list of images, relative to the data
@@ -52,7 +54,7 @@ type yoloPlace struct {
 // has their name.
 var notLabels = map[string]bool{
 	"classes.txt": true, "labels.txt": true, "names.txt": true, "requirements.txt": true, "readme.txt": true,
-	"readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
+	"predefined_classes.txt": true, "_classes.txt": true, "readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
 	"train.txt": true, "val.txt": true, "valid.txt": true, "validation.txt": true, "test.txt": true,
 }
 
@@ -62,12 +64,27 @@ func (y *yolo) settle(ctx context.Context, files ...os.FileInfo) (Source, error)
 		return nil, err
 	}
 	y.print = y.fingerprint(files...)
+	y.classList = y.amongLabels(y.options.ClassList)
 	if y.convert.Columns == nil {
 		if err := y.findReading(ctx); err != nil {
 			return nil, err
 		}
 	}
 	return y, nil
+}
+
+// amongLabels is a file's path as a walk from the data set's folder comes to it; "" where
+// it lies elsewhere.
+func (y *yolo) amongLabels(file string) string {
+	if file == "" {
+		return ""
+	}
+	root, rootErr := filepath.Abs(y.root)
+	abs, err := filepath.Abs(file)
+	if err != nil || rootErr != nil || !within(root, abs) {
+		return ""
+	}
+	return filepath.Join(y.root, strings.TrimPrefix(abs, root))
 }
 
 // stateYOLO puts what the flags say of lines before what a data set says.
@@ -314,6 +331,12 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 		labels := labelFolder{yolo: y, part: part}
 		defer labels.leave()
 		cursor := strconv.Itoa(number) + ":"
+		any := behind != ""
+		defer func() {
+			if !any {
+				y.tellNone(ctx, part)
+			}
+		}()
 		for file, err := range w.files(ctx, behind) {
 			if err != nil {
 				yield(Item{}, err)
@@ -323,11 +346,27 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 			if !ok {
 				continue
 			}
+			any = true
 			item.Cursor = cursor + file
 			if !yield(item, nil) {
 				return
 			}
 		}
+	}
+}
+
+// tellNone tells of the images of a part that has no labels at all.
+func (y *yolo) tellNone(ctx context.Context, part yoloPart) {
+	images := 0
+	w := walker{root: part.path, prefix: join(y.prefix, part.rel), reporter: y.reporter, take: isImageName, listings: y.listings}
+	for _, err := range w.files(ctx, "") {
+		if err != nil {
+			return
+		}
+		images++
+	}
+	if images > 0 && y.told.first(part.path) {
+		y.reporter.report(finding{Kind: convert.KindUnlabelled, Count: images, File: join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "they were left alone"})
 	}
 }
 

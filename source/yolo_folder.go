@@ -146,6 +146,9 @@ func (f *labelFolder) otherImageFolders() (paths []string) {
 func (f *labelFolder) item(file string) (item Item, ok bool) {
 	dir, name := path.Split(file)
 	f.enter(dir)
+	if f.classList != "" && filepath.Join(f.labels.path, name) == f.classList {
+		return Item{}, false
+	}
 	item = Item{File: f.file + name, ByStem: true}
 	bareName := stem(name)
 	image, alias, err := f.image(bareName)

@@ -204,6 +204,14 @@ func candidateRoots(folder, stated string) (roots []string, full string) {
 	for _, rest := range shortened(stated) {
 		candidates = append(candidates, filepath.Join(folder, filepath.FromSlash(rest)))
 	}
+	// The description may lie in a folder of the data set, as config/data.yaml.
+	if abs, err := filepath.Abs(folder); err == nil {
+		for i, above := range []string{filepath.Dir(abs), filepath.Dir(filepath.Dir(abs))} {
+			if filepath.Base(above) == path.Base(path.Clean(stated)) {
+				candidates = append(candidates, filepath.Join(folder, []string{"..", filepath.Join("..", "..")}[i]))
+			}
+		}
+	}
 	for _, c := range append(candidates, folder) {
 		if isFolder(c) && !slices.Contains(roots, c) {
 			roots = append(roots, c)
@@ -256,20 +264,31 @@ func (y *yolo) labelFolder(images string) (string, bool) {
 			return folder, true
 		}
 	}
-	parts := strings.Split(rel, "/")
+	if others := otherLabelFolders(rel); len(others) > 0 && !hasLabels(images) {
+		for _, labels := range others {
+			if folder := filepath.Join(base, filepath.FromSlash(labels)); isFolder(folder) {
+				return folder, true
+			}
+		}
+	}
+	return images, isFolder(images)
+}
+
+// otherLabelFolders are where the labels of a folder of images may be whose name for
+// images is another than "images"; trainers do not look there.
+func otherLabelFolders(images string) (folders []string) {
+	parts := strings.Split(images, "/")
 	for i := len(parts) - 1; i >= 0; i-- {
-		if !isImageFolder(parts[i]) || hasLabels(images) {
+		if !isImageFolder(parts[i]) {
 			continue
 		}
 		for _, name := range []string{"labels", "Labels", "label"} {
 			parts[i] = name
-			if folder := filepath.Join(base, filepath.FromSlash(strings.Join(parts, "/"))); isFolder(folder) {
-				return folder, true
-			}
+			folders = append(folders, strings.Join(parts, "/"))
 		}
 		break
 	}
-	return images, isFolder(images)
+	return folders
 }
 
 // hasLabels reports whether label files lie in a folder itself.
@@ -473,8 +492,9 @@ func beside(folder string, wanted func(name string) bool) string {
 			return ""
 		}
 		for _, file := range files {
-			if name := filepath.Base(file); wanted(name) && !isClutter(name) && existing(file) != "" {
-				found = append(found, display(relativePrefix(folder, file)))
+			rel := relativePrefix(folder, file)
+			if wanted(path.Base(rel)) && !slices.ContainsFunc(strings.Split(rel, "/"), isClutter) && existing(file) != "" {
+				found = append(found, display(rel))
 			}
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"pictosync/convert"
 )
 
@@ -128,6 +130,12 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool)
 		return Item{}, false
 	}
 	image, label, ok := y.listedFiles(filepath.Dir(part.path), line)
+	if plain := spelling(line); !ok && image == "" && plain != line {
+		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
+	}
+	if plain := norm.NFD.String(line); !ok && image == "" && plain != line {
+		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
+	}
 	switch {
 	case ok:
 	case image != "":
@@ -191,8 +199,8 @@ func labelOf(image string) (string, bool) {
 		folders = append(folders, filepath.FromSlash(labels))
 	}
 	folders = append(folders, dir)
-	if base := filepath.Base(dir); base != "images" && isImageFolder(base) {
-		folders = append(folders, filepath.Join(filepath.Dir(dir), "labels"))
+	for _, labels := range otherLabelFolders(filepath.ToSlash(dir)) {
+		folders = append(folders, filepath.FromSlash(labels))
 	}
 	for _, folder := range folders {
 		for _, file := range []string{stem(name) + ".txt", stem(name) + ".TXT", name + ".txt"} {

@@ -80,13 +80,7 @@ func parseDescription(data []byte, file string) (d description, findings []findi
 		return d, nil, errors.New("holds no mapping of keys to values")
 	}
 	p := descriptionParser{d: &d, file: file}
-	given := make(map[string]bool)
 	for _, v := range top {
-		key := v.Key.GetToken().Value
-		if given[key] && descriptionKeys[key] {
-			return d, p.findings, fmt.Errorf("line %d: %s stands there twice", v.Key.GetToken().Position.Line, key)
-		}
-		given[key] = true
 		if err := p.entry(v); err != nil {
 			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.GetToken().Position.Line, v.Key.GetToken().Value, err)
 		}
@@ -94,9 +88,6 @@ func parseDescription(data []byte, file string) (d description, findings []findi
 	p.check()
 	return d, p.findings, nil
 }
-
-// descriptionKeys are those of which two would be two data sets.
-var descriptionKeys = map[string]bool{"path": true, "train": true, "val": true, "test": true, "names": true, "kpt_shape": true, "task": true}
 
 // yamlError is a parser's error on one line: where and what.
 func yamlError(err error) error {
