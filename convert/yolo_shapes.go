@@ -18,7 +18,10 @@ import (
 type YOLOEvidence struct {
 	counts map[int]*lineCount
 	lines  int // that fit something
-	Files  int // with lines that do
+	// cornered are boxes whose numbers can be two corners, leaving those that reach
+	// out of their image.
+	cornered, leaving int
+	Files             int // with lines that do
 
 	numbers []float64
 	ids     map[float64]bool // of the file at hand
@@ -99,6 +102,12 @@ func (e *YOLOEvidence) add(line []byte) *lineCount {
 		}
 		c := e.count(4)
 		c.lines++
+		if n[2] > n[0] && n[3] > n[1] {
+			e.cornered++
+			if leavesImage(n) {
+				e.leaving++
+			}
+		}
 		c.fits[noTrailer][boxShape]++
 		e.lines++
 		return c
@@ -418,6 +427,12 @@ func (r YOLOReading) Flags() string {
 		flags = strings.TrimSpace(flags + " --columns " + columns)
 	}
 	return flags
+}
+
+// Corners reports whether the boxes seem to be two corners each: all can be, and taken
+// for centre and size most reach out of their image.
+func (e *YOLOEvidence) Corners() bool {
+	return e.lines > 0 && e.cornered == e.lines && e.leaving*2 > e.lines
 }
 
 // Example is a line of the longest that are there, with its place.

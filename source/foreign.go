@@ -67,9 +67,9 @@ func textFormat(content []byte) string {
 		case len(fields) == 0, len(fields) == 1 && (strings.HasPrefix(fields[0], "imagesource:") || strings.HasPrefix(fields[0], "gsd:")):
 			continue
 		case (len(fields) == 9 || len(fields) == 10) && areNumbers(fields[:8]) && !areNumbers(fields[8:9]):
-			return "DOTA labels"
+			return "a DOTA label file"
 		case (len(fields) == 15 || len(fields) == 16) && !areNumbers(fields[:1]) && areNumbers(fields[1:]):
-			return "KITTI labels"
+			return "a KITTI label file"
 		}
 		return ""
 	}

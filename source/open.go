@@ -216,7 +216,9 @@ func openFolder(ctx context.Context, s setting) (Source, error) {
 			return nil, notRead(s.path, fmt.Sprintf("holds %s (%s)", formatName(found.label, head), display(found.label)))
 		}
 		advice := "put data.yaml, or classes.txt with one name a line, into the folder, or give --class-list FILE"
-		if nested := beside(s.path, func(name string) bool { return isClassList(name) || name == "data.yaml" || name == "data.yml" }); nested != "" {
+		if nested := beside(s.path, func(name string) bool {
+			return isClassList(name) || filepath.Ext(name) == ".names" || name == "data.yaml" || name == "data.yml" || name == "obj.data"
+		}); nested != "" {
 			advice = "give the folder with data.yaml, or --class-list FILE" + nested
 		}
 		return nil, &Error{Op: "read", Path: s.path, Err: fmt.Errorf("there are labels (%s) but no class names at the top", display(found.label)), Advice: advice}

@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -46,6 +47,9 @@ func replaceLast(p, old, replacement string) (replaced string, found bool) {
 // their labels; trainers know the first alone.
 var imageFolderNames = []string{"images", "jpegimages", "image", "imgs", "img"}
 
+// labelFolderNames are folders of labels; trainers know the first alone.
+var labelFolderNames = []string{"labels", "Labels", "label"}
+
 func isImageFolder(name string) bool {
 	name = strings.ToLower(name)
 	for _, known := range imageFolderNames {
@@ -72,6 +76,24 @@ func shortened(p string) (all []string) {
 		all = append(all, rest)
 		if splitNames[strings.TrimRight(strings.ToLower(part), "0123456789")] {
 			break
+		}
+	}
+	return all
+}
+
+// otherSplits are the ways to write a path whose split is named otherwise.
+func otherSplits(p string) (all []string) {
+	parts := strings.Split(p, "/")
+	for i, part := range parts {
+		for _, names := range [][]string{{"val", "valid", "validation"}, {"train", "training"}, {"test", "testing"}} {
+			if !slices.Contains(names, part) {
+				continue
+			}
+			for _, other := range names {
+				if other != part {
+					all = append(all, strings.Join(slices.Concat(parts[:i], []string{other}, parts[i+1:]), "/"))
+				}
+			}
 		}
 	}
 	return all

@@ -28,8 +28,11 @@ type yolo struct {
 	prefix  string
 	parts   []yoloPart
 	convert convert.YOLO
-	// classList is the file of class names where that lies among the labels.
+	// classList is the file of class names where that lies among the labels, and
+	// described says that the names are nevertheless another's to tell, not a list's
+	// beside the labels.
 	classList string
+	described bool
 	listings  *listings
 	told      toldFolders // of images without labels
 	leftOut   leftOut
@@ -64,7 +67,9 @@ func (y *yolo) settle(ctx context.Context, files ...os.FileInfo) (Source, error)
 		return nil, err
 	}
 	y.print = y.fingerprint(files...)
-	y.classList = y.amongLabels(y.options.ClassList)
+	if y.options.ClassList != "" {
+		y.classList, y.described = y.amongLabels(y.options.ClassList), true
+	}
 	if y.convert.Columns == nil {
 		if err := y.findReading(ctx); err != nil {
 			return nil, err
@@ -177,6 +182,10 @@ func (y *yolo) findReading(ctx context.Context) error {
 		return y.settleTask()
 	case len(readings) != 1 || readings[0].Asks(stated):
 		return &Error{Op: "read", Path: y.path, Err: unclear(&evidence, readings), Advice: flagsOf(readings)}
+	}
+	if evidence.Corners() {
+		return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("the boxes look like two corners, x1 y1 x2 y2: taken for centre and size most of them reach out of their image (%s)", evidence.Example()),
+			Advice: "--columns class,box takes them for centre and size; corners are not read"}
 	}
 	r := readings[0]
 	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
@@ -403,9 +412,11 @@ func imagePaths(label string) (bare, withImages string) {
 
 // imageDirs are the folders of imagePaths for the labels of one folder.
 func imageDirs(dir string) (bare, withImages string) {
-	if without, found := replaceLast(dir, "labels", ""); found {
-		with, _ := replaceLast(dir, "labels", "images")
-		return without, with
+	for _, labels := range labelFolderNames {
+		if without, found := replaceLast(dir, labels, ""); found {
+			with, _ := replaceLast(dir, labels, "images")
+			return without, with
+		}
 	}
 	without, _ := replaceLast(dir, "images", "")
 	return without, dir

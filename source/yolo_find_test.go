@@ -120,6 +120,28 @@ func TestYOLOFindsLabels(t *testing.T) {
 		options: Options{ClassList: "b/right.txt"},
 		want:    "a/x.png 20x10 van\n",
 	}, {
+		name:  "a class list far below",
+		files: map[string]string{"classes.txt": "car\nbus", "x/y/z/classes.txt": "bus\ncar", "x/y/z/a.png": small, "x/y/z/a.txt": box, "x/y/b.png": small, "x/y/b.txt": box},
+		want:  "x/y/b.png 20x10 car\nx/y/z/a.png ERROR x/y/z/classes.txt names other classes than classes.txt; say which is right with --class-list\n",
+	}, {
+		name:     "a class list beside a description",
+		files:    map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "labels/classes.txt": "truck\ncar"},
+		want:     "a.png 20x10 car\n",
+		findings: []string{"class-list"},
+	}, {
+		name:     "another name for a split",
+		files:    map[string]string{"data.yaml": "train: train/images\nval: val/images\n" + names, "train/images/a.png": small, "train/labels/a.txt": box, "valid/images/b.png": small, "valid/labels/b.txt": box},
+		want:     "train/a.png 20x10 car\nvalid/b.png 20x10 car\n",
+		findings: []string{"relocated-path"},
+	}, {
+		name:  "capital letters",
+		files: map[string]string{"data.yaml": "train: Images\n" + names, "Images/a.png": small, "Labels/a.txt": box},
+		want:  "a.png 20x10 car\n",
+	}, {
+		name:  "labels that differ in the case of .txt",
+		files: map[string]string{"classes.txt": "car", "a.png": small, "a.txt": box, "a.TXT": box},
+		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png 20x10 car\n",
+	}, {
 		name:    "a class list for a description without",
 		files:   map[string]string{"data.yaml": "train: images\n", "images/x.png": small, "labels/x.txt": box, "right.txt": "van\n"},
 		options: Options{ClassList: "right.txt"},
@@ -178,6 +200,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "landmarks", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6\n"}, want: []string{"polygons", "5 joints (2 numbers each)", "labels/a.txt line 1", "--kpt-shape 5,2", "--task segment"}},
 		{name: "scores or ids", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 1\n"}, want: []string{"--columns class,box,confidence or --columns class,box,id"}},
 		{name: "angles", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 -30\n0 .5 .5 .4 .4 12.5\n"}, want: []string{"angle", "--columns class,box,angle"}},
+		{name: "corners", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .1 .1 .9 .9\n0 .3 .3 .6 .6\n0 .2 .1 .6 .8\n"}, want: []string{"two corners", "--columns class,box"}},
 		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Task: convert.YOLOPose}, want: []string{"how many joints", "--kpt-shape"}},
 		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "boxes"}}, want: []string{"--columns", `"boxes" is none of`}},
 		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "polygon"}, Task: convert.YOLOPose}, want: []string{"no lines of the task pose"}},
@@ -188,6 +211,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "names twice", files: map[string]string{"data.yaml": "names: [a]\nnames: [b]\n", "labels/a.txt": box}, want: []string{`"names" already defined`}},
 		{name: "a class numbered twice", files: map[string]string{"data.yaml": "names: {0: car, 00: van}\n", "labels/a.txt": box}, want: []string{"class 0 is named twice: car and van"}},
 		{name: "a description below", files: map[string]string{"set/data.yaml": names, "set/labels/a.txt": box}, want: []string{"set/data.yaml"}},
+		{name: "a data set below a folder", files: map[string]string{"s/data.yaml": names, "s/classes.txt": "bus", "s/a.txt": box}, want: []string{"s/data.yaml below describes a data set"}},
 		{name: "a class list three below", files: map[string]string{"x/y/z/a.txt": box, "x/y/labels.txt": "car"}, want: []string{"x/y/labels.txt", "--class-list"}},
 		{name: "a description without labels below", files: map[string]string{"x/y/data.yaml": names, "x/y/images/a.png": small}, want: []string{"x/y/data.yaml"}},
 		{name: "VOC", files: map[string]string{"Annotations/a.xml": xml + "<annotation><folder>x</folder></annotation>"}, want: []string{"Pascal VOC XML"}},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -25,6 +26,7 @@ type labelFolder struct {
 
 	labels     *folder
 	labelNames *entries // nil where they cannot be read
+	err        error    // of all its labels
 	odd        bool     // some labels may be spelled otherwise than their images
 	images     []imageFolder
 }
@@ -75,6 +77,45 @@ func (f *labelFolder) enter(dir string) {
 		f.labelNames, f.odd = entries, hasOddLabels(entries)
 	}
 	f.tellUnlabelled()
+	f.checkClassList()
+}
+
+// checkClassList holds a class list among the labels against that of the data set.
+// Labels beside another list are numbered by that one, unless a description, or a
+// flag, says what all are numbered by.
+func (f *labelFolder) checkClassList() {
+	f.err = nil
+	for _, name := range classLists[:3] {
+		file := filepath.Join(f.labels.path, name)
+		if !f.labelNames.has(name) || file == f.classList {
+			continue
+		}
+		lines, err := classLines(file)
+		if err != nil || f.sameClasses(lines) {
+			continue
+		}
+		switch {
+		case f.options.ClassList != "":
+		case f.described:
+			f.reporter.report(finding{Kind: convert.KindClassList, File: f.file + name, Reason: "it names other classes than the data set does", Action: "those of the data set were taken"})
+		default:
+			f.err = fmt.Errorf("%s names other classes than %s; say which is right with --class-list", display(f.file+name), display(relativePrefix(f.root, f.classList)))
+		}
+	}
+}
+
+func (f *labelFolder) sameClasses(lines []string) bool {
+	count := 0
+	for i, name := range lines {
+		if name == "" {
+			continue
+		}
+		if f.convert.Classes[i] != name {
+			return false
+		}
+		count++
+	}
+	return count == len(f.convert.Classes)
 }
 
 // aliasOf is what stands before the names of a folder of images in a further path of
@@ -115,6 +156,8 @@ func (f *labelFolder) imageFolders(bare, withImages string) (paths []string) {
 		if !isFolder(paths[len(paths)-1]) {
 			paths = append(paths, f.otherImageFolders()...)
 		}
+	} else {
+		paths = append(paths, f.otherImageFolders()...)
 	}
 	return append(paths, f.labels.path)
 }
@@ -123,8 +166,12 @@ func (f *labelFolder) imageFolders(bare, withImages string) (paths []string) {
 // "labels" does.
 func (f *labelFolder) otherImageFolders() (paths []string) {
 	parts := strings.Split(filepath.ToSlash(f.labels.path), "/")
+	rootParts := len(strings.Split(filepath.ToSlash(filepath.Clean(f.root)), "/"))
+	if filepath.Clean(f.root) == "." {
+		rootParts = 0
+	}
 	for i := len(parts) - 1; i > 0; i-- {
-		if name := strings.ToLower(parts[i]); name != "labels" && name != "label" {
+		if !slices.Contains(labelFolderNames, parts[i]) || i < rootParts {
 			continue
 		}
 		parent := filepath.FromSlash(strings.Join(parts[:i], "/"))
@@ -180,6 +227,10 @@ func (f *labelFolder) item(file string) (item Item, ok bool) {
 	switch {
 	case err != nil:
 		item.Err = err
+	case f.err != nil:
+		item.Err = f.err
+	case name[len(name)-1] != 't' && f.labelNames.has(bareName+".txt"):
+		item.Err = fmt.Errorf("%s is a label of the same image; leave one", display(f.file+bareName+".txt"))
 	case !utf8.ValidString(file) || !utf8.ValidString(f.part.rel):
 		rel := join(f.part.rel, file)
 		item.Image = strings.ToValidUTF8(item.Image, "\ufffd")

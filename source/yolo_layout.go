@@ -80,7 +80,7 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 	for _, f := range findings {
 		s.reporter.report(f)
 	}
-	y := &yolo{setting: s, reason: name + " describes it", convert: d.yolo(), listings: &listings{}}
+	y := &yolo{setting: s, reason: name + " describes it", convert: d.yolo(), listings: &listings{}, described: true}
 	files := []os.FileInfo{info}
 	if s.options.ClassList != "" {
 		names, err := s.takeClassList(&y.convert)
@@ -236,8 +236,14 @@ func (y *yolo) locatePart(entry string) (part yoloPart, moved, ok bool) {
 	if strings.HasPrefix(entry, "../") {
 		usual++
 	}
-	for _, rest := range shortened(entry) {
+	short := shortened(entry)
+	for _, rest := range short {
 		candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(rest)))
+	}
+	for _, rest := range short {
+		for _, other := range otherSplits(rest) {
+			candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(other)))
+		}
 	}
 	for i, c := range candidates {
 		if strings.EqualFold(filepath.Ext(c), ".txt") {
@@ -282,7 +288,7 @@ func otherLabelFolders(images string) (folders []string) {
 		if !isImageFolder(parts[i]) {
 			continue
 		}
-		for _, name := range []string{"labels", "Labels", "label"} {
+		for _, name := range labelFolderNames {
 			parts[i] = name
 			folders = append(folders, strings.Join(parts, "/"))
 		}
@@ -348,7 +354,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 			values[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
 		}
 	}
-	y := &yolo{setting: s, root: folder, reason: name + " describes it (Darknet)", listings: &listings{}}
+	y := &yolo{setting: s, root: folder, reason: name + " describes it (Darknet)", listings: &listings{}, described: true}
 	files := []os.FileInfo{info}
 	names, found := y.locateDarknet(values["names"])
 	switch {
@@ -410,16 +416,9 @@ func findClassList(folder string, entries []fs.DirEntry, l *listings) (string, e
 	var found string
 	var names []string
 	take := func(file string) error {
-		data, err := readSmall(file, maxDescription)
+		lines, err := classLines(file)
 		if err != nil {
 			return nil // it is no file
-		}
-		var lines []string
-		for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
-			lines = append(lines, strings.TrimSpace(line))
-		}
-		for len(lines) > 0 && lines[len(lines)-1] == "" {
-			lines = lines[:len(lines)-1]
 		}
 		if found == "" {
 			found, names = file, lines
@@ -443,30 +442,54 @@ func findClassList(folder string, entries []fs.DirEntry, l *listings) (string, e
 			return filepath.Join(folder, e.Name()), nil
 		}
 	}
+	atTop, described := found, ""
 	for _, e := range entries {
 		if below := filepath.Join(folder, e.Name()); isFolder(below) {
-			if err := takeBelow(below, 1, l, take); err != nil {
+			if err := takeBelow(below, 1, l, &described, take); err != nil {
 				return "", err
 			}
 		}
 	}
+	if atTop == "" && found != "" && described != "" {
+		return "", &Error{Op: "read", Path: folder, Err: fmt.Errorf("it has no description of its own, and %s below describes a data set", display(relativePrefix(folder, described))),
+			Advice: "give the folder " + display(filepath.Dir(described)) + ", or --class-list FILE"}
+	}
 	return found, nil
 }
 
-// takeBelow takes the class lists of a folder and of those in it.
-func takeBelow(folder string, levels int, l *listings, take func(file string) error) error {
+// classLines are the lines of a class list, without blank ones at the end.
+func classLines(file string) (lines []string, err error) {
+	data, err := readSmall(file, maxDescription)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines, nil
+}
+
+// takeBelow takes the class lists of a folder and of those in it, and the first
+// description of a data set there.
+func takeBelow(folder string, levels int, l *listings, described *string, take func(file string) error) error {
 	entries, err := l.read(folder)
 	if err != nil {
 		return nil // it is told of when it is walked
 	}
 	for _, name := range classLists[:3] {
-		for _, e := range entries.from(name) {
-			if entries.name(e) != name {
-				break
-			}
-			if err := take(filepath.Join(folder, name)); err != nil {
-				return err
-			}
+		if !entries.has(name) {
+			continue
+		}
+		if err := take(filepath.Join(folder, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"data.yaml", "data.yml", "obj.data"} {
+		if *described == "" && entries.has(name) {
+			*described = filepath.Join(folder, name)
 		}
 	}
 	if levels == 0 {
@@ -474,7 +497,7 @@ func takeBelow(folder string, levels int, l *listings, take func(file string) er
 	}
 	for _, e := range entries.list {
 		if e.kind == folderEntry {
-			if err := takeBelow(filepath.Join(folder, entries.name(e)), levels-1, l, take); err != nil {
+			if err := takeBelow(filepath.Join(folder, entries.name(e)), levels-1, l, described, take); err != nil {
 				return err
 			}
 		}
@@ -549,7 +572,7 @@ func openPlain(ctx context.Context, s setting, names string, l *listings) (Sourc
 		list = "--class-list"
 	}
 	y := &yolo{setting: s, root: s.path, reason: list + " names the classes", parts: []yoloPart{{path: s.path}},
-		convert: convert.YOLO{Classes: classes}, listings: l}
+		convert: convert.YOLO{Classes: classes}, listings: l, classList: filepath.Clean(names)}
 	return y.settle(ctx, info)
 }
 
