@@ -128,7 +128,7 @@ func (e *YOLOEvidence) add(line []byte) *lineCount {
 		case m < 4,
 			t == scoreTrailer && !score(last),
 			t == idTrailer && !id,
-			t == bothTrailer && !(id && last >= 1 && score(n[m])):
+			t == bothTrailer && !(id && last >= 1 && n[m] > 0 && score(n[m])):
 			continue
 		}
 		fits[t], apart[t] = fittingShapes(n[:m])
@@ -283,11 +283,21 @@ func (e *YOLOEvidence) fitting(all []YOLOReading, stated YOLOStated) []YOLOReadi
 	all = slices.DeleteFunc(all, func(r YOLOReading) bool {
 		return r.misfits > least && r.misfits >= 10*least || r.misfits*10 > e.lines
 	})
-	// Who states another task does not mean boxes, unless nothing else is there.
-	if stated.Task != "" && slices.ContainsFunc(all, func(r YOLOReading) bool { return r.shape != boxShape }) {
-		all = slices.DeleteFunc(all, func(r YOLOReading) bool { return r.shape == boxShape })
+	if stated.Task == "" {
+		return all
 	}
-	return all
+	// Who states another task does not mean boxes, unless nothing else is there, and
+	// means the task's shapes alone where all lines are these.
+	all = preferred(all, func(r YOLOReading) bool { return r.shape != boxShape })
+	return preferred(all, func(r YOLOReading) bool { return r.misfits == 0 && r.Trailer == YOLOTrailer{} })
+}
+
+// preferred are those that are so, if any is.
+func preferred(all []YOLOReading, so func(YOLOReading) bool) []YOLOReading {
+	if !slices.ContainsFunc(all, so) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r YOLOReading) bool { return !so(r) })
 }
 
 func (s YOLOStated) allows(r YOLOReading) bool {

@@ -225,15 +225,9 @@ func openFolder(ctx context.Context, s setting) (Source, error) {
 	case found.lines != "":
 		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the folder holds canonical JSON Lines"),
 			Advice: fmt.Sprintf("give the file itself: %s", display(filepath.Join(s.path, filepath.FromSlash(found.lines))))}
-	case found.other != "":
-		what := archiveName(found.other)
-		if what == "" {
-			head, err := readHead(filepath.Join(s.path, filepath.FromSlash(found.other)), 4096)
-			if what = formatName(found.other, head); err != nil || what == "" {
-				break
-			}
-		}
-		return nil, notRead(s.path, fmt.Sprintf("holds %s (%s)", what, display(found.other)))
+	}
+	if what := found.foreign(s.path); what != "" {
+		return nil, notRead(s.path, what)
 	}
 	advice := whatSources
 	if nested := beside(s.path, func(name string) bool { return name == "data.yaml" || name == "data.yml" || name == "obj.data" }); nested != "" {
@@ -248,6 +242,21 @@ type contents struct {
 	label string   // the first .txt that may be a label
 	lines string   // the first canonical JSON Lines
 	other string   // the first file of a format that is known and not read
+}
+
+// foreign says what the other file is, "" if there is none that is known.
+func (c contents) foreign(folder string) string {
+	if c.other == "" {
+		return ""
+	}
+	what := archiveName(c.other)
+	if what == "" {
+		head, err := readHead(filepath.Join(folder, filepath.FromSlash(c.other)), 4096)
+		if what = formatName(c.other, head); err != nil || what == "" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("holds %s (%s)", what, display(c.other))
 }
 
 func survey(ctx context.Context, s setting) (contents, error) {

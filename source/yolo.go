@@ -172,7 +172,7 @@ func (y *yolo) findReading(ctx context.Context) error {
 		next *= 2
 	}
 	if !found && stated.Task == "" {
-		return y.noLabels()
+		return y.noLabels(ctx)
 	}
 	readings = evidence.Readings(stated)
 	switch {
@@ -236,7 +236,12 @@ func flagsOf(readings []convert.YOLOReading) string {
 	return "say which they are with " + strings.Join(flags, " or ")
 }
 
-func (y *yolo) noLabels() error {
+func (y *yolo) noLabels(ctx context.Context) error {
+	if found, err := survey(ctx, y.setting); err == nil && found.other != "" {
+		if what := found.foreign(y.path); what != "" {
+			return notRead(y.path, what)
+		}
+	}
 	advice := "labels are .txt files named after their images"
 	if len(y.filter.include)+len(y.filter.exclude) > 0 {
 		advice = "check --include and --exclude"

@@ -215,6 +215,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "a class list three below", files: map[string]string{"x/y/z/a.txt": box, "x/y/labels.txt": "car"}, want: []string{"x/y/labels.txt", "--class-list"}},
 		{name: "a description without labels below", files: map[string]string{"x/y/data.yaml": names, "x/y/images/a.png": small}, want: []string{"x/y/data.yaml"}},
 		{name: "VOC", files: map[string]string{"Annotations/a.xml": xml + "<annotation><folder>x</folder></annotation>"}, want: []string{"Pascal VOC XML"}},
+		{name: "VOC beside a class list", files: map[string]string{"classes.txt": "car", "Annotations/a.xml": xml + "<annotation><folder>x</folder></annotation>"}, want: []string{"Pascal VOC XML"}},
 		{name: "CVAT", files: map[string]string{"a.xml": xml + "<annotations><version>1.1</version></annotations>"}, source: "a.xml", want: []string{"CVAT XML"}},
 		{name: "DOTA", files: map[string]string{"labelTxt/P1.txt": "imagesource:GoogleEarth\ngsd:0.1\n1 2 3 4 5 6 7 8 plane 0\n"}, want: []string{"DOTA"}},
 		{name: "DOTA with classes", files: map[string]string{"classes.txt": "plane", "P1.txt": "1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 plane 0\n"}, want: []string{"DOTA"}},

@@ -44,6 +44,7 @@ func (y *yolo) listItems(ctx context.Context, number int, behind string, listed 
 			return
 		}
 		in := bufio.NewReaderSize(f, 64<<10)
+		tally := listTally{reporter: y.reporter, list: join(y.prefix, part.rel)}
 		for {
 			if err := ctx.Err(); err != nil {
 				yield(Item{}, err)
@@ -63,16 +64,48 @@ func (y *yolo) listItems(ctx context.Context, number int, behind string, listed 
 				return
 			}
 			text := strings.TrimSpace(strings.TrimPrefix(string(line), "\ufeff"))
-			if item, ok := y.listedItem(part, text, start); ok && !y.isListed(listed, item) {
+			if item, ok := y.listedItem(part, text, start, &tally); ok && !y.isListed(listed, item) {
 				item.Cursor = fmt.Sprintf("%d:%d", number, offset)
 				if !yield(item, nil) {
 					return
 				}
 			}
 			if err != nil {
+				if behind == "" {
+					tally.rest()
+				}
 				return
 			}
 		}
+	}
+}
+
+// listTally tells of what a list names and what has no label. Of many only the first
+// are told one by one.
+type listTally struct {
+	reporter            *reporter
+	list                string
+	missing, unlabelled int
+}
+
+func (t *listTally) miss(line string) {
+	if t.missing++; t.missing <= mostUnlabelled {
+		t.reporter.report(finding{Kind: convert.KindMissingFile, File: t.list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
+	}
+}
+
+func (t *listTally) unlabel(image string) {
+	if t.unlabelled++; t.unlabelled <= mostUnlabelled {
+		t.reporter.report(finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
+	}
+}
+
+func (t *listTally) rest() {
+	if more := t.missing - mostUnlabelled; more > 0 {
+		t.reporter.report(finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
+	}
+	if more := t.unlabelled - mostUnlabelled; more > 0 {
+		t.reporter.report(finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
 	}
 }
 
@@ -121,7 +154,7 @@ func (y *yolo) listedBefore(ctx context.Context, number int, behind string) (lis
 }
 
 // listedItem is the item of a line at an offset of a list.
-func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool) {
+func (y *yolo) listedItem(part yoloPart, line string, offset int64, tally *listTally) (Item, bool) {
 	if line == "" || strings.HasPrefix(line, "#") {
 		return Item{}, false
 	}
@@ -139,10 +172,10 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool)
 	switch {
 	case ok:
 	case image != "":
-		y.reporter.report(finding{Kind: convert.KindUnlabelled, File: list, Image: relative(y.root, image), Reason: "the image has no label file", Action: "it was left alone"})
+		tally.unlabel(relative(y.root, image))
 		return Item{}, false
 	default:
-		y.reporter.report(finding{Kind: convert.KindMissingFile, File: list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
+		tally.miss(line)
 		return Item{}, false
 	}
 	rel := relative(y.root, label)
