@@ -32,7 +32,7 @@ type lineCount struct {
 	lines   int
 	fits    [trailers][yoloShapes]int
 	turned  int                       // that fit a box and an angle alone
-	apart   [trailers][yoloShapes]int // of these, boxes and joints that lie oddly
+	apart   [trailers][yoloShapes]int // of these, whose box reaches out of the image
 	example string
 }
 
@@ -184,21 +184,19 @@ func fittingShapes(n []float64) (fits, apart [yoloShapes]bool) {
 		fits[polygonShape], fits[cornersShape] = true, len(n) == 8
 	}
 	if fitsBox(n[:4]) {
-		fits[pose2Shape], apart[pose2Shape] = fitsJoints(n, 2)
-		fits[pose3Shape], apart[pose3Shape] = fitsJoints(n, 3)
+		fits[pose2Shape], fits[pose3Shape] = fitsJoints(n, 2), fitsJoints(n, 3)
+		apart[pose2Shape] = fits[pose2Shape] && leavesImage(n)
+		apart[pose3Shape] = fits[pose3Shape] && leavesImage(n)
 	}
 	return fits, apart
 }
 
-// fitsJoints reports whether joints can follow a box, and whether one of them is
-// farther from it than its own size, or the box outside the image, as those of poses
-// hardly ever are.
-func fitsJoints(n []float64, dims int) (fits, apart bool) {
+// fitsJoints reports whether joints can follow a box.
+func fitsJoints(n []float64, dims int) bool {
 	joints := n[4:]
 	if len(joints) == 0 || len(joints)%dims > 0 || len(joints)/dims > maxYOLOJoints {
-		return false, false
+		return false
 	}
-	apart = leavesImage(n)
 	for ; len(joints) > 0; joints = joints[dims:] {
 		x, y := joints[0], joints[1]
 		if dims == 3 {
@@ -206,17 +204,16 @@ func fitsJoints(n []float64, dims int) (fits, apart bool) {
 			case v == notLabelled || v < 0 && (x < 0 || y < 0):
 				continue
 			case v != visible && !(v > 0 && v <= 1):
-				return false, false
+				return false
 			}
 		} else if x < -edgeTolerance || y < -edgeTolerance || x == 0 && y == 0 {
 			continue
 		}
 		if beyondRange(x) || beyondRange(y) {
-			return false, false
+			return false
 		}
-		apart = apart || x < n[0]-n[2] || x > n[0]+n[2] || y < n[1]-n[3] || y > n[1]+n[3]
 	}
-	return true, apart
+	return true
 }
 
 // maxYOLOJoints bounds the joints of a pose that nothing states.

@@ -214,17 +214,22 @@ func unclear(e *convert.YOLOEvidence, readings []convert.YOLOReading) error {
 	case 1:
 		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.Example())
 	}
+	const some = 4
 	var names []string
-	for _, r := range readings {
+	for _, r := range readings[:min(len(readings), some)] {
 		names = append(names, r.String())
+	}
+	if more := len(readings) - some; more > 0 {
+		names = append(names, fmt.Sprintf("%d other things", more))
 	}
 	last := len(names) - 1
 	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
 }
 
 func flagsOf(readings []convert.YOLOReading) string {
+	const some = 4
 	var flags []string
-	for _, r := range readings {
+	for _, r := range readings[:min(len(readings), some)] {
 		flags = append(flags, r.Flags())
 	}
 	switch {
