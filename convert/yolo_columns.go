@@ -84,7 +84,8 @@ func (c YOLOColumns) Task(stated YOLOTask) (YOLOTask, error) {
 func (c YOLOColumns) String() string { return strings.Join(append([]string{"class"}, c...), ",") }
 
 // split cuts a line's numbers up as the columns say: the shape's own, and the single
-// ones. ok is false where the count is another.
+// ones. Boxes may lack the id, or score and id, at the end, as detections do that no
+// tracker has taken up. ok is false where the count is another.
 func (y *YOLO) split(n []float64) (s splitLine, ok bool) {
 	joints := y.KeypointCount * y.KeypointDims
 	rest := len(n)
@@ -99,10 +100,16 @@ func (y *YOLO) split(n []float64) (s splitLine, ok bool) {
 			rest--
 		}
 	}
-	if rest < 0 || rest > 0 && !y.Columns.has(ColumnPolygon) {
+	columns := y.Columns
+	polygon := columns.has(ColumnPolygon)
+	for rest < 0 && !polygon && (columns[len(columns)-1] == ColumnID || columns[len(columns)-1] == ColumnConfidence) {
+		columns = columns[:len(columns)-1]
+		rest++
+	}
+	if rest < 0 || rest > 0 && !polygon {
 		return s, false
 	}
-	for _, c := range y.Columns {
+	for _, c := range columns {
 		take := 1
 		switch c {
 		case ColumnBox:

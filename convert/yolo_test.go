@@ -28,6 +28,7 @@ func TestYOLOLines(t *testing.T) {
 	scored.Trailer.Confidence, tracked.Trailer.ID, both.Trailer = true, true, YOLOTrailer{Confidence: true, ID: true}
 	columns.Columns = YOLOColumns{ColumnConfidence, ColumnBox}
 	angled := YOLO{Classes: detect.Classes, Task: YOLOOBB, Columns: YOLOColumns{ColumnBox, ColumnAngle}}
+	tracks := YOLO{Classes: detect.Classes, Task: YOLODetect, Columns: YOLOColumns{ColumnBox, ColumnConfidence, ColumnID}}
 	bothSegments := both
 	bothSegments.Task = YOLOSegment
 	pose3 := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 3, KeypointNames: []string{"nose", "eye"}}
@@ -86,6 +87,11 @@ func TestYOLOLines(t *testing.T) {
 			want: []string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.75 map[track_id:3]", "cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.25"}, findings: []Kind{KindBox}, dropped: 1,
 		},
 		{name: "columns", yolo: columns, label: "0 0.75 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5", want: []string{"cat bbox {75 25 50 50} confidence 0.75"}, findings: []Kind{KindCount}, dropped: 1},
+		{
+			name: "columns that lines lack", yolo: tracks, label: "0 0.5 0.5 0.25 0.5 0.75 3\n0 0.5 0.5 0.25 0.5 0.75\n0 0.5 0.5 0.25 0.5\n0 .1 .1 .1\n0 .5 .5 .2 .2 .5 3 1",
+			want:     []string{"cat bbox {75 25 50 50} confidence 0.75 map[track_id:3]", "cat bbox {75 25 50 50} confidence 0.75", "cat bbox {75 25 50 50}"},
+			findings: []Kind{KindCount, KindCount}, dropped: 2,
+		},
 		{
 			name: "angles", yolo: angled, label: "YOLO_OBB\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25 400\n0 100 50 20 10 30\n0 .5 .5 0 .5 3",
 			want: []string{"cat bbox {87.5 25 25 50} turned {100 50 50 25 90}"}, findings: []Kind{KindAngle, KindCoordinateRange, KindBox}, dropped: 3,

@@ -51,6 +51,7 @@ type yoloPart struct {
 type yoloPlace struct {
 	label fileOnDisk
 	image fileOnDisk // without a name where there is none
+	near  string     // then an image that it may be, for messages
 }
 
 // notLabels are text files that lie among labels and are none, unless an image
@@ -450,7 +451,11 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 		defer y.buffers.Put(buffer)
 	}
 	sizes := imageSizes{stated: y.statedSize(item), local: y.localSize(item), listed: listed}
-	return y.loadYOLO(&y.convert, item, sizes, label)
+	result, err := y.loadYOLO(&y.convert, item, sizes, label)
+	if err != nil && p.near != "" {
+		err = fmt.Errorf("%w; %s differs from it in letter case alone", err, display(p.near))
+	}
+	return result, err
 }
 
 // loadYOLO converts a label with the size that the source knows, or else the

@@ -138,6 +138,11 @@ func TestYOLOFindsLabels(t *testing.T) {
 		files: map[string]string{"data.yaml": "train: Images\n" + names, "Images/a.png": small, "Labels/a.txt": box},
 		want:  "a.png 20x10 car\n",
 	}, {
+		name:     "letter case",
+		files:    map[string]string{"classes.txt": "car", "A.PNG": small, "a.txt": box},
+		want:     "a.* FAILED read a.txt: the size of its image is not known, which normalized coordinates need; give --images or --sizes; A.PNG differs from it in letter case alone\n",
+		findings: []string{"image-without-label"},
+	}, {
 		name:  "labels that differ in the case of .txt",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.txt": box, "a.TXT": box},
 		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png 20x10 car\n",

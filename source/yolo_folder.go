@@ -37,6 +37,9 @@ type imageFolder struct {
 	entries *entries
 	// alias stands before a name in a further path that the image may have.
 	alias string
+	// folded are the images by what is left of their names without letter case; made
+	// when first needed.
+	folded map[string]string
 	// spellings are the images whose names may be spelled otherwise, by what their
 	// spellings have in common; made when first needed.
 	spellings map[string][]string
@@ -223,7 +226,11 @@ func (f *labelFolder) item(file string) (item Item, ok bool) {
 	if alias != "" {
 		item.Aliases = append(item.Aliases, alias+image.name)
 	}
-	item.place = yoloPlace{label: fileOnDisk{folder: f.labels, name: item.File[len(f.file):]}, image: image}
+	place := yoloPlace{label: fileOnDisk{folder: f.labels, name: item.File[len(f.file):]}, image: image}
+	if image.name == "" {
+		place.near = f.near(bareName)
+	}
+	item.place = place
 	switch {
 	case err != nil:
 		item.Err = err
@@ -324,6 +331,27 @@ func (f *imageFolder) spelled(name string) []string {
 		}
 	}
 	return f.spellings[name]
+}
+
+// near is an image whose name differs from a label's in letter case alone, which is
+// told and not taken; "" if there is none.
+func (f *labelFolder) near(name string) string {
+	for i := range f.images {
+		folder := &f.images[i]
+		if folder.folded == nil {
+			folder.folded = make(map[string]string)
+			for _, e := range folder.entries.list {
+				if isImageBytes(folder.entries.bytes(e)) {
+					image := folder.entries.name(e)
+					folder.folded[strings.ToLower(spelling(stem(image)))] = image
+				}
+			}
+		}
+		if image := folder.folded[strings.ToLower(spelling(name))]; image != "" {
+			return image
+		}
+	}
+	return ""
 }
 
 // hasOddLabels reports whether a folder has labels whose images may be spelled
