@@ -437,9 +437,11 @@ func (r YOLOReading) Flags() string {
 }
 
 // Corners reports whether the boxes seem to be two corners each: all can be, and taken
-// for centre and size most reach out of their image.
+// for centre and size most reach out of their image. One or two boxes may do so by
+// themselves.
 func (e *YOLOEvidence) Corners() bool {
-	return e.lines > 0 && e.cornered == e.lines && e.leaving*2 > e.lines
+	const someLines = 3
+	return e.lines >= someLines && e.cornered == e.lines && e.leaving*2 > e.lines
 }
 
 // Example is a line of the longest that are there, with its place.

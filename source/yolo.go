@@ -351,9 +351,9 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 		labels := labelFolder{yolo: y, part: part}
 		defer labels.leave()
 		cursor := strconv.Itoa(number) + ":"
-		any := behind != ""
+		found := behind != ""
 		defer func() {
-			if !any {
+			if !found {
 				y.tellNone(ctx, part)
 			}
 		}()
@@ -366,7 +366,7 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 			if !ok {
 				continue
 			}
-			any = true
+			found = true
 			item.Cursor = cursor + file
 			if !yield(item, nil) {
 				return

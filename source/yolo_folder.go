@@ -347,6 +347,9 @@ func (f *labelFolder) near(name string) string {
 				}
 			}
 		}
+		if len(folder.folded) == 0 {
+			continue
+		}
 		if image := folder.folded[strings.ToLower(spelling(name))]; image != "" {
 			return image
 		}
