@@ -44,6 +44,9 @@ const (
 	KindJointAbsent Kind = "joint-absent"
 	// KindVisibility is a joint's visibility other than 0, 1 and 2.
 	KindVisibility Kind = "visibility"
+	// KindAngle is a box's angle that nothing tells the unit or direction of, or that
+	// is none.
+	KindAngle Kind = "angle"
 	// KindOrientedBox is a quadrilateral that a rectangle was fitted to.
 	KindOrientedBox Kind = "oriented-box"
 	// KindGeometry is a further shape of an annotation of which one was taken.
@@ -125,6 +128,8 @@ const (
 	KindMissingSplit Kind = "missing-split"
 	// KindMissingTest is a test split of that kind: many exports name one they lack.
 	KindMissingTest Kind = "missing-test-split"
+	// KindUnnamedSplit are labels beside those of the splits that no split names.
+	KindUnnamedSplit Kind = "unnamed-split"
 	// KindMissingFile is a file that a list names and that is not there.
 	KindMissingFile Kind = "missing-file"
 	// KindRelocated is a path of a description that was found elsewhere than it
@@ -177,7 +182,7 @@ const (
 var severities = map[Kind]Severity{
 	KindInvalidJSON: Lost, KindDuplicateKey: Changed, KindMissingID: Noted, KindDuplicateID: Noted, KindUnknownClass: Lost,
 	KindNumber: Lost, KindCount: Lost, KindCoordinateRange: Lost, KindNoGeometry: Lost, KindBox: Lost, KindBoxNotation: Lost,
-	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindKeypoints: Lost, KindJointAbsent: Noted, KindVisibility: Changed,
+	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindJointAbsent: Noted, KindVisibility: Changed,
 	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
 
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
@@ -189,7 +194,7 @@ var severities = map[Kind]Severity{
 	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,
 
 	KindUnreadable: Lost, KindRepeatedFolder: Noted, KindSkippedFile: Noted, KindSkippedImage: Lost, KindMissingSplit: Lost,
-	KindMissingTest: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,
+	KindMissingTest: Noted, KindUnnamedSplit: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,
 	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 

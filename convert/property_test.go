@@ -116,6 +116,8 @@ func TestYOLOAccountsForEveryLine(t *testing.T) {
 			Classes:       map[int]string{0: "cat", 1: "dog"},
 			Task:          rapid.SampledFrom([]YOLOTask{"", YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}).Draw(t, "task"),
 			KeypointCount: rapid.IntRange(-1, 3).Draw(t, "keypoints"), KeypointDims: rapid.IntRange(1, 4).Draw(t, "dims"),
+			Trailer: YOLOTrailer{Confidence: rapid.Bool().Draw(t, "confidence"), ID: rapid.Bool().Draw(t, "id")},
+			Columns: rapid.SampledFrom([]YOLOColumns{nil, nil, {ColumnBox, ColumnAngle, ColumnID}, {ColumnConfidence, ColumnPolygon}, {ColumnBox}}).Draw(t, "columns"),
 			Options: Options{Outside: rapid.SampledFrom([]Outside{"", OutsideClip, OutsideReport}).Draw(t, "outside")},
 		}
 		var label []string
@@ -130,7 +132,11 @@ func TestYOLOAccountsForEveryLine(t *testing.T) {
 		text := []byte(strings.Join(label, rapid.SampledFrom([]string{"\n", "\r\n", "\n\n", "\r"}).Draw(t, "break")))
 		r := y.Image("a.txt", "a.jpg", Size{640, 480}, text)
 		accepted(t, r, count)
-		again := y.Image("a.txt", "a.jpg", Size{640, 480}, bytes.Clone(text))
+		if loud := len(r.Findings); loud < r.LeftOut {
+			t.Fatalf("%d lines left out, %d findings", r.LeftOut, loud)
+		}
+		// Two blanks are read the general way, one in one pass.
+		again := y.Image("a.txt", "a.jpg", Size{640, 480}, bytes.ReplaceAll(text, []byte(" "), []byte("  ")))
 		r.memory, again.memory = nil, nil // what it holds of images before is nobody's
 		if !reflect.DeepEqual(r, again) {
 			t.Fatalf("the second conversion differs")
@@ -180,6 +186,59 @@ func TestPlainDecimalIsCorrectlyRounded(t *testing.T) {
 		want, err := json.Number(text[:length]).Float64()
 		if err != nil || want != value {
 			t.Fatalf("%q is read as %v, is %v, %v", text, value, want, err)
+		}
+	})
+}
+
+// How lines are read does not depend on the order of the files, and a reading that is
+// found takes the lines that it fits.
+func TestYOLOReadingsAreOfAllLines(t *testing.T) {
+	number := rapid.OneOf(
+		rapid.Map(rapid.Float64Range(0, 1), func(v float64) string { return fmt.Sprintf("%.4f", v) }),
+		rapid.SampledFrom([]string{"0", "1", "2", "7", "-1", "0.5", "45.5"}),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		counts := rapid.SampledFrom([][]int{{4}, {4, 5}, {5}, {6}, {4, 5, 6}, {8}, {6, 8, 10}, {7, 9}, {14}, {13}, {4, 14}}).Draw(t, "counts")
+		var labels []string
+		for range rapid.IntRange(1, 6).Draw(t, "files") {
+			var label strings.Builder
+			for range rapid.IntRange(0, 3).Draw(t, "lines") {
+				label.WriteString("0 0.5 0.5 0.25 0.25")
+				for range rapid.SampledFrom(counts).Draw(t, "numbers") - 4 {
+					label.WriteString(" " + number.Draw(t, "number"))
+				}
+				label.WriteByte('\n')
+			}
+			labels = append(labels, label.String())
+		}
+		readings := func(labels []string) (all []YOLOReading) {
+			var e YOLOEvidence
+			for _, label := range labels {
+				e.Add("a.txt", []byte(label))
+			}
+			return e.Readings(YOLOStated{})
+		}
+		want := readings(labels)
+		for _, r := range want {
+			if r.Flags() == "" || r.String() == "" {
+				t.Fatalf("%+v cannot be asked for", r)
+			}
+			if r.misfits > 0 || r.shape == angleShape {
+				continue
+			}
+			y := YOLO{Classes: map[int]string{0: "cat"}, Task: r.Task, Trailer: r.Trailer, KeypointCount: r.KeypointCount, KeypointDims: r.KeypointDims}
+			for _, label := range labels {
+				for _, f := range y.Image("a.txt", "a.jpg", Size{640, 480}, []byte(label)).Findings {
+					var e YOLOEvidence
+					if e.Add("a.txt", []byte(label)); f.Kind == KindCount && e.lines == bytes.Count([]byte(label), []byte("\n")) {
+						t.Fatalf("%v of %q: %+v", r, label, f)
+					}
+				}
+			}
+		}
+		mixed := rapid.Permutation(labels).Draw(t, "order")
+		if got := readings(mixed); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v in another order is %v", want, got)
 		}
 	})
 }

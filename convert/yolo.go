@@ -2,7 +2,11 @@ package convert
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"math"
+	"strconv"
+	"strings"
 
 	"pictosync/pictograph"
 )
@@ -27,14 +31,21 @@ var YOLOTasks = []YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}
 // A line is a class and numbers, normalized to the image's size:
 //
 //	4           a box, in every task
-//	5           a box and its confidence, in every task
-//	6, 8, 10…   a polygon, in the tasks detect and segment
+//	6, 8, 10…   a polygon, in the task segment
 //	8           the corners of an oriented box, in the task obb
 //	4 + k·dims  a box and joints, in the task pose
+//
+// What stands behind these is Trailer's, and where Columns are given they say all of
+// it. A line that is none of what is expected is left out with a finding, and so is
+// one with numbers that cannot be what they stand for.
 type YOLO struct {
 	// Classes are the names by class index, which may have gaps.
 	Classes map[int]string
 	Task    YOLOTask
+	// Columns are what a line is, Trailer what follows the task's shapes where they
+	// do not say.
+	Columns YOLOColumns
+	Trailer YOLOTrailer
 	// KeypointCount and KeypointDims are the kpt_shape of a pose data set; dims
 	// is 2 (x, y) or 3 (x, y, visibility).
 	KeypointCount, KeypointDims int
@@ -48,7 +59,11 @@ type YOLO struct {
 func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	b := newImageBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	r := yoloReader{YOLO: y, imageBuilder: b}
-	for number, rest := 1, withoutMark(label); len(rest) > 0; number++ {
+	number, rest := 1, withoutMark(label)
+	if after, lines, found := angleHeader(rest); found {
+		r.angles, rest, number = true, after, 1+lines
+	}
+	for ; len(rest) > 0; number++ {
 		var taken bool
 		if class, numbers, length := plainLine(r.numbers[:0], rest); length > 0 && size.Known() {
 			r.numbers, rest = numbers, rest[length:]
@@ -65,11 +80,29 @@ func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	return b.result
 }
 
+// angleHeader reads past the header that labelImg_OBB writes, which is no label.
+func angleHeader(label []byte) (rest []byte, lines int, found bool) {
+	const header = "YOLO_OBB"
+	if start := bytes.IndexByte(label, header[0]); start < 0 || len(bytes.TrimSpace(label[:start])) > 0 {
+		return label, 0, false
+	}
+	for rest = label; len(rest) > 0; {
+		var line []byte
+		line, rest = cutLine(rest)
+		lines++
+		if len(line) > 0 {
+			return rest, lines, string(line) == header
+		}
+	}
+	return label, 0, false
+}
+
 // yoloReader converts the lines of one label file.
 type yoloReader struct {
 	*YOLO
 	*imageBuilder
 	joints []string // made when first needed
+	angles bool     // the file says that its lines end with angles
 }
 
 // convert reports whether the line is in the result.
@@ -94,30 +127,85 @@ func (r *yoloReader) convertRead(number, class int) bool {
 	o := object{at: place{what: "line", number: number}, position: number}
 	name, known := r.Classes[class]
 	if !known || blank(name) {
-		return r.drop(KindUnknownClass, o.at, fmt.Sprintf("class %d has no name in the class list", class))
+		return r.drop(KindUnknownClass, o.at, r.noClass(class))
 	}
 	o.name = name
+	if r.angles && !r.Columns.has(ColumnAngle) {
+		return r.drop(KindAngle, o.at, "the file begins with YOLO_OBB, so the line ends with an angle, and tools differ in its unit and direction and the order of the sides; --columns class,box,angle reads it as degrees, clockwise")
+	}
 	return r.convertNumbers(o, r.numbers)
 }
 
+func (y *YOLO) noClass(class int) string {
+	last := -1
+	for number := range y.Classes {
+		last = max(last, number)
+	}
+	if class >= 0 && class <= last {
+		return fmt.Sprintf("class %d has no name in the class list", class)
+	}
+	reason := fmt.Sprintf("class %d is not in the list of %d", class, len(y.Classes))
+	if class == len(y.Classes) && class == last+1 {
+		reason += ", which is counted from 0"
+	}
+	return reason
+}
+
 func (r *yoloReader) convertNumbers(o object, n []float64) bool {
+	var line splitLine
+	var ok bool
 	switch {
+	case r.Columns != nil:
+		line, ok = r.split(n)
 	case len(n) == 4:
-		return r.box(o, n)
-	case len(n) == 5:
-		o.confidence = r.confidence(o.at, n[4])
-		return r.box(o, n[:4])
-	case r.Task == YOLOPose && len(n) == r.poseNumbers():
-		return r.pose(o, n)
-	case r.Task == YOLOOBB && len(n) == 8:
-		return r.orientedBox(o, n)
-	case r.takesPolygons() && len(n) >= 6 && len(n)%2 == 0:
-		return r.polygon(o, n)
+		line, ok = splitLine{shape: n}, true
+	default:
+		line, ok = r.splitTask(n)
+	}
+	if !ok {
+		return r.drop(KindCount, o.at, fmt.Sprintf("%d numbers after the class; %s%s", len(n), r.expected(), r.looksLike(n)))
+	}
+	if len(line.confidence) > 0 {
+		score := line.confidence[0]
+		if !(score >= 0 && score <= 1) {
+			return r.drop(KindConfidence, o.at, fmt.Sprintf("the score is %v, not from 0 to 1; %s", score, noScore(score)))
+		}
+		o.confidence = &score
+	}
+	if len(line.id) > 0 {
+		id := line.id[0]
+		if !wholeID64(id) {
+			return r.drop(KindNumber, o.at, fmt.Sprintf("the id is %v, no whole number from 0", id))
+		}
+		o.attributes = map[string]any{"track_id": json.Number(strconv.FormatFloat(id, 'f', -1, 64))}
+	}
+	switch shape := line.shape; {
+	case len(line.angle) > 0:
+		return r.angledBox(o, shape, line.angle[0])
+	case len(line.joints) > 0:
+		return r.pose(o, shape, line.joints)
+	case len(shape) == 4 && !r.Columns.has(ColumnPolygon):
+		return r.box(o, shape)
+	case r.Task == YOLOOBB && len(shape) == 8:
+		return r.orientedBox(o, shape)
+	case r.Task != YOLOOBB && len(shape) >= 6 && len(shape)%2 == 0:
+		return r.polygon(o, shape)
 	}
 	return r.drop(KindCount, o.at, fmt.Sprintf("%d numbers after the class; %s", len(n), r.expected()))
 }
 
-func (y *YOLO) takesPolygons() bool { return y.Task != YOLOPose && y.Task != YOLOOBB }
+// noScore says what a number may be that stands where a score should.
+func noScore(v float64) string {
+	if wholeID64(v) {
+		return "it looks like the id of a tracker (--columns class,box,id)"
+	}
+	return "it looks like an angle (--columns class,box,angle takes degrees, clockwise)"
+}
+
+// wholeID64 reports a number that may be an id: whole, and exact as a double.
+func wholeID64(v float64) bool { return v >= 0 && v <= 1<<53 && v == math.Trunc(v) }
+
+func (y *YOLO) takesPolygons() bool { return y.Task == "" || y.Task == YOLOSegment }
 
 // poseNumbers is how many numbers a pose line has, -1 if kpt_shape is not set.
 func (y *YOLO) poseNumbers() int {
@@ -128,30 +216,74 @@ func (y *YOLO) poseNumbers() int {
 }
 
 func (y *YOLO) expected() string {
+	behind := ""
+	switch t := y.Trailer; {
+	case y.Columns != nil:
+		return "they are to be " + y.Columns.String()
+	case t.Confidence && t.ID:
+		behind = ", and behind them a score and an id"
+	case t.Confidence:
+		behind = ", and behind them a score"
+	case t.ID:
+		behind = ", and behind them an id"
+	}
 	switch {
 	case y.takesPolygons():
-		return "a box has 4, or 5 with its confidence, a polygon an even count from 6"
+		return "a box has 4, a polygon an even count from 6" + behind
+	case y.Task == YOLODetect:
+		return "a box has 4" + behind
 	case y.Task == YOLOOBB:
-		return "an oriented box has 8, a box 4, or 5 with its confidence"
+		return "an oriented box has 8, a box 4" + behind
 	case y.poseNumbers() < 0:
 		return "poses need a kpt_shape of at least one joint with 2 or 3 numbers"
 	default:
-		return fmt.Sprintf("a pose of kpt_shape [%d, %d] has %d", y.KeypointCount, y.KeypointDims, y.poseNumbers())
+		return fmt.Sprintf("a pose of kpt_shape [%d, %d] has %d%s", y.KeypointCount, y.KeypointDims, y.poseNumbers(), behind)
 	}
 }
 
+// looksLike says what a line of a wrong count is probably.
+func (y *YOLO) looksLike(n []float64) string {
+	switch {
+	case y.Columns != nil || len(n) < 5:
+		return ""
+	case len(n) <= 6 && y.Trailer.count() < len(n)-4:
+		return "; more behind a box is told by --columns, as class,box,confidence,id"
+	case !y.takesPolygons() && len(n)%2 == 0 && outOfRange(n) < 0:
+		return "; it looks like a polygon (--task segment)"
+	}
+	return ""
+}
+
 func (r *yoloReader) box(o object, n []float64) bool {
-	r.checkRange(o.at, n)
+	if !r.inRange(o.at, n) {
+		return false
+	}
 	w, h := float64(r.size.Width), float64(r.size.Height)
 	bw, bh := n[2]*w, n[3]*h
 	return r.addBox(o, pictograph.Box{X: float64(n[0]*w) - float64(bw/2), Y: float64(n[1]*h) - float64(bh/2), W: bw, H: bh})
 }
 
-func (r *yoloReader) polygon(o object, n []float64) bool {
-	ring, ok := r.pixels(o.at, n)
-	if !ok {
+// angledBox is a box turned about its centre, by degrees, clockwise.
+func (r *yoloReader) angledBox(o object, n []float64, angle float64) bool {
+	if !r.inRange(o.at, n) {
 		return false
 	}
+	if !(math.Abs(angle) <= 360) {
+		return r.drop(KindAngle, o.at, fmt.Sprintf("the angle is %v, no degrees from -360 to 360", angle))
+	}
+	w, h := float64(r.size.Width), float64(r.size.Height)
+	if n[2] <= 0 || n[3] <= 0 {
+		return r.drop(KindBox, o.at, fmt.Sprintf("the box is %v wide and %v high", n[2]*w, n[3]*h))
+	}
+	turned := pictograph.OrientedBox{CX: n[0] * w, CY: n[1] * h, W: n[2] * w, H: n[3] * h, Angle: angle}
+	return r.addOrientedBox(o, corners(turned))
+}
+
+func (r *yoloReader) polygon(o object, n []float64) bool {
+	if !r.inRange(o.at, n) {
+		return false
+	}
+	ring := r.pixels(n)
 	if !enclosing(ring) {
 		return r.drop(KindRing, o.at, "the polygon has fewer than three different points")
 	}
@@ -159,74 +291,94 @@ func (r *yoloReader) polygon(o object, n []float64) bool {
 }
 
 func (r *yoloReader) orientedBox(o object, n []float64) bool {
-	corners, ok := r.pixels(o.at, n)
-	if !ok {
+	if !r.inRange(o.at, n) {
 		return false
 	}
-	return r.addOrientedBox(o, quadrilateral(corners))
+	return r.addOrientedBox(o, quadrilateral(r.pixels(n)))
 }
 
-// pixels reads normalized points; it drops the line where they overflow.
-func (r *yoloReader) pixels(at place, n []float64) ([]pictograph.Point, bool) {
-	r.checkRange(at, n)
+// pixels reads normalized points.
+func (r *yoloReader) pixels(n []float64) []pictograph.Point {
 	w, h := float64(r.size.Width), float64(r.size.Height)
 	scaled := r.pairs(n)
 	for i := range scaled {
-		p := &scaled[i]
-		p.X *= w
-		p.Y *= h
-		if !finite(p.X, p.Y) {
-			return nil, r.drop(KindNumber, at, "a coordinate is not finite in pixels")
-		}
+		scaled[i].X *= w
+		scaled[i].Y *= h
 	}
-	return scaled, true
+	return scaled
 }
 
 // pose converts a box with joints. Where no joint is placed, the box is what
 // is known of the object.
-func (r *yoloReader) pose(o object, n []float64) bool {
-	joints := r.placedJoints(o.at, r.triplets(o.at, n[4:]))
-	if len(joints) == 0 {
-		return r.box(o, n[:4])
+func (r *yoloReader) pose(o object, box, numbers []float64) bool {
+	if !r.inRange(o.at, box) {
+		return false
 	}
+	joints, scores, ok := r.placed(o.at, numbers)
+	if !ok {
+		return false
+	}
+	if len(joints) == 0 {
+		return r.box(o, box)
+	}
+	first := len(r.result.Annotations)
 	r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints)
+	for i := range scores {
+		r.result.Annotations[first+i].Confidence = &scores[i]
+	}
 	if r.allGeometries {
-		r.box(o, n[:4])
+		r.box(o, box)
 	}
 	return true
 }
 
-// triplets returns x, y in pixels and COCO's visibility for every joint. Of two
-// numbers, 0 0 says that the joint is not placed, and so does a negative one:
-// that is how Ultralytics trains on them.
-func (r *yoloReader) triplets(at place, n []float64) []float64 {
+// placed are the joints that are placed, and where their third numbers are scores
+// these. A joint of two numbers is not placed where both are 0 or one is negative:
+// that is how Ultralytics trains on them. A third number is COCO's visibility, or a
+// score where one of the line's is a fraction.
+func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores []float64, ok bool) {
 	w, h := float64(r.size.Width), float64(r.size.Height)
-	triplets := make([]float64, 0, 3*r.KeypointCount)
-	var outside, negative flaws
-	for slot := range r.KeypointCount {
-		joint := n[slot*r.KeypointDims : (slot+1)*r.KeypointDims]
-		x, y, flag := joint[0], joint[1], float64(visible)
+	dims := r.KeypointDims
+	scored := false
+	for i := 2; dims == 3 && i < len(numbers); i += 3 {
+		scored = scored || numbers[i] > 0 && numbers[i] < 1
+	}
+	joints = make([]joint, 0, len(numbers)/dims)
+	var absent, odd flaws
+	for slot := range len(numbers) / dims {
+		n := numbers[slot*dims : (slot+1)*dims]
+		x, y, flag := n[0], n[1], float64(visible)
+		negative := x < -edgeTolerance || y < -edgeTolerance
+		if dims == 3 {
+			flag = n[2]
+		} else if x == 0 && y == 0 {
+			flag = notLabelled
+		}
 		switch {
-		case r.KeypointDims == 3:
-			flag = joint[2]
-		case x == 0 && y == 0:
-			flag = notLabelled
-		case x < 0 || y < 0:
-			flag = notLabelled
-			negative.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+		case flag == notLabelled:
+			continue
+		case negative && (dims == 2 || flag < 0):
+			absent.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+			continue
+		case !(flag > 0 && flag <= 1) && (scored || flag != visible):
+			odd.add(fmt.Sprintf("joint %d has %v", slot+1, flag))
+			continue
 		}
-		if flag != notLabelled && (beyondRange(x) || beyondRange(y)) {
-			outside.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+		if i := outOfRange(n[:2]); i >= 0 {
+			return nil, nil, r.drop(KindCoordinateRange, at, fmt.Sprintf("joint %d is at %v, %v, outside 0 to 1%s", slot+1, x, y, r.looksLikePixels(numbers)))
 		}
-		triplets = append(triplets, x*w, y*h, flag)
+		joints = append(joints, joint{slot: slot, point: pictograph.Point{X: x * w, Y: y * h}, occluded: !scored && flag == occluded})
+		if scored {
+			scores = append(scores, flag)
+		}
 	}
-	if negative.count > 0 {
-		r.report(KindCoordinateRange, at, "negative coordinate: "+negative.String(), "joint taken for not placed")
+	if odd.count > 0 {
+		return nil, nil, r.drop(KindKeypoints, at, "third numbers of joints that are neither visibility, 0 to 2, nor a score: "+odd.String())
 	}
-	if outside.count > 0 {
-		r.report(KindCoordinateRange, at, "coordinate outside 0 to 1: "+outside.String(), "kept")
+	if absent.count > 0 {
+		r.report(KindJointAbsent, at, "negative coordinate: "+absent.String(), "joint taken for not placed")
 	}
-	return triplets
+	return joints, scores, true
 }
 
 func (r *yoloReader) jointNames() []string {
@@ -242,14 +394,50 @@ func (r *yoloReader) jointNames() []string {
 	return r.joints
 }
 
-// checkRange reports the first coordinate outside the image.
-func (r *yoloReader) checkRange(at place, n []float64) {
-	for i, v := range n {
-		if beyondRange(v) {
-			r.report(KindCoordinateRange, at, fmt.Sprintf("coordinate %d is %v, outside 0 to 1", i+1, v), "kept")
-			return
-		}
+// inRange drops the line of a coordinate outside the image.
+func (r *yoloReader) inRange(at place, n []float64) bool {
+	i := outOfRange(n)
+	if i < 0 {
+		return true
 	}
+	return r.drop(KindCoordinateRange, at, fmt.Sprintf("coordinate %d is %v, outside 0 to 1%s", i+1, n[i], r.looksLikePixels(n)))
 }
 
-func beyondRange(v float64) bool { return v < -edgeTolerance || v > 1+edgeTolerance }
+// looksLikePixels is the end of a reason where coordinates seem to be no shares of
+// the image.
+func (r *yoloReader) looksLikePixels(n []float64) string {
+	const some = 4
+	largest := 0.0
+	for _, v := range n {
+		if v < 0 {
+			return ""
+		}
+		largest = max(largest, v)
+	}
+	switch sides := float64(max(r.size.Width, r.size.Height)); {
+	case largest < 2:
+		return ""
+	case largest > 2*sides:
+		return fmt.Sprintf(": no share of the image, and no pixels of one of %d×%d", r.size.Width, r.size.Height)
+	}
+	var text strings.Builder
+	for _, v := range n[:min(len(n), some)] {
+		fmt.Fprintf(&text, " %v", v)
+	}
+	if len(n) > some {
+		text.WriteString(" …")
+	}
+	return fmt.Sprintf(": looks like pixels:%s in an image of %d×%d", text.String(), r.size.Width, r.size.Height)
+}
+
+// outOfRange is the place of the first coordinate outside the image, -1 if none is.
+func outOfRange(n []float64) int {
+	for i, v := range n {
+		if beyondRange(v) {
+			return i
+		}
+	}
+	return -1
+}
+
+func beyondRange(v float64) bool { return !(v >= -edgeTolerance && v <= 1+edgeTolerance) }

@@ -1,44 +1,469 @@
 package convert
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
 
-// YOLOShapes counts what the lines of label files look like, so that the task
-// of a data set can be told from all of them together.
-type YOLOShapes struct{ Boxes, BoxesWithConfidence, FourPoints, Polygons, Other int }
+// YOLOEvidence gathers what the lines of a data set can be, so that its lines are read
+// by all of them together. The order in which label files are added does not matter,
+// but for the example that is named.
+//
+// A line fits a reading where its numbers can be what the reading says: coordinates
+// lie within the image, boxes have an extent, scores are from 0 to 1, ids are whole
+// and once in a file. A line that fits none, as one of pixels, says nothing.
+type YOLOEvidence struct {
+	counts map[int]*lineCount
+	lines  int // that fit something
+	// cornered are boxes whose numbers can be two corners, leaving those that reach
+	// out of their image.
+	cornered, leaving int
+	Files             int // with lines that do
 
-// Add counts the lines of one label file.
-func (s *YOLOShapes) Add(label []byte) {
-	var numbers []float64
-	for _, line := range yoloLines(label) {
-		_, rest := nextField(line)
-		var err error
-		numbers, err = appendFields(numbers[:0], rest)
-		switch n := len(numbers); {
-		case err != nil:
-			s.Other++
-		case n == 4:
-			s.Boxes++
-		case n == 5:
-			s.BoxesWithConfidence++
-		case n == 8:
-			s.FourPoints++
-		case n >= 6 && n%2 == 0:
-			s.Polygons++
-		default:
-			s.Other++
+	numbers []float64
+	ids     map[float64]bool // of the file at hand
+}
+
+// lineCount is what lines of one count of numbers fit.
+type lineCount struct {
+	lines   int
+	fits    [trailers][yoloShapes]int
+	turned  int                       // that fit a box and an angle alone
+	apart   [trailers][yoloShapes]int // of these, whose box reaches out of the image
+	example string
+}
+
+type yoloShape int
+
+const (
+	boxShape yoloShape = iota
+	polygonShape
+	cornersShape
+	pose2Shape
+	pose3Shape
+	angleShape // a box and an angle
+	yoloShapes
+)
+
+// trailer is a YOLOTrailer by number.
+type trailer int
+
+const (
+	noTrailer trailer = iota
+	scoreTrailer
+	idTrailer
+	bothTrailer
+	trailers
+)
+
+func (t trailer) public() YOLOTrailer {
+	return YOLOTrailer{Confidence: t == scoreTrailer || t == bothTrailer, ID: t == idTrailer || t == bothTrailer}
+}
+
+func (t trailer) count() int { return t.public().count() }
+
+// Add takes the lines of one label file.
+func (e *YOLOEvidence) Add(file string, label []byte) {
+	if e.counts == nil {
+		e.counts, e.ids = make(map[int]*lineCount), make(map[float64]bool)
+	}
+	if _, _, found := angleHeader(withoutMark(label)); found {
+		return
+	}
+	clear(e.ids)
+	before := e.lines
+	for number, line := range yoloLines(label) {
+		class, rest := nextField(line)
+		if _, err := parseClass(class); err != nil {
+			continue
 		}
+		var err error
+		if e.numbers, err = appendFields(e.numbers[:0], rest); err != nil || len(e.numbers) < 4 {
+			continue
+		}
+		if c := e.add(line); c != nil && c.example == "" {
+			c.example = fmt.Sprintf("%s line %d: %s", file, number, shorten(string(line)))
+		}
+	}
+	if e.lines > before {
+		e.Files++
 	}
 }
 
-// Task tells the task of the data set. Four-point lines alone tell nothing:
-// they may be polygons as well as oriented boxes.
-func (s YOLOShapes) Task() (YOLOTask, error) {
-	boxes := s.Boxes + s.BoxesWithConfidence
-	switch {
-	case s.FourPoints > 0 && s.Polygons == 0 && boxes == 0:
-		return "", fmt.Errorf("all %d label lines have four points, which may be polygons or oriented boxes: give --task segment or --task obb", s.FourPoints)
-	case s.FourPoints+s.Polygons > 0:
-		return YOLOSegment, nil
+// add counts one line, whose numbers are read; nil is one that fits nothing.
+func (e *YOLOEvidence) add(line []byte) *lineCount {
+	n := e.numbers
+	if len(n) == 4 { // nearly all lines of most data sets
+		if !fitsBox(n) {
+			return nil
+		}
+		c := e.count(4)
+		c.lines++
+		if n[2] > n[0] && n[3] > n[1] {
+			e.cornered++
+			if leavesImage(n) {
+				e.leaving++
+			}
+		}
+		c.fits[noTrailer][boxShape]++
+		e.lines++
+		return c
 	}
-	return YOLODetect, nil
+	var fits, apart [trailers][yoloShapes]bool
+	some := false
+	last := n[len(n)-1]
+	field := line[bytes.LastIndexFunc(line, isSpace)+1:]
+	// Angles are written with a point where ids are not, and may be there twice.
+	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || !bytes.ContainsAny(field, ".eE"))
+	if id {
+		e.ids[last] = true
+	}
+	score := func(v float64) bool { return v >= 0 && v <= 1 }
+	for t := range trailers {
+		m := len(n) - t.count()
+		switch {
+		case m < 4,
+			t == scoreTrailer && !score(last),
+			t == idTrailer && !id,
+			t == bothTrailer && !(id && last >= 1 && n[m] > 0 && score(n[m])):
+			continue
+		}
+		fits[t], apart[t] = fittingShapes(n[:m])
+		some = some || slices.Contains(fits[t][:], true)
+	}
+	turned := len(n) == 5 && fitsBox(n[:4]) && last >= -360 && last <= 360
+	if !some && !turned {
+		return nil
+	}
+	c := e.count(len(n))
+	if fits[noTrailer][angleShape] = turned; turned && !some {
+		c.turned++
+	}
+	c.lines++
+	e.lines++
+	for t := range trailers {
+		for s := range yoloShapes {
+			if fits[t][s] {
+				c.fits[t][s]++
+			}
+			if apart[t][s] {
+				c.apart[t][s]++
+			}
+		}
+	}
+	return c
+}
+
+func (e *YOLOEvidence) count(numbers int) *lineCount {
+	c := e.counts[numbers]
+	if c == nil {
+		c = &lineCount{}
+		e.counts[numbers] = c
+	}
+	return c
+}
+
+// leavesImage reports whether a box reaches out of its image by more than carelessness.
+func leavesImage(n []float64) bool {
+	const far = 0.05
+	return n[0]-n[2]/2 < -far || n[1]-n[3]/2 < -far || n[0]+n[2]/2 > 1+far || n[1]+n[3]/2 > 1+far
+}
+
+func fitsBox(n []float64) bool { return outOfRange(n) < 0 && n[2] > 0 && n[3] > 0 }
+
+// fittingShapes are those that numbers can be.
+func fittingShapes(n []float64) (fits, apart [yoloShapes]bool) {
+	if len(n) == 4 {
+		fits[boxShape], apart[boxShape] = fitsBox(n), leavesImage(n)
+		return fits, apart
+	}
+	if len(n) >= 6 && len(n)%2 == 0 && outOfRange(n) < 0 {
+		fits[polygonShape], fits[cornersShape] = true, len(n) == 8
+	}
+	if fitsBox(n[:4]) {
+		fits[pose2Shape], fits[pose3Shape] = fitsJoints(n, 2), fitsJoints(n, 3)
+		apart[pose2Shape] = fits[pose2Shape] && leavesImage(n)
+		apart[pose3Shape] = fits[pose3Shape] && leavesImage(n)
+	}
+	return fits, apart
+}
+
+// fitsJoints reports whether joints can follow a box.
+func fitsJoints(n []float64, dims int) bool {
+	joints := n[4:]
+	if len(joints) == 0 || len(joints)%dims > 0 || len(joints)/dims > maxYOLOJoints {
+		return false
+	}
+	for ; len(joints) > 0; joints = joints[dims:] {
+		x, y := joints[0], joints[1]
+		if dims == 3 {
+			switch v := joints[2]; {
+			case v == notLabelled || v < 0 && (x < 0 || y < 0):
+				continue
+			case v != visible && !(v > 0 && v <= 1):
+				return false
+			}
+		} else if x < -edgeTolerance || y < -edgeTolerance || x == 0 && y == 0 {
+			continue
+		}
+		if beyondRange(x) || beyondRange(y) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxYOLOJoints bounds the joints of a pose that nothing states.
+const maxYOLOJoints = 1 << 10
+
+// YOLOReading is one way to read all lines of a data set.
+type YOLOReading struct {
+	Task          YOLOTask
+	Trailer       YOLOTrailer
+	KeypointCount int
+	KeypointDims  int
+	// misfits are lines that fit otherwise alone.
+	misfits int
+	shape   yoloShape
+}
+
+// YOLOStated is what is known of a data set before its lines are looked at.
+type YOLOStated struct {
+	Task                        YOLOTask
+	KeypointCount, KeypointDims int
+}
+
+// Readings are the ways that the lines gathered so far can be read: those that fit all
+// lines, else those that fit nine of ten. None is where nothing does.
+func (e *YOLOEvidence) Readings(stated YOLOStated) []YOLOReading {
+	var all []YOLOReading
+	for t := range trailers {
+		for _, shape := range []yoloShape{boxShape, polygonShape, cornersShape, pose2Shape, pose3Shape} {
+			for _, count := range e.jointCounts(shape, t, stated) {
+				if r, ok := e.reading(shape, t, count); ok && stated.allows(r) {
+					all = append(all, r)
+				}
+			}
+		}
+	}
+	boxes := slices.IndexFunc(all, func(r YOLOReading) bool { return r.shape == boxShape && r.Trailer == YOLOTrailer{} })
+	var few []YOLOReading
+	if boxes >= 0 && e.few(all[boxes].misfits) {
+		few = []YOLOReading{all[boxes]}
+	}
+	fitting := e.fitting(all, stated)
+	if len(fitting) > 1 && few != nil && stated.Task == "" {
+		return few // the odd lines among boxes are left out, rather than asked about
+	}
+	if c := e.counts[5]; c != nil && c.turned > 0 && (stated.Task == "" || stated.Task == YOLODetect || stated.Task == YOLOOBB) {
+		fitting = append(fitting, YOLOReading{Task: YOLOOBB, shape: angleShape})
+	}
+	return fitting
+}
+
+// few reports that hardly any lines are of that kind.
+func (e *YOLOEvidence) few(lines int) bool {
+	const someLines = 5
+	return lines*10 <= e.lines || lines == 1 && e.lines >= someLines
+}
+
+// fitting are the readings that fit all lines, or nine of ten where none does. Then
+// one that fits ten times as many of the lines that differ is taken over another.
+func (e *YOLOEvidence) fitting(all []YOLOReading, stated YOLOStated) []YOLOReading {
+	least := e.lines
+	for _, r := range all {
+		least = min(least, r.misfits)
+	}
+	all = slices.DeleteFunc(all, func(r YOLOReading) bool {
+		return r.misfits > least && r.misfits >= 10*least || r.misfits*10 > e.lines
+	})
+	if stated.Task == "" {
+		return all
+	}
+	// Who states another task does not mean boxes, unless nothing else is there, and
+	// means the task's shapes alone where all lines are these.
+	all = preferred(all, func(r YOLOReading) bool { return r.shape != boxShape })
+	return preferred(all, func(r YOLOReading) bool { return r.misfits == 0 && r.Trailer == YOLOTrailer{} })
+}
+
+// preferred are those that are so, if any is.
+func preferred(all []YOLOReading, so func(YOLOReading) bool) []YOLOReading {
+	if !slices.ContainsFunc(all, so) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r YOLOReading) bool { return !so(r) })
+}
+
+func (s YOLOStated) allows(r YOLOReading) bool {
+	switch {
+	case s.Task == "" || r.shape == boxShape:
+	case r.Task != s.Task:
+		return false
+	}
+	return s.Task != YOLOPose || s.KeypointCount == 0 || r.shape == boxShape || r.KeypointCount == s.KeypointCount && r.KeypointDims == s.KeypointDims
+}
+
+// jointCounts are the counts of joints that a pose may have, one of 0 for what has
+// none.
+func (e *YOLOEvidence) jointCounts(shape yoloShape, t trailer, stated YOLOStated) []int {
+	dims := shape.dims()
+	if dims == 0 {
+		return []int{0}
+	}
+	if stated.KeypointCount > 0 {
+		return []int{stated.KeypointCount}
+	}
+	var counts []int
+	boxes := 0
+	if c := e.counts[4]; c != nil {
+		boxes = c.lines
+	}
+	for n, c := range e.counts {
+		if c.lines*4 < e.lines-boxes {
+			continue // the lines of a pose are of one count, but for the trailer
+		}
+		if rest := n - 4 - t.count(); rest > 0 && rest%dims == 0 {
+			counts = append(counts, rest/dims)
+		}
+	}
+	slices.Sort(counts)
+	return counts
+}
+
+// dims is how many numbers a joint of the shape has, 0 where it has no joints.
+func (s yoloShape) dims() int {
+	switch s {
+	case pose2Shape:
+		return 2
+	case pose3Shape:
+		return 3
+	}
+	return 0
+}
+
+var shapeTasks = [yoloShapes]YOLOTask{boxShape: YOLODetect, polygonShape: YOLOSegment, cornersShape: YOLOOBB, pose2Shape: YOLOPose, pose3Shape: YOLOPose, angleShape: YOLOOBB}
+
+// reading holds the lines against one way to read them; ok is false where no line is
+// what it is about.
+func (e *YOLOEvidence) reading(shape yoloShape, t trailer, joints int) (r YOLOReading, ok bool) {
+	r = YOLOReading{Task: shapeTasks[shape], Trailer: t.public(), KeypointCount: joints, KeypointDims: shape.dims(), shape: shape}
+	fitting, apart := 0, 0
+	for n, c := range e.counts {
+		best := 0
+		for _, with := range t.variants() {
+			m := n - with.count()
+			if m == 4 {
+				best = max(best, c.fits[with][boxShape])
+				apart += c.apart[with][boxShape]
+				fitting += c.fits[with][boxShape]
+				ok = ok || shape == boxShape && with == t && c.fits[with][boxShape] > 0
+				continue
+			}
+			if shape == boxShape || joints > 0 && m != 4+joints*r.KeypointDims || shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer) {
+				continue
+			}
+			best = max(best, c.fits[with][shape])
+			ok = ok || with == t && c.fits[with][shape] > 0
+			apart += c.apart[with][shape]
+			fitting += c.fits[with][shape]
+		}
+		r.misfits += c.lines - best
+	}
+	// Points of a polygon, taken for a box, mostly lie outside.
+	return r, ok && apart*2 <= fitting
+}
+
+// variants are the trailers that lines may have where the data set has one.
+func (t trailer) variants() []trailer {
+	switch t {
+	case bothTrailer:
+		return []trailer{noTrailer, scoreTrailer, bothTrailer}
+	case noTrailer:
+		return []trailer{noTrailer}
+	}
+	return []trailer{noTrailer, t}
+}
+
+// Asks reports whether the reading is not taken without being told: how many joints
+// a pose has, and what an angle means, no line says.
+func (r YOLOReading) Asks(stated YOLOStated) bool {
+	return r.shape == angleShape || r.Task == YOLOPose && stated.KeypointCount == 0
+}
+
+// String says what a line is by the reading.
+func (r YOLOReading) String() string {
+	text := map[yoloShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle"}[r.shape]
+	if r.KeypointDims > 0 {
+		text = fmt.Sprintf("poses of %d joints (%d numbers each)", r.KeypointCount, r.KeypointDims)
+		if r.KeypointCount == 1 {
+			text = fmt.Sprintf("poses of one joint (%d numbers)", r.KeypointDims)
+		}
+	}
+	switch t := r.Trailer; {
+	case t.Confidence && t.ID:
+		text += " with score and id"
+	case t.Confidence:
+		text += " with a score"
+	case t.ID:
+		text += " with an id"
+	}
+	return text
+}
+
+// Flags are those that ask for the reading.
+func (r YOLOReading) Flags() string {
+	columns := map[yoloShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle"}[r.shape]
+	flags := ""
+	switch {
+	case r.KeypointDims > 0:
+		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
+	case r.shape == angleShape:
+	case r.Trailer == YOLOTrailer{} || r.shape == cornersShape:
+		flags = "--task " + string(r.Task)
+	}
+	if r.Trailer.Confidence {
+		columns += ",confidence"
+	}
+	if r.Trailer.ID {
+		columns += ",id"
+	}
+	if (r.Trailer != YOLOTrailer{}) || r.shape == angleShape {
+		flags = strings.TrimSpace(flags + " --columns " + columns)
+	}
+	return flags
+}
+
+// Corners reports whether the boxes seem to be two corners each: all can be, and taken
+// for centre and size most reach out of their image. One or two boxes may do so by
+// themselves.
+func (e *YOLOEvidence) Corners() bool {
+	const someLines = 3
+	return e.lines >= someLines && e.cornered == e.lines && e.leaving*2 > e.lines
+}
+
+// Example is a line of the longest that are there, with its place.
+func (e *YOLOEvidence) Example() string {
+	if len(e.counts) == 0 {
+		return ""
+	}
+	return e.counts[slices.Max(slices.Collect(maps.Keys(e.counts)))].example
+}
+
+// Different names lines of the counts that are there, the most frequent first.
+func (e *YOLOEvidence) Different() string {
+	const some = 3
+	numbers := slices.SortedFunc(maps.Keys(e.counts), func(a, b int) int {
+		if d := e.counts[b].lines - e.counts[a].lines; d != 0 {
+			return d
+		}
+		return a - b
+	})
+	var texts []string
+	for _, n := range numbers[:min(len(numbers), some)] {
+		texts = append(texts, fmt.Sprintf("%d of %d numbers (%s)", e.counts[n].lines, n, e.counts[n].example))
+	}
+	return strings.Join(texts, ", ")
 }

@@ -23,6 +23,14 @@ func yoloLinesOf(r Result) []string {
 
 func TestYOLOLines(t *testing.T) {
 	detect := YOLO{Classes: map[int]string{0: "cat", 2: "dog", 7: " "}, Task: YOLODetect}
+	segment, scored, tracked, both, columns := detect, detect, detect, detect, detect
+	segment.Task = YOLOSegment
+	scored.Trailer.Confidence, tracked.Trailer.ID, both.Trailer = true, true, YOLOTrailer{Confidence: true, ID: true}
+	columns.Columns = YOLOColumns{ColumnConfidence, ColumnBox}
+	angled := YOLO{Classes: detect.Classes, Task: YOLOOBB, Columns: YOLOColumns{ColumnBox, ColumnAngle}}
+	tracks := YOLO{Classes: detect.Classes, Task: YOLODetect, Columns: YOLOColumns{ColumnBox, ColumnConfidence, ColumnID}}
+	bothSegments := both
+	bothSegments.Task = YOLOSegment
 	pose3 := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 3, KeypointNames: []string{"nose", "eye"}}
 	pose2 := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 2}
 	pose1 := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 1, KeypointDims: 3, KeypointNames: []string{"tip"}}
@@ -38,10 +46,10 @@ func TestYOLOLines(t *testing.T) {
 		{name: "empty", yolo: detect, label: ""},
 		{name: "only whitespace", yolo: detect, label: "\ufeff \r\n\t\n\n"},
 		{name: "box", yolo: detect, label: "0 0.5 0.5 0.25 0.5\n", want: []string{"cat bbox {75 25 50 50}"}},
-		{name: "box and confidence", yolo: detect, label: "2 0.5 0.5 0.25 0.5 0.75", want: []string{"dog bbox {75 25 50 50} confidence 0.75"}},
-		{name: "polygon", yolo: detect, label: "0 0 0 0.5 0 0.5 1", want: []string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100}"}},
-		{name: "polygon of four points", yolo: detect, label: "0 0 0 0.5 0 0.5 1 0 1", want: []string{"cat polygon [[{0 0} {100 0} {100 100} {0 100}]] in {0 0 100 100}"}},
-		{name: "polygon without extent", yolo: detect, label: "0 0 0 0.5 0 0.25 0", want: []string{"cat polygon [[{0 0} {100 0} {50 0}]]"}},
+		{name: "box and confidence", yolo: scored, label: "2 0.5 0.5 0.25 0.5 0.75", want: []string{"dog bbox {75 25 50 50} confidence 0.75"}},
+		{name: "polygon", yolo: segment, label: "0 0 0 0.5 0 0.5 1", want: []string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100}"}},
+		{name: "polygon of four points", yolo: segment, label: "0 0 0 0.5 0 0.5 1 0 1", want: []string{"cat polygon [[{0 0} {100 0} {100 100} {0 100}]] in {0 0 100 100}"}},
+		{name: "polygon without extent", yolo: segment, label: "0 0 0 0.5 0 0.25 0", want: []string{"cat polygon [[{0 0} {100 0} {50 0}]]"}},
 		{
 			name: "tolerated spellings", yolo: detect,
 			label: "\ufeff0 0.5 0.5 0.25 0.5\r\n\t2.0  .5\t5e-1 +0.25 0.50 \r\r\n 0 0.5 0.5 0.25 0.5\u00a0",
@@ -58,16 +66,37 @@ func TestYOLOLines(t *testing.T) {
 			findings: slices.Repeat([]Kind{KindNumber}, 9), dropped: 9,
 		},
 		{
-			name: "wrong counts", yolo: detect, label: "0\n0 0.1\n0 0.1 0.2 0.3\n0 .1 .2 .3 .4 .5 .6 .7\n0 1 2 3 4 5 6 7 8 9\n",
-			findings: slices.Repeat([]Kind{KindCount}, 5), dropped: 5,
+			name: "wrong counts", yolo: segment, label: "0\n0 0.1\n0 0.1 0.2 0.3\n0 .1 .2 .3 .4 .5\n0 .1 .2 .3 .4 .5 .6 .7\n0 .1 .2 .3 .4 .5 .6 .7 .8 .9\n",
+			findings: slices.Repeat([]Kind{KindCount}, 6), dropped: 6,
 		},
-		{name: "box without extent", yolo: detect, label: "0 0.5 0.5 0 0.5\n0 0.5 0.5 0.5 -0.5", findings: []Kind{KindBox, KindCoordinateRange, KindBox}, dropped: 2},
+		{name: "boxes alone", yolo: detect, label: "0 .5 .5 .2 .2 .9\n0 .5 .5 .2 .2 .9 7\n0 .1 .1 .2 .1 .2 .2 .1 .2", findings: slices.Repeat([]Kind{KindCount}, 3), dropped: 3},
+		{name: "box without extent", yolo: detect, label: "0 0.5 0.5 0 0.5\n0 0.5 0.5 0.5 -0.5", findings: []Kind{KindBox, KindCoordinateRange}, dropped: 2},
 		{
-			name: "coordinates outside are kept", yolo: detect, label: "0 1.5 0.5 0.25 0.5\n0 0 0 -0.5 0 0.5 1\n0 0.5 0.5 1.00001 1",
-			want:     []string{"cat bbox {275 25 50 50}", "cat polygon [[{0 0} {-100 0} {100 100}]] in {-100 0 200 100}", "cat bbox {-0.0010000000000047748 0 200.002 100}"},
-			findings: []Kind{KindCoordinateRange, KindCoordinateRange},
+			name: "coordinates outside are lost", yolo: segment, label: "0 1.5 0.5 0.25 0.5\n0 0 0 -0.5 0 0.5 1\n0 0.5 0.5 1.00001 1\n0 100 50 50 25\n0 1 1 1 1.2 3 4",
+			want:     []string{"cat bbox {-0.0010000000000047748 0 200.002 100}"},
+			findings: slices.Repeat([]Kind{KindCoordinateRange}, 4), dropped: 4,
 		},
-		{name: "confidence of a class that is none", yolo: detect, label: "0 0.5 0.5 0.25 0.5 12", want: []string{"cat bbox {75 25 50 50}"}, findings: []Kind{KindConfidence}},
+		{name: "a score that is none", yolo: scored, label: "0 0.5 0.5 0.25 0.5 12\n0 0.5 0.5 0.25 0.5 45.5\n0 .5 .5 .2 .2 .5 7", findings: []Kind{KindConfidence, KindConfidence, KindCount}, dropped: 3},
+		{name: "ids", yolo: tracked, label: "0 0.5 0.5 0.25 0.5 12\n0 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5 0.5\n0 0.5 0.5 0.25 0.5 -1", want: []string{"cat bbox {75 25 50 50} map[track_id:12]", "cat bbox {75 25 50 50}"}, findings: []Kind{KindNumber, KindNumber}, dropped: 2},
+		{
+			name: "scores and ids", yolo: both, label: "0 0.5 0.5 0.25 0.5 0.75 3\n0 0.5 0.5 0.25 0.5 0.75\n0 0.5 0.5 0.25 0.5 3 0.75",
+			want: []string{"cat bbox {75 25 50 50} confidence 0.75 map[track_id:3]", "cat bbox {75 25 50 50} confidence 0.75"}, findings: []Kind{KindConfidence}, dropped: 1,
+		},
+		{
+			name: "polygons with scores and ids", yolo: bothSegments, label: "0 0 0 0.5 0 0.5 1 0.75 3\n0 0 0 0.5 0 0.5 1 .25\n0 0 0 0.5 0 0.5 1",
+			want: []string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.75 map[track_id:3]", "cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.25"}, findings: []Kind{KindBox}, dropped: 1,
+		},
+		{name: "columns", yolo: columns, label: "0 0.75 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5", want: []string{"cat bbox {75 25 50 50} confidence 0.75"}, findings: []Kind{KindCount}, dropped: 1},
+		{
+			name: "columns that lines lack", yolo: tracks, label: "0 0.5 0.5 0.25 0.5 0.75 3\n0 0.5 0.5 0.25 0.5 0.75\n0 0.5 0.5 0.25 0.5\n0 .1 .1 .1\n0 .5 .5 .2 .2 .5 3 1",
+			want:     []string{"cat bbox {75 25 50 50} confidence 0.75 map[track_id:3]", "cat bbox {75 25 50 50} confidence 0.75", "cat bbox {75 25 50 50}"},
+			findings: []Kind{KindCount, KindCount}, dropped: 2,
+		},
+		{
+			name: "angles", yolo: angled, label: "YOLO_OBB\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25 400\n0 100 50 20 10 30\n0 .5 .5 0 .5 3",
+			want: []string{"cat bbox {87.5 25 25 50} turned {100 50 50 25 90}"}, findings: []Kind{KindAngle, KindCoordinateRange, KindBox}, dropped: 3,
+		},
+		{name: "a header that tells of angles", yolo: detect, label: "\n YOLO_OBB\r\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25", findings: []Kind{KindAngle, KindAngle}, dropped: 2},
 		{
 			name: "poses", yolo: pose3,
 			label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0 0 0 0 0 0 0.5 0.5 2",
@@ -75,9 +104,12 @@ func TestYOLOLines(t *testing.T) {
 		},
 		{name: "a pose without placed joints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}},
 		{name: "a pose of two numbers a joint", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0.2 0", want: []string{"joint_0 keypoint {20 10} of 1", "joint_2 keypoint {40 0} of 1"}},
-		{name: "negative joints are not placed", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 0.2 1.5", want: []string{"joint_0 keypoint {20 10} of 1", "joint_2 keypoint {40 150} of 1"}, findings: []Kind{KindCoordinateRange, KindCoordinateRange}},
+		{name: "negative joints are not placed", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 -1 -1", want: []string{"joint_0 keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent}},
+		{name: "joints outside", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 0.2 1.5", findings: []Kind{KindCoordinateRange}, dropped: 1},
+		{name: "joints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent}},
+		{name: "joints with scores", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 2 0 0 0", want: []string{"nose keypoint {20 10} of 1 confidence 0.75", "eye keypoint {40 20} of 1 confidence 1"}, findings: []Kind{KindKeypoints}, dropped: 1},
 		{name: "a lone point is named for its class", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"person keypoint {20 10} of 0"}},
-		{name: "visibility that is none", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 7", want: []string{"person keypoint {20 10} of 0"}, findings: []Kind{KindVisibility}},
+		{name: "visibility that is none", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 7", findings: []Kind{KindKeypoints}, dropped: 1},
 		{name: "no pose by its count", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2\n0 .1 .2 .3 .4 .5 .6", findings: []Kind{KindCount, KindCount}, dropped: 2},
 		{name: "poses need kpt_shape", yolo: YOLO{Classes: pose1.Classes, Task: YOLOPose, KeypointCount: 2}, label: "0 .1 .2 .3 .4\n0 .1 .2 .3 .4 .5 .6", want: []string{"person bbox {-10 0 60 40}"}, findings: []Kind{KindCount}, dropped: 1},
 		{
@@ -179,15 +211,14 @@ func TestYOLOPoseClasses(t *testing.T) {
 }
 
 func TestYOLOOutside(t *testing.T) {
-	ship := "ship bbox {-10 40 20 20} turned {0 50 20 20 0}"
 	tests := []struct {
 		outside  Outside
 		want     []string
 		findings []Kind
 	}{
-		{"", []string{"ship bbox {-20 40 40 20}", ship, "ship bbox {80 40 40 20}"}, []Kind{KindCoordinateRange}},
-		{OutsideClip, []string{"ship bbox {0 40 20 20}", ship, "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange, KindOutside}},
-		{OutsideReport, []string{"ship bbox {80 40 40 20}"}, []Kind{KindOutsideLeftOut, KindCoordinateRange, KindOutsideLeftOut}},
+		{"", []string{"ship bbox {-20 40 40 20}", "ship bbox {80 40 40 20}"}, []Kind{KindCoordinateRange}},
+		{OutsideClip, []string{"ship bbox {0 40 20 20}", "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange}},
+		{OutsideReport, []string{"ship bbox {80 40 40 20}"}, []Kind{KindOutsideLeftOut, KindCoordinateRange}},
 	}
 	for _, test := range tests {
 		y := YOLO{Classes: map[int]string{0: "ship"}, Task: YOLOOBB, Options: Options{Outside: test.outside}}
@@ -201,10 +232,11 @@ func TestYOLOOutside(t *testing.T) {
 // and whichever way round they are walked.
 func TestOrientedBoxReproducesCorners(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		size := Size{Width: rapid.IntRange(1, 20000).Draw(t, "width"), Height: rapid.IntRange(1, 20000).Draw(t, "height")}
+		size := Size{Width: rapid.IntRange(100, 20000).Draw(t, "width"), Height: rapid.IntRange(100, 20000).Draw(t, "height")}
+		most := float64(min(size.Width, size.Height)) / 4
 		want := pictograph.OrientedBox{
-			CX: rapid.Float64Range(0, 1).Draw(t, "cx") * float64(size.Width), CY: rapid.Float64Range(0, 1).Draw(t, "cy") * float64(size.Height),
-			W: rapid.Float64Range(1, 3000).Draw(t, "w"), H: rapid.Float64Range(1, 3000).Draw(t, "h"),
+			CX: rapid.Float64Range(0.25, 0.75).Draw(t, "cx") * float64(size.Width), CY: rapid.Float64Range(0.25, 0.75).Draw(t, "cy") * float64(size.Height),
+			W: rapid.Float64Range(1, most).Draw(t, "w"), H: rapid.Float64Range(1, most).Draw(t, "h"),
 			Angle: rapid.Float64Range(0, 359.999).Draw(t, "angle"),
 		}
 		source := corners(want)
@@ -249,30 +281,97 @@ func TestCorners(t *testing.T) {
 	}
 }
 
-func TestYOLOShapes(t *testing.T) {
-	tests := []struct {
+func TestYOLOReadings(t *testing.T) {
+	pose := YOLOStated{Task: YOLOPose, KeypointCount: 2, KeypointDims: 3}
+	for _, c := range []struct {
+		name   string
+		stated YOLOStated
 		labels []string
-		want   YOLOShapes
-		task   YOLOTask
+		want   string // readings, "; " between
 	}{
-		{nil, YOLOShapes{}, YOLODetect},
-		{[]string{"0 1 1 1 1\n0 1 1 1 1 1", "0 1 x 1 1\n0 1 1 1\n"}, YOLOShapes{Boxes: 1, BoxesWithConfidence: 1, Other: 2}, YOLODetect},
-		{[]string{"0 1 1 1 1", "0 1 1 1 1 1 1"}, YOLOShapes{Boxes: 1, Polygons: 1}, YOLOSegment},
-		{[]string{"0 1 1 1 1 1 1 1 1", "0 1 1 1 1 1 1 1 1 1 1"}, YOLOShapes{FourPoints: 1, Polygons: 1}, YOLOSegment},
-		{[]string{"0 1 1 1 1 1 1 1 1\n\n", "0 1 1 1 1"}, YOLOShapes{FourPoints: 1, Boxes: 1}, YOLOSegment},
-		{[]string{"0 1 1 1 1 1 1 1 1\r\n0 1 1 1 1 1 1 1 1", "", "0 1"}, YOLOShapes{FourPoints: 2, Other: 1}, ""},
+		{"nothing", YOLOStated{}, nil, ""},
+		{"boxes", YOLOStated{}, []string{"0 .5 .5 .2 .2"}, "boxes"},
+		{"boxes, some with a score", YOLOStated{}, []string{"0 .5 .5 .2 .2\n0 .5 .5 .2 .2 .9", "0 1 x 1 1\n0 1 1 1\n"}, "boxes with a score"},
+		{"scores that may be ids", YOLOStated{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"an id is once in a file", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score"},
+		{"ids", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2\n0 .5 .5 .1 .1"}, "boxes with an id"},
+		{"angles in degrees", YOLOStated{}, []string{"0 .5 .5 .2 .2 45.0", "0 .5 .5 .2 .2 30.0"}, "boxes with an angle"},
+		{"angles in radians", YOLOStated{}, []string{"0 .5 .5 .2 .2 -0.4\n0 .5 .5 .2 .2 0.8"}, "boxes with an angle"},
+		{"few angles beyond 1", YOLOStated{}, []string{strings.Repeat("0 .5 .5 .2 .2 .7\n", 99), "0 .5 .5 .2 .2 1.2"}, "boxes with a score; boxes with an angle"},
+		{"tracks", YOLOStated{}, []string{"0 .5 .5 .2 .2 .91 1\n0 .2 .2 .1 .1 .80 2", "0 .5 .5 .2 .2 .91 1"}, "boxes with score and id"},
+		{"tracks, some not taken up yet", YOLOStated{}, []string{"0 .5 .5 .2 .2 .91\n0 .2 .2 .1 .1 .80 2"}, "boxes with score and id"},
+		{"triangles", YOLOStated{}, []string{"0 .1 .1 .9 .1 .9 .8", "0 .1 .1 .9 .9 .9 .8"}, "polygons"},
+		{"triangles or tracks", YOLOStated{}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons; poses of one joint (2 numbers); boxes with score and id"},
+		{"triangles, stated", YOLOStated{Task: YOLOSegment}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons"},
+		{"a polygon to the edge", YOLOStated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 0 1"}, "polygons; poses of 3 joints (2 numbers each); poses of 2 joints (3 numbers each)"},
+		{"a square to the corner", YOLOStated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons; poses of 3 joints (2 numbers each); poses of 2 joints (3 numbers each); polygons with score and id; oriented boxes of four points with score and id; poses of 2 joints (2 numbers each) with score and id"},
+		{"a square to the corner, stated", YOLOStated{Task: YOLOSegment}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons"},
+		{"boxes and polygons", YOLOStated{}, []string{"0 .5 .5 .2 .2", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3\n0 .1 .1 .2 .1 .2 .2"}, "polygons"},
+		{"four points", YOLOStated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4"}, "polygons; oriented boxes of four points; poses of 2 joints (2 numbers each); poses of one joint (3 numbers) with a score"},
+		{"four points and boxes", YOLOStated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .5 .5 .2 .2"}, "polygons; oriented boxes of four points; poses of 2 joints (2 numbers each); poses of one joint (3 numbers) with a score"},
+		{"an odd line among boxes", YOLOStated{}, []string{strings.Repeat("0 .5 .5 .2 .2\n", 6), "0 .1 .1 .2 .2 .3 .3 .4"}, "boxes"},
+		{"four points among others", YOLOStated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3"}, "polygons"},
+		{"four corners, score and id", YOLOStated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4 .9 2", "0 .1 .1 .3 .1 .3 .3 .1 .4 .9 3"}, "polygons with score and id; oriented boxes of four points with score and id; poses of 2 joints (2 numbers each) with score and id"},
+		{"landmarks", YOLOStated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6"}, "polygons; poses of 5 joints (2 numbers each); poses of 3 joints (3 numbers each) with a score"},
+		{"landmarks that are not placed", YOLOStated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"}, "poses of 5 joints (2 numbers each)"},
+		{"landmarks and boxes", YOLOStated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4"}, "polygons; poses of 5 joints (2 numbers each); poses of 3 joints (3 numbers each) with a score"},
+		{"joints with visibility", YOLOStated{}, []string{"0 .5 .5 .4 .4 .42 .45 2 .58 .45 1 0 0 0"}, "poses of 3 joints (3 numbers each)"},
+		{"points that are no box", YOLOStated{}, []string{"0 .1 .1 .5 .1 .2 .2 .1 .6 .5 .9"}, "polygons"},
+		{"points far from what may be their box", YOLOStated{}, []string{"0 .1 .1 .2 .1 .2 .2 .1 .6 .5 .9"}, "polygons; poses of 3 joints (2 numbers each); poses of 2 joints (3 numbers each)"},
+		{"polygons with a score", YOLOStated{}, []string{"0 .1 .1 .3 .1 .3 .3 .5", "0 .1 .1 .3 .1 .3 .3 .1 .4 .5"}, "polygons with a score"},
+		{"polygons, one cut off", YOLOStated{}, []string{strings.Repeat("0 .1 .1 .3 .1 .3 .3\n0 .1 .1 .3 .1 .3 .3 .1 .4 .1 .2\n", 20), "0 .1 .1 .3 .1 .3 .3 .1 .4 .1"}, "polygons"},
+		{"this and that", YOLOStated{}, []string{"0 .5 .5 .2 .2 9\n0 .1 .1 .2 .1 .2 .2 .1"}, ""},
+		{"pixels say nothing", YOLOStated{}, []string{"0 320 240 100 50", "0 .5 .5 .2 .2"}, "boxes"},
+		{"a header says nothing", YOLOStated{}, []string{"YOLO_OBB\n0 .5 .5 .2 .2 .1", "0 .5 .5 .2 .2"}, "boxes"},
+		{"stated poses", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1"}, "poses of 2 joints (3 numbers each)"},
+		{"stated poses with score and id", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .9 4"}, "poses of 2 joints (3 numbers each) with score and id"},
+		{"stated poses of another count", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .4 .4 2"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for range 2 { // both ways round
+				var e YOLOEvidence
+				for _, label := range c.labels {
+					e.Add("a.txt", []byte(label))
+				}
+				var got []string
+				for _, r := range e.Readings(c.stated) {
+					got = append(got, r.String())
+				}
+				if got := strings.Join(got, "; "); got != c.want {
+					t.Errorf("got %q, want %q", got, c.want)
+				}
+				slices.Reverse(c.labels)
+			}
+		})
 	}
-	for _, test := range tests {
-		var s YOLOShapes
-		for _, label := range test.labels {
-			s.Add([]byte(label))
+}
+
+func TestYOLOColumns(t *testing.T) {
+	for text, want := range map[string]string{
+		"class,box,confidence,id": "", "class, Box ,angle": "", "class,id,polygon": "", "class,box,points,id": "",
+		"box,class": "first column", "box": "first column", "class": "neither box nor polygon", "class,box,box": "twice", "class,box,score": "none of",
+		"class,box,polygon": "both", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
+	} {
+		_, err := ParseYOLOColumns(strings.Split(text, ","))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
 		}
-		task, err := s.Task()
-		if s != test.want || task != test.task || (err == nil) != (test.task != "") {
-			t.Errorf("%q: %+v, task %q, error %v", test.labels, s, task, err)
-		}
-		if err != nil && !strings.Contains(err.Error(), "--task") {
-			t.Errorf("error %q does not say what to do", err)
+	}
+}
+
+func TestYOLOReasonsSayWhatItLooksLike(t *testing.T) {
+	y := YOLO{Classes: map[int]string{0: "a", 1: "b", 2: "c"}, Task: YOLODetect}
+	for line, want := range map[string]string{
+		"0 320 240 100 50":          "looks like pixels: 320 240 100 50 in an image of 640×480",
+		"3 .5 .5 .2 .2":             "class 3 is not in the list of 3, which is counted from 0",
+		"0 .5 .5 .2 .2 .9":          "--columns",
+		"0 .5 .5 .2 1.5":            "coordinate 4 is 1.5, outside 0 to 1",
+		"0 .1 .1 .2 .1 .2 .2":       "--columns",
+		"0 .1 .1 .2 .1 .2 .2 .1 .2": "--task segment",
+	} {
+		r := y.Image("a.txt", "a.jpg", Size{640, 480}, []byte(line))
+		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Reason, want) {
+			t.Errorf("%s: %+v, want %q", line, r.Findings, want)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func kindOf(mode fs.FileMode) entryKind {
 	return otherEntry
 }
 
-// readEntries reads a folder. Beside an error are the entries that could be read.
+// readEntries reads a folder, but for clutter. Beside an error are the entries that could be read.
 func readEntries(folder string) (*entries, error) {
 	f, err := os.Open(folder)
 	if err != nil {
@@ -57,6 +57,9 @@ func readEntries(folder string) (*entries, error) {
 		const some = 1024
 		part, err := f.ReadDir(some)
 		for _, d := range part {
+			if isClutter(d.Name()) {
+				continue
+			}
 			if addErr := e.add(d.Name(), kindOf(d.Type())); addErr != nil {
 				return &e, addErr
 			}
@@ -88,4 +91,12 @@ func (e *entries) name(one entry) string { return string(e.bytes(one)) }
 // from are the entries whose names are not before a name.
 func (e *entries) from(name string) []entry {
 	return e.list[sort.Search(len(e.list), func(i int) bool { return string(e.bytes(e.list[i])) >= name }):]
+}
+
+func (e *entries) has(name string) bool {
+	if e == nil {
+		return false
+	}
+	rest := e.from(name)
+	return len(rest) > 0 && string(e.bytes(rest[0])) == name
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,8 +38,9 @@ import (
 //   - images.class_set names the classes that YOLO labels and COCO annotations
 //     within the row use; not needed otherwise.
 //   - class_sets.classes is for YOLO {"names":{"0":"car"}}, with "task" and for
-//     poses "kpt_shape" and "kpt_names" where they are known; for COCO the list
-//     of categories.
+//     poses "kpt_shape" and "kpt_names" where they are known, "columns" where
+//     those of the lines were given, and "trailer", of confidence and id, where
+//     these stand behind the task's shape; for COCO the list of categories.
 //   - meta has version and root, the folder that label paths are relative to,
 //     itself relative to the manifest's.
 const manifestSchema = `
@@ -462,7 +464,11 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		if set.err != nil {
 			return convert.Result{}, set.err
 		}
-		return loadYOLO(set.yolo, item, size, listed, label)
+		stated := m.sizes.of(append([]string{item.Image}, item.Aliases...)...)
+		if !stated.Known() {
+			stated = p.size
+		}
+		return m.loadYOLO(set.yolo, item, imageSizes{stated: stated, listed: listed}, label)
 	case "coco":
 		set := m.classes(p.classSet, p.format)
 		if set.err != nil {
@@ -573,6 +579,8 @@ type yoloClasses struct {
 	Task     convert.YOLOTask `json:"task,omitempty"`
 	Shape    []int            `json:"kpt_shape,omitempty"`
 	Keypoint []string         `json:"kpt_names,omitempty"`
+	Columns  []string         `json:"columns,omitempty"`
+	Trailer  []string         `json:"trailer,omitempty"` // behind the task's shape
 }
 
 func yoloSet(raw []byte, o Options) (*convert.YOLO, error) {
@@ -587,8 +595,12 @@ func yoloSet(raw []byte, o Options) (*convert.YOLO, error) {
 		}
 		y.KeypointCount, y.KeypointDims = c.Shape[0], c.Shape[1]
 	}
-	if o.Task != "" {
-		y.Task = o.Task
+	y.Trailer = convert.YOLOTrailer{Confidence: slices.Contains(c.Trailer, convert.ColumnConfidence), ID: slices.Contains(c.Trailer, convert.ColumnID)}
+	if len(o.Columns) == 0 {
+		o.Columns = c.Columns
+	}
+	if err := o.stateYOLO(y); err != nil {
+		return nil, err
 	}
 	switch y.Task {
 	case "":

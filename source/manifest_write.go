@@ -160,6 +160,15 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 		if y.convert.KeypointCount > 0 {
 			set.Shape = []int{y.convert.KeypointCount, y.convert.KeypointDims}
 		}
+		if y.convert.Columns != nil {
+			set.Columns = append([]string{"class"}, y.convert.Columns...)
+		}
+		if y.convert.Trailer.Confidence {
+			set.Trailer = append(set.Trailer, convert.ColumnConfidence)
+		}
+		if y.convert.Trailer.ID {
+			set.Trailer = append(set.Trailer, convert.ColumnID)
+		}
 		classes, err := json.Marshal(set)
 		if err != nil {
 			return nil, err

@@ -27,6 +27,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pictosync/convert"
@@ -143,6 +144,8 @@ func openFile(ctx context.Context, s setting) (Source, error) {
 	switch {
 	case bytes.HasPrefix(head, []byte(sqliteMagic)):
 		return openManifest(ctx, s)
+	case archiveName(s.path) != "":
+		return nil, notRead(s.path, "is "+archiveName(s.path))
 	case len(content) == 0 && len(head) < 512:
 		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the file is empty"), Advice: whatSources}
 	case ext == ".jsonl" || ext == ".ndjson":
@@ -153,6 +156,8 @@ func openFile(ctx context.Context, s setting) (Source, error) {
 		return openDarknet(ctx, s, filepath.Dir(s.path), s.path)
 	case content[0] == '{' || content[0] == '[' || ext == ".json":
 		return openCOCOFile(ctx, s, filepath.Base(s.path))
+	case formatName(s.path, head) != "":
+		return nil, notRead(s.path, "is "+formatName(s.path, head))
 	case ext == ".txt" || ext == ".names":
 		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("is one file of a YOLO folder"), Advice: "give the folder that holds labels and class names"}
 	}
@@ -189,12 +194,16 @@ func openFolder(ctx context.Context, s setting) (Source, error) {
 	default:
 		return openUltralytics(ctx, s, s.path, description)
 	}
-	names, err := findClassList(s.path, entries)
-	if err != nil {
-		return nil, err
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return isClutter(e.Name()) })
+	l := &listings{}
+	names := s.options.ClassList
+	if names == "" {
+		if names, err = findClassList(s.path, entries, l); err != nil {
+			return nil, err
+		}
 	}
 	if names != "" {
-		return openPlain(ctx, s, names)
+		return openPlain(ctx, s, names, l)
 	}
 	found, err := survey(ctx, s)
 	switch {
@@ -203,13 +212,28 @@ func openFolder(ctx context.Context, s setting) (Source, error) {
 	case len(found.json) > 0:
 		return openCOCOFolder(ctx, s, found.json)
 	case found.label != "":
-		return nil, &Error{Op: "read", Path: s.path, Err: fmt.Errorf("there are labels (%s) but no class names", display(found.label)),
-			Advice: "put data.yaml, or classes.txt with one name a line, into the folder"}
+		if head, err := readHead(filepath.Join(s.path, filepath.FromSlash(found.label)), 4096); err == nil && formatName(found.label, head) != "" {
+			return nil, notRead(s.path, fmt.Sprintf("holds %s (%s)", formatName(found.label, head), display(found.label)))
+		}
+		advice := "put data.yaml, or classes.txt with one name a line, into the folder, or give --class-list FILE"
+		if nested := beside(s.path, func(name string) bool {
+			return isClassList(name) || filepath.Ext(name) == ".names" || name == "data.yaml" || name == "data.yml" || name == "obj.data"
+		}); nested != "" {
+			advice = "give the folder with data.yaml, or --class-list FILE" + nested
+		}
+		return nil, &Error{Op: "read", Path: s.path, Err: fmt.Errorf("there are labels (%s) but no class names at the top", display(found.label)), Advice: advice}
 	case found.lines != "":
 		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the folder holds canonical JSON Lines"),
 			Advice: fmt.Sprintf("give the file itself: %s", display(filepath.Join(s.path, filepath.FromSlash(found.lines))))}
 	}
-	return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the folder holds no labels"), Advice: whatSources}
+	if what := found.foreign(s.path); what != "" {
+		return nil, notRead(s.path, what)
+	}
+	advice := whatSources
+	if nested := beside(s.path, func(name string) bool { return name == "data.yaml" || name == "data.yml" || name == "obj.data" }); nested != "" {
+		advice = "give the folder with data.yaml" + nested
+	}
+	return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the folder holds no labels"), Advice: advice}
 }
 
 // contents are what a search of a folder came upon, slash-separated paths.
@@ -217,13 +241,29 @@ type contents struct {
 	json  []string // all of them
 	label string   // the first .txt that may be a label
 	lines string   // the first canonical JSON Lines
+	other string   // the first file of a format that is known and not read
+}
+
+// foreign says what the other file is, "" if there is none that is known.
+func (c contents) foreign(folder string) string {
+	if c.other == "" {
+		return ""
+	}
+	what := archiveName(c.other)
+	if what == "" {
+		head, err := readHead(filepath.Join(folder, filepath.FromSlash(c.other)), 4096)
+		if what = formatName(c.other, head); err != nil || what == "" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("holds %s (%s)", what, display(c.other))
 }
 
 func survey(ctx context.Context, s setting) (contents, error) {
 	var found contents
 	w := walker{root: s.path, reporter: s.reporter, take: func(name string) bool {
 		ext := strings.ToLower(filepath.Ext(name))
-		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson"
+		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || archiveName(name) != ""
 	}}
 	for file, err := range w.files(ctx, "") {
 		if err != nil {
@@ -238,8 +278,12 @@ func survey(ctx context.Context, s setting) (contents, error) {
 			if found.label == "" && !notLabels[strings.ToLower(filepath.Base(file))] {
 				found.label = file
 			}
-		default:
+		case ".jsonl", ".ndjson":
 			found.lines = file
+		default:
+			if found.other == "" {
+				found.other = file
+			}
 		}
 	}
 	return found, nil

@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -40,6 +41,62 @@ func replaceLast(p, old, replacement string) (replaced string, found bool) {
 		return strings.Join(parts, "/"), true
 	}
 	return p, false
+}
+
+// imageFolderNames are folders of images, lower case, beside which "labels" holds
+// their labels; trainers know the first alone.
+var imageFolderNames = []string{"images", "jpegimages", "image", "imgs", "img"}
+
+// labelFolderNames are folders of labels; trainers know the first alone.
+var labelFolderNames = []string{"labels", "Labels", "label"}
+
+func isImageFolder(name string) bool {
+	name = strings.ToLower(name)
+	for _, known := range imageFolderNames {
+		if name == known {
+			return true
+		}
+	}
+	return false
+}
+
+// splitNames are folders that tell the parts of a data set apart, lower case.
+var splitNames = map[string]bool{"train": true, "training": true, "val": true, "valid": true, "validation": true, "test": true, "testing": true, "minival": true, "dev": true}
+
+// shortened are the ways to find a path of another machine or of a renamed folder: as
+// it is, and with more and more leading components taken off. One that names a split
+// stays: without it, what is left would be another's.
+func shortened(p string) (all []string) {
+	parts := strings.Split(strings.Trim(path.Clean(p), "/"), "/")
+	for i, part := range parts {
+		rest := strings.Join(parts[i:], "/")
+		if part == ".." || part == "." || hasDrive(part) {
+			continue
+		}
+		all = append(all, rest)
+		if splitNames[strings.TrimRight(strings.ToLower(part), "0123456789")] {
+			break
+		}
+	}
+	return all
+}
+
+// otherSplits are the ways to write a path whose split is named otherwise.
+func otherSplits(p string) (all []string) {
+	parts := strings.Split(p, "/")
+	for i, part := range parts {
+		for _, names := range [][]string{{"val", "valid", "validation"}, {"train", "training"}, {"test", "testing"}} {
+			if !slices.Contains(names, part) {
+				continue
+			}
+			for _, other := range names {
+				if other != part {
+					all = append(all, strings.Join(slices.Concat(parts[:i], []string{other}, parts[i+1:]), "/"))
+				}
+			}
+		}
+	}
+	return all
 }
 
 // cleanImagePath returns the path of an image as the labels name it:

@@ -146,7 +146,8 @@ func TestLayouts(t *testing.T) {
 		name: "Ultralytics with folders", format: "yolo",
 		files: map[string]string{"data.yaml": "path: .\ntrain: images/train\nval: images/val\nnames:\n  0: car\n  1: truck\n",
 			"images/train/a.png": small, "labels/train/a.txt": box, "images/val/b.png": small, "labels/val/b.txt": box + truck, "images/val/unlabelled.png": small},
-		want: "train/a.png 20x10 car\nval/b.png 20x10 car truck\n",
+		want:     "train/a.png 20x10 car\nval/b.png 20x10 car truck\n",
+		findings: []string{"image-without-label"},
 	}, {
 		name: "Ultralytics, train and val the same", format: "yolo",
 		files: map[string]string{"data.yaml": "train: images\nval: images\n" + names, "images/a.png": small, "labels/a.txt": box},
@@ -160,7 +161,7 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "./images/b.png\nimages/a.png\nimages/none.png\n/other/machine/images/c.png\r\n\n",
 			"images/a.png": small, "labels/a.txt": box, "images/b.png": small, "labels/b.txt": truck, "images/c.png": small, "labels/c.txt": box, "labels/unlisted.txt": box},
 		want:     "b.png 20x10 truck\na.png 20x10 car\nc.png 20x10 car\n",
-		findings: []string{"image-without-label"},
+		findings: []string{"missing-file"},
 	}, {
 		name: "path of another machine, and a missing split", format: "yolo",
 		files:    map[string]string{"data.yaml": "path: /content/set\ntrain: images/train\nval: images/val\n" + names, "images/train/a.png": small, "labels/train/a.txt": box},
@@ -168,8 +169,9 @@ func TestLayouts(t *testing.T) {
 		findings: []string{"missing-split", "relocated-path"},
 	}, {
 		name: "absolute splits of another machine", format: "yolo",
-		files: map[string]string{"data.yaml": "train: /content/set/images/train\nval: C:\\set\\images\\val\n" + names, "labels/train/a.txt": "", "labels/val/b.txt": ""},
-		want:  "train/a.*\nval/b.*\n",
+		files:    map[string]string{"data.yaml": "train: /content/set/images/train\nval: C:\\set\\images\\val\n" + names, "labels/train/a.txt": "", "labels/val/b.txt": ""},
+		want:     "train/a.*\nval/b.*\n",
+		findings: []string{"relocated-path", "relocated-path"},
 	}, {
 		name: "Roboflow", format: "yolo",
 		files: map[string]string{"data.yaml": "train: ../train/images\nval: ../valid/images\n" + names, "train/images/a.png": small, "train/labels/a.txt": box,

@@ -3,7 +3,9 @@ package source
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"os"
 	"path"
@@ -23,11 +25,18 @@ type yolo struct {
 	// root is the data set's folder on disk; image paths are relative to it.
 	root string
 	// prefix is root relative to the source, for messages; "" where it is that.
-	prefix   string
-	parts    []yoloPart
-	convert  convert.YOLO
-	listings *listings
-	buffers  sync.Pool // of *[]byte, for labels
+	prefix  string
+	parts   []yoloPart
+	convert convert.YOLO
+	// classList is the file of class names where that lies among the labels, and
+	// described says that the names are nevertheless another's to tell, not a list's
+	// beside the labels.
+	classList string
+	described bool
+	listings  *listings
+	told      toldFolders // of images without labels
+	leftOut   leftOut
+	buffers   sync.Pool // of *[]byte, for labels
 }
 
 // yoloPart is a folder of labels or a list of images, relative to the data
@@ -42,41 +51,99 @@ type yoloPart struct {
 type yoloPlace struct {
 	label fileOnDisk
 	image fileOnDisk // without a name where there is none
+	near  string     // then an image that it may be, for messages
 }
 
 // notLabels are text files that lie among labels and are none, unless an image
 // has their name.
 var notLabels = map[string]bool{
 	"classes.txt": true, "labels.txt": true, "names.txt": true, "requirements.txt": true, "readme.txt": true,
-	"readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
+	"predefined_classes.txt": true, "_classes.txt": true, "readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
 	"train.txt": true, "val.txt": true, "valid.txt": true, "validation.txt": true, "test.txt": true,
 }
 
 // settle completes a data set whose parts and classes are known.
 func (y *yolo) settle(ctx context.Context, files ...os.FileInfo) (Source, error) {
-	if y.options.Task != "" {
-		y.convert.Task = y.options.Task
+	if err := y.options.stateYOLO(&y.convert); err != nil {
+		return nil, err
 	}
-	y.convert.Options = y.options.Convert
 	y.print = y.fingerprint(files...)
-	if y.convert.Task == "" {
-		if err := y.findTask(ctx); err != nil {
+	if y.options.ClassList != "" {
+		y.classList, y.described = y.amongLabels(y.options.ClassList), true
+	}
+	if y.convert.Columns == nil {
+		if err := y.findReading(ctx); err != nil {
 			return nil, err
 		}
-	}
-	if y.convert.Task == convert.YOLOPose && y.convert.KeypointCount == 0 {
-		return nil, &Error{Op: "read", Path: y.path, Err: fmt.Errorf("nothing says how many joints a pose has"),
-			Advice: "write kpt_shape: [joints, 2 or 3] into data.yaml"}
 	}
 	return y, nil
 }
 
-// findTask tells the task from the label lines. It ends at the first file that
-// decides: lines are read the same way in the tasks detect and segment, and
-// only where all have four points may they be something else.
-func (y *yolo) findTask(ctx context.Context) error {
-	var shapes convert.YOLOShapes
-	found := false
+// amongLabels is a file's path as a walk from the data set's folder comes to it; "" where
+// it lies elsewhere.
+func (y *yolo) amongLabels(file string) string {
+	if file == "" {
+		return ""
+	}
+	root, rootErr := filepath.Abs(y.root)
+	abs, err := filepath.Abs(file)
+	if err != nil || rootErr != nil || !within(root, abs) {
+		return ""
+	}
+	return filepath.Join(y.root, strings.TrimPrefix(abs, root))
+}
+
+// stateYOLO puts what the flags say of lines before what a data set says.
+func (o Options) stateYOLO(y *convert.YOLO) error {
+	y.Options = o.Convert
+	if o.KeypointShape[0] > 0 {
+		y.KeypointCount, y.KeypointDims = o.KeypointShape[0], o.KeypointShape[1]
+		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
+		y.Task = convert.YOLOPose
+	}
+	if o.Task != "" {
+		y.Task = o.Task
+	}
+	if len(o.Columns) == 0 {
+		return nil
+	}
+	columns, err := convert.ParseYOLOColumns(o.Columns)
+	if err == nil {
+		y.Columns, y.Trailer = columns, convert.YOLOTrailer{}
+		stated := o.Task
+		if o.KeypointShape[0] > 0 {
+			stated = convert.YOLOPose
+		}
+		known := y.Task
+		if y.Task, err = columns.Task(stated); err == nil && stated == "" && known != "" {
+			if task, err := columns.Task(known); err == nil {
+				y.Task = task
+			}
+		}
+	}
+	if err == nil && y.Task == convert.YOLOPose && y.KeypointCount == 0 {
+		err = errors.New("points need the number of joints: give --kpt-shape too")
+	}
+	if err != nil {
+		return &Error{Op: "read", Path: "--columns", Err: err, Advice: "as class,box,confidence,id, or polygon, or box,points in place of box"}
+	}
+	return nil
+}
+
+// enoughFiles is how many label files decide how lines are read, the first in the
+// order of the walk, where that leaves one reading: to read all of a large data set
+// twice would cost too much. A line that is met later and does not fit is left out
+// with a finding, never read another way.
+const enoughFiles = 1000
+
+// findReading tells from the label lines how all of them are read.
+func (y *yolo) findReading(ctx context.Context) error {
+	stated := convert.YOLOStated{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
+	var evidence convert.YOLOEvidence
+	var readings []convert.YOLOReading
+	var buffer []byte
+	found, next := false, enoughFiles
+	foreign := ""
 	for item, err := range y.Items(ctx, "") {
 		if err != nil {
 			return err
@@ -86,27 +153,106 @@ func (y *yolo) findTask(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		data, err := readInto(nil, p.label, maxLabels)
+		data, err := readInto(buffer, p.label, maxLabels)
 		if err != nil {
 			continue // the item fails when it is loaded
 		}
-		if shapes.Add(data); shapes.Boxes+shapes.BoxesWithConfidence+shapes.Polygons > 0 {
+		buffer = data
+		evidence.Add(item.File, data)
+		if foreign == "" && evidence.Files == 0 {
+			if name := formatName(item.File, data); name != "" {
+				foreign = fmt.Sprintf("holds %s (%s)", name, display(item.File))
+			}
+		}
+		if evidence.Files < next {
+			continue
+		}
+		if readings = evidence.Readings(stated); len(readings) == 1 {
 			break
 		}
+		next *= 2
 	}
-	if !found {
-		advice := "labels are .txt files named after their images"
-		if len(y.filter.include)+len(y.filter.exclude) > 0 {
-			advice = "check --include and --exclude"
-		}
-		return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("there are no labels in it"), Advice: advice}
+	if !found && stated.Task == "" {
+		return y.noLabels(ctx)
 	}
-	task, err := shapes.Task()
-	if err != nil {
-		return &Error{Op: "read", Path: y.path, Err: err, Advice: "say --task segment or --task obb"}
+	readings = evidence.Readings(stated)
+	switch {
+	case foreign != "" && evidence.Files == 0:
+		return notRead(y.path, foreign)
+	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != convert.YOLOPose || stated.KeypointCount > 0):
+		return y.settleTask()
+	case len(readings) != 1 || readings[0].Asks(stated):
+		return &Error{Op: "read", Path: y.path, Err: unclear(&evidence, readings), Advice: flagsOf(readings)}
 	}
-	y.convert.Task = task
+	if evidence.Corners() {
+		return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("the boxes look like two corners, x1 y1 x2 y2: taken for centre and size most of them reach out of their image (%s)", evidence.Example()),
+			Advice: "--columns class,box takes them for centre and size; corners are not read"}
+	}
+	r := readings[0]
+	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
+		y.convert.Task = r.Task
+	}
+	return y.settleTask()
+}
+
+// settleTask is for what no line says.
+func (y *yolo) settleTask() error {
+	if y.convert.Task == "" {
+		y.convert.Task = convert.YOLODetect
+	}
+	if y.convert.Task == convert.YOLOPose && y.convert.KeypointCount == 0 {
+		return &Error{Op: "read", Path: y.path, Err: errors.New("nothing says how many joints a pose has"),
+			Advice: "give --kpt-shape JOINTS,NUMBERS, or write kpt_shape: [joints, 2 or 3] into data.yaml"}
+	}
 	return nil
+}
+
+// unclear says how lines may be read, with one of them.
+func unclear(e *convert.YOLOEvidence, readings []convert.YOLOReading) error {
+	switch len(readings) {
+	case 0:
+		return fmt.Errorf("the label lines fit nothing that all could be: %s", e.Different())
+	case 1:
+		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.Example())
+	}
+	const some = 4
+	var names []string
+	for _, r := range readings[:min(len(readings), some)] {
+		names = append(names, r.String())
+	}
+	if more := len(readings) - some; more > 0 {
+		names = append(names, fmt.Sprintf("%d other things", more))
+	}
+	last := len(names) - 1
+	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
+}
+
+func flagsOf(readings []convert.YOLOReading) string {
+	const some = 4
+	var flags []string
+	for _, r := range readings[:min(len(readings), some)] {
+		flags = append(flags, r.Flags())
+	}
+	switch {
+	case len(readings) == 0:
+		flags = []string{"--task", "--kpt-shape", "--columns"}
+	case len(readings) == 1 && readings[0].KeypointDims > 0:
+		flags = append(flags, "(kpt_shape of data.yaml)", "--task segment")
+	}
+	return "say which they are with " + strings.Join(flags, " or ")
+}
+
+func (y *yolo) noLabels(ctx context.Context) error {
+	if found, err := survey(ctx, y.setting); err == nil && found.other != "" {
+		if what := found.foreign(y.path); what != "" {
+			return notRead(y.path, what)
+		}
+	}
+	advice := "labels are .txt files named after their images"
+	if len(y.filter.include)+len(y.filter.exclude) > 0 {
+		advice = "check --include and --exclude"
+	}
+	return &Error{Op: "read", Path: y.path, Err: errors.New("there are no labels in it"), Advice: advice}
 }
 
 func (y *yolo) Describe() Description {
@@ -128,9 +274,15 @@ func (y *yolo) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 			}
 			part, behind = n, rest
 		}
+		listed, err := y.listedBefore(ctx, part, behind)
+		if err != nil {
+			yield(Item{}, err)
+			return
+		}
 		for ; part < len(y.parts); part, behind = part+1, "" {
-			for item, err := range y.partItems(ctx, part, behind) {
+			for item, err := range y.partItems(ctx, part, behind, listed) {
 				if err == nil && !y.filter.takes(item.Image, item.File) {
+					y.leftOut.add(item.File)
 					continue
 				}
 				if !yield(item, err) || err != nil {
@@ -141,9 +293,53 @@ func (y *yolo) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 	}
 }
 
-func (y *yolo) partItems(ctx context.Context, number int, behind string) iter.Seq2[Item, error] {
+// LeftOut counts the images that --include and --exclude took out so far.
+func (y *yolo) LeftOut() Count { return y.leftOut.count() }
+
+// leftOut counts items, each once, however often a source is walked.
+type leftOut struct {
+	mu    sync.Mutex
+	files map[uint64]struct{}
+}
+
+var leftOutSeed = maphash.MakeSeed()
+
+func (l *leftOut) add(file string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.files == nil {
+		l.files = make(map[uint64]struct{})
+	}
+	l.files[maphash.String(leftOutSeed, file)] = struct{}{}
+}
+
+func (l *leftOut) count() Count {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Count{Images: len(l.files)}
+}
+
+// toldFolders are folders that something was told of.
+type toldFolders struct {
+	mu      sync.Mutex
+	folders map[string]bool
+}
+
+// first reports whether a folder comes for the first time.
+func (t *toldFolders) first(folder string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.folders == nil {
+		t.folders = make(map[string]bool)
+	}
+	was := t.folders[folder]
+	t.folders[folder] = true
+	return !was
+}
+
+func (y *yolo) partItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[Item, error] {
 	if y.parts[number].list {
-		return y.listItems(ctx, number, behind)
+		return y.listItems(ctx, number, behind, listed)
 	}
 	return y.folderItems(ctx, number, behind)
 }
@@ -155,6 +351,12 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 		labels := labelFolder{yolo: y, part: part}
 		defer labels.leave()
 		cursor := strconv.Itoa(number) + ":"
+		found := behind != ""
+		defer func() {
+			if !found {
+				y.tellNone(ctx, part)
+			}
+		}()
 		for file, err := range w.files(ctx, behind) {
 			if err != nil {
 				yield(Item{}, err)
@@ -164,11 +366,27 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 			if !ok {
 				continue
 			}
+			found = true
 			item.Cursor = cursor + file
 			if !yield(item, nil) {
 				return
 			}
 		}
+	}
+}
+
+// tellNone tells of the images of a part that has no labels at all.
+func (y *yolo) tellNone(ctx context.Context, part yoloPart) {
+	images := 0
+	w := walker{root: part.path, prefix: join(y.prefix, part.rel), reporter: y.reporter, take: isImageName, listings: y.listings}
+	for _, err := range w.files(ctx, "") {
+		if err != nil {
+			return
+		}
+		images++
+	}
+	if images > 0 && y.told.first(part.path) {
+		y.reporter.report(finding{Kind: convert.KindUnlabelled, Count: images, File: join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "they were left alone"})
 	}
 }
 
@@ -205,9 +423,11 @@ func imagePaths(label string) (bare, withImages string) {
 
 // imageDirs are the folders of imagePaths for the labels of one folder.
 func imageDirs(dir string) (bare, withImages string) {
-	if without, found := replaceLast(dir, "labels", ""); found {
-		with, _ := replaceLast(dir, "labels", "images")
-		return without, with
+	for _, labels := range labelFolderNames {
+		if without, found := replaceLast(dir, labels, ""); found {
+			with, _ := replaceLast(dir, labels, "images")
+			return without, with
+		}
 	}
 	without, _ := replaceLast(dir, "images", "")
 	return without, dir
@@ -230,37 +450,42 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 		*buffer = label
 		defer y.buffers.Put(buffer)
 	}
-	size := y.Size(item)
-	return loadYOLO(&y.convert, item, size, listed, label)
+	sizes := imageSizes{stated: y.statedSize(item), local: y.localSize(item), listed: listed}
+	result, err := y.loadYOLO(&y.convert, item, sizes, label)
+	if err != nil && p.near != "" {
+		err = fmt.Errorf("%w; %s differs from it in letter case alone", err, display(p.near))
+	}
+	return result, err
 }
 
 // loadYOLO converts a label with the size that the source knows, or else the
 // listed one.
-func loadYOLO(y *convert.YOLO, item Item, size, listed convert.Size, label []byte) (convert.Result, error) {
-	var mismatch []finding
-	empty := len(bytes.TrimSpace(bytes.TrimPrefix(label, []byte("\ufeff")))) == 0
-	switch {
-	case !size.Known() && !listed.Known() && !empty:
+func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []byte) (convert.Result, error) {
+	size := sizes.own()
+	if !size.Known() && len(bytes.TrimSpace(bytes.TrimPrefix(label, []byte("\ufeff")))) > 0 {
 		return convert.Result{}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
-	case !size.Known():
-		size = listed
-	case listed.Known() && listed != size && !empty:
-		mismatch = []finding{{Kind: convert.KindSizeMismatch, File: item.File, Image: item.Image,
-			Reason: fmt.Sprintf("the image is %d×%d here and %d×%d in the dataset", size.Width, size.Height, listed.Width, listed.Height),
-			Action: "the size here was used"}}
 	}
 	result := y.Image(item.File, item.Image, size, label)
-	result.Size = size
-	result.Findings = append(mismatch, result.Findings...)
+	s.reconcile(item, sizes, &result)
 	return result, nil
 }
 
 func (y *yolo) Size(item Item) convert.Size {
-	if y.sizes != nil {
-		if size := y.sizes.of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
-			return size
-		}
+	if size := y.statedSize(item); size.Known() {
+		return size
 	}
+	return y.localSize(item)
+}
+
+func (y *yolo) statedSize(item Item) convert.Size {
+	if y.sizes == nil {
+		return convert.Size{}
+	}
+	return y.sizes.of(append([]string{item.Image}, item.Aliases...)...)
+}
+
+// localSize is that of the image's file.
+func (y *yolo) localSize(item Item) convert.Size {
 	p, ok := item.place.(yoloPlace)
 	if !ok || p.image.name == "" {
 		return convert.Size{}

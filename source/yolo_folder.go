@@ -1,9 +1,11 @@
 package source
 
 import (
+	"bytes"
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -22,14 +24,25 @@ type labelFolder struct {
 	// What stands before a name in an item's file and in the paths of its image.
 	file, bare, withImages string
 
-	labels *folder
-	images []imageFolder
+	labels     *folder
+	labelNames *entries // nil where they cannot be read
+	err        error    // of all its labels
+	odd        bool     // some labels may be spelled otherwise than their images
+	images     []imageFolder
 }
 
 // imageFolder is a folder that may hold the images of labels.
 type imageFolder struct {
 	*folder
 	entries *entries
+	// alias stands before a name in a further path that the image may have.
+	alias string
+	// folded are the images by what is left of their names without letter case; made
+	// when first needed.
+	folded map[string]string
+	// spellings are the images whose names may be spelled otherwise, by what their
+	// spellings have in common; made when first needed.
+	spellings map[string][]string
 }
 
 // enter makes it the folder of the labels in dir, which ends with a slash unless it
@@ -48,15 +61,74 @@ func (f *labelFolder) enter(dir string) {
 	for _, path := range f.imageFolders(bare, withImages) {
 		entries, err := f.listings.read(path)
 		if err != nil {
-			continue
+			if path = respelled(path); path == "" {
+				continue
+			}
+			if entries, err = f.listings.read(path); err != nil {
+				continue
+			}
 		}
 		place := f.labels
 		if path != f.labels.path {
 			place = &folder{path: path}
 		}
 		place.enter(len(entries.list))
-		f.images = append(f.images, imageFolder{place, entries})
+		f.images = append(f.images, imageFolder{folder: place, entries: entries, alias: f.aliasOf(path)})
 	}
+	f.labelNames, f.odd = nil, false
+	if entries, err := f.listings.read(f.labels.path); err == nil {
+		f.labelNames, f.odd = entries, hasOddLabels(entries)
+	}
+	f.tellUnlabelled()
+	f.checkClassList()
+}
+
+// checkClassList holds a class list among the labels against that of the data set.
+// Labels beside another list are numbered by that one, unless a description, or a
+// flag, says what all are numbered by.
+func (f *labelFolder) checkClassList() {
+	f.err = nil
+	for _, name := range classLists[:3] {
+		file := filepath.Join(f.labels.path, name)
+		if !f.labelNames.has(name) || file == f.classList {
+			continue
+		}
+		lines, err := classLines(file)
+		if err != nil || f.sameClasses(lines) {
+			continue
+		}
+		switch {
+		case f.options.ClassList != "":
+		case f.described:
+			f.reporter.report(finding{Kind: convert.KindClassList, File: f.file + name, Reason: "it names other classes than the data set does", Action: "those of the data set were taken"})
+		default:
+			f.err = fmt.Errorf("%s names other classes than %s; say which is right with --class-list", display(f.file+name), display(relativePrefix(f.root, f.classList)))
+		}
+	}
+}
+
+func (f *labelFolder) sameClasses(lines []string) bool {
+	count := 0
+	for i, name := range lines {
+		if name == "" {
+			continue
+		}
+		if f.convert.Classes[i] != name {
+			return false
+		}
+		count++
+	}
+	return count == len(f.convert.Classes)
+}
+
+// aliasOf is what stands before the names of a folder of images in a further path of
+// these, "" where that is none that labels give anyway.
+func (f *labelFolder) aliasOf(path string) string {
+	rel := asPrefix(relative(f.root, path))
+	if path == f.labels.path || rel == f.bare || rel == f.withImages || f.yolo.images != "" {
+		return ""
+	}
+	return rel
 }
 
 // leave ends what enter began.
@@ -84,32 +156,87 @@ func (f *labelFolder) imageFolders(bare, withImages string) (paths []string) {
 	}
 	if beside, found := replaceLast(filepath.ToSlash(f.labels.path), "labels", "images"); found {
 		paths = append(paths, filepath.FromSlash(beside))
+		if !isFolder(paths[len(paths)-1]) {
+			paths = append(paths, f.otherImageFolders()...)
+		}
+	} else {
+		paths = append(paths, f.otherImageFolders()...)
 	}
 	return append(paths, f.labels.path)
+}
+
+// otherImageFolders are those with another name than "images" that stand where
+// "labels" does.
+func (f *labelFolder) otherImageFolders() (paths []string) {
+	parts := strings.Split(filepath.ToSlash(f.labels.path), "/")
+	rootParts := len(strings.Split(filepath.ToSlash(filepath.Clean(f.root)), "/"))
+	if filepath.Clean(f.root) == "." {
+		rootParts = 0
+	}
+	for i := len(parts) - 1; i > 0; i-- {
+		if !slices.Contains(labelFolderNames, parts[i]) || i < rootParts {
+			continue
+		}
+		parent := filepath.FromSlash(strings.Join(parts[:i], "/"))
+		entries, err := f.listings.read(parent)
+		if err != nil {
+			return nil
+		}
+		for _, e := range entries.list {
+			if name := entries.name(e); isImageFolder(name) {
+				paths = append(paths, filepath.Join(append([]string{parent, name}, parts[i+1:]...)...))
+			}
+		}
+		return paths
+	}
+	return nil
 }
 
 // item is the item of a label file; ok is false where the file is none.
 func (f *labelFolder) item(file string) (item Item, ok bool) {
 	dir, name := path.Split(file)
 	f.enter(dir)
+	if f.classList != "" && filepath.Join(f.labels.path, name) == f.classList {
+		return Item{}, false
+	}
 	item = Item{File: f.file + name}
 	bareName := stem(name)
-	image, err := f.image(bareName)
+	image, alias, err := f.image(bareName)
 	if image.name == "" && err == nil && notLabels[strings.ToLower(name)] {
 		if name := strings.ToLower(name); name != "classes.txt" {
 			f.reporter.report(finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
 		}
 		return Item{}, false
 	}
-	if ext := path.Ext(image.name); len(bareName)+len(ext) == len(image.name) && ext != "" {
+	if image.name == "" && err == nil && f.odd {
+		if image, alias, err = f.oddImage(bareName); image.name != "" {
+			bareName = stem(image.name)
+		}
+	}
+	switch ext := path.Ext(image.name); {
+	case len(bareName)+len(ext) == len(image.name) && ext != "":
 		f.name(&item, bareName+ext)
-	} else {
+	case image.name == "" && isImageName(bareName):
+		// a.png.txt is for a.png, and names it whole.
+		f.name(&item, bareName)
+	default:
 		f.yolo.name(&item, f.bare+bareName, f.withImages+bareName, image.name)
 	}
-	item.place = yoloPlace{label: fileOnDisk{folder: f.labels, name: item.File[len(f.file):]}, image: image}
+	if alias != "" {
+		item.Aliases = append(item.Aliases, alias+image.name)
+	}
+	place := yoloPlace{label: fileOnDisk{folder: f.labels, name: item.File[len(f.file):]}, image: image}
+	if image.name == "" {
+		place.near = f.near(bareName)
+	}
+	item.place = place
 	switch {
 	case err != nil:
 		item.Err = err
+	case f.err != nil:
+		item.Err = f.err
+	case name[len(name)-1] != 't' && f.labelNames.has(bareName+".txt"):
+		item.Err = fmt.Errorf("%s is a label of the same image; leave one", display(f.file+bareName+".txt"))
 	case !utf8.ValidString(file) || !utf8.ValidString(f.part.rel):
 		rel := join(f.part.rel, file)
 		item.Image = strings.ToValidUTF8(item.Image, "\ufffd")
@@ -137,19 +264,202 @@ func (f *labelFolder) name(item *Item, image string) {
 
 // image finds the image file of the label of a name without extension. Two images of
 // one name in a folder are an error: nothing tells whose the label is.
-func (f *labelFolder) image(name string) (fileOnDisk, error) {
+func (f *labelFolder) image(name string) (image fileOnDisk, alias string, err error) {
 	for _, folder := range f.images {
 		switch image, others := imagesNamed(folder.entries, name); {
 		case image.name == "":
 			continue
 		case len(others) == 0:
 			image.folder = folder.folder
-			return image, nil
+			return image, folder.alias, nil
 		default:
-			return fileOnDisk{}, fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(append([]string{image.name}, others...), ", "))
+			return fileOnDisk{}, "", severalImages(append([]string{image.name}, others...))
 		}
 	}
-	return fileOnDisk{}, nil
+	return fileOnDisk{}, "", nil
+}
+
+func severalImages(names []string) error {
+	return fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(names, ", "))
+}
+
+// oddImage finds the image of a label that no image has the very name of: that of
+// a.png.txt, and those whose name is spelled with other code points, or with percent
+// signs. An image that has a label of its very name too is an error.
+func (f *labelFolder) oddImage(name string) (image fileOnDisk, alias string, err error) {
+	for i := range f.images {
+		folder := &f.images[i]
+		var found []string
+		if isImageName(name) && folder.entries.has(name) {
+			found = []string{name}
+		} else if found = folder.spelled(spelling(name)); len(found) == 0 && isImageName(name) {
+			for _, other := range folder.spelled(spelling(stem(name))) {
+				if spelling(other) == spelling(name) {
+					found = append(found, other)
+				}
+			}
+		}
+		switch {
+		case len(found) == 0:
+			continue
+		case len(found) > 1:
+			return fileOnDisk{}, "", severalImages(found)
+		}
+		image = fileOnDisk{folder: folder.folder, name: found[0]}
+		for _, other := range []string{stem(found[0]) + ".txt", stem(found[0]) + ".TXT"} {
+			if f.labelNames.has(other) {
+				return image, folder.alias, fmt.Errorf("its image %s has another label, %s; leave one", display(found[0]), display(f.file+other))
+			}
+		}
+		return image, folder.alias, nil
+	}
+	return fileOnDisk{}, "", nil
+}
+
+// spelled are the images that a name in any spelling is for.
+func (f *imageFolder) spelled(name string) []string {
+	if f.spellings == nil {
+		f.spellings = make(map[string][]string)
+		for _, e := range f.entries.list {
+			if image := f.entries.name(e); e.kind != folderEntry && isImageName(image) {
+				if plain := stem(image); isOdd(plain) || strings.ContainsAny(plain, " +&'()[],;@=#!~") {
+					key := spelling(plain)
+					f.spellings[key] = append(f.spellings[key], image)
+				}
+			}
+		}
+	}
+	return f.spellings[name]
+}
+
+// near is an image whose name differs from a label's in letter case alone, which is
+// told and not taken; "" if there is none.
+func (f *labelFolder) near(name string) string {
+	for i := range f.images {
+		folder := &f.images[i]
+		if folder.folded == nil {
+			folder.folded = make(map[string]string)
+			for _, e := range folder.entries.list {
+				if isImageBytes(folder.entries.bytes(e)) {
+					image := folder.entries.name(e)
+					folder.folded[strings.ToLower(spelling(stem(image)))] = image
+				}
+			}
+		}
+		if len(folder.folded) == 0 {
+			continue
+		}
+		if image := folder.folded[strings.ToLower(spelling(name))]; image != "" {
+			return image
+		}
+	}
+	return ""
+}
+
+// hasOddLabels reports whether a folder has labels whose images may be spelled
+// otherwise.
+func hasOddLabels(all *entries) bool {
+	for _, e := range all.list {
+		name := all.bytes(e)
+		if len(name) < len(".txt") || name[len(name)-4] != '.' || name[len(name)-1]|0x20 != 't' {
+			continue
+		}
+		if plain := name[:len(name)-4]; isOdd(plain) || isImageBytes(plain) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostUnlabelled is how many images without labels of one folder are named; of more
+// only the count is told.
+const mostUnlabelled = 100
+
+// tellUnlabelled tells of the images in the folder's counterpart that have no label,
+// once a folder.
+func (f *labelFolder) tellUnlabelled() {
+	if f.labelNames == nil || !f.told.first(f.labels.path) {
+		return
+	}
+	count := 0
+	for i := range f.images {
+		folder := &f.images[i]
+		if f.yolo.images != "" && folder.folder != f.labels && i > 0 {
+			continue // a folder that the user names may hold those of other labels
+		}
+		labels := f.labelNames.list
+		for _, e := range folder.entries.list {
+			name := folder.entries.bytes(e)
+			if e.kind == folderEntry || !isImageBytes(name) {
+				continue
+			}
+			dot := bytes.LastIndexByte(name, '.')
+			for len(labels) > 0 && bytes.Compare(f.labelNames.bytes(labels[0]), name[:dot+1]) < 0 {
+				labels = labels[1:]
+			}
+			if f.hasLabel(labels, name, dot) {
+				continue
+			}
+			image := string(name)
+			if !f.filter.takes(f.bare+image, f.file+image) || f.odd && f.spelledLabel(image) {
+				continue
+			}
+			if count++; count <= mostUnlabelled {
+				f.reporter.report(finding{Kind: convert.KindUnlabelled, Image: f.bare + image, Reason: "the image has no label file", Action: "it was left alone"})
+			}
+		}
+	}
+	if more := count - mostUnlabelled; more > 0 {
+		f.reporter.report(finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.file, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "they were left alone"})
+	}
+}
+
+// hasLabel reports whether one of the labels, which begin where the image's would be,
+// has the image's name, with its extension or without.
+func (f *labelFolder) hasLabel(labels []entry, image []byte, dot int) bool {
+	for _, l := range labels {
+		name := f.labelNames.bytes(l)
+		if len(name) <= dot || !bytes.Equal(name[:dot+1], image[:dot+1]) {
+			return false
+		}
+		if rest := name[dot+1:]; len(rest) == 3 && bytes.EqualFold(rest, []byte("txt")) {
+			return true
+		}
+		if len(name) == len(image)+4 && bytes.HasPrefix(name, image) && bytes.EqualFold(name[len(image):], []byte(".txt")) {
+			return true
+		}
+	}
+	return false
+}
+
+// spelledLabel reports whether a label is for the image in another spelling.
+func (f *labelFolder) spelledLabel(image string) bool {
+	key, full := spelling(stem(image)), spelling(image)
+	for _, e := range f.labelNames.list {
+		if name := f.labelNames.name(e); isLabelName(name) {
+			if plain := spelling(stem(name)); plain == key || plain == full {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isImageBytes is isImageName.
+func isImageBytes(name []byte) bool {
+	dot := bytes.LastIndexByte(name, '.')
+	const longest = 5
+	if dot < 0 || len(name)-dot > longest {
+		return false
+	}
+	var ext [longest]byte
+	n := copy(ext[:], name[dot:])
+	for i := range ext {
+		if 'A' <= ext[i] && ext[i] <= 'Z' {
+			ext[i] |= 0x20
+		}
+	}
+	return imageExtensions[string(ext[:n])]
 }
 
 // imagesNamed are the images among entries that have a name without extension: the

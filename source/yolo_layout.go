@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -23,7 +23,7 @@ var yamlWithNames = regexp.MustCompile(`(?m)^(\x{feff})?["']?names["']?\s*:`)
 func findDescription(folder string, entries []fs.DirEntry) (string, error) {
 	var described, darknet []string
 	for _, e := range entries {
-		if e.IsDir() {
+		if e.IsDir() || isClutter(e.Name()) {
 			continue
 		}
 		name := strings.ToLower(e.Name())
@@ -80,96 +80,235 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 	for _, f := range findings {
 		s.reporter.report(f)
 	}
-	y := &yolo{setting: s, reason: name + " describes it", convert: d.yolo(), listings: &listings{}}
-	y.root = y.locateRoot(folder, d.root, name)
+	y := &yolo{setting: s, reason: name + " describes it", convert: d.yolo(), listings: &listings{}, described: true}
+	files := []os.FileInfo{info}
+	if s.options.ClassList != "" {
+		names, err := s.takeClassList(&y.convert)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, names)
+	} else if len(d.names) == 0 {
+		return nil, &Error{Op: "read", Path: file, Err: errors.New("has no names, so the classes are not known"),
+			Advice: "data.yaml has names; or give --class-list" + beside(s.path, isClassList)}
+	}
+	y.locate(folder, d, name)
 	y.prefix = relativePrefix(folder, y.root)
 	if len(d.splits) == 0 {
 		y.parts = []yoloPart{{path: y.root}}
-		return y.settle(ctx, info)
+		return y.settle(ctx, files...)
+	}
+	if len(y.parts) == 0 {
+		advice := "paths are relative to data.yaml, or to path: in it"
+		if d.root != "" {
+			advice += ", which is " + display(d.root)
+		}
+		return nil, &Error{Op: "read", Path: file, Err: errors.New("none of the splits it names is there"), Advice: advice}
+	}
+	return y.settle(ctx, files...)
+}
+
+// locate finds the data set's folder and the parts of its splits. Where path of
+// data.yaml is not there, as one of the machine the data set was trained on, its last
+// components may be; the folder is the one that has most of the splits.
+func (y *yolo) locate(folder string, d description, name string) {
+	roots, full := candidateRoots(folder, d.root)
+	best, most := folder, -1
+	for _, root := range roots {
+		y.root = root
+		found := 0
+		for _, split := range d.splits {
+			for _, entry := range split.entries {
+				if _, _, ok := y.locatePart(entry); ok {
+					found++
+				}
+			}
+		}
+		if found > most {
+			best, most = root, found
+		}
+	}
+	if y.root = best; full != "" && y.root != full {
+		reason := fmt.Sprintf("there is no folder %s", display(d.root))
+		if isFolder(full) {
+			reason = fmt.Sprintf("the folder %s has fewer of the splits", display(d.root))
+		}
+		taken := "the folder of " + name
+		if rel := relativePrefix(folder, y.root); rel != "" {
+			taken = "the folder " + display(rel)
+		}
+		if abs, err := filepath.Abs(folder); err != nil || y.root != folder || filepath.Base(abs) != filepath.Base(full) {
+			y.reporter.report(finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
+		}
 	}
 	for _, split := range d.splits {
 		for _, entry := range split.entries {
-			part, ok := y.locatePart(entry)
+			part, moved, ok := y.locatePart(entry)
 			if !ok {
-				y.reporter.report(finding{Kind: convert.KindMissingSplit, File: name, At: split.name, Reason: fmt.Sprintf("neither %s nor labels for it are there", display(entry)), Action: "the other splits were read"})
+				y.missing(name, split.name, fmt.Sprintf("neither %s nor labels for it are there", display(entry)))
 				continue
+			}
+			if moved {
+				y.reporter.report(finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", display(entry)), Action: display(part.rel) + " was taken instead"})
 			}
 			y.addPart(part)
 		}
 	}
-	if len(y.parts) == 0 {
-		return nil, &Error{Op: "read", Path: file, Err: errors.New("none of the splits it names is there"), Advice: "paths are relative to data.yaml, or to path: in it"}
-	}
-	return y.settle(ctx, info)
+	y.addUnnamed(name)
 }
 
-// locateRoot is the data set's folder: path of data.yaml where that is there,
-// else the folder of data.yaml itself, since such paths are often those of the
-// machine the data set was trained on.
-func (y *yolo) locateRoot(folder, stated, name string) string {
+// addUnnamed adds what lies where the other splits do, as a folder test that a
+// data.yaml of train and val does not name.
+func (y *yolo) addUnnamed(name string) {
+	for _, part := range slices.Clone(y.parts) {
+		components := strings.Split(part.rel, "/")
+		for i, c := range components {
+			if part.list || !splitNames[c] || !slices.Contains(components, "labels") {
+				continue
+			}
+			for _, other := range []string{"train", "val", "valid", "validation", "test"} {
+				rel := strings.Join(slices.Concat(components[:i], []string{other}, components[i+1:]), "/")
+				before := len(y.parts)
+				if folder := filepath.Join(y.root, filepath.FromSlash(rel)); isFolder(folder) {
+					y.addPart(yoloPart{path: folder, rel: rel})
+				}
+				if len(y.parts) > before {
+					y.reporter.report(finding{Kind: convert.KindUnnamedSplit, File: name, Reason: fmt.Sprintf("no split names %s, which lies beside those that are named", display(rel)), Action: "its labels were read too"})
+				}
+			}
+		}
+	}
+}
+
+// missing reports a split that is not there. Many exports name a test split that they
+// lack.
+func (y *yolo) missing(file, split, reason string) {
+	kind := convert.KindMissingSplit
+	if split == "test" {
+		kind = convert.KindMissingTest
+	}
+	y.reporter.report(finding{Kind: kind, File: file, At: split, Reason: reason, Action: "the other splits were read"})
+}
+
+// candidateRoots are the folders that may be a data set's, given that of its data.yaml
+// and the path that is stated there; full is the latter on this machine.
+func candidateRoots(folder, stated string) (roots []string, full string) {
 	if stated == "" {
-		return folder
+		return []string{folder}, ""
 	}
-	stated = filepath.FromSlash(strings.ReplaceAll(stated, `\`, "/"))
-	full := stated
-	if !filepath.IsAbs(stated) {
-		full = filepath.Join(folder, stated)
+	stated = strings.ReplaceAll(stated, `\`, "/")
+	if full = filepath.FromSlash(stated); !filepath.IsAbs(full) {
+		full = filepath.Join(folder, full)
 	}
-	if info, err := os.Stat(full); err == nil && info.IsDir() {
-		return full
+	candidates := []string{full}
+	for _, rest := range shortened(stated) {
+		candidates = append(candidates, filepath.Join(folder, filepath.FromSlash(rest)))
 	}
-	if abs, err := filepath.Abs(folder); err == nil && filepath.Base(abs) == filepath.Base(full) {
-		return folder // as path: ../datasets/NAME in NAME/data.yaml
+	// The description may lie in a folder of the data set, as config/data.yaml.
+	if abs, err := filepath.Abs(folder); err == nil {
+		for i, above := range []string{filepath.Dir(abs), filepath.Dir(filepath.Dir(abs))} {
+			if filepath.Base(above) == path.Base(path.Clean(stated)) {
+				candidates = append(candidates, filepath.Join(folder, []string{"..", filepath.Join("..", "..")}[i]))
+			}
+		}
 	}
-	y.reporter.report(finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: fmt.Sprintf("there is no folder %s", display(stated)), Action: "the folder of " + name + " was taken instead"})
-	return folder
+	for _, c := range append(candidates, folder) {
+		if isFolder(c) && !slices.Contains(roots, c) {
+			roots = append(roots, c)
+		}
+	}
+	if len(roots) == 0 {
+		roots = []string{folder}
+	}
+	return roots, full
 }
 
 // locatePart finds what an entry of a split names: the labels of a folder of
-// images, or a list.
-func (y *yolo) locatePart(entry string) (yoloPart, bool) {
+// images, or a list. moved says that it is not where the entry says.
+func (y *yolo) locatePart(entry string) (part yoloPart, moved, ok bool) {
 	entry = strings.ReplaceAll(entry, `\`, "/")
 	candidates := []string{filepath.Join(y.root, filepath.FromSlash(entry))}
 	if path.IsAbs(entry) {
 		candidates = []string{filepath.FromSlash(entry)}
 	}
-	// "../train/images" is what Roboflow writes for "train/images"; leading
-	// folders of absolute paths are another machine's.
-	rest := strings.TrimPrefix(path.Clean(entry), "/")
-	for strings.HasPrefix(rest, "../") {
-		rest = rest[len("../"):]
+	// "../train/images" is what Roboflow writes for "train/images".
+	usual := len(candidates)
+	if strings.HasPrefix(entry, "../") {
+		usual++
+	}
+	short := shortened(entry)
+	for _, rest := range short {
 		candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(rest)))
 	}
-	if path.IsAbs(entry) || hasDrive(entry) {
-		for _, below, found := strings.Cut(rest, "/"); found; _, below, found = strings.Cut(below, "/") {
-			candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(below)))
+	for _, rest := range short {
+		for _, other := range otherSplits(rest) {
+			candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(other)))
 		}
 	}
-	for _, c := range candidates {
+	for i, c := range candidates {
 		if strings.EqualFold(filepath.Ext(c), ".txt") {
 			if existing(c) != "" {
-				return yoloPart{path: c, rel: relative(y.root, c), list: true}, true
+				return yoloPart{path: c, rel: relative(y.root, c), list: true}, i >= usual && c != candidates[0], true
 			}
 			continue
 		}
 		if folder, ok := y.labelFolder(c); ok {
-			return yoloPart{path: folder, rel: relative(y.root, folder)}, true
+			return yoloPart{path: folder, rel: relative(y.root, folder)}, i >= usual && c != candidates[0], true
 		}
 	}
-	return yoloPart{}, false
+	return yoloPart{}, false, false
 }
 
 // labelFolder is where the labels of a folder of images are: in the folder with
-// "labels" for the last "images" of its path, or in the folder itself.
+// "labels" for the last "images" of its path, or in the folder itself. Where neither
+// has any, they are in "labels" beside a folder with another name for images.
 func (y *yolo) labelFolder(images string) (string, bool) {
 	rel := relative(y.root, images)
+	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
 	if labels, found := replaceLast(rel, "images", "labels"); found {
-		folder := filepath.Join(strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel)), filepath.FromSlash(labels))
-		if isFolder(folder) {
+		if folder := filepath.Join(base, filepath.FromSlash(labels)); isFolder(folder) {
 			return folder, true
 		}
 	}
+	if others := otherLabelFolders(rel); len(others) > 0 && !hasLabels(images) {
+		for _, labels := range others {
+			if folder := filepath.Join(base, filepath.FromSlash(labels)); isFolder(folder) {
+				return folder, true
+			}
+		}
+	}
 	return images, isFolder(images)
+}
+
+// otherLabelFolders are where the labels of a folder of images may be whose name for
+// images is another than "images"; trainers do not look there.
+func otherLabelFolders(images string) (folders []string) {
+	parts := strings.Split(images, "/")
+	for i := len(parts) - 1; i >= 0; i-- {
+		if !isImageFolder(parts[i]) {
+			continue
+		}
+		for _, name := range labelFolderNames {
+			parts[i] = name
+			folders = append(folders, strings.Join(parts, "/"))
+		}
+		break
+	}
+	return folders
+}
+
+// hasLabels reports whether label files lie in a folder itself.
+func hasLabels(folder string) bool {
+	entries, err := readEntries(folder)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries.list {
+		if name := entries.name(e); e.kind != folderEntry && isLabelName(name) && !notLabels[strings.ToLower(name)] {
+			return true
+		}
+	}
+	return false
 }
 
 func isFolder(path string) bool {
@@ -182,7 +321,7 @@ func isFolder(path string) bool {
 func (y *yolo) addPart(part yoloPart) {
 	for i, old := range y.parts {
 		switch {
-		case old.path == part.path, !old.list && !part.list && within(old.path, part.path):
+		case filepath.Clean(old.path) == filepath.Clean(part.path), !old.list && !part.list && within(old.path, part.path):
 			return
 		case !old.list && !part.list && within(part.path, old.path):
 			y.parts[i] = part
@@ -215,26 +354,34 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 			values[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
 		}
 	}
-	y := &yolo{setting: s, root: folder, reason: name + " describes it (Darknet)", listings: &listings{}}
+	y := &yolo{setting: s, root: folder, reason: name + " describes it (Darknet)", listings: &listings{}, described: true}
+	files := []os.FileInfo{info}
 	names, found := y.locateDarknet(values["names"])
-	if !found {
-		return nil, &Error{Op: "read", Path: file, Err: fmt.Errorf("there are no class names: its names file (%q) is not there", values["names"]), Advice: "names = obj.names names a file with one class a line"}
+	switch {
+	case s.options.ClassList != "":
+		list, err := s.takeClassList(&y.convert)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, list)
+	case !found:
+		return nil, &Error{Op: "read", Path: file, Err: fmt.Errorf("there are no class names: its names file (%q) is not there", values["names"]), Advice: "names = obj.names names a file with one class a line" + beside(s.path, isClassList)}
+	default:
+		if y.convert.Classes, err = readClassList(names, s.reporter); err != nil {
+			return nil, err
+		}
 	}
-	classes, err := readClassList(names, s.reporter)
-	if err != nil {
-		return nil, err
-	}
+	classes := y.convert.Classes
 	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
 		s.reporter.report(finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
 	}
-	y.convert.Classes = classes
 	for _, split := range []string{"train", "valid", "val", "test"} {
 		if values[split] == "" {
 			continue
 		}
 		list, ok := y.locateDarknet(values[split])
 		if !ok {
-			s.reporter.report(finding{Kind: convert.KindMissingSplit, File: name, At: split, Reason: fmt.Sprintf("there is no list %s", display(values[split])), Action: "the other splits were read"})
+			y.missing(name, split, fmt.Sprintf("there is no list %s", display(values[split])))
 			continue
 		}
 		y.addPart(yoloPart{path: list, rel: relative(folder, list), list: true})
@@ -242,7 +389,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 	if len(y.parts) == 0 {
 		y.parts = []yoloPart{{path: folder}}
 	}
-	return y.settle(ctx, info)
+	return y.settle(ctx, files...)
 }
 
 // locateDarknet finds a file that obj.data names relative to wherever the
@@ -263,32 +410,142 @@ func (y *yolo) locateDarknet(name string) (string, bool) {
 var classLists = []string{"classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt"}
 
 // findClassList finds the list of class names of a folder without another
-// description: at its top, or in one of the folders there. Lists that differ
-// from one another are an error.
-func findClassList(folder string, entries []fs.DirEntry) (string, error) {
+// description: at its top, or in the folders there and in those. Lists that differ
+// from one another are an error, as the labels beside each are numbered by it.
+func findClassList(folder string, entries []fs.DirEntry, l *listings) (string, error) {
+	var found string
+	var names []string
+	take := func(file string) error {
+		lines, err := classLines(file)
+		if err != nil {
+			return nil // it is no file
+		}
+		if found == "" {
+			found, names = file, lines
+		} else if !slices.Equal(lines, names) {
+			return &Error{Op: "read", Path: folder, Err: fmt.Errorf("two lists of class names differ: %s and %s", display(relativePrefix(folder, found)), display(relativePrefix(folder, file))),
+				Advice: "say which is right for all with --class-list FILE, or give the folders one at a time"}
+		}
+		return nil
+	}
+	for _, name := range classLists[:3] {
+		for _, e := range entries {
+			if !e.IsDir() && strings.EqualFold(e.Name(), name) {
+				if err := take(filepath.Join(folder, e.Name())); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
 	for _, e := range entries {
-		if !e.IsDir() && (isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")) {
+		if found == "" && !e.IsDir() && (isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")) {
 			return filepath.Join(folder, e.Name()), nil
 		}
 	}
-	var found string
-	var content []byte
+	atTop, described := found, ""
 	for _, e := range entries {
-		for _, name := range classLists[:3] {
-			file := filepath.Join(folder, e.Name(), name)
-			data, err := readSmall(file, maxDescription)
-			if err != nil {
-				continue
-			}
-			if found != "" && !bytes.Equal(bytes.TrimSpace(data), bytes.TrimSpace(content)) {
-				return "", &Error{Op: "read", Path: folder, Err: fmt.Errorf("two lists of class names differ: %s and %s", display(found), display(file)), Advice: "put the right one beside them as classes.txt, or sync the folders one by one"}
-			}
-			if found == "" {
-				found, content = file, data
+		if below := filepath.Join(folder, e.Name()); isFolder(below) {
+			if err := takeBelow(below, 1, l, &described, take); err != nil {
+				return "", err
 			}
 		}
 	}
+	if atTop == "" && found != "" && described != "" {
+		return "", &Error{Op: "read", Path: folder, Err: fmt.Errorf("it has no description of its own, and %s below describes a data set", display(relativePrefix(folder, described))),
+			Advice: "give the folder " + display(filepath.Dir(described)) + ", or --class-list FILE"}
+	}
 	return found, nil
+}
+
+// classLines are the lines of a class list, without blank ones at the end.
+func classLines(file string) (lines []string, err error) {
+	data, err := readSmall(file, maxDescription)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines, nil
+}
+
+// takeBelow takes the class lists of a folder and of those in it, and the first
+// description of a data set there.
+func takeBelow(folder string, levels int, l *listings, described *string, take func(file string) error) error {
+	entries, err := l.read(folder)
+	if err != nil {
+		return nil // it is told of when it is walked
+	}
+	for _, name := range classLists[:3] {
+		if !entries.has(name) {
+			continue
+		}
+		if err := take(filepath.Join(folder, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"data.yaml", "data.yml", "obj.data"} {
+		if *described == "" && entries.has(name) {
+			*described = filepath.Join(folder, name)
+		}
+	}
+	if levels == 0 {
+		return nil
+	}
+	for _, e := range entries.list {
+		if e.kind == folderEntry {
+			if err := takeBelow(filepath.Join(folder, entries.name(e)), levels-1, l, described, take); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// beside says where, one or two folders down, files lie that are missed at the top; ""
+// where none is.
+func beside(folder string, wanted func(name string) bool) string {
+	var found []string
+	for _, pattern := range []string{"*", "*/*", "*/*/*"} {
+		files, err := filepath.Glob(filepath.Join(escapeGlob(folder), filepath.FromSlash(pattern)))
+		if err != nil {
+			return ""
+		}
+		for _, file := range files {
+			rel := relativePrefix(folder, file)
+			if wanted(path.Base(rel)) && !slices.ContainsFunc(strings.Split(rel, "/"), isClutter) && existing(file) != "" {
+				found = append(found, display(rel))
+			}
+		}
+	}
+	const some = 3
+	switch {
+	case len(found) == 0:
+		return ""
+	case len(found) > some:
+		found = append(found[:some], fmt.Sprintf("and %d more", len(found)-some))
+	}
+	return "; there is " + strings.Join(found, ", ")
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// takeClassList reads the list that --class-list names.
+func (s setting) takeClassList(y *convert.YOLO) (os.FileInfo, error) {
+	file := s.options.ClassList
+	info, err := os.Stat(file)
+	if err != nil {
+		e := openError(file, err)
+		e.Advice = "--class-list names a file with one class a line"
+		return nil, e
+	}
+	y.Classes, err = readClassList(file, s.reporter)
+	return info, err
 }
 
 func isClassList(name string) bool {
@@ -301,7 +558,7 @@ func isClassList(name string) bool {
 }
 
 // openPlain opens a folder that has a list of class names and labels somewhere.
-func openPlain(ctx context.Context, s setting, names string) (Source, error) {
+func openPlain(ctx context.Context, s setting, names string, l *listings) (Source, error) {
 	info, err := os.Stat(names)
 	if err != nil {
 		return nil, openError(names, err)
@@ -310,8 +567,12 @@ func openPlain(ctx context.Context, s setting, names string) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	y := &yolo{setting: s, root: s.path, reason: relativePrefix(s.path, names) + " names the classes", parts: []yoloPart{{path: s.path}},
-		convert: convert.YOLO{Classes: classes}, listings: &listings{}}
+	list := relativePrefix(s.path, names)
+	if s.options.ClassList != "" {
+		list = "--class-list"
+	}
+	y := &yolo{setting: s, root: s.path, reason: list + " names the classes", parts: []yoloPart{{path: s.path}},
+		convert: convert.YOLO{Classes: classes}, listings: l, classList: filepath.Clean(names)}
 	return y.settle(ctx, info)
 }
 

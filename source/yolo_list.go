@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"iter"
 	"os"
@@ -13,12 +14,15 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/text/unicode/norm"
+
 	"pictosync/convert"
 )
 
 // listItems goes through a list of image paths, one a line. A line whose label
-// file is missing says nothing: its image is left alone.
-func (y *yolo) listItems(ctx context.Context, number int, behind string) iter.Seq2[Item, error] {
+// file is missing says nothing: its image is left alone. An image that the lists name
+// again is passed over.
+func (y *yolo) listItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[Item, error] {
 	part := y.parts[number]
 	return func(yield func(Item, error) bool) {
 		var offset int64
@@ -40,6 +44,7 @@ func (y *yolo) listItems(ctx context.Context, number int, behind string) iter.Se
 			return
 		}
 		in := bufio.NewReaderSize(f, 64<<10)
+		tally := listTally{reporter: y.reporter, list: join(y.prefix, part.rel)}
 		for {
 			if err := ctx.Err(); err != nil {
 				yield(Item{}, err)
@@ -59,28 +64,118 @@ func (y *yolo) listItems(ctx context.Context, number int, behind string) iter.Se
 				return
 			}
 			text := strings.TrimSpace(strings.TrimPrefix(string(line), "\ufeff"))
-			if item, ok := y.listedItem(part, text, start); ok {
+			if item, ok := y.listedItem(part, text, start, &tally); ok && !y.isListed(listed, item) {
 				item.Cursor = fmt.Sprintf("%d:%d", number, offset)
 				if !yield(item, nil) {
 					return
 				}
 			}
 			if err != nil {
+				if behind == "" {
+					tally.rest()
+				}
 				return
 			}
 		}
 	}
 }
 
+// listTally tells of what a list names and what has no label. Of many only the first
+// are told one by one.
+type listTally struct {
+	reporter            *reporter
+	list                string
+	missing, unlabelled int
+}
+
+func (t *listTally) miss(line string) {
+	if t.missing++; t.missing <= mostUnlabelled {
+		t.reporter.report(finding{Kind: convert.KindMissingFile, File: t.list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
+	}
+}
+
+func (t *listTally) unlabel(image string) {
+	if t.unlabelled++; t.unlabelled <= mostUnlabelled {
+		t.reporter.report(finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
+	}
+}
+
+func (t *listTally) rest() {
+	if more := t.missing - mostUnlabelled; more > 0 {
+		t.reporter.report(finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
+	}
+	if more := t.unlabelled - mostUnlabelled; more > 0 {
+		t.reporter.report(finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
+	}
+}
+
+// listKey stands for the label of a listed image.
+type listKey [2]uint64
+
+var listSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+// isListed reports whether an item was listed before, or is one of a folder that is
+// read too.
+func (y *yolo) isListed(listed map[listKey]struct{}, item Item) bool {
+	label := filepath.Clean(item.place.(yoloPlace).label.path())
+	for _, part := range y.parts {
+		if !part.list && within(part.path, label) {
+			return true
+		}
+	}
+	key := listKey{maphash.String(listSeeds[0], label), maphash.String(listSeeds[1], label)}
+	_, twice := listed[key]
+	listed[key] = struct{}{}
+	return twice
+}
+
+// listedBefore are the images of lists up to a place in one of them.
+func (y *yolo) listedBefore(ctx context.Context, number int, behind string) (listed map[listKey]struct{}, err error) {
+	listed = make(map[listKey]struct{})
+	offset, err := strconv.ParseInt(behind, 10, 64)
+	if y.parts[number].list && behind != "" && err != nil {
+		return nil, fmt.Errorf("%q is no place in a list", behind)
+	}
+	for part := range number + 1 {
+		if !y.parts[part].list || part == number && behind == "" {
+			continue
+		}
+		for item, err := range y.listItems(ctx, part, "", listed) {
+			if err != nil {
+				return nil, err
+			}
+			_, place, _ := strings.Cut(item.Cursor, ":")
+			if at, _ := strconv.ParseInt(place, 10, 64); part == number && at >= offset {
+				break
+			}
+		}
+	}
+	return listed, nil
+}
+
 // listedItem is the item of a line at an offset of a list.
-func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool) {
+func (y *yolo) listedItem(part yoloPart, line string, offset int64, tally *listTally) (Item, bool) {
 	if line == "" || strings.HasPrefix(line, "#") {
 		return Item{}, false
 	}
 	list := join(y.prefix, part.rel)
+	if isClutter(path.Base(strings.ReplaceAll(line, `\`, "/"))) {
+		return Item{}, false
+	}
 	image, label, ok := y.listedFiles(filepath.Dir(part.path), line)
-	if !ok {
-		y.reporter.report(finding{Kind: convert.KindUnlabelled, File: list, Reason: "images of the list have no label file", Action: "they were left alone"})
+	if plain := spelling(line); !ok && image == "" && plain != line {
+		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
+	}
+	if plain := norm.NFD.String(line); !ok && image == "" && plain != line {
+		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
+	}
+	switch {
+	case ok:
+	case image != "":
+		tally.unlabel(relative(y.root, image))
+		return Item{}, false
+	default:
+		tally.miss(line)
 		return Item{}, false
 	}
 	rel := relative(y.root, label)
@@ -96,13 +191,14 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64) (Item, bool)
 // listedFiles finds the label that belongs to a listed image. Lists are written
 // relative to themselves, to the data set, or to wherever their trainer was
 // started; so leading folders are left out until a label is found. image is ""
-// where only the label is there.
+// where only the label is there, and alone where only the image is.
 func (y *yolo) listedFiles(listDir, line string) (image, label string, ok bool) {
 	line = path.Clean(strings.ReplaceAll(line, `\`, "/"))
 	if path.IsAbs(line) {
 		if label, ok = labelOf(filepath.FromSlash(line)); ok {
 			return existing(filepath.FromSlash(line)), label, true
 		}
+		image = existing(filepath.FromSlash(line))
 	}
 	parts := strings.Split(strings.TrimLeft(line, "/"), "/")
 	for len(parts) > 0 {
@@ -111,10 +207,16 @@ func (y *yolo) listedFiles(listDir, line string) (image, label string, ok bool) 
 			if label, ok = labelOf(candidate); ok {
 				return existing(candidate), label, true
 			}
+			if image == "" {
+				image = existing(candidate)
+			}
+		}
+		if image != "" {
+			break // what is left of the path would be another image
 		}
 		parts = parts[1:]
 	}
-	return "", "", false
+	return image, "", false
 }
 
 // labelOf is the label file of an image file: with the last folder "images" of
@@ -129,9 +231,13 @@ func labelOf(image string) (string, bool) {
 	if labels, found := replaceLast(filepath.ToSlash(dir), "images", "labels"); found {
 		folders = append(folders, filepath.FromSlash(labels))
 	}
-	for _, folder := range append(folders, dir) {
-		for _, ext := range []string{".txt", ".TXT"} {
-			label := filepath.Join(folder, stem(name)+ext)
+	folders = append(folders, dir)
+	for _, labels := range otherLabelFolders(filepath.ToSlash(dir)) {
+		folders = append(folders, filepath.FromSlash(labels))
+	}
+	for _, folder := range folders {
+		for _, file := range []string{stem(name) + ".txt", stem(name) + ".TXT", name + ".txt"} {
+			label := filepath.Join(folder, file)
 			if info, err := os.Stat(label); err == nil && !info.IsDir() {
 				return label, true
 			}

@@ -85,9 +85,6 @@ func parseDescription(data []byte, file string) (d description, findings []findi
 			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.GetToken().Position.Line, v.Key.GetToken().Value, err)
 		}
 	}
-	if len(d.names) == 0 {
-		return d, p.findings, errors.New("has no names, so the classes are not known")
-	}
 	p.check()
 	return d, p.findings, nil
 }
@@ -197,14 +194,15 @@ func (p *descriptionParser) task(task convert.YOLOTask) error {
 
 func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 	names := make(map[int]string)
+	var twice error
 	add := func(number int, node ast.Node) {
 		name, err := text(node)
 		if name = strings.TrimSpace(name); err != nil || name == "" {
 			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
 		}
-		if old, twice := names[number]; twice {
-			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), fmt.Sprintf("it is named twice: %s and %s", display(old), display(name)), "the later name was taken")
+		if old, there := names[number]; there && old != name {
+			twice = fmt.Errorf("class %d is named twice: %s and %s", number, display(old), display(name))
 		}
 		names[number] = name
 	}
@@ -223,6 +221,9 @@ func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 		}
 	default:
 		return nil, errors.New("is neither a list nor a mapping of numbers to names")
+	}
+	if twice != nil {
+		return nil, twice
 	}
 	reportSharedNames(names, p.file, func(f finding) { p.findings = append(p.findings, f) })
 	return names, nil
@@ -248,7 +249,7 @@ func (p *descriptionParser) jointNames(node ast.Node) ([][]string, error) {
 // check compares the entries with one another.
 func (p *descriptionParser) check() {
 	d := p.d
-	if p.classes != nil && *p.classes != len(d.names) {
+	if p.classes != nil && *p.classes != len(d.names) && len(d.names) > 0 {
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {

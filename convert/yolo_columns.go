@@ -1,0 +1,198 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Columns of label lines, as YOLOColumns has them.
+const (
+	ColumnBox        = "box"        // centre and size, 4 numbers
+	ColumnPolygon    = "polygon"    // points, or the corners of an oriented box
+	ColumnPoints     = "points"     // the joints of a pose, behind its box
+	ColumnAngle      = "angle"      // of the box, in degrees, clockwise
+	ColumnConfidence = "confidence" // from 0 to 1
+	ColumnID         = "id"         // of a tracker, a whole number
+)
+
+// YOLOColumns is what stands behind the class of every line. Nil is what the task
+// says, and behind that what YOLO.Trailer says.
+type YOLOColumns []string
+
+// ParseYOLOColumns reads the names of all columns, the class first.
+func ParseYOLOColumns(names []string) (YOLOColumns, error) {
+	var c YOLOColumns
+	for i, name := range names {
+		name = strings.ToLower(strings.TrimSpace(name))
+		switch name {
+		case "class":
+			if i > 0 {
+				return nil, errors.New("class is the first column of every line")
+			}
+			continue
+		case ColumnBox, ColumnPolygon, ColumnPoints, ColumnAngle, ColumnConfidence, ColumnID:
+		default:
+			return nil, fmt.Errorf("%q is none of class, box, polygon, points, angle, confidence and id", name)
+		}
+		if i == 0 {
+			return nil, errors.New("class is the first column of every line")
+		}
+		if c.has(name) {
+			return nil, fmt.Errorf("%s stands there twice", name)
+		}
+		c = append(c, name)
+	}
+	switch {
+	case !c.has(ColumnBox) && !c.has(ColumnPolygon):
+		return nil, errors.New("there is neither box nor polygon")
+	case c.has(ColumnBox) && c.has(ColumnPolygon):
+		return nil, errors.New("box and polygon are both there; a line has one of them")
+	case c.has(ColumnPoints) && (!c.has(ColumnBox) || c.has(ColumnAngle)):
+		return nil, errors.New("points belong to a box without an angle")
+	case c.has(ColumnAngle) && !c.has(ColumnBox):
+		return nil, errors.New("an angle belongs to a box")
+	}
+	return c, nil
+}
+
+func (c YOLOColumns) has(name string) bool { return slices.Contains(c, name) }
+
+// Task is the one that the columns are of. A polygon may be of two.
+func (c YOLOColumns) Task(stated YOLOTask) (YOLOTask, error) {
+	var tasks []YOLOTask
+	switch {
+	case c.has(ColumnPoints):
+		tasks = []YOLOTask{YOLOPose}
+	case c.has(ColumnAngle):
+		tasks = []YOLOTask{YOLOOBB}
+	case c.has(ColumnPolygon):
+		tasks = []YOLOTask{YOLOSegment, YOLOOBB}
+	default:
+		return YOLODetect, nil // boxes are read the same way in every task
+	}
+	switch {
+	case stated == "":
+		return tasks[0], nil
+	case slices.Contains(tasks, stated):
+		return stated, nil
+	}
+	return "", fmt.Errorf("%s are no lines of the task %s", strings.Join(c, ", "), stated)
+}
+
+func (c YOLOColumns) String() string { return strings.Join(append([]string{"class"}, c...), ",") }
+
+// split cuts a line's numbers up as the columns say: the shape's own, and the single
+// ones. Boxes may lack the id, or score and id, at the end, as detections do that no
+// tracker has taken up. ok is false where the count is another.
+func (y *YOLO) split(n []float64) (s splitLine, ok bool) {
+	joints := y.KeypointCount * y.KeypointDims
+	rest := len(n)
+	for _, c := range y.Columns {
+		switch c {
+		case ColumnBox:
+			rest -= 4
+		case ColumnPoints:
+			rest -= joints
+		case ColumnPolygon:
+		default:
+			rest--
+		}
+	}
+	columns := y.Columns
+	polygon := columns.has(ColumnPolygon)
+	for rest < 0 && !polygon && (columns[len(columns)-1] == ColumnID || columns[len(columns)-1] == ColumnConfidence) {
+		columns = columns[:len(columns)-1]
+		rest++
+	}
+	if rest < 0 || rest > 0 && !polygon {
+		return s, false
+	}
+	for _, c := range columns {
+		take := 1
+		switch c {
+		case ColumnBox:
+			take = 4
+		case ColumnPoints:
+			take = joints
+		case ColumnPolygon:
+			take = rest
+		}
+		part := n[:take]
+		n = n[take:]
+		switch c {
+		case ColumnPoints:
+			s.joints = part
+		case ColumnBox, ColumnPolygon:
+			s.shape = part
+		case ColumnAngle:
+			s.angle = part
+		case ColumnConfidence:
+			s.confidence = part
+		case ColumnID:
+			s.id = part
+		}
+	}
+	return s, true
+}
+
+// splitLine is a line's numbers by what they are; those that are not there are empty.
+type splitLine struct{ shape, joints, angle, confidence, id []float64 }
+
+// YOLOTrailer says what stands behind the shape of a line. A line may lack the id, or
+// all of it, as detections do that no tracker has taken up.
+type YOLOTrailer struct{ Confidence, ID bool }
+
+// splitTask cuts a line's numbers up as the task and the trailer say.
+func (y *YOLO) splitTask(n []float64) (s splitLine, ok bool) {
+	shape, joints := 0, 0
+	switch y.Task {
+	case YOLOPose:
+		if joints = y.poseNumbers() - 4; joints > 0 {
+			shape = 4
+		}
+	case YOLOOBB:
+		shape = 8
+	}
+	trailing := -1
+	for _, count := range []int{shape + joints, 4} {
+		if t := len(n) - count; count > 0 && t >= 0 && t <= 2 && y.Trailer.takes(t) {
+			trailing = t
+			break
+		}
+		joints = 0
+	}
+	if trailing < 0 && y.takesPolygons() {
+		for t := range 3 {
+			// An id alone is no confidence, so a polygon says which of them it has.
+			full := y.Trailer.count()
+			if points := len(n) - t; points >= 6 && points%2 == 0 && (t == full || t == 1 && full == 2) {
+				trailing = t
+			}
+		}
+	}
+	if trailing < 0 {
+		return s, false
+	}
+	body, rest := n[:len(n)-trailing], n[len(n)-trailing:]
+	s.shape, s.joints = body[:len(body)-joints], body[len(body)-joints:]
+	if y.Trailer.Confidence && len(rest) > 0 {
+		s.confidence, rest = rest[:1], rest[1:]
+	}
+	s.id = rest
+	return s, true
+}
+
+// takes reports whether a box may have that many numbers behind it.
+func (t YOLOTrailer) takes(numbers int) bool { return numbers <= t.count() }
+
+func (t YOLOTrailer) count() (n int) {
+	if t.Confidence {
+		n++
+	}
+	if t.ID {
+		n++
+	}
+	return n
+}
