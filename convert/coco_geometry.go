@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 
 	"pictosync/pictograph"
@@ -9,26 +10,53 @@ import (
 // convertGeometry takes placed joints, else the segmentation, else the box, as
 // the service's own importer does.
 func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+	g := r.readBox(a)
+	if g.usable() {
+		r.boxes.add(g.box, b.size)
+	}
+	joints := readAllJoints(b, r, &o, a)
 	if b.allGeometries {
-		return convertGeometries(b, r, o, c, a)
+		return convertGeometries(b, r, o, c, a, joints, g)
 	}
-	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
-		return b.addPose(o, c, joints)
+	if len(joints) > 0 {
+		instances := b.instances
+		if !b.addPose(o, c, joints) {
+			return false
+		}
+		r.carryBox(b, o, g, b.instances > instances)
+		if r.segmented(a) {
+			b.report(KindGeometry, o.at, "there is a segmentation beside the joints", allGeometries)
+		}
+		return true
 	}
-	if isObject(a.segmentation) {
-		return convertMask(b, r, o, a)
+	if taken, there := convertSegmentation(b, r, o, a, g); there {
+		return taken
 	}
-	if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
-		return b.addPolygons(o, partIDs(parts), polygons)
+	return convertBox(b, r, o, g)
+}
+
+// carryBox keeps the box that is given beside the joints of the last instance.
+func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, instance bool) {
+	switch {
+	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && finite(g.box.X, g.box.Y, g.box.W, g.box.H):
+	case g.form == badBox:
+		b.report(g.kind, o.at, "beside the joints: "+g.reason, "bbox left out")
+	case !g.usable():
+		b.report(KindGeometry, o.at, "there is a bbox beside the joints that is no upright box of finite numbers", allGeometries)
+	case r.notation != "":
+		r.oddBoxes.add(o.at)
+	case !instance:
+		b.report(KindGeometry, o.at, "there is a bbox beside a lone point", allGeometries)
+	default:
+		if b.result.Boxes == nil {
+			b.result.Boxes = make(map[int]pictograph.Box)
+		}
+		b.result.Boxes[b.instances] = g.box
 	}
-	if absent(a.bbox) || string(a.bbox) == "[]" {
-		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
-	}
-	return convertBox(b, r, o, a.bbox)
 }
 
 // convertGeometries takes every geometry there is.
-func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation, joints []joint, g givenBox) bool {
 	taken := false
 	further := func(what string) object {
 		if taken && o.id != "" {
@@ -38,122 +66,151 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 		}
 		return o
 	}
-	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
+	if len(joints) > 0 {
 		taken = b.addPose(o, c, joints)
 	}
-	if isObject(a.segmentation) {
-		taken = convertMask(b, r, further("segmentation"), a) || taken
-	} else if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
-		taken = b.addPolygons(further("segmentation"), partIDs(parts), polygons) || taken
+	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
+	taken = taken || segmentation
+	if g.form == plainBox && (taken || there) && !(g.box.W > 0 && g.box.H > 0) && finite(g.box.X, g.box.Y, g.box.W, g.box.H) {
+		return taken // how writers say that there is no box
 	}
-	if !absent(a.bbox) && string(a.bbox) != "[]" {
-		taken = convertBox(b, r, further("box"), a.bbox) || taken
-	} else if !taken {
-		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
+	if g.form != noBox {
+		return convertBox(b, r, further("box"), g) || taken
+	}
+	if !taken && !there {
+		return convertBox(b, r, o, g)
 	}
 	return taken
 }
 
-// readJoints returns the placed joints of a keypoints list.
-func readJoints(b *imageBuilder, r *cocoReader, at place, raw []byte) []joint {
-	if absent(raw) {
-		return nil
+// wholeBody are the joints that COCO-WholeBody gives beside those of the body, each
+// named after its part and its place there.
+var wholeBody = [...]struct {
+	member, name string
+	joints       int
+}{{"foot_kpts", "foot", 6}, {"face_kpts", "face", 68}, {"lefthand_kpts", "lefthand", 21}, {"righthand_kpts", "righthand", 21}}
+
+// readAllJoints returns the placed joints of an annotation and notes how many its lists
+// have room for.
+func readAllJoints(b *imageBuilder, r *cocoReader, o *object, a cocoAnnotation) []joint {
+	var joints []joint
+	if !absent(a.keypoints) {
+		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints")
+		if !absent(a.jointScores) {
+			r.giveScores(b, o.at, joints, a.jointScores)
+		}
 	}
-	const instead = "keypoints left out; segmentation or bbox taken, if there is one"
-	if !isArray(raw) {
-		b.report(KindKeypoints, at, "the keypoints are "+describe(raw), instead)
-		return nil
+	for i, raw := range a.parts {
+		if absent(raw) {
+			continue
+		}
+		more, _ := readJoints(b, r, o, raw, wholeBody[i].member)
+		for _, j := range more {
+			j.name = fmt.Sprintf("%s_%d", wholeBody[i].name, j.slot)
+			joints = append(joints, j)
+		}
 	}
-	numbers, err := appendNumbers(r.numbers[:0], raw)
-	r.numbers = numbers
-	if err != nil {
-		b.report(KindNumber, at, "keypoints: "+err.Error(), instead)
-		return nil
-	}
-	if left := len(numbers) % 3; left != 0 {
-		b.report(KindCount, at, fmt.Sprintf("%d keypoint numbers are no triplets", len(numbers)), fmt.Sprintf("last %d left out", left))
-	}
-	return b.placedJoints(at, numbers[:len(numbers)-len(numbers)%3])
+	return joints
 }
 
-// readRings returns the usable rings of a segmentation, each a polygon of its
-// own: COCO's rings are a union, never holes. Parts counts the unusable too. The
-// polygons are valid until the next annotation is read.
-func readRings(b *imageBuilder, r *cocoReader, at place, a cocoAnnotation) (polygons []pictograph.Polygon, parts int) {
-	if absent(a.segmentation) {
+// readJoints returns the placed joints of a list and how many it has room for.
+func readJoints(b *imageBuilder, r *cocoReader, o *object, raw []byte, what string) (joints []joint, slots int) {
+	at := o.at
+	if emptyValue(raw) {
 		return nil, 0
 	}
-	if !isArray(a.segmentation) {
-		b.report(KindRing, at, "the segmentation is "+describe(a.segmentation), "left out")
+	const instead = "left out; segmentation or bbox taken, if there is one"
+	if !isArray(raw) {
+		b.report(KindKeypoints, at, "the "+what+" are "+describe(raw), instead)
 		return nil, 0
 	}
-	reported := len(b.result.Findings)
-	r.polygons = r.polygons[:0]
-	add := func(ring []pictograph.Point) {
-		if ring != nil {
-			rings := b.rings.take(1)
-			rings[0] = ring
-			r.polygons = append(r.polygons, pictograph.Polygon{Rings: rings})
-		}
+	numbers, err := appendJoints(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		b.report(KindNumber, at, what+": "+err.Error(), instead)
+		return nil, 0
 	}
-	if a.rings {
-		first := 0
-		for _, end := range r.ringEnds {
-			parts++
-			add(ringOf(b, at, parts, r.coordinates[first:end], true))
-			first = end
-		}
+	if left := len(numbers) % 3; left != 0 {
+		b.report(KindCount, at, fmt.Sprintf("%d numbers of %s are no triplets", len(numbers), what), fmt.Sprintf("last %d left out", left))
+	}
+	numbers = numbers[:len(numbers)-len(numbers)%3]
+	if o.results {
+		joints = b.resultJoints(o, numbers)
 	} else {
-		for raw := range elements(a.segmentation) {
-			parts++
-			add(readRing(b, r, at, parts, raw))
+		joints = b.placedJoints(at, numbers)
+	}
+	if len(joints) > 0 && looksNormalized(joints, b.size) {
+		b.report(KindKeypoints, at, "every placed joint lies between 0 and 1, which looks normalized: shares of the image where pixels belong", "the "+what+" were left out")
+		return nil, len(numbers) / 3
+	}
+	return joints, len(numbers) / 3
+}
+
+// looksNormalized reports whether joints have coordinates that can hardly be pixels.
+func looksNormalized(joints []joint, size Size) bool {
+	fractions := false
+	for _, j := range joints {
+		if !isShare(j.point.X, j.point.Y) {
+			return false
+		}
+		fractions = fractions || !isWhole(j.point.X, j.point.Y)
+	}
+	return fractions && size.mayBeShares(true)
+}
+
+// appendJoints appends the numbers of a list of them, or of a list of triplets.
+func appendJoints(dst []float64, raw []byte) ([]float64, error) {
+	if i := blanksEnd(raw, 1); raw[i] != '[' {
+		return appendNumbers(dst, raw)
+	}
+	for element := range elements(raw) {
+		if !isArray(element) {
+			return dst, errors.New("there are triplets and other values in it")
+		}
+		before := len(dst)
+		var err error
+		if dst, err = appendNumbers(dst, element); err != nil {
+			return dst, err
+		}
+		if len(dst)-before != 3 {
+			return dst, fmt.Errorf("joint %d has %d numbers, not x, y and visibility", before/3+1, len(dst)-before)
 		}
 	}
-	if len(r.polygons) == 0 && len(b.result.Findings) > reported {
-		b.report(KindRing, at, "no ring of the segmentation can be used", "bbox taken, if there is one")
+	return dst, nil
+}
+
+// giveScores gives joints the confidences that are listed by their places; null is none.
+func (r *cocoReader) giveScores(b *imageBuilder, at place, joints []joint, raw []byte) {
+	if !isArray(raw) {
+		b.report(KindConfidence, at, "the scores of the joints are "+describe(raw), "left out")
+		return
 	}
-	return r.polygons, parts
+	slot, next := 0, 0
+	for element := range elements(raw) {
+		if next < len(joints) && joints[next].slot == slot {
+			if score := parseScore(element); score != nil {
+				joints[next].score = score
+			} else if !absent(element) {
+				b.report(KindConfidence, at, fmt.Sprintf("the score of joint %d is %s", slot+1, describe(element)), "left out")
+			}
+			next++
+		}
+		slot++
+	}
+}
+
+// parseScore is a number from 0 to 1, nil for all else.
+func parseScore(raw []byte) *float64 {
+	if !isNumber(raw) {
+		return nil
+	}
+	if score := parseNumber(raw); score >= 0 && score <= 1 {
+		return &score
+	}
+	return nil
 }
 
 const ringLeftOut = "ring left out"
-
-// readRing returns nil for a ring that cannot be used.
-func readRing(b *imageBuilder, r *cocoReader, at place, number int, raw []byte) []pictograph.Point {
-	if !isArray(raw) {
-		b.report(KindRing, at, fmt.Sprintf("ring %d is %s, not a list of coordinates", number, describe(raw)), ringLeftOut)
-		return nil
-	}
-	numbers, err := appendNumbers(r.numbers[:0], raw)
-	r.numbers = numbers
-	if err != nil {
-		b.report(KindNumber, at, fmt.Sprintf("ring %d: %v", number, err), ringLeftOut)
-		return nil
-	}
-	return ringOf(b, at, number, numbers, finite(numbers...))
-}
-
-// ringOf pairs a ring's coordinates; nil if they make none. An empty ring is how
-// some writers say that there is no segmentation, and is not reported.
-func ringOf(b *imageBuilder, at place, number int, coordinates []float64, finite bool) []pictograph.Point {
-	switch {
-	case len(coordinates) == 0:
-		return nil
-	case len(coordinates) < 6:
-		b.report(KindRing, at, fmt.Sprintf("ring %d has %d numbers, fewer than three points", number, len(coordinates)), ringLeftOut)
-		return nil
-	case !finite:
-		b.report(KindNumber, at, fmt.Sprintf("ring %d has a coordinate that is not finite", number), ringLeftOut)
-		return nil
-	case len(coordinates)%2 == 1:
-		b.report(KindCount, at, fmt.Sprintf("ring %d has an odd count of %d coordinates", number, len(coordinates)), "last coordinate left out")
-	}
-	ring := b.pairs(coordinates)
-	if !enclosing(ring) {
-		b.report(KindRing, at, fmt.Sprintf("ring %d has fewer than three different points", number), ringLeftOut)
-		return nil
-	}
-	return ring
-}
 
 // enclosing reports whether a ring has three different points: one of three
 // whose last repeats the first, to close it, encloses nothing.
@@ -197,19 +254,4 @@ func convertMask(b *imageBuilder, r *cocoReader, o object, a cocoAnnotation) boo
 		return b.drop(KindMask, o.at, fmt.Sprintf("the mask is %d×%d pixels and the image %d×%d", own.Width, own.Height, b.size.Width, b.size.Height))
 	}
 	return b.addMask(o, m)
-}
-
-func convertBox(b *imageBuilder, r *cocoReader, o object, raw []byte) bool {
-	if !isArray(raw) {
-		return b.drop(KindBox, o.at, "the bbox is "+describe(raw))
-	}
-	numbers, err := appendNumbers(r.numbers[:0], raw)
-	r.numbers = numbers
-	if err != nil {
-		return b.drop(KindNumber, o.at, "bbox: "+err.Error())
-	}
-	if len(numbers) != 4 {
-		return b.drop(KindCount, o.at, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
-	}
-	return b.addBox(o, pictograph.Box{X: numbers[0], Y: numbers[1], W: numbers[2], H: numbers[3]})
 }

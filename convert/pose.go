@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"pictosync/pictograph"
 )
@@ -41,6 +42,46 @@ type joint struct {
 	slot     int // place among the category's joints
 	point    pictograph.Point
 	occluded bool
+	name     string   // where the category has nothing to do with it
+	score    *float64 // its own; nil where it has none
+}
+
+// numberedJoint names a joint by its place, where its category does not.
+func numberedJoint(category string, slot int) string {
+	return category + "_" + strconv.Itoa(slot)
+}
+
+// resultJoints reads x, y and a third number that is a score or a constant: prediction
+// results know no visibility. Every joint is placed but those at 0, 0 with a 0.
+func (b *imageBuilder) resultJoints(o *object, triplets []float64) []joint {
+	var joints []joint
+	var lost flaws
+	odd := false
+	for slot := range len(triplets) / 3 {
+		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
+		switch {
+		case !finite(x, y):
+			lost.add(fmt.Sprintf("joint %d", slot+1))
+			continue
+		case x == 0 && y == 0 && v == 0:
+			continue
+		}
+		j := joint{slot: slot, point: pictograph.Point{X: x, Y: y}}
+		if o.scored {
+			score := v
+			j.score = &score
+		} else {
+			odd = odd || v != 0 && v != 1 && v != 2 && !o.constant
+		}
+		joints = append(joints, j)
+	}
+	if odd {
+		b.report(KindVisibility, o.at, "the third numbers of the joints are neither scores from 0 to 1 nor one constant", "left out; the joints were taken as visible")
+	}
+	if lost.count > 0 {
+		b.report(KindNumber, o.at, "joints at no finite place: "+lost.String(), "joints left out")
+	}
+	return joints
 }
 
 // COCO's visibility flags.

@@ -465,11 +465,9 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		if err != nil {
 			return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 		}
-		if !size.Known() {
-			size = listed
-		}
-		result := set.coco.Image(item.Image, size, annotations)
-		result.Size = size
+		sizes := imageSizes{stated: size, listed: listed}
+		result := set.coco.Image(item.Image, sizes.own(), annotations)
+		m.reconcile(item, sizes, &result)
 		return result, nil
 	}
 	line, err := json.Marshal(struct {
@@ -484,9 +482,7 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 	}
 	result := convert.CanonicalResult(image)
-	if result.Size = size; !size.Known() {
-		result.Size = listed
-	}
+	m.reconcile(item, imageSizes{stated: size, listed: listed}, &result)
 	return result, nil
 }
 

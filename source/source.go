@@ -27,6 +27,14 @@ type Source interface {
 	Size(item Item) convert.Size
 }
 
+// Count is how many images and annotations of a source there are of something.
+type Count struct{ Images, Annotations int }
+
+// Counted is a source that says what it has read and gives no item: entries that cannot
+// be read, annotations of unknown images, and what the filters leave out. Its annotations
+// are these and those of its items.
+type Counted interface{ LeftOut() Count }
+
 // Description says what a source is.
 type Description struct {
 	// Path is the source as the user named it.
@@ -70,6 +78,9 @@ type Item struct {
 	ImageID string
 	// File is the label file for messages, relative to the source.
 	File string
+	// Annotations is how many annotations the index of the source counted for the item,
+	// where it counts them: a failing item accounts for them so.
+	Annotations int
 	// Err is set where the item itself cannot be taken (a second label for an
 	// image, an unreadable file); such an item is a failure with this reason.
 	Err error
