@@ -328,17 +328,18 @@ func (r *cocoReader) ring(b *imageBuilder, number int, coordinates []float64) []
 	case !finite(coordinates...):
 		r.flawed(KindNumber, number, "has a coordinate that is not finite")
 		return nil
-	case len(coordinates)%2 == 1:
+	}
+	if reason := farOutside(coordinates, b.size); reason != "" {
+		r.flawed(KindRing, number, reason)
+		return nil
+	}
+	if len(coordinates)%2 == 1 {
 		r.flawed(KindCount, number, fmt.Sprintf("has an odd count of %d coordinates", len(coordinates)))
 		return nil
 	}
 	ring := b.pairs(coordinates)
 	if !enclosing(ring) {
 		r.flawed(KindRing, number, "has fewer than three different points")
-		return nil
-	}
-	if reason := farOutside(coordinates, b.size); reason != "" {
-		r.flawed(KindRing, number, reason)
 		return nil
 	}
 	return ring

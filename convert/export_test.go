@@ -149,7 +149,7 @@ func throughCOCO(t interface{ Fatalf(string, ...any) }, images []Result) (out []
 		t.Fatalf("categories %s: %v %v", categories, err, found)
 	}
 	for i, r := range images {
-		_, annotations, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
+		_, annotations, _, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
 		if err != nil {
 			t.Fatalf("image: %v", err)
 		}
@@ -249,7 +249,7 @@ func throughYOLO(t interface{ Fatalf(string, ...any) }, r Result, task YOLOTask)
 	if err != nil {
 		t.Fatalf("writer: %v", err)
 	}
-	label, findings, err := w.Image("a.jpg", r)
+	label, _, findings, err := w.Image("a.jpg", r)
 	if err != nil {
 		t.Fatalf("image: %v", err)
 	}
@@ -409,13 +409,13 @@ func TestLostInExport(t *testing.T) {
 			var findings []Finding
 			var err error
 			if c.to == "" {
-				_, _, findings, err = NewCOCOWriter(catalog).Image("a.jpg", r)
+				_, _, _, findings, err = NewCOCOWriter(catalog).Image("a.jpg", r)
 			} else {
 				w, writerErr := NewYOLOWriter(catalog, c.to)
 				if writerErr != nil {
 					t.Fatal(writerErr)
 				}
-				_, findings, err = w.Image("a.jpg", r)
+				_, _, findings, err = w.Image("a.jpg", r)
 			}
 			var kinds []Kind
 			for _, f := range findings {

@@ -103,7 +103,7 @@ func NewCanonicalOutput(path string) (Output, error) {
 }
 
 func (o *canonicalOutput) Encode(dst []byte, c *Converted) []byte {
-	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}
+	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations, Boxes: c.Result.Boxes, Slots: c.Result.Slots}
 	line, err := image.Append(dst)
 	c.Result.Release()
 	if err != nil {
@@ -166,7 +166,8 @@ func (o *cocoOutput) Write(c *Converted) error {
 	if c.Err != nil {
 		return nil
 	}
-	image, annotations, findings, err := o.writer.Image(c.Item.Image, c.Result)
+	image, annotations, leftOut, findings, err := o.writer.Image(c.Item.Image, c.Result)
+	c.Result.LeftOut += leftOut
 	c.Result.Findings = append(c.Result.Findings, findings...)
 	if err != nil {
 		c.Err = err
@@ -265,7 +266,8 @@ func (o *yoloOutput) Write(c *Converted) error {
 		return nil
 	}
 	image := c.Item.Image
-	label, findings, err := o.writer.Image(image, c.Result)
+	label, leftOut, findings, err := o.writer.Image(image, c.Result)
+	c.Result.LeftOut += leftOut
 	c.Result.Findings = append(c.Result.Findings, findings...)
 	if err != nil {
 		c.Err = err
