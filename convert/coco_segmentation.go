@@ -108,13 +108,15 @@ func (r *cocoReader) readSegmentation(a cocoAnnotation) (form segmentationForm, 
 // joinPairs makes one ring of lists of two numbers each, which are points: a ring of
 // one point is none.
 func (r *cocoReader) joinPairs() {
-	if len(r.ringEnds) < 3 || len(r.coordinates) != 2*len(r.ringEnds) {
+	if len(r.coordinates) < 6 {
 		return
 	}
-	for i, end := range r.ringEnds {
-		if end != 2*(i+1) {
+	first := 0
+	for _, end := range r.ringEnds {
+		if n := end - first; n != 0 && n != 2 {
 			return
 		}
+		first = end
 	}
 	r.ringEnds = append(r.ringEnds[:0], len(r.coordinates))
 }
