@@ -33,6 +33,7 @@ func headKeys(content io.ReaderAt) (outer, inner []string, list bool) {
 		})
 	}
 	scanBytes(head[:n], func(s *jsonScanner) {
+		s.allKeys = true
 		if s.token() == '[' {
 			list = true
 			s.enter()
@@ -87,11 +88,7 @@ func someOf(keys []string) string {
 	const most = 6
 	names := slices.Clone(keys[:min(len(keys), most)])
 	for i, name := range names {
-		if name == "" {
-			names[i] = "others"
-		} else {
-			names[i] = display(name)
-		}
+		names[i] = display(name)
 	}
 	return strings.Join(names, ", ")
 }
