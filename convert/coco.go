@@ -95,10 +95,11 @@ func (c *COCO) image(r *cocoReader, image string, size Size, annotations [][]byt
 // convert reports whether the annotation is in the result.
 func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte) bool {
 	o := object{position: position}
-	a, err := r.annotation(raw)
+	parsed, err := r.annotation(raw)
 	if err != nil {
 		return b.drop(KindInvalidJSON, atPosition(position), err.Error())
 	}
+	a := &parsed
 	o.id, o.at = identify(b, position, a)
 	o.restore(a.ownID)
 	if a.repeated != "" {
@@ -141,7 +142,7 @@ func atPosition(position int) place { return place{what: "annotation at position
 
 // identify returns the annotation's own id and how findings call it. Only
 // prediction results, which have scores, have no ids by right.
-func identify(b *imageBuilder, position int, a cocoAnnotation) (id string, at place) {
+func identify(b *imageBuilder, position int, a *cocoAnnotation) (id string, at place) {
 	const made = "an id made from its position and geometry is used"
 	if absent(a.id) {
 		if absent(a.score) {
@@ -183,7 +184,7 @@ const instanceScore = "instance_score"
 
 // readScores reads the score of an annotation. Where its joints have their own, it is
 // kept as an attribute, since the service has a confidence for each joint alone.
-func (r *cocoReader) readScores(b *imageBuilder, o *object, a cocoAnnotation, results bool) {
+func (r *cocoReader) readScores(b *imageBuilder, o *object, a *cocoAnnotation, results bool) {
 	o.results = results
 	scored := !absent(a.jointScores)
 	if results && !absent(a.keypoints) && isArray(a.keypoints) {

@@ -36,7 +36,7 @@ func sound(box pictograph.Box) bool {
 }
 
 // readBox reads the bbox of an annotation.
-func (r *cocoReader) readBox(a cocoAnnotation) givenBox {
+func (r *cocoReader) readBox(a *cocoAnnotation) givenBox {
 	if a.boxed {
 		return givenBox{form: plainBox, box: a.box}
 	}

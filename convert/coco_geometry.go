@@ -9,7 +9,7 @@ import (
 
 // convertGeometry takes placed joints, else the segmentation, else the box, as
 // the service's own importer does.
-func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *cocoAnnotation) bool {
 	g := r.readBox(a)
 	if g.usable() {
 		r.boxes.add(g.box, b.size)
@@ -56,7 +56,7 @@ func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, instance bo
 }
 
 // convertGeometries takes every geometry there is.
-func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation, joints []joint, g givenBox) bool {
+func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a *cocoAnnotation, joints []joint, g givenBox) bool {
 	taken := false
 	further := func(what string) object {
 		if taken && o.id != "" {
@@ -92,7 +92,7 @@ var wholeBody = [...]struct {
 
 // readAllJoints returns the placed joints of an annotation and notes how many its lists
 // have room for.
-func readAllJoints(b *imageBuilder, r *cocoReader, o *object, a cocoAnnotation) []joint {
+func readAllJoints(b *imageBuilder, r *cocoReader, o *object, a *cocoAnnotation) []joint {
 	var joints []joint
 	if !absent(a.keypoints) {
 		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints")
@@ -239,7 +239,7 @@ func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
 
 // convertMask converts a run-length encoded segmentation. A mask that cannot be
 // converted is dropped: a box in its stead would pass for the real thing.
-func convertMask(b *imageBuilder, r *cocoReader, o object, a cocoAnnotation) bool {
+func convertMask(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation) bool {
 	m := &b.mask
 	var err error
 	if a.runs {

@@ -41,7 +41,7 @@ func emptyValue(raw []byte) bool {
 }
 
 // segmented reports whether there is a segmentation that says anything.
-func (r *cocoReader) segmented(a cocoAnnotation) bool {
+func (r *cocoReader) segmented(a *cocoAnnotation) bool {
 	if a.rings {
 		return len(r.coordinates) > 0
 	}
@@ -80,7 +80,7 @@ func (r *cocoReader) reportFlaws(b *imageBuilder, at place, action string) {
 
 // readSegmentation brings the rings of a segmentation into r.coordinates and r.ringEnds,
 // or tells where the mask is.
-func (r *cocoReader) readSegmentation(a cocoAnnotation) (form segmentationForm, mask []byte, reason string) {
+func (r *cocoReader) readSegmentation(a *cocoAnnotation) (form segmentationForm, mask []byte, reason string) {
 	r.flaws = r.flaws[:0]
 	switch {
 	case a.runs:
@@ -273,112 +273,109 @@ func (r *cocoReader) pointObjects(list []byte) (reason string) {
 // noted as flaws. The polygons are valid until the next annotation is read.
 func usableRings(b *imageBuilder, r *cocoReader, g givenBox) (polygons []pictograph.Polygon, parts int) {
 	r.polygons = r.polygons[:0]
+	var all pictograph.Box // around those with an extent
+	extended := false
 	first := 0
 	for i, end := range r.ringEnds {
 		coordinates := r.coordinates[first:end]
 		first = end
-		ring := r.ring(b, i+1, coordinates)
+		ring, box := r.ring(b, i+1, coordinates)
 		if ring == nil {
 			continue
 		}
 		rings := b.rings.take(1)
 		rings[0] = ring
-		r.polygons = append(r.polygons, pictograph.Polygon{Rings: rings})
-	}
-	if len(r.polygons) > 0 && g.usable() && r.notation == "" {
-		if all, ok := enclosureOf(r.polygons); ok && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
-			reason := fmt.Sprintf("lies at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
-			if looksLikeRuns(r.coordinates, b.size) {
-				reason += "; its numbers look like run-length counts"
+		polygon := pictograph.Polygon{Rings: rings}
+		if box.W > 0 && box.H > 0 {
+			polygon.Box = &b.boxes.take(1)[0]
+			*polygon.Box = box
+			if !extended {
+				all, extended = box, true
+			} else {
+				all = around(all, box)
 			}
-			r.flawed(KindRing, 1, reason)
-			r.polygons = r.polygons[:0]
 		}
+		r.polygons = append(r.polygons, polygon)
+	}
+	if extended && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
+		reason := fmt.Sprintf("lies at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
+		if looksLikeRuns(r.coordinates, b.size) {
+			reason += "; its numbers look like run-length counts"
+		}
+		r.flawed(KindRing, 1, reason)
+		r.polygons = r.polygons[:0]
 	}
 	return r.polygons, len(r.ringEnds)
+}
+
+// around is the box around two.
+func around(a, b pictograph.Box) pictograph.Box {
+	x, y := min(a.X, b.X), min(a.Y, b.Y)
+	return pictograph.Box{X: x, Y: y, W: max(a.X+a.W, b.X+b.W) - x, H: max(a.Y+a.H, b.Y+b.H) - y}
 }
 
 // leastOverlap is how much the enclosure of a segmentation and its bbox share at least,
 // as intersection over union, where they are of one object.
 const leastOverlap = 0.1
 
-func enclosureOf(polygons []pictograph.Polygon) (all pictograph.Box, ok bool) {
-	for _, p := range polygons {
-		box, extended := bounds(p.Rings[0])
-		switch {
-		case !extended:
-		case !ok:
-			all, ok = box, true
-		default:
-			x, y := max(all.X+all.W, box.X+box.W), max(all.Y+all.H, box.Y+box.H)
-			all.X, all.Y = min(all.X, box.X), min(all.Y, box.Y)
-			all.W, all.H = x-all.X, y-all.Y
-		}
-	}
-	return all, ok
-}
-
-// ring pairs a ring's coordinates; nil if they make none. An empty ring is how some
-// writers say that there is no segmentation, and is not told.
-func (r *cocoReader) ring(b *imageBuilder, number int, coordinates []float64) []pictograph.Point {
+// ring pairs a ring's coordinates; nil if they make none. The box is around its points.
+// An empty ring is how some writers say that there is no segmentation, and is not told.
+func (r *cocoReader) ring(b *imageBuilder, number int, coordinates []float64) (ring []pictograph.Point, box pictograph.Box) {
 	switch {
 	case len(coordinates) == 0:
-		return nil
+		return nil, box
 	case len(coordinates) < 6:
 		r.flawed(KindRing, number, fmt.Sprintf("has %d numbers, fewer than three points", len(coordinates)))
-		return nil
-	case !finite(coordinates...):
-		r.flawed(KindNumber, number, "has a coordinate that is not finite")
-		return nil
+		return nil, box
 	}
-	if reason := farOutside(coordinates, b.size); reason != "" {
+	ring = b.points.take(len(coordinates) / 2)
+	left, top, right, bottom := coordinates[0], coordinates[1], coordinates[0], coordinates[1]
+	for i := range ring {
+		x, y := coordinates[2*i], coordinates[2*i+1]
+		ring[i] = pictograph.Point{X: x, Y: y}
+		left, right = min(left, x), max(right, x)
+		top, bottom = min(top, y), max(bottom, y)
+	}
+	box = pictograph.Box{X: left, Y: top, W: right - left, H: bottom - top}
+	last := coordinates[len(coordinates)-1]
+	if !finite(left, top, right, bottom, box.W, box.H, last) {
+		r.flawed(KindNumber, number, "has a coordinate that is not finite")
+		return nil, box
+	}
+	if reason := farOutside(coordinates, left, top, right, bottom, b.size); reason != "" {
 		r.flawed(KindRing, number, reason)
-		return nil
+		return nil, box
 	}
 	if len(coordinates)%2 == 1 {
 		r.flawed(KindCount, number, fmt.Sprintf("has an odd count of %d coordinates", len(coordinates)))
-		return nil
+		return nil, box
 	}
-	ring := b.pairs(coordinates)
 	if !enclosing(ring) {
 		r.flawed(KindRing, number, "has fewer than three different points")
-		return nil
+		return nil, box
 	}
-	return ring
+	return ring, box
 }
 
 // farShare is how far, as a share of the image's side, a point of a ring may lie outside
 // its image: beyond that it is no annotator's hand that slipped.
 const farShare = 0.25
 
-// farOutside says why the coordinates of a ring cannot be pixels of the image, "" where
-// they can.
-func farOutside(coordinates []float64, size Size) string {
-	low, high := min(coordinates[0], coordinates[1]), max(coordinates[0], coordinates[1])
-	for _, v := range coordinates {
-		low, high = min(low, v), max(high, v)
-	}
-	if low >= -shareTolerance && high <= 1+shareTolerance && size.mayBeShares(!isWhole(coordinates...)) {
+// farOutside says why the coordinates of a ring, between the given ones, cannot be pixels
+// of the image, "" where they can.
+func farOutside(coordinates []float64, left, top, right, bottom float64, size Size) string {
+	if isShare(left, top, right, bottom) && size.mayBeShares(!isWhole(coordinates...)) {
 		return "lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
 	}
-	if !size.Known() {
-		return ""
-	}
 	w, h := float64(size.Width), float64(size.Height)
-	if low >= 0 && high <= min(w, h) {
+	if !size.Known() || left >= -farShare*w && right <= w+farShare*w && top >= -farShare*h && bottom <= h+farShare*h {
 		return ""
 	}
-	for i := 0; i+1 < len(coordinates); i += 2 {
-		x, y := coordinates[i], coordinates[i+1]
-		if x < -farShare*w || x > w+farShare*w || y < -farShare*h || y > h+farShare*h {
-			reason := fmt.Sprintf("has the point %v,%v far outside the image of %d×%d", x, y, size.Width, size.Height)
-			if looksLikeRuns(coordinates, size) {
-				reason += "; its numbers look like run-length counts"
-			}
-			return reason
-		}
+	reason := fmt.Sprintf("reaches from %v,%v to %v,%v, far outside the image of %d×%d", left, top, right, bottom, size.Width, size.Height)
+	if looksLikeRuns(coordinates, size) {
+		reason += "; its numbers look like run-length counts"
 	}
-	return ""
+	return reason
 }
 
 // looksLikeRuns reports whether numbers may be the counts of a run-length encoding: all
@@ -403,7 +400,7 @@ func segmentationBad(b *imageBuilder, at place, reason string) bool {
 
 // convertSegmentation takes the segmentation of an annotation; there is false where
 // there is none.
-func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a cocoAnnotation, g givenBox) (taken, there bool) {
+func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation, g givenBox) (taken, there bool) {
 	form, mask, reason := r.readSegmentation(a)
 	switch form {
 	case noSegmentation:
@@ -411,8 +408,8 @@ func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a cocoAnnotat
 	case badSegmentation:
 		return segmentationBad(b, o.at, reason), true
 	case maskSegmentation:
-		if mask != nil {
-			a.segmentation, a.runs = mask, false
+		if mask != nil && !a.runs {
+			a.segmentation = mask
 		}
 		first := len(b.result.Annotations)
 		if !convertMask(b, r, o, a) {
@@ -456,9 +453,7 @@ func (r *cocoReader) compareBox(b *imageBuilder, o object, g givenBox, first int
 			if box := *p.Box; !found {
 				all, found = box, true
 			} else {
-				x, y := max(all.X+all.W, box.X+box.W), max(all.Y+all.H, box.Y+box.H)
-				all.X, all.Y = min(all.X, box.X), min(all.Y, box.Y)
-				all.W, all.H = x-all.X, y-all.Y
+				all = around(all, box)
 			}
 		}
 		if !found || b.leaves(g.box) || !boxesDiffer(all, g.box, 2, 0.02) {

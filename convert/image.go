@@ -143,12 +143,17 @@ func (b *imageBuilder) addOriented(o object, oriented pictograph.OrientedBox, q 
 func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Polygon) bool {
 	geometries := b.parts[:0]
 	for _, polygon := range polygons {
-		if box, ok := bounds(polygon.Rings[0]); ok {
-			inside, ok := b.within(o.at, box)
+		if polygon.Box == nil {
+			if box, ok := bounds(polygon.Rings[0]); ok {
+				polygon.Box = &b.boxes.take(1)[0]
+				*polygon.Box = box
+			}
+		}
+		if polygon.Box != nil {
+			inside, ok := b.within(o.at, *polygon.Box)
 			if !ok {
 				continue
 			}
-			polygon.Box = &b.boxes.take(1)[0]
 			*polygon.Box = inside
 		}
 		geometries = append(geometries, polygon)

@@ -67,7 +67,7 @@ func (c *COCO) segment(b *imageBuilder, r *cocoReader, position int, raw []byte,
 		return b.drop(KindUnknownClass, o.at, err.Error())
 	}
 	o.name = category.name
-	o.attributes = readAttributes(b, o.at, a)
+	o.attributes = readAttributes(b, o.at, &a)
 	c.carryMembers(r, &o)
 	m := masks[int(id)]
 	if m == nil {

@@ -435,23 +435,23 @@ func (c *coco) sizesOf(item Item, p cocoPlace) (sizes imageSizes) {
 	if sizes.stated = c.sizes.of(item.Image); !sizes.stated.Known() {
 		sizes.stated = p.image.size()
 	}
-	var paths []string
-	if c.images != "" {
-		paths = append(paths, filepath.Join(c.images, filepath.FromSlash(item.Image)), filepath.Join(c.images, filepath.FromSlash(path.Base(item.Image))))
-	}
-	paths = append(paths, filepath.Join(filepath.Dir(p.file.path), filepath.FromSlash(p.image.own(p.file))))
-	for _, file := range paths {
-		found := c.local.file(file)
+	look := func(folder, name string) bool {
+		found := c.local.file(folder, name)
 		if found.name == "" {
-			continue
+			return false
 		}
 		size, err := found.imageSize()
-		if err == nil {
-			sizes.local = size
-			return sizes
+		if err != nil {
+			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
+			return false
 		}
-		c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		sizes.local = size
+		return true
 	}
+	if c.images != "" && (look(c.images, item.Image) || look(c.images, path.Base(item.Image))) {
+		return sizes
+	}
+	look(p.file.folder, p.image.own(p.file))
 	return sizes
 }
 
@@ -463,28 +463,34 @@ func (i *cocoImage) own(f *cocoFile) string {
 // localImages finds the image files that lie beside labels, by listings that are read
 // once.
 type localImages struct {
-	mu      sync.Mutex
-	folders map[string]*listedFolder
+	mu      sync.RWMutex
+	folders map[localFolder]*listedFolder
 }
+
+// localFolder is a folder below another, "" for that itself.
+type localFolder struct{ root, below string }
 
 type listedFolder struct {
 	folder  *folder
 	entries *entries
 }
 
-func newLocalImages() *localImages { return &localImages{folders: make(map[string]*listedFolder)} }
+func newLocalImages() *localImages { return &localImages{folders: make(map[localFolder]*listedFolder)} }
 
-// file is the image file of a path; it has no name where there is none.
-func (l *localImages) file(full string) fileOnDisk {
-	dir, base := filepath.Split(full)
-	l.mu.Lock()
-	listed := l.folders[dir]
+// file is the image file of a path below a folder; it has no name where there is none.
+func (l *localImages) file(root, name string) fileOnDisk {
+	below, base := path.Split(name)
+	l.mu.RLock()
+	listed := l.folders[localFolder{root, below}]
+	l.mu.RUnlock()
 	if listed == nil {
-		e, _ := readEntries(filepath.Clean(dir)) // what cannot be read has no images
-		listed = &listedFolder{&folder{path: filepath.Clean(dir)}, e}
-		l.folders[dir] = listed
+		dir := filepath.Join(root, filepath.FromSlash(below))
+		e, _ := readEntries(dir) // what cannot be read has no images
+		listed = &listedFolder{&folder{path: dir}, e}
+		l.mu.Lock()
+		l.folders[localFolder{root, below}] = listed
+		l.mu.Unlock()
 	}
-	l.mu.Unlock()
 	from := listed.entries.from(base)
 	if len(from) == 0 || listed.entries.name(from[0]) != base || from[0].kind == folderEntry {
 		return fileOnDisk{}

@@ -28,6 +28,7 @@ type cocoFile struct {
 	errs       map[int]error // by place in images, of those that cannot be taken
 	refs       refs          // of annotations, grouped by image
 
+	folder string // it lies in
 	prefix string // of the names of its images, where they have the file's folder
 
 	panoptic bool // its annotations are segments in PNGs
@@ -113,7 +114,7 @@ func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 		return nil, err
 	}
 	x := cocoIndexer{
-		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name}, reporter: r, reports: make(kindCounts), beyond: make(kindCounts),
+		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name, folder: filepath.Dir(file)}, reporter: r, reports: make(kindCounts), beyond: make(kindCounts),
 		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
 		content: f, size: info.Size(), keepIDs: o.MergeFiles,
 	}

@@ -156,10 +156,12 @@ func TestFilesOfTheSameImages(t *testing.T) {
 		t.Error("merged files were listed")
 	}
 	for name, change := range map[string]func(string) string{
-		"another bbox":     func(s string) string { return strings.Replace(s, `[10,10,50,40]`, `[11,10,50,40]`, 1) },
-		"another class":    func(s string) string { return strings.Replace(s, `"category_id":1,"segm`, `"category_id":2,"segm`, 1) },
-		"another image id": func(s string) string { return strings.NewReplacer(`"image_id":1`, `"image_id":7`, `{"id":1,"file`, `{"id":7,"file`).Replace(s) },
-		"another size":     func(s string) string { return strings.Replace(s, `"width":640`, `"width":641`, 1) },
+		"another bbox":  func(s string) string { return strings.Replace(s, `[10,10,50,40]`, `[11,10,50,40]`, 1) },
+		"another class": func(s string) string { return strings.Replace(s, `"category_id":1,"segm`, `"category_id":2,"segm`, 1) },
+		"another image id": func(s string) string {
+			return strings.NewReplacer(`"image_id":1`, `"image_id":7`, `{"id":1,"file`, `{"id":7,"file`).Replace(s)
+		},
+		"another size": func(s string) string { return strings.Replace(s, `"width":640`, `"width":641`, 1) },
 	} {
 		src, _ := opened(t, tree(t, map[string]string{"a.json": instances, "b.json": change(keypoints)}), Options{MergeFiles: true})
 		first := items(t, src, "")[0]
