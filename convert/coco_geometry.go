@@ -14,7 +14,10 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *c
 	if g.usable() {
 		r.boxes.add(g.box, b.size)
 	}
-	joints := readAllJoints(b, r, &o, a)
+	joints, ok := readAllJoints(b, r, &o, c, a)
+	if !ok {
+		return false
+	}
 	if b.allGeometries {
 		return convertGeometries(b, r, o, c, a, joints, g)
 	}
@@ -92,10 +95,14 @@ var wholeBody = [...]struct {
 
 // readAllJoints returns the placed joints of an annotation and notes how many its lists
 // have room for.
-func readAllJoints(b *imageBuilder, r *cocoReader, o *object, a *cocoAnnotation) []joint {
-	var joints []joint
+//
+// False is for an annotation that is left out, since its joints may be read in two ways.
+func readAllJoints(b *imageBuilder, r *cocoReader, o *object, c *category, a *cocoAnnotation) (joints []joint, ok bool) {
 	if !absent(a.keypoints) {
-		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints")
+		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints", len(c.joints))
+		if o.slots < 0 {
+			return nil, false
+		}
 		if !absent(a.jointScores) {
 			r.giveScores(b, o.at, joints, a.jointScores)
 		}
@@ -104,17 +111,28 @@ func readAllJoints(b *imageBuilder, r *cocoReader, o *object, a *cocoAnnotation)
 		if absent(raw) {
 			continue
 		}
-		more, _ := readJoints(b, r, o, raw, wholeBody[i].member)
+		more, _ := readJoints(b, r, o, raw, wholeBody[i].member, 0)
 		for _, j := range more {
 			j.name = fmt.Sprintf("%s_%d", wholeBody[i].name, j.slot)
 			joints = append(joints, j)
 		}
 	}
-	return joints
+	return joints, true
 }
 
-// readJoints returns the placed joints of a list and how many it has room for.
-func readJoints(b *imageBuilder, r *cocoReader, o *object, raw []byte, what string) (joints []joint, slots int) {
+// visibilities reports whether every third number may be one.
+func visibilities(numbers []float64) bool {
+	for i := 2; i < len(numbers); i += 3 {
+		if v := numbers[i]; v != notLabelled && v != occluded && v != visible {
+			return false
+		}
+	}
+	return len(numbers)%3 == 0
+}
+
+// readJoints returns the placed joints of a list and how many it has room for, -1 where
+// the annotation is left out for it: named is how many joints its category names.
+func readJoints(b *imageBuilder, r *cocoReader, o *object, raw []byte, what string, named int) (joints []joint, slots int) {
 	at := o.at
 	if emptyValue(raw) {
 		return nil, 0
@@ -129,6 +147,10 @@ func readJoints(b *imageBuilder, r *cocoReader, o *object, raw []byte, what stri
 	if err != nil {
 		b.report(KindNumber, at, what+": "+err.Error(), instead)
 		return nil, 0
+	}
+	if named > 0 && len(numbers) == 2*named && !visibilities(numbers) {
+		b.drop(KindCount, at, fmt.Sprintf("%d numbers of %s for %d joints are two a joint, where x, y and visibility belong", len(numbers), what, named))
+		return nil, -1
 	}
 	if left := len(numbers) % 3; left != 0 {
 		b.report(KindCount, at, fmt.Sprintf("%d numbers of %s are no triplets", len(numbers), what), fmt.Sprintf("last %d left out", left))

@@ -184,6 +184,14 @@ func TestKeypointResults(t *testing.T) {
 	}
 }
 
+// Two numbers a joint are no triplets, also where they can be counted off as such.
+func TestPairsOfJoints(t *testing.T) {
+	for joints, want := range map[string][]Kind{`10,20,30,40,50,60`: {KindCount}, `[10,20],[30,40],[50,60]`: {KindNumber}, `10,20,2,40,50,0`: nil, `10,20,30,40`: {KindCount, KindVisibility}, `10,20,30,40,50,60,70,80,2`: {KindVisibility}} {
+		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`], "bbox": [1,2,30,40]}`))
+		compare(t, joints, kinds(r.Findings), want)
+	}
+}
+
 // The box given beside joints goes along to every format that can hold it.
 func TestBoxesBesideJoints(t *testing.T) {
 	coco := mustCOCO(t, testCategories, Options{})

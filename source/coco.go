@@ -342,13 +342,16 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 		return c.loadPanoptic(p, item, sizes, annotations)
 	}
 	result := p.file.categories.Image(item.Image, c.checkedSize(sizes), annotations)
-	c.finish(p.file, item, sizes, &result)
+	c.finish(p.file, p.at, item, sizes, &result)
 	return result, nil
 }
 
 // finish adds to a result what the file and the sizes say of it.
-func (c *coco) finish(f *cocoFile, item Item, sizes imageSizes, result *convert.Result) {
+func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *convert.Result) {
 	f.tellUnlinked(item, result)
+	if reason := f.suspects[at]; reason != "" {
+		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
+	}
 	c.reconcileFirst(item, sizes, result)
 }
 
@@ -416,7 +419,7 @@ func (c *coco) loadPanoptic(p cocoPlace, item Item, sizes imageSizes, annotation
 		return convert.Result{}, fmt.Errorf("read %s: %w", name, err)
 	}
 	result, err := p.file.categories.Panoptic(item.Image, sizes.own(), annotations[0], picture)
-	c.finish(p.file, item, sizes, &result)
+	c.finish(p.file, p.at, item, sizes, &result)
 	return result, err
 }
 

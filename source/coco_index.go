@@ -39,6 +39,9 @@ type cocoFile struct {
 	// unlinked are annotations that may be of any of its images, and why.
 	unlinked       int
 	unlinkedReason string
+	// suspects are images, by place, whose names annotations give as the ids of unknown
+	// images.
+	suspects map[int]string
 
 	rawCategories []byte           // where files are merged
 	ids           []convert.COCOID // of the images, by place, where files are merged
@@ -499,8 +502,10 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		}
 		switch key {
 		case "image_id":
-			slot, err = x.slots.ofRaw(s.value())
-			told = true
+			if raw := s.value(); string(raw) != "null" && string(raw) != "NaN" {
+				slot, err = x.slots.ofRaw(raw)
+				told = true
+			}
 		case "segments_info":
 			x.file.panoptic = true
 			s.skip()
@@ -529,6 +534,28 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		}
 	}
 	x.refs.add(ref{start, uint32(length), slot})
+}
+
+// suspectNames notes the images that unknown ids may mean by their names.
+func (x *cocoIndexer) suspectNames(unknown []string, lost map[string]uint32) {
+	if x.results {
+		return // matched by them already
+	}
+	var names namedImages
+	for _, id := range unknown {
+		if id == "" || lost[id] == 0 {
+			continue
+		}
+		if names.byName == nil {
+			names = x.namedImages()
+		}
+		if place, found := names.of(id); found {
+			if x.file.suspects == nil {
+				x.file.suspects = make(map[int]string)
+			}
+			x.file.suspects[place] = fmt.Sprintf("%d annotations have the image_id %s, which is no id of the file and may mean the name of this image", lost[id], id)
+		}
+	}
 }
 
 // unlink leaves out an annotation that may be of any image of the file.
@@ -585,6 +612,7 @@ func (x *cocoIndexer) group() {
 	}
 	x.file.refs, x.refs = x.refs, refs{}
 	slices.Sort(unknown)
+	x.suspectNames(unknown, lost)
 	for _, id := range unknown {
 		switch {
 		case lost[id] == 0:

@@ -81,6 +81,43 @@ func TestResultsByName(t *testing.T) {
 	}
 }
 
+// Annotations that name no image, or one by its name, may be of any that is empty.
+func TestUnlinkedAnnotations(t *testing.T) {
+	for link, want := range map[string]string{
+		`"item_id":1`:                           "2 annotations name no image: they have no image_id; it may be what they call item_id",
+		`"imageId":1`:                           "it may be what they call imageId",
+		`"image_id":null,"file_name":"a"`:       "it may be what they call file_name",
+		`"image":{"id":1}`:                      "it may be what they call image",
+		`"x":1`:                                 "2 annotations name no image: they have no image_id",
+		`"image_id":[1]`:                        "its image cannot be told",
+		`"image_id":"dog.jpg"`:                  "is no id of the file and may mean the name of this image",
+		`"image_id":"x/dog.jpg"`:                "is no id of the file and may mean the name of this image",
+		`"image_id":9`:                          "",
+		`"image_id":77777777777777777777777`:    "",
+		`"\u0069mage_id":2,"image":"something"`: "",
+	} {
+		one := `{"id":1,` + link + `,"category_id":1,"bbox":[10,20,30,40]}`
+		root := tree(t, map[string]string{"a.json": strings.Replace(twoImages, `"annotations":[]`, `"annotations":[`+one+`,`+one+`]`, 1)})
+		src, found := opened(t, filepath.Join(root, "a.json"), Options{})
+		got, read := "", 0
+		for _, item := range items(t, src, "") {
+			r, err := src.Load(t.Context(), item, convert.Size{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			read += r.Read
+			for _, f := range r.Findings {
+				if f.Kind == convert.KindUnknownImage {
+					got = f.Reason
+				}
+			}
+		}
+		if want == "" != (got == "") || !strings.Contains(got, want) || read == 0 && len(*found) == 0 {
+			t.Errorf("%s: %q, want %q; %+v", link, got, want, *found)
+		}
+	}
+}
+
 // JSON of other formats is named as what it is, in a folder too.
 func TestForeignLabels(t *testing.T) {
 	for text, want := range map[string]string{

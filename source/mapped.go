@@ -42,6 +42,9 @@ func (m mapped) Items(ctx context.Context, after string) iter.Seq2[Item, error] 
 	}
 }
 
+// LeftOut is that of the source.
+func (m mapped) LeftOut() Count { return LeftOut(m.Source) }
+
 func (m mapped) hold() (release func()) { return Hold(m.Source) }
 
 func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {

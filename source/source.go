@@ -35,6 +35,14 @@ type Count struct{ Images, Annotations int }
 // are these and those of its items.
 type Counted interface{ LeftOut() Count }
 
+// LeftOut is what a source counts so; nothing where it does not count.
+func LeftOut(src Source) Count {
+	if counted, ok := src.(Counted); ok {
+		return counted.LeftOut()
+	}
+	return Count{}
+}
+
 // Description says what a source is.
 type Description struct {
 	// Path is the source as the user named it.
