@@ -172,7 +172,7 @@ func TestCOCOAnnotations(t *testing.T) {
 			name:        "visibility is cut down to 0, 1 and 2",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,3, 3,4,-1, 5,6,1.5]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,0.5], "bbox": [1,2,3,4]}`},
 			want:        []string{"7-0 nose keypoint {1 2} of 1", "7-1 ear keypoint {5 6} of 1 map[occluded:true]", "8 person bbox {1 2 3 4}"},
-			findings:    []Kind{KindVisibility, KindVisibility},
+			findings:    []Kind{KindVisibility, KindKeypoints},
 		},
 		{
 			name:        "a joint at no finite place is left out, one that is not labelled may be anywhere",

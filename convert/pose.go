@@ -105,10 +105,14 @@ func (b *imageBuilder) placedJoints(at place, triplets []float64) []joint {
 		return nil
 	}
 	joints := make([]joint, 0, count)
-	var oddFlags, lost flaws
+	var oddFlags, lost, shares flaws
 	for slot := range len(triplets) / 3 {
 		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
 		flag := clampVisibility(v)
+		if v > 0 && v < 1 { // a score, and whether the joint is placed it does not say
+			shares.add(fmt.Sprintf("joint %d has %v", slot+1, v))
+			continue
+		}
 		if float64(flag) != v {
 			oddFlags.add(fmt.Sprintf("joint %d has %v", slot+1, v))
 		}
@@ -124,6 +128,9 @@ func (b *imageBuilder) placedJoints(at place, triplets []float64) []joint {
 	if oddFlags.count > 0 {
 		b.report(KindVisibility, at, "visibility other than 0, 1 and 2: "+oddFlags.String(),
 			"cut down to a whole number from 0 to 2; joints at 0 left out")
+	}
+	if shares.count > 0 {
+		b.report(KindKeypoints, at, "visibility between 0 and 1, as scores are: "+shares.String(), "joints left out")
 	}
 	if lost.count > 0 {
 		b.report(KindNumber, at, "joints at no finite place: "+lost.String(), "joints left out")
