@@ -26,7 +26,7 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *c
 		if !b.addPose(o, c, joints) {
 			return false
 		}
-		r.carryBox(b, o, g, b.instances > instances)
+		r.carryBox(b, o, g, joints, b.instances > instances)
 		if r.segmented(a) {
 			b.report(KindGeometry, o.at, "there is a segmentation beside the joints", allGeometries)
 		}
@@ -38,8 +38,9 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *c
 	return convertBox(b, r, o, g)
 }
 
-// carryBox keeps the box that is given beside the joints of the last instance.
-func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, instance bool) {
+// carryBox keeps the box that is given beside the joints of the last instance. One that is
+// just around them tells nothing more: it is what is written where none is given.
+func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, joints []joint, instance bool) {
 	switch {
 	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && finite(g.box.X, g.box.Y, g.box.W, g.box.H):
 	case g.form == badBox:
@@ -50,12 +51,23 @@ func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, instance bo
 		r.oddBoxes.add(o.at)
 	case !instance:
 		b.report(KindGeometry, o.at, "there is a bbox beside a lone point", allGeometries)
+	case g.box == aroundJoints(joints):
 	default:
 		if b.result.Boxes == nil {
 			b.result.Boxes = make(map[int]pictograph.Box)
 		}
 		b.result.Boxes[b.instances] = g.box
 	}
+}
+
+// aroundJoints is the box around joints, as the writers make it.
+func aroundJoints(joints []joint) pictograph.Box {
+	points := make([]pictograph.Point, len(joints))
+	for i, j := range joints {
+		points[i] = j.point
+	}
+	box, _ := bounds(points)
+	return box
 }
 
 // convertGeometries takes every geometry there is.

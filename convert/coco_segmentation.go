@@ -392,21 +392,16 @@ func looksLikeRuns(numbers []float64, size Size) bool {
 	return size.Known() && sum <= float64(size.Width*size.Height) && slices.Max(numbers) > 2*side
 }
 
-// segmentationBad leaves out an annotation whose segmentation cannot be used. A box in
-// its stead would pass for the real thing.
-func segmentationBad(b *imageBuilder, at place, reason string) bool {
-	return b.drop(KindRing, at, reason)
-}
-
 // convertSegmentation takes the segmentation of an annotation; there is false where
-// there is none.
+// there is none. One that cannot be used leaves out the annotation: a box in its stead
+// would pass for the real thing.
 func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation, g givenBox) (taken, there bool) {
 	form, mask, reason := r.readSegmentation(a)
 	switch form {
 	case noSegmentation:
 		return false, false
 	case badSegmentation:
-		return segmentationBad(b, o.at, reason), true
+		return b.drop(KindRing, o.at, reason), true
 	case maskSegmentation:
 		if mask != nil && !a.runs {
 			a.segmentation = mask

@@ -411,7 +411,7 @@ func (o exportObject) shapes() (n int) {
 // lostAnnotations are places of annotations that the format written does not hold.
 type lostAnnotations map[int]bool
 
-// Lost counts the source's annotations of which nothing is left without some of the
+// lost counts the source's annotations of which nothing is left without some of the
 // annotations that they became.
 func (r *Result) lost(some lostAnnotations) (n int) {
 	if len(some) == 0 {

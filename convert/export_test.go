@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -195,6 +196,12 @@ func TestThroughCOCO(t *testing.T) {
 				case 3:
 					instances++
 					r.Annotations = append(r.Annotations, d.pose(instances)...)
+					if rapid.Bool().Draw(t, "box beside") {
+						if r.Boxes == nil {
+							r.Boxes = make(map[int]pictograph.Box)
+						}
+						r.Boxes[instances] = d.box()
+					}
 				case 4: // the regions of a mask, with holes
 					b := newBitmap(d.size.Width, d.size.Height)
 					for range rapid.IntRange(1, 40).Draw(t, "pixels") {
@@ -236,6 +243,17 @@ func TestThroughCOCO(t *testing.T) {
 		for i := range images {
 			if got, want := encode(t, back[i].Annotations), encode(t, images[i].Annotations); got != want {
 				t.Fatalf("image %d came back as\n%s\nand was\n%s\n%v", i, got, want, back[i].Findings)
+			}
+			if fmt.Sprint(back[i].Boxes) != fmt.Sprint(images[i].Boxes) {
+				t.Fatalf("the boxes of image %d came back as %v and were %v", i, back[i].Boxes, images[i].Boxes)
+			}
+			line, err := CanonicalImage{Image: "a", Annotations: back[i].Annotations, Boxes: back[i].Boxes}.Append(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, ok := plainCanonical(line)
+			if general, err := anyCanonical(line); err != nil || !ok || !reflect.DeepEqual(plain, general) {
+				t.Fatalf("%s is read as %+v and %+v, %v", line, plain, general, err)
 			}
 		}
 	})

@@ -184,13 +184,7 @@ func (b *imageBuilder) addMask(o object, m *mask) bool {
 // landmark, not an object.
 func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
 	if b.noteOutside {
-		box := pictograph.Box{X: joints[0].point.X, Y: joints[0].point.Y}
-		for _, j := range joints {
-			x, y := max(box.X+box.W, j.point.X), max(box.Y+box.H, j.point.Y)
-			box.X, box.Y = min(box.X, j.point.X), min(box.Y, j.point.Y)
-			box.W, box.H = x-box.X, y-box.Y
-		}
-		if !b.kept(o.at, box) {
+		if !b.kept(o.at, aroundJoints(joints)) {
 			return false
 		}
 	}

@@ -214,13 +214,25 @@ func (c *coco) sameImages(shared []*sharedImage) error {
 	const fewOf = 10 // a tenth
 	if len(shared)*fewOf > all-entries {
 		return &Error{Op: "read", Path: c.path,
-			Err:    fmt.Errorf("%s describe the same images, %d of them, as %s", cutText(names), len(shared), display(shared[0].name)),
+			Err:    fmt.Errorf("%s describe the same images, %d of them, as %s", namesText(names), len(shared), display(shared[0].name)),
 			Advice: "give one of the files, choose with --include or --exclude, or take them as one with --merge-files"}
 	}
 	for _, one := range shared {
 		c.repeated[one.name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude, or take them as one with --merge-files", one.places[0].file.name, one.places[1].file.name)
 	}
 	return nil
+}
+
+// namesText names files, or a few of them.
+func namesText(names []string) string {
+	const most = 4
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
 // LeftOut counts the entries and annotations that belong to no item.

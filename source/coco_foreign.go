@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -125,16 +124,4 @@ func (x *cocoIndexer) captions() bool {
 	}
 	return bytes.Contains(raw, []byte(`"caption"`)) && !bytes.Contains(raw, []byte(`"bbox"`)) && !bytes.Contains(raw, []byte(`"segmentation"`)) &&
 		!bytes.Contains(raw, []byte(`"keypoints"`)) && !bytes.Contains(raw, []byte(`"category_id"`))
-}
-
-// cutText says what several files do, a few of them by name.
-func cutText(names []string) string {
-	const most = 4
-	if len(names) > most {
-		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
-	}
-	if len(names) < 2 {
-		return strings.Join(names, "")
-	}
-	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }

@@ -497,9 +497,7 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	told := false
 	x.keys = x.keys[:0]
 	s.object(func(key string) {
-		if mayLink(key) {
-			x.keys = append(x.keys, key)
-		}
+		x.keys = append(x.keys, key)
 		switch key {
 		case "image_id":
 			if raw := s.value(); string(raw) != "null" && string(raw) != "NaN" {
@@ -525,7 +523,7 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		slot = x.slots.of("")
 		for _, key := range x.keys {
 			const most = 8
-			if len(x.links) < most {
+			if len(x.links) < most && mayLink(key) {
 				if x.links == nil {
 					x.links = make(map[string]bool)
 				}

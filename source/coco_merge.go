@@ -42,7 +42,7 @@ func (c *coco) merge(shared []*sharedImage) error {
 	if err != nil {
 		return errNotCOCO{err.Error()}
 	}
-	c.converter, _, err = convert.NewCOCO(categories, cutText(names), c.options.Convert) // each file's were told
+	c.converter, _, err = convert.NewCOCO(categories, namesText(names), c.options.Convert) // each file's were told
 	return err
 }
 

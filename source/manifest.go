@@ -439,10 +439,14 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		if err != nil {
 			return convert.Result{}, err
 		}
-		if p.size.Known() {
-			listed = p.size
+		if !p.size.Known() || f.Size(inner).Known() {
+			return f.Load(ctx, inner, listed)
 		}
-		return f.Load(ctx, inner, listed)
+		result, err := f.Load(ctx, inner, p.size)
+		if err == nil {
+			m.reconcile(item, imageSizes{stated: p.size, listed: listed}, &result)
+		}
+		return result, err
 	}
 	label, err := m.label(ctx, item, p)
 	if err != nil {
