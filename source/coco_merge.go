@@ -43,6 +43,9 @@ func (c *coco) merge(shared []*sharedImage) error {
 		return errNotCOCO{err.Error()}
 	}
 	c.converter, _, err = convert.NewCOCO(categories, namesText(names), c.options.Convert) // each file's were told
+	if contradiction, ok := errors.AsType[convert.ContradictionError](err); ok {
+		return convert.ContradictionError{Reason: contradiction.Reason + "; the files to be merged are " + namesText(names)}
+	}
 	return err
 }
 
