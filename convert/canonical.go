@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -19,6 +22,9 @@ type CanonicalImage struct {
 	// Size is on the line only where it is known.
 	Size        Size
 	Annotations []pictograph.Annotation
+	// Boxes and Slots are those of Result, on the line only where there are any.
+	Boxes map[int]pictograph.Box
+	Slots map[int]int
 }
 
 // ParseCanonical reads one line. It is strict, since the tool writes such lines
@@ -53,7 +59,103 @@ func anyCanonical(line []byte) (CanonicalImage, error) {
 	if c.Annotations, err = pictograph.DecodeAnnotations(members.annotations); err != nil {
 		return c, fmt.Errorf("annotations of %s: %w", c.Image, err)
 	}
+	if c.Boxes, err = canonicalBoxes(members.boxes, c.Annotations); err != nil {
+		return c, fmt.Errorf("boxes of %s: %w", c.Image, err)
+	}
+	if c.Slots, err = canonicalSlots(members.slots, c.Annotations); err != nil {
+		return c, fmt.Errorf("slots of %s: %w", c.Image, err)
+	}
 	return c, nil
+}
+
+// canonicalBoxes reads the boxes that are given beside joints, one an instance.
+func canonicalBoxes(raw []byte, annotations []pictograph.Annotation) (map[int]pictograph.Box, error) {
+	var boxes map[int]pictograph.Box
+	err := perInstance(raw, annotations, []string{"x", "y", "w", "h"}, func(instance int, n []float64) error {
+		box := pictograph.Box{X: n[0], Y: n[1], W: n[2], H: n[3]}
+		if !sound(box) {
+			return fmt.Errorf("the box of instance %d has no extent", instance)
+		}
+		if boxes == nil {
+			boxes = make(map[int]pictograph.Box)
+		}
+		boxes[instance] = box
+		return nil
+	})
+	return boxes, err
+}
+
+// canonicalSlots reads how many joints instances have room for.
+func canonicalSlots(raw []byte, annotations []pictograph.Annotation) (map[int]int, error) {
+	var slots map[int]int
+	err := perInstance(raw, annotations, []string{"joints"}, func(instance int, n []float64) error {
+		if n[0] != float64(int(n[0])) || n[0] < 1 || n[0] > maxSlots {
+			return fmt.Errorf("instance %d has %v joints", instance, n[0])
+		}
+		if slots == nil {
+			slots = make(map[int]int)
+		}
+		slots[instance] = int(n[0])
+		return nil
+	})
+	return slots, err
+}
+
+// perInstance reads a list of objects that have an instance_id and numbers.
+func perInstance(raw []byte, annotations []pictograph.Annotation, names []string, take func(instance int, numbers []float64) error) error {
+	if raw == nil {
+		return nil
+	}
+	if !isArray(raw) {
+		return fmt.Errorf("%s, not a list", describe(raw))
+	}
+	seen := make(map[int]bool)
+	for element := range elements(raw) {
+		numbers := make([]float64, len(names)+1)
+		count := 0
+		decoder := jsontext.NewDecoder(bytes.NewBuffer(element)) // refuses a repeated key
+		err := readMembers(decoder, element, func(name, value []byte) error {
+			place := 0
+			if string(name) != "instance_id" {
+				if place = slices.Index(names, string(name)) + 1; place == 0 {
+					return fmt.Errorf("unknown key %q", shorten(string(name)))
+				}
+			}
+			if !isNumber(value) || !finite(parseNumber(value)) {
+				return fmt.Errorf("%s is %s", name, describe(value))
+			}
+			numbers[place] = parseNumber(value)
+			count++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		instance := int(numbers[0])
+		switch {
+		case count != len(numbers):
+			return fmt.Errorf("an entry has instance_id, %s", strings.Join(names, ", "))
+		case float64(instance) != numbers[0] || !hasInstance(annotations, instance):
+			return fmt.Errorf("no joint has the instance_id %v", numbers[0])
+		case seen[instance]:
+			return fmt.Errorf("instance %d stands there twice", instance)
+		}
+		seen[instance] = true
+		if err := take(instance, numbers[1:]); err != nil {
+			return err
+		}
+	}
+	if len(seen) == 0 {
+		return errors.New("the list is empty; it is left out then")
+	}
+	return nil
+}
+
+func hasInstance(annotations []pictograph.Annotation, instance int) bool {
+	return instance > 0 && slices.ContainsFunc(annotations, func(a pictograph.Annotation) bool {
+		k, joint := a.Geometry.(pictograph.Keypoint)
+		return joint && k.Instance == instance
+	})
 }
 
 // plainCanonical reads a line as Append writes it, with nothing to be said of it; ok is
@@ -87,16 +189,39 @@ func plainCanonical(line []byte) (c CanonicalImage, ok bool) {
 	if !ok {
 		return c, false
 	}
+	var slots, boxes []byte
+	list, slots = cutLast(list, `,"slots":`)
+	list, boxes = cutLast(list, `,"boxes":`)
 	var err error
 	if c.Annotations, err = pictograph.DecodeAnnotations(list); err != nil {
 		return c, false
+	}
+	if boxes != nil || slots != nil {
+		if !jsontext.Value(boxes).IsValid() && boxes != nil || !jsontext.Value(slots).IsValid() && slots != nil {
+			return c, false
+		}
+		if c.Boxes, err = canonicalBoxes(boxes, c.Annotations); err != nil {
+			return c, false
+		}
+		if c.Slots, err = canonicalSlots(slots, c.Annotations); err != nil {
+			return c, false
+		}
 	}
 	c.Image = string(image)
 	return c, true
 }
 
+// cutLast cuts off a list that ends a line behind its name, where there is one. What it
+// leaves is no list of annotations where the name was part of something else.
+func cutLast(line []byte, name string) (rest, list []byte) {
+	if i := bytes.LastIndexByte(line, '['); i > len(name) && bytes.HasSuffix(line[:i], []byte(name)) {
+		return line[:i-len(name)], line[i:]
+	}
+	return line, nil
+}
+
 // canonicalLine is the raw JSON of a line's members.
-type canonicalLine struct{ image, width, height, annotations []byte }
+type canonicalLine struct{ image, width, height, annotations, boxes, slots []byte }
 
 func canonicalMembers(line []byte) (canonicalLine, error) {
 	var members canonicalLine
@@ -111,8 +236,12 @@ func canonicalMembers(line []byte) (canonicalLine, error) {
 			members.height = value
 		case "annotations":
 			members.annotations = value
+		case "boxes":
+			members.boxes = value
+		case "slots":
+			members.slots = value
 		default:
-			return fmt.Errorf("unknown key %q; a line has image, width, height and annotations", shorten(string(name)))
+			return fmt.Errorf("unknown key %q; a line has image, width, height, annotations, boxes and slots", shorten(string(name)))
 		}
 		return nil
 	})
@@ -141,7 +270,38 @@ func (c CanonicalImage) Append(dst []byte) ([]byte, error) {
 	if line, err = pictograph.AppendAnnotations(line, c.Annotations); err != nil {
 		return dst, fmt.Errorf("write the annotations of %s: %w", c.Image, err)
 	}
+	line = appendPerInstance(line, "boxes", c.Annotations, c.Boxes, func(dst []byte, b pictograph.Box) []byte {
+		for i, v := range []float64{b.X, b.Y, b.W, b.H} {
+			dst = strconv.AppendFloat(append(dst, [...]string{`,"x":`, `,"y":`, `,"w":`, `,"h":`}[i]...), v, 'f', -1, 64)
+		}
+		return dst
+	})
+	line = appendPerInstance(line, "slots", c.Annotations, c.Slots, func(dst []byte, joints int) []byte {
+		return strconv.AppendInt(append(dst, `,"joints":`...), int64(joints), 10)
+	})
 	return append(line, '}'), nil
+}
+
+// appendPerInstance appends what there is for instances that have joints, in their order.
+func appendPerInstance[T any](dst []byte, name string, annotations []pictograph.Annotation, of map[int]T, member func([]byte, T) []byte) []byte {
+	first := true
+	for _, instance := range slices.Sorted(maps.Keys(of)) {
+		if !hasInstance(annotations, instance) {
+			continue
+		}
+		if first {
+			dst = append(append(append(dst, `,"`...), name...), `":[`...)
+		} else {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = strconv.AppendInt(append(dst, `{"instance_id":`...), int64(instance), 10)
+		dst = append(member(dst, of[instance]), '}')
+	}
+	if !first {
+		dst = append(dst, ']')
+	}
+	return dst
 }
 
 // AppendCanonical appends the line of an image whose annotations are encoded
@@ -174,6 +334,6 @@ func CanonicalResult(c CanonicalImage) Result {
 		b.require(a.Name, a.Geometry.Type(), nil)
 	}
 	b.result.Annotations, b.result.Read, b.result.taken = c.Annotations, len(c.Annotations), nil
-	b.result.Size = c.Size
+	b.result.Size, b.result.Boxes, b.result.Slots = c.Size, c.Boxes, c.Slots
 	return b.result
 }

@@ -108,7 +108,7 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 	for annotations := range r.sources() {
 		before := len(kept)
 		for _, a := range annotations {
-			name, listed := m.names[a.Name]
+			name, listed := m.of(a.Name)
 			switch {
 			case !listed:
 			case name == "":
@@ -134,10 +134,26 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 	}
 }
 
+// of is what becomes of a class. Joints that are named after a class by their number
+// follow it.
+func (m *ClassMap) of(class string) (name string, listed bool) {
+	if name, listed = m.names[class]; listed {
+		return name, true
+	}
+	parts := numberedJoints.FindStringSubmatch(class)
+	if parts == nil {
+		return "", false
+	}
+	if name, listed = m.names[parts[1]]; listed && name != "" {
+		name += "_" + parts[2]
+	}
+	return name, listed
+}
+
 func (m *ClassMap) classes(classes []pictograph.Class) []pictograph.Class {
 	var out []pictograph.Class
 	for _, c := range classes {
-		name, listed := m.names[c.Name]
+		name, listed := m.of(c.Name)
 		if listed && name == "" {
 			continue
 		}

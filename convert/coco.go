@@ -1,6 +1,7 @@
 package convert
 
 import (
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"sync"
@@ -17,7 +18,19 @@ type COCO struct {
 	categories map[COCOID]*category
 	classless  *category // of annotations without a category_id; may be nil
 	readers    sync.Pool // of *cocoReader
+	names      memberNames
+	results    bool
 }
+
+// ContradictionError says that a file contradicts itself, so that what it means cannot
+// be told.
+type ContradictionError struct{ Reason string }
+
+func (e ContradictionError) Error() string { return e.Reason }
+
+// TakeResults reads annotations as prediction results: the third number of a joint is
+// its score there, or says nothing.
+func (c *COCO) TakeResults() { c.results = true }
 
 // ClasslessName is the class of annotations in files without any, as SA-1B's:
 // a class map renames it.
@@ -42,7 +55,9 @@ func NewCOCO(categories []byte, file string, o Options) (*COCO, []Finding, error
 	}
 	r := categoryReader{coco: c, names: map[string]COCOID{}, folded: map[string]string{}}
 	for i, raw := range list {
-		r.read(i+1, raw)
+		if r.read(i+1, raw); r.err != nil {
+			return nil, nil, r.err
+		}
 	}
 	return c, r.findings, nil
 }
@@ -50,25 +65,41 @@ func NewCOCO(categories []byte, file string, o Options) (*COCO, []Finding, error
 // Image converts the annotations of one image, each a JSON object, in file
 // order. A size is needed only for what Options say about boxes and by masks.
 func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
-	b := newImageBuilder(c.file, image, size, c.options, len(annotations))
 	r, _ := c.readers.Get().(*cocoReader)
 	if r == nil {
 		r = new(cocoReader)
 	}
 	defer c.readers.Put(r)
+	result := c.image(r, image, size, annotations, "")
+	// What boxes are can be told only from all of an image; the few that are something
+	// else are left out in a second pass.
+	if notation := r.boxes.odd(size); notation != "" {
+		result.Release()
+		result = c.image(r, image, size, annotations, notation)
+	}
+	return result
+}
+
+func (c *COCO) image(r *cocoReader, image string, size Size, annotations [][]byte, notation string) Result {
+	b := newImageBuilder(c.file, image, size, c.options, len(annotations))
+	b.noteOutside = true
+	r.begin(notation)
 	for i, raw := range annotations {
 		b.count(c.convert(b, r, i+1, raw))
 	}
+	r.reportMembers(b)
+	r.reportNotation(b)
 	return b.result
 }
 
 // convert reports whether the annotation is in the result.
 func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte) bool {
 	o := object{position: position}
-	a, err := r.annotation(raw)
+	parsed, err := r.annotation(raw)
 	if err != nil {
 		return b.drop(KindInvalidJSON, atPosition(position), err.Error())
 	}
+	a := &parsed
 	o.id, o.at = identify(b, position, a)
 	o.restore(a.ownID)
 	if a.repeated != "" {
@@ -79,10 +110,9 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 		return b.drop(KindUnknownClass, o.at, err.Error())
 	}
 	o.name = category.name
-	if !absent(a.score) {
-		o.confidence = readScore(b, o.at, a.score)
-	}
 	o.attributes = readAttributes(b, o.at, a)
+	c.carryMembers(r, &o)
+	r.readScores(b, &o, a, c.results)
 	return convertGeometry(b, r, o, category, a)
 }
 
@@ -112,7 +142,7 @@ func atPosition(position int) place { return place{what: "annotation at position
 
 // identify returns the annotation's own id and how findings call it. Only
 // prediction results, which have scores, have no ids by right.
-func identify(b *imageBuilder, position int, a cocoAnnotation) (id string, at place) {
+func identify(b *imageBuilder, position int, a *cocoAnnotation) (id string, at place) {
 	const made = "an id made from its position and geometry is used"
 	if absent(a.id) {
 		if absent(a.score) {
@@ -148,10 +178,43 @@ func (o *object) restore(raw []byte) {
 	}
 }
 
-func readScore(b *imageBuilder, at place, raw []byte) *float64 {
-	if !isNumber(raw) {
-		b.report(KindConfidence, at, "the score is "+describe(raw), noConfidence)
-		return nil
+// instanceScore is the attribute that holds the score of an object whose joints have
+// scores of their own.
+const instanceScore = "instance_score"
+
+// readScores reads the score of an annotation. Where its joints have their own, it is
+// kept as an attribute, since the service has a confidence for each joint alone.
+func (r *cocoReader) readScores(b *imageBuilder, o *object, a *cocoAnnotation, results bool) {
+	o.results = results
+	scored := !absent(a.jointScores)
+	if results && !absent(a.keypoints) && isArray(a.keypoints) {
+		numbers, err := appendJoints(r.scores[:0], a.keypoints)
+		r.scores = numbers
+		o.constant, o.scored = err == nil, err == nil
+		between := false
+		for i := 2; i < len(numbers); i += 3 {
+			v := numbers[i]
+			o.constant = o.constant && v == numbers[2]
+			o.scored = o.scored && v >= 0 && v <= 1
+			between = between || v > 0 && v < 1
+		}
+		o.scored = o.scored && between && !o.constant
+		scored = scored || o.scored
 	}
-	return b.confidence(at, parseNumber(raw))
+	switch {
+	case absent(a.score):
+	case !isNumber(a.score):
+		b.report(KindConfidence, o.at, "the score is "+describe(a.score), noConfidence)
+	case scored:
+		if !finite(parseNumber(a.score)) {
+			b.report(KindConfidence, o.at, "the score is not finite", "left out")
+			return
+		}
+		if o.attributes == nil {
+			o.attributes = make(map[string]any, 1)
+		}
+		o.attributes[instanceScore] = stdjson.Number(a.score)
+	default:
+		o.confidence = b.confidence(o.at, parseNumber(a.score))
+	}
 }

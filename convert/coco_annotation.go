@@ -21,11 +21,30 @@ type cocoReader struct {
 	counts      []float64 // of its mask
 	maskSize    []float64
 	polygons    []pictograph.Polygon
+	others      []otherMember // of the annotation at hand
+	flaws       []flaw        // of its rings
+	scores      []float64     // of its joints
+
+	// Of the image at hand:
+	members  []memberCount
+	boxes    boxNotations
+	notation string // why its boxes are left out; "" where they are not
+	oddBoxes placeCount
+}
+
+// begin makes the reader one for another image.
+func (r *cocoReader) begin(notation string) {
+	r.members, r.boxes, r.notation, r.oddBoxes = r.members[:0], boxNotations{}, notation, placeCount{}
 }
 
 // cocoAnnotation is the raw JSON of the members that matter.
 type cocoAnnotation struct {
 	id, categoryID, bbox, segmentation, keypoints, score, attributes, isCrowd, ownID []byte
+	// parts are the joints of COCO-WholeBody beside those of the body, jointScores
+	// what COCOWriter writes of joints' confidences.
+	parts       [len(wholeBody)][]byte
+	jointScores []byte
+	other       []byte // what belongs to no annotation's own, or nothing is made of
 	// repeated is a member that stands twice; the last one is taken, as by every
 	// reader of COCO files.
 	repeated string
@@ -33,10 +52,13 @@ type cocoAnnotation struct {
 	// reader's coordinates, which are finite, and runs that its mask is, into
 	// the reader's counts.
 	rings, runs bool
+	// boxed says that the bbox is read already, into box: four finite numbers.
+	boxed bool
+	box   pictograph.Box
 }
 
-// member returns where the member of that name belongs, nil for the many that
-// say nothing about the annotation itself.
+// member returns where the member of that name belongs, nil for those that nothing is
+// known of.
 func (a *cocoAnnotation) member(name []byte) *[]byte {
 	switch string(name) {
 	case "id":
@@ -57,8 +79,24 @@ func (a *cocoAnnotation) member(name []byte) *[]byte {
 		return &a.isCrowd
 	case "pictograph_id": // as COCOWriter writes it
 		return &a.ownID
+	case "image_id", "area", "num_keypoints":
+		return &a.other
+	case "keypoint_scores":
+		return &a.jointScores
+	}
+	for i, part := range wholeBody {
+		if string(name) == part.member {
+			return &a.parts[i]
+		}
 	}
 	return nil
+}
+
+// otherMember notes a member that nothing is known of; null says that there is none.
+func (r *cocoReader) otherMember(name, value []byte) {
+	if !absent(value) {
+		r.others = append(r.others, otherMember{string(name), value})
+	}
 }
 
 // annotation splits one JSON object. Python writes NaN and the infinities as
@@ -79,17 +117,20 @@ func (r *cocoReader) annotation(raw []byte) (cocoAnnotation, error) {
 
 func (r *cocoReader) split(raw []byte) (cocoAnnotation, error) {
 	var a cocoAnnotation
+	r.others = r.others[:0]
 	r.decoder.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
 	err := readMembers(&r.decoder, raw, func(name, value []byte) error {
 		member := a.member(name)
 		if member == nil {
+			r.otherMember(name, value)
 			return nil
 		}
-		if *member != nil {
+		if *member != nil && member != &a.other {
 			a.repeated = string(name)
 		}
 		*member = value
 		return nil
 	})
+	a.other = nil
 	return a, err
 }

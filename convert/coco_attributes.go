@@ -9,7 +9,7 @@ import (
 )
 
 // readAttributes returns the annotation's attributes with iscrowd as one more.
-func readAttributes(b *imageBuilder, at place, a cocoAnnotation) map[string]any {
+func readAttributes(b *imageBuilder, at place, a *cocoAnnotation) map[string]any {
 	attributes := attributeObject(b, at, a.attributes)
 	switch string(a.isCrowd) {
 	case "", "null", "0", "0.0", "false":

@@ -17,6 +17,7 @@ type categoryReader struct {
 	folded   map[string]string // first name that folds so
 	at       string
 	findings []Finding
+	err      error // that ends it
 }
 
 func (r *categoryReader) report(kind Kind, reason, action string) {
@@ -45,13 +46,24 @@ func (r *categoryReader) read(position int, raw []byte) {
 	joints := r.joints(members["keypoints"])
 	c := newCategory(name, joints, r.edges(members["skeleton"], len(joints)))
 	r.compare(id, c)
+	if earlier := r.coco.categories[id]; earlier != nil && len(earlier.joints) > 0 {
+		return // the one that says more
+	}
 	r.coco.categories[id] = c
 }
 
 // compare reports what the category shares with earlier ones.
 func (r *categoryReader) compare(id COCOID, c *category) {
 	if earlier := r.coco.categories[id]; earlier != nil {
-		r.report(KindDuplicateCategory, fmt.Sprintf("categories %q and %q have one id", earlier.name, c.name), "last one taken")
+		switch {
+		case earlier.name != c.name:
+			r.err = ContradictionError{fmt.Sprintf("the categories %q and %q have one id, %s, so nothing tells which of them annotations are of", earlier.name, c.name, shorten(string(id)))}
+		case len(earlier.joints) > 0 && len(c.joints) > 0 && !slices.Equal(earlier.joints, c.joints):
+			r.err = ContradictionError{fmt.Sprintf("category %q, id %s, stands there twice with different joints", c.name, shorten(string(id)))}
+		default:
+			r.report(KindDuplicateCategory, "the category stands there twice", "taken once")
+		}
+		return
 	}
 	other, shared := r.names[c.name]
 	if !shared {
@@ -106,21 +118,39 @@ func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
 		r.report(KindSkeletonEdge, "the skeleton is "+describe(raw)+", not a list", "left out")
 		return nil
 	}
+	base := r.skeletonBase(raw, joints)
 	var edges [][2]int
 	for element := range elements(raw) {
 		i, j, ok := pair(element)
 		switch {
 		case !ok:
 			r.report(KindSkeletonEdge, shorten(string(element))+" is no pair of whole numbers", action)
-		case i < 1 || i > joints || j < 1 || j > joints:
-			r.report(KindSkeletonEdge, fmt.Sprintf("the edge %d-%d names no joint; joints are counted from 1 to %d", i, j, joints), action)
+		case i < base || i >= joints+base || j < base || j >= joints+base:
+			r.report(KindSkeletonEdge, fmt.Sprintf("the edge %d-%d names no joint; joints are counted from %d to %d", i, j, base, joints+base-1), action)
 		case i == j:
 			r.report(KindSkeletonEdge, fmt.Sprintf("the edge %d-%d joins a joint to itself", i, j), action)
 		default:
-			edges = append(edges, [2]int{i - 1, j - 1})
+			edges = append(edges, [2]int{i - base, j - base})
 		}
 	}
 	return edges
+}
+
+// skeletonBase is what the first joint is counted as: 1, as COCO says, unless an edge
+// names a joint 0 and none the last joint counted from 1.
+func (r *categoryReader) skeletonBase(raw []byte, joints int) int {
+	zero, last := false, false
+	for element := range elements(raw) {
+		if i, j, ok := pair(element); ok {
+			zero = zero || i == 0 || j == 0
+			last = last || i >= joints || j >= joints
+		}
+	}
+	if !zero || last {
+		return 1
+	}
+	r.report(KindSkeletonBase, fmt.Sprintf("an edge of the skeleton names joint 0 and none names joint %d: its joints are counted from 0", joints), "read so")
+	return 0
 }
 
 func pair(raw []byte) (i, j int, ok bool) {

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"errors"
 	"fmt"
 
 	"pictosync/pictograph"
@@ -8,27 +9,69 @@ import (
 
 // convertGeometry takes placed joints, else the segmentation, else the box, as
 // the service's own importer does.
-func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *cocoAnnotation) bool {
+	g := r.readBox(a)
+	if g.usable() {
+		r.boxes.add(g.box, b.size)
+	}
+	joints, ok := readAllJoints(b, r, &o, c, a)
+	if !ok {
+		return false
+	}
 	if b.allGeometries {
-		return convertGeometries(b, r, o, c, a)
+		return convertGeometries(b, r, o, c, a, joints, g)
 	}
-	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
-		return b.addPose(o, c, joints)
+	if len(joints) > 0 {
+		instances := b.instances
+		if !b.addPose(o, c, joints) {
+			return false
+		}
+		r.carryBox(b, o, g, joints, b.instances > instances)
+		if r.segmented(a) {
+			b.report(KindGeometry, o.at, "there is a segmentation beside the joints", allGeometries)
+		}
+		return true
 	}
-	if isObject(a.segmentation) {
-		return convertMask(b, r, o, a)
+	if taken, there := convertSegmentation(b, r, o, a, g); there {
+		return taken
 	}
-	if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
-		return b.addPolygons(o, partIDs(parts), polygons)
+	return convertBox(b, r, o, g)
+}
+
+// carryBox keeps the box that is given beside the joints of the last instance. One that is
+// just around them tells nothing more: it is what is written where none is given.
+func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, joints []joint, instance bool) {
+	switch {
+	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && finite(g.box.X, g.box.Y, g.box.W, g.box.H):
+	case g.form == badBox:
+		b.report(g.kind, o.at, "beside the joints: "+g.reason, "bbox left out")
+	case !g.usable():
+		b.report(KindGeometry, o.at, "there is a bbox beside the joints that is no upright box of finite numbers", allGeometries)
+	case r.notation != "":
+		r.oddBoxes.add(o.at)
+	case !instance:
+		b.report(KindGeometry, o.at, "there is a bbox beside a lone point", allGeometries)
+	case g.box == aroundJoints(joints):
+	default:
+		if b.result.Boxes == nil {
+			b.result.Boxes = make(map[int]pictograph.Box)
+		}
+		b.result.Boxes[b.instances] = g.box
 	}
-	if absent(a.bbox) || string(a.bbox) == "[]" {
-		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
+}
+
+// aroundJoints is the box around joints, as the writers make it.
+func aroundJoints(joints []joint) pictograph.Box {
+	points := make([]pictograph.Point, len(joints))
+	for i, j := range joints {
+		points[i] = j.point
 	}
-	return convertBox(b, r, o, a.bbox)
+	box, _ := bounds(points)
+	return box
 }
 
 // convertGeometries takes every geometry there is.
-func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a cocoAnnotation) bool {
+func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a *cocoAnnotation, joints []joint, g givenBox) bool {
 	taken := false
 	further := func(what string) object {
 		if taken && o.id != "" {
@@ -38,122 +81,170 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 		}
 		return o
 	}
-	if joints := readJoints(b, r, o.at, a.keypoints); len(joints) > 0 {
+	if len(joints) > 0 {
 		taken = b.addPose(o, c, joints)
 	}
-	if isObject(a.segmentation) {
-		taken = convertMask(b, r, further("segmentation"), a) || taken
-	} else if polygons, parts := readRings(b, r, o.at, a); len(polygons) > 0 {
-		taken = b.addPolygons(further("segmentation"), partIDs(parts), polygons) || taken
+	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
+	taken = taken || segmentation
+	if g.form == plainBox && (taken || there) && !(g.box.W > 0 && g.box.H > 0) && finite(g.box.X, g.box.Y, g.box.W, g.box.H) {
+		return taken // how writers say that there is no box
 	}
-	if !absent(a.bbox) && string(a.bbox) != "[]" {
-		taken = convertBox(b, r, further("box"), a.bbox) || taken
-	} else if !taken {
-		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no usable segmentation and no bbox")
+	if g.form != noBox {
+		return convertBox(b, r, further("box"), g) || taken
+	}
+	if !taken && !there {
+		return convertBox(b, r, o, g)
 	}
 	return taken
 }
 
-// readJoints returns the placed joints of a keypoints list.
-func readJoints(b *imageBuilder, r *cocoReader, at place, raw []byte) []joint {
-	if absent(raw) {
-		return nil
+// wholeBody are the joints that COCO-WholeBody gives beside those of the body, each
+// named after its part and its place there.
+var wholeBody = [...]struct {
+	member, name string
+	joints       int
+}{{"foot_kpts", "foot", 6}, {"face_kpts", "face", 68}, {"lefthand_kpts", "lefthand", 21}, {"righthand_kpts", "righthand", 21}}
+
+// readAllJoints returns the placed joints of an annotation and notes how many its lists
+// have room for.
+//
+// False is for an annotation that is left out, since its joints may be read in two ways.
+func readAllJoints(b *imageBuilder, r *cocoReader, o *object, c *category, a *cocoAnnotation) (joints []joint, ok bool) {
+	if !absent(a.keypoints) {
+		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints", len(c.joints))
+		if o.slots < 0 {
+			return nil, false
+		}
+		if !absent(a.jointScores) {
+			r.giveScores(b, o.at, joints, a.jointScores)
+		}
 	}
-	const instead = "keypoints left out; segmentation or bbox taken, if there is one"
-	if !isArray(raw) {
-		b.report(KindKeypoints, at, "the keypoints are "+describe(raw), instead)
-		return nil
+	for i, raw := range a.parts {
+		if absent(raw) {
+			continue
+		}
+		more, _ := readJoints(b, r, o, raw, wholeBody[i].member, 0)
+		for _, j := range more {
+			j.name = fmt.Sprintf("%s_%d", wholeBody[i].name, j.slot)
+			joints = append(joints, j)
+		}
 	}
-	numbers, err := appendNumbers(r.numbers[:0], raw)
-	r.numbers = numbers
-	if err != nil {
-		b.report(KindNumber, at, "keypoints: "+err.Error(), instead)
-		return nil
-	}
-	if left := len(numbers) % 3; left != 0 {
-		b.report(KindCount, at, fmt.Sprintf("%d keypoint numbers are no triplets", len(numbers)), fmt.Sprintf("last %d left out", left))
-	}
-	return b.placedJoints(at, numbers[:len(numbers)-len(numbers)%3])
+	return joints, true
 }
 
-// readRings returns the usable rings of a segmentation, each a polygon of its
-// own: COCO's rings are a union, never holes. Parts counts the unusable too. The
-// polygons are valid until the next annotation is read.
-func readRings(b *imageBuilder, r *cocoReader, at place, a cocoAnnotation) (polygons []pictograph.Polygon, parts int) {
-	if absent(a.segmentation) {
-		return nil, 0
-	}
-	if !isArray(a.segmentation) {
-		b.report(KindRing, at, "the segmentation is "+describe(a.segmentation), "left out")
-		return nil, 0
-	}
-	reported := len(b.result.Findings)
-	r.polygons = r.polygons[:0]
-	add := func(ring []pictograph.Point) {
-		if ring != nil {
-			rings := b.rings.take(1)
-			rings[0] = ring
-			r.polygons = append(r.polygons, pictograph.Polygon{Rings: rings})
+// visibilities reports whether every third number may be one.
+func visibilities(numbers []float64) bool {
+	for i := 2; i < len(numbers); i += 3 {
+		if v := numbers[i]; v != notLabelled && v != occluded && v != visible {
+			return false
 		}
 	}
-	if a.rings {
-		first := 0
-		for _, end := range r.ringEnds {
-			parts++
-			add(ringOf(b, at, parts, r.coordinates[first:end], true))
-			first = end
-		}
+	return len(numbers)%3 == 0
+}
+
+// readJoints returns the placed joints of a list and how many it has room for, -1 where
+// the annotation is left out for it: named is how many joints its category names.
+func readJoints(b *imageBuilder, r *cocoReader, o *object, raw []byte, what string, named int) (joints []joint, slots int) {
+	at := o.at
+	if emptyValue(raw) {
+		return nil, 0
+	}
+	const instead = "left out; segmentation or bbox taken, if there is one"
+	if !isArray(raw) {
+		b.report(KindKeypoints, at, "the "+what+" are "+describe(raw), instead)
+		return nil, 0
+	}
+	numbers, err := appendJoints(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		b.report(KindNumber, at, what+": "+err.Error(), instead)
+		return nil, 0
+	}
+	if named > 0 && len(numbers) == 2*named && !visibilities(numbers) {
+		b.drop(KindCount, at, fmt.Sprintf("%d numbers of %s for %d joints are two a joint, where x, y and visibility belong", len(numbers), what, named))
+		return nil, -1
+	}
+	if left := len(numbers) % 3; left != 0 {
+		b.report(KindCount, at, fmt.Sprintf("%d numbers of %s are no triplets", len(numbers), what), fmt.Sprintf("last %d left out", left))
+	}
+	numbers = numbers[:len(numbers)-len(numbers)%3]
+	if o.results {
+		joints = b.resultJoints(o, numbers)
 	} else {
-		for raw := range elements(a.segmentation) {
-			parts++
-			add(readRing(b, r, at, parts, raw))
+		joints = b.placedJoints(at, numbers)
+	}
+	if len(joints) > 0 && looksNormalized(joints, b.size) {
+		b.report(KindKeypoints, at, "every placed joint lies between 0 and 1, which looks normalized: shares of the image where pixels belong", "the "+what+" were left out")
+		return nil, len(numbers) / 3
+	}
+	return joints, len(numbers) / 3
+}
+
+// looksNormalized reports whether joints have coordinates that can hardly be pixels.
+func looksNormalized(joints []joint, size Size) bool {
+	fractions := false
+	for _, j := range joints {
+		if !isShare(j.point.X, j.point.Y) {
+			return false
+		}
+		fractions = fractions || !isWhole(j.point.X, j.point.Y)
+	}
+	return fractions && size.mayBeShares(true)
+}
+
+// appendJoints appends the numbers of a list of them, or of a list of triplets.
+func appendJoints(dst []float64, raw []byte) ([]float64, error) {
+	if i := blanksEnd(raw, 1); raw[i] != '[' {
+		return appendNumbers(dst, raw)
+	}
+	for element := range elements(raw) {
+		if !isArray(element) {
+			return dst, errors.New("there are triplets and other values in it")
+		}
+		before := len(dst)
+		var err error
+		if dst, err = appendNumbers(dst, element); err != nil {
+			return dst, err
+		}
+		if len(dst)-before != 3 {
+			return dst, fmt.Errorf("joint %d has %d numbers, not x, y and visibility", before/3+1, len(dst)-before)
 		}
 	}
-	if len(r.polygons) == 0 && len(b.result.Findings) > reported {
-		b.report(KindRing, at, "no ring of the segmentation can be used", "bbox taken, if there is one")
+	return dst, nil
+}
+
+// giveScores gives joints the confidences that are listed by their places; null is none.
+func (r *cocoReader) giveScores(b *imageBuilder, at place, joints []joint, raw []byte) {
+	if !isArray(raw) {
+		b.report(KindConfidence, at, "the scores of the joints are "+describe(raw), "left out")
+		return
 	}
-	return r.polygons, parts
+	slot, next := 0, 0
+	for element := range elements(raw) {
+		if next < len(joints) && joints[next].slot == slot {
+			if score := parseScore(element); score != nil {
+				joints[next].score = score
+			} else if !absent(element) {
+				b.report(KindConfidence, at, fmt.Sprintf("the score of joint %d is %s", slot+1, describe(element)), "left out")
+			}
+			next++
+		}
+		slot++
+	}
+}
+
+// parseScore is a number from 0 to 1, nil for all else.
+func parseScore(raw []byte) *float64 {
+	if !isNumber(raw) {
+		return nil
+	}
+	if score := parseNumber(raw); score >= 0 && score <= 1 {
+		return &score
+	}
+	return nil
 }
 
 const ringLeftOut = "ring left out"
-
-// readRing returns nil for a ring that cannot be used.
-func readRing(b *imageBuilder, r *cocoReader, at place, number int, raw []byte) []pictograph.Point {
-	if !isArray(raw) {
-		b.report(KindRing, at, fmt.Sprintf("ring %d is %s, not a list of coordinates", number, describe(raw)), ringLeftOut)
-		return nil
-	}
-	numbers, err := appendNumbers(r.numbers[:0], raw)
-	r.numbers = numbers
-	if err != nil {
-		b.report(KindNumber, at, fmt.Sprintf("ring %d: %v", number, err), ringLeftOut)
-		return nil
-	}
-	return ringOf(b, at, number, numbers, finite(numbers...))
-}
-
-// ringOf pairs a ring's coordinates; nil if they make none. An empty ring is how
-// some writers say that there is no segmentation, and is not reported.
-func ringOf(b *imageBuilder, at place, number int, coordinates []float64, finite bool) []pictograph.Point {
-	switch {
-	case len(coordinates) == 0:
-		return nil
-	case len(coordinates) < 6:
-		b.report(KindRing, at, fmt.Sprintf("ring %d has %d numbers, fewer than three points", number, len(coordinates)), ringLeftOut)
-		return nil
-	case !finite:
-		b.report(KindNumber, at, fmt.Sprintf("ring %d has a coordinate that is not finite", number), ringLeftOut)
-		return nil
-	case len(coordinates)%2 == 1:
-		b.report(KindCount, at, fmt.Sprintf("ring %d has an odd count of %d coordinates", number, len(coordinates)), "last coordinate left out")
-	}
-	ring := b.pairs(coordinates)
-	if !enclosing(ring) {
-		b.report(KindRing, at, fmt.Sprintf("ring %d has fewer than three different points", number), ringLeftOut)
-		return nil
-	}
-	return ring
-}
 
 // enclosing reports whether a ring has three different points: one of three
 // whose last repeats the first, to close it, encloses nothing.
@@ -182,7 +273,7 @@ func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
 
 // convertMask converts a run-length encoded segmentation. A mask that cannot be
 // converted is dropped: a box in its stead would pass for the real thing.
-func convertMask(b *imageBuilder, r *cocoReader, o object, a cocoAnnotation) bool {
+func convertMask(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation) bool {
 	m := &b.mask
 	var err error
 	if a.runs {
@@ -197,19 +288,4 @@ func convertMask(b *imageBuilder, r *cocoReader, o object, a cocoAnnotation) boo
 		return b.drop(KindMask, o.at, fmt.Sprintf("the mask is %d×%d pixels and the image %d×%d", own.Width, own.Height, b.size.Width, b.size.Height))
 	}
 	return b.addMask(o, m)
-}
-
-func convertBox(b *imageBuilder, r *cocoReader, o object, raw []byte) bool {
-	if !isArray(raw) {
-		return b.drop(KindBox, o.at, "the bbox is "+describe(raw))
-	}
-	numbers, err := appendNumbers(r.numbers[:0], raw)
-	r.numbers = numbers
-	if err != nil {
-		return b.drop(KindNumber, o.at, "bbox: "+err.Error())
-	}
-	if len(numbers) != 4 {
-		return b.drop(KindCount, o.at, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
-	}
-	return b.addBox(o, pictograph.Box{X: numbers[0], Y: numbers[1], W: numbers[2], H: numbers[3]})
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+
+	"pictosync/pictograph"
 )
 
 // The plain way through an annotation, in one pass: objects of numbers, lists of
@@ -14,6 +16,7 @@ import (
 // plain splits an annotation; false leaves it to split.
 func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 	var a cocoAnnotation
+	r.others = r.others[:0]
 	for i, n := 0, 0; ; n++ {
 		name, start := r.layout.Member(raw, i, n)
 		if start == 0 {
@@ -24,6 +27,9 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 		switch {
 		case member != &a.segmentation:
 			end = r.plainValue(raw, start)
+			if member == &a.bbox && end > 0 && raw[start] == '[' && len(r.numbers) == 4 {
+				a.boxed, a.box = true, pictograph.Box{X: r.numbers[0], Y: r.numbers[1], W: r.numbers[2], H: r.numbers[3]}
+			}
 		case raw[start] == '{':
 			end = r.plainRuns(raw, start)
 			a.runs = true
@@ -34,7 +40,9 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 		if end == 0 {
 			return a, false
 		}
-		if member != nil {
+		if member == nil {
+			r.otherMember(name, raw[start:end])
+		} else if member != &a.other {
 			if *member != nil {
 				return a, false
 			}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"pictosync/pictograph"
 )
 
 const typicalAnnotation = `{"segmentation": [[1, 2, 3, 4, 5.5, 6]], "area": 2, "iscrowd": 0, "image_id": 7, "bbox": [1, 2, 3, 4], "category_id": 1, "id": 9}`
@@ -30,7 +32,11 @@ func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) {
 	if !ok {
 		return
 	}
-	general, err := (&cocoReader{}).split(raw)
+	other := &cocoReader{}
+	general, err := other.split(raw)
+	if !reflect.DeepEqual(r.others, other.others) {
+		t.Fatalf("%s: the other members are %q, not %q", raw, r.others, other.others)
+	}
 	if err != nil {
 		t.Fatalf("%s is taken, and is %v", raw, err)
 	}
@@ -59,7 +65,13 @@ func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) {
 			t.Fatalf("%s: the mask is %v, %v, not %v, %v", raw, got, gotErr, want, wantErr)
 		}
 	}
-	plain.rings, plain.runs = false, false
+	if plain.boxed {
+		want, err := appendNumbers(nil, general.bbox)
+		if b := plain.box; err != nil || !sameBits([]float64{b.X, b.Y, b.W, b.H}, want) {
+			t.Fatalf("%s: the box is %v, not %v, %v", raw, b, want, err)
+		}
+	}
+	plain.rings, plain.runs, plain.boxed, plain.box = false, false, false, pictograph.Box{}
 	if !reflect.DeepEqual(plain, general) {
 		t.Fatalf("%s\n is %+v\nnot %+v", raw, plain, general)
 	}

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -103,7 +104,7 @@ func TestCOCOAnnotations(t *testing.T) {
 		},
 		{
 			name:        "one ring keeps the id, and wins over the box",
-			annotations: []string{`{"id": 7, "category_id": 1, "bbox": [9, 9, 9, 9], "segmentation": [[1, 2, 5, 2, 5, 8]]}`},
+			annotations: []string{`{"id": 7, "category_id": 1, "bbox": [1, 2, 4, 6], "segmentation": [[1, 2, 5, 2, 5, 8]]}`},
 			want:        []string{"7 cat polygon [[{1 2} {5 2} {5 8}]] in {1 2 4 6}"},
 		},
 		{
@@ -118,16 +119,16 @@ func TestCOCOAnnotations(t *testing.T) {
 			want:        []string{"7 cat polygon [[{1 1} {2 1} {3 1}]]"},
 		},
 		{
-			name:        "an odd coordinate is left out",
+			name:        "which of an odd count of coordinates is missing nothing tells",
 			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[0,0,2,0,2,2,9]]}`},
-			want:        []string{"7 cat polygon [[{0 0} {2 0} {2 2}]] in {0 0 2 2}"},
 			findings:    []Kind{KindCount},
+			dropped:     1,
 		},
 		{
-			name:        "the box stands in for rings that cannot be used",
-			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[0,0,2,1e999,2,2], [1, "2", 3, 4, 5, 6], 3], "bbox": [1,2,3,4]}`},
-			want:        []string{"7 cat bbox {1 2 3 4}"},
-			findings:    []Kind{KindNumber, KindNumber, KindRing, KindRing},
+			name:        "the box never stands in for rings that cannot be used",
+			annotations: []string{`{"id": 7, "category_id": 1, "segmentation": [[0,0,2,1e999,2,2], [1, "2", 3, 4, 5, 6], [1,2]], "bbox": [1,2,3,4]}`, `{"id": 8, "category_id": 1, "segmentation": [[0,0,2,0,2,2], 3], "bbox": [1,2,3,4]}`},
+			findings:    []Kind{KindNumber, KindRing, KindRing},
+			dropped:     2,
 		},
 		{
 			name:        "an empty segmentation says nothing",
@@ -151,6 +152,7 @@ func TestCOCOAnnotations(t *testing.T) {
 				"7-1 ear keypoint {5 6} of 1 confidence 0.5 map[a:b occluded:true]",
 				"8-0 eye keypoint {3 4} of 2",
 			},
+			findings: []Kind{KindGeometry},
 		},
 		{
 			name:        "a lone point without joint names is a landmark of no instance",
@@ -158,11 +160,11 @@ func TestCOCOAnnotations(t *testing.T) {
 			want:        []string{"7-0 landmark keypoint {1 2} of 0", "8-0 tip keypoint {1 2} of 0 map[occluded:true]", "9-0 nose keypoint {3 4} of 1"},
 		},
 		{
-			name:        "joints that the category does not name take its own name",
+			name:        "joints that the category does not name are named by their number",
 			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 5, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
 			want: []string{
-				"7-0 landmark keypoint {1 2} of 1", "7-1 landmark keypoint {3 4} of 1",
-				"8-0 nose keypoint {1 1} of 2", "8-1 person keypoint {9 9} of 2",
+				"7-0 landmark_0 keypoint {1 2} of 1", "7-1 landmark_1 keypoint {3 4} of 1",
+				"8-0 nose keypoint {1 1} of 2", "8-1 person_3 keypoint {9 9} of 2",
 			},
 			findings: []Kind{KindJointName, KindJointName},
 		},
@@ -170,7 +172,7 @@ func TestCOCOAnnotations(t *testing.T) {
 			name:        "visibility is cut down to 0, 1 and 2",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,3, 3,4,-1, 5,6,1.5]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,0.5], "bbox": [1,2,3,4]}`},
 			want:        []string{"7-0 nose keypoint {1 2} of 1", "7-1 ear keypoint {5 6} of 1 map[occluded:true]", "8 person bbox {1 2 3 4}"},
-			findings:    []Kind{KindVisibility, KindVisibility},
+			findings:    []Kind{KindVisibility, KindKeypoints},
 		},
 		{
 			name:        "a joint at no finite place is left out, one that is not labelled may be anywhere",
@@ -241,6 +243,7 @@ func TestCOCOAnnotations(t *testing.T) {
 			name:        "NaN in what is not read does no harm",
 			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "area": NaN, "note": "NaN"}`},
 			want:        []string{"1 cat bbox {1 2 3 4}"},
+			findings:    []Kind{KindMember},
 		},
 	}
 	for _, test := range tests {
@@ -362,8 +365,8 @@ func TestCOCOOutside(t *testing.T) {
 		findings []Kind
 		dropped  int
 	}{
-		{outside: "", size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}},
-		{outside: OutsideKeep, size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}},
+		{outside: "", size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindOutside, KindOutside, KindOffImage, KindOutside}, dropped: 1},
+		{outside: OutsideKeep, size: Size{100, 80}, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindOutside, KindOutside, KindOffImage, KindOutside}, dropped: 1},
 		{outside: OutsideClip, size: Size{100, 80}, want: []string{"1 {0 10 15 20}", "2 {90 70 10 10}", "3 {0 0 100.005 80}", "5-0 {0 0 10 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindOutside, KindOutside, KindOutsideLeftOut, KindOutside}, dropped: 1},
 		{outside: OutsideReport, size: Size{100, 80}, want: []string{"3 {0 0 100.005 80}", "5-0 {50 50 10 10}"}, findings: slices.Repeat([]Kind{KindOutsideLeftOut}, 4), dropped: 3},
 		{outside: OutsideReport, want: []string{"1 {-5 10 20 20}", "2 {90 70 20 20}", "3 {0 0 100.005 80}", "4 {200 0 5 5}", "5-0 {-5 0 15 10}", "5-1 {50 50 10 10}"}, findings: []Kind{KindUnchecked}},
@@ -400,7 +403,7 @@ func TestCOCOCategories(t *testing.T) {
 		{"null", `null`, nil, nil},
 		{"names as written, numbers as text", `[{"id": 3, "name": " a b "}, {"id": "x", "name": 12}]`, nil, map[COCOID]string{"3": " a b ", "x": "12"}},
 		{"unusable ones", `[{"id": 1}, {"id": 2, "name": " \u001c"}, {"name": "a"}, {"id": true, "name": "b"}, 7]`, slices.Repeat([]Kind{KindCategory}, 5), nil},
-		{"one id twice", `[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, []Kind{KindDuplicateCategory}, map[COCOID]string{"1": "b"}},
+		{"one id twice", `[{"id": 1, "name": "a", "keypoints": ["x", "y"]}, {"id": "1", "name": "a"}]`, []Kind{KindDuplicateCategory}, map[COCOID]string{"1": "a"}},
 		{"one name twice", `[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]`, []Kind{KindSharedCategoryName}, map[COCOID]string{"1": "a", "2": "a"}},
 		{"joint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]Kind{KindJointName}, 4), map[COCOID]string{"1": "a", "2": "b"}},
 		{"edges", `[{"id": 1, "name": "a", "keypoints": ["x", "y"], "skeleton": [[0,1], [2,2], [1,3], [1], [1,"2"], [1.5,2], [2,1]]}, {"id": 2, "name": "b", "skeleton": {}}]`, slices.Repeat([]Kind{KindSkeletonEdge}, 7), map[COCOID]string{"1": "a", "2": "b"}},
@@ -426,6 +429,11 @@ func TestCOCOCategories(t *testing.T) {
 	compare(t, "joints", c.categories["1"].joints, []string{"x", "joint_1", "x", "joint_3"})
 	c, _, _ = NewCOCO([]byte(tests[7].categories), "", Options{})
 	compare(t, "edges", c.categories["1"].skeleton.Edges, [][2]int{{1, 0}})
+	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`} {
+		if _, _, err := NewCOCO([]byte(broken), "labels.json", Options{}); !errors.As(err, new(ContradictionError)) {
+			t.Errorf("categories %q: error %v", broken, err)
+		}
+	}
 	for _, broken := range []string{`{}`, `[`, `[{"id": 1, "name": "` + "\xff" + `"}]`} {
 		if _, _, err := NewCOCO([]byte(broken), "labels.json", Options{}); err == nil || !strings.Contains(err.Error(), "labels.json") {
 			t.Errorf("categories %q: error %v", broken, err)

@@ -44,8 +44,15 @@ type cocoObject struct {
 	Crowd        int             `json:"iscrowd"`
 	Keypoints    []float64       `json:"keypoints,omitempty"`
 	NumKeypoints int             `json:"num_keypoints,omitempty"`
-	Score        *float64        `json:"score,omitempty"`
-	Attributes   map[string]any  `json:"attributes,omitempty"`
+	Foot         []float64       `json:"foot_kpts,omitempty"`
+	Face         []float64       `json:"face_kpts,omitempty"`
+	LeftHand     []float64       `json:"lefthand_kpts,omitempty"`
+	RightHand    []float64       `json:"righthand_kpts,omitempty"`
+	Score        any             `json:"score,omitempty"`
+	// JointScores are the confidences of the joints, by their places, where they have
+	// their own.
+	JointScores []*float64     `json:"keypoint_scores,omitempty"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
 	// PictographID is the annotation's id where it is no whole number of its
 	// own in the file, which COCO's tools want, or the ids of its parts where
 	// they are not ID-0, ID-1, ….
@@ -79,44 +86,51 @@ func (w *COCOWriter) Categories() ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// Image returns an image's entry and those of its annotations, JSON objects,
-// and what COCO cannot hold of it. The error says why the image cannot be
-// written at all.
-func (w *COCOWriter) Image(image string, r Result) (entry []byte, annotations [][]byte, findings []Finding, err error) {
+// Image returns an image's entry and those of its annotations, JSON objects, what COCO
+// cannot hold of it, and how many of the source's annotations found no place. The error
+// says why the image cannot be written at all.
+func (w *COCOWriter) Image(image string, r Result) (entry []byte, annotations [][]byte, leftOut int, findings []Finding, err error) {
 	report := reporter(&findings, image)
-	objects := objectsOf(r, report)
+	lost := make(lostAnnotations)
+	objects := objectsOf(r, lost, report)
 	if len(objects) == 0 && len(r.Annotations) > 0 {
-		return nil, nil, findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
+		return nil, nil, r.lost(lost), findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
 	}
 	w.images++
 	if entry, err = json.Marshal(cocoImage{w.images, image, r.Size.Width, r.Size.Height}); err != nil {
-		return nil, nil, nil, fmt.Errorf("write image %s: %w", image, err)
+		return nil, nil, 0, nil, fmt.Errorf("write image %s: %w", image, err)
 	}
 	for _, o := range objects {
 		category := w.catalog.categoryOf(r, o)
-		c := cocoObject{ImageID: w.images, CategoryID: w.numbers[category.name], Segmentation: json.RawMessage("[]"), Score: o.confidence}
+		c := cocoObject{ImageID: w.images, CategoryID: w.numbers[category.name], Segmentation: json.RawMessage("[]")}
+		if o.confidence != nil {
+			c.Score = *o.confidence
+		}
 		w.identify(&c, o, category)
 		c.Attributes, c.Crowd = crowd(o.attributes)
 		at := "annotation " + shorten(o.id)
-		switch {
-		case o.joints != nil:
-			w.pose(&c, o, category, report)
-		case o.polygons != nil:
+		if o.polygons != nil {
 			w.polygons(&c, o, r.Size, at, report)
-		default:
+		}
+		if o.box != nil {
 			c.box(o.box.Box)
-			c.Area = o.box.Box.W * o.box.Box.H
+			if o.polygons == nil {
+				c.Area = o.box.Box.W * o.box.Box.H
+			}
 			if o.box.Oriented != nil {
 				report(KindOtherShape, at, "COCO has no oriented boxes", "its enclosing box was written")
 			}
 		}
+		if o.joints != nil {
+			o.lose(lost, w.pose(&c, o, category, report), r)
+		}
 		data, err := json.Marshal(c)
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("write %s of %s: %w", at, image, err)
+			return nil, nil, 0, nil, fmt.Errorf("write %s of %s: %w", at, image, err)
 		}
 		annotations = append(annotations, data)
 	}
-	return entry, annotations, findings, nil
+	return entry, annotations, r.lost(lost), findings, nil
 }
 
 // identify gives an annotation its number: its own id where that is one that is
@@ -125,13 +139,15 @@ func (w *COCOWriter) identify(c *cocoObject, o exportObject, category *exportCat
 	regular := true
 	var ids []string
 	if o.joints != nil {
-		slots, _ := category.slots(o.joints)
-		for _, j := range slots {
-			if j == nil {
-				continue
+		slots, parts, _ := category.places(o.joints)
+		for _, list := range append([][]*pictograph.Annotation{slots}, parts[:]...) {
+			for _, j := range list {
+				if j == nil {
+					continue
+				}
+				regular = regular && j.ID == partID(o.id, len(ids))
+				ids = append(ids, j.ID)
 			}
-			regular = regular && j.ID == partID(o.id, len(ids))
-			ids = append(ids, j.ID)
 		}
 	}
 	n, err := strconv.ParseInt(o.id, 10, 64)
@@ -165,29 +181,93 @@ func crowd(attributes map[string]any) (map[string]any, int) {
 
 func (c *cocoObject) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y, b.W, b.H} }
 
-func (w *COCOWriter) pose(c *cocoObject, o exportObject, category *exportCategory, report func(Kind, string, string, string)) {
-	slots, extra := category.slots(o.joints)
-	reportExtra(report, o, category.name, extra)
-	var placed []pictograph.Point
-	for _, j := range slots {
-		if j == nil {
-			c.Keypoints = append(c.Keypoints, 0, 0, notLabelled)
+// places puts the joints of a pose in the order of their category, and those of parts of
+// the body in that of COCO-WholeBody; extra find no place.
+func (c *exportCategory) places(joints []pictograph.Annotation) (slots []*pictograph.Annotation, parts [len(wholeBody)][]*pictograph.Annotation, extra []*pictograph.Annotation) {
+	slots, beyond := c.slots(joints)
+	for _, j := range beyond {
+		part, slot, ok := bodyPart(j.Name)
+		if !ok || parts[part] != nil && parts[part][slot] != nil {
+			extra = append(extra, j)
 			continue
 		}
-		p := j.Geometry.(pictograph.Keypoint).Point
-		v := float64(visible)
-		if isOccluded(j.Attributes) {
-			v = occluded
+		if parts[part] == nil {
+			parts[part] = make([]*pictograph.Annotation, wholeBody[part].joints)
 		}
-		c.Keypoints = append(c.Keypoints, p.X, p.Y, v)
-		placed = append(placed, p)
-		c.NumKeypoints++
+		parts[part][slot] = j
 	}
-	if box := enclosure(placed); box != nil {
+	return slots, parts, extra
+}
+
+// pose writes the joints of an object and returns those that have no place.
+func (w *COCOWriter) pose(c *cocoObject, o exportObject, category *exportCategory, report func(Kind, string, string, string)) (lost []*pictograph.Annotation) {
+	slots, parts, extra := category.places(o.joints)
+	reportExtra(report, category.name, extra)
+	var placed []pictograph.Point
+	triplets := func(list []*pictograph.Annotation) (out []float64) {
+		for _, j := range list {
+			if j == nil {
+				out = append(out, 0, 0, notLabelled)
+				continue
+			}
+			p := j.Geometry.(pictograph.Keypoint).Point
+			v := float64(visible)
+			if isOccluded(j.Attributes) {
+				v = occluded
+			}
+			out = append(out, p.X, p.Y, v)
+			placed = append(placed, p)
+		}
+		return out
+	}
+	c.Keypoints = triplets(slots)
+	c.NumKeypoints = len(placed)
+	for i, list := range []*[]float64{&c.Foot, &c.Face, &c.LeftHand, &c.RightHand} {
+		*list = triplets(parts[i])
+	}
+	c.scores(o, slots, parts[:], report)
+	switch box := enclosure(placed); {
+	case o.box != nil || o.polygons != nil: // written already
+	case o.given != nil:
+		c.box(*o.given)
+		c.Area = o.given.W * o.given.H
+	case box != nil:
 		c.box(*box)
 		c.Area = box.W * box.H
-	} else if len(placed) > 0 {
+	case len(placed) > 0:
 		c.BBox = [4]float64{placed[0].X, placed[0].Y, 0, 0}
+	}
+	return extra
+}
+
+// scores writes the confidences of joints where they have their own, and that of their
+// object, which is an attribute then.
+func (c *cocoObject) scores(o exportObject, slots []*pictograph.Annotation, parts [][]*pictograph.Annotation, report func(Kind, string, string, string)) {
+	own := c.Attributes[instanceScore]
+	_, number := own.(json.Number)
+	if _, float := own.(float64); float {
+		number = true
+	}
+	if !o.scored && !number {
+		return
+	}
+	c.Score = nil
+	if number {
+		c.Score, c.Attributes = own, without(c.Attributes, instanceScore)
+	}
+	c.JointScores = make([]*float64, len(slots))
+	for i, j := range slots {
+		if j != nil {
+			c.JointScores[i] = j.Confidence
+		}
+	}
+	for _, list := range parts {
+		for _, j := range list {
+			if j != nil && j.Confidence != nil {
+				report(KindConfidence, "annotation "+shorten(j.ID), "the confidence of a joint beside the body's has no place in COCO", "left out")
+				return
+			}
+		}
 	}
 }
 

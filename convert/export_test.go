@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -149,7 +150,7 @@ func throughCOCO(t interface{ Fatalf(string, ...any) }, images []Result) (out []
 		t.Fatalf("categories %s: %v %v", categories, err, found)
 	}
 	for i, r := range images {
-		_, annotations, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
+		_, annotations, _, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
 		if err != nil {
 			t.Fatalf("image: %v", err)
 		}
@@ -195,6 +196,12 @@ func TestThroughCOCO(t *testing.T) {
 				case 3:
 					instances++
 					r.Annotations = append(r.Annotations, d.pose(instances)...)
+					if rapid.Bool().Draw(t, "box beside") {
+						if r.Boxes == nil {
+							r.Boxes = make(map[int]pictograph.Box)
+						}
+						r.Boxes[instances] = d.box()
+					}
 				case 4: // the regions of a mask, with holes
 					b := newBitmap(d.size.Width, d.size.Height)
 					for range rapid.IntRange(1, 40).Draw(t, "pixels") {
@@ -237,6 +244,17 @@ func TestThroughCOCO(t *testing.T) {
 			if got, want := encode(t, back[i].Annotations), encode(t, images[i].Annotations); got != want {
 				t.Fatalf("image %d came back as\n%s\nand was\n%s\n%v", i, got, want, back[i].Findings)
 			}
+			if fmt.Sprint(back[i].Boxes) != fmt.Sprint(images[i].Boxes) {
+				t.Fatalf("the boxes of image %d came back as %v and were %v", i, back[i].Boxes, images[i].Boxes)
+			}
+			line, err := CanonicalImage{Image: "a", Annotations: back[i].Annotations, Boxes: back[i].Boxes}.Append(nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			plain, ok := plainCanonical(line)
+			if general, err := anyCanonical(line); err != nil || !ok || !reflect.DeepEqual(plain, general) {
+				t.Fatalf("%s is read as %+v and %+v, %v", line, plain, general, err)
+			}
 		}
 	})
 }
@@ -249,7 +267,7 @@ func throughYOLO(t interface{ Fatalf(string, ...any) }, r Result, task YOLOTask)
 	if err != nil {
 		t.Fatalf("writer: %v", err)
 	}
-	label, findings, err := w.Image("a.jpg", r)
+	label, _, findings, err := w.Image("a.jpg", r)
 	if err != nil {
 		t.Fatalf("image: %v", err)
 	}
@@ -409,13 +427,13 @@ func TestLostInExport(t *testing.T) {
 			var findings []Finding
 			var err error
 			if c.to == "" {
-				_, _, findings, err = NewCOCOWriter(catalog).Image("a.jpg", r)
+				_, _, _, findings, err = NewCOCOWriter(catalog).Image("a.jpg", r)
 			} else {
 				w, writerErr := NewYOLOWriter(catalog, c.to)
 				if writerErr != nil {
 					t.Fatal(writerErr)
 				}
-				_, findings, err = w.Image("a.jpg", r)
+				_, _, findings, err = w.Image("a.jpg", r)
 			}
 			var kinds []Kind
 			for _, f := range findings {

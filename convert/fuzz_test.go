@@ -16,6 +16,8 @@ func FuzzCOCOAnnotation(f *testing.F) {
 		`{"id": "7", "category_id": 5, "keypoints": [1, 2, 2, 0, 0, 0, 3, 4, 1], "bbox": [1, 2, 3, 4]}`,
 		`{"id": 7.0, "category_id": 1, "segmentation": [[1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 5, NaN]]}`,
 		`{"id": 7, "category_id": 1, "segmentation": {"counts": "abc", "size": [2, 2]}}`,
+		`{"id": 7, "category_id": 1, "segmentation": [[1, 2], [3, 4], [5, 60]], "track": [1], "attributes": {"rotation": 4}}`,
+		`{"id": 7, "category_id": 5, "foot_kpts": [[1, 2, 2]], "keypoint_scores": [0.5, null], "keypoints": [1, 2, 2], "segmentation": [{"x": 1, "y": 2}], "bbox": [1, 2, 3, 4, 5, 6, 7, 8]}`,
 		`{"id": 7, "category_id": 1, "segmentation": [{"a": "]"}, ["\"]"], [[1]]]}`,
 	} {
 		f.Add([]byte(seed), []byte(seed), true)
@@ -92,6 +94,7 @@ func FuzzYOLO(f *testing.F) {
 func FuzzCanonical(f *testing.F) {
 	f.Add([]byte(`{"image":"dir/a.jpg","width":640,"height":480,"annotations":[{"id":"1","name":"cat","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}`))
 	f.Add([]byte(`{"image":"a","annotations":[]}`))
+	f.Add([]byte(`{"image":"a","annotations":[{"id":"1","name":"nose","type":"keypoint","keypoint":{"x":1,"y":2},"instance_id":1}],"boxes":[{"instance_id":1,"x":1,"y":2,"w":3,"h":4}],"slots":[{"instance_id":1,"joints":9}]}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		c, err := ParseCanonical(line)
 		if err != nil {

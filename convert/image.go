@@ -17,6 +17,8 @@ type imageBuilder struct {
 	simplify    float64
 
 	allGeometries bool
+	// noteOutside tells of shapes that lie outside the image where they are kept too.
+	noteOutside bool
 
 	result      Result
 	classes     map[classKey]int // place in result.Classes; nil while they are few
@@ -66,6 +68,11 @@ type object struct {
 
 	confidence *float64
 	attributes map[string]any
+
+	slots int // how many joints its list has room for; 0 where that is not told
+	// results says that it is a prediction, scored that its joints have scores, and
+	// constant that what stands in their place says nothing.
+	results, scored, constant bool
 }
 
 func (b *imageBuilder) report(kind Kind, at place, reason, action string) {
@@ -110,9 +117,17 @@ func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
 			fmt.Sprintf("a rectangle is fitted; corners move by up to %.2f px", q.farthest(fitted)))
 		q = fitted
 	}
+	return b.addOriented(o, oriented, q)
+}
+
+// addOriented takes an oriented box with its corners.
+func (b *imageBuilder) addOriented(o object, oriented pictograph.OrientedBox, q quadrilateral) bool {
 	box, ok := bounds(q[:])
 	if !ok {
 		return b.drop(KindBox, o.at, "the oriented box has no extent")
+	}
+	if b.noteOutside && !b.kept(o.at, box) {
+		return false
 	}
 	if b.leaves(box) {
 		const reason = "the oriented box reaches outside the image"
@@ -128,12 +143,17 @@ func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
 func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Polygon) bool {
 	geometries := b.parts[:0]
 	for _, polygon := range polygons {
-		if box, ok := bounds(polygon.Rings[0]); ok {
-			inside, ok := b.within(o.at, box)
+		if polygon.Box == nil {
+			if box, ok := bounds(polygon.Rings[0]); ok {
+				polygon.Box = &b.boxes.take(1)[0]
+				*polygon.Box = box
+			}
+		}
+		if polygon.Box != nil {
+			inside, ok := b.within(o.at, *polygon.Box)
 			if !ok {
 				continue
 			}
-			polygon.Box = &b.boxes.take(1)[0]
 			*polygon.Box = inside
 		}
 		geometries = append(geometries, polygon)
@@ -163,7 +183,12 @@ func (b *imageBuilder) addMask(o object, m *mask) bool {
 // an instance id, except a lone point of a category without joints: that is a
 // landmark, not an object.
 func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
-	lone := len(joints) == 1 && len(c.joints) <= 1
+	if b.noteOutside {
+		if !b.kept(o.at, aroundJoints(joints)) {
+			return false
+		}
+	}
+	lone := len(joints) == 1 && len(c.joints) <= 1 && o.slots <= 1 && joints[0].name == ""
 	instance := 0
 	if !lone {
 		b.instances++
@@ -184,10 +209,19 @@ func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
 	unnamed := 0
 	for i, j := range joints {
 		a := &b.result.Annotations[first+i]
-		if c.skeleton != nil && j.slot < len(c.joints) {
+		switch {
+		case j.name != "":
+			a.Name = j.name
+			b.require(a.Name, pictograph.TypeKeypoint, nil)
+		case c.skeleton != nil && j.slot < len(c.joints):
 			a.Name = c.joints[j.slot]
-		} else if !lone {
+		case !lone:
 			unnamed++
+			a.Name = numberedJoint(c.name, j.slot)
+			b.require(a.Name, pictograph.TypeKeypoint, nil)
+		}
+		if j.score != nil {
+			a.Confidence = j.score
 		}
 		if j.occluded {
 			if a.Attributes == nil {
@@ -199,7 +233,46 @@ func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
 	if unnamed > 0 {
 		b.report(KindJointName, o.at,
 			fmt.Sprintf("category %q has %d joint names; joints placed beyond them: %d", c.name, len(c.joints), unnamed),
-			"named after the category")
+			"named by their number, as "+numberedJoint(c.name, joints[len(joints)-1].slot))
+		b.countSlots(instance, joints, o.slots)
+	}
+	return true
+}
+
+// countSlots notes how many joints an instance has room for where its joints that are
+// placed do not tell.
+func (b *imageBuilder) countSlots(instance int, joints []joint, slots int) {
+	for _, j := range joints {
+		if j.name == "" && j.slot+1 >= slots {
+			return
+		}
+	}
+	if slots == 0 {
+		return
+	}
+	if b.result.Slots == nil {
+		b.result.Slots = make(map[int]int)
+	}
+	b.result.Slots[instance] = slots
+}
+
+// kept reports whether a shape is in the image at least in part, where shapes outside are
+// kept as they are, and tells of those that reach outside.
+func (b *imageBuilder) kept(at place, box pictograph.Box) bool {
+	const pixels, share = 1, 0.01
+	if b.outside != OutsideKeep && b.outside != "" || !b.size.Known() {
+		return true
+	}
+	w, h := float64(b.size.Width), float64(b.size.Height)
+	if box.X >= 0 && box.Y >= 0 && box.X+box.W <= w && box.Y+box.H <= h {
+		return true
+	}
+	dx, dy := max(pixels, share*w), max(pixels, share*h)
+	if out := max(-(box.X + box.W), box.X-w, -(box.Y + box.H), box.Y-h); out > 0 || out == 0 && (box.W > 0 && box.H > 0) {
+		return b.drop(KindOffImage, at, "it lies outside the image altogether")
+	}
+	if box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy {
+		b.report(KindOutside, at, "it reaches outside the image", "kept as it is; --outside clip cuts boxes off")
 	}
 	return true
 }
@@ -323,7 +396,7 @@ func (b *imageBuilder) class(name string, t pictograph.Type) int {
 // within holds a box against the image as the options say; false drops it.
 func (b *imageBuilder) within(at place, box pictograph.Box) (pictograph.Box, bool) {
 	if !b.leaves(box) {
-		return box, true
+		return box, !b.noteOutside || b.kept(at, box)
 	}
 	if b.outside == OutsideReport {
 		return box, b.leaveOutside(at, "the box reaches outside the image")

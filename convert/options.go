@@ -23,8 +23,9 @@ type Options struct {
 type Outside string
 
 const (
-	// OutsideKeep, which the zero value means too, takes every box as it is and
-	// reports nothing: the service accepts such boxes and trainers clip them.
+	// OutsideKeep, which the zero value means too, takes boxes as they are, since the
+	// service accepts them and trainers clip them. What lies outside altogether is left
+	// out of COCO's annotations all the same, and what reaches far outside is told.
 	OutsideKeep Outside = "keep"
 	// OutsideClip cuts boxes off at the edge of the image and drops what lies
 	// wholly outside, with a finding. An oriented box stays whole, since what is

@@ -32,6 +32,7 @@ func (c *COCO) Panoptic(image string, size Size, annotation, picture []byte) (Re
 		return b.result, fmt.Errorf("the PNG of the segments is %d×%d and the image %d×%d", own.Width, own.Height, size.Width, size.Height)
 	}
 	r := &cocoReader{}
+	b.noteOutside = true
 	for i, raw := range entry.Segments {
 		b.count(c.segment(b, r, i+1, raw, masks))
 	}
@@ -43,6 +44,7 @@ func (c *COCO) Panoptic(image string, size Size, annotation, picture []byte) (Re
 	for _, id := range left {
 		b.count(b.drop(KindMask, place{what: "segment", id: fmt.Sprint(id)}, "the PNG has pixels of this segment, and segments_info does not name it"))
 	}
+	r.reportMembers(b)
 	return b.result, nil
 }
 
@@ -65,7 +67,8 @@ func (c *COCO) segment(b *imageBuilder, r *cocoReader, position int, raw []byte,
 		return b.drop(KindUnknownClass, o.at, err.Error())
 	}
 	o.name = category.name
-	o.attributes = readAttributes(b, o.at, a)
+	o.attributes = readAttributes(b, o.at, &a)
+	c.carryMembers(r, &o)
 	m := masks[int(id)]
 	if m == nil {
 		return b.drop(KindMask, o.at, "the PNG has no pixels of the segment, or another segment has its id")

@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	"pictosync/pictograph"
 )
@@ -41,6 +42,46 @@ type joint struct {
 	slot     int // place among the category's joints
 	point    pictograph.Point
 	occluded bool
+	name     string   // where the category has nothing to do with it
+	score    *float64 // its own; nil where it has none
+}
+
+// numberedJoint names a joint by its place, where its category does not.
+func numberedJoint(category string, slot int) string {
+	return category + "_" + strconv.Itoa(slot)
+}
+
+// resultJoints reads x, y and a third number that is a score or a constant: prediction
+// results know no visibility. Every joint is placed but those at 0, 0 with a 0.
+func (b *imageBuilder) resultJoints(o *object, triplets []float64) []joint {
+	var joints []joint
+	var lost flaws
+	odd := false
+	for slot := range len(triplets) / 3 {
+		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
+		switch {
+		case !finite(x, y):
+			lost.add(fmt.Sprintf("joint %d", slot+1))
+			continue
+		case x == 0 && y == 0 && v == 0:
+			continue
+		}
+		j := joint{slot: slot, point: pictograph.Point{X: x, Y: y}}
+		if o.scored {
+			score := v
+			j.score = &score
+		} else {
+			odd = odd || v != 0 && v != 1 && v != 2 && !o.constant
+		}
+		joints = append(joints, j)
+	}
+	if odd {
+		b.report(KindVisibility, o.at, "the third numbers of the joints are neither scores from 0 to 1 nor one constant", "left out; the joints were taken as visible")
+	}
+	if lost.count > 0 {
+		b.report(KindNumber, o.at, "joints at no finite place: "+lost.String(), "joints left out")
+	}
+	return joints
 }
 
 // COCO's visibility flags.
@@ -64,10 +105,14 @@ func (b *imageBuilder) placedJoints(at place, triplets []float64) []joint {
 		return nil
 	}
 	joints := make([]joint, 0, count)
-	var oddFlags, lost flaws
+	var oddFlags, lost, shares flaws
 	for slot := range len(triplets) / 3 {
 		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
 		flag := clampVisibility(v)
+		if v > 0 && v < 1 { // a score, and whether the joint is placed it does not say
+			shares.add(fmt.Sprintf("joint %d has %v", slot+1, v))
+			continue
+		}
 		if float64(flag) != v {
 			oddFlags.add(fmt.Sprintf("joint %d has %v", slot+1, v))
 		}
@@ -83,6 +128,9 @@ func (b *imageBuilder) placedJoints(at place, triplets []float64) []joint {
 	if oddFlags.count > 0 {
 		b.report(KindVisibility, at, "visibility other than 0, 1 and 2: "+oddFlags.String(),
 			"cut down to a whole number from 0 to 2; joints at 0 left out")
+	}
+	if shares.count > 0 {
+		b.report(KindKeypoints, at, "visibility between 0 and 1, as scores are: "+shares.String(), "joints left out")
 	}
 	if lost.count > 0 {
 		b.report(KindNumber, at, "joints at no finite place: "+lost.String(), "joints left out")

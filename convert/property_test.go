@@ -22,6 +22,9 @@ func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
 	if _, err := pictograph.DecodeAnnotations(payload); err != nil {
 		t.Fatalf("annotations that cannot be read back: %v", err)
 	}
+	if r.Read != sources || r.taken != nil && len(r.taken) != r.Taken() {
+		t.Fatalf("%d of %d read, %d taken, %d of these noted", r.Read, sources, r.Taken(), len(r.taken))
+	}
 	if r.LeftOut > sources {
 		t.Fatalf("%d of %d dropped", r.LeftOut, sources)
 	}
@@ -30,6 +33,15 @@ func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
 	}
 	if r.LeftOut > 0 && len(r.Findings) == 0 {
 		t.Fatalf("%d dropped without a finding", r.LeftOut)
+	}
+	told := 0
+	for _, f := range r.Findings {
+		if f.Kind.Severity() != Changed {
+			told += f.Stands()
+		}
+	}
+	if told < r.LeftOut {
+		t.Fatalf("%d dropped, %d told", r.LeftOut, told)
 	}
 	classes := map[classKey]bool{}
 	for _, class := range r.Classes {
@@ -66,11 +78,15 @@ func cocoAnnotationText(id int) *rapid.Generator[string] {
 			}
 		}
 		maybe("category_id", rapid.SampledFrom([]string{"1", "5", "9", `"s"`, "0", "77"}))
-		maybe("bbox", jsonList(jsonNumber, 3, 5))
-		maybe("segmentation", rapid.OneOf(jsonList(jsonList(jsonNumber, 0, 9), 0, 3), rapid.Just(`{"counts": [1], "size": [1, 1]}`), rapid.Just("7")))
+		maybe("bbox", jsonList(jsonNumber, 3, 8))
+		maybe("foot_kpts", jsonList(rapid.OneOf(jsonNumber, rapid.SampledFrom([]string{"0", "1", "2"})), 0, 9))
+		maybe("track_id", jsonNumber)
+		maybe("segmentation", rapid.OneOf(jsonList(jsonList(jsonNumber, 0, 9), 0, 3), rapid.Just(`{"counts": [1], "size": [1, 1]}`), rapid.Just("7"),
+			jsonList(jsonNumber, 0, 9), jsonList(jsonList(jsonNumber, 2, 2), 0, 5), jsonList(jsonList(jsonList(jsonNumber, 2, 2), 2, 4), 1, 2),
+			rapid.SampledFrom([]string{"{}", `""`, "[[]]", "[null]", `[{"size": [480, 640], "counts": [100, 7, 307093]}]`, `[{"x": 1, "y": 2}, {"x": 30, "y": 2}, {"y": 5, "x": 9}]`, `[1, [2]]`})))
 		maybe("keypoints", jsonList(rapid.OneOf(jsonNumber, rapid.SampledFrom([]string{"0", "1", "2"})), 0, 15))
 		maybe("score", jsonNumber)
-		maybe("attributes", rapid.SampledFrom([]string{`{"a": {"b": [1, null]}}`, `{"iscrowd": 3}`, "[]", "null", `{"a": NaN}`}))
+		maybe("attributes", rapid.SampledFrom([]string{`{"a": {"b": [1, null]}}`, `{"iscrowd": 3}`, "[]", "null", `{"a": NaN}`, `{"rotation": 30.5, "b": 1}`, `{"rotation": "x"}`}))
 		maybe("iscrowd", rapid.SampledFrom([]string{"0", "1", "true", "9"}))
 		return "{" + strings.Join(members, ", ") + "}"
 	})

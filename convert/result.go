@@ -29,6 +29,9 @@ type Result struct {
 	// Boxes are the boxes that the source gives beside joints, by instance id. The
 	// service has no place for them; canonical lines and formats that are written do.
 	Boxes map[int]pictograph.Box
+	// Slots are how many joints an instance has room for, by instance id, where neither
+	// names nor the joints that are placed tell: the last ones are not placed.
+	Slots map[int]int
 
 	// taken are the annotations, in Annotations, that the first, the second … of the
 	// source's that were taken end before; nil where each is one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -54,7 +55,7 @@ func NewYOLOWriter(c *Catalog, task YOLOTask) (*YOLOWriter, error) {
 			}
 		}
 		for len(joints) < category.unnamed {
-			joints = append(joints, defaultJointName(len(joints)))
+			joints = append(joints, numberedJoint(category.name, len(joints)))
 		}
 		switch {
 		case len(joints) == 0:
@@ -135,32 +136,51 @@ func quoteYAML(s string) string {
 	return string(quoted)
 }
 
-// Image returns the lines of an image's label file, and what YOLO cannot hold
-// of it. The error says why the image cannot be written at all.
-func (w *YOLOWriter) Image(image string, r Result) (label []byte, findings []Finding, err error) {
+// Image returns the lines of an image's label file, what YOLO cannot hold of it, and how
+// many of the source's annotations found no place. The error says why the image cannot be
+// written at all.
+func (w *YOLOWriter) Image(image string, r Result) (label []byte, leftOut int, findings []Finding, err error) {
 	if len(r.Annotations) == 0 {
-		return nil, nil, nil
+		return nil, 0, nil, nil
 	}
 	if !r.Size.Known() {
-		return nil, nil, fmt.Errorf("write the label of %s: the image's size is not known, which YOLO's coordinates need; give --images or --sizes", image)
+		return nil, 0, nil, fmt.Errorf("write the label of %s: the image's size is not known, which YOLO's coordinates need; give --images or --sizes", image)
 	}
 	report := reporter(&findings, image)
-	l := lineWriter{YOLOWriter: w, size: r.Size, report: report}
-	lost := 0
-	for _, o := range objectsOf(r, report) {
-		if o.confidence != nil || len(o.attributes) > 0 {
+	l := lineWriter{YOLOWriter: w, size: r.Size, report: report, lost: make(lostAnnotations)}
+	lost, joints, further := 0, 0, 0
+	for _, o := range objectsOf(r, l.lost, report) {
+		if o.confidence != nil || o.scored || len(o.attributes) > 0 {
 			lost++
 		}
-		l.object(w.catalog.categoryOf(r, o), o)
+		before := len(l.dst)
+		l.object(r, w.catalog.categoryOf(r, o), o)
+		switch {
+		case len(l.dst) == before: // left out, and told
+			for _, m := range o.members {
+				l.lost[m] = true
+			}
+		case o.shapes() > 1:
+			further++
+		case o.joints != nil && w.task != YOLOPose && o.given != nil:
+			joints++
+		}
 	}
 	if lost > 0 {
 		report(KindLostDetail, "", fmt.Sprintf("confidence or attributes of %d annotations have no place in a label file", lost), "left out")
 	}
+	if joints > 0 {
+		report(KindLostDetail, "", fmt.Sprintf("the joints of %d annotations have no place in a data set for %s", joints, w.task), "their given boxes were written")
+	}
+	if further > 0 {
+		report(KindGeometry, "", fmt.Sprintf("%d annotations have several shapes, and a line of a data set for %s has one", further, w.task), "the others were left out")
+	}
+	leftOut = r.lost(l.lost)
 	if len(l.dst) == 0 {
 		// An empty label file would say that the image is empty.
-		return nil, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a data set for %s", image, len(r.Annotations), w.task)
+		return nil, leftOut, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a data set for %s", image, len(r.Annotations), w.task)
 	}
-	return l.dst, findings, nil
+	return l.dst, leftOut, findings, nil
 }
 
 // lineWriter writes the lines of one label file.
@@ -168,22 +188,40 @@ type lineWriter struct {
 	*YOLOWriter
 	size   Size
 	report func(kind Kind, at, reason, action string)
+	lost   lostAnnotations
 	dst    []byte
 }
 
-func (l *lineWriter) object(c *exportCategory, o exportObject) {
+// object writes the shape of an object that the task is for, or else the nearest.
+func (l *lineWriter) object(r Result, c *exportCategory, o exportObject) {
 	at := "annotation " + shorten(o.id)
 	switch {
-	case o.joints != nil && l.task == YOLOPose:
-		l.pose(c, o)
-	case o.joints != nil:
-		l.report(KindLostShape, at, "joints have no place in a data set for "+string(l.task), "left out")
+	case l.task == YOLOPose && o.joints != nil:
+		o.lose(l.lost, l.pose(c, o), r)
 	case l.task == YOLOPose:
 		l.report(KindLostShape, at, "a "+shapeName(o)+" has no place in a data set of poses", "left out")
+	case l.task == YOLOSegment && o.polygons != nil:
+		l.polygons(c, o, at)
+	case o.box != nil:
+		l.box(c, o, at)
 	case o.polygons != nil:
 		l.polygons(c, o, at)
+	case l.task == YOLODetect && o.given != nil:
+		l.boxLine(c, *o.given, at)
+	case l.task == YOLODetect:
+		var points []pictograph.Point
+		for _, j := range o.joints {
+			points = append(points, j.Geometry.(pictograph.Keypoint).Point)
+		}
+		box := enclosure(points)
+		if box == nil {
+			l.report(KindLostShape, at, "joints without a given box, and with no extent of their own, have no place in a data set for detect", "left out")
+			return
+		}
+		l.report(KindOtherShape, at, "joints without a given box in a data set for detect", "their enclosing box was written")
+		l.boxLine(c, *box, at)
 	default:
-		l.box(c, o, at)
+		l.report(KindLostShape, at, "joints have no place in a data set for "+string(l.task), "left out")
 	}
 }
 
@@ -237,22 +275,82 @@ func (l *lineWriter) polygons(c *exportCategory, o exportObject, at string) {
 	switch l.task {
 	case YOLODetect:
 		l.report(KindOtherShape, at, "a polygon in a data set for detect", "its enclosing box was written")
+		var all []pictograph.Point
 		for _, p := range o.polygons {
-			if box := enclosure(p.Rings[0]); box != nil {
-				l.boxLine(c, *box, at)
-			}
+			all = append(all, p.Rings[0]...)
+		}
+		if box := enclosure(all); box != nil {
+			l.boxLine(c, *box, at)
+		} else {
+			l.report(KindLostShape, at, "the polygon has no extent", "left out")
 		}
 		return
 	case YOLOOBB:
 		l.report(KindLostShape, at, "a polygon has no place in a data set of oriented boxes", "left out")
 		return
 	}
-	for _, p := range o.polygons {
-		if len(p.Rings) > 1 {
-			l.report(KindOtherShape, at, fmt.Sprintf("the polygon has %d holes, and YOLO's have none", len(p.Rings)-1), "its outer ring was written")
-		}
-		l.corners(c, p.Rings[0], at)
+	holes := 0
+	rings := make([][]pictograph.Point, len(o.polygons))
+	for i, p := range o.polygons {
+		holes += len(p.Rings) - 1
+		rings[i] = p.Rings[0]
 	}
+	if holes > 0 {
+		l.report(KindOtherShape, at, fmt.Sprintf("the polygon has %d holes, and YOLO's have none", holes), "its outer ring was written")
+	}
+	if len(rings) > 1 {
+		l.report(KindOtherShape, at, fmt.Sprintf("it has %d parts, and a line has one outline", len(rings)), "they were joined at their nearest points")
+	}
+	l.corners(c, joinRings(rings), at)
+}
+
+// joinRings makes one outline of several: from each to the next where they are nearest
+// to each other, and back the same way, as Ultralytics joins the rings of COCO.
+func joinRings(rings [][]pictograph.Point) []pictograph.Point {
+	if len(rings) == 1 {
+		return rings[0]
+	}
+	enter, leave := make([]int, len(rings)), make([]int, len(rings))
+	for i := 1; i < len(rings); i++ {
+		leave[i-1], enter[i] = nearestPoints(rings[i-1], rings[i])
+	}
+	last := len(rings) - 1
+	enter[0], leave[last] = leave[0], enter[last]
+	// walk are the points of a ring from one to another, both included.
+	walk := func(ring []pictograph.Point, from, steps int) (out []pictograph.Point) {
+		for i := range steps + 1 {
+			out = append(out, ring[(from+i)%len(ring)])
+		}
+		return out
+	}
+	var out []pictograph.Point
+	for i, ring := range rings {
+		steps := len(ring) // once round
+		if i > 0 && i < last {
+			steps = (leave[i] - enter[i] + len(ring)) % len(ring)
+		}
+		out = append(out, walk(ring, enter[i], steps)...)
+	}
+	for i := last - 1; i > 0; i-- {
+		ring := rings[i]
+		there := (leave[i] - enter[i] + len(ring)) % len(ring)
+		out = append(out, walk(ring, leave[i], len(ring)-there)...)
+	}
+	return out
+}
+
+// nearestPoints are the places of the two points that are nearest to each other.
+func nearestPoints(a, b []pictograph.Point) (i, j int) {
+	least := math.Inf(1)
+	for m, p := range a {
+		for n, q := range b {
+			dx, dy := p.X-q.X, p.Y-q.Y
+			if d := float64(dx*dx) + float64(dy*dy); d < least {
+				least, i, j = d, m, n
+			}
+		}
+	}
+	return i, j
 }
 
 // corners writes points that have to lie in the image.
@@ -287,9 +385,10 @@ func (l *lineWriter) line(c *exportCategory, points []pictograph.Point, at strin
 	l.numbersLine(c, numbers...)
 }
 
-func (l *lineWriter) pose(c *exportCategory, o exportObject) {
+// pose writes the joints of an object and returns those that have no place.
+func (l *lineWriter) pose(c *exportCategory, o exportObject) (lost []*pictograph.Annotation) {
 	slots, extra := c.slots(o.joints)
-	reportExtra(l.report, o, c.name, extra)
+	reportExtra(l.report, c.name, extra)
 	w, h := float64(l.size.Width), float64(l.size.Height)
 	var placed []pictograph.Point
 	var triplets []float64
@@ -307,8 +406,24 @@ func (l *lineWriter) pose(c *exportCategory, o exportObject) {
 		placed = append(placed, p)
 	}
 	box := poseBox(placed, l.size)
+	switch {
+	case o.box != nil:
+		box = l.inside(o.box.Box, o.id)
+	case o.given != nil:
+		box = l.inside(*o.given, o.id)
+	}
 	numbers := []float64{(box.X + box.W/2) / w, (box.Y + box.H/2) / h, box.W / w, box.H / h}
 	l.numbersLine(c, append(numbers, triplets...)...)
+	return extra
+}
+
+// inside is a pose's given box as trainers take it.
+func (l *lineWriter) inside(b pictograph.Box, id string) pictograph.Box {
+	if cut := clip(b, l.size); reachesOutside(b, l.size) && cut.W > 0 && cut.H > 0 {
+		l.report(KindOtherShape, "annotation "+shorten(id), "the box reaches outside the image, which trainers refuse", "cut off at the edge")
+		return cut
+	}
+	return b
 }
 
 // poseBox is the box of a pose's line: around its joints, and at least a pixel

@@ -250,12 +250,11 @@ func (c *canonical) Load(_ context.Context, item Item, listed convert.Size) (con
 	}
 	result := convert.CanonicalResult(image)
 	result.Classes = Declared(result.Classes, c.classes)
-	for _, size := range []convert.Size{c.sizes.of(item.Image), image.Size, listed} {
-		if size.Known() {
-			result.Size = size
-			break
-		}
+	stated := c.sizes.of(item.Image)
+	if !stated.Known() {
+		stated = image.Size
 	}
+	c.reconcile(item, imageSizes{stated: stated, listed: listed}, &result)
 	return result, nil
 }
 

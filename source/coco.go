@@ -27,6 +27,11 @@ type coco struct {
 	// repeated says of image paths that several entries have them which.
 	repeated map[string]error
 	readers  sync.Pool // of *annotationReader
+	local    *localImages
+	// merged are the images of several files that are taken as one, by name, and
+	// converter what reads their annotations.
+	merged    map[string]*sharedImage
+	converter *convert.COCO
 	heldFiles
 }
 
@@ -34,11 +39,12 @@ type coco struct {
 type cocoPlace struct {
 	file  *cocoFile
 	image *cocoImage
+	at    int // among the file's images, where it is one of several places
 }
 
 // openCOCOFile opens one file, which messages call name.
 func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
-	f, err := indexCOCO(s.path, name, s.options.Convert, s.reporter)
+	f, err := indexCOCO(s.path, name, s.options, s.reporter)
 	if err != nil {
 		return nil, cocoError(s.path, err)
 	}
@@ -46,7 +52,7 @@ func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	return newCOCO(s, []*cocoFile{f}, "a JSON file with images, annotations and categories"), nil
+	return newCOCO(s, []*cocoFile{f}, "a JSON file with images, annotations and categories")
 }
 
 func cocoError(path string, err error) error {
@@ -55,6 +61,12 @@ func cocoError(path string, err error) error {
 	switch {
 	case errors.As(err, &broken) && broken.brokenOff():
 		e.Advice = "the file is cut off: write or copy it again"
+	case errors.As(err, new(foreignLabels)):
+		e.Advice = "convert it to COCO first, or leave it out with --exclude where it lies in a folder"
+	case errors.As(err, new(resultsError)):
+		e.Advice = "give the results the ids of the images' entries"
+	case errors.As(err, new(convert.ContradictionError)):
+		e.Advice = "mend the file: which of the two is right only its author knows"
 	case errors.As(err, &broken):
 		e.Advice = "mend the JSON at that place"
 	}
@@ -71,7 +83,7 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 			return nil, err
 		}
 		full := filepath.Join(s.path, filepath.FromSlash(name))
-		f, err := indexCOCO(full, name, s.options.Convert, s.reporter)
+		f, err := indexCOCO(full, name, s.options, s.reporter)
 		if other, ok := errors.AsType[errNotCOCO](err); ok {
 			s.reporter.report(finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
 			foreign = cocoError(full, err)
@@ -95,7 +107,7 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 		}
 		files = labels
 	}
-	return newCOCO(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files))), nil
+	return newCOCO(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files)))
 }
 
 // nameImages gives the images of Roboflow's files the folder that such a file,
@@ -105,24 +117,38 @@ func (f *cocoFile) nameImages(file string) {
 	if path.Base(file) != "_annotations.coco.json" || dir == "." || path.IsAbs(file) {
 		return
 	}
+	f.prefix = dir + "/"
 	for i := range f.images {
 		f.images[i].name = join(dir, f.images[i].name)
 	}
 }
 
-func newCOCO(s setting, files []*cocoFile, reason string) *coco {
-	c := &coco{setting: s, files: files, reason: reason, repeated: make(map[string]error)}
+func newCOCO(s setting, files []*cocoFile, reason string) (*coco, error) {
+	c := &coco{setting: s, files: files, reason: reason, repeated: make(map[string]error), local: newLocalImages()}
 	for _, f := range files {
 		f.of = &c.heldFiles
 	}
-	c.findRepeated()
+	shared := c.findRepeated()
+	if len(shared) > 0 && s.options.MergeFiles {
+		if err := c.merge(shared); err != nil {
+			return nil, cocoError(s.path, err)
+		}
+	} else if err := c.sameImages(shared); err != nil {
+		return nil, err
+	}
 	c.print = s.fingerprint(c.infos()...)
-	return c
+	return c, nil
 }
 
-// findRepeated finds images that several entries are for. There may be millions of
-// names, so their hashes are compared first.
-func (c *coco) findRepeated() {
+// sharedImage is an image that entries of several files are for.
+type sharedImage struct {
+	name   string
+	places []cocoPlace // one a file
+}
+
+// findRepeated finds images that several entries are for, and notes those that one file
+// names twice. There may be millions of names, so their hashes are compared first.
+func (c *coco) findRepeated() (shared []*sharedImage) {
 	seed := maphash.MakeSeed()
 	var hashes []uint64
 	for _, f := range c.files {
@@ -139,26 +165,92 @@ func (c *coco) findRepeated() {
 		}
 	}
 	if len(twice) == 0 {
-		return
+		return nil
 	}
-	first := make(map[string]*cocoFile)
+	seen := make(map[string]*sharedImage)
 	for _, f := range c.files {
 		for i := range f.images {
-			name := f.images[i].name
-			if !twice[maphash.String(seed, name)] {
+			img := &f.images[i]
+			if !twice[maphash.String(seed, img.name)] || !c.filter.takes(img.name, f.name) {
 				continue
 			}
-			switch other := first[name]; {
-			case other == nil:
-				first[name] = f
-			case c.repeated[name] != nil || f.errs[i] != nil:
-			case other == f:
-				c.repeated[name] = fmt.Errorf("%s has several entries for it; leave one", f.name)
+			one := seen[img.name]
+			switch {
+			case one == nil:
+				seen[img.name] = &sharedImage{img.name, []cocoPlace{{f, img, i}}}
+			case c.repeated[img.name] != nil || f.errs[i] != nil:
+			case one.places[len(one.places)-1].file == f:
+				c.repeated[img.name] = fmt.Errorf("%s has several entries for it; leave one", f.name)
 			default:
-				c.repeated[name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude", other.name, f.name)
+				if one.places = append(one.places, cocoPlace{f, img, i}); len(one.places) == 2 {
+					shared = append(shared, one)
+				}
 			}
 		}
 	}
+	return shared
+}
+
+// sameImages fails the images that several files describe, or all of the source where
+// these are more than a few.
+func (c *coco) sameImages(shared []*sharedImage) error {
+	if len(shared) == 0 {
+		return nil
+	}
+	all := 0
+	for _, f := range c.files {
+		all += len(f.images)
+	}
+	entries := 0
+	var names []string
+	for _, one := range shared {
+		entries += len(one.places) - 1
+		for _, p := range one.places {
+			if !slices.Contains(names, p.file.name) && len(names) < 100 {
+				names = append(names, p.file.name)
+			}
+		}
+	}
+	const fewOf = 10 // a tenth
+	if len(shared)*fewOf > all-entries {
+		return &Error{Op: "read", Path: c.path,
+			Err:    fmt.Errorf("%s describe the same images, %d of them, as %s", namesText(names), len(shared), display(shared[0].name)),
+			Advice: "give one of the files, choose with --include or --exclude, or take them as one with --merge-files"}
+	}
+	for _, one := range shared {
+		c.repeated[one.name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude, or take them as one with --merge-files", one.places[0].file.name, one.places[1].file.name)
+	}
+	return nil
+}
+
+// namesText names files, or a few of them.
+func namesText(names []string) string {
+	const most = 4
+	if len(names) > most {
+		return strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", len(names)-most)
+	}
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// LeftOut counts the entries and annotations that belong to no item.
+func (c *coco) LeftOut() Count {
+	var n Count
+	for _, f := range c.files {
+		n.Images += f.entries
+		n.Annotations += f.annotations
+		for i := range f.images {
+			img := &f.images[i]
+			if !c.filter.takes(img.name, f.name) {
+				continue
+			}
+			n.Images--
+			n.Annotations -= int(img.end - img.first)
+		}
+	}
+	return n
 }
 
 func (c *coco) infos() (infos []os.FileInfo) {
@@ -205,7 +297,17 @@ func (c *coco) fileItems(ctx context.Context, file, image int, yield func(Item, 
 		if !c.filter.takes(img.name, f.name) {
 			continue
 		}
-		item := Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, File: f.name, Err: f.errs[image], place: cocoPlace{f, img}}
+		item := Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, File: f.name, Err: f.errs[image], Annotations: int(img.end - img.first), place: cocoPlace{f, img, image}}
+		if one := c.merged[img.name]; one != nil && item.Err == nil {
+			if one.places[0].file != f {
+				continue
+			}
+			item.Annotations = 0
+			for _, p := range one.places {
+				item.Annotations += int(p.image.end - p.image.first)
+			}
+			item.place = one
+		}
 		if item.Err == nil {
 			item.Err = c.repeated[img.name]
 		}
@@ -230,6 +332,9 @@ func (c *coco) behind(after string) (file, image int, err error) {
 }
 
 func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.Result, error) {
+	if one, ok := item.place.(*sharedImage); ok {
+		return c.loadMerged(one, item, listed)
+	}
 	p, ok := item.place.(cocoPlace)
 	if !ok {
 		return convert.Result{}, item.Err
@@ -243,16 +348,48 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 	if err != nil {
 		return convert.Result{}, err
 	}
-	size := c.Size(item)
-	if !size.Known() {
-		size = listed
-	}
+	sizes := c.sizesOf(item, p)
+	sizes.listed = listed
 	if p.file.panoptic {
-		return c.loadPanoptic(p, item, size, annotations)
+		return c.loadPanoptic(p, item, sizes, annotations)
 	}
-	result := p.file.categories.Image(item.Image, size, annotations)
-	result.Size = size
+	result := p.file.categories.Image(item.Image, c.checkedSize(sizes), annotations)
+	c.finish(p.file, p.at, item, sizes, &result)
 	return result, nil
+}
+
+// finish adds to a result what the file and the sizes say of it.
+func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *convert.Result) {
+	f.tellUnlinked(item, result)
+	if reason := f.suspects[at]; reason != "" {
+		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
+	}
+	c.reconcileFirst(item, sizes, result)
+}
+
+// tellUnlinked tells of the annotations of the file that may be of the image.
+func (f *cocoFile) tellUnlinked(item Item, result *convert.Result) {
+	if f.unlinked > 0 {
+		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, Count: f.unlinked, File: f.name, Image: item.Image,
+			Reason: "annotations of the file may be of this image, and nothing tells: " + f.unlinkedReason, Action: "they were left out"})
+	}
+}
+
+// checkedSize is the size that shapes are held against: none where the sizes differ and
+// the labels are to be taken as they stand.
+func (c *coco) checkedSize(sizes imageSizes) convert.Size {
+	if c.options.OnSizeMismatch == SizeKeep && sizes.differ() {
+		return convert.Size{}
+	}
+	return sizes.own()
+}
+
+// reconcileFirst tells of sizes that differ before what may be wrong for that reason.
+func (c *coco) reconcileFirst(item Item, sizes imageSizes, result *convert.Result) {
+	before := len(result.Findings)
+	if c.reconcile(item, sizes, result); before > 0 && len(result.Findings) > before {
+		result.Findings = slices.Concat(result.Findings[before:], result.Findings[:before])
+	}
 }
 
 // keep lets a reader be used again, unless an image of many labels made it large.
@@ -265,7 +402,7 @@ func (c *coco) keep(r *annotationReader) {
 
 // loadPanoptic converts the segments of an image, whose PNG lies in the folder
 // that is named as the file, or beside the file.
-func (c *coco) loadPanoptic(p cocoPlace, item Item, size convert.Size, annotations [][]byte) (convert.Result, error) {
+func (c *coco) loadPanoptic(p cocoPlace, item Item, sizes imageSizes, annotations [][]byte) (convert.Result, error) {
 	if len(annotations) != 1 {
 		return convert.Result{}, fmt.Errorf("%s has %d entries for the segments of the image, not one", p.file.name, len(annotations))
 	}
@@ -293,30 +430,85 @@ func (c *coco) loadPanoptic(p cocoPlace, item Item, size convert.Size, annotatio
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	result, err := p.file.categories.Panoptic(item.Image, size, annotations[0], picture)
-	result.Size = size
+	result, err := p.file.categories.Panoptic(item.Image, sizes.own(), annotations[0], picture)
+	c.finish(p.file, p.at, item, sizes, &result)
 	return result, err
 }
 
 func (c *coco) Size(item Item) convert.Size {
-	if size := c.sizes.of(item.Image); size.Known() {
-		return size
+	switch p := item.place.(type) {
+	case cocoPlace:
+		return c.sizesOf(item, p).own()
+	case *sharedImage:
+		return c.sizesOf(item, p.places[0]).own()
 	}
-	if p, ok := item.place.(cocoPlace); ok && p.image.size().Known() {
-		return p.image.size()
+	return c.sizes.of(item.Image)
+}
+
+// sizesOf is what the label and a local file say of the size of an image.
+func (c *coco) sizesOf(item Item, p cocoPlace) (sizes imageSizes) {
+	if sizes.stated = c.sizes.of(item.Image); !sizes.stated.Known() {
+		sizes.stated = p.image.size()
 	}
-	if c.setting.images == "" {
-		return convert.Size{}
-	}
-	for _, name := range []string{item.Image, path.Base(item.Image)} {
-		file := filepath.Join(c.setting.images, filepath.FromSlash(name))
-		size, err := imageSize(file)
-		if err == nil {
-			return size
+	look := func(folder, name string) bool {
+		found := c.local.file(folder, name)
+		if found.name == "" {
+			return false
 		}
-		if !isMissing(err) {
-			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		size, err := found.imageSize()
+		if err != nil {
+			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
+			return false
 		}
+		sizes.local = size
+		return true
 	}
-	return convert.Size{}
+	if c.images != "" && (look(c.images, item.Image) || look(c.images, path.Base(item.Image))) {
+		return sizes
+	}
+	look(p.file.folder, p.image.own(p.file))
+	return sizes
+}
+
+// own is the image's path as its file has it, without the folder of the file.
+func (i *cocoImage) own(f *cocoFile) string {
+	return strings.TrimPrefix(i.name, f.prefix)
+}
+
+// localImages finds the image files that lie beside labels, by listings that are read
+// once.
+type localImages struct {
+	mu      sync.RWMutex
+	folders map[localFolder]*listedFolder
+}
+
+// localFolder is a folder below another, "" for that itself.
+type localFolder struct{ root, below string }
+
+type listedFolder struct {
+	folder  *folder
+	entries *entries
+}
+
+func newLocalImages() *localImages { return &localImages{folders: make(map[localFolder]*listedFolder)} }
+
+// file is the image file of a path below a folder; it has no name where there is none.
+func (l *localImages) file(root, name string) fileOnDisk {
+	below, base := path.Split(name)
+	l.mu.RLock()
+	listed := l.folders[localFolder{root, below}]
+	l.mu.RUnlock()
+	if listed == nil {
+		dir := filepath.Join(root, filepath.FromSlash(below))
+		e, _ := readEntries(dir) // what cannot be read has no images
+		listed = &listedFolder{&folder{path: dir}, e}
+		l.mu.Lock()
+		l.folders[localFolder{root, below}] = listed
+		l.mu.Unlock()
+	}
+	from := listed.entries.from(base)
+	if len(from) == 0 || listed.entries.name(from[0]) != base || from[0].kind == folderEntry {
+		return fileOnDisk{}
+	}
+	return fileOnDisk{folder: listed.folder, name: base, listed: from[0].kind == regularEntry}
 }

@@ -37,7 +37,7 @@ func scanAhead(file io.ReaderAt, size int64, depth int) *aheadScan {
 		return nil
 	}
 	a := &aheadScan{start: start, depth: depth, done: make(chan struct{}), indexer: cocoIndexer{
-		file: &cocoFile{}, reporter: newReporter(nil), reports: make(map[findingKind]int), slots: newIDSlots(size)}}
+		file: &cocoFile{}, reporter: newReporter(nil), reports: make(kindCounts), beyond: make(kindCounts), slots: newIDSlots(size)}}
 	go func() {
 		defer close(a.done)
 		a.scan(io.NewSectionReader(file, start, size-start))
@@ -110,6 +110,12 @@ func (x *cocoIndexer) adopt(a *aheadScan, s *jsonScanner) int {
 		r.start += a.start
 		r.slot = slots[r.slot]
 	})
+	for key := range a.indexer.links {
+		if x.links == nil {
+			x.links = make(map[string]bool)
+		}
+		x.links[key] = true
+	}
 	x.refs.append(a.indexer.refs)
 	s.jump(a.end)
 	return a.count

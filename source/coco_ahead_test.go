@@ -87,7 +87,7 @@ func TestScanAhead(t *testing.T) {
 			}
 			defer f.Close()
 			x := cocoIndexer{file: &cocoFile{}, reporter: newReporter(func(f convert.Finding) { findings = append(findings, f) }),
-				reports: make(map[findingKind]int), slots: newIDSlots(int64(b.Len())), seen: make(map[string]bool)}
+				reports: make(kindCounts), beyond: make(kindCounts), slots: newIDSlots(int64(b.Len())), seen: make(map[string]bool)}
 			if ahead {
 				x.content, x.size = f, int64(b.Len())
 			}

@@ -2,9 +2,11 @@ package source
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/url"
 	"os"
 	"path"
@@ -26,8 +28,23 @@ type cocoFile struct {
 	errs       map[int]error // by place in images, of those that cannot be taken
 	refs       refs          // of annotations, grouped by image
 
+	folder string // it lies in
+	prefix string // of the names of its images, where they have the file's folder
+
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results
+
+	entries     int // in its list of images
+	annotations int // in its list of annotations
+	// unlinked are annotations that may be of any of its images, and why.
+	unlinked       int
+	unlinkedReason string
+	// suspects are images, by place, whose names annotations give as the ids of unknown
+	// images.
+	suspects map[int]string
+
+	rawCategories []byte           // where files are merged
+	ids           []convert.COCOID // of the images, by place, where files are merged
 }
 
 // cocoImage is small, since there may be millions.
@@ -54,6 +71,9 @@ type errNotCOCO struct{ reason string }
 
 func (e errNotCOCO) Error() string { return e.reason }
 
+// kindCounts are counts by kind.
+type kindCounts = map[findingKind]int
+
 // maxReports bounds the findings of one kind about a file's structure; what is
 // more is counted.
 const maxReports = 1000
@@ -63,6 +83,11 @@ type cocoIndexer struct {
 	file     *cocoFile
 	reporter *reporter
 	reports  map[findingKind]int
+	beyond   kindCounts // what is not reported, since there is too much of it
+	keepIDs  bool       // of the images
+
+	links map[string]bool // members of annotations that may name an image
+	keys  []string        // of the annotation at hand
 
 	slots  *idSlots
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
@@ -81,7 +106,7 @@ type cocoIndexer struct {
 
 // indexCOCO reads a COCO file. The error is errNotCOCO, a *jsonError or one of
 // the operating system.
-func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, error) {
+func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 	f, err := openRegular(file)
 	if err != nil {
 		return nil, err
@@ -92,9 +117,9 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 		return nil, err
 	}
 	x := cocoIndexer{
-		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name}, reporter: r, reports: make(map[findingKind]int),
+		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name, folder: filepath.Dir(file)}, reporter: r, reports: make(kindCounts), beyond: make(kindCounts),
 		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
-		content: f, size: info.Size(),
+		content: f, size: info.Size(), keepIDs: o.MergeFiles,
 	}
 	if err := x.read(f); err != nil {
 		return nil, err
@@ -112,18 +137,28 @@ func indexCOCO(file, name string, o convert.Options, r *reporter) (*cocoFile, er
 		// Results say nothing of images without any.
 		x.dropEmpty()
 	}
+	x.tellRest()
+	if o.MergeFiles {
+		x.file.rawCategories = x.categories
+	}
 	if !x.seen["categories"] && x.seen["image"] {
-		x.file.categories = convert.NewClassless(name, o)
+		x.file.categories = convert.NewClassless(name, o.Convert)
 		return x.file, nil
 	}
 	var findings []finding
-	if x.file.categories, findings, err = convert.NewCOCO(x.categories, name, o); err != nil {
+	x.file.categories, findings, err = convert.NewCOCO(x.categories, name, o.Convert)
+	if contradiction, ok := errors.AsType[convert.ContradictionError](err); ok {
+		return nil, contradiction
+	}
+	if err != nil {
 		return nil, errNotCOCO{err.Error()}
+	}
+	if x.results {
+		x.file.categories.TakeResults()
 	}
 	for _, f := range findings {
 		r.report(f)
 	}
-	x.tellRest()
 	return x.file, nil
 }
 
@@ -141,7 +176,7 @@ func (x *cocoIndexer) readImages(results string) error {
 		if !strings.EqualFold(filepath.Ext(e.Name()), ".json") || e.Name() == filepath.Base(results) {
 			continue
 		}
-		other := &cocoIndexer{file: &cocoFile{name: e.Name()}, reporter: newReporter(nil), reports: make(map[findingKind]int),
+		other := &cocoIndexer{file: &cocoFile{name: e.Name()}, reporter: newReporter(nil), reports: make(kindCounts), beyond: make(kindCounts),
 			slots: x.slots, seen: make(map[string]bool), imagesOnly: true}
 		f, err := openRegular(filepath.Join(folder, e.Name()))
 		if err != nil {
@@ -165,7 +200,7 @@ func (x *cocoIndexer) readImages(results string) error {
 		x.seen[key] = true
 	}
 	x.seen["annotations"] = true
-	return nil
+	return x.matchResults()
 }
 
 func (x *cocoIndexer) read(r io.Reader) error {
@@ -180,6 +215,11 @@ func (x *cocoIndexer) read(r io.Reader) error {
 			if x.imagesOnly {
 				wrong = errNotCOCO{"is a list"}
 				return
+			}
+			if x.content != nil {
+				if wrong = foreignList(x.content); wrong != nil {
+					return
+				}
 			}
 			x.results = true
 			x.annotations(s)
@@ -230,10 +270,18 @@ func (x *cocoIndexer) check() error {
 	if x.seen["image"] && !x.seen["images"] && len(x.file.images) == 1 && x.seen["annotations"] {
 		return x.assignAll()
 	}
+	if !x.seen["images"] && x.content != nil {
+		if format := foreignObject(x.content); format != "" {
+			return foreignLabels{format}
+		}
+	}
 	for _, key := range []string{"images", "annotations"} {
 		if !x.seen[key] {
 			return errNotCOCO{fmt.Sprintf("is no COCO file: it has no list %q", key)}
 		}
+	}
+	if x.captions() {
+		return errNotCOCO{"its annotations are captions, which say nothing of shapes"}
 	}
 	if !x.seen["categories"] && x.refs.count > 0 {
 		return errNotCOCO{`has annotations but no list "categories", so they have no classes`}
@@ -252,16 +300,22 @@ func (x *cocoIndexer) assignAll() error {
 
 // image takes on one entry of images.
 func (x *cocoIndexer) image(raw []byte) {
-	n := len(x.file.images) + 1
+	x.file.entries++
+	n := x.file.entries
 	entry, err := unmarshalImageEntry(raw)
 	if err != nil {
-		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
+		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+entryError(raw, err), "the entry was left out, and with it its annotations")
 		return
 	}
 	if entry.ID == nil {
 		entry.ID = entry.ImageID
 	}
-	at := func() string { return fmt.Sprintf("image %s", bytes.TrimSpace(entry.ID)) }
+	at := func() string {
+		if id := bytes.TrimSpace(entry.ID); len(id) > 0 {
+			return fmt.Sprintf("image %s", id)
+		}
+		return fmt.Sprintf("image entry %d", n)
+	}
 	var img cocoImage
 	switch {
 	case entry.FileName != nil:
@@ -279,12 +333,15 @@ func (x *cocoIndexer) image(raw []byte) {
 	}
 	width, widthOK := entry.Width.(float64)
 	height, heightOK := entry.Height.(float64)
-	if widthOK && heightOK {
+	switch {
+	case widthOK && heightOK:
 		size, err := wholeSize(width, height)
 		if err != nil && (width != 0 || height != 0) {
-			x.report(convert.KindImageEntry, img.name, at(), err.Error(), "the size was looked for elsewhere")
+			x.report(convert.KindImageName, img.name, at(), err.Error(), "the size was looked for elsewhere")
 		}
 		img.width, img.height = uint32(size.Width), uint32(size.Height)
+	case entry.Width != nil || entry.Height != nil:
+		x.report(convert.KindImageName, img.name, at(), "its width or height is no number", "the size was looked for elsewhere")
 	}
 	slot, idErr := x.slots.ofRaw(entry.ID)
 	if idErr != nil {
@@ -293,7 +350,9 @@ func (x *cocoIndexer) image(raw []byte) {
 	}
 	if first, twice := x.imageOf(slot); twice {
 		x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
-		if old := &x.file.images[first]; old.name != img.name {
+		if old := &x.file.images[first]; old.name == img.name && old.size().Known() && img.size().Known() && old.size() != img.size() {
+			x.fail(first, fmt.Errorf("read %s of %s: it stands there twice, as %d×%d and as %d×%d", at(), x.file.name, old.width, old.height, img.width, img.height))
+		} else if old.name != img.name {
 			err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
 			x.fail(first, err)
 			x.add(img, err)
@@ -305,6 +364,22 @@ func (x *cocoIndexer) image(raw []byte) {
 	}
 	x.add(img, err)
 	x.images[slot] = int32(len(x.file.images))
+	if x.keepIDs {
+		for len(x.file.ids) < len(x.file.images) {
+			x.file.ids = append(x.file.ids, "")
+		}
+		if id, err := convert.ParseCOCOID(entry.ID); err == nil {
+			x.file.ids[len(x.file.images)-1] = id
+		}
+	}
+}
+
+// entryError says what is wrong with an entry, without the types of the program.
+func entryError(raw []byte, err error) string {
+	if errors.As(err, new(*json.UnmarshalTypeError)) {
+		return "it is no JSON object but " + display(string(raw[:min(len(raw), 40)]))
+	}
+	return err.Error()
 }
 
 // add adds an image, which cannot be taken where there is an error.
@@ -331,22 +406,41 @@ func (x *cocoIndexer) imageOf(slot int32) (place int, there bool) {
 	return 0, false
 }
 
-// imageName is a file_name as a path inside a dataset. Absolute paths and
-// addresses are those of another machine: only their last part can be meant.
+// imageName is a file_name as a path inside a dataset. Absolute paths and addresses are
+// those of another machine: what of them is a path below something is kept, since the
+// dataset's paths are compared from their ends.
 func (x *cocoIndexer) imageName(name string, at func() string) (string, error) {
-	if strings.Contains(name, "://") {
-		return nameOfURL(name)
-	}
 	clean, err := cleanImagePath(name)
-	if err == nil || clean != "" {
-		return clean, err
+	what := ""
+	if strings.Contains(name, "://") {
+		address := name
+		if u, parseErr := url.Parse(name); parseErr == nil {
+			address = u.Path // decoded
+		} else {
+			_, address, _ = strings.Cut(name, "://")
+			_, address, _ = strings.Cut(address, "/")
+		}
+		clean, err = cleanImagePath(strings.TrimLeft(path.Clean("/"+strings.ReplaceAll(address, `\`, "/")), "/"))
+		if what = "is an address"; err != nil {
+			return "", err
+		}
+	} else if err != nil && clean == "" {
+		rest := strings.ReplaceAll(name, `\`, "/")
+		if hasDrive(rest) {
+			rest = rest[2:]
+		}
+		if rest = path.Clean("/" + rest); strings.HasSuffix(name, "/") || strings.HasSuffix(name, `\`) || rest == "/" {
+			return "", err
+		}
+		what = err.Error()
+		if clean, err = cleanImagePath(rest[1:]); err != nil {
+			return "", err
+		}
 	}
-	last, lastErr := cleanImagePath(path.Base(strings.ReplaceAll(name, `\`, "/")))
-	if lastErr != nil || last == ".." {
-		return "", err
+	if what != "" {
+		x.report(convert.KindImageName, clean, at(), fmt.Sprintf("its name %s %s", display(name), what), "taken as "+display(clean))
 	}
-	x.report(convert.KindImageEntry, last, at(), fmt.Sprintf("its name %s %s", display(name), err), "it was matched by its file name alone")
-	return last, nil
+	return clean, err
 }
 
 // nameOfURL is the file name of an address, with the folder it lies in, as
@@ -378,14 +472,19 @@ func (x *cocoIndexer) annotations(s *jsonScanner) {
 		x.annotation(s, n)
 		n++
 	})
+	x.file.annotations = n
 }
 
 // annotation takes on the n-th annotation, which s stands before.
 func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	start := s.offset()
-	if s.peek() != '{' {
+	if c := s.peek(); c != '{' {
 		s.skip()
-		x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is no JSON object", "it was left out")
+		if c == 'n' { // null: there is nothing that an image could lack
+			x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is null", "it was left out")
+			return
+		}
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
 		return
 	}
 	if image, ok := s.plainAnnotation(); ok && s.offset()-start <= maxLabels {
@@ -396,11 +495,15 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	}
 	slot, err := int32(0), error(nil)
 	told := false
+	x.keys = x.keys[:0]
 	s.object(func(key string) {
+		x.keys = append(x.keys, key)
 		switch key {
 		case "image_id":
-			slot, err = x.slots.ofRaw(s.value())
-			told = true
+			if raw := s.value(); string(raw) != "null" && string(raw) != "NaN" {
+				slot, err = x.slots.ofRaw(raw)
+				told = true
+			}
 		case "segments_info":
 			x.file.panoptic = true
 			s.skip()
@@ -411,15 +514,68 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	length := s.offset() - start
 	switch {
 	case err != nil:
-		x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error(), "it was left out")
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error())
 		return
 	case length > maxLabels:
-		x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels), "it was left out")
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels))
 		return
 	case !told:
 		slot = x.slots.of("")
+		for _, key := range x.keys {
+			const most = 8
+			if len(x.links) < most && mayLink(key) {
+				if x.links == nil {
+					x.links = make(map[string]bool)
+				}
+				x.links[key] = true
+			}
+		}
 	}
 	x.refs.add(ref{start, uint32(length), slot})
+}
+
+// suspectNames notes the images that unknown ids may mean by their names.
+func (x *cocoIndexer) suspectNames(unknown []string, lost map[string]uint32) {
+	if x.results {
+		return // matched by them already
+	}
+	var names namedImages
+	for _, id := range unknown {
+		if id == "" || lost[id] == 0 {
+			continue
+		}
+		if names.byName == nil {
+			names = x.namedImages()
+		}
+		if place, found := names.of(id); found {
+			if x.file.suspects == nil {
+				x.file.suspects = make(map[int]string)
+			}
+			x.file.suspects[place] = fmt.Sprintf("%d annotations have the image_id %s, which is no id of the file and may mean the name of this image", lost[id], id)
+		}
+	}
+}
+
+// unlink leaves out an annotation that may be of any image of the file.
+func (x *cocoIndexer) unlink(at, reason string) {
+	x.report(convert.KindUnknownImage, "", at, reason, "it was left out")
+	if x.file.unlinked++; x.file.unlinkedReason == "" {
+		x.file.unlinkedReason = at + " " + reason
+	}
+}
+
+// mayLink reports whether a member of an annotation may name its image.
+func mayLink(key string) bool {
+	if key == "" || key == "image_id" {
+		return false
+	}
+	key = strings.ToLower(key)
+	for _, word := range []string{"image", "img", "item", "file", "photo", "picture", "frame", "sample", "asset", "media", "document"} {
+		if strings.Contains(key, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // group brings the annotations of each image together and reports those of unknown
@@ -454,15 +610,22 @@ func (x *cocoIndexer) group() {
 	}
 	x.file.refs, x.refs = x.refs, refs{}
 	slices.Sort(unknown)
+	x.suspectNames(unknown, lost)
 	for _, id := range unknown {
 		switch {
 		case lost[id] == 0:
 			continue
 		case id == "":
-			x.report(convert.KindUnknownImage, "", "", fmt.Sprintf("%d annotations have no image_id", lost[id]), "they were left out")
+			reason := fmt.Sprintf("%d annotations name no image: they have no image_id", lost[id])
+			if names := slices.Sorted(maps.Keys(x.links)); len(names) > 0 {
+				reason += "; it may be what they call " + strings.Join(names, ", ")
+			}
+			x.file.unlinked += int(lost[id])
+			x.file.unlinkedReason = reason
+			x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "annotations", reason, "they were left out")
 			continue
 		}
-		x.report(convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
+		x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
 	}
 }
 
@@ -475,20 +638,26 @@ func (x *cocoIndexer) dropEmpty() {
 			x.add(img, errs[place])
 		}
 	}
+	x.file.entries = len(x.file.images)
 }
 
 func (x *cocoIndexer) report(kind findingKind, image, at, reason, action string) {
+	x.reportSome(0, kind, image, at, reason, action)
+}
+
+// reportSome reports what stands for some things.
+func (x *cocoIndexer) reportSome(some int, kind findingKind, image, at, reason, action string) {
 	if x.reports[kind]++; x.reports[kind] <= maxReports {
-		x.reporter.report(finding{Kind: kind, File: x.file.name, Image: image, At: at, Reason: reason, Action: action})
+		x.reporter.report(finding{Kind: kind, Count: some, File: x.file.name, Image: image, At: at, Reason: reason, Action: action})
+		return
 	}
+	x.beyond[kind] += max(some, 1)
 }
 
 // tellRest counts the findings beyond the limit.
 func (x *cocoIndexer) tellRest() {
-	for kind, n := range x.reports {
-		if n > maxReports {
-			x.reporter.report(finding{Kind: kind, File: x.file.name, Reason: fmt.Sprintf("%d more of this kind are in the file", n-maxReports), Action: "as for the others"})
-		}
+	for kind, n := range x.beyond {
+		x.reporter.report(finding{Kind: kind, Count: n, File: x.file.name, Reason: fmt.Sprintf("%d more of this kind are in the file", n), Action: "as for the others"})
 	}
 }
 

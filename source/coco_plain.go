@@ -1,8 +1,10 @@
 package source
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"strconv"
 
 	"pictosync/convert"
@@ -266,12 +268,63 @@ func bracketOrQuote(buf []byte, i int) int {
 	}
 }
 
-// unmarshalImageEntry reads an entry of images.
+// unmarshalImageEntry reads an entry of images. What harms one member harms no other: the
+// words that Python writes for what is no number are null, and a name or address that is
+// no text is none.
 func unmarshalImageEntry(raw []byte) (imageEntry, error) {
 	if e, ok := plainImageEntry(raw); ok {
 		return e, nil
 	}
-	var e imageEntry
-	err := json.Unmarshal(raw, &e)
+	e, err := decodeImageEntry(raw)
+	if err != nil {
+		if repaired, found := nullNonFinite(raw); found {
+			e, err = decodeImageEntry(repaired)
+		}
+	}
 	return e, err
+}
+
+func decodeImageEntry(raw []byte) (e imageEntry, err error) {
+	err = json.Unmarshal(raw, &e)
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
+		err = nil // the other members are read
+	}
+	if err == nil && bytes.Equal(bytes.TrimSpace(raw), []byte("null")) {
+		err = errors.New("it is null")
+	}
+	return e, err
+}
+
+// nullNonFinite replaces NaN, Infinity and -Infinity outside of strings by null.
+func nullNonFinite(raw []byte) (repaired []byte, found bool) {
+	for i := 0; i < len(raw); {
+		rest := raw[i:]
+		word := ""
+		for _, w := range []string{"NaN", "-Infinity", "Infinity", "nan", "-inf", "inf"} {
+			if bytes.HasPrefix(rest, []byte(w)) {
+				word = w
+				break
+			}
+		}
+		switch {
+		case rest[0] == '"':
+			end := i + 1
+			for end < len(raw) && raw[end] != '"' {
+				if raw[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			end = min(end+1, len(raw))
+			repaired = append(repaired, raw[i:end]...)
+			i = end
+		case word != "":
+			repaired, found = append(repaired, "null"...), true
+			i += len(word)
+		default:
+			repaired = append(repaired, rest[0])
+			i++
+		}
+	}
+	return repaired, found
 }

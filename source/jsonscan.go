@@ -45,6 +45,7 @@ type jsonScanner struct {
 	keep     int   // first byte of buf that must stay, -1 if none
 	depth    int
 	layout   convert.Layout // of annotations
+	allKeys  bool           // those too that nobody asks for
 }
 
 // scanFailure carries an error through the scanner's panics, so that no other
@@ -262,6 +263,11 @@ func (s *jsonScanner) key() string {
 		return "image_id"
 	case `"id"`:
 		return "id"
+	}
+	if s.allKeys {
+		return unquoted(raw)
+	}
+	switch string(raw) {
 	case `"segmentation"`, `"bbox"`, `"area"`, `"iscrowd"`, `"category_id"`, `"keypoints"`, `"num_keypoints"`:
 		return "" // frequent, and asked for by nobody
 	}

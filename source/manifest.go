@@ -448,10 +448,14 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		if err != nil {
 			return convert.Result{}, err
 		}
-		if p.size.Known() {
-			listed = p.size
+		if !p.size.Known() || f.Size(inner).Known() {
+			return f.Load(ctx, inner, listed)
 		}
-		return f.Load(ctx, inner, listed)
+		result, err := f.Load(ctx, inner, p.size)
+		if err == nil {
+			m.reconcile(item, imageSizes{stated: p.size, listed: listed}, &result)
+		}
+		return result, err
 	}
 	label, err := m.label(ctx, item, p)
 	if err != nil {
@@ -478,11 +482,9 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		if err != nil {
 			return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 		}
-		if !size.Known() {
-			size = listed
-		}
-		result := set.coco.Image(item.Image, size, annotations)
-		result.Size = size
+		sizes := imageSizes{stated: size, listed: listed}
+		result := set.coco.Image(item.Image, sizes.own(), annotations)
+		m.reconcile(item, sizes, &result)
 		return result, nil
 	}
 	line, err := json.Marshal(struct {
@@ -497,9 +499,7 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 	}
 	result := convert.CanonicalResult(image)
-	if result.Size = size; !size.Known() {
-		result.Size = listed
-	}
+	m.reconcile(item, imageSizes{stated: size, listed: listed}, &result)
 	return result, nil
 }
 

@@ -126,6 +126,9 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 	case *yolo:
 		w.reporter, path = s.reporter, s.root
 	case *coco:
+		if len(s.merged) > 0 {
+			return nil, errors.New("files that are merged cannot be listed, since a row has one label; convert them to one COCO file first")
+		}
 		w.reporter, path = s.reporter, s.path
 	case *canonical:
 		w.reporter, path = s.reporter, s.path

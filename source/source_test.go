@@ -244,9 +244,9 @@ func TestLayouts(t *testing.T) {
 		findings: []string{"skipped-file"},
 	}, {
 		name: "two files for one image", format: "coco",
-		files: map[string]string{"annotations/x.json": coco, "annotations/y.json": strings.Replace(coco, "b.jpg", "c.jpg", 1)},
-		want: "a.jpg ERROR annotations/x.json and annotations/y.json both describe it; choose with --include or --exclude\nb.jpg 20x10\n" +
-			"a.jpg ERROR annotations/x.json and annotations/y.json both describe it; choose with --include or --exclude\nc.jpg 20x10\n",
+		files:   map[string]string{"annotations/x.json": coco, "annotations/y.json": strings.Replace(coco, "b.jpg", "c.jpg", 1)},
+		options: Options{MergeFiles: true},
+		want:    "a.jpg 20x10 car\nb.jpg 20x10\nc.jpg 20x10\n",
 	}, {
 		name: "prediction results", format: "coco", source: "results.json",
 		files: map[string]string{"results.json": `[{"image_id":1,"category_id":1,"bbox":[1,2,3,4],"score":0.5},{"image_id":9,"category_id":1,"bbox":[1,2,3,4],"score":0.5}]`, "images.json": coco, "notes.json": "{}"},
@@ -387,12 +387,12 @@ func TestCOCOOddities(t *testing.T) {
 		line, _, _ = strings.Cut(strings.TrimSpace(line), ":")
 		got = append(got, line)
 	}
-	want := []string{"a.jpg (number)", "x/b.jpg 10x20 car car", "train2017/c.jpg", "image 4 ERROR read image 4 of a.json",
-		"e.jpg ERROR read image entry 5 of a.json", "same.jpg", "f.jpg ERROR read image 7 of a.json", "g.jpg ERROR read image 7 of a.json"}
+	want := []string{"data/a.jpg (number) (unknown-image)", "x/b.jpg 10x20 car car (unknown-member) (unknown-image)", "train2017/c.jpg (unknown-image)", "image 4 ERROR read image 4 of a.json",
+		"e.jpg ERROR read image entry 5 of a.json", "same.jpg (unknown-image)", "f.jpg ERROR read image 7 of a.json", "g.jpg ERROR read image 7 of a.json"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if got, want := kinds(*findings), []string{"duplicate-image", "duplicate-image", "image-entry", "image-entry", "unknown-image", "unknown-image", "unknown-image"}; !slices.Equal(got, want) {
+	if got, want := kinds(*findings), []string{"duplicate-image", "duplicate-image", "image-entry", "image-name", "unknown-image", "unknown-image", "unknown-image"}; !slices.Equal(got, want) {
 		t.Errorf("findings %v, want %v\n%+v", got, want, *findings)
 	}
 }

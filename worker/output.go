@@ -103,7 +103,7 @@ func NewCanonicalOutput(path string) (Output, error) {
 }
 
 func (o *canonicalOutput) Encode(dst []byte, c *Converted) []byte {
-	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations}
+	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations, Boxes: c.Result.Boxes, Slots: c.Result.Slots}
 	line, err := image.Append(dst)
 	c.Result.Release()
 	if err != nil {
@@ -123,7 +123,9 @@ func (o *canonicalOutput) Write(c *Converted) error { return c.encodedErr }
 
 // wrote takes what a writer says of the image. What the format cannot hold is lost as
 // what cannot be read is.
-func (c *Converted) wrote(findings []convert.Finding, err error, accepted convert.Accepted) {
+func (c *Converted) wrote(leftOut int, findings []convert.Finding, err error, accepted convert.Accepted) {
+	c.Result.LeftOut += leftOut
+	c.leftOut += leftOut
 	c.Result.Findings = append(c.Result.Findings, findings...)
 	if c.Err = err; err == nil {
 		c.Err = accepted.Refusal(c.Result)
@@ -176,8 +178,8 @@ func (o *cocoOutput) Write(c *Converted) error {
 	if c.Err != nil {
 		return nil
 	}
-	image, annotations, findings, err := o.writer.Image(c.Item.Image, c.Result)
-	if c.wrote(findings, err, o.accepted); c.Err != nil {
+	image, annotations, leftOut, findings, err := o.writer.Image(c.Item.Image, c.Result)
+	if c.wrote(leftOut, findings, err, o.accepted); c.Err != nil {
 		return nil
 	}
 	if o.images {
@@ -274,8 +276,8 @@ func (o *yoloOutput) Write(c *Converted) error {
 		return nil
 	}
 	image := c.Item.Image
-	label, findings, err := o.writer.Image(image, c.Result)
-	if c.wrote(findings, err, o.accepted); c.Err != nil {
+	label, leftOut, findings, err := o.writer.Image(image, c.Result)
+	if c.wrote(leftOut, findings, err, o.accepted); c.Err != nil {
 		return nil
 	}
 	file := filepath.Join(o.temp, filepath.FromSlash(o.writer.LabelPath(image)))

@@ -1,0 +1,245 @@
+package convert
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"pictosync/pictograph"
+)
+
+// boxForm is what the bbox of an annotation is.
+type boxForm int
+
+const (
+	noBox      boxForm = iota
+	plainBox           // x, y, width, height
+	cornersBox         // the four corners of an oriented one
+	badBox             // there is one, and nothing can be made of it
+)
+
+// givenBox is the bbox of an annotation as the file gives it.
+type givenBox struct {
+	form    boxForm
+	box     pictograph.Box
+	corners quadrilateral
+	// kind and reason say what is wrong with a bad one.
+	kind   Kind
+	reason string
+}
+
+// usable is a box of four finite numbers with an extent.
+func (g givenBox) usable() bool { return g.form == plainBox && sound(g.box) }
+
+func sound(box pictograph.Box) bool {
+	return box.W > 0 && box.H > 0 && finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H)
+}
+
+// readBox reads the bbox of an annotation.
+func (r *cocoReader) readBox(a *cocoAnnotation) givenBox {
+	if a.boxed {
+		return givenBox{form: plainBox, box: a.box}
+	}
+	raw := a.bbox
+	if emptyValue(raw) {
+		return givenBox{}
+	}
+	bad := func(kind Kind, reason string) givenBox { return givenBox{form: badBox, kind: kind, reason: reason} }
+	if !isArray(raw) {
+		return bad(KindBox, "the bbox is "+describe(raw))
+	}
+	numbers, err := appendNumbers(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		return bad(KindNumber, "bbox: "+err.Error())
+	}
+	switch len(numbers) {
+	case 4:
+		return givenBox{form: plainBox, box: pictograph.Box{X: numbers[0], Y: numbers[1], W: numbers[2], H: numbers[3]}}
+	case 5:
+		return bad(KindCount, "the bbox has 5 numbers: a rotated box, whose first two may be its centre or its corner, and whose angle may be in degrees or radians, clockwise or not")
+	case 8:
+		if !finite(numbers...) {
+			return bad(KindNumber, "a corner of the bbox is not finite")
+		}
+		g := givenBox{form: cornersBox}
+		for i := range g.corners {
+			g.corners[i] = pictograph.Point{X: numbers[2*i], Y: numbers[2*i+1]}
+		}
+		return g
+	}
+	return bad(KindCount, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
+}
+
+// convertBox takes the box of an annotation.
+func convertBox(b *imageBuilder, r *cocoReader, o object, g givenBox) bool {
+	switch g.form {
+	case noBox:
+		return b.drop(KindNoGeometry, o.at, "no joint is placed, and there is no segmentation and no bbox")
+	case badBox:
+		return b.drop(g.kind, o.at, g.reason)
+	case cornersBox:
+		return b.addOrientedBox(o, g.corners)
+	}
+	if r.notation != "" && sound(g.box) {
+		r.oddBoxes.add(o.at)
+		return false
+	}
+	if angle, turned := rotation(o.attributes); turned && sound(g.box) {
+		o.attributes = without(o.attributes, rotationAttribute)
+		if angle != 0 {
+			return b.addTurnedBox(o, g.box, angle)
+		}
+	}
+	return b.addBox(o, g.box)
+}
+
+// rotationAttribute is where CVAT writes a box's rotation: degrees, clockwise, about the
+// centre of the box that the bbox gives unrotated.
+const rotationAttribute = "rotation"
+
+// rotation is the angle that attributes give a box, from 0 to 360.
+func rotation(attributes map[string]any) (angle float64, turned bool) {
+	number, ok := attributes[rotationAttribute].(json.Number)
+	if !ok {
+		return 0, false
+	}
+	if angle = parseNumber([]byte(number)); !finite(angle) {
+		return 0, false
+	}
+	if angle = math.Mod(angle, 360); angle < 0 {
+		angle += 360
+	}
+	if angle = round(angle); angle >= 360 {
+		angle = 0
+	}
+	return angle + 0, true // no negative zero
+}
+
+func without(attributes map[string]any, name string) map[string]any {
+	if len(attributes) <= 1 {
+		return nil
+	}
+	rest := make(map[string]any, len(attributes)-1)
+	for key, value := range attributes {
+		if key != name {
+			rest[key] = value
+		}
+	}
+	return rest
+}
+
+// addTurnedBox takes a box that is turned about its centre.
+func (b *imageBuilder) addTurnedBox(o object, box pictograph.Box, angle float64) bool {
+	oriented := pictograph.OrientedBox{CX: box.X + box.W/2, CY: box.Y + box.H/2, W: box.W, H: box.H, Angle: angle}
+	q := corners(oriented)
+	return b.addOriented(o, oriented, q)
+}
+
+// boxNotations counts what the boxes of an image look like.
+type boxNotations struct {
+	boxes, shares, fractions, corners, beyond int
+}
+
+// shareTolerance is how far what is a share of the image may be beyond 0 and 1.
+const shareTolerance = 0.01
+
+func isShare(values ...float64) bool {
+	for _, v := range values {
+		if !(v >= -shareTolerance && v <= 1+shareTolerance) {
+			return false
+		}
+	}
+	return true
+}
+
+func isWhole(values ...float64) bool {
+	for _, v := range values {
+		if v != math.Trunc(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// tooSmallForShares are sides of images in which a box of a pixel may be meant.
+const tooSmallForShares = 64
+
+// mayBeShares reports whether coordinates from 0 to 1 can hardly be pixels.
+func (s Size) mayBeShares(fractions bool) bool {
+	if s.Known() {
+		return min(s.Width, s.Height) >= tooSmallForShares
+	}
+	return fractions
+}
+
+func (n *boxNotations) add(box pictograph.Box, size Size) {
+	n.boxes++
+	if box.X <= 1+shareTolerance && isShare(box.X, box.Y, box.W, box.H) {
+		n.shares++
+		if !isWhole(box.X, box.Y, box.W, box.H) {
+			n.fractions++
+		}
+	}
+	if !size.Known() {
+		return
+	}
+	w, h := float64(size.Width), float64(size.Height)
+	if box.X >= 0 && box.Y >= 0 && box.W > box.X && box.H > box.Y && box.W <= w && box.H <= h {
+		n.corners++
+	}
+	if box.X+box.W > w*1.01 || box.Y+box.H > h*1.01 {
+		n.beyond++
+	}
+}
+
+// odd says what the boxes of an image most likely are instead of x, y, width and height
+// in pixels, "" where nothing speaks against these.
+func (n boxNotations) odd(size Size) string {
+	switch {
+	case n.boxes == 0:
+	case n.shares == n.boxes && size.mayBeShares(n.fractions > 0):
+		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
+	case n.beyond > 0 && n.corners == n.boxes:
+		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
+	}
+	return ""
+}
+
+// reportNotation tells of the boxes that were left out for their notation.
+func (r *cocoReader) reportNotation(b *imageBuilder) {
+	if n := r.oddBoxes.count; n > 0 {
+		b.result.Findings = append(b.result.Findings, Finding{Kind: KindBoxNotation, Count: n, File: b.file, Image: b.image,
+			At: r.oddBoxes.first.String(), Reason: r.notation, Action: "boxes dropped"})
+	}
+}
+
+// placeCount counts places and remembers the first.
+type placeCount struct {
+	count int
+	first place
+}
+
+func (c *placeCount) add(at place) {
+	if c.count == 0 {
+		c.first = at
+	}
+	c.count++
+}
+
+// boxesDiffer reports whether an edge of one box is away from the other's by more than
+// pixels and also by more than a share of the side.
+func boxesDiffer(a, b pictograph.Box, pixels, share float64) bool {
+	x, y := max(pixels, share*max(a.W, b.W)), max(pixels, share*max(a.H, b.H))
+	return math.Abs(a.X-b.X) > x || math.Abs(a.X+a.W-b.X-b.W) > x || math.Abs(a.Y-b.Y) > y || math.Abs(a.Y+a.H-b.Y-b.H) > y
+}
+
+// overlap is the intersection of two boxes over their union.
+func overlap(a, b pictograph.Box) float64 {
+	w := min(a.X+a.W, b.X+b.W) - max(a.X, b.X)
+	h := min(a.Y+a.H, b.Y+b.H) - max(a.Y, b.Y)
+	if w <= 0 || h <= 0 {
+		return 0
+	}
+	return float64(w*h) / (float64(a.W*a.H) + float64(b.W*b.H) - float64(w*h))
+}

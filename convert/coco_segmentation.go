@@ -1,0 +1,459 @@
+package convert
+
+import (
+	"fmt"
+	"slices"
+
+	"pictosync/pictograph"
+)
+
+// segmentationForm is what the segmentation of an annotation is.
+type segmentationForm int
+
+const (
+	noSegmentation segmentationForm = iota
+	ringSegmentation
+	maskSegmentation
+	badSegmentation
+)
+
+// emptyValue reports whether a value says that there is nothing, as writers of labels do:
+// null, an empty text, object or list, or a list of such lists.
+func emptyValue(raw []byte) bool {
+	switch {
+	case absent(raw):
+		return true
+	case isString(raw):
+		return len(raw) == 2
+	case isObject(raw):
+		return len(raw) >= 2 && blanksEnd(raw, 1) == len(raw)-1
+	case isArray(raw):
+		for _, c := range raw {
+			switch c {
+			case '[', ']', ',', ' ', '\n', '\t', '\r':
+			default:
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// segmented reports whether there is a segmentation that says anything.
+func (r *cocoReader) segmented(a *cocoAnnotation) bool {
+	if a.rings {
+		return len(r.coordinates) > 0
+	}
+	return a.runs || !emptyValue(a.segmentation)
+}
+
+// flaw is what several rings of an annotation have in common that is wrong.
+type flaw struct {
+	kind   Kind
+	reason string
+	count  int
+	first  int // ring, from 1
+}
+
+// flawed notes that a ring is wrong; one finding tells of all that are so.
+func (r *cocoReader) flawed(kind Kind, ring int, reason string) {
+	for i := range r.flaws {
+		if f := &r.flaws[i]; f.kind == kind {
+			f.count++
+			return
+		}
+	}
+	r.flaws = append(r.flaws, flaw{kind, reason, 1, ring})
+}
+
+func (r *cocoReader) reportFlaws(b *imageBuilder, at place, action string) {
+	for _, f := range r.flaws {
+		reason := fmt.Sprintf("ring %d %s", f.first, f.reason)
+		if f.count > 1 {
+			reason += fmt.Sprintf(", and there are %d more that cannot be used", f.count-1)
+		}
+		b.report(f.kind, at, reason, action)
+	}
+	r.flaws = r.flaws[:0]
+}
+
+// readSegmentation brings the rings of a segmentation into r.coordinates and r.ringEnds,
+// or tells where the mask is.
+func (r *cocoReader) readSegmentation(a *cocoAnnotation) (form segmentationForm, mask []byte, reason string) {
+	r.flaws = r.flaws[:0]
+	switch {
+	case a.runs:
+		return maskSegmentation, nil, ""
+	case !r.segmented(a):
+		return noSegmentation, nil, ""
+	case a.rings:
+		r.joinPairs()
+		return ringSegmentation, nil, ""
+	case isObject(a.segmentation):
+		return maskSegmentation, a.segmentation, ""
+	case !isArray(a.segmentation):
+		return badSegmentation, nil, "the segmentation is " + describe(a.segmentation)
+	}
+	r.coordinates, r.ringEnds = r.coordinates[:0], r.ringEnds[:0]
+	if mask = maskInList(a.segmentation); mask != nil {
+		return maskSegmentation, mask, ""
+	}
+	if reason = r.nest(a.segmentation, 1); reason != "" {
+		return badSegmentation, nil, "the segmentation " + reason
+	}
+	return ringSegmentation, nil, ""
+}
+
+// joinPairs makes one ring of lists of two numbers each, which are points: a ring of
+// one point is none.
+func (r *cocoReader) joinPairs() {
+	if len(r.coordinates) < 6 {
+		return
+	}
+	first := 0
+	for _, end := range r.ringEnds {
+		if n := end - first; n != 0 && n != 2 {
+			return
+		}
+		first = end
+	}
+	r.ringEnds = append(r.ringEnds[:0], len(r.coordinates))
+}
+
+// maskInList is the one run-length encoding of a list with nothing else in it.
+func maskInList(list []byte) (mask []byte) {
+	for element := range elements(list) {
+		if mask != nil || !isObject(element) || pointObject(element) {
+			return nil
+		}
+		mask = element
+	}
+	return mask
+}
+
+func pointObject(raw []byte) bool {
+	_, _, ok := pointOf(raw)
+	return ok
+}
+
+// pointOf reads {"x": 1, "y": 2}.
+func pointOf(raw []byte) (x, y float64, ok bool) {
+	members := 0
+	for i := blanksEnd(raw, 1); raw[i] == '"'; {
+		end := stringEnd(raw, i)
+		name := string(raw[i:end])
+		i = blanksEnd(raw, end)
+		i = blanksEnd(raw, i+1) // the colon
+		end = valueEnd(raw, i)
+		if !isNumber(raw[i:end]) {
+			return 0, 0, false
+		}
+		switch name {
+		case `"x"`:
+			x = parseNumber(raw[i:end])
+		case `"y"`:
+			y = parseNumber(raw[i:end])
+		default:
+			return 0, 0, false
+		}
+		members++
+		i = separatorsEnd(raw, end)
+	}
+	return x, y, members == 2
+}
+
+// deepestNesting is how many lists a ring's numbers stand in at most: those of points,
+// rings, polygons, and all of these.
+const deepestNesting = 4
+
+// nest reads the rings of a list, however they are nested, where that can mean one
+// thing alone; the reason says why not.
+func (r *cocoReader) nest(list []byte, level int) (reason string) {
+	var lists, objects, others, filled, pairs int
+	innermost := true // no list in it holds lists
+	for element := range elements(list) {
+		switch {
+		case isArray(element):
+			lists++
+			if emptyValue(element) {
+				continue
+			}
+			filled++
+			if i := blanksEnd(element, 1); element[i] == '[' || element[i] == '{' {
+				innermost = false
+			} else if isPair(element) {
+				pairs++
+			}
+		case isObject(element):
+			objects++
+		default:
+			others++
+		}
+	}
+	switch {
+	case level > deepestNesting:
+		return "is nested deeper than polygons are"
+	case objects > 0 && lists+others == 0:
+		return r.pointObjects(list)
+	case lists == 0 && objects == 0:
+		r.leaf(list)
+		return ""
+	case others > 0 || objects > 0:
+		return "mixes lists with other values"
+	case innermost && pairs == filled && filled >= 3:
+		start := len(r.ringEnds)
+		for element := range elements(list) {
+			if !emptyValue(element) {
+				r.leaf(element)
+			}
+		}
+		r.ringEnds = append(r.ringEnds[:start], len(r.coordinates))
+		return ""
+	case innermost && level > 1 && filled > 1:
+		return "has several lists of numbers where one ring belongs: nothing tells whether they are parts or holes"
+	case innermost:
+		for element := range elements(list) {
+			r.leaf(element)
+		}
+		return ""
+	}
+	for element := range elements(list) {
+		if emptyValue(element) {
+			continue
+		}
+		before := len(r.ringEnds)
+		if reason := r.nest(element, level+1); reason != "" {
+			return reason
+		}
+		if level > 1 && filled > 1 || len(r.ringEnds) > before+1 {
+			return "nests several rings in one: nothing tells whether they are parts or holes"
+		}
+	}
+	return ""
+}
+
+// isPair reports whether a list has two numbers.
+func isPair(list []byte) bool {
+	n := 0
+	for element := range elements(list) {
+		if n++; n > 2 || !isNumber(element) {
+			return false
+		}
+	}
+	return n == 2
+}
+
+// leaf appends the numbers of a list as a ring.
+func (r *cocoReader) leaf(list []byte) {
+	before := len(r.coordinates)
+	var err error
+	if r.coordinates, err = appendNumbers(r.coordinates, list); err != nil {
+		r.flawed(KindNumber, len(r.ringEnds)+1, "has no number where one belongs: "+err.Error())
+		r.coordinates = r.coordinates[:before]
+	}
+	r.ringEnds = append(r.ringEnds, len(r.coordinates))
+}
+
+// pointObjects appends the points of a list as a ring.
+func (r *cocoReader) pointObjects(list []byte) (reason string) {
+	for element := range elements(list) {
+		x, y, ok := pointOf(element)
+		if !ok {
+			return "is a list of objects that are neither points nor one run-length encoding"
+		}
+		r.coordinates = append(r.coordinates, x, y)
+	}
+	r.ringEnds = append(r.ringEnds, len(r.coordinates))
+	return ""
+}
+
+// usableRings are the rings of the annotation at hand, each a polygon of its own: COCO's
+// rings are a union, never holes. Parts counts those that cannot be used too; they are
+// noted as flaws. The polygons are valid until the next annotation is read.
+func usableRings(b *imageBuilder, r *cocoReader, g givenBox) (polygons []pictograph.Polygon, parts int) {
+	r.polygons = r.polygons[:0]
+	var all pictograph.Box // around those with an extent
+	extended := false
+	first := 0
+	for i, end := range r.ringEnds {
+		coordinates := r.coordinates[first:end]
+		first = end
+		ring, box := r.ring(b, i+1, coordinates)
+		if ring == nil {
+			continue
+		}
+		rings := b.rings.take(1)
+		rings[0] = ring
+		polygon := pictograph.Polygon{Rings: rings}
+		if box.W > 0 && box.H > 0 {
+			polygon.Box = &b.boxes.take(1)[0]
+			*polygon.Box = box
+			if !extended {
+				all, extended = box, true
+			} else {
+				all = around(all, box)
+			}
+		}
+		r.polygons = append(r.polygons, polygon)
+	}
+	if extended && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
+		reason := fmt.Sprintf("lies at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
+		if looksLikeRuns(r.coordinates, b.size) {
+			reason += "; its numbers look like run-length counts"
+		}
+		r.flawed(KindRing, 1, reason)
+		r.polygons = r.polygons[:0]
+	}
+	return r.polygons, len(r.ringEnds)
+}
+
+// around is the box around two.
+func around(a, b pictograph.Box) pictograph.Box {
+	x, y := min(a.X, b.X), min(a.Y, b.Y)
+	return pictograph.Box{X: x, Y: y, W: max(a.X+a.W, b.X+b.W) - x, H: max(a.Y+a.H, b.Y+b.H) - y}
+}
+
+// leastOverlap is how much the enclosure of a segmentation and its bbox share at least,
+// as intersection over union, where they are of one object.
+const leastOverlap = 0.1
+
+// ring pairs a ring's coordinates; nil if they make none. The box is around its points.
+// An empty ring is how some writers say that there is no segmentation, and is not told.
+func (r *cocoReader) ring(b *imageBuilder, number int, coordinates []float64) (ring []pictograph.Point, box pictograph.Box) {
+	switch {
+	case len(coordinates) == 0:
+		return nil, box
+	case len(coordinates) < 6:
+		r.flawed(KindRing, number, fmt.Sprintf("has %d numbers, fewer than three points", len(coordinates)))
+		return nil, box
+	}
+	ring = b.points.take(len(coordinates) / 2)
+	left, top, right, bottom := coordinates[0], coordinates[1], coordinates[0], coordinates[1]
+	for i := range ring {
+		x, y := coordinates[2*i], coordinates[2*i+1]
+		ring[i] = pictograph.Point{X: x, Y: y}
+		left, right = min(left, x), max(right, x)
+		top, bottom = min(top, y), max(bottom, y)
+	}
+	box = pictograph.Box{X: left, Y: top, W: right - left, H: bottom - top}
+	last := coordinates[len(coordinates)-1]
+	if !finite(left, top, right, bottom, box.W, box.H, last) {
+		r.flawed(KindNumber, number, "has a coordinate that is not finite")
+		return nil, box
+	}
+	if reason := farOutside(coordinates, left, top, right, bottom, b.size); reason != "" {
+		r.flawed(KindRing, number, reason)
+		return nil, box
+	}
+	if len(coordinates)%2 == 1 {
+		r.flawed(KindCount, number, fmt.Sprintf("has an odd count of %d coordinates", len(coordinates)))
+		return nil, box
+	}
+	if !enclosing(ring) {
+		r.flawed(KindRing, number, "has fewer than three different points")
+		return nil, box
+	}
+	return ring, box
+}
+
+// farShare is how far, as a share of the image's side, a point of a ring may lie outside
+// its image: beyond that it is no annotator's hand that slipped.
+const farShare = 0.25
+
+// farOutside says why the coordinates of a ring, between the given ones, cannot be pixels
+// of the image, "" where they can.
+func farOutside(coordinates []float64, left, top, right, bottom float64, size Size) string {
+	if isShare(left, top, right, bottom) && size.mayBeShares(!isWhole(coordinates...)) {
+		return "lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
+	}
+	w, h := float64(size.Width), float64(size.Height)
+	if !size.Known() || left >= -farShare*w && right <= w+farShare*w && top >= -farShare*h && bottom <= h+farShare*h {
+		return ""
+	}
+	reason := fmt.Sprintf("reaches from %v,%v to %v,%v, far outside the image of %d×%d", left, top, right, bottom, size.Width, size.Height)
+	if looksLikeRuns(coordinates, size) {
+		reason += "; its numbers look like run-length counts"
+	}
+	return reason
+}
+
+// looksLikeRuns reports whether numbers may be the counts of a run-length encoding: all
+// whole, and together the pixels of the image or about that.
+func looksLikeRuns(numbers []float64, size Size) bool {
+	sum := 0.0
+	for _, n := range numbers {
+		if n < 0 || n != float64(int(n)) {
+			return false
+		}
+		sum += n
+	}
+	side := float64(max(size.Width, size.Height))
+	return size.Known() && sum <= float64(size.Width*size.Height) && slices.Max(numbers) > 2*side
+}
+
+// convertSegmentation takes the segmentation of an annotation; there is false where
+// there is none. One that cannot be used leaves out the annotation: a box in its stead
+// would pass for the real thing.
+func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation, g givenBox) (taken, there bool) {
+	form, mask, reason := r.readSegmentation(a)
+	switch form {
+	case noSegmentation:
+		return false, false
+	case badSegmentation:
+		return b.drop(KindRing, o.at, reason), true
+	case maskSegmentation:
+		if mask != nil && !a.runs {
+			a.segmentation = mask
+		}
+		first := len(b.result.Annotations)
+		if !convertMask(b, r, o, a) {
+			return false, true
+		}
+		r.compareBox(b, o, g, first)
+		return true, true
+	}
+	polygons, parts := usableRings(b, r, g)
+	if len(polygons) == 0 {
+		if len(r.flaws) == 0 {
+			return false, false // empty rings alone
+		}
+		r.reportFlaws(b, o.at, "dropped")
+		return false, true
+	}
+	r.reportFlaws(b, o.at, ringLeftOut)
+	first := len(b.result.Annotations)
+	if !b.addPolygons(o, partIDs(parts), polygons) {
+		return false, true
+	}
+	r.compareBox(b, o, g, first)
+	return true, true
+}
+
+const allGeometries = "left out; --all-geometries takes all that an annotation has"
+
+// compareBox tells of a box beside a segmentation, whose enclosure it is not.
+func (r *cocoReader) compareBox(b *imageBuilder, o object, g givenBox, first int) {
+	if b.allGeometries || g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) || r.notation != "" {
+		return
+	}
+	if g.usable() {
+		var all pictograph.Box
+		found := false
+		for _, a := range b.result.Annotations[first:] {
+			p, _ := a.Geometry.(pictograph.Polygon)
+			if p.Box == nil {
+				continue
+			}
+			if box := *p.Box; !found {
+				all, found = box, true
+			} else {
+				all = around(all, box)
+			}
+		}
+		if !found || b.leaves(g.box) || !boxesDiffer(all, g.box, 2, 0.02) {
+			return
+		}
+	}
+	b.report(KindGeometry, o.at, "there is a bbox beside the segmentation, and it is not its enclosure", allGeometries)
+}
