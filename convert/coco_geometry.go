@@ -3,6 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"pictosync/pictograph"
 )
@@ -287,5 +288,33 @@ func convertMask(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation) bo
 	if own := (Size{m.width, m.height}); b.size.Known() && own != b.size {
 		return b.drop(KindMask, o.at, fmt.Sprintf("the mask is %d×%d pixels and the image %d×%d", own.Width, own.Height, b.size.Width, b.size.Height))
 	}
+	if m.beyond > 0 {
+		if !agreesWithBox(m, a.bbox) {
+			return b.drop(KindMask, o.at, fmt.Sprintf("the counts go beyond the %d×%d pixels of the mask", m.width, m.height))
+		}
+		b.report(KindMaskFilled, o.at, fmt.Sprintf("the last count, of pixels outside, goes %d beyond the mask; the pixels inside are those of the bbox", m.beyond), "the last count was cut off")
+	}
 	return b.addMask(o, m)
+}
+
+// agreesWithBox reports whether a mask has its pixels just where a bbox says.
+func agreesWithBox(m *mask, bbox []byte) bool {
+	if !isArray(bbox) || len(m.runs) == 0 {
+		return false
+	}
+	box, err := appendNumbers(nil, bbox)
+	if err != nil || len(box) != 4 {
+		return false
+	}
+	left, right := m.runs[0].x, m.runs[len(m.runs)-1].x+1
+	top, bottom := m.runs[0].top, m.runs[0].bottom
+	for _, r := range m.runs {
+		top, bottom = min(top, r.top), max(bottom, r.bottom)
+	}
+	for i, side := range []int32{left, top, right - left, bottom - top} {
+		if math.Abs(box[i]-float64(side)) > 1 {
+			return false
+		}
+	}
+	return true
 }

@@ -36,7 +36,8 @@ const (
 	KindRing Kind = "ring"
 	// KindMask is a run-length encoded mask that cannot be used.
 	KindMask Kind = "mask"
-	// KindMaskFilled is a shape that was written as the mask of the pixels it covers.
+	// KindMaskFilled is a mask that is not quite what was given: one whose last count was
+	// cut off, or a shape written as the mask of the pixels it covers.
 	KindMaskFilled Kind = "mask-filled"
 	// KindKeypoints are joints that cannot be used.
 	KindKeypoints Kind = "keypoints"

@@ -26,6 +26,9 @@ type mask struct {
 	runs          []maskRun
 	// columns are the places in runs where the columns begin, and the end.
 	columns []int32
+	// beyond is by how many pixels the last run of an encoding, which is one outside, went
+	// beyond the mask.
+	beyond int
 }
 
 // maskRun is the pixels (x, top) to (x, bottom-1).
@@ -44,7 +47,7 @@ func (m *mask) begin(width, height int) error {
 	case width > maxMaskSide || height > maxMaskSide || width*height > maxMaskPixels:
 		return fmt.Errorf("the mask is %d×%d pixels, more than %d on a side or %d in all", width, height, maxMaskSide, maxMaskPixels)
 	}
-	m.width, m.height = width, height
+	m.width, m.height, m.beyond = width, height, 0
 	m.runs, m.columns = m.runs[:0], append(m.columns[:0], 0)
 	return nil
 }
@@ -146,7 +149,12 @@ func (d *countDecoder) count(n int) error {
 	if n < 0 {
 		return fmt.Errorf("a count is negative (%d)", n)
 	}
-	if n > d.mask.width*d.mask.height-d.filled {
+	if left := d.mask.width*d.mask.height - d.filled; n > left {
+		if d.inside || d.mask.beyond > 0 {
+			return fmt.Errorf("the counts go beyond the %d×%d pixels of the mask", d.mask.width, d.mask.height)
+		}
+		d.mask.beyond, n = n-left, left // which is the last, or wrong
+	} else if d.mask.beyond > 0 && n > 0 {
 		return fmt.Errorf("the counts go beyond the %d×%d pixels of the mask", d.mask.width, d.mask.height)
 	}
 	if d.inside {
