@@ -79,6 +79,9 @@ func (a Accepted) Refusal(r Result) error {
 type RefusedError struct{ Finding Finding }
 
 func (e RefusedError) Error() string {
+	if e.Finding.Kind == KindSizeMismatch { // which has a flag of its own
+		return fmt.Sprintf("%s (%s)", e.Finding.where(), e.Finding.Action)
+	}
 	return fmt.Sprintf("%s (%s; --allow %s takes the image without)", e.Finding.where(), e.Finding.Action, e.Finding.Kind)
 }
 

@@ -27,6 +27,8 @@ type Options struct {
 	// names as [Name] makes them.
 	Names  []string
 	Images int
+	// Sizes are the images' widths and heights; nil is 640×480 for all.
+	Sizes [][2]int
 	// Listed is how many annotations an image has in the beginning; nil is none.
 	Listed func(image int) int
 	// Latency is how long every answer takes from when its request arrives.
@@ -275,7 +277,13 @@ func (s *Server) appendImage(page []byte, image int) []byte {
 	page = append(append(page, `{"id":"`...), id...)
 	page = strconv.AppendQuote(append(page, `","dataset_id":"`+datasetID+`","filename":`...), name)
 	page = strconv.AppendQuote(append(page, `,"directory_path":`...), "/"+directory)
-	page = strconv.AppendInt(append(page, `,"width":640,"height":480,"status":"new","split":null,"annotation_count":`...), int64(s.counts[image].Load()), 10)
+	size := [2]int{640, 480}
+	if s.options.Sizes != nil {
+		size = s.options.Sizes[image]
+	}
+	page = strconv.AppendInt(append(page, `,"width":`...), int64(size[0]), 10)
+	page = strconv.AppendInt(append(page, `,"height":`...), int64(size[1]), 10)
+	page = strconv.AppendInt(append(page, `,"status":"new","split":null,"annotation_count":`...), int64(s.counts[image].Load()), 10)
 	return append(page, `,"file_size":0,"content_type":"image/jpeg","tags":[],"is_archived":false,"created_at":"`+since+`"}`...)
 }
 

@@ -37,7 +37,7 @@ func main() {
 
 func serve(coco string, o instant.Options) (err error) {
 	if coco != "" {
-		if o.Names, err = namesOf(coco); err != nil {
+		if o.Names, o.Sizes, err = imagesOf(coco); err != nil {
 			return err
 		}
 	}
@@ -49,22 +49,23 @@ func serve(coco string, o instant.Options) (err error) {
 	return http.Serve(listener, instant.New(o))
 }
 
-func namesOf(coco string) ([]string, error) {
+func imagesOf(coco string) (names []string, sizes [][2]int, err error) {
 	data, err := os.ReadFile(coco)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var file struct {
 		Images []struct {
-			FileName string `json:"file_name"`
+			FileName      string `json:"file_name"`
+			Width, Height int
 		} `json:"images"`
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
-		return nil, fmt.Errorf("read %s: %w", coco, err)
+		return nil, nil, fmt.Errorf("read %s: %w", coco, err)
 	}
-	names := make([]string, len(file.Images))
-	for i, image := range file.Images {
-		names[i] = image.FileName
+	for _, image := range file.Images {
+		names = append(names, image.FileName)
+		sizes = append(sizes, [2]int{image.Width, image.Height})
 	}
-	return names, nil
+	return names, sizes, nil
 }
