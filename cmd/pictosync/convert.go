@@ -247,9 +247,6 @@ func (b *bounded) end() {
 	}
 }
 
-// findingLine is a finding as one line for people.
-func findingLine(f convert.Finding) string { return string(f.Kind) + ": " + placeLine(f) }
-
 // accountsText says what became of what was read.
 func accountsText(a worker.Accounts) string {
 	return fmt.Sprintf("%s with %s: %d taken, %d left out", plural(a.Read.Images, "image"), plural(a.Read.Annotations, "annotation"), a.Taken.Annotations, a.LeftOut.Annotations)
