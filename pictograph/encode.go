@@ -19,18 +19,27 @@ func (a Annotation) MarshalJSON() ([]byte, error) { return a.Append(nil) }
 // numbers their shortest form, attributes are sorted. Annotations that the
 // service would refuse are an error, a [FieldErrors].
 func AppendAnnotations(dst []byte, annotations []Annotation) ([]byte, error) {
+	return AppendEach(dst, annotations, func([]byte) {})
+}
+
+// AppendEach is AppendAnnotations, and shows each annotation as it is encoded, without its
+// id and the braces: what two annotations that say the same have in common.
+func AppendEach(dst []byte, annotations []Annotation, each func(encoded []byte)) ([]byte, error) {
 	if err := ValidateAnnotations(annotations); err != nil {
 		return dst, err
 	}
 	dst = append(dst, '[')
-	var err error
 	for i, a := range annotations {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		if dst, err = a.append(dst); err != nil {
+		dst = appendString(append(dst, `{"id":`...), a.ID)
+		start := len(dst)
+		var err error
+		if dst, err = a.appendBehindID(dst); err != nil {
 			return dst, fmt.Errorf("annotations[%d].attributes: %w", i, err)
 		}
+		each(dst[start : len(dst)-1])
 	}
 	return append(dst, ']'), nil
 }
@@ -40,13 +49,12 @@ func (a Annotation) Append(dst []byte) ([]byte, error) {
 	if err := a.Validate(); err != nil {
 		return dst, err
 	}
-	return a.append(dst)
+	return a.appendBehindID(appendString(append(dst, `{"id":`...), a.ID))
 }
 
-// append encodes a valid annotation. The order of keys is that of the
-// official SDK's models.
-func (a Annotation) append(dst []byte) ([]byte, error) {
-	dst = appendString(append(dst, `{"id":`...), a.ID)
+// appendBehindID encodes what follows a valid annotation's id. The order of keys is that
+// of the official SDK's models.
+func (a Annotation) appendBehindID(dst []byte) ([]byte, error) {
 	dst = appendString(append(dst, `,"name":`...), a.Name)
 	dst = append(append(append(dst, `,"type":"`...), a.Geometry.Type()...), '"')
 	instance := 0

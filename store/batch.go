@@ -71,8 +71,11 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 	}
 	b.Key = fmt.Sprintf("%s-%d-%s", b.Run, b.ID, rand.Text()[:8])
 	first, last := b.items()
-	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, ?, 'open', ?, ?, ?)`,
-		b.ID, b.Run, b.Key, b.Body, b.FirstSentAt.UnixMilli(), first, last); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, 'open', ?, ?, ?)`,
+		b.ID, b.Run, b.Key, b.FirstSentAt.UnixMilli(), first, last); err != nil {
+		return err
+	}
+	if err := putBody(ctx, tx, b.ID, b.Body); err != nil {
 		return err
 	}
 	// With the answer that is expected: the image had what the listing showed, and will
@@ -132,7 +135,7 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	if err := s.importOutbox(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, body, first_sent_at
+	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, first_sent_at
 		FROM batches JOIN runs ON runs.id = run WHERE runs.dataset = ? AND state = 'open' ORDER BY batches.id`, d.Ref)
 	if err != nil {
 		return nil, describe("list the batches in flight", err)
@@ -142,7 +145,7 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	for rows.Next() {
 		var b Batch
 		var sent int64
-		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &b.Body, &sent); err != nil {
+		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &sent); err != nil {
 			return nil, describe("list the batches in flight", err)
 		}
 		b.FirstSentAt = time.UnixMilli(sent)
@@ -153,6 +156,9 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	}
 	for n := range open {
 		b := &open[n]
+		if b.Body, err = s.body(ctx, b.ID); err != nil {
+			return nil, err
+		}
 		if b.span, err = s.itemsOf(ctx, b.Run); err != nil {
 			return nil, err
 		}

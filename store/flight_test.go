@@ -60,20 +60,41 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 	s, d, run := openPlanned(t, "a.jpg", "b.jpg", "c.jpg")
 	first, err := s.commit(ctx, run.ID, "account", []byte("first"), batchOf("a.jpg"), noon)
 	check(t, err)
-	_, err = s.commit(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 5000), batchOf("b.jpg"), noon)
+	_, err = s.commit(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 50_000), batchOf("b.jpg"), noon)
 	check(t, err)
 	check(t, s.EndBatch(ctx, d, first, []Answer{{New: 2}}, noon))
 
 	path := leftBehind(t, s)
 	bodies, next := inFlight(t, path, d)
-	if len(bodies) != 1 || bodies[0] != string(bytes.Repeat([]byte("second"), 5000)) {
+	if len(bodies) != 1 || bodies[0] != string(bytes.Repeat([]byte("second"), 50_000)) {
 		t.Fatalf("after a kill %d batches are in flight, want the second with its bytes", len(bodies))
 	}
 	// What the next process sends leaves the bytes alone that are still needed.
-	_, err = next.commit(ctx, run.ID, "account", bytes.Repeat([]byte("third"), 5000), batchOf("c.jpg"), noon)
+	_, err = next.commit(ctx, run.ID, "account", bytes.Repeat([]byte("third"), 50_000), batchOf("c.jpg"), noon)
 	check(t, err)
 	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0][:6] != "second" || bodies[1][:5] != "third" {
 		t.Errorf("after a second kill %d batches are in flight, want the second and the third with their bytes", len(bodies))
+	}
+
+	// The room of a batch that was answered is used again, and bytes that changed are not sent.
+	var before, after int
+	check(t, next.reader.QueryRow(`SELECT count(*) FROM pieces`).Scan(&before))
+	open, err := next.OpenBatches(ctx, d)
+	check(t, err)
+	check(t, next.EndBatch(ctx, d, open[0], []Answer{{New: 2}}, noon))
+	_, err = next.commit(ctx, run.ID, "account", bytes.Repeat([]byte("fourth"), 50_000), batchOf("a.jpg"), noon)
+	check(t, err)
+	check(t, next.reader.QueryRow(`SELECT count(*) FROM pieces`).Scan(&after))
+	if after != before {
+		t.Errorf("a batch as large as one that was answered takes %d pieces more", after-before)
+	}
+	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0][:5] != "third" || bodies[1][:6] != "fourth" {
+		t.Errorf("%d batches are in flight, want the third and the fourth with their bytes", len(bodies))
+	}
+	_, err = next.writer.Exec(`UPDATE pieces SET bytes = CAST(replace(bytes, 'fourth', 'Fourth') AS BLOB)`)
+	check(t, err)
+	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0] == "" || bodies[1] != "" {
+		t.Error("bytes that changed in the state are taken for what was sent")
 	}
 }
 
@@ -113,7 +134,7 @@ func TestOutboxOfAnEarlierVersion(t *testing.T) {
 		s, d, run := openPlanned(t, "a.jpg")
 		_, err := s.commit(ctx, run.ID, "account", []byte("bytes"), batchOf("a.jpg"), noon)
 		check(t, err)
-		_, err = s.writer.Exec(`UPDATE batches SET body = NULL, body_at = 0, body_size = 5, body_sum = ?`, crc32.Checksum([]byte("bytes"), crc32.MakeTable(crc32.Castagnoli)))
+		_, err = s.writer.Exec(`UPDATE batches SET pieces = NULL, body_at = 0, body_size = 5, body_sum = ?`, crc32.Checksum([]byte("bytes"), crc32.MakeTable(crc32.Castagnoli)))
 		check(t, err)
 		path := leftBehind(t, s)
 		check(t, os.WriteFile(path+"-outbox", []byte("bytes"), 0o600))

@@ -28,7 +28,7 @@ func (s *Store) importOutbox(ctx context.Context) error {
 			return err
 		}
 		for id, body := range left {
-			if _, err := tx.ExecContext(ctx, `UPDATE batches SET body = ?, body_at = NULL WHERE id = ?`, body, id); err != nil {
+			if err := putBody(ctx, tx, id, body); err != nil {
 				return err
 			}
 		}
@@ -55,7 +55,7 @@ func outboxBodies(ctx context.Context, tx *sql.Tx, outbox *os.File) (map[int64][
 			return nil, err
 		}
 		body := make([]byte, size)
-		if _, err := outbox.ReadAt(body, at); err == nil && crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) == sum {
+		if _, err := outbox.ReadAt(body, at); err == nil && crc32.Checksum(body, bodyTable) == sum {
 			left[id] = body
 		}
 	}

@@ -179,17 +179,24 @@ CREATE TABLE batches (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     run           TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     key           TEXT    NOT NULL,
-    body          BLOB,
+    body          BLOB,    -- where an earlier version kept the bytes
     state         TEXT    NOT NULL, -- open, done, split
     first_sent_at INTEGER NOT NULL,
     ended_at      INTEGER,
-    body_at       INTEGER, -- where an earlier version kept the bytes in a file beside the state,
-    body_size     INTEGER, -- how many they are,
-    body_sum      INTEGER, -- and their CRC-32C
+    body_at       INTEGER, -- where an earlier version kept the bytes in a file beside the state
+    body_size     INTEGER, -- how many bytes they are
+    body_sum      INTEGER, -- their CRC-32C
     first_item    INTEGER NOT NULL, -- its images have these items, and those between that are its own
-    last_item     INTEGER NOT NULL
+    last_item     INTEGER NOT NULL,
+    pieces        TEXT     -- a JSON array: what of pieces has its bytes, in order
 ) STRICT;
 CREATE INDEX batches_open ON batches (run) WHERE state = 'open';
+
+-- The bytes of batches in flight, and what is left of those of others.
+CREATE TABLE pieces (
+    piece INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL -- as many in each
+) STRICT;
 
 -- What was sent of an item, in its last batch, and what the service answered:
 -- previous_count and new_count are what is expected until the batch is done.

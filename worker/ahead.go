@@ -100,7 +100,13 @@ const keptBytes = 48 << 20
 // changes meanwhile.
 type payloads struct {
 	room  atomic.Int64
-	bySeq map[int64][]byte // the plan's and then the save's, one after the other
+	bySeq map[int64]encoded // the plan's and then the save's, one after the other
+}
+
+// encoded are an image's annotations as they are sent; nil where they are not kept.
+type encoded struct {
+	payload []byte
+	prints  prints // of the annotations
 }
 
 // keeps takes room for annotations of a size, where there is as much.
@@ -119,20 +125,18 @@ func (p *payloads) letGo(c *converted) {
 }
 
 // put keeps annotations that room was taken for until they are taken.
-func (p *payloads) put(seq int64, payload []byte) {
-	if payload != nil {
-		p.bySeq[seq] = payload
+func (p *payloads) put(seq int64, labels encoded) {
+	if labels.payload != nil {
+		p.bySeq[seq] = labels
 	}
 }
 
-// take hands annotations over; nil are not there.
-func (p *payloads) take(seq int64) []byte {
-	payload := p.bySeq[seq]
-	if payload != nil {
-		p.room.Add(int64(len(payload)))
-		delete(p.bySeq, seq)
-	}
-	return payload
+// take hands annotations over, where they are there.
+func (p *payloads) take(seq int64) encoded {
+	labels := p.bySeq[seq]
+	p.room.Add(int64(len(labels.payload)))
+	delete(p.bySeq, seq)
+	return labels
 }
 
 // drop lets everything go.

@@ -26,10 +26,10 @@ const (
 
 // ready is an image that is about to be saved.
 type ready struct {
-	row     store.Item
-	payload []byte
-	image   store.Image
-	there   *kept // what the image has, where that has been read already
+	row    store.Item
+	labels encoded
+	image  store.Image
+	there  *kept // what the image has, where that has been read already
 }
 
 // backUp reads and keeps what images have, before they are handed to a batch.
@@ -120,6 +120,7 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 type kept struct {
 	backup store.Backup
 	hash   store.Hash // of the annotations as we would save them
+	prints prints
 	reason string
 	fatal  error
 }
@@ -142,7 +143,7 @@ func (r *run) read(i ready) (k kept) {
 	}
 	var data []byte
 	if err == nil {
-		data, err = pictograph.AppendAnnotations(nil, annotations)
+		data, k.prints, err = encode(nil, annotations)
 	}
 	if err != nil { // what the service sent is not what it documents
 		return kept{reason: fmt.Sprintf("what it has cannot be kept, so it is not overwritten (--backup never does without): %v", err)}

@@ -25,11 +25,10 @@ const stretch = 500
 // converted is what an item's labels come to, with the annotations themselves where
 // they are kept for a save.
 type converted struct {
-	payload         []byte       // the encoded annotations; nil where they are not kept
+	encoded                      // the annotations; not there where they are not kept
 	size            int          // of the encoded annotations
 	sized           convert.Size // of the image, as the source knows it or was told
 	labels, leftOut int          // as in convert.Result
-	prints          prints       // of the annotations
 	hash            store.Hash
 	count           int
 	classes         []pictograph.Class
@@ -74,11 +73,11 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 	c = converted{backup: there, sized: result.Size, labels: result.Read, leftOut: result.LeftOut, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
 	buffer := encodeBuffers.Get().(*[]byte)
 	defer encodeBuffers.Put(buffer)
-	if *buffer, err = pictograph.AppendAnnotations((*buffer)[:0], result.Annotations); err != nil {
+	if *buffer, c.prints, err = encode((*buffer)[:0], result.Annotations); err != nil {
 		return converted{findings: result.Findings, sized: c.sized, labels: c.labels, leftOut: c.leftOut, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
 	}
 	result.Release()
-	c.hash, c.size, c.prints = sha256.Sum256(*buffer), len(*buffer), printsOf(*buffer)
+	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
 	if keeps(c.size) {
 		c.payload = bytes.Clone(*buffer)
 	}
@@ -314,7 +313,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 			part.Claims = append(part.Claims, planned.ImageRef)
 		}
 		if planned.Outcome == store.ItemPending && r.saves() {
-			r.kept.put(seq, c.payload)
+			r.kept.put(seq, c.encoded)
 		} else {
 			r.kept.letGo(&c)
 		}
@@ -386,8 +385,8 @@ func keptOf(image store.Image, c converted) int {
 		return c.count
 	case ours != nil && ours.Prints != nil && ours.Count == image.AnnotationCount:
 		return prints(ours.Prints).inCommon(c.prints)
-	case c.backup != nil && c.backup.backup.Annotations != nil:
-		return printsOf(c.backup.backup.Annotations).inCommon(c.prints)
+	case c.backup != nil && c.backup.prints != nil:
+		return c.backup.prints.inCommon(c.prints)
 	}
 	return -1
 }

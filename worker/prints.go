@@ -1,9 +1,10 @@
 package worker
 
 import (
-	"bytes"
 	"encoding/binary"
 	"hash/crc32"
+
+	"pictosync/pictograph"
 )
 
 // prints are checksums of an image's annotations, four bytes each, without their ids: what
@@ -14,28 +15,13 @@ const printSize = 4
 
 var printTable = crc32.MakeTable(crc32.Castagnoli)
 
-// printsOf are those of encoded annotations.
-func printsOf(encoded []byte) prints {
-	rest := bytes.TrimSuffix(bytes.TrimPrefix(encoded, []byte("[")), []byte("]"))
-	if len(rest) == 0 {
-		return prints{}
-	}
-	// No text has an unescaped quotation mark, so this stands between annotations.
-	between := []byte(`},{"id":`)
-	p := make(prints, 0, printSize*(bytes.Count(rest, between)+1))
-	for len(rest) > 0 {
-		one := rest
-		if i := bytes.Index(rest, between); i >= 0 {
-			one, rest = rest[:i+1], rest[i+2:]
-		} else {
-			rest = nil
-		}
-		if i := bytes.Index(one, []byte(`,"name":`)); i >= 0 {
-			one = one[i:]
-		}
-		p = binary.LittleEndian.AppendUint32(p, crc32.Checksum(one, printTable))
-	}
-	return p
+// encode appends an image's annotations and returns their prints with them.
+func encode(dst []byte, annotations []pictograph.Annotation) ([]byte, prints, error) {
+	p := make(prints, 0, printSize*len(annotations))
+	dst, err := pictograph.AppendEach(dst, annotations, func(encoded []byte) {
+		p = binary.LittleEndian.AppendUint32(p, crc32.Checksum(encoded, printTable))
+	})
+	return dst, p, err
 }
 
 // inCommon counts the annotations that two lists share.

@@ -84,7 +84,7 @@ type portion struct {
 	rows     []store.Item
 	items    map[string]source.Item // by itemKey; those that are no longer there are left out
 	images   map[string]store.Image // by id
-	payloads [][]byte               // by row; nil where they are converted
+	payloads []encoded              // by row; nil where they are converted
 	tasks    []pond.ResultTask[converted]
 }
 
@@ -197,10 +197,10 @@ func (r *run) convertPortion(p *portion, converters pond.ResultPool[converted]) 
 		r.kept.drop()
 		r.holdSource()
 	}
-	p.payloads = make([][]byte, len(p.rows))
+	p.payloads = make([]encoded, len(p.rows))
 	var again []store.Item
 	for i, row := range p.rows {
-		if p.payloads[i] = r.kept.take(row.Seq); p.payloads[i] == nil {
+		if p.payloads[i] = r.kept.take(row.Seq); p.payloads[i].payload == nil {
 			again = append(again, row)
 		}
 	}
@@ -219,7 +219,7 @@ func (r *run) convertPortion(p *portion, converters pond.ResultPool[converted]) 
 	p.tasks = make([]pond.ResultTask[converted], len(p.rows))
 	for i, row := range p.rows {
 		item, ok := p.items[itemKey(row)]
-		if p.payloads[i] != nil || !ok || item.Err != nil {
+		if p.payloads[i].payload != nil || !ok || item.Err != nil {
 			continue
 		}
 		image := p.images[row.ImageID]
@@ -295,8 +295,8 @@ func (r *run) batchPortion(b *batcher, p portion) (err error) {
 	for i, row := range p.rows {
 		var c converted
 		switch {
-		case p.payloads[i] != nil:
-			c = converted{payload: p.payloads[i], hash: row.Hash}
+		case p.payloads[i].payload != nil:
+			c = converted{encoded: p.payloads[i], hash: row.Hash}
 		case p.tasks[i] == nil:
 			c.err = fmt.Errorf("the labels of %s were there when the run was planned and are not any more", row.Image)
 		default:
@@ -318,13 +318,13 @@ func (r *run) batchPortion(b *batcher, p portion) (err error) {
 			r.progress.add(1, failures(row))
 			continue
 		}
-		next = append(next, ready{row: row, payload: c.payload, image: image, there: c.backup})
+		next = append(next, ready{row: row, labels: c.encoded, image: image, there: c.backup})
 	}
 	if next, err = r.backUp(next); err != nil {
 		return err
 	}
 	for _, i := range next {
-		if err := b.add(i.row, i.payload); err != nil {
+		if err := b.add(i.row, i.labels); err != nil {
 			return err
 		}
 	}
@@ -404,15 +404,15 @@ var bodies = sync.Pool{New: func() any { return new([]byte) }}
 // annotations: keys, quotes, braces and a UUID.
 const entryOverhead = 96
 
-func (b *batcher) add(row store.Item, payload []byte) error {
-	size := len(payload) + entryOverhead
+func (b *batcher) add(row store.Item, labels encoded) error {
+	size := len(labels.payload) + entryOverhead
 	if len(b.images) > 0 && b.bytes+size > b.run.BatchBytes {
 		if err := b.flush(); err != nil {
 			return err
 		}
 	}
-	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: payload})
-	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount, Prints: printsOf(payload)})
+	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: labels.payload})
+	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount, Prints: labels.prints})
 	b.bytes += size
 	if len(b.images) < b.run.BatchImages {
 		return nil

@@ -314,7 +314,7 @@ func (r *run) beginAhead(cursor string) {
 	if r.ahead != nil {
 		return
 	}
-	r.kept.bySeq = make(map[int64][]byte)
+	r.kept.bySeq = make(map[int64]encoded)
 	if r.convertsAlike() && r.saves() {
 		r.kept.room.Store(keptBytes)
 	}

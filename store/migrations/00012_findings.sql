@@ -38,3 +38,9 @@ INSERT INTO finding_groups SELECT run, kind, '', count(*), count(*), count(*) FI
 ALTER TABLE findings ADD COLUMN cause TEXT NOT NULL DEFAULT '';
 ALTER TABLE findings ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE findings ADD COLUMN path TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE batches ADD COLUMN pieces TEXT;
+CREATE TABLE pieces (
+    piece INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL
+) STRICT;
