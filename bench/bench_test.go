@@ -21,7 +21,11 @@ func converted(t *testing.T, path string, o source.Options) worker.ConvertSummar
 	if err != nil {
 		t.Fatal(err)
 	}
-	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Finding: func(f convert.Finding) { t.Errorf("finding: %+v", f) }},
+	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Finding: func(f convert.Finding) {
+		if f.Kind != convert.Kind { // the files have boxes and outlines beside what is taken, as people's have
+			t.Errorf("finding: %+v", f)
+		}
+	}},
 		func(c *worker.Converted) error {
 			if c.Err != nil {
 				t.Errorf("%s: %v", c.Item.Image, c.Err)

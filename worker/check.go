@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -178,20 +179,14 @@ func CheckSource(ctx context.Context, path string, open func() (source.Source, e
 	if broken > 0 {
 		detail += fmt.Sprintf(", %d of which cannot be taken", broken)
 	}
-	c := passed(name, "")
-	for _, f := range found() {
-		if f.Kind.Severity() == convert.Lost {
-			broken++
-		}
+	findings := found()
+	if len(findings) > 0 {
+		detail += fmt.Sprintf(", %s: see `pictosync inspect`", english.Plural(len(findings), "finding", ""))
+	}
+	c := passed(name, "%s", detail)
+	if broken > 0 || slices.ContainsFunc(findings, func(f convert.Finding) bool { return f.Kind.Severity() != convert.Noted }) {
 		c.Status = CheckWarning
 	}
-	if c.Status == CheckWarning {
-		detail += ", and more to know of it: see `pictosync inspect`"
-	}
-	if broken > 0 {
-		c.Status = CheckWarning
-	}
-	c.Detail = detail
 	return c
 }
 
