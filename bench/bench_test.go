@@ -22,7 +22,7 @@ func converted(t *testing.T, path string, o source.Options) worker.ConvertSummar
 		t.Fatal(err)
 	}
 	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Finding: func(f convert.Finding) {
-		if f.Kind != convert.Kind { // the files have boxes and outlines beside what is taken, as people's have
+		if f.Kind != convert.KindGeometry { // the files have boxes and outlines beside what is taken, as people's have
 			t.Errorf("finding: %+v", f)
 		}
 	}},
