@@ -122,14 +122,18 @@ def png(width, height):
     return out.getvalue()
 
 
-def upload(client, dataset, paths, tmp):
-    """Upload small pictures under the given names; sizes must not matter."""
-    for path in paths:
+def upload(client, dataset, sizes, tmp):
+    """Upload pictures of these sizes under these names."""
+    for path, size in sizes.items():
         path = Path(path)
         file = Path(tmp) / path.name
-        file.write_bytes(png(8, 8))
+        file.write_bytes(png(*size))
         directory = "/" if str(path.parent) == "." else f"/{path.parent}"
         client.images.upload(dataset, file, directory_path=directory, content_type="image/png")
+
+
+def sizes(file):
+    return {i["file_name"]: (i["width"], i["height"]) for i in json.loads(file.read_text())["images"]}
 
 
 def audit(url):
@@ -143,7 +147,7 @@ def saves(url):
 
 def check_sync_coco(file, url):
     want, masks = sdk_coco(file)
-    images = [i["file_name"] for i in json.loads(file.read_text())["images"]]
+    images = sizes(file)
     dataset = f"coco {file.stem}"
     with pictograph.Client(api_key=KEY, base_url=url) as client, tempfile.TemporaryDirectory() as tmp:
         client.datasets.create(dataset)
@@ -209,7 +213,7 @@ def check_client(url):
             raise AssertionError("a second dataset of the same name was made")
         except ConflictError:
             pass
-        upload(client, name, ["a.png", "deep/er/b c#.png"], tmp)
+        upload(client, name, dict.fromkeys(["a.png", "deep/er/b c#.png"], (8, 8)), tmp)
         listed = {i.filename: i for i in client.images.iter(name)}
         assert set(listed) == {"a.png", "b c#.png"} and (listed["a.png"].width, listed["b c#.png"].directory_path) == (8, "/deep/er")
         assert client.images.get(name, listed["a.png"].id).filename == "a.png"
@@ -248,7 +252,7 @@ def check_client(url):
 def check_roles(url, member):
     with pictograph.Client(api_key=KEY, base_url=url) as owner, pictograph.Client(api_key=member, base_url=url) as client, tempfile.TemporaryDirectory() as tmp:
         owner.datasets.create("roles", classes=[{"name": "car", "type": "bbox"}])
-        upload(client, "roles", ["a.png"], tmp)
+        upload(client, "roles", {"a.png": (8, 8)}, tmp)
         client.annotations.save("roles", "a.png", one_of_each()[:1])
         try:
             client.annotations.delete("roles", "a.png")
@@ -260,11 +264,11 @@ def check_roles(url, member):
 def check_imports(url):
     """The SDK's importers and ours bring the same labels to the same place."""
     file = ROOT / "testdata" / "shapes.coco.json"
-    images = [i["file_name"] for i in json.loads(file.read_text())["images"]]
+    images = sizes(file)
     with pictograph.Client(api_key=KEY, base_url=url) as client, tempfile.TemporaryDirectory() as tmp:
         for name in ("theirs", "ours"):
             client.datasets.create(name)
-            upload(client, name, [Path(i).name for i in images], tmp)
+            upload(client, name, {Path(i).name: size for i, size in images.items()}, tmp)
         data = json.loads(file.read_text())
         for image in data["images"]:
             image["file_name"] = Path(image["file_name"]).name

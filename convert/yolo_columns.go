@@ -34,7 +34,7 @@ func ParseYOLOColumns(names []string) (YOLOColumns, error) {
 			continue
 		case ColumnBox, ColumnPolygon, ColumnPoints, ColumnAngle, ColumnConfidence, ColumnID:
 		default:
-			return nil, fmt.Errorf("%q is none of class, box, polygon, points, angle, confidence and id", name)
+			return nil, fmt.Errorf("a column is %q and must be one of: class, box, polygon, points, angle, confidence, id", name)
 		}
 		if i == 0 {
 			return nil, errors.New("class is the first column of every line")

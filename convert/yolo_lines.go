@@ -26,6 +26,14 @@ func yoloLines(label []byte) iter.Seq2[int, []byte] {
 	}
 }
 
+// YOLOLines counts the lines that hold something.
+func YOLOLines(label []byte) (n int) {
+	for range yoloLines(label) {
+		n++
+	}
+	return n
+}
+
 func withoutMark(label []byte) []byte { return bytes.TrimPrefix(label, []byte("\ufeff")) }
 
 // cutLine cuts off the first line, without the blanks around it.

@@ -349,7 +349,7 @@ func TestYOLOReadings(t *testing.T) {
 func TestYOLOColumns(t *testing.T) {
 	for text, want := range map[string]string{
 		"class,box,confidence,id": "", "class, Box ,angle": "", "class,id,polygon": "", "class,box,points,id": "",
-		"box,class": "first column", "box": "first column", "class": "neither box nor polygon", "class,box,box": "twice", "class,box,score": "none of",
+		"box,class": "first column", "box": "first column", "class": "neither box nor polygon", "class,box,box": "twice", "class,box,score": "must be one of",
 		"class,box,polygon": "both", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
 	} {
 		_, err := ParseYOLOColumns(strings.Split(text, ","))

@@ -246,7 +246,7 @@ func (l *lineWriter) box(c *exportCategory, o exportObject, at string) {
 	default:
 		if o.box.Oriented != nil {
 			q := corners(*o.box.Oriented)
-			l.line(c, q[:], at)
+			l.corners(c, q[:], at)
 			return
 		}
 		l.corners(c, rectangle(b), at)
@@ -367,20 +367,9 @@ func (l *lineWriter) corners(c *exportCategory, points []pictograph.Point, at st
 		}
 		l.report(KindOtherShape, at, "points lie outside the image, which trainers refuse", "moved to the edge")
 	}
-	l.line(c, inside, at)
-}
-
-// line writes points as they are.
-func (l *lineWriter) line(c *exportCategory, points []pictograph.Point, at string) {
-	w, h := float64(l.size.Width), float64(l.size.Height)
-	numbers := make([]float64, 0, 2*len(points))
-	outside := false
-	for _, p := range points {
+	numbers := make([]float64, 0, 2*len(inside))
+	for _, p := range inside {
 		numbers = append(numbers, p.X/w, p.Y/h)
-		outside = outside || p.X < 0 || p.Y < 0 || p.X > w || p.Y > h
-	}
-	if outside {
-		l.report(KindOutside, at, "a corner lies outside the image", "written as it is")
 	}
 	l.numbersLine(c, numbers...)
 }

@@ -33,7 +33,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{`[{"id":"1","name":"a","type":"bbox","bounding_box":{"x":1,"y":1,"w":1,"h":1},"oriented_box":{"cx":1,"cy":1,"w":1,"h":1,"angle":360}}]`, "annotations[0].oriented_box.angle: 360 is outside 0 to 360"},
 		{`[{"id":"1","name":"a","type":"bbox","bounding_box":{"x":1,"y":1,"w":1,"h":1},"polygon":{"paths":[[{"x":1,"y":1},{"x":2,"y":1},{"x":1,"y":3}]]}}]`, "annotations[0].polygon: a bbox has none"},
 		{`[{"id":"1","name":"a","type":"bbox"}]`, "annotations[0].bounding_box: missing; a bbox needs one"},
-		{`[{"id":"1","name":"a","type":"skeleton"}]`, `annotations[0].type: "skeleton" is none of bbox, polygon, polyline and keypoint`},
+		{`[{"id":"1","name":"a","type":"skeleton"}]`, `annotations[0].type: is "skeleton" and must be one of: bbox, polygon, polyline, keypoint`},
 		{`[{"id":"1","name":"a"}]`, "annotations[0].type: missing"},
 		{`[{"id":"1","name":" \t","type":"keypoint","keypoint":{"x":1,"y":1}}]`, "annotations[0].name: blank"},
 		{`[{"name":"a","type":"keypoint","keypoint":{"x":1,"y":1}}]`, "annotations[0].id: blank"},

@@ -109,7 +109,7 @@ func New(c Config) (*Client, error) {
 		c.API = DialectAuto
 	case DialectAuto, DialectPath, DialectImageID:
 	default:
-		return nil, fmt.Errorf("dialect %q is none of auto, path and image-id", c.API)
+		return nil, fmt.Errorf("the dialect is %q and must be one of: auto, path, image-id", c.API)
 	}
 	c.APIKey = strings.TrimSpace(c.APIKey)
 	if c.APIKey == "" || strings.ContainsFunc(c.APIKey, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {

@@ -372,7 +372,7 @@ func (r *reader) assemble(path string, p parts) Annotation {
 	case p.typ == "":
 		r.errs.add(at("type"), "missing; it is bbox, polygon, polyline or keypoint")
 	case member == "":
-		r.errs.add(at("type"), "%q is none of bbox, polygon, polyline and keypoint", p.typ)
+		r.errs.add(at("type"), "is %q and must be one of: bbox, polygon, polyline, keypoint", p.typ)
 	case geometry == nil:
 		r.errs.add(at(member), "missing; a %s needs one", p.typ)
 	}

@@ -358,7 +358,7 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 		item.Stem = !isImageName(item.Image)
 	case "coco", "canonical":
 	default:
-		return place, fmt.Errorf("the format %q is none of yolo, coco and canonical", place.format)
+		return place, fmt.Errorf("the format is %q and must be one of: yolo, coco, canonical", place.format)
 	}
 	aliases, err := rowText("aliases", r.aliases)
 	if err != nil {
@@ -614,7 +614,7 @@ func yoloSet(raw []byte, o Options) (*convert.YOLO, error) {
 			return nil, errors.New("poses need kpt_shape")
 		}
 	default:
-		return nil, fmt.Errorf("%q is none of detect, segment, pose and obb", y.Task)
+		return nil, fmt.Errorf("the task is %q and must be one of: detect, segment, pose, obb", y.Task)
 	}
 	return y, nil
 }

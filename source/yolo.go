@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -462,8 +461,10 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 // listed one.
 func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []byte) (convert.Result, error) {
 	size := sizes.own()
-	if !size.Known() && len(bytes.TrimSpace(bytes.TrimPrefix(label, []byte("\ufeff")))) > 0 {
-		return convert.Result{}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
+	if !size.Known() {
+		if lines := convert.YOLOLines(label); lines > 0 {
+			return convert.Result{Read: lines, LeftOut: lines}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
+		}
 	}
 	result := y.Image(item.File, item.Image, size, label)
 	s.reconcile(item, sizes, &result)

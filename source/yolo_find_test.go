@@ -207,7 +207,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "angles", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 -30\n0 .5 .5 .4 .4 12.5\n"}, want: []string{"angle", "--columns class,box,angle"}},
 		{name: "corners", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .1 .1 .9 .9\n0 .3 .3 .6 .6\n0 .2 .1 .6 .8\n"}, want: []string{"two corners", "--columns class,box"}},
 		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Task: convert.YOLOPose}, want: []string{"how many joints", "--kpt-shape"}},
-		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "boxes"}}, want: []string{"--columns", `"boxes" is none of`}},
+		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "boxes"}}, want: []string{"--columns", `"boxes" and must be one of`}},
 		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "polygon"}, Task: convert.YOLOPose}, want: []string{"no lines of the task pose"}},
 		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "box", "points"}}, want: []string{"--kpt-shape"}},
 		{name: "class lists that differ", files: map[string]string{"classes.txt": "car\nbus", "a/classes.txt": "car\nbus", "b/classes.txt": "bus\ncar", "b/a.txt": box}, want: []string{"classes.txt and b/classes.txt", "--class-list", "one at a time"}},

@@ -187,7 +187,7 @@ func (p *descriptionParser) task(task convert.YOLOTask) error {
 	case convert.YOLODetect, convert.YOLOSegment, convert.YOLOPose, convert.YOLOOBB:
 		p.d.task = task
 	default:
-		p.report(convert.KindDescription, "task", fmt.Sprintf("%q is none of detect, segment, pose and obb", task), "the task was found from the labels")
+		p.report(convert.KindDescription, "task", fmt.Sprintf("the task is %q and must be one of: detect, segment, pose, obb", task), "the task was found from the labels")
 	}
 	return nil
 }

@@ -258,6 +258,15 @@ func (c *conversion) hand(t *task) error {
 	return nil
 }
 
+// readOf is how many annotations were read of an item and how many of them were left out.
+// Where it could not be converted, that is all of them, as far as they are known.
+func readOf(item source.Item, result convert.Result, err error) (read, leftOut int) {
+	if err != nil && result.Read == 0 {
+		return item.Annotations, item.Annotations
+	}
+	return result.Read, result.LeftOut
+}
+
 // convertItem converts an image, and appends what the encoder makes of it.
 func convertItem(ctx context.Context, src source.Source, c *Converted, dst []byte, o ConvertOptions) (encoded []byte) {
 	defer func() {
@@ -270,10 +279,11 @@ func convertItem(ctx context.Context, src source.Source, c *Converted, dst []byt
 	if c.Err = c.Item.Err; c.Err != nil {
 		return dst
 	}
-	if c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{}); c.Err != nil {
+	c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{})
+	if c.read, c.leftOut = readOf(c.Item, c.Result, c.Err); c.Err != nil {
 		return dst
 	}
-	c.count, c.read, c.leftOut = len(c.Result.Annotations), c.Result.Read, c.Result.LeftOut
+	c.count = len(c.Result.Annotations)
 	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Encoder != nil {
 		return o.Encoder.Encode(dst, c)
 	}

@@ -55,6 +55,7 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 	if !hasLeft(item) {
 		result, err = r.src.Load(ctx, item, convert.Size{Width: image.Width, Height: image.Height})
 	}
+	read, leftOut := readOf(item, result, err)
 	if err == nil {
 		err = r.Accepted.Refusal(result)
 	}
@@ -64,13 +65,13 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 	}
 	switch {
 	case err != nil:
-		return converted{findings: result.Findings, sized: result.Size, labels: result.Read, leftOut: result.LeftOut, err: err}
+		return converted{findings: result.Findings, sized: result.Size, labels: read, leftOut: leftOut, err: err}
 	case there != nil && there.reason != "":
-		return converted{findings: result.Findings, labels: result.Read, leftOut: result.LeftOut, err: errors.New(there.reason)}
+		return converted{findings: result.Findings, labels: read, leftOut: leftOut, err: errors.New(there.reason)}
 	case there != nil && there.fatal != nil:
 		return converted{fatal: there.fatal}
 	}
-	c = converted{backup: there, sized: result.Size, labels: result.Read, leftOut: result.LeftOut, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
+	c = converted{backup: there, sized: result.Size, labels: read, leftOut: leftOut, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
 	buffer := encodeBuffers.Get().(*[]byte)
 	defer encodeBuffers.Put(buffer)
 	if *buffer, c.prints, err = encode((*buffer)[:0], result.Annotations); err != nil {

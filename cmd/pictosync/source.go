@@ -45,7 +45,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.columns, "columns", "", "what the numbers of YOLO lines are, where nothing tells: `class,box,confidence,id`, or polygon or points in place of box")
 	f.StringVar(&o.classList, "class-list", "", "`FILE` of class names, one a line, where a YOLO folder has several lists")
 	f.BoolVar(&o.mergeFiles, "merge-files", false, "take COCO files that describe the same images as one, annotations with one id as one object")
-	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,…`, or all")
+	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,...`, or all")
 	f.StringArrayVar(&o.renames, "rename", nil, "rename the source's images before they are matched, as `'REGEX=>REPLACEMENT'` (again for more)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
 	f.BoolVar(&o.allGeometries, "all-geometries", false, "take joints, segmentation and box where an annotation has several, not the first of these alone")
@@ -57,7 +57,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 // that takes them.
 func (o *sourceOptions) addLossFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.onSizeMismatch, "on-size-mismatch", "fail", "what is done about images whose size differs between label, file and dataset: fail, scale the labels, or keep them")
-	f.StringSliceVar(&o.allow, "allow", nil, "take images that lose this: `KIND,…` of findings, as ring, or lost for all")
+	f.StringSliceVar(&o.allow, "allow", nil, "take images that lose this: `KIND,...` of findings, as ring, or lost for all")
 	f.BoolVar(&o.strict, "strict", false, "fail images whose labels are changed too, not only those that lose something")
 }
 
