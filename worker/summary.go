@@ -16,6 +16,8 @@ type Summary struct {
 	Findings int            `json:"findings"`
 	Kinds    map[string]int `json:"findings_by_kind,omitempty"`
 	Seconds  float64        `json:"duration_s"`
+	// Failures are the first images that could not be saved, and why, for people.
+	Failures []string `json:"-"`
 }
 
 // ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that

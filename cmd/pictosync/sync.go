@@ -374,6 +374,7 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 	}
 	if summary.Run != "" {
 		err = errors.Join(err, findings.close())
+		summary.Failures = firstFailures(context.WithoutCancel(s.ctx), s.store, summary.Run)
 	}
 	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
 		err = errFailures
@@ -411,9 +412,25 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
 	if i.Failed+i.Unmatched > 0 {
-		fmt.Fprintf(w, "  what failed  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
+		for n, failure := range s.Failures {
+			fmt.Fprintf(w, "  %-11s  %s\n", []string{"what failed", "", ""}[n], printable(failure))
+		}
+		fmt.Fprintf(w, "               see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
 	}
 	return nil
+}
+
+// firstFailures are three images that could not be saved, with why.
+func firstFailures(ctx context.Context, state *store.Store, run string) (failures []string) {
+	for _, outcome := range []store.ItemOutcome{store.ItemFailed, store.ItemUnmatched} {
+		for record, err := range state.Records(ctx, run, outcome) {
+			if err != nil || len(failures) == 3 {
+				break
+			}
+			failures = append(failures, record.Image+": "+record.Reason)
+		}
+	}
+	return failures
 }
 
 var outcomeText = map[string]string{
