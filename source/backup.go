@@ -98,26 +98,35 @@ type Snapshot struct {
 	Name  string // of its folder
 	Dir   string
 	Taken time.Time
+	// Ahead says that it is dated more than a day after the present: the clock was wrong
+	// then, or is now.
+	Ahead bool
 }
 
 // Snapshots lists the complete snapshots of a folder of backups, the newest
-// first. What is not complete is passed over.
-func Snapshots(dir string) ([]Snapshot, error) {
+// first and those that are dated ahead of the present last. What is not complete is passed
+// over.
+func Snapshots(dir string, now time.Time) ([]Snapshot, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, openError(dir, err)
 	}
-	var all []Snapshot
+	var all, ahead []Snapshot
 	for _, e := range slices.Backward(entries) {
 		taken, err := time.Parse(SnapshotTime, e.Name())
 		if err != nil || !e.IsDir() {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(dir, e.Name(), ManifestName)); err == nil {
-			all = append(all, Snapshot{Name: e.Name(), Dir: filepath.Join(dir, e.Name()), Taken: taken})
+			s := Snapshot{Name: e.Name(), Dir: filepath.Join(dir, e.Name()), Taken: taken, Ahead: taken.After(now.Add(24 * time.Hour))}
+			if s.Ahead {
+				ahead = append(ahead, s)
+			} else {
+				all = append(all, s)
+			}
 		}
 	}
-	return all, nil
+	return append(all, ahead...), nil
 }
 
 // ReadRepository reads the mark of a folder of backups; the error matches
@@ -213,7 +222,11 @@ func openBackup(ctx context.Context, s setting) (Source, error) {
 		if _, err := ReadRepository(dir); err != nil {
 			return nil, &Error{Op: "read", Path: dir, Err: err}
 		}
-		all, err := Snapshots(dir)
+		now := s.options.Now
+		if now.IsZero() {
+			now = time.Now()
+		}
+		all, err := Snapshots(dir, now)
 		if err != nil {
 			return nil, err
 		}

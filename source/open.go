@@ -29,6 +29,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"pictosync/convert"
 )
@@ -38,6 +39,8 @@ type Options struct {
 	// Include and Exclude are globs over image paths and label files; ** crosses
 	// folders. What both take is left out.
 	Include, Exclude []string
+	// Now is the present, which tells the newest of several backups; zero is the clock's.
+	Now time.Time
 	// Images is the folder of the image files where they are not beside the
 	// labels; "" means that they are, or that there are none.
 	Images string

@@ -269,6 +269,24 @@ func (s *Store) Collect(ctx context.Context, before time.Time, dryRun bool) (c C
 	return c, nil
 }
 
+// ErrClock is returned where the clock most likely is wrong.
+var ErrClock = errors.New("the clock is most likely wrong")
+
+// CheckClock refuses to take what is old by a clock that is far ahead of the last run
+// before this day's, if there is one.
+func (s *Store) CheckClock(ctx context.Context, now time.Time) error {
+	var last sql.NullInt64
+	err := s.reader.QueryRowContext(ctx, `SELECT max(started_at) FROM runs WHERE started_at < ?`, now.Add(-24*time.Hour).UnixMilli()).Scan(&last)
+	if err != nil {
+		return describe("look up the last run", err)
+	}
+	if then := time.UnixMilli(last.Int64); last.Valid && now.Sub(then) > 366*24*time.Hour {
+		return fmt.Errorf("forget old runs: it is %s by the clock, and the last run before was on %s: %w, and nothing was forgotten; set it, or give `pictosync gc --keep 0d` to forget all but the last run of each source",
+			now.Format(time.DateOnly), then.Format(time.DateOnly), ErrClock)
+	}
+	return nil
+}
+
 func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, error) {
 	return s.runIDs(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
 		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)

@@ -342,7 +342,7 @@ func CheckBackups(dir string, now time.Time) Check {
 	if err != nil {
 		return Failed(name, fmt.Errorf("read the backups at %s: %w", dir, err), another+": this one holds other things")
 	}
-	all, err := source.Snapshots(dir)
+	all, err := source.Snapshots(dir, now)
 	if err != nil || len(all) == 0 {
 		return passed(name, "of dataset %q at %s, none complete yet", mark.Dataset, dir)
 	}

@@ -76,7 +76,7 @@ func (x *export) do(ctx context.Context) error {
 	if err := x.openDataset(ctx); err != nil {
 		return err
 	}
-	repository, err := openRepository(x.Source)
+	repository, err := openRepository(x.Source, x.Now())
 	if err != nil {
 		return err
 	}

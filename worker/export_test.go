@@ -70,7 +70,7 @@ func TestExportGoesOn(t *testing.T) {
 		c.stop = stop
 		c.mu.Unlock()
 		s, err := b.export(stop, ExportOptions{MaxAge: time.Hour})
-		snapshots, listErr := source.Snapshots(filepath.Join(b.dir, "backups"))
+		snapshots, listErr := source.Snapshots(filepath.Join(b.dir, "backups"), time.Now())
 		if listErr != nil {
 			t.Fatal(listErr)
 		}
@@ -155,7 +155,7 @@ func TestExportReadsWhatChanged(t *testing.T) {
 	if s := export(); len(s.Pruned) == 0 {
 		t.Errorf("%+v", s)
 	}
-	all, err := source.Snapshots(filepath.Join(b.dir, "backups"))
+	all, err := source.Snapshots(filepath.Join(b.dir, "backups"), time.Now())
 	if err != nil || len(all) != 3 {
 		t.Fatal(all, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"pictosync/convert"
@@ -30,7 +31,7 @@ type repository struct {
 
 // openRepository opens a folder of backups, or an empty or new folder that is to
 // become one.
-func openRepository(dir string) (*repository, error) {
+func openRepository(dir string, now time.Time) (*repository, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of backups: %w; name another with --out", err)
 	}
@@ -42,7 +43,7 @@ func openRepository(dir string) (*repository, error) {
 	if _, err := os.Stat(filepath.Join(dir, source.RepositoryName)); errors.Is(err, fs.ErrNotExist) && len(entries) > 0 {
 		return nil, fmt.Errorf("export to %s: the folder is not empty and holds no backups; name an empty one with --out", dir)
 	}
-	if r.snapshots, err = source.Snapshots(dir); err == nil && len(r.snapshots) > 0 {
+	if r.snapshots, err = source.Snapshots(dir, now); err == nil && len(r.snapshots) > 0 {
 		r.before, r.beforeErr = source.ReadManifest(r.snapshots[0].Dir)
 	}
 	return r, err
@@ -80,24 +81,30 @@ func writeJSON(path string, v any) error {
 	return f.Close()
 }
 
+// partialPrefix begins the name of a snapshot that is being written.
+const partialPrefix = ".partial-"
+
 // writeSnapshot writes all that is known of the dataset into a folder that gets
 // its name when it is complete, and then takes away the snapshots that are not
 // kept any longer.
 func (x *export) writeSnapshot(p *repository) error {
-	left, err := filepath.Glob(filepath.Join(p.dir, ".partial-*"))
+	left, err := os.ReadDir(p.dir)
 	if err != nil {
-		return err
+		return fmt.Errorf("read the folder of backups: %w", err)
 	}
 	for _, partial := range left {
-		os.RemoveAll(partial) // of a killed process; the state is locked
+		if strings.HasPrefix(partial.Name(), partialPrefix) {
+			os.RemoveAll(filepath.Join(p.dir, partial.Name())) // of a killed process; the state is locked
+		}
 	}
 	taken := x.Now().UTC()
-	name := taken.Format(source.SnapshotTime)
-	for len(p.snapshots) > 0 && name <= p.snapshots[0].Name { // of the same second, or the clock was set back
-		taken = p.snapshots[0].Taken.Add(time.Second)
-		name = taken.Format(source.SnapshotTime)
+	for _, s := range p.snapshots { // of the same second, or the clock was set back a little
+		if !s.Ahead && !taken.Truncate(time.Second).After(s.Taken) {
+			taken = s.Taken.Add(time.Second)
+		}
 	}
-	partial := filepath.Join(p.dir, ".partial-"+name)
+	name := taken.Format(source.SnapshotTime)
+	partial := filepath.Join(p.dir, partialPrefix+name)
 	if err := os.Mkdir(partial, 0o700); err != nil {
 		return fmt.Errorf("write the snapshot: %w", err)
 	}
@@ -386,8 +393,10 @@ func (x *export) prune(p *repository, now source.Snapshot, m source.Manifest) er
 }
 
 // PruneSnapshots takes away the snapshots, the newest first, that the rules do
-// not keep, and names them; with dryRun it takes none away.
+// not keep, and names them; with dryRun it takes none away. Those that are dated ahead of
+// the present stay, and take no other's place.
 func PruneSnapshots(all []source.Snapshot, keep Retention, dryRun bool) (pruned []string, err error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(s source.Snapshot) bool { return s.Ahead })
 	times := make([]time.Time, len(all))
 	for i, s := range all {
 		times[i] = s.Taken

@@ -73,7 +73,7 @@ func exitCode(err error) int {
 		return exitSource
 	case errors.Is(err, errFailures):
 		return exitFailures
-	case errors.Is(err, worker.ErrGuard):
+	case errors.Is(err, worker.ErrGuard), errors.Is(err, store.ErrClock):
 		return exitGuard
 	case forbidden:
 		return exitRefused

@@ -231,6 +231,7 @@ every file against its checksum; --snapshots takes away those that are not kept.
 type snapshotJSON struct {
 	Name        string    `json:"name"`
 	Taken       time.Time `json:"taken_at"`
+	Ahead       bool      `json:"ahead,omitempty"` // dated after the present
 	Images      int       `json:"images"`
 	Annotations int       `json:"annotations"`
 	Missing     int       `json:"missing"`
@@ -243,7 +244,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 	if _, err := source.ReadRepository(dir); err != nil {
 		return &source.Error{Op: "read", Path: dir, Err: fmt.Errorf("it is no folder of backups: %w", err)}
 	}
-	all, err := source.Snapshots(dir)
+	all, err := source.Snapshots(dir, now())
 	if err != nil {
 		return err
 	}
@@ -261,13 +262,13 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 			return err
 		}
 		out.Pruned = append(out.Pruned, pruned...)
-		if all, err = source.Snapshots(dir); err != nil {
+		if all, err = source.Snapshots(dir, now()); err != nil {
 			return err
 		}
 	}
 	var failed error
 	for _, s := range all {
-		line := snapshotJSON{Name: s.Name, Taken: s.Taken}
+		line := snapshotJSON{Name: s.Name, Taken: s.Taken, Ahead: s.Ahead}
 		m, err := source.ReadManifest(s.Dir)
 		if err == nil && check {
 			line.Damaged, err = source.CheckSnapshot(ctx, s.Dir)
@@ -289,6 +290,9 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 	}
 	for _, s := range out.Snapshots {
 		fmt.Printf("%s  %s with %s, %s\n", s.Name, plural(s.Images, "image"), plural(s.Annotations, "annotation"), humanize.IBytes(uint64(s.Bytes)))
+		if s.Ahead {
+			fmt.Println("  dated ahead of the present: the clock was wrong then, or is now; it is kept, and not taken for the newest")
+		}
 		if s.Missing > 0 {
 			fmt.Printf("  %s missing: see its manifest\n", plural(s.Missing, "image"))
 		}

@@ -152,8 +152,10 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 	}
 	n.Requests = s.requests
 	if s.ctx.Err() == nil {
-		var collectErr error
-		n.Forgotten, collectErr = s.store.Collect(ctx, now().Add(-keep), false)
+		collectErr := s.store.CheckClock(ctx, now())
+		if collectErr == nil {
+			n.Forgotten, collectErr = s.store.Collect(ctx, now().Add(-keep), false)
+		}
 		err = cmp.Or(err, collectErr)
 	}
 	if o.metrics != "" {

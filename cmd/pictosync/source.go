@@ -118,7 +118,7 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 		renames = append(renames, r)
 	}
 	return &settledSource{renames: renames, classes: classes, text: text, options: source.Options{
-		Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
+		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
 		KeypointShape: shape, Columns: columns, ClassList: o.classList, MergeFiles: o.mergeFiles, OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
 		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
