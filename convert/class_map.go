@@ -98,6 +98,22 @@ func (m *ClassMap) entry(from string, value any) error {
 	return nil
 }
 
+// Keys are the classes that the map names, as the source has them.
+func (m *ClassMap) Keys() []string { return slices.Sorted(maps.Keys(m.names)) }
+
+// Key is the key of the map that a class of the source has, "" where none fits.
+func (m *ClassMap) Key(class string) string {
+	if _, listed := m.names[class]; listed {
+		return class
+	}
+	if parts := numberedJoints.FindStringSubmatch(class); parts != nil {
+		if _, listed := m.names[parts[1]]; listed {
+			return parts[1]
+		}
+	}
+	return ""
+}
+
 // Apply renames and drops in a result; file and image are for its findings.
 func (m *ClassMap) Apply(r *Result, file, image string) {
 	if m == nil {

@@ -159,6 +159,10 @@ const (
 
 	// KindRename is a rule for names that fits none.
 	KindRename Kind = "rename"
+	// KindNotTaken is an image whose label could not be taken at all, or not be written.
+	KindNotTaken Kind = "not-taken"
+	// KindClassMap is a key of the class map that fits no class of the source.
+	KindClassMap Kind = "class-map"
 	// KindPrune is why images that seem to have left a source are not cleared.
 	KindPrune Kind = "prune"
 	// KindShortListing is a listing that shows fewer images than the dataset has.
@@ -199,7 +203,7 @@ var severities = map[Kind]Severity{
 	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 
-	KindRename: Noted, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost,
+	KindRename: Noted, KindNotTaken: Lost, KindClassMap: Lost, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost,
 }
 
 // Severity of the kind. One that is not known, as from a later version, is Lost.

@@ -154,7 +154,7 @@ func TestHold(t *testing.T) {
 	for name, open := range map[string]func(root string) Source{
 		"coco":      func(root string) Source { return openedAt(t, root, "a.json") },
 		"canonical": func(root string) Source { return openedAt(t, root, "a.jsonl") },
-		"class map": func(root string) Source { return WithClassMap(openedAt(t, root, "a.json"), m, nil) },
+		"class map": func(root string) Source { return WithClassMap(openedAt(t, root, "a.json"), m, nil, nil) },
 		"manifest": func(root string) Source {
 			list := filepath.Join(root, "list.db")
 			if _, err := WriteManifest(t.Context(), openedAt(t, root, "a.json"), list); err != nil {

@@ -4,22 +4,53 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"iter"
+	"sync/atomic"
 
 	"pictosync/convert"
 )
 
 // WithClassMap is a source whose classes a class map renames and drops; text is
-// what the map was read from.
-func WithClassMap(src Source, m *convert.ClassMap, text []byte) Source {
+// what the map was read from. Keys that no class has are reported by Finish.
+func WithClassMap(src Source, m *convert.ClassMap, text []byte, report func(convert.Finding)) Source {
 	sum := sha256.Sum256(text)
-	return mapped{src, m, hex.EncodeToString(sum[:8])}
+	fits := make(map[string]*atomic.Bool)
+	for _, key := range m.Keys() {
+		fits[key] = new(atomic.Bool)
+	}
+	return mapped{src, m, hex.EncodeToString(sum[:8]), newReporter(report), fits}
 }
 
 type mapped struct {
 	Source
-	classes *convert.ClassMap
-	print   string
+	classes  *convert.ClassMap
+	print    string
+	reporter *reporter
+	fits     map[string]*atomic.Bool // keys of the map
+}
+
+// Finish reports what only shows when a source was gone through from its beginning to its
+// end, and every item loaded.
+func Finish(src Source) {
+	if m, ok := src.(mapped); ok {
+		m.finish()
+	}
+}
+
+func (m mapped) finish() {
+	for _, key := range m.classes.Keys() {
+		if !m.fits[key].Load() {
+			m.reporter.report(finding{Kind: convert.KindClassMap, Cause: key, Reason: fmt.Sprintf("the class map names %q, and no class of the source has that name", key), Action: "nothing was mapped by it"})
+		}
+	}
+}
+
+// note notes which keys of the map a class has use for.
+func (m mapped) note(class string) {
+	if fits := m.fits[m.classes.Key(class)]; fits != nil && !fits.Load() {
+		fits.Store(true)
+	}
 }
 
 func (m mapped) Describe() Description {
@@ -48,6 +79,17 @@ func (m mapped) LeftOut() Count { return LeftOut(m.Source) }
 
 func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
 	result, err := m.Source.Load(ctx, item, listed)
+	for _, a := range result.Annotations {
+		m.note(a.Name)
+	}
+	for _, c := range result.Classes {
+		m.note(c.Name)
+		if c.Skeleton != nil {
+			for _, joint := range c.Skeleton.Nodes {
+				m.note(joint.Name)
+			}
+		}
+	}
 	if err == nil {
 		m.classes.Apply(&result, item.File, item.Image)
 	}

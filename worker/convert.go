@@ -2,8 +2,10 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/alitto/pond/v2"
@@ -83,6 +85,9 @@ func Convert(ctx context.Context, src source.Source, o ConvertOptions, write fun
 	c.summary.Kinds = make(map[string]int)
 	c.progress.begin("converting", 0)
 	err := c.run(ctx)
+	if err == nil {
+		source.Finish(src)
+	}
 	left := source.LeftOut(src)
 	c.summary.Read.Images += left.Images
 	c.summary.Read.Annotations += left.Annotations
@@ -239,7 +244,7 @@ func (c *conversion) hand(t *task) error {
 			return err
 		}
 		c.summary.Read.Annotations += image.read
-		for _, f := range image.Result.Findings {
+		for _, f := range withFailure(image.Result.Findings, image.Item, image.Err) {
 			c.summary.Findings++
 			c.summary.Kinds[string(f.Kind)]++
 			c.options.Finding(f)
@@ -265,6 +270,17 @@ func readOf(item source.Item, result convert.Result, err error) (read, leftOut i
 		return item.Annotations, item.Annotations
 	}
 	return result.Read, result.LeftOut
+}
+
+// withFailure adds to findings that an image could not be taken, unless one of what was
+// lost of it says so already.
+func withFailure(findings []convert.Finding, item source.Item, err error) []convert.Finding {
+	lost := func(f convert.Finding) bool { return f.Kind.Severity() == convert.Lost }
+	var refused convert.RefusedError
+	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &refused) || slices.ContainsFunc(findings, lost) {
+		return findings
+	}
+	return append(findings, convert.Finding{Kind: convert.KindNotTaken, File: item.File, Image: item.Image, Reason: err.Error(), Action: "the image is left alone"})
 }
 
 // convertItem converts an image, and appends what the encoder makes of it.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -238,6 +239,7 @@ func (o *cocoOutput) Abort() {
 type yoloOutput struct {
 	unencoded  // what takes its time are the files
 	path, temp string
+	root       *os.Root // of temp: names of images lead nowhere else
 	writer     *convert.YOLOWriter
 	accepted   convert.Accepted
 	sizes      *File
@@ -263,6 +265,10 @@ func NewYOLOOutput(path string, w *convert.YOLOWriter, accepted convert.Accepted
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
 	o := &yoloOutput{accepted: accepted, path: path, temp: temp, writer: w}
+	if o.root, err = os.OpenRoot(temp); err != nil {
+		o.Abort()
+		return nil, fmt.Errorf("write the folder %s: %w", path, err)
+	}
 	if o.sizes, err = CreateFile(filepath.Join(temp, "sizes.csv")); err != nil {
 		o.Abort()
 		return nil, err
@@ -280,22 +286,19 @@ func (o *yoloOutput) Write(c *Converted) error {
 	if c.wrote(leftOut, findings, err, o.accepted); c.Err != nil {
 		return nil
 	}
-	file := filepath.Join(o.temp, filepath.FromSlash(o.writer.LabelPath(image)))
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return fmt.Errorf("write the label of %s: %w", image, err)
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := o.create(filepath.FromSlash(o.writer.LabelPath(image)))
 	if errors.Is(err, os.ErrExist) {
-		c.Err = fmt.Errorf("write the label of %s: another image has the same name but for its extension, and a label file is named without", image)
+		err = errors.New("another image has the same name but for its extension, and a label file is named without")
+	}
+	if err != nil && !noRoom(err) {
+		c.Err = fmt.Errorf("write the label of %s: %w", image, err)
 		return nil
 	}
+	if err == nil {
+		_, err = f.Write(label)
+		err = errors.Join(err, f.Close())
+	}
 	if err != nil {
-		return fmt.Errorf("write the label of %s: %w", image, err)
-	}
-	if _, err := f.Write(label); err != nil {
-		return errors.Join(fmt.Errorf("write the label of %s: %w", image, err), f.Close())
-	}
-	if err := f.Close(); err != nil {
 		return fmt.Errorf("write the label of %s: %w", image, err)
 	}
 	if c.Result.Size.Known() {
@@ -307,6 +310,27 @@ func (o *yoloOutput) Write(c *Converted) error {
 		o.folders = append(o.folders, folder)
 	}
 	return nil
+}
+
+// create creates a label file. Its error is about the name, unless there is no room.
+func (o *yoloOutput) create(file string) (*os.File, error) {
+	if !filepath.IsLocal(file) {
+		return nil, errors.New("its name leads out of the folder")
+	}
+	if err := o.root.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return nil, err
+	}
+	return o.root.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+}
+
+// noRoom reports an error that would meet every other file too.
+func noRoom(err error) bool {
+	for _, e := range []error{syscall.ENOSPC, syscall.EDQUOT, syscall.EIO, syscall.EROFS, syscall.EFBIG, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 func quoteCSV(s string) string {
@@ -341,6 +365,9 @@ func (o *yoloOutput) Close() error {
 func (o *yoloOutput) Abort() {
 	if o.sizes != nil {
 		o.sizes.Abort()
+	}
+	if o.root != nil {
+		o.root.Close()
 	}
 	os.RemoveAll(o.temp) // nothing where it was renamed
 }

@@ -135,6 +135,9 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if ahead.cursor == "" {
+		source.Finish(r.src)
+	}
 	// What the end of the walk reported, and an empty source's findings.
 	last := store.PlanPart{Cursor: cursor}
 	r.tell(&last, r.sourceFindings()...)
@@ -302,6 +305,7 @@ func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], 
 		if ctx.Err() != nil {
 			return store.PlanPart{}, ctx.Err()
 		}
+		c.findings = withFailure(c.findings, item.Item, c.err)
 		seq++
 		planned := r.decide(item.Item, matches[i], c)
 		c.backup = nil

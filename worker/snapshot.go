@@ -306,7 +306,13 @@ func (x *export) writeFormats(dir string) error {
 		if err != nil {
 			return err
 		}
-		_, err = Convert(x.stopping, src, options, out.Write)
+		_, err = Convert(x.stopping, src, options, func(c *Converted) error {
+			err := out.Write(c)
+			if err == nil && c.Err != nil {
+				options.Finding(convert.Finding{Kind: convert.KindNotTaken, Image: c.Item.Image, Reason: c.Err.Error(), Action: "left out of this format; the canonical lines have it"})
+			}
+			return err
+		})
 		if err == nil {
 			err = out.Close()
 		}

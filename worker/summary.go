@@ -18,6 +18,10 @@ type Summary struct {
 	Seconds  float64        `json:"duration_s"`
 	// Failures are the first images that could not be saved, and why, for people.
 	Failures []string `json:"-"`
+	// Classes are those that the dataset lacked and that the run adds, StillThere those
+	// that an undone run had added.
+	Classes    []string `json:"new_classes,omitempty"`
+	StillThere []string `json:"classes_left,omitempty"`
 }
 
 // ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that

@@ -135,7 +135,7 @@ func (s *settledSource) open(ctx context.Context, path string) (source.Source, e
 	if s.classes == nil {
 		return src, nil
 	}
-	return source.WithClassMap(src, s.classes, s.text), nil
+	return source.WithClassMap(src, s.classes, s.text, s.options.Report), nil
 }
 
 // classes reads the class map, nil if there is none.
