@@ -111,14 +111,6 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 	return run, resumed, err
 }
 
-// HalfPlanned tells whether a run from the source, into whatever dataset of the
-// service, was left with a plan that is half made.
-func (s *Store) HalfPlanned(ctx context.Context, service, kind, source string) (half bool, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM runs JOIN datasets ON datasets.id = runs.dataset
-		WHERE service = ? AND kind = ? AND source = ? AND ended_at IS NULL AND phase = ? AND cursor <> '')`, service, kind, source, Planning).Scan(&half)
-	return half, describe("look up the run before", err)
-}
-
 // RestartPlan forgets a run's plan, so that it can be made anew. What the run
 // has saved stays on record.
 func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {

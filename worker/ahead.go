@@ -17,9 +17,8 @@ import (
 // the plan are committed. What the walk comes upon waits in order, a number of
 // stretches at most; annotations that find no room in the meantime are let go.
 type ahead struct {
-	items  chan aheadItem
-	pool   pond.ResultPool[converted]
-	cursor string // that the walk began behind
+	items chan aheadItem
+	pool  pond.ResultPool[converted]
 
 	cancel context.CancelFunc
 	walk   sync.WaitGroup
@@ -47,14 +46,14 @@ func (r *run) convertsAlike() bool {
 	return whole && len(r.OnlyClasses) == 0
 }
 
-// lookAhead begins to walk behind a cursor. Who begins it ends it.
-func (r *run) lookAhead(ctx context.Context, cursor string) *ahead {
+// lookAhead begins to walk. Who begins it ends it.
+func (r *run) lookAhead(ctx context.Context) *ahead {
 	ctx, cancel := context.WithCancel(ctx)
-	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pond.NewResultPool[converted](r.Convert), cursor: cursor, cancel: cancel}
+	a := &ahead{items: make(chan aheadItem, aheadStretches*stretch), pool: pond.NewResultPool[converted](r.Convert), cancel: cancel}
 	whole := r.convertsAlike()
 	a.walk.Go(func() {
 		defer close(a.items)
-		for item, err := range r.src.Items(ctx, cursor) {
+		for item, err := range r.src.Items(ctx, "") {
 			next := aheadItem{Item: item, err: err, findings: r.sourceFindings()}
 			if whole && err == nil && item.Err == nil && !a.unsized.Load() {
 				next.task = a.pool.Submit(func() converted { return a.convert(ctx, r, item) })

@@ -57,13 +57,6 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 	for _, id := range ids {
 		wanted[id] = true
 	}
-	for _, i := range images {
-		// What this run saved itself is not what was there before it.
-		_, kept := there[i.row.ImageID]
-		if saved := i.image.Saved; kept && saved != nil && saved.Run == r.record.ID {
-			wanted[i.row.ImageID] = false
-		}
-	}
 	pool := pond.NewResultPool[kept](r.Save)
 	defer pool.StopAndWait()
 	tasks := make([]pond.ResultTask[kept], len(images))
@@ -95,7 +88,7 @@ func (r *run) backUp(images []ready) ([]ready, error) {
 		}
 		backedUp, again := there[i.row.ImageID]
 		row, ok := r.holdBackup(i, k)
-		if ok && again && backedUp.Hash != sha256.Sum256(k.backup.Annotations) {
+		if ok && again && !r.asKnown(i.image, backedUp, k) {
 			row, ok = r.holdEdited(row, backedUp, k)
 		}
 		if !ok {
@@ -196,11 +189,23 @@ func (r *run) asLeft(image store.Image, k kept) bool {
 	return err == nil && ok && (saved || left == k.hash)
 }
 
-// holdEdited tells whether an image may be overwritten that this run backed up before it
-// was stopped and that somebody changed since: an undo brings back the first backup.
+// asKnown reports whether an image that this run backed up before it was stopped has what
+// it had then, or what the run saved.
+func (r *run) asKnown(image store.Image, backup store.BackedUp, k kept) bool {
+	if saved := image.Saved; saved != nil && saved.Run == r.record.ID {
+		return saved.Hash == k.hash
+	}
+	return backup.Hash == sha256.Sum256(k.backup.Annotations)
+}
+
+// holdEdited leaves alone an image that this run backed up before it was stopped and that
+// somebody changed since. The run has one backup of it, the first; the next one takes its
+// own.
 func (r *run) holdEdited(row store.Item, backup store.BackedUp, k kept) (store.Item, bool) {
 	if r.OnDrift == Overwrite || r.OnDrift == "" {
-		return row, true
+		row.Plan, row.Outcome = store.PlanDrifted, store.ItemFailed
+		row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and a run keeps one backup of an image; run again to overwrite it", backup.Count, k.backup.Count)
+		return row, false
 	}
 	row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.OnDrift)
 	row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and --on-drift is %s", backup.Count, k.backup.Count, r.OnDrift)

@@ -1,12 +1,17 @@
 package worker
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/alitto/pond/v2"
 
 	"pictosync/convert"
 	"pictosync/pictograph"
@@ -29,13 +34,96 @@ func (r *run) settleInFlight(ctx context.Context) error {
 			r.Log.Warn().Int64("batch", b.ID).Msg("the bytes of a batch in flight are missing in the state: what its images have is read instead")
 			_, err = r.giveUp(ctx, b, "the state lost what was sent, and the image does not have it; run again")
 		} else {
-			err = r.send(ctx, b, func() {})
+			err = r.sendAgain(ctx, b)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// longAgo is how long a batch may have been in flight and be sent again as it is: about as
+// long as a run may take between reading an image and saving it.
+const longAgo = 10 * time.Minute
+
+// sendAgain sends a batch that was in flight when a process ended. It may never have
+// arrived, and what its images have may be somebody's later work: where that is a while
+// ago they are read first, and those that have neither what was sent nor what they had
+// before are left alone.
+func (r *run) sendAgain(ctx context.Context, b store.Batch) error {
+	if r.Now().Sub(b.FirstSentAt) < longAgo {
+		return r.send(ctx, b, func() {})
+	}
+	edited, err := r.editedSince(ctx, b)
+	if err != nil {
+		return err
+	}
+	if len(edited) == 0 {
+		return r.send(ctx, b, func() {})
+	}
+	var theirs, ours []int
+	var answers []store.Answer
+	for n := range b.Images {
+		if reason := edited[n]; reason != "" {
+			theirs, answers = append(theirs, n), append(answers, store.Answer{Error: reason})
+		} else {
+			ours = append(ours, n)
+		}
+	}
+	b.Doubtful = true // it may have been executed
+	parts, err := r.split(ctx, b, theirs, ours)
+	if err != nil {
+		return err
+	}
+	if err := r.settle(ctx, parts[0], answers); err != nil || len(parts) == 1 {
+		return err
+	}
+	return r.send(ctx, parts[1], func() {})
+}
+
+// editedSince says of the images of a batch, by their places in it, which somebody changed
+// since they were backed up.
+func (r *run) editedSince(ctx context.Context, b store.Batch) (map[int]string, error) {
+	ids, refs := make([]string, len(b.Images)), make([]int64, len(b.Images))
+	for n, i := range b.Images {
+		ids[n], refs[n] = i.ImageID, i.ImageRef
+	}
+	backups, err := r.store.BackedUp(ctx, b.Run, ids)
+	if err != nil || len(backups) == 0 {
+		return nil, err
+	}
+	known, err := r.store.ImagesByRef(ctx, refs)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]store.Image, len(known))
+	for _, image := range known {
+		byID[image.ID] = image
+	}
+	pool := pond.NewResultPool[kept](r.Save)
+	defer pool.StopAndWait()
+	tasks := make(map[int]pond.ResultTask[kept])
+	for n, i := range b.Images {
+		image, ok := byID[i.ImageID]
+		if _, there := backups[i.ImageID]; ok && there {
+			tasks[n] = pool.Submit(func() kept {
+				return r.read(ready{row: store.Item{ImageID: i.ImageID, Path: image.Path, Hash: i.Hash}, image: image})
+			})
+		}
+	}
+	edited := make(map[int]string)
+	for n, task := range tasks {
+		k, err := task.Wait()
+		if err = cmp.Or(err, k.fatal); err != nil {
+			return nil, err
+		}
+		backup := backups[b.Images[n].ImageID]
+		if k.reason == "" && k.hash != b.Images[n].Hash && sha256.Sum256(k.backup.Annotations) != backup.Hash {
+			edited[n] = fmt.Sprintf("somebody changed the image after it was backed up (%d annotations then, %d now), and before what was in flight was sent again; run again", backup.Count, k.backup.Count)
+		}
+	}
+	return edited, nil
 }
 
 // deliver commits a batch and sends it. Work that has not been committed when
@@ -272,6 +360,25 @@ func (r *run) giveUp(ctx context.Context, b store.Batch, otherwise string) (save
 }
 
 func (r *run) sendHalves(ctx context.Context, b store.Batch) error {
+	var halves [2][]int
+	for n := range b.Images {
+		halves[n*2/len(b.Images)] = append(halves[n*2/len(b.Images)], n)
+	}
+	parts, err := r.split(ctx, b, halves[:]...)
+	if err != nil {
+		return err
+	}
+	for _, part := range parts {
+		if err := r.send(ctx, part, func() {}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// split replaces a batch by others that have some of its images each, by their places in
+// it; none is made of none.
+func (r *run) split(ctx context.Context, b store.Batch, groups ...[]int) ([]store.Batch, error) {
 	var body struct {
 		Saves []struct {
 			ImageID     string          `json:"image_id"`
@@ -279,24 +386,20 @@ func (r *run) sendHalves(ctx context.Context, b store.Batch) error {
 		} `json:"saves"`
 	}
 	if err := json.Unmarshal(b.Body, &body); err != nil || len(body.Saves) != len(b.Images) {
-		return fmt.Errorf("split batch %d: its bytes in the state are damaged (%d saves for %d images): %w", b.ID, len(body.Saves), len(b.Images), err)
+		return nil, fmt.Errorf("split batch %d: its bytes in the state are damaged (%d saves for %d images): %w", b.ID, len(body.Saves), len(b.Images), err)
 	}
-	part := func(from, to int) store.Batch {
+	var parts []store.Batch
+	for _, group := range groups {
+		var part store.Batch
 		var entries []pictograph.BulkEntry
-		for _, s := range body.Saves[from:to] {
-			entries = append(entries, pictograph.BulkEntry{ImageID: s.ImageID, Annotations: s.Annotations})
+		for _, n := range group {
+			part.Images = append(part.Images, b.Images[n])
+			entries = append(entries, pictograph.BulkEntry{ImageID: body.Saves[n].ImageID, Annotations: body.Saves[n].Annotations})
 		}
-		return store.Batch{Body: pictograph.AppendBulkSave(nil, entries), Images: b.Images[from:to]}
-	}
-	middle := len(b.Images) / 2
-	halves, err := r.store.SplitBatch(ctx, b, []store.Batch{part(0, middle), part(middle, len(b.Images))}, r.Now())
-	if err != nil {
-		return err
-	}
-	for _, half := range halves {
-		if err := r.send(ctx, half, func() {}); err != nil {
-			return err
+		if len(group) > 0 {
+			part.Body = pictograph.AppendBulkSave(nil, entries)
+			parts = append(parts, part)
 		}
 	}
-	return nil
+	return r.store.SplitBatch(ctx, b, parts, r.Now())
 }

@@ -90,10 +90,13 @@ func (r *run) load(ctx context.Context, item source.Item, image store.Image, kee
 // what is kept of them has no room to spare.
 var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// plan decides on every item of the source and commits the decisions. A plan
-// that a killed process left half made goes on where it ended.
+// plan decides on every item of the source and commits the decisions. A plan that a
+// killed process left half made is made anew: its images may have changed since.
 func (r *run) plan(ctx context.Context, ahead *ahead) error {
-	seq, err := r.beginPlan(ctx)
+	if err := r.store.RestartPlan(ctx, r.record.ID, r.src.Describe().Format, r.fingerprint()); err != nil {
+		return err
+	}
+	seq, err := r.store.LastSeq(ctx, r.record.ID)
 	if err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	if err != nil {
 		return err
 	}
-	if seq == 0 && (r.UnknownClasses == "" || r.UnknownClasses == Create) && !r.Verify {
+	if (r.UnknownClasses == "" || r.UnknownClasses == Create) && !r.Verify {
 		var part store.PlanPart
 		if r.needClasses(&store.Item{}, r.declared(), known, &part); len(part.Classes) > 0 {
 			if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
@@ -110,8 +113,7 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 		}
 	}
 	r.progress.begin("planning", 0)
-	r.progress.add(int(seq), 0)
-	cursor := r.record.Cursor
+	cursor := ""
 	recorded := func() error { return nil } // waits for the part before
 	defer func() { recorded() }()
 	for items := range stretches(ahead.items) {
@@ -135,9 +137,7 @@ func (r *run) plan(ctx context.Context, ahead *ahead) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if ahead.cursor == "" {
-		source.Finish(r.src)
-	}
+	source.Finish(r.src)
 	// What the end of the walk reported, and an empty source's findings.
 	last := store.PlanPart{Cursor: cursor}
 	r.tell(&last, r.sourceFindings()...)
@@ -181,30 +181,6 @@ func (r *run) sourceFindings() (found []sourceFinding) {
 		found = append(found, sourceFinding{0, f})
 	}
 	return found
-}
-
-// planned is where a plan that a process left half made ended, "" where there is
-// none that can go on.
-func (r *run) planned() string {
-	if r.ahead != nil && r.ahead.cursor == "" || r.FindingsWhole {
-		return "" // it began without knowing, or findings of the part before are asked for
-	}
-	if r.record.Phase == store.Planning && r.record.Fingerprint == r.fingerprint() {
-		return r.record.Cursor
-	}
-	return ""
-}
-
-// beginPlan returns the number of the last item that is planned already.
-func (r *run) beginPlan(ctx context.Context) (int64, error) {
-	if r.planned() != "" {
-		return r.store.LastSeq(ctx, r.record.ID)
-	}
-	if err := r.store.RestartPlan(ctx, r.record.ID, r.src.Describe().Format, r.fingerprint()); err != nil {
-		return 0, err
-	}
-	r.record.Cursor = ""
-	return r.store.LastSeq(ctx, r.record.ID)
 }
 
 // fingerprint is what the cursor of a plan depends on, and the plan made so far.

@@ -835,32 +835,6 @@ func TestLabelsAreConvertedMeanwhile(t *testing.T) {
 	}
 }
 
-// A plan that is half made goes on where it ended, also where the source is opened
-// while the dataset is asked for.
-func TestAHalfMadePlanGoesOn(t *testing.T) {
-	b := newBench(t, sandbox.Options{})
-	var images, lines []string
-	for i := range 3 * stretch {
-		images = append(images, fmt.Sprintf("%05d.jpg", i))
-		lines = append(lines, images[i]+" car")
-	}
-	b.images(images...)
-	path := b.labels(lines...)
-	broken := b.spy(path)
-	broken.breaks = 2*stretch + 10
-	if _, err := b.syncFrom(nil, nil, path, openedLater(broken)); err == nil {
-		t.Fatal("the source broke, and the run did not")
-	}
-	src := b.spy(path)
-	s, err := b.syncFrom(nil, nil, path, openedLater(src))
-	if err != nil || s.Images.Saved != len(images) {
-		t.Fatalf("saved %d, %v", s.Images.Saved, err)
-	}
-	if src.begins[0] == "" {
-		t.Error("the plan was begun anew")
-	}
-}
-
 // A portion of what is saved ends at a gap in the plan, and where its annotations
 // would take too much memory; one image is always in it.
 func TestPortions(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -39,7 +40,14 @@ func (u *undo) Describe() source.Description {
 }
 
 // UndoSource is how an undo of a run is named as a source.
-func UndoSource(run string) string { return "undo:" + run }
+func UndoSource(run string) string { return undoPrefix + run }
+
+const undoPrefix = "undo:"
+
+// UndoneBy is the run that an undo takes back.
+func UndoneBy(r store.Run) (undone string, undo bool) {
+	return strings.CutPrefix(r.Source, undoPrefix)
+}
 
 func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
 	return func(yield func(source.Item, error) bool) {

@@ -299,18 +299,18 @@ func (r *run) sync(ctx context.Context) error {
 // listed: an undo's are chosen by the listing and have to wait for it.
 func (r *run) listAndPlan() error {
 	if r.Undoes == "" {
-		r.beginAhead(r.planned())
+		r.beginAhead()
 	}
 	if err := r.persist(r.list); err != nil {
 		return err
 	}
-	r.beginAhead(r.planned())
+	r.beginAhead()
 	defer r.endAhead()
 	return r.plan(r.stopping, r.ahead)
 }
 
 // beginAhead begins to walk the source, unless that is begun.
-func (r *run) beginAhead(cursor string) {
+func (r *run) beginAhead() {
 	if r.ahead != nil {
 		return
 	}
@@ -318,7 +318,7 @@ func (r *run) beginAhead(cursor string) {
 	if r.convertsAlike() && r.saves() {
 		r.kept.room.Store(keptBytes)
 	}
-	r.ahead = r.lookAhead(r.stopping, cursor)
+	r.ahead = r.lookAhead(r.stopping)
 }
 
 func (r *run) endAhead() {
@@ -361,11 +361,8 @@ func (r *run) open(ctx context.Context) error {
 			return
 		}
 		r.holdSource()
-		// Where no run is half planned that this one may turn out to resume, its plan
-		// begins at the first item.
-		half, err := r.store.HalfPlanned(ctx, r.Service, r.kind(), r.Source)
-		if err == nil && !half && r.Undoes == "" && !r.Verify {
-			r.beginAhead("")
+		if r.Undoes == "" && !r.Verify {
+			r.beginAhead()
 		}
 	})
 	err := r.openDataset(asking)

@@ -124,6 +124,10 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 	if !found {
 		return run, saidError{errNothingToUndo}
 	}
+	// The same command goes on with an undo that was stopped.
+	if undone, undo := worker.UndoneBy(run); undo && run.EndedAt.IsZero() {
+		return st.FindRun(ctx, undone)
+	}
 	return run, nil
 }
 
