@@ -186,6 +186,9 @@ func (c *canonical) Describe() Description {
 	if len(c.options.Include)+len(c.options.Exclude) == 0 { // a part of the images may not need them all
 		d.Classes = c.classes
 	}
+	for _, class := range c.classes {
+		d.Defined = append(d.Defined, class.Name)
+	}
 	return d
 }
 

@@ -39,6 +39,9 @@ type Description struct {
 	Task string `json:"task,omitempty"`
 	// Classes are those of the dataset that a backup is of, whole.
 	Classes []pictograph.Class `json:"-"`
+	// Defined are the names of all of the dataset's classes, also where a filter leaves
+	// some of its images out.
+	Defined []string `json:"-"`
 	// Fingerprint changes where the cursors of an earlier opening may mean
 	// something else: other options, or files that were written to.
 	Fingerprint string `json:"-"`

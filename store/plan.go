@@ -97,7 +97,14 @@ func (s *Store) digest(ctx context.Context, d Dataset, run string) (string, erro
 		}
 		fmt.Fprintf(digest, "%q %s %s %s %x %d\n", i.Image, i.ImageID, i.Plan, i.Outcome, hash, i.ListedCount)
 	}
-	return hex.EncodeToString(digest.Sum(nil)), describe("sum up the plan", rows.Err())
+	if err := rows.Err(); err != nil {
+		return "", describe("sum up the plan", err)
+	}
+	classes, err := s.Classes(ctx, run)
+	for _, c := range classes {
+		fmt.Fprintf(digest, "class %q\n", c.Name)
+	}
+	return hex.EncodeToString(digest.Sum(nil)), err
 }
 
 // LastFound is how many items the last run before this one found that came to

@@ -120,10 +120,18 @@ type kept struct {
 
 func (r *run) read(i ready) (k kept) {
 	var annotations []pictograph.Annotation
+	tries := 0
 	err := r.persist(func(ctx context.Context) (err error) {
-		annotations, err = r.client.Annotations(ctx, pictograph.ImageRef{ID: i.row.ImageID, Dataset: r.dataset.ID, Path: i.row.Path})
-		return err
+		if annotations, err = r.client.Annotations(ctx, pictograph.ImageRef{ID: i.row.ImageID, Dataset: r.dataset.ID, Path: i.row.Path}); err == nil {
+			r.outage.readOne()
+			return nil
+		}
+		tries++
+		return r.unreadable(err, tries)
 	})
+	if poison, ok := errors.AsType[poisonError](err); ok {
+		return kept{reason: "the service cannot say what the image has, and answers other requests: " + poison.error.Error()}
+	}
 	var api *pictograph.APIError
 	var network *pictograph.NetworkError
 	switch {

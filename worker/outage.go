@@ -21,6 +21,27 @@ type outage struct {
 	// refused are images that the service refused, one by one, since the last that it
 	// took.
 	refused int
+	// notRead are images that the service could not say of what they have, since the last of
+	// which it could.
+	notRead int
+}
+
+func (o *outage) readOne() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.notRead = 0
+}
+
+func (o *outage) unreadOne() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.notRead++
+}
+
+func (o *outage) unread() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.notRead
 }
 
 func (o *outage) failed(now time.Time) (since time.Time, saves int) {
@@ -153,6 +174,17 @@ func (r *run) poison(err error, n, savesBefore int) error {
 		return poisonError{err}
 	}
 	return err
+}
+
+// unreadable tells of an error that the reading of an image got for the n-th time whether it
+// is a poisonError. Too many images in a row are not the images' fault.
+func (r *run) unreadable(err error, n int) error {
+	const most = 3
+	if n < triesOfABatch || !passes(err) || errors.Is(err, pictograph.ErrRateLimited) || r.outage.unread() >= most || !r.isUp() {
+		return err
+	}
+	r.outage.unreadOne()
+	return poisonError{err}
 }
 
 // isUp reports whether the service answers another request.

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"fmt"
 	"slices"
 
 	"pictosync/convert"
@@ -19,8 +20,8 @@ func (r *run) declared() []pictograph.Class {
 
 // onlyClasses narrows what an image is to have down to [Options.OnlyClasses]:
 // what it has of other classes stays as it is, where it is. It reads the image,
-// whose backup that reading is too. An annotation that has an id of those brought
-// back is the same one under another class, and gives way.
+// whose backup that reading is too. Where an annotation of another class has an id of those
+// brought back, nothing tells whether it is the same one, and the image is left alone.
 func (r *run) onlyClasses(result *convert.Result, image store.Image) (there *kept, err error) {
 	wanted := func(class string) bool { return slices.Contains(r.OnlyClasses, class) }
 	result.Annotations = slices.DeleteFunc(slices.Clone(result.Annotations), func(a pictograph.Annotation) bool { return !wanted(a.Name) })
@@ -42,7 +43,11 @@ func (r *run) onlyClasses(result *convert.Result, image store.Image) (there *kep
 	}
 	var merged []pictograph.Annotation
 	for _, a := range has {
-		if b, ok := back[a.ID]; ok {
+		b, ok := back[a.ID]
+		if ok && !wanted(a.Name) {
+			return &kept{reason: fmt.Sprintf("annotation %q is of class %q now, and the backup has one of this id of class %q; restore the image with all of its classes, by --image", a.ID, a.Name, b.Name)}, nil
+		}
+		if ok {
 			merged = append(merged, b)
 			delete(back, a.ID)
 		} else if !wanted(a.Name) {

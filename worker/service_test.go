@@ -241,3 +241,21 @@ func TestGuardWhileSaving(t *testing.T) {
 		t.Errorf("%d annotations were removed under a limit of 10: %+v, %v", lost, s, err)
 	}
 }
+
+// An image that the service cannot say of what it has fails alone, also in a backup.
+func TestUnreadableImage(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.cars(4, "%d.jpg")
+	b.done(b.labels("0.jpg car", "1.jpg car", "2.jpg car", "3.jpg car"))
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/annotations/") || !strings.HasSuffix(r.URL.Path, "1.jpg") {
+			return false
+		}
+		http.Error(w, "it is broken", http.StatusInternalServerError)
+		return true
+	}
+	s, err := b.sync(b.labels("0.jpg car car", "1.jpg car car", "2.jpg car car", "3.jpg car car"), backUp)
+	if err != nil || s.Images.Saved != 3 || s.Images.Failed != 1 {
+		t.Errorf("%+v, %v: %q", s, err, b.records(s.Run))
+	}
+}

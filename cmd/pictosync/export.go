@@ -257,6 +257,13 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		if err != nil {
 			return usagef("read --snapshots: %w", err)
 		}
+		if check && !dryRun {
+			for _, s := range all {
+				if damaged, err := source.CheckSnapshot(ctx, s.Dir); err != nil || len(damaged) > 0 {
+					return fmt.Errorf("prune the snapshots of %s: %s is damaged, so none was taken away; look at it with `pictosync snapshots %s --check`, and move it away", dir, s.Name, dir)
+				}
+			}
+		}
 		pruned, err := worker.PruneSnapshots(all, rules, dryRun)
 		if err != nil {
 			return err

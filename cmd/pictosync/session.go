@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -151,7 +153,11 @@ func (s *session) openState(doing string) error {
 // openExisting opens a state for a command that makes none.
 func openExisting(ctx context.Context, path string) (*store.Store, error) {
 	tellOfUpdate(ctx, path)
-	return store.OpenExisting(ctx, path)
+	st, err := store.OpenExisting(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("open the state %s: %w; name another with --state", path, fs.ErrNotExist)
+	}
+	return st, err
 }
 
 // tellOfUpdate says why a large state of before takes its time to be opened.

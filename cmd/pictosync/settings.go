@@ -65,7 +65,7 @@ func (c configuration) settleFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 			value += "s" // the SDK's variable counts seconds
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			return usagef("read %s from the environment: %w", variable, err)
+			return usagef("read %s from the environment: %w", variable, plainly(flags, f.Name, value, err))
 		}
 		return nil
 	}
@@ -80,10 +80,18 @@ func (c configuration) settleFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 func (s setting) set(flags *pflag.FlagSet, flag string) error {
 	for _, value := range s.values {
 		if err := flags.Set(flag, value); err != nil {
-			return usagef("read %s: %s: %w", s.where, key(flag), err)
+			return usagef("read %s: %s: %w", s.where, key(flag), plainly(flags, flag, value, err))
 		}
 	}
 	return nil
+}
+
+// plainly says what a switch must be where it is something else.
+func plainly(flags *pflag.FlagSet, flag, value string, err error) error {
+	if f := flags.Lookup(flag); f != nil && f.Value.Type() == "bool" {
+		return fmt.Errorf("%q must be true or false", value)
+	}
+	return err
 }
 
 // variableOf is the variable of the environment that sets a flag, "" for none.
@@ -295,8 +303,18 @@ func statePath(flag string) (string, error) {
 		}
 	}
 	// By whatever link it is reached, it is one state, under one lock.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real, nil
+	for range 40 { // as many links as the system follows
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real, nil
+		}
+		target, err := os.Readlink(path) // to what is not there yet
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
 	}
 	return path, nil
 }

@@ -302,10 +302,7 @@ func (o *syncOptions) sourceOpener(s *session, path string, options *worker.Opti
 // checkClasses holds the classes that are to be brought back against those that
 // the backup has.
 func (o *syncOptions) checkClasses(src source.Source) error {
-	var names []string
-	for _, c := range src.Describe().Classes {
-		names = append(names, c.Name)
-	}
+	names := src.Describe().Defined
 	for _, class := range o.classes {
 		if slices.Contains(names, class) {
 			continue

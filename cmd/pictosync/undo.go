@@ -80,6 +80,9 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err := s.open("undo " + id); err != nil {
 		return err
 	}
+	if s.name != run.Dataset.Service {
+		return usagef("undo %s: it was a run on %s, and --base-url says %s; leave it out", run.ID, run.Dataset.Service, s.name)
+	}
 	if !o.output.quiet {
 		if err := announce(parent, os.Stderr, s.store, run); err != nil {
 			return err
