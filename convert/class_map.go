@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
+	"pictosync/internal/yamldoc"
 	"pictosync/pictograph"
 )
 
@@ -30,15 +30,23 @@ type ClassMap struct {
 //
 // Classes that it does not name stay what they are.
 func ParseClassMap(data []byte) (*ClassMap, error) {
-	var entries yaml.MapSlice
-	if err := yaml.UnmarshalWithOptions(data, &entries, yaml.UseOrderedMap()); err != nil {
-		first, _, _ := strings.Cut(yaml.FormatError(err, false, false), "\n")
-		return nil, errors.New(first)
+	docs, err := yamldoc.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if len(docs) > 1 {
+		return nil, errors.New("holds several documents")
+	}
+	var entries []yamldoc.Pair
+	if len(docs) == 1 {
+		if entries, err = yamldoc.Pairs(docs[0]); err != nil {
+			return nil, err
+		}
 	}
 	m := &ClassMap{names: make(map[string]string), numbers: make(map[string]int)}
 	for _, e := range entries {
-		if err := m.entry(fmt.Sprint(e.Key), e.Value); err != nil {
-			return nil, fmt.Errorf("class %q: %w", fmt.Sprint(e.Key), err)
+		if err := m.entry(e.Key.Value, e.Value); err != nil {
+			return nil, fmt.Errorf("class %q: %w", e.Key.Value, err)
 		}
 	}
 	taken := make(map[int]string)
@@ -55,31 +63,39 @@ func ParseClassMap(data []byte) (*ClassMap, error) {
 	return m, nil
 }
 
-func (m *ClassMap) entry(from string, value any) error {
+func (m *ClassMap) entry(from string, value *yamldoc.Node) error {
 	name, number := from, -1
-	switch v := value.(type) {
-	case nil:
+	if yamldoc.Null(value) {
 		m.names[from] = ""
 		return nil
-	case yaml.MapSlice:
-		for _, e := range v {
-			switch e.Key {
+	}
+	if !yamldoc.IsMapping(value) {
+		text, err := yamldoc.Text(value)
+		if err != nil {
+			return errors.New("is neither a name, nor null, nor {name: …, id: …}")
+		}
+		name = text
+	} else {
+		pairs, err := yamldoc.Pairs(value)
+		if err != nil {
+			return err
+		}
+		for _, e := range pairs {
+			text, err := yamldoc.Text(e.Value)
+			if err != nil {
+				return fmt.Errorf("%s %w", e.Key.Value, err)
+			}
+			switch e.Key.Value {
 			case "name":
-				name = fmt.Sprint(e.Value)
+				name = text
 			case "id":
-				n, ok := e.Value.(uint64)
-				if !ok || n > 1<<31-1 {
-					return fmt.Errorf("the id %v is no whole number from 0 on", e.Value)
+				if number, err = strconv.Atoi(text); err != nil || number < 0 || number > 1<<31-1 {
+					return fmt.Errorf("the id %s is no whole number from 0 on", text)
 				}
-				number = int(n)
 			default:
-				return fmt.Errorf("unknown key %q; there are name and id", fmt.Sprint(e.Key))
+				return fmt.Errorf("unknown key %q; there are name and id", e.Key.Value)
 			}
 		}
-	case string, bool, uint64, int64, float64:
-		name = fmt.Sprint(v)
-	default:
-		return errors.New("is neither a name, nor null, nor {name: …, id: …}")
 	}
 	if blank(name) {
 		return errors.New("its new name is blank; null drops a class")

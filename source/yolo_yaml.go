@@ -8,13 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 
 	"pictosync/convert"
+	"pictosync/internal/yamldoc"
 )
 
 // description is what a data.yaml says.
@@ -43,9 +39,6 @@ func (d description) yolo() convert.YOLO {
 }
 
 const (
-	// maxNesting is far more than a data.yaml needs; the YAML parser takes
-	// quadratic time in it.
-	maxNesting = 64
 	// maxClass bounds class indices.
 	maxClass = 1 << 20
 	// maxJoints bounds kpt_shape.
@@ -55,25 +48,17 @@ const (
 // parseDescription reads a data.yaml. What can be done without is a finding.
 // Names are taken as they are written: no and 1.0 are names like others.
 func parseDescription(data []byte, file string) (d description, findings []finding, err error) {
-	defer func() {
-		if p := recover(); p != nil { // the parser, on some damaged files
-			err = fmt.Errorf("is no YAML that can be read: %v", p)
-		}
-	}()
-	if !utf8.Valid(data) {
-		return d, nil, errors.New("is not UTF-8")
-	}
-	if err := checkNesting(data); err != nil {
+	docs, err := yamldoc.Parse(data)
+	if err != nil {
 		return d, nil, err
 	}
-	parsed, err := parser.ParseBytes([]byte(strings.TrimPrefix(string(data), "\ufeff")), 0)
-	if err != nil {
-		return d, nil, yamlError(err)
-	}
-	var top []*ast.MappingValueNode
-	for _, doc := range parsed.Docs {
-		if m, ok := doc.Body.(*ast.MappingNode); ok && top == nil {
-			top = m.Values
+	var top []yamldoc.Pair
+	for _, doc := range docs {
+		if yamldoc.IsMapping(doc) {
+			if top, err = yamldoc.Pairs(doc); err != nil {
+				return d, nil, err
+			}
+			break
 		}
 	}
 	if top == nil {
@@ -82,46 +67,11 @@ func parseDescription(data []byte, file string) (d description, findings []findi
 	p := descriptionParser{d: &d, file: file}
 	for _, v := range top {
 		if err := p.entry(v); err != nil {
-			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.GetToken().Position.Line, v.Key.GetToken().Value, err)
+			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.Line, v.Key.Value, err)
 		}
 	}
 	p.check()
 	return d, p.findings, nil
-}
-
-// yamlError is a parser's error on one line: where and what.
-func yamlError(err error) error {
-	if e, ok := errors.AsType[yaml.Error](err); ok {
-		if t := e.GetToken(); t != nil {
-			return fmt.Errorf("line %d, column %d: %s", t.Position.Line, t.Position.Column, e.GetMessage())
-		}
-		return errors.New(e.GetMessage())
-	}
-	first, _, _ := strings.Cut(err.Error(), "\n")
-	return errors.New(first)
-}
-
-// checkNesting refuses what would keep the parser busy for minutes.
-func checkNesting(data []byte) error {
-	brackets := 0
-	for line := range strings.Lines(string(data)) {
-		lead := strings.TrimLeft(line, " \t-?!&*:")
-		if marks := strings.Count(line[:len(line)-len(lead)], "- ") + strings.Count(line[:len(line)-len(lead)], "? "); marks > maxNesting {
-			return fmt.Errorf("is nested deeper than %d levels", maxNesting)
-		}
-		for _, c := range []byte(line) {
-			switch c {
-			case '[', '{':
-				brackets++
-			case ']', '}':
-				brackets = max(0, brackets-1)
-			}
-		}
-		if brackets > maxNesting {
-			return fmt.Errorf("is nested deeper than %d levels", maxNesting)
-		}
-	}
-	return nil
 }
 
 type descriptionParser struct {
@@ -139,11 +89,11 @@ func (p *descriptionParser) report(kind findingKind, at, reason, action string) 
 	p.findings = append(p.findings, finding{Kind: kind, File: p.file, At: at, Reason: reason, Action: action})
 }
 
-func (p *descriptionParser) entry(v *ast.MappingValueNode) (err error) {
-	key := v.Key.GetToken().Value
+func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
+	key := v.Key.Value
 	switch key {
 	case "path":
-		p.d.root, err = text(v.Value)
+		p.d.root, err = yamldoc.Text(v.Value)
 	case "train", "val", "valid", "validation", "test", "minival":
 		var entries []string
 		if entries, err = texts(v.Value); err == nil && len(entries) > 0 {
@@ -162,7 +112,7 @@ func (p *descriptionParser) entry(v *ast.MappingValueNode) (err error) {
 		p.d.joints, p.d.dims, err = shape(v.Value)
 	case "task":
 		var task string
-		if task, err = text(v.Value); err == nil {
+		if task, err = yamldoc.Text(v.Value); err == nil {
 			err = p.task(convert.YOLOTask(task))
 		}
 	case "kpt_names":
@@ -192,11 +142,11 @@ func (p *descriptionParser) task(task convert.YOLOTask) error {
 	return nil
 }
 
-func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
+func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	names := make(map[int]string)
 	var twice error
-	add := func(number int, node ast.Node) {
-		name, err := text(node)
+	add := func(number int, node *yamldoc.Node) {
+		name, err := yamldoc.Text(node)
 		if name = strings.TrimSpace(name); err != nil || name == "" {
 			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
@@ -206,20 +156,21 @@ func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 		}
 		names[number] = name
 	}
-	switch n := unwrap(node).(type) {
-	case *ast.SequenceNode:
-		for i, v := range n.Values {
+	if list, ok := yamldoc.List(node); ok {
+		for i, v := range list {
 			add(i, v)
 		}
-	case *ast.MappingNode:
-		for _, v := range n.Values {
-			number, err := strconv.Atoi(v.Key.GetToken().Value)
+	} else if pairs, err := yamldoc.Pairs(node); err == nil {
+		for _, v := range pairs {
+			number, err := strconv.Atoi(v.Key.Value)
 			if err != nil || number < 0 || number > maxClass {
-				return nil, fmt.Errorf("%q is no class number", v.Key.GetToken().Value)
+				return nil, fmt.Errorf("%q is no class number", v.Key.Value)
 			}
 			add(number, v.Value)
 		}
-	default:
+	} else if yamldoc.IsMapping(node) {
+		return nil, err
+	} else {
 		return nil, errors.New("is neither a list nor a mapping of numbers to names")
 	}
 	if twice != nil {
@@ -230,10 +181,14 @@ func (p *descriptionParser) names(node ast.Node) (map[int]string, error) {
 }
 
 // jointNames are the names of kpt_names: a list, or a list for each class.
-func (p *descriptionParser) jointNames(node ast.Node) ([][]string, error) {
-	if m, ok := unwrap(node).(*ast.MappingNode); ok {
+func (p *descriptionParser) jointNames(node *yamldoc.Node) ([][]string, error) {
+	if yamldoc.IsMapping(node) {
+		pairs, err := yamldoc.Pairs(node)
+		if err != nil {
+			return nil, err
+		}
 		var all [][]string
-		for _, v := range m.Values {
+		for _, v := range pairs {
 			names, err := texts(v.Value)
 			if err != nil {
 				return nil, err
@@ -280,7 +235,7 @@ func isPermutation(numbers []int, n int) bool {
 	return len(sorted) == n
 }
 
-func shape(node ast.Node) (joints, dims int, err error) {
+func shape(node *yamldoc.Node) (joints, dims int, err error) {
 	numbers, err := integers(node)
 	if err != nil || len(numbers) != 2 || numbers[0] < 1 || numbers[0] > maxJoints || numbers[1] != 2 && numbers[1] != 3 {
 		return 0, 0, errors.New("is not [number of joints, 2 or 3]")
@@ -288,49 +243,19 @@ func shape(node ast.Node) (joints, dims int, err error) {
 	return numbers[0], numbers[1], nil
 }
 
-// unwrap is the node without anchor and tag.
-func unwrap(node ast.Node) ast.Node {
-	for range maxNesting {
-		switch n := node.(type) {
-		case *ast.AnchorNode:
-			node = n.Value
-		case *ast.TagNode:
-			node = n.Value
-		default:
-			return node
-		}
-	}
-	return node
-}
-
-// text is a scalar as it is written.
-func text(node ast.Node) (string, error) {
-	switch n := unwrap(node).(type) {
-	case *ast.NullNode, nil:
-		return "", nil
-	case *ast.StringNode:
-		return n.Value, nil
-	case *ast.LiteralNode:
-		return n.Value.Value, nil
-	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.InfinityNode, *ast.NanNode:
-		return n.GetToken().Value, nil
-	}
-	return "", errors.New("is no text")
-}
-
 // texts are the scalars of a list, or the one there is.
-func texts(node ast.Node) ([]string, error) {
-	list, ok := unwrap(node).(*ast.SequenceNode)
+func texts(node *yamldoc.Node) ([]string, error) {
+	list, ok := yamldoc.List(node)
 	if !ok {
-		one, err := text(node)
+		one, err := yamldoc.Text(node)
 		if one == "" || err != nil {
 			return nil, err
 		}
 		return []string{one}, nil
 	}
 	var all []string
-	for _, v := range list.Values {
-		one, err := text(v)
+	for _, v := range list {
+		one, err := yamldoc.Text(v)
 		if err != nil {
 			return nil, err
 		}
@@ -339,8 +264,8 @@ func texts(node ast.Node) ([]string, error) {
 	return all, nil
 }
 
-func integer(node ast.Node) (int, error) {
-	t, err := text(node)
+func integer(node *yamldoc.Node) (int, error) {
+	t, err := yamldoc.Text(node)
 	if err != nil {
 		return 0, err
 	}
@@ -351,7 +276,7 @@ func integer(node ast.Node) (int, error) {
 	return int(n), nil
 }
 
-func integers(node ast.Node) ([]int, error) {
+func integers(node *yamldoc.Node) ([]int, error) {
 	all, err := texts(node)
 	if err != nil {
 		return nil, err

@@ -11,12 +11,11 @@ import (
 	"sync"
 
 	"github.com/adrg/xdg"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"pictosync/internal/nearest"
+	"pictosync/internal/yamldoc"
 	"pictosync/source"
 )
 
@@ -134,19 +133,22 @@ func readConfig(root *cobra.Command, path string) (c configuration, err error) {
 	if err != nil {
 		return c, usagef("read the configuration %s: %w", path, err)
 	}
-	file, err := parser.ParseBytes(data, 0)
+	docs, err := yamldoc.Parse(data)
 	if err != nil {
 		return c, usagef("read the configuration %s: %w", path, err)
 	}
 	known := knownSettings(root)
 	c.settings = make(map[string]setting)
-	for _, doc := range file.Docs {
-		pairs, ok := pairsOf(doc.Body)
-		if !ok {
+	for _, doc := range docs {
+		if !yamldoc.IsMapping(doc) {
 			return c, usagef("read the configuration %s: it must be a mapping of settings, see config.example.yaml", path)
 		}
+		pairs, err := yamldoc.Pairs(doc)
+		if err != nil {
+			return c, usagef("read the configuration %s: %w", path, err)
+		}
 		for _, pair := range pairs {
-			if name, where := pair.Key.String(), position(path, pair.Key); name == "jobs" {
+			if name, where := pair.Key.Value, position(path, pair.Key); name == "jobs" {
 				if c.jobs != nil {
 					return c, usagef("read %s: jobs is set twice", where)
 				}
@@ -165,15 +167,18 @@ func readConfig(root *cobra.Command, path string) (c configuration, err error) {
 }
 
 // jobsOf reads the list of jobs. What each may hold is known to who runs it.
-func jobsOf(path, where string, n ast.Node) ([]jobConfig, error) {
-	list, ok := n.(*ast.SequenceNode)
+func jobsOf(path, where string, n *yamldoc.Node) ([]jobConfig, error) {
+	list, ok := yamldoc.List(n)
 	if !ok {
 		return nil, usagef("read %s: jobs must be a list", where)
 	}
 	jobs := []jobConfig{}
-	for _, entry := range list.Values {
-		pairs, ok := pairsOf(entry)
-		if !ok || len(pairs) == 0 {
+	for _, entry := range list {
+		pairs, err := yamldoc.Pairs(entry)
+		if err != nil && yamldoc.IsMapping(entry) {
+			return nil, usagef("read %s: %w", position(path, entry), err)
+		}
+		if len(pairs) == 0 {
 			return nil, usagef("read %s: a job must be a mapping of settings, as {name: cars, sync: /data/cars, dataset: cars}", position(path, entry))
 		}
 		j := jobConfig{where: position(path, pairs[0].Key), settings: make(map[string]setting)}
@@ -187,8 +192,8 @@ func jobsOf(path, where string, n ast.Node) ([]jobConfig, error) {
 	return jobs, nil
 }
 
-func addSetting(settings map[string]setting, where string, pair *ast.MappingValueNode) error {
-	name := pair.Key.String()
+func addSetting(settings map[string]setting, where string, pair yamldoc.Pair) error {
+	name := pair.Key.Value
 	if _, twice := settings[name]; twice {
 		return usagef("read %s: %s is set twice", where, name)
 	}
@@ -200,22 +205,8 @@ func addSetting(settings map[string]setting, where string, pair *ast.MappingValu
 	return nil
 }
 
-// pairsOf are the pairs of a mapping; of an empty document there are none.
-func pairsOf(n ast.Node) (pairs []*ast.MappingValueNode, ok bool) {
-	switch n := n.(type) {
-	case *ast.MappingNode:
-		return n.Values, true
-	case *ast.MappingValueNode:
-		return []*ast.MappingValueNode{n}, true
-	case nil, *ast.CommentGroupNode:
-		return nil, true
-	}
-	return nil, false
-}
-
-func position(path string, n ast.Node) string {
-	p := n.GetToken().Position
-	return fmt.Sprintf("%s:%d:%d", path, p.Line, p.Column)
+func position(path string, n *yamldoc.Node) string {
+	return fmt.Sprintf("%s:%d:%d", path, n.Line, n.Column)
 }
 
 func unknownSetting(where, name string, known map[string]bool) error {
@@ -264,24 +255,23 @@ func knownSettings(root *cobra.Command) map[string]bool {
 	return known
 }
 
-func scalars(n ast.Node) ([]string, error) {
-	switch v := n.(type) {
-	case *ast.SequenceNode:
-		var values []string
-		for _, item := range v.Values {
-			one, err := scalars(item)
-			if err != nil {
-				return nil, err
-			}
-			values = append(values, one...)
-		}
-		return values, nil
-	case *ast.NullNode:
-		return nil, nil
-	case ast.ScalarNode:
-		return []string{fmt.Sprint(v.GetValue())}, nil
+func scalars(n *yamldoc.Node) ([]string, error) {
+	list, ok := yamldoc.List(n)
+	if !ok {
+		list = []*yamldoc.Node{n}
 	}
-	return nil, errors.New("a single value or a list is expected")
+	var values []string
+	for _, item := range list {
+		if yamldoc.Null(item) {
+			continue
+		}
+		one, err := yamldoc.Text(item)
+		if err != nil {
+			return nil, errors.New("a single value or a list is expected")
+		}
+		values = append(values, one)
+	}
+	return values, nil
 }
 
 // apiKey reads the key from the environment; there is no flag for it, since a
