@@ -115,10 +115,14 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 // has saved stays on record.
 func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
 	err := s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
-		for _, table := range []string{"findings", "finding_groups", "run_classes"} {
+		for _, table := range []string{"findings", "finding_groups"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
 				return err
 			}
+		}
+		// Classes that it came to adding stay on record as its own.
+		if _, err := tx.ExecContext(ctx, `DELETE FROM run_classes WHERE run = ?1 AND (SELECT phase FROM runs WHERE id = ?1) = ?2`, run, Planning); err != nil {
+			return err
 		}
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
 		return err

@@ -81,6 +81,9 @@ type Options struct {
 	// Undoes is the run that this one takes back; "" is none. An image that was
 	// saved again since is left alone unless OnDrift is Overwrite.
 	Undoes string
+	// RemoveClasses has an undo take away the classes that the run added and that no
+	// annotation of the dataset has any more.
+	RemoveClasses bool
 	// Verify reads back and compares instead of saving; Sample is the part of
 	// the images that is compared, 0 for all.
 	Verify bool
@@ -292,7 +295,10 @@ func (r *run) sync(ctx context.Context) error {
 	if err != nil || r.DryRun {
 		return err
 	}
-	return r.save(ctx, stakes.Saves)
+	if err := r.save(ctx, stakes.Saves); err != nil || !r.RemoveClasses {
+		return err
+	}
+	return r.persist(r.removeClasses)
 }
 
 // listAndPlan makes the plan. The labels are converted while the images are
@@ -502,6 +508,7 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	totals, totalsErr := r.store.Totals(ctx, r.record.ID)
 	s := Summarize(r.record, totals)
 	s.Requests, s.Seconds = r.pacer.Sent(), worked.Seconds()
+	totalsErr = cmp.Or(totalsErr, r.tellClasses(ctx, &s))
 	if totalsErr != nil {
 		return s, errors.Join(err, totalsErr)
 	}

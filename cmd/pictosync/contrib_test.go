@@ -14,8 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"go.yaml.in/yaml/v3"
 	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v3"
 )
 
 const contrib = "../../contrib"

@@ -402,6 +402,12 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	if i.Edited > 0 {
 		fmt.Fprintf(w, "  edited       %s that somebody changed just before they were saved: see `pictosync runs %s --outcome saved`\n", plural(i.Edited, "image"), s.Run)
 	}
+	if len(s.Classes) > 0 {
+		fmt.Fprintf(w, "  classes      new: %s\n", someNames(s.Classes))
+	}
+	if len(s.StillThere) > 0 {
+		fmt.Fprintf(w, "  classes      added by the run and still there: %s (with --classes, undo takes away those that no annotation has)\n", someNames(s.StillThere))
+	}
 	if i.Unlabelled > 0 {
 		fmt.Fprintf(w, "  unlabelled   %s of the dataset: see `pictosync runs %s --unlabelled`\n", plural(i.Unlabelled, "image"), s.Run)
 	}
@@ -415,6 +421,20 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "               see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
 	}
 	return nil
+}
+
+// someNames are a few names, and how many there are beside.
+func someNames(names []string) string {
+	const few = 8
+	var shown []string
+	for _, name := range names[:min(few, len(names))] {
+		shown = append(shown, printable(name))
+	}
+	text := strings.Join(shown, ", ")
+	if more := len(names) - few; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // firstFailures are three images that could not be saved, with why.

@@ -18,8 +18,9 @@ import (
 
 type undoOptions struct {
 	syncOptions
-	image string
-	force bool
+	image   string
+	force   bool
+	classes bool
 }
 
 func newUndo() *cobra.Command {
@@ -30,7 +31,8 @@ func newUndo() *cobra.Command {
 		Long: `Put back what the images had before a run, from the backups that it took: the
 images that were empty are cleared, the others get their annotations back. An
 image that was changed since, by another run or by someone else, is left alone
-unless --force is given. An undo is a run like others: it takes backups, can be
+unless --force is given. The classes that the run added stay, unless --classes is
+given. An undo is a run like others: it takes backups, can be
 interrupted, and can be undone. RUN is an id, the beginning or end of one, or
 last: the last run that changed something, which is named first.` + exitHelp,
 		Example: `  pictosync undo last --dry-run
@@ -46,6 +48,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
+	f.BoolVar(&o.classes, "classes", false, "take away the classes that the run added and that no annotation has any more; this reads every image that has annotations")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
@@ -92,7 +95,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return usagef("read --image: %w", err)
 	}
-	options := worker.Options{Undoes: run.ID, OnDrift: worker.Skip, Backup: worker.BackupPolicy(o.backup), AllowShrink: true, DryRun: o.dryRun, Source: worker.UndoSource(run.ID)}
+	options := worker.Options{Undoes: run.ID, RemoveClasses: o.classes, OnDrift: worker.Skip, Backup: worker.BackupPolicy(o.backup), AllowShrink: true, DryRun: o.dryRun, Source: worker.UndoSource(run.ID)}
 	if o.force {
 		options.OnDrift = worker.Overwrite
 	}
