@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -69,7 +70,9 @@ func newChaos(t *testing.T, images int, seed uint64) *chaos {
 	}
 	c.killer = &killer{server: open(sandbox.Options{Faults: faults})}
 	honest := open(sandbox.Options{})
-	for url, handler := range map[*string]http.Handler{&c.url: c.killer, &c.honest: honest} {
+	lies := &liar{next: c.killer, random: rand.New(rand.NewPCG(seed, 2))}
+	t.Cleanup(func() { t.Logf("%d answers that lacked images, %d listings that were short", lies.lacking, lies.short) })
+	for url, handler := range map[*string]http.Handler{&c.url: lies, &c.honest: honest} {
 		service := httptest.NewServer(handler)
 		t.Cleanup(service.Close)
 		*url = service.URL
@@ -85,6 +88,72 @@ func newChaos(t *testing.T, images int, seed uint64) *chaos {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// liar leaves something out of some answers: images of a bulk save, and of a listing the
+// end, which it shows when it is asked again.
+type liar struct {
+	next http.Handler
+
+	mu             sync.Mutex
+	random         *rand.Rand
+	lacking, short int
+	honestListing  bool
+}
+
+func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	bulk := r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/bulk")
+	listing := r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/images/")
+	if !bulk && !listing {
+		l.next.ServeHTTP(w, r)
+		return
+	}
+	answer := httptest.NewRecorder()
+	l.next.ServeHTTP(answer, r)
+	body := answer.Body.Bytes()
+	if answer.Code == http.StatusOK {
+		body = l.lie(body, bulk)
+	}
+	for name, values := range answer.Header() {
+		if name != "Content-Length" {
+			w.Header()[name] = values
+		}
+	}
+	w.WriteHeader(answer.Code)
+	w.Write(body)
+}
+
+func (l *liar) lie(body []byte, bulk bool) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var answer struct {
+		Saved      []json.RawMessage          `json:"saved"`
+		Failed     json.RawMessage            `json:"failed"`
+		Data       json.RawMessage            `json:"data"`
+		Pagination map[string]json.RawMessage `json:"pagination"`
+	}
+	if json.Unmarshal(body, &answer) != nil {
+		return body
+	}
+	if bulk {
+		if len(answer.Saved) == 0 || l.random.IntN(3) > 0 {
+			return body
+		}
+		l.lacking++
+		lied, _ := json.Marshal(map[string]any{"saved": answer.Saved[:l.random.IntN(len(answer.Saved))], "failed": answer.Failed})
+		return lied
+	}
+	var images []json.RawMessage
+	if json.Unmarshal(answer.Data, &images) != nil || len(images) == 0 {
+		return body
+	}
+	if l.honestListing = !l.honestListing; l.honestListing || l.random.IntN(3) > 0 {
+		return body
+	}
+	l.short++
+	answer.Pagination["has_more"] = json.RawMessage("false")
+	lied, _ := json.Marshal(map[string]any{"data": images[:l.random.IntN(len(images))], "pagination": answer.Pagination})
+	return lied
 }
 
 func (c *chaos) path(i int) string { return fmt.Sprintf("d%d/%05d.jpg", i%3, i) }
