@@ -58,6 +58,7 @@ type YOLO struct {
 // known unless the file has no lines.
 func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	b := newImageBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
+	b.noteOutside = true
 	r := yoloReader{YOLO: y, imageBuilder: b}
 	number, rest := 1, withoutMark(label)
 	if after, lines, found := angleHeader(rest); found {
@@ -322,7 +323,9 @@ func (r *yoloReader) pose(o object, box, numbers []float64) bool {
 		return r.box(o, box)
 	}
 	first := len(r.result.Annotations)
-	r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints)
+	if !r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints) {
+		return false
+	}
 	for i := range scores {
 		r.result.Annotations[first+i].Confidence = &scores[i]
 	}
@@ -344,7 +347,7 @@ func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores
 		scored = scored || numbers[i] > 0 && numbers[i] < 1
 	}
 	joints = make([]joint, 0, len(numbers)/dims)
-	var absent, odd flaws
+	var absent, unlabelled, odd flaws
 	for slot := range len(numbers) / dims {
 		n := numbers[slot*dims : (slot+1)*dims]
 		x, y, flag := n[0], n[1], float64(visible)
@@ -356,6 +359,9 @@ func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores
 		}
 		switch {
 		case flag == notLabelled:
+			if x != 0 || y != 0 {
+				unlabelled.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+			}
 			continue
 		case negative && (dims == 2 || flag < 0):
 			absent.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
@@ -377,6 +383,10 @@ func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores
 	}
 	if absent.count > 0 {
 		r.report(KindJointAbsent, at, "negative coordinate: "+absent.String(), "joint taken for not placed")
+	}
+	if unlabelled.count > 0 {
+		r.report(KindVisibility, at, "visibility 0, which is not labelled, with coordinates: "+unlabelled.String(), "joint left out")
+		r.result.Findings[len(r.result.Findings)-1].Count = unlabelled.count
 	}
 	return joints, scores, true
 }

@@ -102,16 +102,16 @@ func TestYOLOLines(t *testing.T) {
 			label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0 0 0 0 0 0 0.5 0.5 2",
 			want:  []string{"nose keypoint {20 10} of 1", "eye keypoint {40 20} of 1 map[occluded:true]", "joint_2 keypoint {100 50} of 2"},
 		},
-		{name: "a pose without placed joints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}},
+		{name: "a pose without placed joints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}, findings: []Kind{KindVisibility}},
 		{name: "a pose of two numbers a joint", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0.2 0", want: []string{"joint_0 keypoint {20 10} of 1", "joint_2 keypoint {40 0} of 1"}},
 		{name: "negative joints are not placed", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 -1 -1", want: []string{"joint_0 keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent}},
 		{name: "joints outside", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 0.2 1.5", findings: []Kind{KindCoordinateRange}, dropped: 1},
-		{name: "joints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent}},
+		{name: "joints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent, KindVisibility}},
 		{name: "joints with scores", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 2 0 0 0", want: []string{"nose keypoint {20 10} of 1 confidence 0.75", "eye keypoint {40 20} of 1 confidence 1"}, findings: []Kind{KindKeypoints}, dropped: 1},
 		{name: "a lone point is named for its class", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"person keypoint {20 10} of 0"}},
 		{name: "visibility that is none", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 7", findings: []Kind{KindKeypoints}, dropped: 1},
 		{name: "no pose by its count", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2\n0 .1 .2 .3 .4 .5 .6", findings: []Kind{KindCount, KindCount}, dropped: 2},
-		{name: "poses need kpt_shape", yolo: YOLO{Classes: pose1.Classes, Task: YOLOPose, KeypointCount: 2}, label: "0 .1 .2 .3 .4\n0 .1 .2 .3 .4 .5 .6", want: []string{"person bbox {-10 0 60 40}"}, findings: []Kind{KindCount}, dropped: 1},
+		{name: "poses need kpt_shape", yolo: YOLO{Classes: pose1.Classes, Task: YOLOPose, KeypointCount: 2}, label: "0 .1 .2 .3 .4\n0 .1 .2 .3 .4 .5 .6", want: []string{"person bbox {-10 0 60 40}"}, findings: []Kind{KindOutside, KindCount}, dropped: 1},
 		{
 			name: "oriented boxes, either way round", yolo: obb, label: "0 0.1 0.2 0.3 0.2 0.3 0.6 0.1 0.6\n0 0.1 0.2 0.1 0.6 0.3 0.6 0.3 0.2",
 			want: []string{"ship bbox {20 20 40 40} turned {40 40 40 40 0}", "ship bbox {20 20 40 40} turned {40 40 40 40 90}"},
@@ -216,7 +216,7 @@ func TestYOLOOutside(t *testing.T) {
 		want     []string
 		findings []Kind
 	}{
-		{"", []string{"ship bbox {-20 40 40 20}", "ship bbox {80 40 40 20}"}, []Kind{KindCoordinateRange}},
+		{"", []string{"ship bbox {-20 40 40 20}", "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange}},
 		{OutsideClip, []string{"ship bbox {0 40 20 20}", "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange}},
 		{OutsideReport, []string{"ship bbox {80 40 40 20}"}, []Kind{KindOutsideLeftOut, KindCoordinateRange}},
 	}
@@ -225,6 +225,53 @@ func TestYOLOOutside(t *testing.T) {
 		r := y.Image("a.txt", "a.jpg", Size{200, 100}, []byte("0 0 .5 .2 .2\n0 -.05 .4 .05 .4 .05 .6 -.05 .6\n0 .5 .5 .2 .2"))
 		compare(t, "annotations", yoloLinesOf(r), test.want)
 		compare(t, "findings", kinds(r.Findings), test.findings)
+	}
+}
+
+// Boxes that are kept are told of where they reach outside by more than a pixel and more
+// than a hundredth, as those of COCO are.
+func TestYOLOTellsOfBoxesOutside(t *testing.T) {
+	for line, want := range map[string][]Kind{
+		"0 0.02 0.5 0.2 0.2":        {KindOutside},
+		"0 0.09 0.5 0.2 0.2":        nil, // by a hundredth
+		"0 0.5 0.99 0.2 0.06":       {KindOutside},
+		"0 0.00001 0.5 0.00002 0.2": nil,
+	} {
+		r := (&YOLO{Classes: map[int]string{0: "ship"}}).Image("a.txt", "a.jpg", Size{200, 100}, []byte(line))
+		if len(r.Annotations) != 1 {
+			t.Errorf("%s: %d annotations", line, len(r.Annotations))
+		}
+		compare(t, line, kinds(r.Findings), want)
+	}
+	turned := YOLO{Classes: map[int]string{0: "ship"}, Task: YOLOOBB, Columns: YOLOColumns{ColumnBox, ColumnAngle}}
+	r := turned.Image("a.txt", "a.jpg", Size{200, 100}, []byte("0 .5 .5 .9 .1 90"))
+	compare(t, "a turned box", kinds(r.Findings), []Kind{KindOutside})
+}
+
+// A joint that is called not labelled and has coordinates is not left out in silence.
+func TestYOLOJointsNotLabelled(t *testing.T) {
+	y := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 3}
+	r := y.Image("a.txt", "a.jpg", Size{200, 100}, []byte("0 .5 .5 .4 .4 .4 .4 0 .5 .5 0 .6 .6 0\n0 .5 .5 .4 .4 0 0 0 .5 .5 2 0 0 0"))
+	if len(r.Findings) != 1 || r.Findings[0].Kind != KindVisibility || r.Findings[0].Count != 3 || r.Findings[0].At != "line 1" {
+		t.Errorf("findings %+v", r.Findings)
+	}
+}
+
+// An oriented box is written as its own corners, also where lines are polygons.
+func TestYOLOWritesTheCornersOfOrientedBoxes(t *testing.T) {
+	turned := pictograph.OrientedBox{CX: 50, CY: 50, W: 40, H: 20, Angle: 90}
+	r := Result{Size: Size{100, 100}, Annotations: []pictograph.Annotation{{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 40, Y: 30, W: 20, H: 40}, Oriented: &turned}}}}
+	r.Classes = []pictograph.Class{{Name: "car", Type: pictograph.TypeBBox}}
+	for _, task := range []YOLOTask{YOLOSegment, YOLOOBB} {
+		catalog := NewCatalog(nil)
+		catalog.Add(r)
+		w, err := NewYOLOWriter(catalog, task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if label, _, _, err := w.Image("a.jpg", r); err != nil || string(label) != "0 0.6 0.3 0.6 0.7 0.4 0.7 0.4 0.3\n" {
+			t.Errorf("%s: %q, %v", task, label, err)
+		}
 	}
 }
 
