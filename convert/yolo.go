@@ -181,6 +181,8 @@ func (r *yoloReader) convertNumbers(o object, n []float64) bool {
 		o.attributes = map[string]any{"track_id": json.Number(strconv.FormatFloat(id, 'f', -1, 64))}
 	}
 	switch shape := line.shape; {
+	case len(line.box) > 0 && len(shape) >= 6 && len(shape)%2 == 0:
+		return r.boxedPolygon(o, line.box, shape)
 	case len(line.angle) > 0:
 		return r.angledBox(o, shape, line.angle[0])
 	case len(line.joints) > 0:
@@ -289,6 +291,24 @@ func (r *yoloReader) polygon(o object, n []float64) bool {
 		return r.drop(KindRing, o.at, "the polygon has fewer than three different points")
 	}
 	return r.addPolygons(o, wholeID, []pictograph.Polygon{{Rings: [][]pictograph.Point{ring}}})
+}
+
+// boxedPolygon is a polygon behind its box, which is held against it.
+func (r *yoloReader) boxedPolygon(o object, box, n []float64) bool {
+	take := r.polygon
+	if r.Task == YOLOOBB {
+		if len(n) != 8 {
+			return r.drop(KindCount, o.at, fmt.Sprintf("%d numbers of corners behind the box; an oriented box has 8", len(n)))
+		}
+		take = r.orientedBox
+	}
+	if !r.inRange(o.at, box) || !take(o, n) {
+		return false
+	}
+	if !encloses(box, n) {
+		r.report(KindGeometry, o.at, fmt.Sprintf("the box %v is not the one around the points behind it", box), "the points were taken")
+	}
+	return true
 }
 
 func (r *yoloReader) orientedBox(o object, n []float64) bool {

@@ -29,6 +29,7 @@ func TestYOLOLines(t *testing.T) {
 	columns.Columns = YOLOColumns{ColumnConfidence, ColumnBox}
 	angled := YOLO{Classes: detect.Classes, Task: YOLOOBB, Columns: YOLOColumns{ColumnBox, ColumnAngle}}
 	tracks := YOLO{Classes: detect.Classes, Task: YOLODetect, Columns: YOLOColumns{ColumnBox, ColumnConfidence, ColumnID}}
+	boxed := YOLO{Classes: detect.Classes, Task: YOLOSegment, Columns: YOLOColumns{ColumnBox, ColumnPolygon, ColumnConfidence}}
 	bothSegments := both
 	bothSegments.Task = YOLOSegment
 	pose3 := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 3, KeypointNames: []string{"nose", "eye"}}
@@ -95,6 +96,11 @@ func TestYOLOLines(t *testing.T) {
 		{
 			name: "angles", yolo: angled, label: "YOLO_OBB\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25 400\n0 100 50 20 10 30\n0 .5 .5 0 .5 3",
 			want: []string{"cat bbox {87.5 25 25 50} turned {100 50 50 25 90}"}, findings: []Kind{KindAngle, KindCoordinateRange, KindBox}, dropped: 3,
+		},
+		{
+			name: "polygons behind their boxes", yolo: boxed, label: "0 .25 .5 .5 1 0 0 .5 0 .5 1 .75\n0 .3 .5 .5 1 0 0 .5 0 .5 1 .75\n0 .25 .5 .5 1 0 0 .5 0 .5 .75\n0 2 .5 .5 1 0 0 .5 0 .5 1 .75\n0 .25 .5 .5 1",
+			want:     slices.Repeat([]string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.75"}, 2),
+			findings: []Kind{KindGeometry, KindCount, KindCoordinateRange, KindCount}, dropped: 3,
 		},
 		{name: "a header that tells of angles", yolo: detect, label: "\n YOLO_OBB\r\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25", findings: []Kind{KindAngle, KindAngle}, dropped: 2},
 		{
@@ -340,7 +346,18 @@ func TestYOLOReadings(t *testing.T) {
 		{"boxes", YOLOStated{}, []string{"0 .5 .5 .2 .2"}, "boxes"},
 		{"boxes, some with a score", YOLOStated{}, []string{"0 .5 .5 .2 .2\n0 .5 .5 .2 .2 .9", "0 1 x 1 1\n0 1 1 1\n"}, "boxes with a score"},
 		{"scores that may be ids", YOLOStated{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 1"}, "boxes with a score; boxes with an id"},
-		{"an id is once in a file", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score"},
+		{"an id is once in a file", YOLOStated{}, []string{"0 .5 .5 .2 .2 1.0\n0 .4 .4 .2 .2 1.0"}, "boxes with a score"},
+		{"whole ones are no scores", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"nor are zeros", YOLOStated{Task: YOLODetect}, []string{"0 .5 .5 .2 .2 0.0\n0 .4 .4 .2 .2 0.0"}, "boxes with a score; boxes with an id"},
+		{"nor zeros and ones", YOLOStated{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"but with others", YOLOStated{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 .5"}, "boxes with a score"},
+		{"polygons and ones", YOLOStated{Task: YOLOSegment}, []string{"0 .1 .1 .9 .1 .9 .8 1\n0 .1 .1 .9 .1 .9 .9 1"}, "polygons with a score; polygons with an id"},
+		{"scores or angles", YOLOStated{Task: YOLOOBB}, []string{"0 .5 .5 .2 .2 .3\n0 .4 .4 .2 .2 .7"}, "boxes with a score; boxes with an angle"},
+		{"an angle and a score, or a score and an id", YOLOStated{Task: YOLOOBB}, []string{"0 .5 .5 .2 .2 .3 1", "0 .4 .4 .2 .2 .7 1"}, "boxes with score and id; boxes with an angle with a score"},
+		{"four corners are no angles", YOLOStated{Task: YOLOOBB}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .3"}, "oriented boxes of four points"},
+		{"boxes before polygons", YOLOStated{Task: YOLOSegment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .201 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons; polygons behind their boxes"},
+		{"no boxes before polygons", YOLOStated{Task: YOLOSegment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .21 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons"},
+
 		{"ids", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2\n0 .5 .5 .1 .1"}, "boxes with an id"},
 		{"angles in degrees", YOLOStated{}, []string{"0 .5 .5 .2 .2 45.0", "0 .5 .5 .2 .2 30.0"}, "boxes with an angle"},
 		{"angles in radians", YOLOStated{}, []string{"0 .5 .5 .2 .2 -0.4\n0 .5 .5 .2 .2 0.8"}, "boxes with an angle"},
@@ -393,11 +410,37 @@ func TestYOLOReadings(t *testing.T) {
 	}
 }
 
+// All boxes that can be two corners, of which one can hardly be centre and size, are not
+// read unasked; a box that cannot be corners, or none that leaves its image, is.
+func TestYOLOCorners(t *testing.T) {
+	for _, c := range []struct {
+		name, label, columns string
+	}{
+		{"two", "0 .3 .3 .31 .31\n0 .1 .1 .25 .25\n", "class,box"},
+		{"with a score", "0 .3 .3 .31 .31 .5\n0 .1 .1 .25 .25 .25\n", "class,box,confidence"},
+		{"hardly out of the image", "0 .3 .3 .31 .31\n0 .1 .1 .21 .21\n", ""},
+		{"one alone", "0 .1 .1 .9 .9\n", ""},
+		{"one that is none", strings.Repeat("0 .1 .1 .9 .9\n", 50) + "0 .5 .5 .2 .2\n", ""},
+		{"polygons", "0 .1 .1 .9 .9 .2 .9\n0 .3 .3 .31 .31 .2 .5\n0 .1 .1 .9 .9 .2 .9 .3 .3 .4 .4\n", ""},
+	} {
+		var e YOLOEvidence
+		e.Add("a.txt", []byte(c.label))
+		readings := e.Readings(YOLOStated{})
+		if len(readings) != 1 {
+			t.Fatalf("%s: %v", c.name, readings)
+		}
+		columns, example, ok := e.Corners(readings[0])
+		if ok != (c.columns != "") || ok && (columns != c.columns || !strings.HasPrefix(example, "a.txt line 2: 0 .1 .1")) {
+			t.Errorf("%s: %q, %q, %v", c.name, columns, example, ok)
+		}
+	}
+}
+
 func TestYOLOColumns(t *testing.T) {
 	for text, want := range map[string]string{
 		"class,box,confidence,id": "", "class, Box ,angle": "", "class,id,polygon": "", "class,box,points,id": "",
 		"box,class": "first column", "box": "first column", "class": "neither box nor polygon", "class,box,box": "twice", "class,box,score": "must be one of",
-		"class,box,polygon": "both", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
+		"class,box,polygon": "", "class,box,polygon,points": "points belong", "class,box,polygon,angle": "angle belongs", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
 	} {
 		_, err := ParseYOLOColumns(strings.Split(text, ","))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
