@@ -463,7 +463,9 @@ func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []
 	size := sizes.own()
 	if !size.Known() {
 		if lines := convert.YOLOLines(label); lines > 0 {
-			return convert.Result{Read: lines, LeftOut: lines}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
+			const reason = "the size of its image is not known, which normalized coordinates need"
+			lost := finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
+			return convert.Result{Read: lines, LeftOut: lines, Findings: []finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)
 		}
 	}
 	result := y.Image(item.File, item.Image, size, label)

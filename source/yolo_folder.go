@@ -99,6 +99,8 @@ func (f *labelFolder) checkClassList() {
 		}
 		switch {
 		case f.options.ClassList != "":
+		case f.described && contradiction(f.convert.Classes, numbered(lines)) != "":
+			f.err = fmt.Errorf("%s names other classes than the data set's description: %s; say which is right with --class-list", display(f.file+name), contradiction(f.convert.Classes, numbered(lines)))
 		case f.described:
 			f.reporter.report(finding{Kind: convert.KindClassList, File: f.file + name, Reason: "it names other classes than the data set does", Action: "those of the data set were taken"})
 		default:
