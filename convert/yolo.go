@@ -249,6 +249,8 @@ func (y *YOLO) looksLike(n []float64) string {
 	switch {
 	case y.Columns != nil || len(n) < 5:
 		return ""
+	case enclosesRest(n):
+		return "; it looks like a box and the points behind it (--columns class,box,polygon)"
 	case len(n) <= 6 && y.Trailer.count() < len(n)-4:
 		return "; more behind a box is told by --columns, as class,box,confidence,id"
 	case !y.takesPolygons() && len(n)%2 == 0 && outOfRange(n) < 0:

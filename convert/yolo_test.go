@@ -458,6 +458,8 @@ func TestYOLOReasonsSayWhatItLooksLike(t *testing.T) {
 		"0 .5 .5 .2 1.5":            "coordinate 4 is 1.5, outside 0 to 1",
 		"0 .1 .1 .2 .1 .2 .2":       "--columns",
 		"0 .1 .1 .2 .1 .2 .2 .1 .2": "--task segment",
+
+		"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3": "--columns class,box,polygon",
 	} {
 		r := y.Image("a.txt", "a.jpg", Size{640, 480}, []byte(line))
 		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Reason, want) {

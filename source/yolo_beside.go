@@ -35,6 +35,17 @@ func numbered(lines []string) map[int]string {
 	return names
 }
 
+// areLabels reports whether all lines can be label lines rather than names.
+func areLabels(lines []string) bool {
+	const fewest = 5
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) > 0 && (len(fields) < fewest || !areNumbers(fields)) {
+			return false
+		}
+	}
+	return true
+}
+
 // checkClassLists holds the class lists at the top of a data set against the names of its
 // description, a file.
 func (y *yolo) checkClassLists(description string) error {
@@ -49,8 +60,8 @@ func (y *yolo) checkClassLists(description string) error {
 		for _, name := range classLists[:3] {
 			file := filepath.Join(in, name)
 			lines, err := classLines(file)
-			if err != nil {
-				continue // it is no file
+			if err != nil || areLabels(lines) {
+				continue // it is no file, or the label of an image of that name
 			}
 			if differs := contradiction(y.convert.Classes, numbered(lines)); differs != "" {
 				return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("two lists of class names contradict each other, %s and %s: %s", filepath.Base(description), display(relativePrefix(folder, file)), differs),

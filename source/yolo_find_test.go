@@ -144,6 +144,14 @@ func TestYOLOFindsLabels(t *testing.T) {
 		files: map[string]string{"data.yaml": names, "labels/x/a.txt": box, "labels/x/classes.txt": "truck\ncar", "labels/b.txt": ""},
 		want:  "b.*\nx/a.* ERROR labels/x/classes.txt names other classes than the data set's description: class 0 is car in one and truck in the other; say which is right with --class-list\n",
 	}, {
+		name:  "another class list beside listed labels",
+		files: map[string]string{"obj.data": "train = train.txt\nnames = obj.names\n", "obj.names": "car\ntruck", "train.txt": "f/a.png\ng/b.png\n", "f/a.png": small, "f/a.txt": box, "f/classes.txt": "truck\ncar", "g/b.png": small, "g/b.txt": box},
+		want:  "f/a.png ERROR f/classes.txt names other classes than the data set's description: class 0 is car in one and truck in the other; say which is right with --class-list\ng/b.png 20x10 car\n",
+	}, {
+		name:  "an image named like a class list",
+		files: map[string]string{"data.yaml": names, "images/classes.png": small, "labels/classes.txt": box},
+		want:  "classes.png 20x10 car\n",
+	}, {
 		name: "labels of other formats beside",
 		files: map[string]string{"data.yaml": names, "labels/a.txt": "", "instances.json": `{"images":[],"annotations":[]}`, "old.json.gz": "\x1f\x8b", "lines.jsonl": "{}",
 			"data2.yaml": "names: [car, truck, bus]\n", "voc.xml": "<annotation></annotation>", "package.json": `{"name":"x"}`, "hyp.yaml": "lr: 1\n", "images.zip": "PK\x03\x04", "sizes.json": `{"a.png":[20,10]}`},
