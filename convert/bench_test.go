@@ -57,7 +57,7 @@ func BenchmarkYOLOImage(b *testing.B) {
 			var line strings.Builder
 			line.WriteString("0")
 			for n := range numbers {
-				fmt.Fprintf(&line, " 0.%06d", (123456+n*98765)%1_000_000)
+				fmt.Fprintf(&line, " 0.%06d", (345678+n*98765)%1_000_000)
 			}
 			label := []byte(strings.Repeat(line.String()+"\n", 20))
 			b.SetBytes(int64(len(label)))

@@ -58,6 +58,7 @@ type YOLO struct {
 // known unless the file has no lines.
 func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 	b := newImageBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
+	b.noteOutside = true
 	r := yoloReader{YOLO: y, imageBuilder: b}
 	number, rest := 1, withoutMark(label)
 	if after, lines, found := angleHeader(rest); found {
@@ -180,6 +181,8 @@ func (r *yoloReader) convertNumbers(o object, n []float64) bool {
 		o.attributes = map[string]any{"track_id": json.Number(strconv.FormatFloat(id, 'f', -1, 64))}
 	}
 	switch shape := line.shape; {
+	case len(line.box) > 0 && len(shape) >= 6 && len(shape)%2 == 0:
+		return r.boxedPolygon(o, line.box, shape)
 	case len(line.angle) > 0:
 		return r.angledBox(o, shape, line.angle[0])
 	case len(line.joints) > 0:
@@ -246,6 +249,8 @@ func (y *YOLO) looksLike(n []float64) string {
 	switch {
 	case y.Columns != nil || len(n) < 5:
 		return ""
+	case enclosesRest(n):
+		return "; it looks like a box and the points behind it (--columns class,box,polygon)"
 	case len(n) <= 6 && y.Trailer.count() < len(n)-4:
 		return "; more behind a box is told by --columns, as class,box,confidence,id"
 	case !y.takesPolygons() && len(n)%2 == 0 && outOfRange(n) < 0:
@@ -290,6 +295,24 @@ func (r *yoloReader) polygon(o object, n []float64) bool {
 	return r.addPolygons(o, wholeID, []pictograph.Polygon{{Rings: [][]pictograph.Point{ring}}})
 }
 
+// boxedPolygon is a polygon behind its box, which is held against it.
+func (r *yoloReader) boxedPolygon(o object, box, n []float64) bool {
+	take := r.polygon
+	if r.Task == YOLOOBB {
+		if len(n) != 8 {
+			return r.drop(KindCount, o.at, fmt.Sprintf("%d numbers of corners behind the box; an oriented box has 8", len(n)))
+		}
+		take = r.orientedBox
+	}
+	if !r.inRange(o.at, box) || !take(o, n) {
+		return false
+	}
+	if !encloses(box, n) {
+		r.report(KindGeometry, o.at, fmt.Sprintf("the box %v is not the one around the points behind it", box), "the points were taken")
+	}
+	return true
+}
+
 func (r *yoloReader) orientedBox(o object, n []float64) bool {
 	if !r.inRange(o.at, n) {
 		return false
@@ -322,7 +345,9 @@ func (r *yoloReader) pose(o object, box, numbers []float64) bool {
 		return r.box(o, box)
 	}
 	first := len(r.result.Annotations)
-	r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints)
+	if !r.addPose(o, newCategory(o.name, r.jointNames(), nil), joints) {
+		return false
+	}
 	for i := range scores {
 		r.result.Annotations[first+i].Confidence = &scores[i]
 	}
@@ -344,7 +369,7 @@ func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores
 		scored = scored || numbers[i] > 0 && numbers[i] < 1
 	}
 	joints = make([]joint, 0, len(numbers)/dims)
-	var absent, odd flaws
+	var absent, unlabelled, odd flaws
 	for slot := range len(numbers) / dims {
 		n := numbers[slot*dims : (slot+1)*dims]
 		x, y, flag := n[0], n[1], float64(visible)
@@ -356,6 +381,9 @@ func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores
 		}
 		switch {
 		case flag == notLabelled:
+			if x != 0 || y != 0 {
+				unlabelled.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+			}
 			continue
 		case negative && (dims == 2 || flag < 0):
 			absent.add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
@@ -377,6 +405,10 @@ func (r *yoloReader) placed(at place, numbers []float64) (joints []joint, scores
 	}
 	if absent.count > 0 {
 		r.report(KindJointAbsent, at, "negative coordinate: "+absent.String(), "joint taken for not placed")
+	}
+	if unlabelled.count > 0 {
+		r.report(KindVisibility, at, "visibility 0, which is not labelled, with coordinates: "+unlabelled.String(), "joint left out")
+		r.result.Findings[len(r.result.Findings)-1].Count = unlabelled.count
 	}
 	return joints, scores, true
 }

@@ -47,12 +47,10 @@ func ParseYOLOColumns(names []string) (YOLOColumns, error) {
 	switch {
 	case !c.has(ColumnBox) && !c.has(ColumnPolygon):
 		return nil, errors.New("there is neither box nor polygon")
-	case c.has(ColumnBox) && c.has(ColumnPolygon):
-		return nil, errors.New("box and polygon are both there; a line has one of them")
-	case c.has(ColumnPoints) && (!c.has(ColumnBox) || c.has(ColumnAngle)):
-		return nil, errors.New("points belong to a box without an angle")
-	case c.has(ColumnAngle) && !c.has(ColumnBox):
-		return nil, errors.New("an angle belongs to a box")
+	case c.has(ColumnPoints) && (!c.has(ColumnBox) || c.has(ColumnAngle) || c.has(ColumnPolygon)):
+		return nil, errors.New("points belong to a box without an angle or a polygon")
+	case c.has(ColumnAngle) && (!c.has(ColumnBox) || c.has(ColumnPolygon)):
+		return nil, errors.New("an angle belongs to a box without a polygon")
 	}
 	return c, nil
 }
@@ -124,7 +122,9 @@ func (y *YOLO) split(n []float64) (s splitLine, ok bool) {
 		switch c {
 		case ColumnPoints:
 			s.joints = part
-		case ColumnBox, ColumnPolygon:
+		case ColumnBox:
+			s.box = part
+		case ColumnPolygon:
 			s.shape = part
 		case ColumnAngle:
 			s.angle = part
@@ -134,11 +134,15 @@ func (y *YOLO) split(n []float64) (s splitLine, ok bool) {
 			s.id = part
 		}
 	}
+	if !polygon {
+		s.shape, s.box = s.box, nil
+	}
 	return s, true
 }
 
-// splitLine is a line's numbers by what they are; those that are not there are empty.
-type splitLine struct{ shape, joints, angle, confidence, id []float64 }
+// splitLine is a line's numbers by what they are; those that are not there are empty. The
+// box is one beside the shape.
+type splitLine struct{ shape, box, joints, angle, confidence, id []float64 }
 
 // YOLOTrailer says what stands behind the shape of a line. A line may lack the id, or
 // all of it, as detections do that no tracker has taken up.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -18,10 +19,15 @@ import (
 type YOLOEvidence struct {
 	counts map[int]*lineCount
 	lines  int // that fit something
-	// cornered are boxes whose numbers can be two corners, leaving those that reach
-	// out of their image.
-	cornered, leaving int
-	Files             int // with lines that do
+	// boxed are lines that may be boxes, cornered those of them whose numbers can be two
+	// corners, and leaving is one of these that, taken for centre and size, clearly
+	// reaches out of its image.
+	boxed, cornered int
+	leaving         string
+	// long are the lines of more than a box, enclosing those of them that begin with the
+	// box around the points behind it.
+	long, enclosing int
+	Files           int // with lines that do
 
 	numbers []float64
 	ids     map[float64]bool // of the file at hand
@@ -32,6 +38,8 @@ type lineCount struct {
 	lines   int
 	fits    [trailers][yoloShapes]int
 	turned  int                       // that fit a box and an angle alone
+	flags   int                       // that end with a whole 0 or 1
+	zeros   int                       // that end with 0
 	apart   [trailers][yoloShapes]int // of these, whose box reaches out of the image
 	example string
 }
@@ -45,6 +53,7 @@ const (
 	pose2Shape
 	pose3Shape
 	angleShape // a box and an angle
+	boxedShape // a box and its polygon
 	yoloShapes
 )
 
@@ -84,13 +93,62 @@ func (e *YOLOEvidence) Add(file string, label []byte) {
 		if e.numbers, err = appendFields(e.numbers[:0], rest); err != nil || len(e.numbers) < 4 {
 			continue
 		}
-		if c := e.add(line); c != nil && c.example == "" {
-			c.example = fmt.Sprintf("%s line %d: %s", file, number, shorten(string(line)))
+		c := e.add(line)
+		if c == nil {
+			continue
+		}
+		if c.example == "" {
+			c.example = exampleLine(file, number, line)
+		}
+		if e.corner() && e.leaving == "" {
+			e.leaving = exampleLine(file, number, line)
 		}
 	}
 	if e.lines > before {
 		e.Files++
 	}
+}
+
+func exampleLine(file string, number int, line []byte) string {
+	return fmt.Sprintf("%s line %d: %s", file, number, shorten(string(line)))
+}
+
+// corner counts a line that may be a box, and reports one that can be two corners and
+// can hardly be centre and size.
+func (e *YOLOEvidence) corner() bool {
+	const clearly, longest = 0.01, 6 // with score and id
+	n := e.numbers
+	if len(n) > longest {
+		return false
+	}
+	e.boxed++
+	if outOfRange(n[:4]) >= 0 || n[2] <= n[0] || n[3] <= n[1] {
+		return false
+	}
+	e.cornered++
+	return leavesImage(n, clearly)
+}
+
+// enclosesRest reports whether a line begins with the box around the points behind it.
+func enclosesRest(n []float64) bool {
+	const fewest = 4 + 6
+	return len(n) >= fewest && encloses(n[:4], n[4:])
+}
+
+// encloses reports whether a box, but for rounding, is the one around points.
+func encloses(box, points []float64) bool {
+	const rounding = 0.002
+	x0, y0, x1, y1 := points[0], points[1], points[0], points[1]
+	for ; len(points) > 1; points = points[2:] {
+		x0, x1 = min(x0, points[0]), max(x1, points[0])
+		y0, y1 = min(y0, points[1]), max(y1, points[1])
+	}
+	for i, v := range []float64{(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0} {
+		if math.Abs(v-box[i]) > rounding {
+			return false
+		}
+	}
+	return true
 }
 
 // add counts one line, whose numbers are read; nil is one that fits nothing.
@@ -102,12 +160,6 @@ func (e *YOLOEvidence) add(line []byte) *lineCount {
 		}
 		c := e.count(4)
 		c.lines++
-		if n[2] > n[0] && n[3] > n[1] {
-			e.cornered++
-			if leavesImage(n) {
-				e.leaving++
-			}
-		}
 		c.fits[noTrailer][boxShape]++
 		e.lines++
 		return c
@@ -117,7 +169,8 @@ func (e *YOLOEvidence) add(line []byte) *lineCount {
 	last := n[len(n)-1]
 	field := line[bytes.LastIndexFunc(line, isSpace)+1:]
 	// Angles are written with a point where ids are not, and may be there twice.
-	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || !bytes.ContainsAny(field, ".eE"))
+	whole := !bytes.ContainsAny(field, ".eE")
+	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || whole)
 	if id {
 		e.ids[last] = true
 	}
@@ -144,6 +197,15 @@ func (e *YOLOEvidence) add(line []byte) *lineCount {
 	}
 	c.lines++
 	e.lines++
+	if last == 0 {
+		c.zeros++
+	}
+	if whole && (last == 0 || last == 1) {
+		c.flags++
+	}
+	if e.long++; enclosesRest(n) {
+		e.enclosing++
+	}
 	for t := range trailers {
 		for s := range yoloShapes {
 			if fits[t][s] {
@@ -166,9 +228,11 @@ func (e *YOLOEvidence) count(numbers int) *lineCount {
 	return c
 }
 
-// leavesImage reports whether a box reaches out of its image by more than carelessness.
-func leavesImage(n []float64) bool {
-	const far = 0.05
+// carelessness is how far boxes that are drawn by hand may reach out of their image.
+const carelessness = 0.05
+
+// leavesImage reports whether a box reaches out of its image by more than that.
+func leavesImage(n []float64, far float64) bool {
 	return n[0]-n[2]/2 < -far || n[1]-n[3]/2 < -far || n[0]+n[2]/2 > 1+far || n[1]+n[3]/2 > 1+far
 }
 
@@ -177,7 +241,7 @@ func fitsBox(n []float64) bool { return outOfRange(n) < 0 && n[2] > 0 && n[3] > 
 // fittingShapes are those that numbers can be.
 func fittingShapes(n []float64) (fits, apart [yoloShapes]bool) {
 	if len(n) == 4 {
-		fits[boxShape], apart[boxShape] = fitsBox(n), leavesImage(n)
+		fits[boxShape], apart[boxShape] = fitsBox(n), leavesImage(n, carelessness)
 		return fits, apart
 	}
 	if len(n) >= 6 && len(n)%2 == 0 && outOfRange(n) < 0 {
@@ -185,8 +249,8 @@ func fittingShapes(n []float64) (fits, apart [yoloShapes]bool) {
 	}
 	if fitsBox(n[:4]) {
 		fits[pose2Shape], fits[pose3Shape] = fitsJoints(n, 2), fitsJoints(n, 3)
-		apart[pose2Shape] = fits[pose2Shape] && leavesImage(n)
-		apart[pose3Shape] = fits[pose3Shape] && leavesImage(n)
+		apart[pose2Shape] = fits[pose2Shape] && leavesImage(n, carelessness)
+		apart[pose3Shape] = fits[pose3Shape] && leavesImage(n, carelessness)
 	}
 	return fits, apart
 }
@@ -258,10 +322,49 @@ func (e *YOLOEvidence) Readings(stated YOLOStated) []YOLOReading {
 	if len(fitting) > 1 && few != nil && stated.Task == "" {
 		return few // the odd lines among boxes are left out, rather than asked about
 	}
-	if c := e.counts[5]; c != nil && c.turned > 0 && (stated.Task == "" || stated.Task == YOLODetect || stated.Task == YOLOOBB) {
-		fitting = append(fitting, YOLOReading{Task: YOLOOBB, shape: angleShape})
+	return append(fitting, e.alternatives(fitting, stated)...)
+}
+
+// alternatives are what lines may be besides the readings that fit them by their numbers:
+// these fit too, and what they say is another.
+func (e *YOLOEvidence) alternatives(fitting []YOLOReading, stated YOLOStated) (more []YOLOReading) {
+	reads := func(so func(YOLOReading) bool) bool { return slices.ContainsFunc(fitting, so) }
+	// Where boxes are oriented, a fifth number below 1 may be an angle as well as a score.
+	oriented := stated.Task == YOLOOBB && reads(func(r YOLOReading) bool { return r.Trailer != YOLOTrailer{} })
+	if c := e.counts[5]; c != nil && (c.turned > 0 && (stated.Task == "" || stated.Task == YOLODetect || stated.Task == YOLOOBB) || oriented && c.fits[noTrailer][angleShape] > 0) {
+		more = append(more, YOLOReading{Task: YOLOOBB, shape: angleShape})
 	}
-	return fitting
+	if c := e.counts[6]; c != nil && oriented && c.fits[bothTrailer][boxShape] > 0 {
+		more = append(more, YOLOReading{Task: YOLOOBB, shape: angleShape, Trailer: YOLOTrailer{Confidence: true}})
+	}
+	if e.boxedPolygons() && reads(func(r YOLOReading) bool { return r.shape == polygonShape }) {
+		more = append(more, YOLOReading{Task: YOLOSegment, shape: boxedShape})
+	}
+	if e.onlyFlags() {
+		for _, r := range fitting {
+			scored, byID := r.Trailer == YOLOTrailer{Confidence: true}, r
+			byID.Trailer = YOLOTrailer{ID: true}
+			if scored && r.shape.dims() == 0 && !reads(func(r YOLOReading) bool { return r.shape == byID.shape && r.Trailer == byID.Trailer }) {
+				more = append(more, byID)
+			}
+		}
+	}
+	return more
+}
+
+// boxedPolygons reports whether lines, but for a few, begin with the box around their points.
+func (e *YOLOEvidence) boxedPolygons() bool { return e.enclosing > 0 && e.enclosing*10 >= e.long*9 }
+
+// onlyFlags reports whether the one number behind all shapes is 0 throughout, or a whole 0
+// or 1, which says more of a mark or an id than of a score.
+func (e *YOLOEvidence) onlyFlags() bool {
+	lines, flags, zeros := 0, 0, 0
+	for n, c := range e.counts {
+		if n%2 == 1 {
+			lines, flags, zeros = lines+c.lines, flags+c.flags, zeros+c.zeros
+		}
+	}
+	return lines > 0 && (flags == lines || zeros == lines)
 }
 
 // few reports that hardly any lines are of that kind.
@@ -344,7 +447,7 @@ func (s yoloShape) dims() int {
 	return 0
 }
 
-var shapeTasks = [yoloShapes]YOLOTask{boxShape: YOLODetect, polygonShape: YOLOSegment, cornersShape: YOLOOBB, pose2Shape: YOLOPose, pose3Shape: YOLOPose, angleShape: YOLOOBB}
+var shapeTasks = [yoloShapes]YOLOTask{boxShape: YOLODetect, polygonShape: YOLOSegment, cornersShape: YOLOOBB, pose2Shape: YOLOPose, pose3Shape: YOLOPose, angleShape: YOLOOBB, boxedShape: YOLOSegment}
 
 // reading holds the lines against one way to read them; ok is false where no line is
 // what it is about.
@@ -395,7 +498,7 @@ func (r YOLOReading) Asks(stated YOLOStated) bool {
 
 // String says what a line is by the reading.
 func (r YOLOReading) String() string {
-	text := map[yoloShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle"}[r.shape]
+	text := map[yoloShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes"}[r.shape]
 	if r.KeypointDims > 0 {
 		text = fmt.Sprintf("poses of %d joints (%d numbers each)", r.KeypointCount, r.KeypointDims)
 		if r.KeypointCount == 1 {
@@ -415,33 +518,48 @@ func (r YOLOReading) String() string {
 
 // Flags are those that ask for the reading.
 func (r YOLOReading) Flags() string {
-	columns := map[yoloShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle"}[r.shape]
 	flags := ""
 	switch {
 	case r.KeypointDims > 0:
 		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
-	case r.shape == angleShape:
+	case r.shape == angleShape, r.shape == boxedShape:
 	case r.Trailer == YOLOTrailer{} || r.shape == cornersShape:
 		flags = "--task " + string(r.Task)
 	}
+	if (r.Trailer != YOLOTrailer{}) || r.shape == angleShape || r.shape == boxedShape {
+		flags = strings.TrimSpace(flags + " --columns " + r.columns())
+	}
+	return flags
+}
+
+// FlagsAmong are those that tell the reading from others: a task tells nothing between
+// two readings of it.
+func (r YOLOReading) FlagsAmong(others []YOLOReading) string {
+	if r.shape == polygonShape && slices.ContainsFunc(others, func(o YOLOReading) bool { return o.shape == boxedShape }) {
+		return "--columns " + r.columns()
+	}
+	return r.Flags()
+}
+
+// columns are those of the reading's lines.
+func (r YOLOReading) columns() string {
+	columns := map[yoloShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle", boxedShape: "class,box,polygon"}[r.shape]
 	if r.Trailer.Confidence {
 		columns += ",confidence"
 	}
 	if r.Trailer.ID {
 		columns += ",id"
 	}
-	if (r.Trailer != YOLOTrailer{}) || r.shape == angleShape {
-		flags = strings.TrimSpace(flags + " --columns " + columns)
-	}
-	return flags
+	return columns
 }
 
-// Corners reports whether the boxes seem to be two corners each: all can be, and taken
-// for centre and size most reach out of their image. One or two boxes may do so by
-// themselves.
-func (e *YOLOEvidence) Corners() bool {
-	const someLines = 3
-	return e.lines >= someLines && e.cornered == e.lines && e.leaving*2 > e.lines
+// Corners says how the boxes of a reading would be told to be such, where they seem to be
+// two corners each: all can be, and taken for centre and size one clearly reaches out of
+// its image, which example shows. ok is false where nothing speaks for corners; a single
+// box may look so by itself.
+func (e *YOLOEvidence) Corners(r YOLOReading) (columns, example string, ok bool) {
+	const someLines = 2
+	return r.columns(), e.leaving, r.shape == boxShape && e.boxed >= someLines && e.cornered == e.boxed && e.leaving != ""
 }
 
 // Example is a line of the longest that are there, with its place.

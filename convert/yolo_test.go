@@ -29,6 +29,7 @@ func TestYOLOLines(t *testing.T) {
 	columns.Columns = YOLOColumns{ColumnConfidence, ColumnBox}
 	angled := YOLO{Classes: detect.Classes, Task: YOLOOBB, Columns: YOLOColumns{ColumnBox, ColumnAngle}}
 	tracks := YOLO{Classes: detect.Classes, Task: YOLODetect, Columns: YOLOColumns{ColumnBox, ColumnConfidence, ColumnID}}
+	boxed := YOLO{Classes: detect.Classes, Task: YOLOSegment, Columns: YOLOColumns{ColumnBox, ColumnPolygon, ColumnConfidence}}
 	bothSegments := both
 	bothSegments.Task = YOLOSegment
 	pose3 := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 3, KeypointNames: []string{"nose", "eye"}}
@@ -96,22 +97,27 @@ func TestYOLOLines(t *testing.T) {
 			name: "angles", yolo: angled, label: "YOLO_OBB\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25 400\n0 100 50 20 10 30\n0 .5 .5 0 .5 3",
 			want: []string{"cat bbox {87.5 25 25 50} turned {100 50 50 25 90}"}, findings: []Kind{KindAngle, KindCoordinateRange, KindBox}, dropped: 3,
 		},
+		{
+			name: "polygons behind their boxes", yolo: boxed, label: "0 .25 .5 .5 1 0 0 .5 0 .5 1 .75\n0 .3 .5 .5 1 0 0 .5 0 .5 1 .75\n0 .25 .5 .5 1 0 0 .5 0 .5 .75\n0 2 .5 .5 1 0 0 .5 0 .5 1 .75\n0 .25 .5 .5 1",
+			want:     slices.Repeat([]string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.75"}, 2),
+			findings: []Kind{KindGeometry, KindCount, KindCoordinateRange, KindCount}, dropped: 3,
+		},
 		{name: "a header that tells of angles", yolo: detect, label: "\n YOLO_OBB\r\n0 0.5 0.5 0.25 0.25 90\n0 0.5 0.5 0.25 0.25", findings: []Kind{KindAngle, KindAngle}, dropped: 2},
 		{
 			name: "poses", yolo: pose3,
 			label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0 0 0 0 0 0 0.5 0.5 2",
 			want:  []string{"nose keypoint {20 10} of 1", "eye keypoint {40 20} of 1 map[occluded:true]", "joint_2 keypoint {100 50} of 2"},
 		},
-		{name: "a pose without placed joints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}},
+		{name: "a pose without placed joints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}, findings: []Kind{KindVisibility}},
 		{name: "a pose of two numbers a joint", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0.2 0", want: []string{"joint_0 keypoint {20 10} of 1", "joint_2 keypoint {40 0} of 1"}},
 		{name: "negative joints are not placed", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 -1 -1", want: []string{"joint_0 keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent}},
 		{name: "joints outside", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 0.2 1.5", findings: []Kind{KindCoordinateRange}, dropped: 1},
-		{name: "joints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent}},
+		{name: "joints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []Kind{KindJointAbsent, KindVisibility}},
 		{name: "joints with scores", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 2 0 0 0", want: []string{"nose keypoint {20 10} of 1 confidence 0.75", "eye keypoint {40 20} of 1 confidence 1"}, findings: []Kind{KindKeypoints}, dropped: 1},
 		{name: "a lone point is named for its class", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"person keypoint {20 10} of 0"}},
 		{name: "visibility that is none", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 7", findings: []Kind{KindKeypoints}, dropped: 1},
 		{name: "no pose by its count", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2\n0 .1 .2 .3 .4 .5 .6", findings: []Kind{KindCount, KindCount}, dropped: 2},
-		{name: "poses need kpt_shape", yolo: YOLO{Classes: pose1.Classes, Task: YOLOPose, KeypointCount: 2}, label: "0 .1 .2 .3 .4\n0 .1 .2 .3 .4 .5 .6", want: []string{"person bbox {-10 0 60 40}"}, findings: []Kind{KindCount}, dropped: 1},
+		{name: "poses need kpt_shape", yolo: YOLO{Classes: pose1.Classes, Task: YOLOPose, KeypointCount: 2}, label: "0 .1 .2 .3 .4\n0 .1 .2 .3 .4 .5 .6", want: []string{"person bbox {-10 0 60 40}"}, findings: []Kind{KindOutside, KindCount}, dropped: 1},
 		{
 			name: "oriented boxes, either way round", yolo: obb, label: "0 0.1 0.2 0.3 0.2 0.3 0.6 0.1 0.6\n0 0.1 0.2 0.1 0.6 0.3 0.6 0.3 0.2",
 			want: []string{"ship bbox {20 20 40 40} turned {40 40 40 40 0}", "ship bbox {20 20 40 40} turned {40 40 40 40 90}"},
@@ -216,7 +222,7 @@ func TestYOLOOutside(t *testing.T) {
 		want     []string
 		findings []Kind
 	}{
-		{"", []string{"ship bbox {-20 40 40 20}", "ship bbox {80 40 40 20}"}, []Kind{KindCoordinateRange}},
+		{"", []string{"ship bbox {-20 40 40 20}", "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange}},
 		{OutsideClip, []string{"ship bbox {0 40 20 20}", "ship bbox {80 40 40 20}"}, []Kind{KindOutside, KindCoordinateRange}},
 		{OutsideReport, []string{"ship bbox {80 40 40 20}"}, []Kind{KindOutsideLeftOut, KindCoordinateRange}},
 	}
@@ -225,6 +231,53 @@ func TestYOLOOutside(t *testing.T) {
 		r := y.Image("a.txt", "a.jpg", Size{200, 100}, []byte("0 0 .5 .2 .2\n0 -.05 .4 .05 .4 .05 .6 -.05 .6\n0 .5 .5 .2 .2"))
 		compare(t, "annotations", yoloLinesOf(r), test.want)
 		compare(t, "findings", kinds(r.Findings), test.findings)
+	}
+}
+
+// Boxes that are kept are told of where they reach outside by more than a pixel and more
+// than a hundredth, as those of COCO are.
+func TestYOLOTellsOfBoxesOutside(t *testing.T) {
+	for line, want := range map[string][]Kind{
+		"0 0.02 0.5 0.2 0.2":        {KindOutside},
+		"0 0.09 0.5 0.2 0.2":        nil, // by a hundredth
+		"0 0.5 0.99 0.2 0.06":       {KindOutside},
+		"0 0.00001 0.5 0.00002 0.2": nil,
+	} {
+		r := (&YOLO{Classes: map[int]string{0: "ship"}}).Image("a.txt", "a.jpg", Size{200, 100}, []byte(line))
+		if len(r.Annotations) != 1 {
+			t.Errorf("%s: %d annotations", line, len(r.Annotations))
+		}
+		compare(t, line, kinds(r.Findings), want)
+	}
+	turned := YOLO{Classes: map[int]string{0: "ship"}, Task: YOLOOBB, Columns: YOLOColumns{ColumnBox, ColumnAngle}}
+	r := turned.Image("a.txt", "a.jpg", Size{200, 100}, []byte("0 .5 .5 .9 .1 90"))
+	compare(t, "a turned box", kinds(r.Findings), []Kind{KindOutside})
+}
+
+// A joint that is called not labelled and has coordinates is not left out in silence.
+func TestYOLOJointsNotLabelled(t *testing.T) {
+	y := YOLO{Classes: map[int]string{0: "person"}, Task: YOLOPose, KeypointCount: 3, KeypointDims: 3}
+	r := y.Image("a.txt", "a.jpg", Size{200, 100}, []byte("0 .5 .5 .4 .4 .4 .4 0 .5 .5 0 .6 .6 0\n0 .5 .5 .4 .4 0 0 0 .5 .5 2 0 0 0"))
+	if len(r.Findings) != 1 || r.Findings[0].Kind != KindVisibility || r.Findings[0].Count != 3 || r.Findings[0].At != "line 1" {
+		t.Errorf("findings %+v", r.Findings)
+	}
+}
+
+// An oriented box is written as its own corners, also where lines are polygons.
+func TestYOLOWritesTheCornersOfOrientedBoxes(t *testing.T) {
+	turned := pictograph.OrientedBox{CX: 50, CY: 50, W: 40, H: 20, Angle: 90}
+	r := Result{Size: Size{100, 100}, Annotations: []pictograph.Annotation{{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 40, Y: 30, W: 20, H: 40}, Oriented: &turned}}}}
+	r.Classes = []pictograph.Class{{Name: "car", Type: pictograph.TypeBBox}}
+	for _, task := range []YOLOTask{YOLOSegment, YOLOOBB} {
+		catalog := NewCatalog(nil)
+		catalog.Add(r)
+		w, err := NewYOLOWriter(catalog, task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if label, _, _, err := w.Image("a.jpg", r); err != nil || string(label) != "0 0.6 0.3 0.6 0.7 0.4 0.7 0.4 0.3\n" {
+			t.Errorf("%s: %q, %v", task, label, err)
+		}
 	}
 }
 
@@ -293,7 +346,18 @@ func TestYOLOReadings(t *testing.T) {
 		{"boxes", YOLOStated{}, []string{"0 .5 .5 .2 .2"}, "boxes"},
 		{"boxes, some with a score", YOLOStated{}, []string{"0 .5 .5 .2 .2\n0 .5 .5 .2 .2 .9", "0 1 x 1 1\n0 1 1 1\n"}, "boxes with a score"},
 		{"scores that may be ids", YOLOStated{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 1"}, "boxes with a score; boxes with an id"},
-		{"an id is once in a file", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score"},
+		{"an id is once in a file", YOLOStated{}, []string{"0 .5 .5 .2 .2 1.0\n0 .4 .4 .2 .2 1.0"}, "boxes with a score"},
+		{"whole ones are no scores", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"nor are zeros", YOLOStated{Task: YOLODetect}, []string{"0 .5 .5 .2 .2 0.0\n0 .4 .4 .2 .2 0.0"}, "boxes with a score; boxes with an id"},
+		{"nor zeros and ones", YOLOStated{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"but with others", YOLOStated{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 .5"}, "boxes with a score"},
+		{"polygons and ones", YOLOStated{Task: YOLOSegment}, []string{"0 .1 .1 .9 .1 .9 .8 1\n0 .1 .1 .9 .1 .9 .9 1"}, "polygons with a score; polygons with an id"},
+		{"scores or angles", YOLOStated{Task: YOLOOBB}, []string{"0 .5 .5 .2 .2 .3\n0 .4 .4 .2 .2 .7"}, "boxes with a score; boxes with an angle"},
+		{"an angle and a score, or a score and an id", YOLOStated{Task: YOLOOBB}, []string{"0 .5 .5 .2 .2 .3 1", "0 .4 .4 .2 .2 .7 1"}, "boxes with score and id; boxes with an angle with a score"},
+		{"four corners are no angles", YOLOStated{Task: YOLOOBB}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .3"}, "oriented boxes of four points"},
+		{"boxes before polygons", YOLOStated{Task: YOLOSegment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .201 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons; polygons behind their boxes"},
+		{"no boxes before polygons", YOLOStated{Task: YOLOSegment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .21 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons"},
+
 		{"ids", YOLOStated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2\n0 .5 .5 .1 .1"}, "boxes with an id"},
 		{"angles in degrees", YOLOStated{}, []string{"0 .5 .5 .2 .2 45.0", "0 .5 .5 .2 .2 30.0"}, "boxes with an angle"},
 		{"angles in radians", YOLOStated{}, []string{"0 .5 .5 .2 .2 -0.4\n0 .5 .5 .2 .2 0.8"}, "boxes with an angle"},
@@ -346,11 +410,37 @@ func TestYOLOReadings(t *testing.T) {
 	}
 }
 
+// All boxes that can be two corners, of which one can hardly be centre and size, are not
+// read unasked; a box that cannot be corners, or none that leaves its image, is.
+func TestYOLOCorners(t *testing.T) {
+	for _, c := range []struct {
+		name, label, columns string
+	}{
+		{"two", "0 .3 .3 .31 .31\n0 .1 .1 .25 .25\n", "class,box"},
+		{"with a score", "0 .3 .3 .31 .31 .5\n0 .1 .1 .25 .25 .25\n", "class,box,confidence"},
+		{"hardly out of the image", "0 .3 .3 .31 .31\n0 .1 .1 .21 .21\n", ""},
+		{"one alone", "0 .1 .1 .9 .9\n", ""},
+		{"one that is none", strings.Repeat("0 .1 .1 .9 .9\n", 50) + "0 .5 .5 .2 .2\n", ""},
+		{"polygons", "0 .1 .1 .9 .9 .2 .9\n0 .3 .3 .31 .31 .2 .5\n0 .1 .1 .9 .9 .2 .9 .3 .3 .4 .4\n", ""},
+	} {
+		var e YOLOEvidence
+		e.Add("a.txt", []byte(c.label))
+		readings := e.Readings(YOLOStated{})
+		if len(readings) != 1 {
+			t.Fatalf("%s: %v", c.name, readings)
+		}
+		columns, example, ok := e.Corners(readings[0])
+		if ok != (c.columns != "") || ok && (columns != c.columns || !strings.HasPrefix(example, "a.txt line 2: 0 .1 .1")) {
+			t.Errorf("%s: %q, %q, %v", c.name, columns, example, ok)
+		}
+	}
+}
+
 func TestYOLOColumns(t *testing.T) {
 	for text, want := range map[string]string{
 		"class,box,confidence,id": "", "class, Box ,angle": "", "class,id,polygon": "", "class,box,points,id": "",
 		"box,class": "first column", "box": "first column", "class": "neither box nor polygon", "class,box,box": "twice", "class,box,score": "must be one of",
-		"class,box,polygon": "both", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
+		"class,box,polygon": "", "class,box,polygon,points": "points belong", "class,box,polygon,angle": "angle belongs", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
 	} {
 		_, err := ParseYOLOColumns(strings.Split(text, ","))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
@@ -368,6 +458,8 @@ func TestYOLOReasonsSayWhatItLooksLike(t *testing.T) {
 		"0 .5 .5 .2 1.5":            "coordinate 4 is 1.5, outside 0 to 1",
 		"0 .1 .1 .2 .1 .2 .2":       "--columns",
 		"0 .1 .1 .2 .1 .2 .2 .1 .2": "--task segment",
+
+		"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3": "--columns class,box,polygon",
 	} {
 		r := y.Image("a.txt", "a.jpg", Size{640, 480}, []byte(line))
 		if len(r.Findings) != 1 || !strings.Contains(r.Findings[0].Reason, want) {

@@ -242,7 +242,7 @@ func (l *lineWriter) box(c *exportCategory, o exportObject, at string) {
 		l.boxLine(c, b, at)
 	case YOLOSegment:
 		l.report(KindOtherShape, at, "a box in a data set for segment", "written as the polygon of its corners")
-		l.corners(c, rectangle(b), at)
+		fallthrough
 	default:
 		if o.box.Oriented != nil {
 			q := corners(*o.box.Oriented)

@@ -190,6 +190,14 @@ func openFolder(ctx context.Context, s setting) (Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if description != "" {
+		if s.options.ClassList == "" {
+			if err := checkDescriptions(s.path, description, entries); err != nil {
+				return nil, err
+			}
+		}
+		s.tellPassedOver(entries, description)
+	}
 	switch {
 	case description == "":
 	case strings.EqualFold(filepath.Ext(description), ".data"):
@@ -206,6 +214,7 @@ func openFolder(ctx context.Context, s setting) (Source, error) {
 		}
 	}
 	if names != "" {
+		s.tellPassedOver(entries, names)
 		return openPlain(ctx, s, names, l)
 	}
 	found, err := survey(ctx, s)

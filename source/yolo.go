@@ -183,11 +183,11 @@ func (y *yolo) findReading(ctx context.Context) error {
 	case len(readings) != 1 || readings[0].Asks(stated):
 		return &Error{Op: "read", Path: y.path, Err: unclear(&evidence, readings), Advice: flagsOf(readings)}
 	}
-	if evidence.Corners() {
-		return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("the boxes look like two corners, x1 y1 x2 y2: taken for centre and size most of them reach out of their image (%s)", evidence.Example()),
-			Advice: "--columns class,box takes them for centre and size; corners are not read"}
-	}
 	r := readings[0]
+	if columns, example, corners := evidence.Corners(r); corners {
+		return &Error{Op: "read", Path: y.path, Err: fmt.Errorf("the boxes may be centre and size or two corners, x1 y1 x2 y2: as corners all of them fit, and as centre and size some reach out of their image (%s)", example),
+			Advice: "--columns " + columns + " takes them for centre and size; corners are not read"}
+	}
 	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
 		y.convert.Task = r.Task
 	}
@@ -230,7 +230,7 @@ func flagsOf(readings []convert.YOLOReading) string {
 	const some = 4
 	var flags []string
 	for _, r := range readings[:min(len(readings), some)] {
-		flags = append(flags, r.Flags())
+		flags = append(flags, r.FlagsAmong(readings))
 	}
 	switch {
 	case len(readings) == 0:
@@ -463,7 +463,9 @@ func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []
 	size := sizes.own()
 	if !size.Known() {
 		if lines := convert.YOLOLines(label); lines > 0 {
-			return convert.Result{Read: lines, LeftOut: lines}, fmt.Errorf("read %s: the size of its image is not known, which normalized coordinates need; give --images or --sizes", item.File)
+			const reason = "the size of its image is not known, which normalized coordinates need"
+			lost := finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
+			return convert.Result{Read: lines, LeftOut: lines, Findings: []finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)
 		}
 	}
 	result := y.Image(item.File, item.Image, size, label)

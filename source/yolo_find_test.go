@@ -2,6 +2,7 @@ package source
 
 import (
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,9 +126,55 @@ func TestYOLOFindsLabels(t *testing.T) {
 		want:  "x/y/b.png 20x10 car\nx/y/z/a.png ERROR x/y/z/classes.txt names other classes than classes.txt; say which is right with --class-list\n",
 	}, {
 		name:     "a class list beside a description",
-		files:    map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "labels/classes.txt": "truck\ncar"},
+		files:    map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "labels/classes.txt": "car"},
 		want:     "a.png 20x10 car\n",
 		findings: []string{"class-list"},
+	}, {
+		name:    "a class list that is chosen before a description",
+		files:   map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "classes.txt": "truck\ncar"},
+		options: Options{ClassList: "classes.txt"},
+		want:    "a.png 20x10 truck\n",
+	}, {
+		name:    "a description that is chosen before a class list",
+		files:   map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "labels/classes.txt": "truck\ncar"},
+		options: Options{ClassList: "data.yaml"},
+		want:    "a.png 20x10 car\n",
+	}, {
+		name:  "another class list far below a description",
+		files: map[string]string{"data.yaml": names, "labels/x/a.txt": box, "labels/x/classes.txt": "truck\ncar", "labels/b.txt": ""},
+		want:  "b.*\nx/a.* ERROR labels/x/classes.txt names other classes than the data set's description: class 0 is car in one and truck in the other; say which is right with --class-list\n",
+	}, {
+		name:  "another class list beside listed labels",
+		files: map[string]string{"obj.data": "train = train.txt\nnames = obj.names\n", "obj.names": "car\ntruck", "train.txt": "f/a.png\ng/b.png\n", "f/a.png": small, "f/a.txt": box, "f/classes.txt": "truck\ncar", "g/b.png": small, "g/b.txt": box},
+		want:  "f/a.png ERROR f/classes.txt names other classes than the data set's description: class 0 is car in one and truck in the other; say which is right with --class-list\ng/b.png 20x10 car\n",
+	}, {
+		name:  "an image named like a class list",
+		files: map[string]string{"data.yaml": names, "images/classes.png": small, "labels/classes.txt": box},
+		want:  "classes.png 20x10 car\n",
+	}, {
+		name: "labels of other formats beside",
+		files: map[string]string{"data.yaml": names, "labels/a.txt": "", "instances.json": `{"images":[],"annotations":[]}`, "old.json.gz": "\x1f\x8b", "lines.jsonl": "{}",
+			"data2.yaml": "names: [car, truck, bus]\n", "voc.xml": "<annotation></annotation>", "package.json": `{"name":"x"}`, "hyp.yaml": "lr: 1\n", "images.zip": "PK\x03\x04", "sizes.json": `{"a.png":[20,10]}`},
+		want:     "a.*\n",
+		findings: slices.Repeat([]string{"skipped-file"}, 5),
+	}, {
+		name:     "labels of another format beside a class list",
+		files:    map[string]string{"classes.txt": "car", "a.txt": "", "instances.json": `{"images":[],"annotations":[]}`},
+		want:     "a.*\n",
+		findings: []string{"skipped-file"},
+	}, {
+		name:     "one name composed in two ways",
+		files:    map[string]string{"data.yaml": "names: [\"" + nfc + "\", \"" + nfd + "\"]\n", "labels/a.txt": ""},
+		want:     "a.*\n",
+		findings: []string{"similar-class"},
+	}, {
+		name:  "class names with numbers",
+		files: map[string]string{"classes.txt": "0\n1\n2\n", "labels/a.txt": ""},
+		want:  "a.*\n",
+	}, {
+		name:  "class names that begin with numbers out of order",
+		files: map[string]string{"classes.txt": "2 euro\n1 euro\n", "labels/a.txt": ""},
+		want:  "a.*\n",
 	}, {
 		name:     "another name for a split",
 		files:    map[string]string{"data.yaml": "train: train/images\nval: val/images\n" + names, "train/images/a.png": small, "train/labels/a.txt": box, "valid/images/b.png": small, "valid/labels/b.txt": box},
@@ -206,11 +253,23 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "scores or ids", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 1\n"}, want: []string{"--columns class,box,confidence or --columns class,box,id"}},
 		{name: "angles", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 -30\n0 .5 .5 .4 .4 12.5\n"}, want: []string{"angle", "--columns class,box,angle"}},
 		{name: "corners", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .1 .1 .9 .9\n0 .3 .3 .6 .6\n0 .2 .1 .6 .8\n"}, want: []string{"two corners", "--columns class,box"}},
+		{name: "corners of two boxes", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .3 .3 .31 .31\n0 .1 .1 .25 .25\n"}, want: []string{"labels/a.txt line 2: 0 .1 .1", "--columns class,box"}},
+		{name: "scores or angles", files: map[string]string{"data.yaml": "task: obb\n" + names, "labels/a.txt": "0 .5 .5 .4 .4 .3\n"}, want: []string{"boxes with a score or boxes with an angle", "--columns class,box,confidence or --columns class,box,angle"}},
+		{name: "polygons behind boxes", files: map[string]string{"data.yaml": "task: segment\n" + names, "labels/a.txt": "0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n"}, want: []string{"polygons or polygons behind their boxes", "--columns class,polygon or --columns class,box,polygon"}},
+		{name: "zeros", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 0\n0 .5 .5 .2 .2 0\n"}, want: []string{"--columns class,box,confidence or --columns class,box,id"}},
 		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Task: convert.YOLOPose}, want: []string{"how many joints", "--kpt-shape"}},
 		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "boxes"}}, want: []string{"--columns", `"boxes" and must be one of`}},
 		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "polygon"}, Task: convert.YOLOPose}, want: []string{"no lines of the task pose"}},
 		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "box", "points"}}, want: []string{"--kpt-shape"}},
 		{name: "class lists that differ", files: map[string]string{"classes.txt": "car\nbus", "a/classes.txt": "car\nbus", "b/classes.txt": "bus\ncar", "b/a.txt": box}, want: []string{"classes.txt and b/classes.txt", "--class-list", "one at a time"}},
+		{name: "a class list against a description", files: map[string]string{"data.yaml": names, "classes.txt": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and classes.txt: class 0 is car in one and truck in the other", "--class-list"}},
+		{name: "names against a description", files: map[string]string{"data.yaml": names, "obj.names": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and obj.names"}},
+		{name: "a class list among labels against a description", files: map[string]string{"data.yaml": "train: images/x\n" + names, "images/x/a.png": small, "labels/x/a.txt": box, "labels/x/classes.txt": "truck"}, want: []string{"data.yaml and labels/x/classes.txt"}},
+		{name: "a class list against Darknet's", files: map[string]string{"obj.data": "names = obj.names\n", "obj.names": "car", "labels/a.txt": box, "labels/classes.txt": "bus"}, want: []string{"obj.data and labels/classes.txt"}},
+		{name: "two descriptions", files: map[string]string{"data.yaml": names, "data2.yaml": "names: [truck, car]\n", "labels/a.txt": box}, want: []string{"data.yaml and data2.yaml: class 0", "give one of them as the source"}},
+		{name: "a comment among classes", files: map[string]string{"classes.txt": "# classes\na\nb\n", "a.txt": box}, want: []string{"line 1, # classes, looks like a comment"}},
+		{name: "numbered classes", files: map[string]string{"classes.txt": "0 a\n1 b\n", "a.txt": box}, want: []string{"look numbered, as 0 a"}},
+		{name: "classes numbered from 1", files: map[string]string{"classes.txt": "1: a\r\n2: b\r\n", "a.txt": box}, want: []string{"look numbered, as 1: a"}},
 		{name: "class lists that differ, below", files: map[string]string{"x/a/classes.txt": "car", "x/b/classes.txt": "bus", "x/b/a.txt": box}, want: []string{"x/a/classes.txt and x/b/classes.txt"}},
 		{name: "a class named twice", files: map[string]string{"data.yaml": "names:\n  0: car\n  1: bus\n  0: van\n", "labels/a.txt": box}, want: []string{`"0" stands in line 2 already`}},
 		{name: "names twice", files: map[string]string{"data.yaml": "names: [a]\nnames: [b]\n", "labels/a.txt": box}, want: []string{`"names" stands in line 1 already`}},
@@ -271,6 +330,27 @@ func TestYOLOSizes(t *testing.T) {
 		if got := kinds(result.Findings); !slices.Equal(got, c.want) {
 			t.Errorf("%+v, listed %v: findings %v, want %v", c.options, c.listed, got, c.want)
 		}
+	}
+}
+
+// Labels of an image of unknown size are lost, and said to be.
+func TestYOLOOfUnknownSize(t *testing.T) {
+	src, _ := opened(t, tree(t, map[string]string{"data.yaml": names, "images/a.png": "none", "labels/a.txt": box + truck}), Options{})
+	result, err := src.Load(t.Context(), items(t, src, "")[0], convert.Size{})
+	if err == nil || result.LeftOut != 2 || len(result.Findings) != 1 || result.Findings[0].Kind != convert.KindUnknownSize || result.Findings[0].Count != 2 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// Of many files that are passed over some are named, and the others counted.
+func TestYOLOTellsOfSomePassedOver(t *testing.T) {
+	files := map[string]string{"data.yaml": names, "labels/a.txt": ""}
+	for i := range mostPassedOver + 3 {
+		files[fmt.Sprintf("%d.jsonl", i)] = "{}"
+	}
+	_, findings := opened(t, tree(t, files), Options{})
+	if last := (*findings)[len(*findings)-1]; len(*findings) != mostPassedOver+1 || last.Count != 3 {
+		t.Errorf("%d findings, the last %+v", len(*findings), last)
 	}
 }
 

@@ -84,41 +84,50 @@ func (f *labelFolder) enter(dir string) {
 }
 
 // checkClassList holds a class list among the labels against that of the data set.
-// Labels beside another list are numbered by that one, unless a description, or a
-// flag, says what all are numbered by.
 func (f *labelFolder) checkClassList() {
-	f.err = nil
+	f.err = f.classListsIn(f.labels.path, f.file, f.labelNames.has)
+}
+
+// classListsIn holds the class lists in a folder of labels, which messages call by a
+// prefix, against that of the data set. Labels beside another list are numbered by that
+// one, unless a flag says what all are numbered by.
+func (y *yolo) classListsIn(folder, prefix string, has func(name string) bool) error {
+	if y.options.ClassList != "" {
+		return nil
+	}
 	for _, name := range classLists[:3] {
-		file := filepath.Join(f.labels.path, name)
-		if !f.labelNames.has(name) || file == f.classList {
+		file := filepath.Join(folder, name)
+		if !has(name) || file == y.classList {
 			continue
 		}
 		lines, err := classLines(file)
-		if err != nil || f.sameClasses(lines) {
+		if err != nil || areLabels(lines) || y.sameClasses(lines) {
 			continue
 		}
+		differs := contradiction(y.convert.Classes, numbered(lines))
 		switch {
-		case f.options.ClassList != "":
-		case f.described:
-			f.reporter.report(finding{Kind: convert.KindClassList, File: f.file + name, Reason: "it names other classes than the data set does", Action: "those of the data set were taken"})
-		default:
-			f.err = fmt.Errorf("%s names other classes than %s; say which is right with --class-list", display(f.file+name), display(relativePrefix(f.root, f.classList)))
+		case !y.described:
+			return fmt.Errorf("%s names other classes than %s; say which is right with --class-list", display(prefix+name), display(relativePrefix(y.root, y.classList)))
+		case differs != "":
+			return fmt.Errorf("%s names other classes than the data set's description: %s; say which is right with --class-list", display(prefix+name), differs)
 		}
+		y.reporter.report(finding{Kind: convert.KindClassList, File: prefix + name, Reason: "it has more or fewer classes than the data set", Action: "those of the data set were taken"})
 	}
+	return nil
 }
 
-func (f *labelFolder) sameClasses(lines []string) bool {
+func (y *yolo) sameClasses(lines []string) bool {
 	count := 0
 	for i, name := range lines {
 		if name == "" {
 			continue
 		}
-		if f.convert.Classes[i] != name {
+		if y.convert.Classes[i] != name {
 			return false
 		}
 		count++
 	}
-	return count == len(f.convert.Classes)
+	return count == len(y.convert.Classes)
 }
 
 // aliasOf is what stands before the names of a folder of images in a further path of

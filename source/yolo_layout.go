@@ -10,8 +10,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"pictosync/convert"
 )
@@ -96,7 +99,6 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 	y.prefix = relativePrefix(folder, y.root)
 	if len(d.splits) == 0 {
 		y.parts = []yoloPart{{path: y.root}}
-		return y.settle(ctx, files...)
 	}
 	if len(y.parts) == 0 {
 		advice := "paths are relative to data.yaml, or to path: in it"
@@ -104,6 +106,11 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 			advice += ", which is " + display(d.root)
 		}
 		return nil, &Error{Op: "read", Path: file, Err: errors.New("none of the splits it names is there"), Advice: advice}
+	}
+	if s.options.ClassList == "" {
+		if err := y.checkClassLists(file); err != nil {
+			return nil, err
+		}
 	}
 	return y.settle(ctx, files...)
 }
@@ -389,6 +396,11 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 	if len(y.parts) == 0 {
 		y.parts = []yoloPart{{path: folder}}
 	}
+	if s.options.ClassList == "" {
+		if err := y.checkClassLists(file); err != nil {
+			return nil, err
+		}
+	}
 	return y.settle(ctx, files...)
 }
 
@@ -544,8 +556,27 @@ func (s setting) takeClassList(y *convert.YOLO) (os.FileInfo, error) {
 		e.Advice = "--class-list names a file with one class a line"
 		return nil, e
 	}
-	y.Classes, err = readClassList(file, s.reporter)
+	y.Classes, err = readClasses(file, s.reporter)
 	return info, err
+}
+
+// readClasses are the names of a class list, or of a description of a data set.
+func readClasses(file string, r *reporter) (map[int]string, error) {
+	if !isYAML(file) {
+		return readClassList(file, r)
+	}
+	data, _, err := readDescription(file)
+	if err != nil {
+		return nil, err
+	}
+	d, _, err := parseDescription(data, filepath.Base(file))
+	if err == nil && len(d.names) == 0 {
+		err = errors.New("has no names")
+	}
+	if err != nil {
+		return nil, &Error{Op: "read", Path: file, Err: err, Advice: "--class-list names a file with one class a line, or a data.yaml with names"}
+	}
+	return d.names, nil
 }
 
 func isClassList(name string) bool {
@@ -563,7 +594,7 @@ func openPlain(ctx context.Context, s setting, names string, l *listings) (Sourc
 	if err != nil {
 		return nil, openError(names, err)
 	}
-	classes, err := readClassList(names, s.reporter)
+	classes, err := readClasses(names, s.reporter)
 	if err != nil {
 		return nil, err
 	}
@@ -587,6 +618,9 @@ func readClassList(file string, r *reporter) (map[int]string, error) {
 		return nil, &Error{Op: "read", Path: file, Err: errors.New("is not UTF-8"), Advice: "save it as UTF-8"}
 	}
 	text := strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), " \t\r\n")
+	if err := checkClassLines(strings.Split(text, "\n")); err != nil {
+		return nil, &Error{Op: "read", Path: file, Err: err, Advice: "write one class name a line and nothing else, or, where the names are so, give them as names of a data.yaml with --class-list"}
+	}
 	names := make(map[int]string)
 	number := 0
 	for line := range strings.Lines(text) {
@@ -604,6 +638,36 @@ func readClassList(file string, r *reporter) (map[int]string, error) {
 	return names, nil
 }
 
+// numberedLine is a line of a class list that begins with a number of its own.
+var numberedLine = regexp.MustCompile(`^(\d+)(?:\s*[:;,.=)\-]?\s+|[:=])\S`)
+
+// checkClassLines refuses lists of class names that hold more than these, which would
+// shift the numbers or change the names of all.
+func checkClassLines(lines []string) error {
+	inOrder, first := 0, 0
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") {
+			return fmt.Errorf("line %d, %s, looks like a comment, and every line of a class list is a class", i+1, display(line))
+		}
+		match := numberedLine.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		number, err := strconv.Atoi(match[1])
+		if i == 0 {
+			first = number
+		}
+		if err == nil && number == first+i && first <= 1 {
+			inOrder++
+		}
+	}
+	if inOrder == len(lines) && (inOrder > 1 || first == 0) {
+		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", display(strings.TrimSpace(lines[0])))
+	}
+	return nil
+}
+
 // reportSharedNames reports names that several classes have: their annotations
 // become those of one class.
 func reportSharedNames(names map[int]string, file string, report func(finding)) {
@@ -615,11 +679,15 @@ func reportSharedNames(names map[int]string, file string, report func(finding)) 
 			continue
 		}
 		first[name] = number
-		if similar, there := folded[convert.Fold(name)]; there {
-			report(finding{Kind: convert.KindSimilarClass, File: file, At: fmt.Sprintf("class %d", number),
-				Reason: fmt.Sprintf("the names %q and %q differ in case or blanks alone", similar, name), Action: "both classes kept; a class map can merge them"})
+		key := convert.Fold(norm.NFC.String(name))
+		if similar, there := folded[key]; there {
+			reason := fmt.Sprintf("the names %q and %q differ in case or blanks alone", similar, name)
+			if convert.Fold(similar) != convert.Fold(name) {
+				reason = fmt.Sprintf("the names %+q and %+q differ in how their letters are composed, or in case or blanks, alone", similar, name)
+			}
+			report(finding{Kind: convert.KindSimilarClass, File: file, At: fmt.Sprintf("class %d", number), Reason: reason, Action: "both classes kept; a class map can merge them"})
 			continue
 		}
-		folded[convert.Fold(name)] = name
+		folded[key] = name
 	}
 }

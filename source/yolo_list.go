@@ -86,6 +86,22 @@ type listTally struct {
 	reporter            *reporter
 	list                string
 	missing, unlabelled int
+	folders             map[string]error // of labels, what speaks against reading them
+}
+
+// folder says what speaks against reading the labels of a folder.
+func (t *listTally) folder(y *yolo, label, file string) error {
+	folder := filepath.Dir(label)
+	err, known := t.folders[folder]
+	if !known {
+		prefix, _ := path.Split(file)
+		err = y.classListsIn(folder, prefix, func(name string) bool { return existing(filepath.Join(folder, name)) != "" })
+		if t.folders == nil {
+			t.folders = make(map[string]error)
+		}
+		t.folders[folder] = err
+	}
+	return err
 }
 
 func (t *listTally) miss(line string) {
@@ -184,6 +200,8 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64, tally *listT
 	y.name(&item, bare, withImages, line)
 	if _, err := cleanImagePath(item.Image); err != nil {
 		item.Err = fmt.Errorf("read %s at byte %d: the image's name %w", list, offset, err)
+	} else if err := tally.folder(y, label, item.File); err != nil {
+		item.Err = err
 	}
 	return item, true
 }
