@@ -120,7 +120,7 @@ const (
 	// KindRepeatedFolder is a folder that is reached a second time, through a
 	// symbolic link that may be a loop.
 	KindRepeatedFolder Kind = "repeated-folder"
-	// KindSkippedFile is a file that looks like labels and is none.
+	// KindSkippedFile is a file that looks like labels and is none, or is not read.
 	KindSkippedFile Kind = "skipped-file"
 	// KindSkippedImage is an image that cannot be listed in a manifest.
 	KindSkippedImage Kind = "skipped-image"

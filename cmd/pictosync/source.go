@@ -43,7 +43,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
 	f.StringVar(&o.shape, "kpt-shape", "", "joints and numbers a joint of YOLO poses, as `17,3`, where data.yaml does not say")
 	f.StringVar(&o.columns, "columns", "", "what the numbers of YOLO lines are, where nothing tells: `class,box,confidence,id`, or polygon or points in place of box")
-	f.StringVar(&o.classList, "class-list", "", "`FILE` of class names, one a line, where a YOLO folder has several lists")
+	f.StringVar(&o.classList, "class-list", "", "`FILE` of class names, one a line, or a data.yaml, where a YOLO folder has several lists")
 	f.BoolVar(&o.mergeFiles, "merge-files", false, "take COCO files that describe the same images as one, annotations with one id as one object")
 	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,...`, or all")
 	f.StringArrayVar(&o.renames, "rename", nil, "rename the source's images before they are matched, as `'REGEX=>REPLACEMENT'` (again for more)")
