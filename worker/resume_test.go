@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -83,8 +84,10 @@ func TestWhatWasInFlightLeavesEditsAlone(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.cars(3, "%d.jpg")
 	b.done(b.labels("0.jpg car", "1.jpg car", "2.jpg car"), backUp)
-	b.before = func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPost {
+	var gone atomic.Bool
+	gone.Store(true)
+	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPost || !gone.Load() {
 			return false
 		}
 		panic(http.ErrAbortHandler) // the connection goes
@@ -93,7 +96,7 @@ func TestWhatWasInFlightLeavesEditsAlone(t *testing.T) {
 	if _, err := b.sync(labels, backUp, func(o *Options) { o.MaxOutage = time.Millisecond }); err == nil {
 		t.Fatal("the service was gone, and the run ended well")
 	}
-	b.before = nil
+	gone.Store(false)
 	b.edit("1.jpg", 1) // as many as it had
 	theirs := b.content("1.jpg")
 	s, err := b.sync(labels, backUp, func(o *Options) {

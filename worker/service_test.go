@@ -111,12 +111,15 @@ func TestPoisonImage(t *testing.T) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusConflict} {
 		b := newBench(t, sandbox.Options{})
 		lines := b.cars(20, "%02d.jpg")
+		var mu sync.Mutex
 		poison := ""
 		b.before = func(w http.ResponseWriter, r *http.Request) bool {
 			if !strings.HasSuffix(r.URL.Path, "/bulk") {
 				return false
 			}
 			ids := bulkOf(t, r)
+			mu.Lock()
+			defer mu.Unlock()
 			if poison == "" {
 				poison = ids[7]
 			}

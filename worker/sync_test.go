@@ -479,7 +479,10 @@ func TestOutage(t *testing.T) {
 	b.images("a.jpg")
 	labels := b.labels("a.jpg car")
 	down, began := 0, false
+	var mu sync.Mutex
 	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		mu.Lock()
+		defer mu.Unlock()
 		began = began || strings.HasSuffix(r.URL.Path, "/bulk")
 		if !began || down == 0 {
 			return false
@@ -493,13 +496,17 @@ func TestOutage(t *testing.T) {
 	if s := b.done(labels); s.Images.Saved != 1 {
 		t.Errorf("after a short outage: %+v", s)
 	}
+	mu.Lock()
 	down, began = 1<<30, false
+	mu.Unlock()
 	labels = b.labels("a.jpg car car")
 	s, err := b.sync(labels, func(o *Options) { o.MaxOutage = time.Nanosecond })
 	if !errors.Is(err, pictograph.ErrServer) || s.Outcome != "stopped" {
 		t.Errorf("in a long outage: %+v, %v", s, err)
 	}
+	mu.Lock()
 	down = 0
+	mu.Unlock()
 	if again := b.done(labels); again.Run != s.Run || again.Images.Saved != 1 {
 		t.Errorf("after it: %+v", again)
 	}
