@@ -147,6 +147,14 @@ func (s *Store) dropItems(ctx context.Context, run string, outcome ItemOutcome) 
 	return s.drop(ctx, run, "let go of a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
 }
 
+// LookAgain has a run that compares come back to the images whose counts in the listing
+// are others than when it compared them.
+func (s *Store) LookAgain(ctx context.Context, run string) error {
+	const now = `(SELECT ` + annotationsNow + ` FROM images` + withSaves + `WHERE images.ref = items.image_ref)`
+	return s.drop(ctx, run, "look again at what changed", `UPDATE items SET outcome = 'pending', reason = '', listed_count = coalesce(`+now+`, 0)
+		WHERE item BETWEEN ?1 AND ?2 AND outcome IN ('unchanged', 'failed') AND plan NOT IN ('unmatched', 'ambiguous', 'failed') AND listed_count <> coalesce(`+now+`, -1)`)
+}
+
 // dropSent drops what a run sent.
 func (s *Store) dropSent(ctx context.Context, run string) error {
 	return s.drop(ctx, run, "let go of what a run sent", `DELETE FROM batch_images WHERE item BETWEEN ?1 AND ?2`)

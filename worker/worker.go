@@ -274,7 +274,15 @@ func (r *run) sync(ctx context.Context) error {
 		}
 	}
 	if r.Verify && !r.FindingsWhole && r.record.Phase == store.Saving && r.record.Fingerprint == r.fingerprint() {
-		return r.verify(ctx) // goes on where it was stopped
+		// It goes on where it was stopped, and comes back to what the listing shows to be
+		// another since.
+		if err := r.persist(r.list); err != nil {
+			return err
+		}
+		if err := r.store.LookAgain(ctx, r.record.ID); err != nil {
+			return err
+		}
+		return r.verify(ctx)
 	}
 	if err := r.listAndPlan(); err != nil {
 		return err

@@ -152,6 +152,18 @@ func (s *session) openState(doing string) error {
 
 // openExisting opens a state for a command that makes none.
 func openExisting(ctx context.Context, path string) (*store.Store, error) {
+	if store.Outdated(ctx, path) { // nobody else may work on it while it is changed
+		unlock, err := lockState(path, "bring the state into the present form")
+		if err != nil {
+			return nil, err
+		}
+		defer unlock()
+	}
+	return openLocked(ctx, path)
+}
+
+// openLocked opens a state whose lock is held.
+func openLocked(ctx context.Context, path string) (*store.Store, error) {
 	tellOfUpdate(ctx, path)
 	st, err := store.OpenExisting(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {

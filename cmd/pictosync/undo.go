@@ -191,7 +191,7 @@ func runGC(ctx context.Context, o gcOptions) error {
 		return err
 	}
 	defer unlock()
-	st, err := openExisting(ctx, path)
+	st, err := openLocked(ctx, path)
 	if err != nil {
 		return err
 	}
