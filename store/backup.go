@@ -99,6 +99,25 @@ func (s *Store) BackedUp(ctx context.Context, run string, ids []string) (map[str
 // ErrNoBackup is returned for an image of which a run kept none.
 var ErrNoBackup = errors.New("no backup")
 
+// CheckBackups reads all backups of a run, and says which of them are damaged.
+func (s *Store) CheckBackups(ctx context.Context, run string) (whole int, damaged []string, err error) {
+	for id := ""; ; {
+		var path string
+		err := s.reader.QueryRowContext(ctx, `SELECT image_id, path FROM backups WHERE run = ? AND image_id > ? ORDER BY image_id LIMIT 1`, run, id).Scan(&id, &path)
+		if errors.Is(err, sql.ErrNoRows) {
+			return whole, damaged, nil
+		}
+		if err != nil {
+			return whole, damaged, describe("go through the backups", err)
+		}
+		if _, err := s.Backup(ctx, run, id); err != nil {
+			damaged = append(damaged, path+": "+err.Error())
+		} else {
+			whole++
+		}
+	}
+}
+
 // Backup reads what an image had before a run.
 func (s *Store) Backup(ctx context.Context, run, imageID string) (Backup, error) {
 	b := Backup{ImageID: imageID}

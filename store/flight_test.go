@@ -199,3 +199,19 @@ func TestADiskThatFailedIsNotTrustedAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckBackups(t *testing.T) {
+	ctx := context.Background()
+	s, _, run := openPlanned(t, "a.jpg", "b.jpg")
+	check(t, s.AddBackups(ctx, run.ID, []Backup{{ImageID: "id-a", Path: "a.jpg", Annotations: []byte(`[{"id":"1"}]`)}, {ImageID: "id-b", Path: "b.jpg", Annotations: []byte(`[{"id":"2"}]`)}}, noon))
+	whole, damaged, err := s.CheckBackups(ctx, run.ID)
+	if check(t, err); whole != 2 || len(damaged) != 0 {
+		t.Errorf("%d whole, damaged %q", whole, damaged)
+	}
+	_, err = s.writer.Exec(`UPDATE backups SET hash = zeroblob(32) WHERE image_id = 'id-b'`)
+	check(t, err)
+	whole, damaged, err = s.CheckBackups(ctx, run.ID)
+	if check(t, err); whole != 1 || len(damaged) != 1 {
+		t.Errorf("%d whole, damaged %q", whole, damaged)
+	}
+}

@@ -28,6 +28,7 @@ type runsOptions struct {
 	findings   bool
 	unlabelled bool
 	abandon    bool
+	check      bool
 	limit      int
 }
 
@@ -61,6 +62,7 @@ now, and why.` + exitHelp,
 	f.StringSliceVar(&o.outcomes, "outcome", nil, "only images with this `OUTCOME`: saved, cleared, unchanged, unmatched, skipped, failed or pending (again, or with commas, for more)")
 	f.BoolVar(&o.findings, "findings", false, "list the run's findings instead of its images")
 	f.BoolVar(&o.unlabelled, "unlabelled", false, "list the images of the dataset that the run's source says nothing of")
+	f.BoolVar(&o.check, "check", false, "read all backups of the run, and say which are damaged")
 	f.BoolVar(&o.abandon, "abandon", false, "give up the batches of the run that are in flight: what their images have is read, a request each, and what was saved is recorded")
 	f.IntVar(&o.limit, "limit", 20, "list at most `N` runs")
 	return cmd
@@ -97,7 +99,9 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 		return err
 	}
 	w := bufio.NewWriter(os.Stdout)
-	if o.unlabelled {
+	if o.check {
+		err = showChecked(ctx, w, st, run, o.output.json)
+	} else if o.unlabelled {
 		err = showUnlabelled(ctx, w, st, run, o.output.json)
 	} else if o.findings {
 		err = showFindings(ctx, w, st, run, o.output.json)
@@ -105,6 +109,31 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 		err = showRun(ctx, w, st, run, o)
 	}
 	return errors.Join(err, w.Flush())
+}
+
+// showChecked says which backups of a run are whole.
+func showChecked(ctx context.Context, w io.Writer, st *store.Store, run store.Run, asJSON bool) error {
+	whole, damaged, err := st.CheckBackups(ctx, run.ID)
+	if err != nil {
+		return err
+	}
+	var failed error
+	if len(damaged) > 0 {
+		failed = errFailures
+	}
+	if asJSON {
+		return errors.Join(printJSON(w, struct {
+			Run     string   `json:"run"`
+			Whole   int      `json:"backups_whole"`
+			Damaged []string `json:"backups_damaged"`
+			ending
+		}{run.ID, whole, append([]string{}, damaged...), endingOf(failed)}), failed)
+	}
+	fmt.Fprintf(w, "run %s: %s whole, %d damaged\n", run.ID, plural(whole, "backup"), len(damaged))
+	for _, d := range damaged {
+		fmt.Fprintf(w, "  damaged: %s\n", printable(d))
+	}
+	return failed
 }
 
 // runAbandon gives up what a run has in flight, where the service does not answer for it.
