@@ -101,7 +101,7 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 				return err
 			}
 		}
-		if _, err := tx.ExecContext(ctx, `UPDATE runs SET starts = starts + 1, outcome = '', error = '' WHERE id = ?`, open); err != nil {
+		if _, err := tx.ExecContext(ctx, `UPDATE runs SET starts = starts + 1, turn = (SELECT max(turn) + 1 FROM runs), outcome = '', error = '' WHERE id = ?`, open); err != nil {
 			return err
 		}
 		var err error
@@ -291,7 +291,7 @@ func (s *Store) LeaveSummedUp(ctx context.Context, run string, t Totals, o Outco
 
 // Runs lists runs, the newest first.
 func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+fromRuns+`ORDER BY ref DESC LIMIT ?`, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+runColumns+fromRuns+`ORDER BY turn DESC LIMIT ?`, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", explain(err))
 	}
@@ -307,13 +307,13 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
 	return runs, rows.Err()
 }
 
-// LastChange is the last run that changed images, or may have: in the order in which runs
-// were begun, whatever the clock said.
+// LastChange is the last run that changed images, or may have: in the order in which
+// processes worked on runs, whatever the clock said.
 func (s *Store) LastChange(ctx context.Context) (run Run, found bool, err error) {
 	run, err = scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE kind IN ('sync', 'undo')
 		AND (EXISTS (SELECT 1 FROM batch_images WHERE item BETWEEN runs.ref << 32 AND ((runs.ref + 1) << 32) - 1 AND new_count IS NOT NULL AND error = '')
 			OR EXISTS (SELECT 1 FROM backups WHERE run = runs.id))
-		ORDER BY ref DESC LIMIT 1`))
+		ORDER BY turn DESC LIMIT 1`))
 	if errors.Is(err, sql.ErrNoRows) {
 		return run, false, nil
 	}

@@ -91,6 +91,7 @@ CREATE TABLE runs (
     totals      TEXT    NOT NULL DEFAULT '', -- JSON, of a run that has ended
     thinned     INTEGER NOT NULL DEFAULT 0,  -- its unchanged items were let go
     ref         INTEGER,                     -- number of the run
+    turn        INTEGER NOT NULL DEFAULT 0,  -- in the order in which processes began to work on runs
     left_images      INTEGER NOT NULL DEFAULT 0, -- entries of the source that are in no item,
     left_annotations INTEGER NOT NULL DEFAULT 0  -- and its annotations
 ) STRICT;

@@ -215,7 +215,7 @@ func (x *export) leaveExport(ctx context.Context, err error, worked time.Duratio
 		return *s, err
 	}
 	s.Dataset = x.dataset.Name
-	outcome, reason := outcomeOf(Summary{Images: ImageCounts{Failed: s.Images.Failed}}, false, err)
+	outcome, reason := outcomeOf(Summary{Images: ImageCounts{Failed: s.Images.Failed}}, false, false, err)
 	s.Outcome = string(outcome)
 	return *s, errors.Join(err, x.store.LeaveRun(ctx, x.record.ID, outcome, reason, s.Requests, worked, x.Now()))
 }

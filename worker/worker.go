@@ -78,6 +78,8 @@ type Options struct {
 	// Backup says of which images the annotations are kept before they are
 	// overwritten.
 	Backup BackupPolicy
+	// IgnoreUnmatched takes images that the dataset lacks for no failure.
+	IgnoreUnmatched bool
 	// Undoes is the run that this one takes back; "" is none. An image that was
 	// saved again since is left alone unless OnDrift is Overwrite.
 	Undoes string
@@ -520,7 +522,7 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	if totalsErr != nil {
 		return s, errors.Join(err, totalsErr)
 	}
-	outcome, reason := outcomeOf(s, r.DryRun, err)
+	outcome, reason := outcomeOf(s, r.DryRun, r.IgnoreUnmatched, err)
 	s.Outcome = string(outcome)
 	leaveErr := r.store.LeaveSummedUp(ctx, r.record.ID, totals, outcome, reason, s.Requests, worked, r.Now())
 	if leaveErr == nil && (outcome == store.Done || outcome == store.WithFailures || outcome == store.Planned) {
@@ -529,7 +531,7 @@ func (r *run) leave(ctx context.Context, err error, worked time.Duration) (Summa
 	return s, errors.Join(err, leaveErr)
 }
 
-func outcomeOf(s Summary, dryRun bool, err error) (store.Outcome, string) {
+func outcomeOf(s Summary, dryRun, ignoreUnmatched bool, err error) (store.Outcome, string) {
 	switch {
 	case errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled):
 		return store.Interrupted, ""
@@ -539,7 +541,7 @@ func outcomeOf(s Summary, dryRun bool, err error) (store.Outcome, string) {
 		return store.Stopped, err.Error()
 	case dryRun:
 		return store.Planned, ""
-	case s.Images.Failed > 0 || s.Images.Unmatched > 0 || s.Images.Edited > 0:
+	case s.Images.Failed > 0 || s.Images.Unmatched > 0 && !ignoreUnmatched || s.Images.Edited > 0:
 		return store.WithFailures, ""
 	}
 	return store.Done, ""

@@ -360,6 +360,7 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 	}
 	defer findings.abort()
 	options.Finding, options.FindingsWhole = findings.write, o.findings != ""
+	options.IgnoreUnmatched = o.unmatched == "ignore"
 	progress := o.output.progress()
 	summary, err := worker.Sync(s.ctx, s.stop.asked, c.client, s.store, c.pacer, src, s.run(options, o.dataset, progress))
 	err = s.stop.explain(err)

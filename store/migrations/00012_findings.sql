@@ -21,6 +21,8 @@ CREATE VIEW items_now AS
     FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
         AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
 
+ALTER TABLE runs ADD COLUMN turn INTEGER NOT NULL DEFAULT 0;
+UPDATE runs SET turn = ref;
 ALTER TABLE runs ADD COLUMN left_images INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE runs ADD COLUMN left_annotations INTEGER NOT NULL DEFAULT 0;
 
