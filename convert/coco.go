@@ -102,8 +102,11 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	a := &parsed
 	o.id, o.at = identify(b, position, a)
 	o.restore(a.ownID)
-	if a.repeated != "" {
-		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice", a.repeated), "last one taken")
+	switch {
+	case a.differs:
+		return b.drop(KindInvalidJSON, o.at, fmt.Sprintf("the key %q stands twice, with different values", a.repeated))
+	case a.repeated != "":
+		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice, with one value", a.repeated), "taken once")
 	}
 	category, err := c.category(a.categoryID)
 	if err != nil {

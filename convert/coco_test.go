@@ -228,10 +228,13 @@ func TestCOCOAnnotations(t *testing.T) {
 			findings:    []Kind{KindAttributes, KindAttributes},
 		},
 		{
-			name:        "the last of two equal keys is taken",
-			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [9,9,9,9], "\u0062box": [1,2,3,4]}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "a": "2"}}`},
-			want:        []string{"1 cat bbox {1 2 3 4}", "2 cat bbox {1 2 3 4} map[a:2]"},
-			findings:    []Kind{KindDuplicateKey, KindDuplicateKey},
+			name: "keys that stand twice, with one value or several",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "\u0062box": [1,2,3,4]}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "a": "1"}}`,
+				`{"id": 3, "category_id": 1, "bbox": [9,9,9,9], "bbox": [1,2,3,4]}`, `{"id": 4, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "b": 2, "a": "2"}}`,
+				`{"id": 5, "category_id": 1, "segmentation": {"size": [1,1], "counts": [0,1], "counts": [1]}}`, `{"id": 6, "image_id": 7, "image_id": 7, "category_id": 1, "bbox": [1,2,3,4]}`},
+			want:     []string{"1 cat bbox {1 2 3 4}", "2 cat bbox {1 2 3 4} map[a:1]", "4 cat bbox {1 2 3 4}", "6 cat bbox {1 2 3 4}"},
+			findings: []Kind{KindDuplicateKey, KindDuplicateKey, KindInvalidJSON, KindAttributes, KindMask, KindDuplicateKey},
+			dropped:  2,
 		},
 		{
 			name:        "what is no object",
@@ -404,6 +407,7 @@ func TestCOCOCategories(t *testing.T) {
 		{"names as written, numbers as text", `[{"id": 3, "name": " a b "}, {"id": "x", "name": 12}]`, nil, map[COCOID]string{"3": " a b ", "x": "12"}},
 		{"unusable ones", `[{"id": 1}, {"id": 2, "name": " \u001c"}, {"name": "a"}, {"id": true, "name": "b"}, 7]`, slices.Repeat([]Kind{KindCategory}, 5), nil},
 		{"one id twice", `[{"id": 1, "name": "a", "keypoints": ["x", "y"]}, {"id": "1", "name": "a"}]`, []Kind{KindDuplicateCategory}, map[COCOID]string{"1": "a"}},
+		{"one key twice", `[{"id": 1, "name": "a", "id": 1, "x": 1, "x": 2}]`, []Kind{KindDuplicateKey}, map[COCOID]string{"1": "a"}},
 		{"one name twice", `[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]`, []Kind{KindSharedCategoryName}, map[COCOID]string{"1": "a", "2": "a"}},
 		{"joint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]Kind{KindJointName}, 4), map[COCOID]string{"1": "a", "2": "b"}},
 		{"edges", `[{"id": 1, "name": "a", "keypoints": ["x", "y"], "skeleton": [[0,1], [2,2], [1,3], [1], [1,"2"], [1.5,2], [2,1]]}, {"id": 2, "name": "b", "skeleton": {}}]`, slices.Repeat([]Kind{KindSkeletonEdge}, 7), map[COCOID]string{"1": "a", "2": "b"}},
@@ -425,11 +429,12 @@ func TestCOCOCategories(t *testing.T) {
 			}
 		})
 	}
-	c, _, _ := NewCOCO([]byte(tests[6].categories), "", Options{})
+	c, _, _ := NewCOCO([]byte(tests[7].categories), "", Options{})
 	compare(t, "joints", c.categories["1"].joints, []string{"x", "joint_1", "x", "joint_3"})
-	c, _, _ = NewCOCO([]byte(tests[7].categories), "", Options{})
+	c, _, _ = NewCOCO([]byte(tests[8].categories), "", Options{})
 	compare(t, "edges", c.categories["1"].skeleton.Edges, [][2]int{{1, 0}})
-	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`} {
+	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`,
+		`[{"id": 1, "name": "a", "name": "b"}]`, `[{"id": 1, "name": "a", "id": 2}]`} {
 		if _, _, err := NewCOCO([]byte(broken), "labels.json", Options{}); !errors.As(err, new(ContradictionError)) {
 			t.Errorf("categories %q: error %v", broken, err)
 		}

@@ -108,7 +108,7 @@ func (m *mask) unmarshal(segmentation []byte) error {
 		Size   []float64      `json:"size"`
 		Counts jsontext.Value `json:"counts"`
 	}
-	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
+	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
 		return fmt.Errorf("the run-length encoding cannot be read: %w", err)
 	}
 	return m.decode(rle.Size, func(d *countDecoder) error {

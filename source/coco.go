@@ -102,6 +102,12 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 	if len(labels) > 0 && len(labels) < len(files) {
 		for _, f := range files {
 			if f.results {
+				for _, l := range labels {
+					if l.annotations == 0 && len(l.images) > 0 {
+						l.ownerless = fmt.Sprintf("%s has none at all, and the results of %s may be of it", l.name, f.name)
+						s.reporter.report(finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
+					}
+				}
 				s.reporter.report(finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
 			}
 		}
@@ -360,7 +366,7 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 
 // finish adds to a result what the file and the sizes say of it.
 func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *convert.Result) {
-	f.tellUnlinked(item, result)
+	f.tellUnlinked(item, &f.images[at], result)
 	if reason := f.suspects[at]; reason != "" {
 		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
 	}
@@ -368,10 +374,14 @@ func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *
 }
 
 // tellUnlinked tells of the annotations of the file that may be of the image.
-func (f *cocoFile) tellUnlinked(item Item, result *convert.Result) {
-	if f.unlinked > 0 {
+func (f *cocoFile) tellUnlinked(item Item, image *cocoImage, result *convert.Result) {
+	switch {
+	case f.unlinked > 0:
 		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, Count: f.unlinked, File: f.name, Image: item.Image,
 			Reason: "annotations of the file may be of this image, and nothing tells: " + f.unlinkedReason, Action: "they were left out"})
+	case f.ownerless != "" && image.first == image.end:
+		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image,
+			Reason: "the image has no annotations, and nothing tells whether it should: " + f.ownerless, Action: "they were left out"})
 	}
 }
 
