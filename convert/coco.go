@@ -114,6 +114,7 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	}
 	o.name = category.name
 	o.attributes = readAttributes(b, o.at, a)
+	o.oddAngle = c.oddAngle(r, o.attributes)
 	c.carryMembers(r, &o)
 	r.readScores(b, &o, a, c.results)
 	return convertGeometry(b, r, o, category, a)

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"pictosync/pictograph"
 )
@@ -26,6 +29,8 @@ type givenBox struct {
 	// kind and reason say what is wrong with a bad one.
 	kind   Kind
 	reason string
+	// byArea says that the annotation's area is that of a box given by its corners.
+	byArea bool
 }
 
 // usable is a box of four finite numbers with an extent.
@@ -71,6 +76,21 @@ func (r *cocoReader) readBox(a *cocoAnnotation) givenBox {
 	return bad(KindCount, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
 }
 
+// areaOfCorners reports whether an area is that between the corners x1,y1 and x2,y2, to a
+// hundredth or counted in whole pixels, and by a tenth not that of a width and a height.
+func areaOfCorners(box pictograph.Box, raw []byte) bool {
+	const agree, differ = 0.01, 0.1
+	w, h := box.W-box.X, box.H-box.Y
+	if w <= 0 || h <= 0 || !isNumber(raw) {
+		return false
+	}
+	area := parseNumber(raw)
+	near := func(other, share float64) bool { return math.Abs(area-other) <= share*other }
+	return (near(w*h, agree) || near((w+1)*(h+1), agree)) && !near(box.W*box.H, differ)
+}
+
+const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that of x,y,width,height"
+
 // convertBox takes the box of an annotation.
 func convertBox(b *imageBuilder, r *cocoReader, o object, g givenBox) bool {
 	switch g.form {
@@ -81,12 +101,20 @@ func convertBox(b *imageBuilder, r *cocoReader, o object, g givenBox) bool {
 	case cornersBox:
 		return b.addOrientedBox(o, g.corners)
 	}
-	if r.notation != "" && sound(g.box) {
+	switch {
+	case !sound(g.box):
+	case r.notation != "":
 		r.oddBoxes.add(o.at)
 		return false
-	}
-	if angle, turned := rotation(o.attributes); turned && sound(g.box) {
-		o.attributes = without(o.attributes, rotationAttribute)
+	case g.byArea:
+		return b.drop(KindBoxNotation, o.at, cornersByArea)
+	case o.oddAngle != "":
+		return b.drop(KindAngle, o.at, o.oddAngle)
+	default:
+		angle, turned := rotation(o.attributes)
+		if turned {
+			o.attributes = without(o.attributes, rotationAttribute)
+		}
 		if angle != 0 {
 			return b.addTurnedBox(o, g.box, angle)
 		}
@@ -100,11 +128,8 @@ const rotationAttribute = "rotation"
 
 // rotation is the angle that attributes give a box, from 0 to 360.
 func rotation(attributes map[string]any) (angle float64, turned bool) {
-	number, ok := attributes[rotationAttribute].(json.Number)
-	if !ok {
-		return 0, false
-	}
-	if angle = parseNumber([]byte(number)); !finite(angle) {
+	angle, turned = angleOf(attributes[rotationAttribute])
+	if !turned {
 		return 0, false
 	}
 	if angle = math.Mod(angle, 360); angle < 0 {
@@ -114,6 +139,64 @@ func rotation(attributes map[string]any) (angle float64, turned bool) {
 		angle = 0
 	}
 	return angle + 0, true // no negative zero
+}
+
+// angleOf is a number, or a text that is one.
+func angleOf(value any) (angle float64, ok bool) {
+	var raw []byte
+	switch v := value.(type) {
+	case json.Number:
+		raw = []byte(v)
+	case string:
+		raw = []byte(strings.TrimSpace(v))
+	}
+	if !isNumber(raw) || !jsontext.Value(raw).IsValid() {
+		return 0, false
+	}
+	angle = parseNumber(raw)
+	return angle, finite(angle)
+}
+
+// namesAngle reports whether a member or attribute is most likely a box's angle. What unit
+// and direction it has, nothing tells.
+func namesAngle(name string) bool {
+	switch strings.ToLower(name) {
+	case rotationAttribute, "angle", "theta", "rotation_angle":
+		return true
+	}
+	return false
+}
+
+// oddAngle says what in the attributes and the other members of an annotation may turn its
+// box by an angle that cannot be told, "" where nothing does.
+func (c *COCO) oddAngle(r *cocoReader, attributes map[string]any) string {
+	for name, value := range attributes {
+		if !namesAngle(name) {
+			continue
+		}
+		angle, ok := angleOf(value)
+		if name != rotationAttribute && angle != 0 {
+			return fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
+		}
+		if text, isText := value.(string); name == rotationAttribute && !ok && value != nil && !(isText && blank(text)) {
+			return fmt.Sprintf("the attribute %q is %v, which is no angle", name, shorten(fmt.Sprint(value)))
+		}
+	}
+	for _, m := range r.others {
+		if !namesAngle(m.name) || c.keeps(m.name) {
+			continue
+		}
+		value, _ := keptValue(m.value)
+		if angle, _ := angleOf(value); angle != 0 {
+			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; --keep-members keeps it as an attribute of the upright box", m.name, value)
+		}
+	}
+	return ""
+}
+
+func turnedBox(attributes map[string]any) bool {
+	angle, _ := rotation(attributes)
+	return angle != 0
 }
 
 func without(attributes map[string]any, name string) map[string]any {

@@ -407,7 +407,7 @@ func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a *cocoAnnota
 			a.segmentation = mask
 		}
 		first := len(b.result.Annotations)
-		if !convertMask(b, r, o, a) {
+		if !convertMask(b, r, o, a, g) {
 			return false, true
 		}
 		r.compareBox(b, o, g, first)

@@ -156,15 +156,15 @@ func TestCOCOAnnotations(t *testing.T) {
 		},
 		{
 			name:        "a lone point without joint names is a landmark of no instance",
-			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2]}`, `{"id": 8, "category_id": "s", "keypoints": [1,2,1]}`, `{"id": 9, "category_id": 5, "keypoints": [3,4,2]}`},
+			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2]}`, `{"id": 8, "category_id": "s", "keypoints": [1,2,1]}`, `{"id": 9, "category_id": 5, "keypoints": [3,4,2, 0,0,0, 0,0,0]}`},
 			want:        []string{"7-0 landmark keypoint {1 2} of 0", "8-0 tip keypoint {1 2} of 0 map[occluded:true]", "9-0 nose keypoint {3 4} of 1"},
 		},
 		{
 			name:        "joints that the category does not name are named by their number",
-			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 5, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
+			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 9, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
 			want: []string{
 				"7-0 landmark_0 keypoint {1 2} of 1", "7-1 landmark_1 keypoint {3 4} of 1",
-				"8-0 nose keypoint {1 1} of 2", "8-1 person_3 keypoint {9 9} of 2",
+				"8-0 landmark_0 keypoint {1 1} of 2", "8-1 landmark_3 keypoint {9 9} of 2",
 			},
 			findings: []Kind{KindJointName, KindJointName},
 		},
@@ -179,6 +179,20 @@ func TestCOCOAnnotations(t *testing.T) {
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, NaN,NaN,0, 5,Infinity,2]}`},
 			want:        []string{"7-0 nose keypoint {1 2} of 1"},
 			findings:    []Kind{KindNumber},
+		},
+		{
+			name:        "fewer joints than the category names, or more, are not taken",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,2], "bbox": [1,2,3,4]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 7,8,2, 9,9,2]}`, `{"id": 9, "category_id": 5, "keypoints": [0,0,0], "bbox": [1,2,3,4]}`},
+			want:        []string{"9 person bbox {1 2 3 4}"},
+			findings:    []Kind{KindCount, KindCount},
+			dropped:     2,
+		},
+		{
+			name: "joints that are not labelled and have coordinates are told",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 3}`,
+				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 3}`},
+			want:     []string{"7-0 nose keypoint {1 2} of 1", "8-0 nose keypoint {1 2} of 2", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 3"},
+			findings: []Kind{KindVisibility, KindKeypoints, KindVisibility},
 		},
 		{
 			name:        "numbers that make no triplet are left out",
@@ -329,8 +343,8 @@ func TestCOCOClasses(t *testing.T) {
 	r := c.Image("a.jpg", Size{}, raws(
 		`{"id": 1, "category_id": 5, "bbox": [1,2,3,4]}`,
 		`{"id": 2, "category_id": 1, "segmentation": [[0,0,2,0,2,2]]}`,
-		`{"id": 3, "category_id": 5, "keypoints": [1,2,2]}`,
-		`{"id": 4, "category_id": 5, "keypoints": [1,2,2, 3,4,2]}`,
+		`{"id": 3, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0]}`,
+		`{"id": 4, "category_id": 5, "keypoints": [1,2,2, 3,4,2, 0,0,0]}`,
 		`{"id": 5, "category_id": 9, "keypoints": [1,2,2]}`,
 		`{"id": 6, "category_id": 0, "bbox": [1,2,0,0]}`,
 	))

@@ -63,6 +63,8 @@ type object struct {
 	confidence *float64
 	attributes map[string]any
 
+	oddAngle string // why its box's angle cannot be told
+
 	slots int // how many joints its list has room for; 0 where that is not told
 	// results says that it is a prediction, scored that its joints have scores, and
 	// constant that what stands in their place says nothing.
