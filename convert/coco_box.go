@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -264,10 +265,10 @@ func (n *boxNotations) add(box pictograph.Box, size Size) {
 			n.fractions++
 		}
 	}
-	if !size.Known() {
-		return
-	}
 	w, h := float64(size.Width), float64(size.Height)
+	if !size.Known() {
+		w, h = math.Inf(1), math.Inf(1)
+	}
 	if box.X >= 0 && box.Y >= 0 && box.W > box.X && box.H > box.Y && box.W <= w && box.H <= h {
 		n.corners++
 	}
@@ -276,17 +277,75 @@ func (n *boxNotations) add(box pictograph.Box, size Size) {
 	}
 }
 
+// corner reports whether the boxes of an image can hardly be but corners.
+func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxes }
+
 // odd says what the boxes of an image most likely are instead of x, y, width and height
-// in pixels, "" where nothing speaks against these.
-func (n boxNotations) odd(size Size) string {
+// in pixels, "" where nothing speaks against these. Elsewhere is an image of the file whose
+// boxes are corners, or "".
+func (n boxNotations) odd(size Size, elsewhere string) string {
 	switch {
 	case n.boxes == 0:
 	case n.shares == n.boxes && size.mayBeShares(n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
-	case n.beyond > 0 && n.corners == n.boxes:
+	case n.corner():
 		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
+	case elsewhere != "" && n.corners == n.boxes:
+		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + elsewhere + " in the same file can hardly be anything else"
 	}
 	return ""
+}
+
+// Corners tells of the boxes of some images of a file whether these are corners, in which
+// a file may have them all where x, y, width and height belong.
+type Corners struct {
+	found, refuted int
+	first          string // image of which they are
+	numbers        []float64
+}
+
+// Look takes in the annotations of an image.
+func (c *Corners) Look(image string, size Size, annotations [][]byte) {
+	const key = `"bbox"`
+	var n boxNotations
+	for _, raw := range annotations {
+		i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
+		if i < 0 {
+			continue
+		}
+		if i = blanksEnd(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+			continue
+		}
+		if i = blanksEnd(raw, i+1); i == len(raw) || raw[i] != '[' {
+			continue
+		}
+		var end int
+		if c.numbers, end = appendPlainList(c.numbers[:0], raw, i); end == 0 || len(c.numbers) != 4 {
+			continue
+		}
+		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); sound(box) {
+			n.add(box, size)
+		}
+	}
+	switch {
+	case n.boxes == 0 || !size.Known():
+	case n.corner():
+		if c.found++; c.first == "" {
+			c.first = image
+		}
+	case n.corners < n.boxes:
+		c.refuted++
+	}
+}
+
+// image is one whose boxes are corners, "" where none is, or where ten times as many images
+// have boxes that cannot be.
+func (c *Corners) image() string {
+	const times = 10
+	if c.refuted > times*c.found {
+		return ""
+	}
+	return c.first
 }
 
 // reportNotation tells of the boxes that were left out for their notation.

@@ -142,8 +142,44 @@ func newCOCO(s setting, files []*cocoFile, reason string) (*coco, error) {
 	} else if err := c.sameImages(shared); err != nil {
 		return nil, err
 	}
+	defer c.hold()()
+	for _, f := range files {
+		c.lookForCorners(f)
+	}
 	c.print = s.fingerprint(c.infos()...)
 	return c, nil
+}
+
+// lookForCorners looks at some of a file's images, from all over it, for boxes that are
+// given by their corners.
+func (c *coco) lookForCorners(f *cocoFile) {
+	const mostImages, mostBytes = 500, 1 << 20
+	var sample convert.Corners
+	var r annotationReader
+	size := 0
+	step := max(len(f.images)/mostImages, int(f.info.Size()/mostBytes)) + 1
+	for i := 0; i < len(f.images) && size < mostBytes && !f.panoptic; i += step {
+		img := &f.images[i]
+		if f.errs[i] != nil || img.first == img.end {
+			continue
+		}
+		annotations, err := r.read(f, img)
+		if err != nil {
+			continue // said of the image when it is loaded
+		}
+		for _, raw := range annotations {
+			size += len(raw)
+		}
+		known := c.sizes.of(img.name)
+		if !known.Known() {
+			known = img.size()
+		}
+		sample.Look(img.name, known, annotations)
+	}
+	f.categories.Suspect(&sample)
+	if c.converter != nil {
+		c.converter.Suspect(&sample)
+	}
 }
 
 // sharedImage is an image that entries of several files are for.

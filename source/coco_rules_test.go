@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -176,6 +177,50 @@ func TestContradictoryImageEntries(t *testing.T) {
 		left := len(items(t, src, ""))
 		if !strings.Contains(got, want) || want == "" && got != "" || strings.Contains(got, "image-entry") != (left == 0) {
 			t.Errorf("%s: %q and %d images, want %q", entry, got, left, want)
+		}
+	}
+}
+
+// Corners are a property of the file: where those of one image can be nothing else, boxes
+// of another that may be corners are not taken. A file of boxes that cannot be is none.
+func TestCornersOfAFile(t *testing.T) {
+	type boxes = map[string]string // by image
+	const corners = "[400,300,600,470]"
+	many := boxes{"bad.jpg": corners, "fits.jpg": "[10,20,60,70]"}
+	for i := range 11 {
+		many[fmt.Sprintf("%d.jpg", i)] = "[300,200,60,70]"
+	}
+	for _, c := range []struct {
+		boxes boxes
+		lost  string
+	}{
+		{boxes{"a.jpg": corners, "b.jpg": "[10,20,60,70]", "c.jpg": "[300,200,60,70]", "d.jpg": "[10,20,60,70],[10,20,700,70]"}, "a.jpg b.jpg"},
+		{boxes{"a.jpg": "[10,20,60,70]", "b.jpg": "[300,200,60,70]"}, ""},
+		{many, "bad.jpg"},
+	} {
+		var images, annotations []string
+		for i, name := range slices.Sorted(maps.Keys(c.boxes)) {
+			images = append(images, fmt.Sprintf(`{"id":%d,"file_name":%q,"width":640,"height":480}`, i+1, name))
+			for _, box := range strings.SplitAfter(c.boxes[name], "],") {
+				annotations = append(annotations, fmt.Sprintf(`{"id":%d,"image_id":%d,"category_id":1,"bbox":%s}`, len(annotations)+1, i+1, strings.TrimSuffix(box, ",")))
+			}
+		}
+		root := tree(t, map[string]string{"a.json": `{"images":[` + strings.Join(images, ",") + `],"categories":[{"id":1,"name":"car"}],"annotations":[` + strings.Join(annotations, ",") + `]}`})
+		src, _ := opened(t, filepath.Join(root, "a.json"), Options{})
+		var lost []string
+		for _, item := range items(t, src, "") {
+			r, err := src.Load(t.Context(), item, convert.Size{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range r.Findings {
+				if f.Kind == convert.KindBoxNotation {
+					lost = append(lost, item.Image)
+				}
+			}
+		}
+		if got := strings.Join(lost, " "); got != c.lost {
+			t.Errorf("%v: %q fail, want %q", c.boxes, got, c.lost)
 		}
 	}
 }
