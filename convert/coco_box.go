@@ -170,18 +170,26 @@ func namesAngle(name string) bool {
 
 // oddAngle says what in the attributes and the other members of an annotation may turn its
 // box by an angle that cannot be told, "" where nothing does.
-func (c *COCO) oddAngle(r *cocoReader, attributes map[string]any) string {
+func (c *COCO) oddAngle(r *cocoReader, attributes map[string]any) (odd string) {
+	first := ""
 	for name, value := range attributes {
-		if !namesAngle(name) {
+		if !namesAngle(name) || odd != "" && name > first {
 			continue
 		}
 		angle, ok := angleOf(value)
-		if name != rotationAttribute && angle != 0 {
-			return fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
+		text, isText := value.(string)
+		switch {
+		case name != rotationAttribute && angle != 0:
+			odd = fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
+		case name == rotationAttribute && !ok && value != nil && !(isText && blank(text)):
+			odd = fmt.Sprintf("the attribute %q is %v, which is no angle", name, shorten(fmt.Sprint(value)))
+		default:
+			continue
 		}
-		if text, isText := value.(string); name == rotationAttribute && !ok && value != nil && !(isText && blank(text)) {
-			return fmt.Sprintf("the attribute %q is %v, which is no angle", name, shorten(fmt.Sprint(value)))
-		}
+		first = name
+	}
+	if odd != "" {
+		return odd
 	}
 	for _, m := range r.others {
 		if !namesAngle(m.name) || c.keeps(m.name) {

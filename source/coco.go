@@ -49,6 +49,11 @@ func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 		return nil, cocoError(s.path, err)
 	}
 	f.nameImages(name)
+	if f.annotations == 0 && !f.results {
+		if results := resultsBeside(s.path); results != "" {
+			f.mayLack(results)
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -104,7 +109,7 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 			if f.results {
 				for _, l := range labels {
 					if l.annotations == 0 && len(l.images) > 0 {
-						l.ownerless = fmt.Sprintf("%s has none at all, and the results of %s may be of it", l.name, f.name)
+						l.mayLack(f.name)
 						s.reporter.report(finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
 					}
 				}
@@ -114,6 +119,12 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 		files = labels
 	}
 	return newCOCO(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files)))
+}
+
+// mayLack notes that a file without annotations has results beside it: it may well be the
+// list of their images, and says nothing of what is in these.
+func (f *cocoFile) mayLack(results string) {
+	f.ownerless = fmt.Sprintf("%s has none at all, and the results of %s may be of it", f.name, results)
 }
 
 // nameImages gives the images of Roboflow's files the folder that such a file,
