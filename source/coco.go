@@ -164,12 +164,15 @@ func newCOCO(s setting, files []*cocoFile, reason string) (*coco, error) {
 // lookForCorners looks at some of a file's images, from all over it, for boxes that are
 // given by their corners.
 func (c *coco) lookForCorners(f *cocoFile) {
+	if len(f.images) < 2 || f.panoptic {
+		return // what one image's boxes are is told by themselves
+	}
 	const mostImages, mostBytes = 500, 1 << 20
 	var sample convert.Corners
 	var r annotationReader
 	size := 0
 	step := max(len(f.images)/mostImages, int(f.info.Size()/mostBytes)) + 1
-	for i := 0; i < len(f.images) && size < mostBytes && !f.panoptic; i += step {
+	for i := 0; i < len(f.images) && size < mostBytes; i += step {
 		img := &f.images[i]
 		if f.errs[i] != nil || img.first == img.end {
 			continue
