@@ -58,7 +58,8 @@ func (a Accepted) Refuses(k Kind) bool {
 }
 
 // Refusal says why a result must not be taken as it is, nil where it may be. An image
-// whose every annotation was left out is not an empty one, whatever is accepted.
+// whose every annotation was left out is not an empty one, whatever is accepted, unless a
+// class map drops their classes.
 func (a Accepted) Refusal(r Result) error {
 	for _, f := range r.Findings {
 		if !a.Refuses(f.Kind) {
@@ -70,7 +71,7 @@ func (a Accepted) Refusal(r Result) error {
 		return RefusedError{f}
 	}
 	if len(r.Annotations) == 0 && r.LeftOut > r.Unwanted {
-		return fmt.Errorf("none of its %d labels could be taken: %s", r.LeftOut, firstLost(r.Findings))
+		return fmt.Errorf("none of its %d labels was taken: %s", r.LeftOut, firstOf(r.Findings))
 	}
 	return nil
 }
@@ -85,10 +86,14 @@ func (e RefusedError) Error() string {
 	return fmt.Sprintf("%s (%s; --allow %s takes the image without)", e.Finding.where(), e.Finding.Action, e.Finding.Kind)
 }
 
-func firstLost(findings []Finding) string {
+// firstOf is what most likely left out labels.
+func firstOf(findings []Finding) string {
 	for _, f := range findings {
-		if f.Kind.Severity() == Lost {
+		switch {
+		case f.Kind.Severity() == Lost:
 			return f.where()
+		case f.Kind == KindOutsideLeftOut:
+			return f.where() + " (--outside report leaves it out; keep or clip takes it)"
 		}
 	}
 	return "no reason is on record"

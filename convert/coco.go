@@ -20,6 +20,7 @@ type COCO struct {
 	readers    sync.Pool // of *cocoReader
 	names      memberNames
 	results    bool
+	corners    string // image of the file whose boxes are corners
 }
 
 // ContradictionError says that a file contradicts itself, so that what it means cannot
@@ -31,6 +32,14 @@ func (e ContradictionError) Error() string { return e.Reason }
 // TakeResults reads annotations as prediction results: the third number of a joint is
 // its score there, or says nothing.
 func (c *COCO) TakeResults() { c.results = true }
+
+// Suspect takes boxes for corners where they fit as such, if those of a sample of the
+// file's images are.
+func (c *COCO) Suspect(sample *Corners) {
+	if c.corners == "" {
+		c.corners = sample.image()
+	}
+}
 
 // ClasslessName is the class of annotations in files without any, as SA-1B's:
 // a class map renames it.
@@ -73,7 +82,7 @@ func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
 	result := c.image(r, image, size, annotations, "")
 	// What boxes are can be told only from all of an image; the few that are something
 	// else are left out in a second pass.
-	if notation := r.boxes.odd(size); notation != "" {
+	if notation := r.boxes.odd(size, c.corners); notation != "" {
 		result.Release()
 		result = c.image(r, image, size, annotations, notation)
 	}
@@ -102,8 +111,11 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	a := &parsed
 	o.id, o.at = identify(b, position, a)
 	o.restore(a.ownID)
-	if a.repeated != "" {
-		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice", a.repeated), "last one taken")
+	switch {
+	case a.differs:
+		return b.drop(KindInvalidJSON, o.at, fmt.Sprintf("the key %q stands twice, with different values", a.repeated))
+	case a.repeated != "":
+		b.report(KindDuplicateKey, o.at, fmt.Sprintf("the key %q stands twice, with one value", a.repeated), "taken once")
 	}
 	category, err := c.category(a.categoryID)
 	if err != nil {
@@ -111,6 +123,7 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	}
 	o.name = category.name
 	o.attributes = readAttributes(b, o.at, a)
+	o.oddAngle = c.oddAngle(r, o.attributes)
 	c.carryMembers(r, &o)
 	r.readScores(b, &o, a, c.results)
 	return convertGeometry(b, r, o, category, a)

@@ -44,10 +44,12 @@ type cocoAnnotation struct {
 	// what COCOWriter writes of joints' confidences.
 	parts       [len(wholeBody)][]byte
 	jointScores []byte
-	other       []byte // what belongs to no annotation's own, or nothing is made of
-	// repeated is a member that stands twice; the last one is taken, as by every
-	// reader of COCO files.
+	// imageID was asked for before the annotation came here, area and jointCount, its
+	// num_keypoints, are what the shapes are held against.
+	imageID, area, jointCount []byte
+	// repeated is a member that stands twice, and differs says that with several values.
 	repeated string
+	differs  bool
 	// rings says that the segmentation's rings are read already, into the
 	// reader's coordinates, which are finite, and runs that its mask is, into
 	// the reader's counts.
@@ -79,8 +81,12 @@ func (a *cocoAnnotation) member(name []byte) *[]byte {
 		return &a.isCrowd
 	case "pictograph_id": // as COCOWriter writes it
 		return &a.ownID
-	case "image_id", "area", "num_keypoints":
-		return &a.other
+	case "image_id":
+		return &a.imageID
+	case "area":
+		return &a.area
+	case "num_keypoints":
+		return &a.jointCount
 	case "keypoint_scores":
 		return &a.jointScores
 	}
@@ -125,12 +131,11 @@ func (r *cocoReader) split(raw []byte) (cocoAnnotation, error) {
 			r.otherMember(name, value)
 			return nil
 		}
-		if *member != nil && member != &a.other {
-			a.repeated = string(name)
+		if *member != nil && !a.differs {
+			a.repeated, a.differs = string(name), !bytes.Equal(*member, value)
 		}
 		*member = value
 		return nil
 	})
-	a.other = nil
 	return a, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -35,6 +36,10 @@ func attributeObject(b *imageBuilder, at place, raw []byte) map[string]any {
 		return nil
 	}
 	if !jsontext.Value(raw).IsValid() { // valid JSON by now, so only a repeated key is wrong
+		if key := differing(raw); key != "" {
+			b.report(KindAttributes, at, fmt.Sprintf("the attribute %q stands twice, with different values", shorten(key)), "attributes left out")
+			return nil
+		}
 		b.report(KindDuplicateKey, at, "a key stands twice in the attributes", "last one taken")
 	}
 	attributes, err := decodeAttributes(raw)
@@ -43,6 +48,21 @@ func attributeObject(b *imageBuilder, at place, raw []byte) map[string]any {
 		return nil
 	}
 	return attributes
+}
+
+// differing is a key of an object, valid JSON, that stands twice with different values.
+func differing(raw []byte) (key string) {
+	seen := make(map[string][]byte)
+	var decoder jsontext.Decoder
+	decoder.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	_ = readMembers(&decoder, raw, func(name, value []byte) error {
+		if before, twice := seen[string(name)]; twice && !bytes.Equal(before, value) {
+			key = string(name)
+		}
+		seen[string(name)] = value
+		return nil
+	})
+	return key
 }
 
 // decodeAttributes returns nil for an empty object. Numbers stay as they are

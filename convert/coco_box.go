@@ -1,9 +1,13 @@
 package convert
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"pictosync/pictograph"
 )
@@ -26,6 +30,8 @@ type givenBox struct {
 	// kind and reason say what is wrong with a bad one.
 	kind   Kind
 	reason string
+	// byArea says that the annotation's area is that of a box given by its corners.
+	byArea bool
 }
 
 // usable is a box of four finite numbers with an extent.
@@ -71,6 +77,21 @@ func (r *cocoReader) readBox(a *cocoAnnotation) givenBox {
 	return bad(KindCount, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
 }
 
+// areaOfCorners reports whether an area is that between the corners x1,y1 and x2,y2, to a
+// hundredth or counted in whole pixels, and by a tenth not that of a width and a height.
+func areaOfCorners(box pictograph.Box, raw []byte) bool {
+	const agree, differ = 0.01, 0.1
+	w, h := box.W-box.X, box.H-box.Y
+	if w <= 0 || h <= 0 || !isNumber(raw) {
+		return false
+	}
+	area := parseNumber(raw)
+	near := func(other, share float64) bool { return math.Abs(area-other) <= share*other }
+	return (near(w*h, agree) || near((w+1)*(h+1), agree)) && !near(box.W*box.H, differ)
+}
+
+const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that of x,y,width,height"
+
 // convertBox takes the box of an annotation.
 func convertBox(b *imageBuilder, r *cocoReader, o object, g givenBox) bool {
 	switch g.form {
@@ -81,12 +102,20 @@ func convertBox(b *imageBuilder, r *cocoReader, o object, g givenBox) bool {
 	case cornersBox:
 		return b.addOrientedBox(o, g.corners)
 	}
-	if r.notation != "" && sound(g.box) {
+	switch {
+	case !sound(g.box):
+	case r.notation != "":
 		r.oddBoxes.add(o.at)
 		return false
-	}
-	if angle, turned := rotation(o.attributes); turned && sound(g.box) {
-		o.attributes = without(o.attributes, rotationAttribute)
+	case g.byArea:
+		return b.drop(KindBoxNotation, o.at, cornersByArea)
+	case o.oddAngle != "":
+		return b.drop(KindAngle, o.at, o.oddAngle)
+	default:
+		angle, turned := rotation(o.attributes)
+		if turned {
+			o.attributes = without(o.attributes, rotationAttribute)
+		}
 		if angle != 0 {
 			return b.addTurnedBox(o, g.box, angle)
 		}
@@ -100,11 +129,8 @@ const rotationAttribute = "rotation"
 
 // rotation is the angle that attributes give a box, from 0 to 360.
 func rotation(attributes map[string]any) (angle float64, turned bool) {
-	number, ok := attributes[rotationAttribute].(json.Number)
-	if !ok {
-		return 0, false
-	}
-	if angle = parseNumber([]byte(number)); !finite(angle) {
+	angle, turned = angleOf(attributes[rotationAttribute])
+	if !turned {
 		return 0, false
 	}
 	if angle = math.Mod(angle, 360); angle < 0 {
@@ -114,6 +140,72 @@ func rotation(attributes map[string]any) (angle float64, turned bool) {
 		angle = 0
 	}
 	return angle + 0, true // no negative zero
+}
+
+// angleOf is a number, or a text that is one.
+func angleOf(value any) (angle float64, ok bool) {
+	var raw []byte
+	switch v := value.(type) {
+	case json.Number:
+		raw = []byte(v)
+	case string:
+		raw = []byte(strings.TrimSpace(v))
+	}
+	if !isNumber(raw) || !jsontext.Value(raw).IsValid() {
+		return 0, false
+	}
+	angle = parseNumber(raw)
+	return angle, finite(angle)
+}
+
+// namesAngle reports whether a member or attribute is most likely a box's angle. What unit
+// and direction it has, nothing tells.
+func namesAngle(name string) bool {
+	switch strings.ToLower(name) {
+	case rotationAttribute, "angle", "theta", "rotation_angle":
+		return true
+	}
+	return false
+}
+
+// oddAngle says what in the attributes and the other members of an annotation may turn its
+// box by an angle that cannot be told, "" where nothing does.
+func (c *COCO) oddAngle(r *cocoReader, attributes map[string]any) (odd string) {
+	first := ""
+	for name, value := range attributes {
+		if !namesAngle(name) || odd != "" && name > first {
+			continue
+		}
+		angle, ok := angleOf(value)
+		text, isText := value.(string)
+		switch {
+		case name != rotationAttribute && angle != 0:
+			odd = fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
+		case name == rotationAttribute && !ok && value != nil && !(isText && blank(text)):
+			odd = fmt.Sprintf("the attribute %q is %v, which is no angle", name, shorten(fmt.Sprint(value)))
+		default:
+			continue
+		}
+		first = name
+	}
+	if odd != "" {
+		return odd
+	}
+	for _, m := range r.others {
+		if !namesAngle(m.name) || c.keeps(m.name) {
+			continue
+		}
+		value, _ := keptValue(m.value)
+		if angle, _ := angleOf(value); angle != 0 {
+			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; --keep-members keeps it as an attribute of the upright box", m.name, value)
+		}
+	}
+	return ""
+}
+
+func turnedBox(attributes map[string]any) bool {
+	angle, _ := rotation(attributes)
+	return angle != 0
 }
 
 func without(attributes map[string]any, name string) map[string]any {
@@ -181,10 +273,10 @@ func (n *boxNotations) add(box pictograph.Box, size Size) {
 			n.fractions++
 		}
 	}
-	if !size.Known() {
-		return
-	}
 	w, h := float64(size.Width), float64(size.Height)
+	if !size.Known() {
+		w, h = math.Inf(1), math.Inf(1)
+	}
 	if box.X >= 0 && box.Y >= 0 && box.W > box.X && box.H > box.Y && box.W <= w && box.H <= h {
 		n.corners++
 	}
@@ -193,17 +285,75 @@ func (n *boxNotations) add(box pictograph.Box, size Size) {
 	}
 }
 
+// corner reports whether the boxes of an image can hardly be but corners.
+func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxes }
+
 // odd says what the boxes of an image most likely are instead of x, y, width and height
-// in pixels, "" where nothing speaks against these.
-func (n boxNotations) odd(size Size) string {
+// in pixels, "" where nothing speaks against these. Elsewhere is an image of the file whose
+// boxes are corners, or "".
+func (n boxNotations) odd(size Size, elsewhere string) string {
 	switch {
 	case n.boxes == 0:
 	case n.shares == n.boxes && size.mayBeShares(n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
-	case n.beyond > 0 && n.corners == n.boxes:
+	case n.corner():
 		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
+	case elsewhere != "" && n.corners == n.boxes:
+		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + elsewhere + " in the same file can hardly be anything else"
 	}
 	return ""
+}
+
+// Corners tells of the boxes of some images of a file whether these are corners, in which
+// a file may have them all where x, y, width and height belong.
+type Corners struct {
+	found, refuted int
+	first          string // image of which they are
+	numbers        []float64
+}
+
+// Look takes in the annotations of an image.
+func (c *Corners) Look(image string, size Size, annotations [][]byte) {
+	const key = `"bbox"`
+	var n boxNotations
+	for _, raw := range annotations {
+		i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
+		if i < 0 {
+			continue
+		}
+		if i = blanksEnd(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+			continue
+		}
+		if i = blanksEnd(raw, i+1); i == len(raw) || raw[i] != '[' {
+			continue
+		}
+		var end int
+		if c.numbers, end = appendPlainList(c.numbers[:0], raw, i); end == 0 || len(c.numbers) != 4 {
+			continue
+		}
+		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); sound(box) {
+			n.add(box, size)
+		}
+	}
+	switch {
+	case n.boxes == 0 || !size.Known():
+	case n.corner():
+		if c.found++; c.first == "" {
+			c.first = image
+		}
+	case n.corners < n.boxes:
+		c.refuted++
+	}
+}
+
+// image is one whose boxes are corners, "" where none is, or where ten times as many images
+// have boxes that cannot be.
+func (c *Corners) image() string {
+	const times = 10
+	if c.refuted > times*c.found {
+		return ""
+	}
+	return c.first
 }
 
 // reportNotation tells of the boxes that were left out for their notation.

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,6 +33,9 @@ func (r *categoryReader) read(position int, raw []byte) {
 		r.report(KindCategory, "the category is "+describe(raw)+", not an object", unusable)
 		return
 	}
+	if r.findTwice(raw); r.err != nil {
+		return
+	}
 	id, err := ParseCOCOID(members["id"])
 	if err != nil {
 		r.report(KindCategory, err.Error(), unusable)
@@ -50,6 +54,27 @@ func (r *categoryReader) read(position int, raw []byte) {
 		return // the one that says more
 	}
 	r.coco.categories[id] = c
+}
+
+// findTwice tells of keys of a category, valid JSON, that stand twice in it. Where they
+// say different things, nothing tells what the category is.
+func (r *categoryReader) findTwice(raw []byte) {
+	seen := make(map[string][]byte)
+	var decoder jsontext.Decoder
+	decoder.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	r.err = readMembers(&decoder, raw, func(name, value []byte) error {
+		key := string(name)
+		before, twice := seen[key]
+		seen[key] = value
+		switch {
+		case !twice || key != "id" && key != "name" && key != "keypoints" && key != "skeleton":
+			return nil
+		case bytes.Equal(before, value):
+			r.report(KindDuplicateKey, fmt.Sprintf("the key %q stands twice, with one value", key), "taken once")
+			return nil
+		}
+		return ContradictionError{fmt.Sprintf("the %s has the key %q twice, with %s and %s", r.at, key, shorten(string(before)), shorten(string(value)))}
+	})
 }
 
 // compare reports what the category shares with earlier ones.

@@ -3,7 +3,7 @@ package convert
 import (
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 
 	"pictosync/pictograph"
 )
@@ -14,6 +14,7 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *c
 	g := r.readBox(a)
 	if g.usable() {
 		r.boxes.add(g.box, b.size)
+		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a)
 	}
 	joints, ok := readAllJoints(b, r, &o, c, a)
 	if !ok {
@@ -23,6 +24,9 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *c
 		return convertGeometries(b, r, o, c, a, joints, g)
 	}
 	if len(joints) > 0 {
+		if joints = b.inImage(o.at, joints); len(joints) == 0 {
+			return false
+		}
 		instances := b.instances
 		if !b.addPose(o, c, joints) {
 			return false
@@ -50,6 +54,12 @@ func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, joints []jo
 		b.report(KindGeometry, o.at, "there is a bbox beside the joints that is no upright box of finite numbers", allGeometries)
 	case r.notation != "":
 		r.oddBoxes.add(o.at)
+	case g.byArea:
+		b.report(KindBoxNotation, o.at, "beside the joints: "+cornersByArea, "bbox left out")
+	case o.oddAngle != "":
+		b.report(KindAngle, o.at, "beside the joints: "+o.oddAngle, "bbox left out")
+	case turnedBox(o.attributes):
+		b.report(KindGeometry, o.at, "there is a turned bbox beside the joints", allGeometries)
 	case !instance:
 		b.report(KindGeometry, o.at, "there is a bbox beside a lone point", allGeometries)
 	case g.box == aroundJoints(joints):
@@ -82,7 +92,7 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 		}
 		return o
 	}
-	if len(joints) > 0 {
+	if joints = b.inImage(o.at, joints); len(joints) > 0 {
 		taken = b.addPose(o, c, joints)
 	}
 	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
@@ -116,6 +126,12 @@ func readAllJoints(b *imageBuilder, r *cocoReader, o *object, c *category, a *co
 		if o.slots < 0 {
 			return nil, false
 		}
+		if len(joints) > 0 && len(c.joints) > 0 && o.slots != len(c.joints) && len(r.numbers)%3 == 0 && !a.hasParts() {
+			return nil, b.drop(KindCount, o.at, fmt.Sprintf("there are %d joints, and its category names %d: nothing tells which are which", o.slots, len(c.joints)))
+		}
+		if !o.results && o.slots > 0 {
+			b.tellUnlabelled(o.at, r.numbers, len(joints), a.jointCount)
+		}
 		if !absent(a.jointScores) {
 			r.giveScores(b, o.at, joints, a.jointScores)
 		}
@@ -124,13 +140,22 @@ func readAllJoints(b *imageBuilder, r *cocoReader, o *object, c *category, a *co
 		if absent(raw) {
 			continue
 		}
-		more, _ := readJoints(b, r, o, raw, wholeBody[i].member, 0)
+		more, slots := readJoints(b, r, o, raw, wholeBody[i].member, 0)
+		if !o.results && slots > 0 {
+			b.tellUnlabelled(o.at, r.numbers, len(more), nil)
+		}
 		for _, j := range more {
 			j.name = fmt.Sprintf("%s_%d", wholeBody[i].name, j.slot)
 			joints = append(joints, j)
 		}
 	}
 	return joints, true
+}
+
+// hasParts reports whether there are joints beside those of the body: nothing tells then
+// which of them the category names.
+func (a *cocoAnnotation) hasParts() bool {
+	return slices.ContainsFunc(a.parts[:], func(raw []byte) bool { return !absent(raw) })
 }
 
 // visibilities reports whether every third number may be one.
@@ -274,7 +299,7 @@ func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
 
 // convertMask converts a run-length encoded segmentation. A mask that cannot be
 // converted is dropped: a box in its stead would pass for the real thing.
-func convertMask(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation) bool {
+func convertMask(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation, g givenBox) bool {
 	m := &b.mask
 	var err error
 	if a.runs {
@@ -289,32 +314,49 @@ func convertMask(b *imageBuilder, r *cocoReader, o object, a *cocoAnnotation) bo
 		return b.drop(KindMask, o.at, fmt.Sprintf("the mask is %d×%d pixels and the image %d×%d", own.Width, own.Height, b.size.Width, b.size.Height))
 	}
 	if m.beyond > 0 {
-		if !agreesWithBox(m, a.bbox) {
+		if !agreesWithBox(m, g) {
 			return b.drop(KindMask, o.at, fmt.Sprintf("the counts go beyond the %d×%d pixels of the mask", m.width, m.height))
 		}
 		b.report(KindMaskFilled, o.at, fmt.Sprintf("the last count, of pixels outside, goes %d beyond the mask; the pixels inside are those of the bbox", m.beyond), "the last count was cut off")
+	}
+	if reason := r.contradicts(m, g, a.area); reason != "" {
+		return b.drop(KindMask, o.at, reason)
 	}
 	return b.addMask(o, m)
 }
 
 // agreesWithBox reports whether a mask has its pixels just where a bbox says.
-func agreesWithBox(m *mask, bbox []byte) bool {
-	if !isArray(bbox) || len(m.runs) == 0 {
-		return false
+func agreesWithBox(m *mask, g givenBox) bool {
+	box, some := m.bounds()
+	return some && g.form == plainBox && !boxesDiffer(box, g.box, 1, 0)
+}
+
+// mostAreas is how many times the area that an annotation gives its mask's pixels may be,
+// or they it, where the bbox is another too.
+const mostAreas = 2
+
+// contradicts says why a mask is not what the bbox and area of its annotation are of, ""
+// where it may be.
+func (r *cocoReader) contradicts(m *mask, g givenBox, area []byte) string {
+	box, some := m.bounds()
+	if !some || !g.usable() || r.notation != "" || !boxesDiffer(box, g.box, 2, 0.02) {
+		return ""
 	}
-	box, err := appendNumbers(nil, bbox)
-	if err != nil || len(box) != 4 {
-		return false
+	pixels := float64(m.pixels())
+	reason := fmt.Sprintf("the mask lies at %v,%v to %v,%v, and the bbox at %v,%v to %v,%v", box.X, box.Y, box.X+box.W, box.Y+box.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
+	if other, some := m.rowBounds(); some && !boxesDiffer(other, g.box, 2, 0.02) {
+		return reason + ", where the counts have it if they go along the rows, as COCO's do not"
 	}
-	left, right := m.runs[0].x, m.runs[len(m.runs)-1].x+1
-	top, bottom := m.runs[0].top, m.runs[0].bottom
-	for _, r := range m.runs {
-		top, bottom = min(top, r.top), max(bottom, r.bottom)
+	if other, some := m.outsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !boxesDiffer(other, g.box, 2, 0.02) {
+		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
-	for i, side := range []int32{left, top, right - left, bottom - top} {
-		if math.Abs(box[i]-float64(side)) > 1 {
-			return false
+	if overlap(box, g.box) < leastOverlap {
+		return reason + ", far from it"
+	}
+	if isNumber(area) {
+		if given := parseNumber(area); given > 0 && (pixels > mostAreas*given || given > mostAreas*pixels) {
+			return fmt.Sprintf("%s, and it has %v pixels where the area is %v", reason, pixels, given)
 		}
 	}
-	return true
+	return ""
 }

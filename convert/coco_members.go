@@ -50,13 +50,17 @@ func (n *memberNames) of(name string) string {
 	return name
 }
 
+// keeps reports whether the options ask for a member.
+func (c *COCO) keeps(member string) bool {
+	return slices.Contains(c.options.KeepMembers, member) || slices.Contains(c.options.KeepMembers, "all")
+}
+
 // carryMembers keeps the members that the options ask for as attributes and counts the
 // others.
 func (c *COCO) carryMembers(r *cocoReader, o *object) {
 	for _, m := range r.others {
 		name := m.name
-		keep := slices.Contains(c.options.KeepMembers, name) || slices.Contains(c.options.KeepMembers, "all")
-		if !keep {
+		if !c.keeps(name) {
 			r.countMember(c.names.of(shorten(name)), o.at, "")
 			continue
 		}

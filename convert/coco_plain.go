@@ -42,7 +42,7 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 		}
 		if member == nil {
 			r.otherMember(name, raw[start:end])
-		} else if member != &a.other {
+		} else {
 			if *member != nil {
 				return a, false
 			}

@@ -28,7 +28,7 @@ func TestSegmentationsAsTheyAreWritten(t *testing.T) {
 		{`[{"x":10,"y":10},{"x":60,"y":10},{"y":50,"x":60}]`, []string{square}, nil},
 		{`[[{"x":10,"y":10},{"x":60,"y":10},{"y":50,"x":60}]]`, []string{square}, nil},
 		{`[[[10,10],[30,10],[30,50]],[[31,10],[60,10],[60,50]]]`, []string{"polygon [[{10 10} {30 10} {30 50}]] in {10 10 20 40}", "polygon [[{31 10} {60 10} {60 50}]] in {31 10 29 40}"}, nil},
-		{`[{"size":[480,640],"counts":[4810,40,302350]}]`, []string{"polygon [[{11 10} {11 50} {10 50} {10 10}]] in {10 10 1 40}"}, []Kind{KindGeometry}},
+		{`[{"size":[480,640],"counts":[4810,40,440,40,440,40,440,40,440,40,440,40,299950]}]`, []string{"polygon [[{16 10} {16 50} {10 50} {10 10}]] in {10 10 6 40}"}, []Kind{KindGeometry}},
 		// nothing
 		{`{}`, []string{"bbox {10 10 50 40}"}, nil}, {`""`, []string{"bbox {10 10 50 40}"}, nil}, {`[]`, []string{"bbox {10 10 50 40}"}, nil},
 		{`[[]]`, []string{"bbox {10 10 50 40}"}, nil}, {`[[],[]]`, []string{"bbox {10 10 50 40}"}, nil}, {`[[[]]]`, []string{"bbox {10 10 50 40}"}, nil}, {`null`, []string{"bbox {10 10 50 40}"}, nil},
@@ -114,7 +114,7 @@ func TestRotationAttribute(t *testing.T) {
 		`45`:    "{329.289322 279.289322 141.42135599999995 141.42135599999995} turned {400 350 100 100 45}",
 		`-90`:   "{350 300 100 100} turned {400 350 100 100 270}",
 		`360.0`: "{350 300 100 100}", `0`: "{350 300 100 100}", `-720`: "{350 300 100 100}",
-		`"45"`: "{350 300 100 100} map[rotation:45]", `null`: "{350 300 100 100} map[rotation:<nil>]",
+		`" 45.0"`: "{329.289322 279.289322 141.42135599999995 141.42135599999995} turned {400 350 100 100 45}", `"0"`: "{350 300 100 100}", `""`: "{350 300 100 100} map[rotation:]", `null`: "{350 300 100 100} map[rotation:<nil>]",
 		`405`: "{329.289322 279.289322 141.42135599999995 141.42135599999995} turned {400 350 100 100 45}",
 	} {
 		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "attributes": {"rotation": `+rotation+`}}`))
@@ -186,7 +186,7 @@ func TestKeypointResults(t *testing.T) {
 
 // Two numbers a joint are no triplets, also where they can be counted off as such.
 func TestPairsOfJoints(t *testing.T) {
-	for joints, want := range map[string][]Kind{`10,20,30,40,50,60`: {KindCount}, `[10,20],[30,40],[50,60]`: {KindNumber}, `10,20,2,40,50,0`: nil, `10,20,30,40`: {KindCount, KindVisibility}, `10,20,30,40,50,60,70,80,2`: {KindVisibility}} {
+	for joints, want := range map[string][]Kind{`10,20,30,40,50,60`: {KindCount}, `[10,20],[30,40],[50,60]`: {KindNumber}, `10,20,2,40,50,0,0,0,0`: {KindVisibility}, `10,20,30,40`: {KindCount, KindVisibility}, `10,20,30,40,50,60,70,80,2`: {KindVisibility}} {
 		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`], "bbox": [1,2,30,40]}`))
 		compare(t, joints, kinds(r.Findings), want)
 	}
@@ -197,9 +197,9 @@ func TestBoxesBesideJoints(t *testing.T) {
 	coco := mustCOCO(t, testCategories, Options{})
 	r := coco.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 5, "keypoints": [110,110,2, 0,0,0, 150,160,1], "bbox": [100, 100, 80, 90]}`,
-		`{"id": 2, "category_id": 5, "keypoints": [310,110,2], "bbox": [300, 100, 80, 90]}`,
-		`{"id": 3, "category_id": 5, "keypoints": [10,10,2, 20,20,2], "bbox": [0, 0, 0, 0]}`,
-		`{"id": 4, "category_id": 5, "keypoints": [10,10,2, 20,20,2], "bbox": [1, 2, 3]}`,
+		`{"id": 2, "category_id": 5, "keypoints": [310,110,2, 0,0,0, 0,0,0], "bbox": [300, 100, 80, 90]}`,
+		`{"id": 3, "category_id": 5, "keypoints": [10,10,2, 20,20,2, 0,0,0], "bbox": [0, 0, 0, 0]}`,
+		`{"id": 4, "category_id": 5, "keypoints": [10,10,2, 20,20,2, 0,0,0], "bbox": [1, 2, 3]}`,
 		`{"id": 5, "category_id": 1, "bbox": [1, 2, 30, 40]}`,
 	))
 	r.Size = Size{640, 480}
@@ -257,7 +257,7 @@ func TestNumberedJoints(t *testing.T) {
 	text, _ := json.Marshal(triplets)
 	r := coco.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 1, "keypoints": `+string(text)+`}`,
-		`{"id": 2, "category_id": 2, "keypoints": [1,2,2, 3,4,2, 5,6,1, 7,8,0]}`,
+		`{"id": 2, "category_id": 2, "keypoints": [1,2,2, 3,4,2]}`,
 		`{"id": 3, "category_id": 1, "keypoints": [0,0,0, 9,9,2]}`,
 	))
 	r.Size = Size{640, 480}
@@ -265,7 +265,7 @@ func TestNumberedJoints(t *testing.T) {
 	for _, a := range r.Annotations {
 		names = append(names, a.Name)
 	}
-	compare(t, "names", names, []string{"person_0", "person_5", "person_127", "nose", "tail", "dog_2", "person_1"})
+	compare(t, "names", names, []string{"person_0", "person_5", "person_127", "nose", "tail", "person_1"})
 	line, err := CanonicalImage{Image: "a.jpg", Annotations: r.Annotations, Slots: r.Slots}.Append(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -401,5 +401,81 @@ func TestLeftOutOfFormats(t *testing.T) {
 	}
 	if _, left, findings, err := w.Image("a.jpg", r); left != 1 || err != nil || !slices.Equal(kinds(findings), []Kind{KindLostShape}) {
 		t.Errorf("%d left out, %v %v", left, findings, err)
+	}
+}
+
+// A mask that is not what its bbox is of was most likely encoded otherwise.
+func TestMaskAndItsBox(t *testing.T) {
+	coco := mustCOCO(t, testCategories, Options{})
+	rows := make([]int, 0, 81) // of a square from 20,30 to 60,70 in 100×100, along the rows
+	for y := range 40 {
+		rows = append(rows, map[bool]int{true: 3020, false: 60}[y == 0], 40)
+	}
+	rows = append(rows, 3040)
+	columns := slices.Clone(rows)
+	columns[0], columns[len(columns)-1] = 2030, 4030
+	inverted := append([]int{0}, columns...)
+	for _, c := range []struct {
+		name, bbox, more string
+		counts           []int
+		want             []Kind
+	}{
+		{"right", "20,30,40,40", `, "area": 1600`, columns, nil},
+		{"along the rows", "20,30,40,40", `, "area": 1600`, rows, []Kind{KindMask}},
+		{"inverted", "20,30,40,40", "", inverted, []Kind{KindMask}},
+		{"far off", "80,80,15,15", "", columns, []Kind{KindMask}},
+		{"a bbox that is about right", "22,30,45,40", "", columns, []Kind{KindGeometry}},
+		{"and an area of the same", "22,30,45,40", `, "area": 1800`, columns, []Kind{KindGeometry}},
+		{"and an area of something else", "22,30,45,40", `, "area": 700`, columns, []Kind{KindMask}},
+		{"an area of something else alone", "20,30,40,40", `, "area": 700`, columns, nil},
+	} {
+		counts, _ := json.Marshal(c.counts)
+		r := coco.Image("a.jpg", Size{100, 100}, raws(fmt.Sprintf(`{"id": 1, "category_id": 1, "segmentation": {"size": [100,100], "counts": %s}, "bbox": [%s]%s}`, counts, c.bbox, c.more)))
+		compare(t, c.name, kinds(r.Findings), c.want)
+		if lost := slices.Contains(c.want, KindMask); lost != (r.LeftOut == 1) {
+			t.Errorf("%s: %d left out", c.name, r.LeftOut)
+		}
+	}
+}
+
+// A box is not turned by what may be an angle, and not taken upright either.
+func TestAnglesThatNothingTellsOf(t *testing.T) {
+	for more, want := range map[string][]Kind{
+		`"attributes": {"rotation": "steep"}`: {KindAngle}, `"attributes": {"rotation": true}`: {KindAngle}, `"attributes": {"Rotation": 45}`: {KindAngle}, `"attributes": {"angle": "0.5"}`: {KindAngle},
+		`"attributes": {"theta": 0, "angle": "front"}`: nil, `"angle": 30`: {KindMember, KindAngle}, `"theta": -0.5`: {KindMember, KindAngle}, `"rotation": "45"`: {KindMember, KindAngle}, `"rotation": 0`: {KindMember},
+	} {
+		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], `+more+`}`))
+		got := kinds(r.Findings)
+		slices.Sort(got)
+		slices.Sort(want)
+		compare(t, more, got, want)
+		if lost := slices.Contains(want, KindAngle); lost != (r.LeftOut == 1) {
+			t.Errorf("%s: %d left out", more, r.LeftOut)
+		}
+	}
+	r := mustCOCO(t, testCategories, Options{KeepMembers: []string{"angle"}}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
+	compare(t, "kept", lines(r.Annotations), []string{"1 cat bbox {350 300 100 100} map[angle:30]"})
+}
+
+// Joints outside the image are left out, others of the object kept.
+func TestJointsOutside(t *testing.T) {
+	for joints, want := range map[string][]Kind{
+		`10,10,2, 643,20,2, 0,0,0`: {}, `10,10,2, 700,20,2, 0,0,0`: {KindOffImage}, `10,10,2, 20,-9,1, 0,0,0`: {KindOffImage}, `700,10,2, 800,20,2, 0,0,0`: {KindOffImage},
+	} {
+		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`]}`))
+		if got := kinds(r.Findings); !slices.Equal(got, want) || len(r.Annotations) != 2-strings.Count(joints, "00,")-strings.Count(joints, "-9") {
+			t.Errorf("%s: %v, %q", joints, r.Findings, lines(r.Annotations))
+		}
+	}
+}
+
+// A box whose area is that between two corners is given by these.
+func TestAreaOfCorners(t *testing.T) {
+	for annotation, want := range map[string][]Kind{
+		`"bbox": [10,20,110,70], "area": 5000`: {KindBoxNotation}, `"bbox": [10,20,110,70], "area": 5151`: {KindBoxNotation}, `"bbox": [10,20,110,70], "area": 7700`: nil,
+		`"bbox": [10,20,110,70], "area": 6000`: nil, `"bbox": [1,1,110,70], "area": 7521`: nil, `"bbox": [10,20,110,70], "area": 5000, "segmentation": [[10,20,120,20,120,90]]`: nil,
+	} {
+		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, `+annotation+`}`))
+		compare(t, annotation, kinds(r.Findings), want)
 	}
 }

@@ -273,8 +273,7 @@ func (r *cocoReader) pointObjects(list []byte) (reason string) {
 // noted as flaws. The polygons are valid until the next annotation is read.
 func usableRings(b *imageBuilder, r *cocoReader, g givenBox) (polygons []pictograph.Polygon, parts int) {
 	r.polygons = r.polygons[:0]
-	var all pictograph.Box // around those with an extent
-	extended := false
+	var all pictograph.Box // around them
 	first := 0
 	for i, end := range r.ringEnds {
 		coordinates := r.coordinates[first:end]
@@ -289,15 +288,15 @@ func usableRings(b *imageBuilder, r *cocoReader, g givenBox) (polygons []pictogr
 		if box.W > 0 && box.H > 0 {
 			polygon.Box = &b.boxes.take(1)[0]
 			*polygon.Box = box
-			if !extended {
-				all, extended = box, true
-			} else {
-				all = around(all, box)
-			}
+		}
+		if len(r.polygons) == 0 {
+			all = box
+		} else {
+			all = around(all, box)
 		}
 		r.polygons = append(r.polygons, polygon)
 	}
-	if extended && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
+	if all.W > 0 && all.H > 0 && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
 		reason := fmt.Sprintf("lies at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
 		if looksLikeRuns(r.coordinates, b.size) {
 			reason += "; its numbers look like run-length counts"
@@ -407,7 +406,7 @@ func convertSegmentation(b *imageBuilder, r *cocoReader, o object, a *cocoAnnota
 			a.segmentation = mask
 		}
 		first := len(b.result.Annotations)
-		if !convertMask(b, r, o, a) {
+		if !convertMask(b, r, o, a, g) {
 			return false, true
 		}
 		r.compareBox(b, o, g, first)

@@ -156,15 +156,15 @@ func TestCOCOAnnotations(t *testing.T) {
 		},
 		{
 			name:        "a lone point without joint names is a landmark of no instance",
-			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2]}`, `{"id": 8, "category_id": "s", "keypoints": [1,2,1]}`, `{"id": 9, "category_id": 5, "keypoints": [3,4,2]}`},
+			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2]}`, `{"id": 8, "category_id": "s", "keypoints": [1,2,1]}`, `{"id": 9, "category_id": 5, "keypoints": [3,4,2, 0,0,0, 0,0,0]}`},
 			want:        []string{"7-0 landmark keypoint {1 2} of 0", "8-0 tip keypoint {1 2} of 0 map[occluded:true]", "9-0 nose keypoint {3 4} of 1"},
 		},
 		{
 			name:        "joints that the category does not name are named by their number",
-			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 5, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
+			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 9, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
 			want: []string{
 				"7-0 landmark_0 keypoint {1 2} of 1", "7-1 landmark_1 keypoint {3 4} of 1",
-				"8-0 nose keypoint {1 1} of 2", "8-1 person_3 keypoint {9 9} of 2",
+				"8-0 landmark_0 keypoint {1 1} of 2", "8-1 landmark_3 keypoint {9 9} of 2",
 			},
 			findings: []Kind{KindJointName, KindJointName},
 		},
@@ -179,6 +179,20 @@ func TestCOCOAnnotations(t *testing.T) {
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, NaN,NaN,0, 5,Infinity,2]}`},
 			want:        []string{"7-0 nose keypoint {1 2} of 1"},
 			findings:    []Kind{KindNumber},
+		},
+		{
+			name:        "fewer joints than the category names, or more, are not taken",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,2], "bbox": [1,2,3,4]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 7,8,2, 9,9,2]}`, `{"id": 9, "category_id": 5, "keypoints": [0,0,0], "bbox": [1,2,3,4]}`},
+			want:        []string{"9 person bbox {1 2 3 4}"},
+			findings:    []Kind{KindCount, KindCount},
+			dropped:     2,
+		},
+		{
+			name: "joints that are not labelled and have coordinates are told",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 3}`,
+				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 3}`},
+			want:     []string{"7-0 nose keypoint {1 2} of 1", "8-0 nose keypoint {1 2} of 2", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 3"},
+			findings: []Kind{KindVisibility, KindKeypoints, KindVisibility},
 		},
 		{
 			name:        "numbers that make no triplet are left out",
@@ -228,10 +242,13 @@ func TestCOCOAnnotations(t *testing.T) {
 			findings:    []Kind{KindAttributes, KindAttributes},
 		},
 		{
-			name:        "the last of two equal keys is taken",
-			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [9,9,9,9], "\u0062box": [1,2,3,4]}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "a": "2"}}`},
-			want:        []string{"1 cat bbox {1 2 3 4}", "2 cat bbox {1 2 3 4} map[a:2]"},
-			findings:    []Kind{KindDuplicateKey, KindDuplicateKey},
+			name: "keys that stand twice, with one value or several",
+			annotations: []string{`{"id": 1, "category_id": 1, "bbox": [1,2,3,4], "\u0062box": [1,2,3,4]}`, `{"id": 2, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "a": "1"}}`,
+				`{"id": 3, "category_id": 1, "bbox": [9,9,9,9], "bbox": [1,2,3,4]}`, `{"id": 4, "category_id": 1, "bbox": [1,2,3,4], "attributes": {"a": "1", "b": 2, "a": "2"}}`,
+				`{"id": 5, "category_id": 1, "segmentation": {"size": [1,1], "counts": [0,1], "counts": [1]}}`, `{"id": 6, "image_id": 7, "image_id": 7, "category_id": 1, "bbox": [1,2,3,4]}`},
+			want:     []string{"1 cat bbox {1 2 3 4}", "2 cat bbox {1 2 3 4} map[a:1]", "4 cat bbox {1 2 3 4}", "6 cat bbox {1 2 3 4}"},
+			findings: []Kind{KindDuplicateKey, KindDuplicateKey, KindInvalidJSON, KindAttributes, KindMask, KindDuplicateKey},
+			dropped:  2,
 		},
 		{
 			name:        "what is no object",
@@ -326,8 +343,8 @@ func TestCOCOClasses(t *testing.T) {
 	r := c.Image("a.jpg", Size{}, raws(
 		`{"id": 1, "category_id": 5, "bbox": [1,2,3,4]}`,
 		`{"id": 2, "category_id": 1, "segmentation": [[0,0,2,0,2,2]]}`,
-		`{"id": 3, "category_id": 5, "keypoints": [1,2,2]}`,
-		`{"id": 4, "category_id": 5, "keypoints": [1,2,2, 3,4,2]}`,
+		`{"id": 3, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0]}`,
+		`{"id": 4, "category_id": 5, "keypoints": [1,2,2, 3,4,2, 0,0,0]}`,
 		`{"id": 5, "category_id": 9, "keypoints": [1,2,2]}`,
 		`{"id": 6, "category_id": 0, "bbox": [1,2,0,0]}`,
 	))
@@ -404,6 +421,7 @@ func TestCOCOCategories(t *testing.T) {
 		{"names as written, numbers as text", `[{"id": 3, "name": " a b "}, {"id": "x", "name": 12}]`, nil, map[COCOID]string{"3": " a b ", "x": "12"}},
 		{"unusable ones", `[{"id": 1}, {"id": 2, "name": " \u001c"}, {"name": "a"}, {"id": true, "name": "b"}, 7]`, slices.Repeat([]Kind{KindCategory}, 5), nil},
 		{"one id twice", `[{"id": 1, "name": "a", "keypoints": ["x", "y"]}, {"id": "1", "name": "a"}]`, []Kind{KindDuplicateCategory}, map[COCOID]string{"1": "a"}},
+		{"one key twice", `[{"id": 1, "name": "a", "id": 1, "x": 1, "x": 2}]`, []Kind{KindDuplicateKey}, map[COCOID]string{"1": "a"}},
 		{"one name twice", `[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]`, []Kind{KindSharedCategoryName}, map[COCOID]string{"1": "a", "2": "a"}},
 		{"joint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]Kind{KindJointName}, 4), map[COCOID]string{"1": "a", "2": "b"}},
 		{"edges", `[{"id": 1, "name": "a", "keypoints": ["x", "y"], "skeleton": [[0,1], [2,2], [1,3], [1], [1,"2"], [1.5,2], [2,1]]}, {"id": 2, "name": "b", "skeleton": {}}]`, slices.Repeat([]Kind{KindSkeletonEdge}, 7), map[COCOID]string{"1": "a", "2": "b"}},
@@ -425,11 +443,12 @@ func TestCOCOCategories(t *testing.T) {
 			}
 		})
 	}
-	c, _, _ := NewCOCO([]byte(tests[6].categories), "", Options{})
+	c, _, _ := NewCOCO([]byte(tests[7].categories), "", Options{})
 	compare(t, "joints", c.categories["1"].joints, []string{"x", "joint_1", "x", "joint_3"})
-	c, _, _ = NewCOCO([]byte(tests[7].categories), "", Options{})
+	c, _, _ = NewCOCO([]byte(tests[8].categories), "", Options{})
 	compare(t, "edges", c.categories["1"].skeleton.Edges, [][2]int{{1, 0}})
-	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`} {
+	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`,
+		`[{"id": 1, "name": "a", "name": "b"}]`, `[{"id": 1, "name": "a", "id": 2}]`} {
 		if _, _, err := NewCOCO([]byte(broken), "labels.json", Options{}); !errors.As(err, new(ContradictionError)) {
 			t.Errorf("categories %q: error %v", broken, err)
 		}

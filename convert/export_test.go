@@ -195,12 +195,21 @@ func TestThroughCOCO(t *testing.T) {
 					}
 				case 3:
 					instances++
-					r.Annotations = append(r.Annotations, d.pose(instances)...)
-					if rapid.Bool().Draw(t, "box beside") {
+					pose := d.pose(instances)
+					r.Annotations = append(r.Annotations, pose...)
+					if !rapid.Bool().Draw(t, "box beside") {
+						break
+					}
+					var points []pictograph.Point
+					for _, a := range pose {
+						points = append(points, a.Geometry.(pictograph.Keypoint).Point)
+					}
+					around, _ := bounds(points)
+					if box := d.box(); box != around { // which is written where there is none
 						if r.Boxes == nil {
 							r.Boxes = make(map[int]pictograph.Box)
 						}
-						r.Boxes[instances] = d.box()
+						r.Boxes[instances] = box
 					}
 				case 4: // the regions of a mask, with holes
 					b := newBitmap(d.size.Width, d.size.Height)

@@ -24,7 +24,6 @@ type imageBuilder struct {
 	classes     map[classKey]int // place in result.Classes; nil while they are few
 	instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
-	unwanted    bool             // the options leave out the source annotation at hand
 
 	*memory
 }
@@ -45,16 +44,11 @@ func newImageBuilder(file, image string, size Size, o Options, annotations int) 
 // count counts one of the source's annotations, which was taken or not.
 func (b *imageBuilder) count(taken bool) {
 	b.result.Read++
-	switch {
-	case taken:
+	if taken {
 		b.result.taken = append(b.result.taken, len(b.result.Annotations))
-	case b.unwanted:
-		b.result.Unwanted++
-		fallthrough
-	default:
+	} else {
 		b.result.LeftOut++
 	}
-	b.unwanted = false
 }
 
 // object is what the annotations made from one source annotation have in
@@ -68,6 +62,8 @@ type object struct {
 
 	confidence *float64
 	attributes map[string]any
+
+	oddAngle string // why its box's angle cannot be told
 
 	slots int // how many joints its list has room for; 0 where that is not told
 	// results says that it is a prediction, scored that its joints have scores, and
@@ -427,7 +423,6 @@ func (b *imageBuilder) leaves(box pictograph.Box) bool {
 // leaveOutside leaves out what reaches outside the image, as the options ask.
 func (b *imageBuilder) leaveOutside(at place, reason string) bool {
 	b.report(KindOutsideLeftOut, at, reason, "left out")
-	b.unwanted = true
 	return false
 }
 

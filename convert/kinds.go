@@ -8,9 +8,10 @@ import "slices"
 const (
 	// About annotations and label lines.
 
-	// KindInvalidJSON is an annotation that is no JSON object, or not UTF-8.
+	// KindInvalidJSON is an annotation that is no JSON object, not UTF-8, or has one key
+	// with two values.
 	KindInvalidJSON Kind = "invalid-json"
-	// KindDuplicateKey is a key that stands twice in one JSON object.
+	// KindDuplicateKey is a key that stands twice in one JSON object, with one value.
 	KindDuplicateKey Kind = "duplicate-key"
 	// KindMissingID is an annotation without an id of its own.
 	KindMissingID Kind = "missing-id"
@@ -34,16 +35,18 @@ const (
 	KindBoxNotation Kind = "box-notation"
 	// KindRing is a polygon ring that cannot be used.
 	KindRing Kind = "ring"
-	// KindMask is a run-length encoded mask that cannot be used.
+	// KindMask is a run-length encoded mask that cannot be used, or lies elsewhere than
+	// its bbox.
 	KindMask Kind = "mask"
 	// KindMaskFilled is a mask that is not quite what was given: one whose last count was
 	// cut off, or a shape written as the mask of the pixels it covers.
 	KindMaskFilled Kind = "mask-filled"
-	// KindKeypoints are joints that cannot be used.
+	// KindKeypoints are joints that cannot be used, or fewer than the annotation counts.
 	KindKeypoints Kind = "keypoints"
 	// KindJointAbsent is a joint whose coordinates say that it is not placed.
 	KindJointAbsent Kind = "joint-absent"
-	// KindVisibility is a joint's visibility other than 0, 1 and 2.
+	// KindVisibility is a joint's visibility other than 0, 1 and 2, or 0 for one that has
+	// coordinates.
 	KindVisibility Kind = "visibility"
 	// KindAngle is a box's angle that nothing tells the unit or direction of, or that
 	// is none.
@@ -67,7 +70,7 @@ const (
 	KindOutside Kind = "outside-image"
 	// KindOutsideLeftOut is one that was left out for it, as a flag asks.
 	KindOutsideLeftOut Kind = "outside-left-out"
-	// KindOffImage is a shape that lies outside its image altogether.
+	// KindOffImage is a shape, or a joint, that lies outside its image altogether.
 	KindOffImage Kind = "off-image"
 	// KindUnknownSize is an image whose size is needed and not known.
 	KindUnknownSize Kind = "unknown-size"
@@ -141,10 +144,10 @@ const (
 	KindDescription Kind = "data-set-description"
 	// KindDuplicateImage is an image that the source names twice.
 	KindDuplicateImage Kind = "duplicate-image"
-	// KindUnknownImage are annotations of an image that the source does not
-	// have.
+	// KindUnknownImage are annotations of an image that the source does not have, and
+	// images without any that they may be of.
 	KindUnknownImage Kind = "unknown-image"
-	// KindImageEntry is an entry for an image that cannot be read.
+	// KindImageEntry is an entry for an image that cannot be read, or says two things.
 	KindImageEntry Kind = "image-entry"
 	// KindImageName is an image's name or size that could not be used as it stands.
 	KindImageName Kind = "image-name"

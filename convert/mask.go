@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/pictograph"
 )
 
 // Limits of a mask: more than any camera's image needs, few enough that a small
@@ -108,7 +111,7 @@ func (m *mask) unmarshal(segmentation []byte) error {
 		Size   []float64      `json:"size"`
 		Counts jsontext.Value `json:"counts"`
 	}
-	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
+	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
 		return fmt.Errorf("the run-length encoding cannot be read: %w", err)
 	}
 	return m.decode(rle.Size, func(d *countDecoder) error {
@@ -270,4 +273,61 @@ func (m *mask) pixels() (n int) {
 		n += int(r.bottom - r.top)
 	}
 	return n
+}
+
+// bounds is the box around the pixels inside; false where there are none.
+func (m *mask) bounds() (pictograph.Box, bool) {
+	if len(m.runs) == 0 {
+		return pictograph.Box{}, false
+	}
+	e := extent{left: m.runs[0].x, top: m.runs[0].top, right: m.runs[len(m.runs)-1].x + 1}
+	for _, r := range m.runs {
+		e.top, e.bottom = min(e.top, r.top), max(e.bottom, r.bottom)
+	}
+	return e.box(), true
+}
+
+// rowBounds is the box around the pixels inside if the counts had gone along the rows.
+func (m *mask) rowBounds() (pictograph.Box, bool) {
+	e := extent{left: math.MaxInt32, top: math.MaxInt32}
+	for _, r := range m.runs {
+		first, last := int(r.x)*m.height+int(r.top), int(r.x)*m.height+int(r.bottom)-1
+		from, to := first%m.width, last%m.width
+		if first/m.width != last/m.width {
+			from, to = 0, m.width-1
+		}
+		e.add(from, first/m.width, to+1, last/m.width+1)
+	}
+	return e.box(), len(m.runs) > 0
+}
+
+// outsideBounds is the box around the pixels outside.
+func (m *mask) outsideBounds() (pictograph.Box, bool) {
+	e := extent{left: math.MaxInt32, top: math.MaxInt32}
+	for x := range m.width {
+		runs, _ := m.column(x)
+		top := 0
+		for _, r := range runs {
+			if int(r.top) > top {
+				e.add(x, top, x+1, int(r.top))
+			}
+			top = int(r.bottom)
+		}
+		if top < m.height {
+			e.add(x, top, x+1, m.height)
+		}
+	}
+	return e.box(), e.right > 0
+}
+
+// extent is the pixels from left and top to before right and bottom.
+type extent struct{ left, top, right, bottom int32 }
+
+func (e *extent) add(left, top, right, bottom int) {
+	e.left, e.top = min(e.left, int32(left)), min(e.top, int32(top))
+	e.right, e.bottom = max(e.right, int32(right)), max(e.bottom, int32(bottom))
+}
+
+func (e extent) box() pictograph.Box {
+	return pictograph.Box{X: float64(e.left), Y: float64(e.top), W: float64(e.right - e.left), H: float64(e.bottom - e.top)}
 }

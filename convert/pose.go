@@ -92,8 +92,8 @@ const (
 )
 
 // placedJoints reads x, y, visibility triplets in pixels. Joints that are not
-// labelled are left out, whatever their coordinates; what else is left out or
-// changed is reported.
+// labelled are left out, whatever their coordinates ([imageBuilder.tellUnlabelled]);
+// what else is left out or changed is reported.
 func (b *imageBuilder) placedJoints(at place, triplets []float64) []joint {
 	count := 0
 	for i := 2; i < len(triplets); i += 3 {
@@ -163,4 +163,48 @@ func (f flaws) String() string {
 		return f.first
 	}
 	return fmt.Sprintf("%s and %d more", f.first, f.count-1)
+}
+
+// tellUnlabelled tells of joints that say that they are not labelled and where they are.
+// Where the annotation counts more joints than were placed, one of the two is wrong.
+func (b *imageBuilder) tellUnlabelled(at place, triplets []float64, placed int, count []byte) {
+	somewhere := 0
+	for i := 2; i < len(triplets); i += 3 {
+		if x, y := triplets[i-2], triplets[i-1]; triplets[i] == notLabelled && finite(x, y) && (x != 0 || y != 0) {
+			somewhere++
+		}
+	}
+	if somewhere == 0 {
+		return
+	}
+	reason := fmt.Sprintf("joints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
+	if isNumber(count) && parseNumber(count) > float64(placed) {
+		b.report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "joints left out")
+		return
+	}
+	b.report(KindVisibility, at, reason, "joints left out")
+}
+
+// inImage leaves out joints that lie outside the image by more than a pixel and a
+// hundredth of its side.
+func (b *imageBuilder) inImage(at place, joints []joint) []joint {
+	const pixels, share = 1, 0.01
+	if !b.size.Known() {
+		return joints
+	}
+	w, h := float64(b.size.Width), float64(b.size.Height)
+	dx, dy := max(pixels, share*w), max(pixels, share*h)
+	var off flaws
+	inside := joints[:0]
+	for _, j := range joints {
+		if p := j.point; p.X < -dx || p.Y < -dy || p.X > w+dx || p.Y > h+dy {
+			off.add(fmt.Sprintf("joint %d at %v,%v", j.slot+1, p.X, p.Y))
+			continue
+		}
+		inside = append(inside, j)
+	}
+	if off.count > 0 {
+		b.report(KindOffImage, at, fmt.Sprintf("outside the image of %d×%d: %s", b.size.Width, b.size.Height, off), "joints left out")
+	}
+	return inside
 }

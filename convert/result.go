@@ -24,7 +24,7 @@ type Result struct {
 	// Read counts the source's annotations (or label lines) of the image, as they
 	// stood where they were read, and LeftOut those of them that are in no annotation
 	// here: Read is LeftOut and those that were taken. Unwanted are those of LeftOut
-	// that a flag or a class map asks to leave out.
+	// whose class a class map drops.
 	Read, LeftOut, Unwanted int
 	// Boxes are the boxes that the source gives beside joints, by instance id. The
 	// service has no place for them; canonical lines and formats that are written do.

@@ -49,6 +49,11 @@ func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 		return nil, cocoError(s.path, err)
 	}
 	f.nameImages(name)
+	if f.annotations == 0 && !f.results {
+		if results := resultsBeside(s.path); results != "" {
+			f.mayLack(results)
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -102,12 +107,24 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 	if len(labels) > 0 && len(labels) < len(files) {
 		for _, f := range files {
 			if f.results {
+				for _, l := range labels {
+					if l.annotations == 0 && len(l.images) > 0 {
+						l.mayLack(f.name)
+						s.reporter.report(finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
+					}
+				}
 				s.reporter.report(finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
 			}
 		}
 		files = labels
 	}
 	return newCOCO(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files)))
+}
+
+// mayLack notes that a file without annotations has results beside it: it may well be the
+// list of their images, and says nothing of what is in these.
+func (f *cocoFile) mayLack(results string) {
+	f.ownerless = fmt.Sprintf("%s has none at all, and the results of %s may be of it", f.name, results)
 }
 
 // nameImages gives the images of Roboflow's files the folder that such a file,
@@ -136,8 +153,47 @@ func newCOCO(s setting, files []*cocoFile, reason string) (*coco, error) {
 	} else if err := c.sameImages(shared); err != nil {
 		return nil, err
 	}
+	defer c.hold()()
+	for _, f := range files {
+		c.lookForCorners(f)
+	}
 	c.print = s.fingerprint(c.infos()...)
 	return c, nil
+}
+
+// lookForCorners looks at some of a file's images, from all over it, for boxes that are
+// given by their corners.
+func (c *coco) lookForCorners(f *cocoFile) {
+	if len(f.images) < 2 || f.panoptic {
+		return // what one image's boxes are is told by themselves
+	}
+	const mostImages, mostBytes = 500, 1 << 20
+	var sample convert.Corners
+	var r annotationReader
+	size := 0
+	step := max(len(f.images)/mostImages, int(f.info.Size()/mostBytes)) + 1
+	for i := 0; i < len(f.images) && size < mostBytes; i += step {
+		img := &f.images[i]
+		if f.errs[i] != nil || img.first == img.end {
+			continue
+		}
+		annotations, err := r.read(f, img)
+		if err != nil {
+			continue // said of the image when it is loaded
+		}
+		for _, raw := range annotations {
+			size += len(raw)
+		}
+		known := c.sizes.of(img.name)
+		if !known.Known() {
+			known = img.size()
+		}
+		sample.Look(img.name, known, annotations)
+	}
+	f.categories.Suspect(&sample)
+	if c.converter != nil {
+		c.converter.Suspect(&sample)
+	}
 }
 
 // sharedImage is an image that entries of several files are for.
@@ -360,7 +416,7 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 
 // finish adds to a result what the file and the sizes say of it.
 func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *convert.Result) {
-	f.tellUnlinked(item, result)
+	f.tellUnlinked(item, &f.images[at], result)
 	if reason := f.suspects[at]; reason != "" {
 		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
 	}
@@ -368,10 +424,14 @@ func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *
 }
 
 // tellUnlinked tells of the annotations of the file that may be of the image.
-func (f *cocoFile) tellUnlinked(item Item, result *convert.Result) {
-	if f.unlinked > 0 {
+func (f *cocoFile) tellUnlinked(item Item, image *cocoImage, result *convert.Result) {
+	switch {
+	case f.unlinked > 0:
 		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, Count: f.unlinked, File: f.name, Image: item.Image,
 			Reason: "annotations of the file may be of this image, and nothing tells: " + f.unlinkedReason, Action: "they were left out"})
+	case f.ownerless != "" && image.first == image.end:
+		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image,
+			Reason: "the image has no annotations, and nothing tells whether it should: " + f.ownerless, Action: "they were left out"})
 	}
 }
 

@@ -39,6 +39,9 @@ type cocoFile struct {
 	// unlinked are annotations that may be of any of its images, and why.
 	unlinked       int
 	unlinkedReason string
+	// ownerless says which annotations may be of any of its images that seem to have none,
+	// "" where there are none such.
+	ownerless string
 	// suspects are images, by place, whose names annotations give as the ids of unknown
 	// images.
 	suspects map[int]string
@@ -302,7 +305,7 @@ func (x *cocoIndexer) assignAll() error {
 func (x *cocoIndexer) image(raw []byte) {
 	x.file.entries++
 	n := x.file.entries
-	entry, err := unmarshalImageEntry(raw)
+	entry, repeated, err := unmarshalImageEntry(raw)
 	if err != nil {
 		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+entryError(raw, err), "the entry was left out, and with it its annotations")
 		return
@@ -315,6 +318,9 @@ func (x *cocoIndexer) image(raw []byte) {
 			return fmt.Sprintf("image %s", id)
 		}
 		return fmt.Sprintf("image entry %d", n)
+	}
+	if repeated != "" {
+		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
 	}
 	var img cocoImage
 	switch {
@@ -494,14 +500,17 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		s.pos = int(start - s.base)
 	}
 	slot, err := int32(0), error(nil)
-	told := false
+	told, twice := false, false
 	x.keys = x.keys[:0]
 	s.object(func(key string) {
 		x.keys = append(x.keys, key)
 		switch key {
 		case "image_id":
 			if raw := s.value(); string(raw) != "null" && string(raw) != "NaN" {
-				slot, err = x.slots.ofRaw(raw)
+				before := slot
+				if slot, err = x.slots.ofRaw(raw); told && slot != before {
+					twice = true
+				}
 				told = true
 			}
 		case "segments_info":
@@ -515,6 +524,9 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 	switch {
 	case err != nil:
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error())
+		return
+	case twice:
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "has several image_ids")
 		return
 	case length > maxLabels:
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", maxLabels))
@@ -624,6 +636,9 @@ func (x *cocoIndexer) group() {
 			x.file.unlinkedReason = reason
 			x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "annotations", reason, "they were left out")
 			continue
+		}
+		if x.file.ownerless == "" {
+			x.file.ownerless = fmt.Sprintf("the file has annotations of the image_id %s, which it has no image for", id)
 		}
 		x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
 	}

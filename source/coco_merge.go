@@ -105,7 +105,7 @@ func (c *coco) loadMerged(one *sharedImage, item Item, listed convert.Size) (con
 	result := c.converter.Image(item.Image, c.checkedSize(sizes), objects)
 	result.Read += total - len(objects) // merged into others, which were taken
 	for _, p := range one.places {
-		p.file.tellUnlinked(item, &result)
+		p.file.tellUnlinked(item, p.image, &result)
 	}
 	c.reconcileFirst(item, sizes, &result)
 	return result, nil

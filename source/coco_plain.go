@@ -5,7 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"pictosync/convert"
 )
@@ -271,17 +275,59 @@ func bracketOrQuote(buf []byte, i int) int {
 // unmarshalImageEntry reads an entry of images. What harms one member harms no other: the
 // words that Python writes for what is no number are null, and a name or address that is
 // no text is none.
-func unmarshalImageEntry(raw []byte) (imageEntry, error) {
+// Repeated is a key that stands twice, with one value.
+func unmarshalImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 	if e, ok := plainImageEntry(raw); ok {
-		return e, nil
+		return e, "", nil
 	}
-	e, err := decodeImageEntry(raw)
-	if err != nil {
+	if e, err = decodeImageEntry(raw); err != nil {
 		if repaired, found := nullNonFinite(raw); found {
-			e, err = decodeImageEntry(repaired)
+			raw = repaired
+			e, err = decodeImageEntry(raw)
 		}
 	}
-	return e, err
+	if err == nil {
+		repeated, err = checkImageEntry(raw)
+	}
+	return e, repeated, err
+}
+
+// checkImageEntry finds in an entry, valid JSON, what encoding/json takes without a word:
+// keys that stand twice, in whatever case, names that are no text, and annotations within
+// the entry.
+func checkImageEntry(raw []byte) (repeated string, err error) {
+	values := make(map[string][]byte)
+	scanErr := scanBytes(raw, func(s *jsonScanner) {
+		s.token()
+		s.allKeys = true
+		s.object(func(key string) {
+			value := s.value()
+			switch key = strings.ToLower(key); key {
+			case "annotations", "annotation", "objects", "instances", "bboxes", "boxes", "regions", "shapes":
+				if (value[0] == '[' || value[0] == '{') && !saysNothing(value) {
+					err = fmt.Errorf("it has %s of its own, which belong into the list of annotations", display(key))
+				}
+				return
+			case "file_name", "coco_url":
+				if value[0] == '"' && !jsontext.Value(value).IsValid() {
+					err = fmt.Errorf("its %s is no valid UTF-8", key)
+				}
+			case "id", "image_id", "width", "height":
+			default:
+				return
+			}
+			before, twice := values[key]
+			switch {
+			case !twice:
+				values[key] = bytes.Clone(value)
+			case bytes.Equal(before, value):
+				repeated = key
+			default:
+				err = fmt.Errorf("it has the key %q twice, with %s and %s", key, display(string(before)), display(string(value)))
+			}
+		})
+	})
+	return repeated, errors.Join(err, scanErr)
 }
 
 func decodeImageEntry(raw []byte) (e imageEntry, err error) {

@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"pictosync/convert"
@@ -122,6 +123,31 @@ func (x *cocoIndexer) matchResults() error {
 		}
 	})
 	return nil
+}
+
+// resultsBeside is a list of prediction results in the folder of a file, "" where there is
+// none.
+func resultsBeside(file string) string {
+	e, err := readEntries(filepath.Dir(file))
+	if err != nil {
+		return ""
+	}
+	for _, one := range e.list {
+		name := e.name(one)
+		if !strings.EqualFold(path.Ext(name), ".json") || name == filepath.Base(file) {
+			continue
+		}
+		f, err := openRegular(filepath.Join(filepath.Dir(file), name))
+		if err != nil {
+			continue
+		}
+		keys, _, list := headKeys(f)
+		f.Close()
+		if list && hasAll(keys, "image_id") {
+			return name
+		}
+	}
+	return ""
 }
 
 // resultsError says why results cannot be told their images.

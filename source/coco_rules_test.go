@@ -3,6 +3,7 @@ package source
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,8 +93,11 @@ func TestUnlinkedAnnotations(t *testing.T) {
 		`"image_id":[1]`:                        "its image cannot be told",
 		`"image_id":"dog.jpg"`:                  "is no id of the file and may mean the name of this image",
 		`"image_id":"x/dog.jpg"`:                "is no id of the file and may mean the name of this image",
-		`"image_id":9`:                          "",
-		`"image_id":77777777777777777777777`:    "",
+		`"image_id":9`:                          "the image has no annotations, and nothing tells whether it should: the file has annotations of the image_id 9",
+		`"image_id":1.5`:                        "annotations of the image_id 1.5",
+		`"image_id":77777777777777777777777`:    "the image has no annotations",
+		`"image_id":1,"image_id":2`:             "has several image_ids",
+		`"image_id":2,"image_id":2`:             "",
 		`"\u0069mage_id":2,"image":"something"`: "",
 	} {
 		one := `{"id":1,` + link + `,"category_id":1,"bbox":[10,20,30,40]}`
@@ -114,6 +118,109 @@ func TestUnlinkedAnnotations(t *testing.T) {
 		}
 		if want == "" != (got == "") || !strings.Contains(got, want) || read == 0 && len(*found) == 0 {
 			t.Errorf("%s: %q, want %q; %+v", link, got, want, *found)
+		}
+	}
+}
+
+// Beside annotations without an image, images with annotations are taken, and those
+// without fail: in a file with all of its annotations, they are empty.
+func TestOwnerlessAnnotations(t *testing.T) {
+	one := func(image int) string {
+		return fmt.Sprintf(`{"id":1,"image_id":%d,"category_id":1,"bbox":[10,20,30,40]}`, image)
+	}
+	for annotations, want := range map[string]string{one(1): "", one(1) + "," + one(22): "x/dog.jpg"} {
+		root := tree(t, map[string]string{"a.json": strings.Replace(twoImages, `"annotations":[]`, `"annotations":[`+annotations+`]`, 1)})
+		src, _ := opened(t, filepath.Join(root, "a.json"), Options{})
+		if got := strings.Join(unknownImages(t, src), " "); got != want {
+			t.Errorf("%s: %q fail, want %q", annotations, got, want)
+		}
+	}
+	root := tree(t, map[string]string{"gt.json": twoImages, "r.json": `[` + one(1) + `]`})
+	src, found := opened(t, root, Options{})
+	if got := unknownImages(t, src); len(got) != 2 || !slices.ContainsFunc(*found, func(f finding) bool { return f.Kind == convert.KindUnknownImage && f.File == "r.json" && f.Count == 1 }) {
+		t.Errorf("results beside no annotations: %q fail; %+v", got, *found)
+	}
+}
+
+// unknownImages are the images that annotations may be missing from.
+func unknownImages(t *testing.T, src Source) (images []string) {
+	for _, item := range items(t, src, "") {
+		r, err := src.Load(t.Context(), item, convert.Size{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.ContainsFunc(r.Findings, func(f finding) bool { return f.Kind == convert.KindUnknownImage }) {
+			images = append(images, item.Image)
+		}
+	}
+	return images
+}
+
+// Entries that say two things, or hold what belongs elsewhere, are left out.
+func TestContradictoryImageEntries(t *testing.T) {
+	for entry, want := range map[string]string{
+		`"id":1,"file_name":"a.jpg","file_name":"b.jpg"`:                  `image-entry the entry cannot be read: it has the key "file_name" twice`,
+		`"id":1,"file_name":"a.jpg","width":640,"height":480,"width":480`: `the key "width" twice, with 640 and 480`,
+		`"id":1,"file_name":"a.jpg","ID":2`:                               `the key "id" twice`,
+		`"id":1,"file_name":"a.jpg","id":1`:                               `duplicate-key the key "id" stands twice`,
+		"\"id\":1,\"file_name\":\"d\xe9cran.jpg\"":                        "image-entry the entry cannot be read: its file_name is no valid UTF-8",
+		`"id":1,"file_name":"a\ud800.jpg"`:                                "no valid UTF-8",
+		`"id":1,"file_name":"a.jpg","annotations":[{"bbox":[1,2,3,4]}]`:   "image-entry the entry cannot be read: it has annotations of its own",
+		`"id":1,"file_name":"a.jpg","annotations":[],"x":[1]`:             "",
+	} {
+		root := tree(t, map[string]string{"a.json": `{"images":[{` + entry + `}],"categories":[],"annotations":[]}`})
+		src, found := opened(t, filepath.Join(root, "a.json"), Options{})
+		got := ""
+		for _, f := range *found {
+			got += fmt.Sprint(f.Kind, " ", f.Reason)
+		}
+		left := len(items(t, src, ""))
+		if !strings.Contains(got, want) || want == "" && got != "" || strings.Contains(got, "image-entry") != (left == 0) {
+			t.Errorf("%s: %q and %d images, want %q", entry, got, left, want)
+		}
+	}
+}
+
+// Corners are a property of the file: where those of one image can be nothing else, boxes
+// of another that may be corners are not taken. A file of boxes that cannot be is none.
+func TestCornersOfAFile(t *testing.T) {
+	type boxes = map[string]string // by image
+	const corners = "[400,300,600,470]"
+	many := boxes{"bad.jpg": corners, "fits.jpg": "[10,20,60,70]"}
+	for i := range 11 {
+		many[fmt.Sprintf("%d.jpg", i)] = "[300,200,60,70]"
+	}
+	for _, c := range []struct {
+		boxes boxes
+		lost  string
+	}{
+		{boxes{"a.jpg": corners, "b.jpg": "[10,20,60,70]", "c.jpg": "[300,200,60,70]", "d.jpg": "[10,20,60,70],[10,20,700,70]"}, "a.jpg b.jpg"},
+		{boxes{"a.jpg": "[10,20,60,70]", "b.jpg": "[300,200,60,70]"}, ""},
+		{many, "bad.jpg"},
+	} {
+		var images, annotations []string
+		for i, name := range slices.Sorted(maps.Keys(c.boxes)) {
+			images = append(images, fmt.Sprintf(`{"id":%d,"file_name":%q,"width":640,"height":480}`, i+1, name))
+			for _, box := range strings.SplitAfter(c.boxes[name], "],") {
+				annotations = append(annotations, fmt.Sprintf(`{"id":%d,"image_id":%d,"category_id":1,"bbox":%s}`, len(annotations)+1, i+1, strings.TrimSuffix(box, ",")))
+			}
+		}
+		root := tree(t, map[string]string{"a.json": `{"images":[` + strings.Join(images, ",") + `],"categories":[{"id":1,"name":"car"}],"annotations":[` + strings.Join(annotations, ",") + `]}`})
+		src, _ := opened(t, filepath.Join(root, "a.json"), Options{})
+		var lost []string
+		for _, item := range items(t, src, "") {
+			r, err := src.Load(t.Context(), item, convert.Size{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range r.Findings {
+				if f.Kind == convert.KindBoxNotation {
+					lost = append(lost, item.Image)
+				}
+			}
+		}
+		if got := strings.Join(lost, " "); got != c.lost {
+			t.Errorf("%v: %q fail, want %q", c.boxes, got, c.lost)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type sizes struct {
 	byPath map[string]convert.Size
 	byName map[string]string // base name to path, "" where several have it
 	byStem map[string]string // path and base name without extension to path
+	twice  map[string]bool   // paths with several sizes, which are not known then
 }
 
 // of returns the size stated for the first of an image's paths that is there,
@@ -81,10 +82,14 @@ func (s *sizes) add(name string, width, height float64) error {
 		return err
 	}
 	if old, twice := s.byPath[clean]; twice {
-		if old == size {
+		switch {
+		case s.twice[clean]:
+			return fmt.Errorf("it stands there several times, also with %d×%d", size.Width, size.Height)
+		case old == size:
 			return nil
 		}
-		return fmt.Errorf("it stands there twice, with %d×%d and %d×%d", old.Width, old.Height, size.Width, size.Height)
+		s.byPath[clean], s.twice[clean] = convert.Size{}, true
+		return fmt.Errorf("it stands there twice, with %d×%d and %d×%d: its size is not known", old.Width, old.Height, size.Width, size.Height)
 	}
 	s.byPath[clean] = size
 	once(s.byName, path.Base(clean), clean)
@@ -121,7 +126,7 @@ func readSizes(file string, r *reporter) (*sizes, error) {
 		return nil, e
 	}
 	defer f.Close()
-	s := &sizes{byPath: make(map[string]convert.Size), byName: make(map[string]string), byStem: make(map[string]string)}
+	s := &sizes{byPath: make(map[string]convert.Size), byName: make(map[string]string), byStem: make(map[string]string), twice: make(map[string]bool)}
 	head, err := readHead(file, 512)
 	if err == nil {
 		bad := func(at, reason string) {

@@ -223,6 +223,10 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "sizes.csv": "height,image,width\n50,a.jpg,100\nx,b.jpg,1\n"},
 		want:  "a.jpg 100x50 car\n", findings: []string{"sizes-entry"},
 	}, {
+		name: "sizes that differ", format: "yolo", options: Options{Sizes: "sizes.csv"},
+		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "sizes.csv": "image,width,height\na.jpg,100,50\na.jpg,50,100\na.jpg,100,50\n"},
+		want:  "a.jpg FAILED read labels/a.txt: the size of its image is not known, which normalized coordinates need; give --images or --sizes\n", findings: []string{"sizes-entry", "sizes-entry"},
+	}, {
 		name: "images elsewhere", format: "yolo", options: Options{Images: "pictures"},
 		files: map[string]string{"set/data.yaml": names, "set/labels/train/a.txt": box, "pictures/train/a.png": small}, source: "set",
 		want: "train/a.png 20x10 car\n",

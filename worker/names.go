@@ -118,8 +118,10 @@ func withoutHash(stem string) string {
 // loose is what two file names have in common that may well mean one image and are
 // never taken to.
 func loose(name string) string {
-	return strings.ToLower(withoutHash(withoutExtension(composed(unescaped(name)))))
+	return strings.ToLower(withoutHash(withoutExtension(withoutBlanks(composed(unescaped(name))))))
 }
+
+func withoutBlanks(name string) string { return strings.Join(strings.Fields(name), "") }
 
 // nameOf is the file name of a path; a stem gets an extension, to be without it later.
 func nameOf(p string, stem bool) string {
@@ -142,6 +144,9 @@ func nearness(source, dataset string, stem bool) (differs string, ways int) {
 	}
 	note(unescaped(a) != a || unescaped(b) != b, "the percent-encoding")
 	a, b = unescaped(a), unescaped(b)
+	bareA, bareB := withoutBlanks(a), withoutBlanks(b)
+	note(len(a)-len(bareA) != len(b)-len(bareB), "a blank")
+	a, b = bareA, bareB
 	if !stem {
 		note(!strings.EqualFold(path.Ext(a), path.Ext(b)), "the extension")
 		note(strings.EqualFold(path.Ext(a), path.Ext(b)) && path.Ext(a) != path.Ext(b), "the case")
