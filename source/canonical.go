@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -218,7 +219,11 @@ func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, err
 			if !c.filter.takes(l.image, file) {
 				continue
 			}
-			if !yield(Item{Cursor: strconv.Itoa(next), Image: l.image, ImageID: c.ids[l.image], File: file, Explicit: true, Err: l.err, place: l}, nil) {
+			item := Item{Cursor: strconv.Itoa(next), Image: l.image, ImageID: c.ids[l.image], File: file, Explicit: true, Err: l.err, place: l}
+			if l.err != nil {
+				item.Annotations = c.annotationsIn(l)
+			}
+			if !yield(item, nil) {
 				return
 			}
 		}
@@ -230,24 +235,51 @@ func (c *canonical) read(item Item) (convert.CanonicalImage, error) {
 	if !ok {
 		return convert.CanonicalImage{}, item.Err
 	}
-	file := c.files[l.file]
-	if err := file.take(); err != nil {
+	line, err := c.line(l)
+	if err != nil {
 		return convert.CanonicalImage{}, err
 	}
-	defer file.release()
-	line := make([]byte, l.length)
-	if err := file.read([]piece{{line, l.start}}); err != nil {
-		return convert.CanonicalImage{}, fmt.Errorf("read line %d: %w", l.number, reasonOf(err))
-	}
-	image, err := convert.ParseCanonical(bytes.TrimSpace(line))
+	image, err := convert.ParseCanonical(line)
 	if err != nil {
 		return convert.CanonicalImage{}, fmt.Errorf("read line %d: %w", l.number, err)
 	}
 	return image, nil
 }
 
+func (c *canonical) line(l canonicalLine) ([]byte, error) {
+	file := c.files[l.file]
+	if err := file.take(); err != nil {
+		return nil, err
+	}
+	defer file.release()
+	line := make([]byte, l.length)
+	if err := file.read([]piece{{line, l.start}}); err != nil {
+		return nil, fmt.Errorf("read line %d: %w", l.number, reasonOf(err))
+	}
+	return bytes.TrimSpace(line), nil
+}
+
+// annotationsIn counts the annotations of a line that cannot be taken, as far as it can be
+// read at all.
+func (c *canonical) annotationsIn(l canonicalLine) int {
+	var image struct {
+		Annotations []json.RawMessage `json:"annotations"`
+	}
+	if l.number == 0 { // of the manifest, which has none
+		return 0
+	}
+	if line, err := c.line(l); err != nil || json.Unmarshal(line, &image) != nil {
+		return 0
+	}
+	return len(image.Annotations)
+}
+
 func (c *canonical) Load(_ context.Context, item Item, listed convert.Size) (convert.Result, error) {
 	image, err := c.read(item)
+	if l, ok := item.place.(canonicalLine); ok && err != nil {
+		n := c.annotationsIn(l)
+		return convert.Result{Read: n, LeftOut: n}, err
+	}
 	if err != nil {
 		return convert.Result{}, err
 	}

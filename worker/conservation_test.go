@@ -195,3 +195,17 @@ func TestConservation(t *testing.T) {
 		conserved(t, folder, linesOf(t, folder))
 	}
 }
+
+// Lines that cannot be taken are counted with what they have.
+func TestConservationOfCanonicalLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "labels.jsonl")
+	one := `{"id":"1","name":"a","type":"bbox","bounding_box":{"x":1,"y":1,"w":1,"h":1},"confidence":1}`
+	text := `{"image":"a.jpg","annotations":[` + one + `,` + one + `]}` + "\n" + `{"image":"b.jpg","annotations":[` + one + `]}` + "\n" + `{"image":"../c.jpg","annotations":[` + one + `]}` + "\n"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, written, lost := accounted(t, path, convert.Accepted{})
+	if s.Read.Annotations != 4 || s.Taken.Annotations != 1 || s.LeftOut.Annotations != 3 || written != 1 || lost != 2 {
+		t.Errorf("read %+v, taken %+v, left out %+v, %d written, %d findings of what was lost", s.Read, s.Taken, s.LeftOut, written, lost)
+	}
+}
