@@ -18,6 +18,9 @@ import (
 	"pictosync/pictograph"
 )
 
+// formatBackup is what a snapshot of an export is called.
+const formatBackup = "backup"
+
 // canonical is one or more files of canonical JSON Lines. Its index holds where
 // each line stands and which image it names.
 type canonical struct {
@@ -117,7 +120,9 @@ func (c *canonical) add(number int, start int64, line []byte, long bool) {
 	l := canonicalLine{file: len(c.files) - 1, number: number, span: span{start, uint32(len(line))}}
 	if long {
 		l.err = fmt.Errorf("is longer than %d bytes", maxLabels)
-	} else if l.image, l.err = imageOfLine(content); l.err == nil {
+	} else if l.image, l.err = imageOfLine(content); l.err == nil && c.format != formatBackup {
+		// A backup has the names that the service gave, whatever they are; its images are
+		// found by their ids.
 		var clean string
 		if clean, l.err = cleanImagePath(l.image); l.err == nil {
 			l.image = clean

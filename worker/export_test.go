@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/pictograph"
 	"pictosync/sandbox"
 	"pictosync/source"
 )
@@ -224,5 +226,63 @@ func TestRetention(t *testing.T) {
 		if _, err := ParseRetention(bad); err == nil {
 			t.Errorf("%q is taken for rules", bad)
 		}
+	}
+}
+
+// Names that lead elsewhere, or that no file can have, cost no backup and make no file
+// outside of it; the backup brings their images back.
+func TestExportOfHostileNames(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	long := strings.Repeat("x", 300) + ".jpg"
+	names := []string{"../../../evil.jpg", "a/../../b.jpg", long, "same.jpg", "same.png", "plain.jpg"}
+	b.images(names...)
+	var labels []string
+	for n := range names {
+		if names[n][0] != '.' && !strings.Contains(names[n], "..") {
+			labels = append(labels, names[n]+" car")
+		}
+	}
+	b.done(b.labels(labels...))
+	client, _ := b.client()
+	defer client.CloseIdleConnections()
+	for page, err := range client.ImagePages(t.Context(), "set", pictograph.ImageFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range page {
+			if strings.Contains(i.Path(), "..") {
+				box := pictograph.Annotation{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 1, Y: 1, W: 2, H: 2}}}
+				if _, err := client.BulkSave(t.Context(), []pictograph.ImageSave{{ImageID: i.ID, Annotations: []pictograph.Annotation{box}}}, pictograph.SaveOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	s, err := b.export(nil, ExportOptions{Formats: []string{"coco", "yolo"}})
+	if err != nil || s.Snapshot == "" || s.Kinds["not-taken"] == 0 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	err = filepath.WalkDir(b.dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && strings.Contains(d.Name(), "evil") {
+			t.Errorf("%s was written", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := source.Open(t.Context(), filepath.Join(b.dir, "backups"), source.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for item, err := range src.Items(t.Context(), "") {
+		if err != nil || item.Err != nil || item.ImageID == "" {
+			t.Errorf("%q: %v, %v", item.Image, item.Err, err)
+		}
+		found++
+	}
+	if found != len(names) {
+		t.Errorf("%d images in the backup, want %d", found, len(names))
 	}
 }
