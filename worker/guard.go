@@ -231,7 +231,14 @@ func (r *run) refuseIncomplete(ctx context.Context) error {
 			return err
 		}
 		if n := lost[convert.Kind(f.Kind)]; n > 0 && f.Image == "" {
-			return guardError{reason: fmt.Sprintf("something of the source is lost that belongs to no image: %s: %s (%s, %d in all)", f.File, f.Reason, f.Kind, n),
+			where := f.File
+			if where != "" {
+				where += ": "
+			}
+			if f.Kind == string(convert.KindShortListing) {
+				return guardError{reason: "the dataset's listing is not whole: " + f.Reason, flag: "run again; --allow short-listing takes it as it is"}
+			}
+			return guardError{reason: fmt.Sprintf("something of the source is lost that belongs to no image: %s%s (%s, %d in all)", where, f.Reason, f.Kind, n),
 				flag: fmt.Sprintf("mend the source, or take it without with --allow %s; `pictosync runs %s --findings` lists what was found", f.Kind, r.record.ID)}
 		}
 	}

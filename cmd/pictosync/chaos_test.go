@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/pictograph"
 	"pictosync/sandbox"
 	"pictosync/store"
 	"pictosync/worker"
@@ -70,7 +71,7 @@ func newChaos(t *testing.T, images int, seed uint64) *chaos {
 	}
 	c.killer = &killer{server: open(sandbox.Options{Faults: faults})}
 	honest := open(sandbox.Options{})
-	lies := &liar{next: c.killer, random: rand.New(rand.NewPCG(seed, 2))}
+	lies := &liar{next: c.killer, pages: images/pictograph.PageSize + 1, random: rand.New(rand.NewPCG(seed, 2))}
 	t.Cleanup(func() { t.Logf("%d answers that lacked images, %d listings that were short", lies.lacking, lies.short) })
 	for url, handler := range map[*string]http.Handler{&c.url: lies, &c.honest: honest} {
 		service := httptest.NewServer(handler)
@@ -98,7 +99,8 @@ type liar struct {
 	mu             sync.Mutex
 	random         *rand.Rand
 	lacking, short int
-	honestListing  bool
+	honest         int // so many pages more
+	pages          int // of a listing
 }
 
 func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -147,9 +149,10 @@ func (l *liar) lie(body []byte, bulk bool) []byte {
 	if json.Unmarshal(answer.Data, &images) != nil || len(images) == 0 {
 		return body
 	}
-	if l.honestListing = !l.honestListing; l.honestListing || l.random.IntN(3) > 0 {
+	if l.honest--; l.honest >= 0 || l.random.IntN(3) > 0 {
 		return body
 	}
+	l.honest = 2 * l.pages
 	l.short++
 	answer.Pagination["has_more"] = json.RawMessage("false")
 	lied, _ := json.Marshal(map[string]any{"data": images[:l.random.IntN(len(images))], "pagination": answer.Pagination})
