@@ -24,20 +24,20 @@ type YOLOWriter struct {
 }
 
 // NewYOLOWriter writes images that are all in the catalog. Without a task it is
-// the one that loses least: pose, obb, segment or detect, the first that the
-// images have something for.
+// the one that loses least: pose, obb or segment where the images have nothing that it
+// has no place for, else detect, which has one for all.
 func NewYOLOWriter(c *Catalog, task YOLOTask) (*YOLOWriter, error) {
 	w := &YOLOWriter{catalog: c, task: task, numbers: c.numbers(0)}
 	if task == "" {
 		switch {
 		case c.task.poses > 0 && c.task.boxes+c.task.oriented+c.task.polygons == 0:
 			w.task = YOLOPose
+		case c.task.poses > 0:
+			w.task = YOLODetect
 		case c.task.oriented > 0 && c.task.polygons == 0:
 			w.task = YOLOOBB
 		case c.task.polygons > 0:
 			w.task = YOLOSegment
-		case c.task.poses > 0 && c.task.boxes == 0:
-			w.task = YOLOPose
 		default:
 			w.task = YOLODetect
 		}
@@ -178,7 +178,7 @@ func (w *YOLOWriter) Image(image string, r Result) (label []byte, leftOut int, f
 	leftOut = r.lost(l.lost)
 	if len(l.dst) == 0 {
 		// An empty label file would say that the image is empty.
-		return nil, leftOut, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a data set for %s", image, len(r.Annotations), w.task)
+		return nil, leftOut, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a %s dataset; --yolo-task names another", image, len(r.Annotations), w.task)
 	}
 	return l.dst, leftOut, findings, nil
 }
