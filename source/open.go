@@ -116,7 +116,9 @@ func openError(path string, err error) *Error {
 	e := &Error{Op: "open", Path: path, Err: reasonOf(err)}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.Advice = "check the path; it is relative to the working folder"
+		if e.Advice = "check the path"; !filepath.IsAbs(path) {
+			e.Advice += "; it is relative to the working folder"
+		}
 	case errors.Is(err, fs.ErrPermission):
 		e.Advice = "this user may not read it"
 	}

@@ -56,6 +56,9 @@ type Run struct {
 	EndedAt     time.Time // zero while open
 }
 
+// ErrManyRuns is returned where an id's beginning or end is that of several runs.
+var ErrManyRuns = errors.New("more than one run fits")
+
 // ErrNoRun is returned for a run the state does not know.
 var ErrNoRun = errors.New("no such run")
 
@@ -342,7 +345,7 @@ func (s *Store) FindRun(ctx context.Context, id string) (Run, error) {
 	case id == "" || len(found) == 0:
 		return Run{}, fmt.Errorf("look up run %q: %w; `pictosync runs` lists them", id, ErrNoRun)
 	case len(found) > 1:
-		return Run{}, fmt.Errorf("look up run %q: more than one run fits; give more of its id", id)
+		return Run{}, fmt.Errorf("look up run %q: %w; give more of its id", id, ErrManyRuns)
 	}
 	return found[0], nil
 }

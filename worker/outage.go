@@ -110,21 +110,24 @@ func (r *run) persist(try func(context.Context) error) error {
 			}
 			return err
 		}
-		if since, _ := r.outage.failed(r.Now()); r.Now().Sub(since) >= r.MaxOutage {
+		since, _ := r.outage.failed(r.Now())
+		left := r.MaxOutage - r.Now().Sub(since)
+		if left <= 0 {
 			err = outageError{r.MaxOutage, err}
 			r.halt(err)
 			return err
 		}
-		r.Log.Warn().Err(err).Dur("again_in", r.OutagePause).Msg("trying again")
-		if err := r.pause(); err != nil {
+		pause := min(r.OutagePause, left)
+		r.Log.Warn().Err(err).Str("again_in", pause.Round(time.Millisecond).String()).Msg("trying again")
+		if err := r.pause(pause); err != nil {
 			return err
 		}
 	}
 }
 
 // pause waits before the next try, or returns why the run stops.
-func (r *run) pause() error {
-	timer := time.NewTimer(r.OutagePause)
+func (r *run) pause(d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -269,7 +270,17 @@ func (x *export) writeFormats(dir string) error {
 		return nil
 	}
 	src := &readings{store: x.store, dataset: x.dataset, classes: x.shown.Classes}
+	var part store.PlanPart
+	keep := func() error {
+		found := part.Findings
+		part.Findings = nil
+		return x.store.AddFindings(x.stopping, x.record.ID, found)
+	}
+	var keepErr error
 	options := ConvertOptions{Workers: x.Convert, Finding: func(f convert.Finding) {
+		if x.tell(&part, sourceFinding{0, f}); len(part.Findings) >= stretch && keepErr == nil {
+			keepErr = keep()
+		}
 		x.summary.Findings++
 		if x.summary.Kinds == nil {
 			x.summary.Kinds = make(map[string]int)
@@ -317,11 +328,11 @@ func (x *export) writeFormats(dir string) error {
 			err = out.Close()
 		}
 		out.Abort()
-		if err != nil {
+		if err = cmp.Or(err, keepErr); err != nil {
 			return err
 		}
 	}
-	return nil
+	return keep()
 }
 
 // seal hashes every file, shares those that the snapshot before has too, and

@@ -80,7 +80,9 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	if r.Kind != "undo" { // which is of a few images by right
 		s.Images.Unlabelled = t.Unlabelled
 	}
-	s.Accounts = accountsOf(t.Read, t.Taken)
+	if r.Kind != "verify" { // which takes nothing
+		s.Accounts = accountsOf(t.Read, t.Taken)
+	}
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s
 }

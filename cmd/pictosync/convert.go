@@ -86,6 +86,11 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	}
 	ctx, release := stoppable(parent)
 	defer release()
+	if from, err := os.Stat(path); err == nil {
+		if to, err := os.Stat(o.out); err == nil && os.SameFile(from, to) {
+			return usagef("write %s: it is the source; name another with --out", o.out)
+		}
+	}
 	var found collector
 	src, err := o.source.open(ctx, path, &found)
 	if err != nil {

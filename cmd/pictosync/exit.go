@@ -67,7 +67,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, worker.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, worker.ErrNoDataset), errors.Is(err, worker.ErrOtherDataset), errors.Is(err, store.ErrNoRun):
+	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, worker.ErrNoDataset), errors.Is(err, worker.ErrOtherDataset), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitSource

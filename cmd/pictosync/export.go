@@ -153,7 +153,7 @@ func (o *exportOptions) print(s worker.ExportSummary, failed error) error {
 	fmt.Printf("  images       %d found: %s\n", i.Found, parts(part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"}, part{i.Failed, "that could not be read"}))
 	fmt.Printf("  annotations  %d\n", s.Annotations)
 	if s.Findings > 0 {
-		fmt.Printf("  findings     %s\n", kindsText(s.Kinds))
+		fmt.Printf("  findings     %s (%s), of the formats beside the canonical lines, which have all: see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
 	if len(s.Pruned) > 0 {
 		fmt.Printf("  pruned       %s\n", strings.Join(s.Pruned, ", "))

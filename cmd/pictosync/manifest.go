@@ -47,6 +47,9 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	if o.out == "" {
 		return usagef("no output: name a file with --out")
 	}
+	if _, err := os.Lstat(o.out); err == nil {
+		return usagef("write %s: it is there already, and may have been edited; remove it, or name another with --out", o.out)
+	}
 	var findings collector
 	src, err := o.source.open(ctx, path, &findings)
 	if err != nil {

@@ -75,7 +75,8 @@ type progress struct {
 	mu    sync.Mutex
 	phase string
 	bar   *progressbar.ProgressBar
-	said  string // beside the bar
+	told  time.Time // of the lines, when the last was written
+	said  string    // beside the bar
 }
 
 // show takes how far the work is; it may be called from several goroutines.
@@ -88,7 +89,11 @@ func (p *progress) show(now worker.Progress) {
 	if now.Phase != p.phase {
 		p.begin(now)
 	}
-	if p.mode != bar {
+	if p.mode == lines {
+		if now.Done > 0 && time.Since(p.told) >= time.Minute {
+			p.told = time.Now()
+			fmt.Fprintf(os.Stderr, "%s: %d of %s\n", describe(now), now.Done, plural(now.Total, "image"))
+		}
 		return
 	}
 	if text := describe(now); text != p.said {
@@ -111,7 +116,7 @@ func describe(now worker.Progress) string {
 
 func (p *progress) begin(now worker.Progress) {
 	p.finish()
-	p.phase, p.said = now.Phase, now.Phase
+	p.phase, p.said, p.told = now.Phase, now.Phase, time.Now()
 	if p.mode == lines {
 		if now.Total > 0 {
 			fmt.Fprintf(os.Stderr, "%s %s\n", now.Phase, plural(now.Total, "image"))

@@ -210,7 +210,7 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 		fmt.Fprintf(w, "  reviewed     %s to save that are in review, or complete\n", plural(p.Reviewed, "image"))
 	}
 	if len(p.Classes) > 0 {
-		fmt.Fprintf(w, "  new classes  %s\n", printable(fmt.Sprintf("%q", p.Classes)))
+		fmt.Fprintf(w, "  new classes  %s\n", someNames(p.Classes))
 	}
 	fmt.Fprintf(w, "  cost         at least %s, %s\n", plural(p.Requests, "request"), time.Duration(p.Seconds*float64(time.Second)).Round(time.Second))
 	fmt.Fprintf(w, "  read         %s\n", accountsText(p.Accounts))

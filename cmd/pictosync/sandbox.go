@@ -35,6 +35,10 @@ standard output when it is ready and where it listens, and stops at SIGINT or
 SIGTERM. What it executed can be read at /_sandbox/audit, what it answered at
 /_sandbox/stats.
 
+A new one has no dataset. One that a run with --sandbox made is in sandbox.db beside
+that run's state, and can be served with --db; others are made as in the service, by
+POST /api/v1/developer/datasets/.
+
 It is for one machine: it speaks plain HTTP and refuses to listen elsewhere than
 on a loopback address.`,
 		Example: `  pictosync sandbox --listen 127.0.0.1:8080 --db sandbox.db

@@ -394,6 +394,10 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	i := s.Images
 	fmt.Fprintf(w, "run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
 	fmt.Fprintf(w, "  read         %s\n", accountsText(s.Accounts))
+	if i.Found == 0 && (s.Outcome == string(store.Interrupted) || s.Outcome == string(store.Stopped)) {
+		fmt.Fprintln(w, "  images       none looked at so far; the same command goes on")
+		return nil
+	}
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
 		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "skipped"}, part{i.Failed, "failed"},
 		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Skipped - i.Failed, "not reached"}))

@@ -98,14 +98,16 @@ func (o outputOptions) printVerification(w io.Writer, s worker.Summary, failed e
 	}
 	i := s.Images
 	fmt.Fprintf(w, "run %s: verified in %s, %s\n", s.Run, time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
-	fmt.Fprintf(w, "  read         %s\n", accountsText(s.Accounts))
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(part{i.Unchanged, "as the labels say"}, part{i.Failed, "that differ or cannot be compared"},
 		part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "not in the sample"}, part{i.Found - i.Unchanged - i.Failed - i.Unmatched - i.Skipped, "not reached"}))
 	if s.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
 	if i.Failed+i.Unmatched > 0 {
-		fmt.Fprintf(w, "  differences  see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
+		for n, failure := range s.Failures {
+			fmt.Fprintf(w, "  %-11s  %s\n", []string{"differences", "", ""}[n], printable(failure))
+		}
+		fmt.Fprintf(w, "               see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
 	}
 	return failed
 }
