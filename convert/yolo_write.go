@@ -167,13 +167,13 @@ func (w *YOLOWriter) Image(image string, r Result) (label []byte, leftOut int, f
 		}
 	}
 	if lost > 0 {
-		report(KindLostDetail, "", fmt.Sprintf("confidence or attributes of %d annotations have no place in a label file", lost), "left out")
+		report(KindLostDetail, "", fmt.Sprintf("confidence or attributes of %s have no place in a label file", count(lost, "annotation")), "left out")
 	}
 	if joints > 0 {
-		report(KindLostDetail, "", fmt.Sprintf("the joints of %d annotations have no place in a data set for %s", joints, w.task), "their given boxes were written")
+		report(KindLostDetail, "", fmt.Sprintf("the joints of %s have no place in a %s dataset", count(joints, "annotation"), w.task), "their given boxes were written")
 	}
 	if further > 0 {
-		report(KindGeometry, "", fmt.Sprintf("%d annotations have several shapes, and a line of a data set for %s has one", further, w.task), "the others were left out")
+		report(KindGeometry, "", fmt.Sprintf("%s with several shapes, and a line of a %s dataset has one", count(further, "annotation"), w.task), "the others were left out")
 	}
 	leftOut = r.lost(l.lost)
 	if len(l.dst) == 0 {
@@ -181,6 +181,14 @@ func (w *YOLOWriter) Image(image string, r Result) (label []byte, leftOut int, f
 		return nil, leftOut, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a %s dataset; --yolo-task names another", image, len(r.Annotations), w.task)
 	}
 	return l.dst, leftOut, findings, nil
+}
+
+// count is a number of things.
+func count(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }
 
 // lineWriter writes the lines of one label file.
@@ -215,13 +223,13 @@ func (l *lineWriter) object(r Result, c *exportCategory, o exportObject) {
 		}
 		box := enclosure(points)
 		if box == nil {
-			l.report(KindLostShape, at, "joints without a given box, and with no extent of their own, have no place in a data set for detect", "left out")
+			l.report(KindLostShape, at, "joints without a given box, and with no extent of their own, have no place in a detect dataset", "left out")
 			return
 		}
-		l.report(KindOtherShape, at, "joints without a given box in a data set for detect", "their enclosing box was written")
+		l.report(KindOtherShape, at, "joints without a given box in a detect dataset", "their enclosing box was written")
 		l.boxLine(c, *box, at)
 	default:
-		l.report(KindLostShape, at, "joints have no place in a data set for "+string(l.task), "left out")
+		l.report(KindLostShape, at, "joints have no place in a dataset of task "+string(l.task), "left out")
 	}
 }
 
@@ -237,11 +245,11 @@ func (l *lineWriter) box(c *exportCategory, o exportObject, at string) {
 	switch l.task {
 	case YOLODetect:
 		if o.box.Oriented != nil {
-			l.report(KindOtherShape, at, "an oriented box in a data set for detect", "its enclosing box was written")
+			l.report(KindOtherShape, at, "an oriented box in a detect dataset", "its enclosing box was written")
 		}
 		l.boxLine(c, b, at)
 	case YOLOSegment:
-		l.report(KindOtherShape, at, "a box in a data set for segment", "written as the polygon of its corners")
+		l.report(KindOtherShape, at, "a box in a segment dataset", "written as the polygon of its corners")
 		fallthrough
 	default:
 		if o.box.Oriented != nil {
@@ -274,7 +282,7 @@ func (l *lineWriter) boxLine(c *exportCategory, b pictograph.Box, at string) {
 func (l *lineWriter) polygons(c *exportCategory, o exportObject, at string) {
 	switch l.task {
 	case YOLODetect:
-		l.report(KindOtherShape, at, "a polygon in a data set for detect", "its enclosing box was written")
+		l.report(KindOtherShape, at, "a polygon in a detect dataset", "its enclosing box was written")
 		var all []pictograph.Point
 		for _, p := range o.polygons {
 			all = append(all, p.Rings[0]...)

@@ -270,7 +270,7 @@ func (c *coco) sameImages(shared []*sharedImage) error {
 	const fewOf = 10 // a tenth
 	if len(shared)*fewOf > all-entries {
 		return &Error{Op: "read", Path: c.path,
-			Err:    fmt.Errorf("%s describe the same images, %d of them, as %s", namesText(names), len(shared), display(shared[0].name)),
+			Err:    fmt.Errorf("%s describe the same images (%d of them, such as %s)", namesText(names), len(shared), display(shared[0].name)),
 			Advice: "give one of the files, choose with --include or --exclude, or take them as one with --merge-files"}
 	}
 	for _, one := range shared {

@@ -11,7 +11,7 @@ import (
 // would be missing without a word.
 type foreignLabels struct{ format string }
 
-func (e foreignLabels) Error() string { return "is no COCO file but " + e.format }
+func (e foreignLabels) Error() string { return "is not a COCO file but " + e.format }
 
 // foreignHead is how much of a file is looked at to tell its format, in bytes.
 const foreignHead = 1 << 20

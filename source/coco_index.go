@@ -229,7 +229,7 @@ func (x *cocoIndexer) read(r io.Reader) error {
 			s.atEnd()
 			return
 		default:
-			wrong = errNotCOCO{"is no COCO file: it holds no JSON object"}
+			wrong = errNotCOCO{"is not a COCO file: it holds no JSON object"}
 			return
 		}
 		s.object(func(key string) {
@@ -280,7 +280,7 @@ func (x *cocoIndexer) check() error {
 	}
 	for _, key := range []string{"images", "annotations"} {
 		if !x.seen[key] {
-			return errNotCOCO{fmt.Sprintf("is no COCO file: it has no list %q", key)}
+			return errNotCOCO{fmt.Sprintf("is not a COCO file: it has no list %q", key)}
 		}
 	}
 	if x.captions() {

@@ -166,7 +166,7 @@ func openFile(ctx context.Context, s setting) (Source, error) {
 	case ext == ".txt" || ext == ".names":
 		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("is one file of a YOLO folder"), Advice: "give the folder that holds labels and class names"}
 	}
-	return nil, &Error{Op: "read", Path: s.path, Err: errors.New("is no label format that is known"), Advice: whatSources}
+	return nil, &Error{Op: "read", Path: s.path, Err: errors.New("is not a known label format"), Advice: whatSources}
 }
 
 func readHead(path string, n int64) ([]byte, error) {

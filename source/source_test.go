@@ -341,7 +341,7 @@ func TestUselessSources(t *testing.T) {
 		{"no names", map[string]string{"data.yaml": "train: x\n"}, "", "has no names"},
 		{"no split is there", map[string]string{"data.yaml": "train: x\n" + names}, "", "none of the splits"},
 		{"bad kpt_shape", map[string]string{"data.yaml": "kpt_shape: [17, 4]\n" + names}, "", "kpt_shape: is not [number of joints, 2 or 3]"},
-		{"an image", map[string]string{"a.png": small}, "a.png", "no label format"},
+		{"an image", map[string]string{"a.png": small}, "a.png", "not a known label format"},
 		{"a label file", map[string]string{"a.txt": box}, "a.txt", "one file of a YOLO folder"},
 		{"another database", map[string]string{"a.db": sqliteMagic + "rubbish"}, "a.db", "read"},
 		{"two class lists", map[string]string{"x/classes.txt": "car", "y/classes.txt": "bus"}, "", "differ"},

@@ -131,12 +131,12 @@ func (r *run) guard(ctx context.Context) (store.Stakes, error) {
 			return stakes, err
 		}
 		if before >= minShrink && stakes.Found*2 < before {
-			return stakes, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or the folder another one?", stakes.Found, before), flag: "--allow-shrink lets it go on"}
+			return stakes, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or is this the wrong folder?", stakes.Found, before), flag: "--allow-shrink allows it go on"}
 		}
 	}
 	if lost := stakes.Lost(); r.MaxRemoved.exceeds(lost, stakes.Listed) {
 		return stakes, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations%s, and the limit is %s", lost, stakes.Listed, lostText(stakes), r.MaxRemoved),
-			flag: fmt.Sprintf("--max-removed %d lets it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
+			flag: fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
 	if err := r.guardPruned(ctx, stakes.Pruned); err != nil {
 		return stakes, err
@@ -151,9 +151,9 @@ func lostText(s store.Stakes) string {
 	case s.Replaced+s.Unknown == 0:
 		return ""
 	case s.Unknown == 0:
-		return fmt.Sprintf(" (%d of these to replace them by others)", s.Replaced)
+		return fmt.Sprintf(" (%d of them replaced by new ones)", s.Replaced)
 	}
-	return fmt.Sprintf(" (%d of these to replace them by others, and up to %d more: it is not known what their images have)", s.Replaced, s.Unknown)
+	return fmt.Sprintf(" (%d of them replaced by new ones, and up to %d more: it is not known what their images have)", s.Replaced, s.Unknown)
 }
 
 // pruneSpan is the time over which cleared images are counted together: two nights of a
@@ -176,7 +176,7 @@ func (r *run) guardPruned(ctx context.Context, pruned int) error {
 	}
 	if r.MaxPruned.exceeds(pruned+before, images) {
 		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, r.MaxPruned, images),
-			flag: "--max-pruned lets it; `pictosync plan --prune` shows which images"}
+			flag: "--max-pruned allows it; `pictosync plan --prune` shows which images"}
 	}
 	return nil
 }

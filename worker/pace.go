@@ -35,7 +35,7 @@ func ParseQuota(s string) (Quota, error) {
 	per := map[string]time.Duration{"h": time.Hour, "m": time.Minute, "s": time.Second}[unit]
 	n, err := strconv.Atoi(number)
 	if !found || per == 0 || err != nil || n < 1 || n > maxQuota {
-		return Quota{}, fmt.Errorf("%q must be requests per hour, minute or second, at most %d, as 20000/h, 300/m or 5/s, or unlimited", s, maxQuota)
+		return Quota{}, fmt.Errorf("%q must be a number of requests per hour, minute or second, at most %d, such as 20000/h, 300/m or 5/s, or unlimited", s, maxQuota)
 	}
 	return Quota{Requests: n, Per: per}, nil
 }

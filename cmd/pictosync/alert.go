@@ -113,7 +113,7 @@ func newAlert(n *night, recovered bool) alert {
 	case n.ExitCode != exitDone:
 		a.Alert, a.Text = alertFailed, "failed"
 	case recovered:
-		a.Alert, a.Text = alertRecovered, "is well again"
+		a.Alert, a.Text = alertRecovered, "has recovered"
 	default:
 		a.Text = fmt.Sprintf("%s done", plural(len(n.Jobs), "job"))
 	}

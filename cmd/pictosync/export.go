@@ -63,7 +63,7 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
 func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
 	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
-	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, as 30d or 12h")
+	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, such as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
 }

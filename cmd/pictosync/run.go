@@ -272,7 +272,7 @@ func (o *runOptions) print(w io.Writer, n *night) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nJOB\tOUTCOME\tSTATUS\tTIME\tCAME TO")
+	fmt.Fprintln(table, "\nJOB\tOUTCOME\tSTATUS\tTIME\tRESULT")
 	for _, j := range n.Jobs {
 		status := fmt.Sprint(j.ExitCode)
 		if j.Outcome == notReached {

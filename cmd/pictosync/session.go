@@ -53,10 +53,10 @@ func (o *serviceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
 	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
-	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send: as 20000/h, 300/m, 5/s, or unlimited")
+	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send, such as 20000/h, 300/m, 5/s, or unlimited")
 	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
 	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
-	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after this `TIME`, as 2h; the same command resumes the run (default: no limit)")
+	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after this `TIME`, such as 2h; the same command resumes the run (default: no limit)")
 	o.output.addFlags(f)
 }
 
@@ -94,7 +94,7 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	case err != nil:
 		return nil, usagef("read --rate: %w", err)
 	case o.maxDuration < 0:
-		return nil, usagef("read --max-duration: %s is no time to work for; give one as 2h", o.maxDuration)
+		return nil, usagef("read --max-duration: %s is no time to work for; give one such as 2h", o.maxDuration)
 	case o.concurrency < 1:
 		return nil, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
 	}

@@ -57,7 +57,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 // that takes them.
 func (o *sourceOptions) addLossFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.onSizeMismatch, "on-size-mismatch", "fail", "what is done about images whose size differs between label, file and dataset: fail, scale the labels, or keep them")
-	f.StringSliceVar(&o.allow, "allow", nil, "take images that lose this: `KIND,...` of findings, as ring, or lost for all")
+	f.StringSliceVar(&o.allow, "allow", nil, "take images that lose this: `KIND,...` of findings, such as ring, or lost for everything")
 	f.BoolVar(&o.strict, "strict", false, "fail images whose labels are changed too, not only those that lose something")
 }
 
@@ -199,7 +199,7 @@ func keypointShape(text string) (shape [2]int, err error) {
 		}
 	}
 	if err != nil || shape[0] < 1 || shape[0] > 1024 || shape[1] != 2 && shape[1] != 3 {
-		return shape, usagef("read --kpt-shape: %q must be the number of joints and 2 or 3 numbers a joint, as 17,3", text)
+		return shape, usagef("read --kpt-shape: %q must be the number of joints and 2 or 3 numbers a joint, such as 17,3", text)
 	}
 	return shape, nil
 }

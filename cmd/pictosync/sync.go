@@ -79,7 +79,7 @@ func (o *syncOptions) addGuardFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.onDrift, "on-drift", "fail", "what is done about images that someone changed since pictosync saved them: overwrite, skip or fail")
 	f.BoolVar(&o.allowClear, "allow-clear", false, "let empty labels clear images that have annotations")
 	f.BoolVar(&o.allowShrink, "allow-shrink", false, "take a source that has less than half the images of its last run")
-	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed: a `NUMBER`, a part as 25%, none, or auto (half of them, and more than 100)")
+	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed or replaced: a `NUMBER`, a part such as 25%, none, or auto (half of them, and more than 100)")
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 }
@@ -411,7 +411,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "  classes      new: %s\n", someNames(s.Classes))
 	}
 	if len(s.StillThere) > 0 {
-		fmt.Fprintf(w, "  classes      added by the run and still there: %s (with --classes, undo takes away those that no annotation has)\n", someNames(s.StillThere))
+		fmt.Fprintf(w, "  classes      added by the run and still there: %s (with --classes, undo removes those that no annotation uses)\n", someNames(s.StillThere))
 	}
 	if i.Unlabelled > 0 {
 		fmt.Fprintf(w, "  unlabelled   %s of the dataset: see `pictosync runs %s --unlabelled`\n", plural(i.Unlabelled, "image"), s.Run)

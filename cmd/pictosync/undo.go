@@ -119,7 +119,7 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 	if id != "last" {
 		run, err := st.FindRun(ctx, id)
 		if err == nil && !saves(run) {
-			err = usagef("undo %s: it was a run of %s, which changes nothing", run.ID, run.Kind)
+			err = usagef("undo %s: it was a %s run, which changes nothing", run.ID, run.Kind)
 		}
 		return run, err
 	}
@@ -166,7 +166,7 @@ says what would be forgotten.` + exitHelp,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
-	f.StringVar(&o.keep, "keep", "30d", "keep what is younger than this `AGE`, as 30d or 12h")
+	f.StringVar(&o.keep, "keep", "30d", "keep what is younger than this `AGE`, such as 30d or 12h")
 	f.BoolVar(&o.dryRun, "dry-run", false, "say what would be forgotten, and forget nothing")
 	f.BoolVar(&o.json, "json", false, "print one JSON object")
 	return cmd
@@ -236,7 +236,7 @@ func parseAge(s string) (time.Duration, error) {
 	}
 	age, err := time.ParseDuration(s)
 	if err != nil || age < 0 {
-		return 0, fmt.Errorf("%q is no age, as 30d or 12h", s)
+		return 0, fmt.Errorf("%q is not a valid age; give one such as 30d or 12h", s)
 	}
 	return age, nil
 }
