@@ -44,7 +44,7 @@ map and then the names of the classes, so that they are the same tomorrow.
 		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl
   pictosync convert shapes.jsonl --to coco --out shapes.json
   pictosync convert testdata/shapes.coco.json --to yolo --out shapes-yolo`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err

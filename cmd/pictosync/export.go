@@ -178,7 +178,7 @@ other classes stay as they are.` + exitHelp,
 		Example: `  pictosync restore backups/cars --dataset cars --dry-run
   pictosync restore backups/cars/2026-03-01T020000Z --dataset cars --image 'train/**'
   pictosync restore backups/cars --dataset cars --class car`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aBackup),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err
@@ -215,7 +215,7 @@ func newSnapshots() *cobra.Command {
 every file against its checksum; --snapshots takes away those that are not kept.` + exitHelp,
 		Example: `  pictosync snapshots backups/cars
   pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aBackup),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runSnapshots(cmd.Context(), args[0], keep, check, asJSON, dryRun)
 		},

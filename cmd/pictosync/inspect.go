@@ -28,7 +28,7 @@ func newInspect() *cobra.Command {
 images, annotations by class and type, image sizes, and findings by kind with
 examples.` + exitHelp,
 		Example: `  pictosync inspect testdata/shapes.coco.json`,
-		Args:    cobra.ExactArgs(1),
+		Args:    one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err
@@ -98,7 +98,7 @@ func printInspection(w io.Writer, r worker.Inspection, groups findingGroups) err
 	fmt.Fprintf(w, "images       %d: %s\n", i.Found, parts(part{i.Labelled, "with annotations"}, part{i.Empty, "without"}, part{i.Failed, "that cannot be taken"}))
 	s := r.Sizes
 	switch {
-	case s.Known == 0 && i.Found > 0:
+	case s.Known == 0 && i.Found > i.Failed:
 		fmt.Fprintln(w, "sizes        unknown; give --images or --sizes")
 	case s.Known > 0 && s.Distinct == 1:
 		fmt.Fprintf(w, "sizes        all %d×%d\n", s.Largest.Width, s.Largest.Height)

@@ -27,7 +27,7 @@ opens at once, can be edited with SQL, and names image ids and sizes where they
 are known. The labels themselves stay in their files.` + exitHelp,
 		Example: `  pictosync manifest testdata/shapes --out shapes.db
   pictosync sync shapes.db --dataset shapes --sandbox`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err

@@ -256,6 +256,9 @@ func listRuns(ctx context.Context, st *store.Store, o runsOptions) error {
 		i := r.Images
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Run, humanize.Time(r.StartedAt), r.Kind, r.Dataset, outcomeWord(r.Outcome), i.Saved+i.Cleared, i.Unchanged, i.Failed+i.Unmatched, r.Source)
 	}
+	if len(described) == o.limit {
+		fmt.Fprintf(table, "there may be older ones: --limit says how many are listed\n")
+	}
 	return table.Flush()
 }
 

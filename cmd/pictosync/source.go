@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
@@ -212,4 +213,25 @@ func (o sourceOptions) accepted() (convert.Accepted, error) {
 	}
 	a.Strict = o.strict
 	return a, nil
+}
+
+// What a command is given, and what to give where it is not.
+const (
+	aSource = "source: give a COCO file or a folder of them, a YOLO folder, a manifest, or canonical JSON Lines"
+	aRun    = "run: give its id, the beginning or end of one, or last"
+	aBackup = "backup: give the folder of an export"
+)
+
+// one takes one argument.
+func one(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		thing, _, _ := strings.Cut(what, ":")
+		switch len(args) {
+		case 0:
+			return usagef("no %s", what)
+		case 1:
+			return nil
+		}
+		return usagef("%d arguments are given, and there is one %s", len(args), thing)
+	}
 }

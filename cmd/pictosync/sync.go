@@ -110,7 +110,7 @@ left alone. The key is read from PICTOGRAPH_API_KEY.
 A run that was interrupted, by whatever, is finished by the same command.` + exitHelp,
 		Example: `  pictosync sync testdata/shapes --dataset shapes --sandbox
   pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err
@@ -138,7 +138,7 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
 		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
   pictosync plan testdata/shapes --dataset shapes --sandbox --out shapes.plan
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err

@@ -37,7 +37,7 @@ interrupted, and can be undone. RUN is an id, the beginning or end of one, or
 last: the last run that changed something, which is named first.` + exitHelp,
 		Example: `  pictosync undo last --dry-run
   pictosync undo 0190b3f2 --image 'train/**'`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aRun),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err

@@ -33,7 +33,7 @@ takes a request an image, keeps to --rate, and goes on where it was stopped.
 Images that differ, cannot be taken or are not in the dataset make it exit 4.` + exitHelp,
 		Example: `  pictosync verify testdata/shapes --dataset shapes --sandbox
   pictosync verify labels.jsonl --dataset cars --sample 5% --report differences.jsonl`,
-		Args: cobra.ExactArgs(1),
+		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := settle(cmd, o.config); err != nil {
 				return err
