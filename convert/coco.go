@@ -21,6 +21,7 @@ type COCO struct {
 	names      memberNames
 	results    bool
 	corners    string // image of the file whose boxes are corners
+	noCorners  bool   // those of most images cannot be
 }
 
 // ContradictionError says that a file contradicts itself, so that what it means cannot
@@ -36,8 +37,8 @@ func (c *COCO) TakeResults() { c.results = true }
 // Suspect takes boxes for corners where they fit as such, if those of a sample of the
 // file's images are.
 func (c *COCO) Suspect(sample *Corners) {
-	if c.corners == "" {
-		c.corners = sample.image()
+	if c.noCorners = sample.isRefuted(); !c.noCorners && c.corners == "" {
+		c.corners = sample.first
 	}
 }
 
@@ -82,7 +83,7 @@ func (c *COCO) Image(image string, size Size, annotations [][]byte) Result {
 	result := c.image(r, image, size, annotations, "")
 	// What boxes are can be told only from all of an image; the few that are something
 	// else are left out in a second pass.
-	if notation := r.boxes.odd(size, c.corners); notation != "" {
+	if notation := r.boxes.odd(size, c.corners, c.noCorners); notation != "" {
 		result.Release()
 		result = c.image(r, image, size, annotations, notation)
 	}

@@ -90,6 +90,16 @@ func areaOfCorners(box pictograph.Box, raw []byte) bool {
 	return (near(w*h, agree) || near((w+1)*(h+1), agree)) && !near(box.W*box.H, differ)
 }
 
+// areaOfBox reports whether an area is that of the width and height, and by a tenth not that
+// of corners.
+func areaOfBox(box pictograph.Box, raw []byte) bool {
+	if !isNumber(raw) {
+		return false
+	}
+	area, corners := parseNumber(raw), (box.W-box.X)*(box.H-box.Y)
+	return math.Abs(area-box.W*box.H) <= 0.01*box.W*box.H && math.Abs(area-corners) > 0.1*math.Abs(corners)
+}
+
 const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that of x,y,width,height"
 
 // convertBox takes the box of an annotation.
@@ -231,6 +241,8 @@ func (b *imageBuilder) addTurnedBox(o object, box pictograph.Box, angle float64)
 // boxNotations counts what the boxes of an image look like.
 type boxNotations struct {
 	boxes, shares, fractions, corners, beyond int
+
+	byArea int // whose area is that of width and height, and not that of corners
 }
 
 // shareTolerance is how far what is a share of the image may be beyond 0 and 1.
@@ -280,7 +292,7 @@ func (n *boxNotations) add(box pictograph.Box, size Size) {
 	if box.X >= 0 && box.Y >= 0 && box.W > box.X && box.H > box.Y && box.W <= w && box.H <= h {
 		n.corners++
 	}
-	if box.X+box.W > w*1.01 || box.Y+box.H > h*1.01 {
+	if box.X+box.W > max(w*1.01, w+1.5) || box.Y+box.H > max(h*1.01, h+1.5) {
 		n.beyond++
 	}
 }
@@ -290,12 +302,14 @@ func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxe
 
 // odd says what the boxes of an image most likely are instead of x, y, width and height
 // in pixels, "" where nothing speaks against these. Elsewhere is an image of the file whose
-// boxes are corners, or "".
-func (n boxNotations) odd(size Size, elsewhere string) string {
+// boxes are corners, or ""; refuted says that those of nearly all of its images cannot be,
+// and then areas that are those of width and height are believed.
+func (n boxNotations) odd(size Size, elsewhere string, refuted bool) string {
 	switch {
 	case n.boxes == 0:
 	case n.shares == n.boxes && size.mayBeShares(n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
+	case refuted && n.byArea == n.boxes:
 	case n.corner():
 		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
 	case elsewhere != "" && n.corners == n.boxes:
@@ -346,15 +360,9 @@ func (c *Corners) Look(image string, size Size, annotations [][]byte) {
 	}
 }
 
-// image is one whose boxes are corners, "" where none is, or where ten times as many images
-// have boxes that cannot be.
-func (c *Corners) image() string {
-	const times = 10
-	if c.refuted > times*c.found {
-		return ""
-	}
-	return c.first
-}
+// isRefuted reports that more than ten times as many images have boxes that cannot be
+// corners as such as can hardly be anything else.
+func (c *Corners) isRefuted() bool { return c.refuted > 10*c.found }
 
 // reportNotation tells of the boxes that were left out for their notation.
 func (r *cocoReader) reportNotation(b *imageBuilder) {

@@ -14,6 +14,9 @@ func convertGeometry(b *imageBuilder, r *cocoReader, o object, c *category, a *c
 	g := r.readBox(a)
 	if g.usable() {
 		r.boxes.add(g.box, b.size)
+		if areaOfBox(g.box, a.area) {
+			r.boxes.byArea++
+		}
 		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a)
 	}
 	joints, ok := readAllJoints(b, r, &o, c, a)
