@@ -297,7 +297,11 @@ func usableRings(b *imageBuilder, r *cocoReader, g givenBox) (polygons []pictogr
 		r.polygons = append(r.polygons, polygon)
 	}
 	if all.W > 0 && all.H > 0 && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
-		reason := fmt.Sprintf("lies at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
+		lie := "lies"
+		if len(r.polygons) > 1 {
+			lie = "and those beside it lie"
+		}
+		reason := fmt.Sprintf("%s at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", lie, all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
 		if looksLikeRuns(r.coordinates, b.size) {
 			reason += "; its numbers look like run-length counts"
 		}
