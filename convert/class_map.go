@@ -117,17 +117,16 @@ func (m *ClassMap) entry(from string, value *yamldoc.Node) error {
 // Keys are the classes that the map names, as the source has them.
 func (m *ClassMap) Keys() []string { return slices.Sorted(maps.Keys(m.names)) }
 
-// Key is the key of the map that a class of the source has, "" where none fits.
-func (m *ClassMap) Key(class string) string {
-	if _, listed := m.names[class]; listed {
-		return class
+// Key is the key of the map that a class of the source has; fits is false where none is.
+func (m *ClassMap) Key(class string) (key string, fits bool) {
+	if _, fits = m.names[class]; fits {
+		return class, true
 	}
 	if parts := numberedJoints.FindStringSubmatch(class); parts != nil {
-		if _, listed := m.names[parts[1]]; listed {
-			return parts[1]
-		}
+		_, fits = m.names[parts[1]]
+		return parts[1], fits
 	}
-	return ""
+	return "", false
 }
 
 // Apply renames and drops in a result; file and image are for its findings.
@@ -169,17 +168,14 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 // of is what becomes of a class. Joints that are named after a class by their number
 // follow it.
 func (m *ClassMap) of(class string) (name string, listed bool) {
-	if name, listed = m.names[class]; listed {
-		return name, true
-	}
-	parts := numberedJoints.FindStringSubmatch(class)
-	if parts == nil {
+	key, listed := m.Key(class)
+	if !listed {
 		return "", false
 	}
-	if name, listed = m.names[parts[1]]; listed && name != "" {
-		name += "_" + parts[2]
+	if name = m.names[key]; name != "" {
+		name += class[len(key):]
 	}
-	return name, listed
+	return name, true
 }
 
 func (m *ClassMap) classes(classes []pictograph.Class) []pictograph.Class {

@@ -107,31 +107,24 @@ func (y *YOLO) split(n []float64) (s splitLine, ok bool) {
 	if rest < 0 || rest > 0 && !polygon {
 		return s, false
 	}
+	cut := func(count int) (part []float64) {
+		part, n = n[:count], n[count:]
+		return part
+	}
 	for _, c := range columns {
-		take := 1
-		switch c {
-		case ColumnBox:
-			take = 4
-		case ColumnPoints:
-			take = joints
-		case ColumnPolygon:
-			take = rest
-		}
-		part := n[:take]
-		n = n[take:]
 		switch c {
 		case ColumnPoints:
-			s.joints = part
+			s.joints = cut(joints)
 		case ColumnBox:
-			s.box = part
+			s.box = cut(4)
 		case ColumnPolygon:
-			s.shape = part
+			s.shape = cut(rest)
 		case ColumnAngle:
-			s.angle = part
+			s.angle = cut(1)
 		case ColumnConfidence:
-			s.confidence = part
+			s.confidence = cut(1)
 		case ColumnID:
-			s.id = part
+			s.id = cut(1)
 		}
 	}
 	if !polygon {

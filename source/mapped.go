@@ -48,8 +48,8 @@ func (m mapped) finish() {
 
 // note notes which keys of the map a class has use for.
 func (m mapped) note(class string) {
-	if fits := m.fits[m.classes.Key(class)]; fits != nil && !fits.Load() {
-		fits.Store(true)
+	if key, fits := m.classes.Key(class); fits && !m.fits[key].Load() {
+		m.fits[key].Store(true)
 	}
 }
 
@@ -79,10 +79,7 @@ func (m mapped) LeftOut() Count { return LeftOut(m.Source) }
 
 func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
 	result, err := m.Source.Load(ctx, item, listed)
-	for _, a := range result.Annotations {
-		m.note(a.Name)
-	}
-	for _, c := range result.Classes {
+	for _, c := range result.Classes { // those of all its annotations
 		m.note(c.Name)
 		if c.Skeleton != nil {
 			for _, joint := range c.Skeleton.Nodes {

@@ -123,7 +123,7 @@ func (r *run) read(i ready) (k kept) {
 	tries := 0
 	err := r.persist(func(ctx context.Context) (err error) {
 		if annotations, err = r.client.Annotations(ctx, pictograph.ImageRef{ID: i.row.ImageID, Dataset: r.dataset.ID, Path: i.row.Path}); err == nil {
-			r.outage.readOne()
+			r.outage.notRead.Store(0)
 			return nil
 		}
 		tries++
@@ -210,13 +210,12 @@ func (r *run) asKnown(image store.Image, backup store.BackedUp, k kept) bool {
 // somebody changed since. The run has one backup of it, the first; the next one takes its
 // own.
 func (r *run) holdEdited(row store.Item, backup store.BackedUp, k kept) (store.Item, bool) {
+	why := fmt.Sprintf("--on-drift is %s", r.OnDrift)
 	if r.OnDrift == Overwrite || r.OnDrift == "" {
-		row.Plan, row.Outcome = store.PlanDrifted, store.ItemFailed
-		row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and a run keeps one backup of an image; run again to overwrite it", backup.Count, k.backup.Count)
-		return row, false
+		why = "a run keeps one backup of an image; run again to overwrite it"
 	}
 	row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(r.OnDrift)
-	row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and --on-drift is %s", backup.Count, k.backup.Count, r.OnDrift)
+	row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and %s", backup.Count, k.backup.Count, why)
 	return row, false
 }
 

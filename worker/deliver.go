@@ -163,7 +163,7 @@ func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
 		if err != nil {
 			return err
 		}
-		r.outage.tookOne()
+		r.outage.refused.Store(0)
 		return r.settle(ctx, b, got)
 	case refusal == "":
 		return err
@@ -171,9 +171,9 @@ func (r *run) send(ctx context.Context, b store.Batch, answered func()) error {
 		if _, poison := errors.AsType[poisonError](err); poison && r.outage.failedAlone() {
 			return fmt.Errorf("the service fails on one image after the other, though it answers other requests; the same command resumes the run, `pictosync runs %s --abandon` gives up what is in flight: %w", b.Run, err)
 		}
-		r.outage.refusedOne()
+		r.outage.refused.Add(1)
 		return r.settle(ctx, b, []store.Answer{{Error: refusal}})
-	case r.outage.refusesAll():
+	case r.outage.refused.Load() >= maxRefused:
 		answers := make([]store.Answer, len(b.Images))
 		for n := range answers {
 			answers[n].Error = fmt.Sprintf("not sent alone, since the service refused %d images in a row: %s", maxRefused, refusal)

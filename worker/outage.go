@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pictosync/pictograph"
@@ -20,28 +21,10 @@ type outage struct {
 	alone int       // images that the service failed on, one by one, since the last of them
 	// refused are images that the service refused, one by one, since the last that it
 	// took.
-	refused int
+	refused atomic.Int32
 	// notRead are images that the service could not say of what they have, since the last of
 	// which it could.
-	notRead int
-}
-
-func (o *outage) readOne() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.notRead = 0
-}
-
-func (o *outage) unreadOne() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.notRead++
-}
-
-func (o *outage) unread() int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.notRead
+	notRead atomic.Int32
 }
 
 func (o *outage) failed(now time.Time) (since time.Time, saves int) {
@@ -70,24 +53,6 @@ func (o *outage) saved() {
 // of what it refused with them is not sent again: two requests an image would be spent on
 // being told the same.
 const maxRefused = 8
-
-func (o *outage) tookOne() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.refused = 0
-}
-
-func (o *outage) refusedOne() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.refused++
-}
-
-func (o *outage) refusesAll() bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.refused >= maxRefused
-}
 
 // failedAlone counts an image that the service cannot save, and reports whether there were
 // too many in a row to be the images' fault.
@@ -183,10 +148,10 @@ func (r *run) poison(err error, n, savesBefore int) error {
 // is a poisonError. Too many images in a row are not the images' fault.
 func (r *run) unreadable(err error, n int) error {
 	const most = 3
-	if n < triesOfABatch || !passes(err) || errors.Is(err, pictograph.ErrRateLimited) || r.outage.unread() >= most || !r.isUp() {
+	if n < triesOfABatch || !passes(err) || errors.Is(err, pictograph.ErrRateLimited) || r.outage.notRead.Load() >= most || !r.isUp() {
 		return err
 	}
-	r.outage.unreadOne()
+	r.outage.notRead.Add(1)
 	return poisonError{err}
 }
 
