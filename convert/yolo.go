@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,14 @@ const (
 	YOLOPose    YOLOTask = "pose"
 	YOLOOBB     YOLOTask = "obb"
 )
+
+// ParseYOLOTask reads the name of a task; "" is none.
+func ParseYOLOTask(name string) (YOLOTask, error) {
+	if name != "" && !slices.Contains(YOLOTasks, YOLOTask(name)) {
+		return "", fmt.Errorf("%q must be one of: detect, segment, pose, obb", name)
+	}
+	return YOLOTask(name), nil
+}
 
 // YOLOTasks are all of them.
 var YOLOTasks = []YOLOTask{YOLODetect, YOLOSegment, YOLOPose, YOLOOBB}

@@ -33,7 +33,7 @@ const (
 	RepositoryName = "pictosync-backups.json"
 	ManifestName   = "manifest.json"
 	DatasetName    = "dataset.json"
-	backupFormat   = "pictosync-backup"
+	snapshotFormat = "pictosync-backup"
 	// SnapshotTime is the form of a snapshot's name, in UTC.
 	SnapshotTime = "2006-01-02T150405Z"
 )
@@ -49,7 +49,7 @@ type Repository struct {
 
 // NewRepository is what marks a folder of backups.
 func NewRepository(service, id, name string) Repository {
-	return Repository{Format: backupFormat, Version: 1, Service: service, ID: id, Dataset: name}
+	return Repository{Format: snapshotFormat, Version: 1, Service: service, ID: id, Dataset: name}
 }
 
 // Manifest says what a snapshot holds.
@@ -82,7 +82,7 @@ type FileHash struct {
 
 // NewManifest begins a manifest.
 func NewManifest(d pictograph.Dataset, taken time.Time) Manifest {
-	return Manifest{Format: backupFormat, Version: 1, Dataset: d.Name, ID: d.ID, Taken: taken.UTC(), Missing: []Missing{}}
+	return Manifest{Format: snapshotFormat, Version: 1, Dataset: d.Name, ID: d.ID, Taken: taken.UTC(), Missing: []Missing{}}
 }
 
 // Bytes is the size of all files.
@@ -134,8 +134,8 @@ func Snapshots(dir string, now time.Time) ([]Snapshot, error) {
 func ReadRepository(dir string) (Repository, error) {
 	var r Repository
 	err := readJSON(filepath.Join(dir, RepositoryName), &r)
-	if err == nil && (r.Format != backupFormat || r.Version != 1) {
-		err = fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", filepath.Join(dir, RepositoryName), r.Format, r.Version, backupFormat)
+	if err == nil && (r.Format != snapshotFormat || r.Version != 1) {
+		err = fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", filepath.Join(dir, RepositoryName), r.Format, r.Version, snapshotFormat)
 	}
 	return r, err
 }
@@ -147,8 +147,8 @@ func ReadManifest(dir string) (Manifest, error) {
 	if err := readJSON(path, &m); err != nil {
 		return m, err
 	}
-	if m.Format != backupFormat || m.Version != 1 {
-		return m, fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", path, m.Format, m.Version, backupFormat)
+	if m.Format != snapshotFormat || m.Version != 1 {
+		return m, fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", path, m.Format, m.Version, snapshotFormat)
 	}
 	for _, f := range m.Files {
 		if !fs.ValidPath(f.Path) {
@@ -215,7 +215,11 @@ func HashFile(dir, path string) (FileHash, error) {
 
 // openBackup opens a snapshot, or the newest of a folder of them. All of what is
 // read is held against the manifest first: a damaged backup restores nothing.
-func openBackup(ctx context.Context, s setting) (Source, error) {
+func openBackup(ctx context.Context, in Input) (Source, error) {
+	s, err := prepare(in)
+	if err != nil {
+		return nil, err
+	}
 	dir := s.path
 	reason := "its manifest says that it is a snapshot"
 	if _, err := os.Stat(filepath.Join(dir, ManifestName)); errors.Is(err, fs.ErrNotExist) {
@@ -313,5 +317,5 @@ func IsBackup(dir string) bool {
 		return true
 	}
 	head, err := readHead(filepath.Join(dir, ManifestName), 200)
-	return err == nil && strings.Contains(string(head), backupFormat)
+	return err == nil && strings.Contains(string(head), snapshotFormat)
 }

@@ -46,13 +46,17 @@ type canonicalLine struct {
 	err    error
 }
 
-func openCanonical(ctx context.Context, s setting) (Source, error) {
-	c := &canonical{setting: s, format: "canonical", reason: "its name ends in " + filepath.Ext(s.path)}
+func openCanonical(ctx context.Context, in Input) (Source, error) {
+	s, err := prepare(in)
+	if err != nil {
+		return nil, err
+	}
+	c := &canonical{setting: s, format: canonicalName, reason: "its name ends in " + filepath.Ext(s.path)}
 	if err := c.addFile(ctx, s.path, filepath.Base(s.path)); err != nil {
 		return nil, err
 	}
 	if len(c.lines) == 0 {
-		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the file has no lines"), Advice: whatSources}
+		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the file has no lines"), Advice: in.KnownSources()}
 	}
 	c.markRepeated()
 	return c, nil

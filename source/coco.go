@@ -46,7 +46,7 @@ type cocoPlace struct {
 func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 	f, err := indexCOCO(s.path, name, s.options, s.reporter)
 	if err != nil {
-		return nil, cocoError(s.path, err)
+		return nil, s.cocoError(s.path, err)
 	}
 	f.nameImages(name)
 	if f.annotations == 0 && !f.results {
@@ -60,8 +60,8 @@ func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 	return newCOCO(s, []*cocoFile{f}, "a JSON file with images, annotations and categories")
 }
 
-func cocoError(path string, err error) error {
-	e := &Error{Op: "read", Path: path, Err: reasonOf(err), Advice: whatSources}
+func (s setting) cocoError(path string, err error) error {
+	e := &Error{Op: "read", Path: path, Err: reasonOf(err), Advice: s.input(path, "").KnownSources()}
 	var broken *jsonError
 	switch {
 	case errors.As(err, &broken) && broken.brokenOff():
@@ -91,11 +91,11 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 		f, err := indexCOCO(full, name, s.options, s.reporter)
 		if other, ok := errors.AsType[errNotCOCO](err); ok {
 			s.reporter.report(finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
-			foreign = cocoError(full, err)
+			foreign = s.cocoError(full, err)
 			continue
 		}
 		if err != nil {
-			return nil, cocoError(full, err)
+			return nil, s.cocoError(full, err)
 		}
 		f.nameImages(name)
 		files = append(files, f)
@@ -146,9 +146,9 @@ func newCOCO(s setting, files []*cocoFile, reason string) (*coco, error) {
 		f.of = &c.heldFiles
 	}
 	shared := c.findRepeated()
-	if len(shared) > 0 && s.options.MergeFiles {
+	if len(shared) > 0 && cocoFlags(s.options).MergeFiles {
 		if err := c.merge(shared); err != nil {
-			return nil, cocoError(s.path, err)
+			return nil, s.cocoError(s.path, err)
 		}
 	} else if err := c.sameImages(shared); err != nil {
 		return nil, err

@@ -122,7 +122,7 @@ func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 	x := cocoIndexer{
 		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name, folder: filepath.Dir(file)}, reporter: r, reports: make(kindCounts), beyond: make(kindCounts),
 		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
-		content: f, size: info.Size(), keepIDs: o.MergeFiles,
+		content: f, size: info.Size(), keepIDs: cocoFlags(o).MergeFiles,
 	}
 	if err := x.read(f); err != nil {
 		return nil, err
@@ -141,7 +141,7 @@ func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 		x.dropEmpty()
 	}
 	x.tellRest()
-	if o.MergeFiles {
+	if cocoFlags(o).MergeFiles {
 		x.file.rawCategories = x.categories
 	}
 	if !x.seen["categories"] && x.seen["image"] {

@@ -281,7 +281,7 @@ func TestFilesOfTheSameImages(t *testing.T) {
 			t.Errorf("findings %+v", *findings)
 		}
 	}
-	src, _ := opened(t, root, Options{MergeFiles: true})
+	src, _ := opened(t, root, merging)
 	if got := summary(t, src); got != "a.jpg 640x480 nose eye person (further-geometry)\nb.jpg 640x480 bus\n" {
 		t.Errorf("merged: %s", got)
 	}
@@ -296,7 +296,7 @@ func TestFilesOfTheSameImages(t *testing.T) {
 	if counted != 4 {
 		t.Errorf("%d of 4 annotations are accounted for", counted)
 	}
-	if _, err := WriteManifest(t.Context(), src, filepath.Join(t.TempDir(), "m.db")); err == nil {
+	if _, err := WriteManifest(t.Context(), src, filepath.Join(t.TempDir(), "m.db"), tellNobody); err == nil {
 		t.Error("merged files were listed")
 	}
 	for name, change := range map[string]func(string) string{
@@ -307,13 +307,13 @@ func TestFilesOfTheSameImages(t *testing.T) {
 		},
 		"another size": func(s string) string { return strings.Replace(s, `"width":640`, `"width":641`, 1) },
 	} {
-		src, _ := opened(t, tree(t, map[string]string{"a.json": instances, "b.json": change(keypoints)}), Options{MergeFiles: true})
+		src, _ := opened(t, tree(t, map[string]string{"a.json": instances, "b.json": change(keypoints)}), merging)
 		first := items(t, src, "")[0]
 		if _, err := src.Load(t.Context(), first, convert.Size{}); err == nil && first.Err == nil {
 			t.Errorf("%s: taken", name)
 		}
 	}
-	if _, err := Open(t.Context(), tree(t, map[string]string{"a.json": instances, "b.json": strings.Replace(keypoints, `"name":"person"`, `"name":"horse"`, 1)}), Options{MergeFiles: true}); err == nil || !strings.Contains(err.Error(), "horse") {
+	if _, err := Open(t.Context(), tree(t, map[string]string{"a.json": instances, "b.json": strings.Replace(keypoints, `"name":"person"`, `"name":"horse"`, 1)}), merging); err == nil || !strings.Contains(err.Error(), "horse") {
 		t.Errorf("other names: %v", err)
 	}
 }
@@ -348,3 +348,5 @@ func TestCOCOSizes(t *testing.T) {
 		}
 	}
 }
+
+var merging = Options{Own: map[string]Flags{"coco": &COCOFlags{MergeFiles: true}}}

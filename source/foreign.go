@@ -11,8 +11,8 @@ import (
 // Formats that are known by their look and not read are called by their names, so that
 // nobody looks for a fault in their files.
 
-func notRead(path, what string) *Error {
-	e := &Error{Op: "read", Path: path, Err: errors.New(what + ", which is not read"), Advice: "convert it to COCO or YOLO with the tool that wrote it; " + whatSources}
+func notRead(in Input, what string) *Error {
+	e := &Error{Op: "read", Path: in.Path, Err: errors.New(what + ", which is not read"), Advice: "convert it to COCO or YOLO with the tool that wrote it; " + in.KnownSources()}
 	if strings.Contains(what, "archive") {
 		e.Advice = "unpack it and give the folder"
 	}
@@ -34,6 +34,27 @@ func archiveName(name string) string {
 		return "a packed archive"
 	}
 	return ""
+}
+
+// unreadName is what a file is by its name and how it begins, "" where it is nothing that
+// is known and not read.
+func unreadName(name string, head []byte) string {
+	if what := archiveName(name); what != "" {
+		return what
+	}
+	return formatName(name, head)
+}
+
+// unreadFile is the same for a file on disk.
+func unreadFile(path string) string {
+	if what := archiveName(path); what != "" {
+		return what
+	}
+	head, err := readHead(path, 4096)
+	if err != nil {
+		return ""
+	}
+	return formatName(path, head)
 }
 
 // formatName is what a file is by how it begins, "" where that is not known.

@@ -108,8 +108,8 @@ func FuzzManifestRow(f *testing.F) {
 	f.Add("a.jpg", "coco", "", `[{"id":1,"category_id":1,"bbox":[0,0,1,1]}]`, `[{"id":1,"name":"car"}]`, int64(4), int64(4))
 	f.Add("a.jpg", "canonical", "x.jsonl", `[]`, `[]`, int64(-4), int64(1<<40))
 	f.Fuzz(func(t *testing.T, image, format, path, label, classes string, width, height int64) {
-		m := &manifest{root: t.TempDir(), classSets: map[int64][]byte{1: []byte(classes)}, sets: make(map[int64]classSet), opened: make(map[string]*labelFile),
-			setting: setting{reporter: newReporter(nil)}}
+		m := &manifest{root: t.TempDir(), classSets: map[int64][]byte{1: []byte(classes)}, sets: make(map[classesOf]Labels), opened: make(map[string]*labelFile),
+			setting: setting{reporter: newReporter(nil), formats: All()}}
 		r := row{id: 1, image: image, format: format, labelPath: path, inline: path == "", width: width, height: height, classSet: int64(1)}
 		item := m.item(r)
 		if item.Image == "" {
@@ -120,7 +120,6 @@ func FuzzManifestRow(f *testing.F) {
 		}
 		m.Load(t.Context(), item, convert.Size{})
 		if path == "" {
-			m.classes(1, format)
 			listOf([]byte(label))
 		}
 	})

@@ -157,7 +157,7 @@ func TestHold(t *testing.T) {
 		"class map": func(root string) Source { return WithClassMap(openedAt(t, root, "a.json"), m, nil, nil) },
 		"manifest": func(root string) Source {
 			list := filepath.Join(root, "list.db")
-			if _, err := WriteManifest(t.Context(), openedAt(t, root, "a.json"), list); err != nil {
+			if _, err := WriteManifest(t.Context(), openedAt(t, root, "a.json"), list, tellNobody); err != nil {
 				t.Fatal(err)
 			}
 			return openedAt(t, root, "list.db")

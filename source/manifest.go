@@ -1,7 +1,6 @@
 package source
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -12,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +25,7 @@ import (
 //   - images.image is the image's path in the dataset: slash-separated and
 //     relative. For YOLO it may lack the extension where that is not known.
 //   - images.aliases is a JSON list of other paths it may have; may be NULL.
-//   - images.format is "yolo", "coco" or "canonical".
+//   - images.format is the name of a format, "yolo", "coco" or "canonical", say.
 //   - images.label_path is the label file, relative to root and below it: a YOLO
 //     label, or a COCO file or canonical JSON Lines that has the image. images.label is the
 //     label itself instead: YOLO lines, or a JSON list of COCO or canonical
@@ -50,7 +48,7 @@ CREATE TABLE images (
 	id         INTEGER PRIMARY KEY,
 	image      TEXT NOT NULL,
 	aliases    TEXT,
-	format     TEXT NOT NULL CHECK (format IN ('yolo', 'coco', 'canonical')),
+	format     TEXT NOT NULL,
 	label_path TEXT,
 	label      TEXT,
 	image_id   TEXT,
@@ -76,7 +74,7 @@ type manifest struct {
 	repeated  map[string]bool
 
 	mu       sync.Mutex
-	sets     map[int64]classSet
+	sets     map[classesOf]Labels
 	opened   map[string]*labelFile
 	openings []string // keys of opened, the oldest first
 	holds    int
@@ -86,17 +84,19 @@ type manifest struct {
 
 // manifestPlace is a row's rest.
 type manifestPlace struct {
-	format    string
+	format    Format
 	labelPath string // "" where the label is in the row
 	classSet  int64
 	size      convert.Size
 }
 
-// classSet is a set of classes as the formats take it.
-type classSet struct {
-	yolo *convert.YOLO
-	coco *convert.COCO
-	err  error
+// ofMany reports whether the label is a file with the labels of several images.
+func (p manifestPlace) ofMany() bool { return p.labelPath != "" && !p.format.OneImage }
+
+// classesOf is a set of classes as one format takes it.
+type classesOf struct {
+	id     int64
+	format string
 }
 
 // labelFile is a COCO or canonical file that rows refer to.
@@ -110,9 +110,13 @@ type labelFile struct {
 // maxOpened bounds how many label files' indexes are held.
 const maxOpened = 16
 
-func openManifest(ctx context.Context, s setting) (Source, error) {
+func openManifest(ctx context.Context, in Input) (Source, error) {
+	s, err := prepare(in)
+	if err != nil {
+		return nil, err
+	}
 	m := &manifest{setting: s, root: filepath.Dir(s.path), classSets: make(map[int64][]byte), repeated: make(map[string]bool),
-		sets: make(map[int64]classSet), opened: make(map[string]*labelFile)}
+		sets: make(map[classesOf]Labels), opened: make(map[string]*labelFile)}
 	info, err := os.Stat(s.path)
 	if err != nil {
 		return nil, openError(s.path, err)
@@ -350,16 +354,14 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 	if m.repeated[name] {
 		return place, errors.New("several rows are for this image; leave one")
 	}
-	if place.format, err = rowText("format", r.format); err != nil {
+	format, err := rowText("format", r.format)
+	if err != nil {
 		return place, err
 	}
-	switch place.format {
-	case "yolo":
-		item.Stem = !isImageName(item.Image)
-	case "coco", "canonical":
-	default:
-		return place, fmt.Errorf("the format is %q and must be one of: yolo, coco, canonical", place.format)
+	if place.format, err = m.rowFormat(format); err != nil {
+		return place, err
 	}
+	item.Stem = place.format.OneImage && !isImageName(item.Image)
 	aliases, err := rowText("aliases", r.aliases)
 	if err != nil {
 		return place, err
@@ -384,7 +386,7 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 		return place, fmt.Errorf("its label_path %s leads out of the manifest's root", display(place.labelPath))
 	case place.labelPath != "":
 		item.File = place.labelPath
-		item.Explicit = place.format == "canonical"
+		item.Explicit = place.format.Explicit
 	default:
 		item.Explicit = true
 	}
@@ -409,6 +411,21 @@ func (m *manifest) readRow(r row, item *Item) (place manifestPlace, err error) {
 }
 
 // rowText is a column of text; NULL is "".
+// rowFormat is the format of a row.
+func (m *manifest) rowFormat(name string) (Format, error) {
+	var names []string
+	for _, f := range m.formats {
+		if f.Labels == nil {
+			continue
+		}
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+	}
+	return Format{}, fmt.Errorf("the format is %q and must be one of: %s", name, strings.Join(names, ", "))
+}
+
 func rowText(column string, v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -429,7 +446,7 @@ func (m *manifest) Size(item Item) convert.Size {
 	if !ok {
 		return convert.Size{}
 	}
-	if p.size.Known() || p.format == "yolo" || p.labelPath == "" {
+	if p.size.Known() || !p.ofMany() {
 		return p.size
 	}
 	if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
@@ -443,7 +460,7 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 	if !ok {
 		return convert.Result{}, item.Err
 	}
-	if p.labelPath != "" && p.format != "yolo" {
+	if p.ofMany() {
 		f, inner, err := m.inFile(ctx, p, item.Image)
 		if err != nil {
 			return convert.Result{}, err
@@ -461,46 +478,11 @@ func (m *manifest) Load(ctx context.Context, item Item, listed convert.Size) (co
 	if err != nil {
 		return convert.Result{}, err
 	}
-	size := m.Size(item)
-	switch p.format {
-	case "yolo":
-		set := m.classes(p.classSet, p.format)
-		if set.err != nil {
-			return convert.Result{}, set.err
-		}
-		stated := m.sizes.of(append([]string{item.Image}, item.Aliases...)...)
-		if !stated.Known() {
-			stated = p.size
-		}
-		return m.loadYOLO(set.yolo, item, imageSizes{stated: stated, listed: listed}, label)
-	case "coco":
-		set := m.classes(p.classSet, p.format)
-		if set.err != nil {
-			return convert.Result{}, set.err
-		}
-		annotations, err := listOf(label)
-		if err != nil {
-			return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
-		}
-		sizes := imageSizes{stated: size, listed: listed}
-		result := set.coco.Image(item.Image, sizes.own(), annotations)
-		m.reconcile(item, sizes, &result)
-		return result, nil
-	}
-	line, err := json.Marshal(struct {
-		Image       string          `json:"image"`
-		Annotations json.RawMessage `json:"annotations"`
-	}{item.Image, label})
-	var image convert.CanonicalImage
-	if err == nil {
-		image, err = convert.ParseCanonical(line)
-	}
+	labels, err := m.labels(p.classSet, p.format)
 	if err != nil {
-		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
+		return convert.Result{}, err
 	}
-	result := convert.CanonicalResult(image)
-	m.reconcile(item, imageSizes{stated: size, listed: listed}, &result)
-	return result, nil
+	return labels.Load(item, m.Size(item), listed, label)
 }
 
 // label reads a row's label, from its file or the manifest.
@@ -533,90 +515,23 @@ func (m *manifest) file(labelPath string) string {
 	return filepath.Join(m.root, filepath.FromSlash(labelPath))
 }
 
-// listOf takes a JSON list apart.
-func listOf(data []byte) (list [][]byte, err error) {
-	err = scanBytes(bytes.TrimSpace(data), func(s *jsonScanner) {
-		if s.token() != '[' {
-			s.fail("the label is no JSON list")
-		}
-		s.array(func() { list = append(list, bytes.Clone(s.value())) })
-		s.atEnd()
-	})
-	return list, err
-}
-
-// classes reads a class set once.
-func (m *manifest) classes(id int64, format string) classSet {
+// labels are what reads the labels of a format with a class set, made once.
+func (m *manifest) labels(id int64, f Format) (Labels, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if set, ok := m.sets[id]; ok && (format == "yolo") == (set.yolo != nil) {
-		return set
+	key := classesOf{id, f.Name}
+	if made, ok := m.sets[key]; ok {
+		return made, nil
 	}
-	raw, ok := m.classSets[id]
-	if !ok {
-		return classSet{err: fmt.Errorf("the manifest has no class set %d, so the classes are not known", id)}
+	made, err := f.Labels(m.classSets[id], m.input(m.path, ""))
+	if errors.Is(err, ErrNoClasses) {
+		return nil, fmt.Errorf("the manifest has no class set %d, so the classes are not known", id)
 	}
-	var set classSet
-	if format == "yolo" {
-		set.yolo, set.err = yoloSet(raw, m.options)
-	} else {
-		var findings []finding
-		set.coco, findings, set.err = convert.NewCOCO(raw, filepath.Base(m.path), m.options.Convert)
-		for _, f := range findings {
-			m.reporter.report(f)
-		}
+	if err != nil {
+		return nil, fmt.Errorf("read class set %d of the manifest: %w", id, err)
 	}
-	if set.err != nil {
-		return classSet{err: fmt.Errorf("read class set %d of the manifest: %w", id, set.err)}
-	}
-	m.sets[id] = set
-	return set
-}
-
-// yoloClasses is a class set of YOLO labels.
-type yoloClasses struct {
-	Names    map[int]string   `json:"names"`
-	Task     convert.YOLOTask `json:"task,omitempty"`
-	Shape    []int            `json:"kpt_shape,omitempty"`
-	Keypoint []string         `json:"kpt_names,omitempty"`
-	Columns  []string         `json:"columns,omitempty"`
-	Trailer  []string         `json:"trailer,omitempty"` // behind the task's shape
-}
-
-func yoloSet(raw []byte, o Options) (*convert.YOLO, error) {
-	var c yoloClasses
-	if err := json.Unmarshal(raw, &c); err != nil || len(c.Names) == 0 {
-		return nil, errors.New(`it is no {"names":{"0":"…"}}`)
-	}
-	y := &convert.YOLO{Classes: c.Names, Task: c.Task, KeypointNames: c.Keypoint, Options: o.Convert}
-	if len(c.Shape) > 0 {
-		if len(c.Shape) != 2 || c.Shape[0] < 1 || c.Shape[0] > maxJoints || c.Shape[1] != 2 && c.Shape[1] != 3 {
-			return nil, errors.New("kpt_shape is not [number of joints, 2 or 3]")
-		}
-		y.KeypointCount, y.KeypointDims = c.Shape[0], c.Shape[1]
-	}
-	y.Trailer = convert.YOLOTrailer{Confidence: slices.Contains(c.Trailer, convert.ColumnConfidence), ID: slices.Contains(c.Trailer, convert.ColumnID)}
-	if len(o.Columns) == 0 {
-		o.Columns = c.Columns
-	}
-	if err := o.stateYOLO(y); err != nil {
-		return nil, err
-	}
-	switch y.Task {
-	case "":
-		y.Task = convert.YOLODetect
-		if y.KeypointCount > 0 {
-			y.Task = convert.YOLOPose
-		}
-	case convert.YOLODetect, convert.YOLOSegment, convert.YOLOOBB:
-	case convert.YOLOPose:
-		if y.KeypointCount == 0 {
-			return nil, errors.New("poses need kpt_shape")
-		}
-	default:
-		return nil, fmt.Errorf("the task is %q and must be one of: detect, segment, pose, obb", y.Task)
-	}
-	return y, nil
+	m.sets[key] = made
+	return made, nil
 }
 
 // inFile finds a row's image in the COCO or canonical file it names, which is
@@ -624,7 +539,7 @@ func yoloSet(raw []byte, o Options) (*convert.YOLO, error) {
 func (m *manifest) inFile(ctx context.Context, p manifestPlace, image string) (Source, Item, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	key := p.format + " " + p.labelPath
+	key := p.format.Name + " " + p.labelPath
 	f := m.opened[key]
 	if f == nil {
 		f = m.openFile(ctx, p)
@@ -656,14 +571,10 @@ func (m *manifest) inFile(ctx context.Context, p manifestPlace, image string) (S
 }
 
 func (m *manifest) openFile(ctx context.Context, p manifestPlace) *labelFile {
-	s := setting{path: m.file(p.labelPath), options: m.options, sizes: m.sizes, images: m.images, reporter: m.reporter}
-	s.options.Include, s.options.Exclude = nil, nil
+	in := m.input(m.file(p.labelPath), p.labelPath)
+	in.Include, in.Exclude = nil, nil
 	f := labelFile{release: func() {}}
-	if p.format == "coco" {
-		f.source, f.err = openCOCOFile(ctx, s, p.labelPath)
-	} else {
-		f.source, f.err = openCanonical(ctx, s)
-	}
+	f.source, f.err = p.format.Open(ctx, in)
 	if f.err != nil {
 		return &f
 	}

@@ -18,7 +18,7 @@ import (
 // many images it names. Items that cannot be taken are left out and reported.
 // The file appears when it is complete; one that is there and is a manifest is
 // replaced.
-func WriteManifest(ctx context.Context, src Source, out string) (images int, err error) {
+func WriteManifest(ctx context.Context, src Source, out string, report func(convert.Finding)) (images int, err error) {
 	fail := func(err error) (int, error) {
 		return 0, &Error{Op: "write", Path: out, Err: reasonOf(err)}
 	}
@@ -57,12 +57,12 @@ func WriteManifest(ctx context.Context, src Source, out string) (images int, err
 			return 0, err
 		}
 		if item.Err != nil {
-			w.reporter.report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
+			report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
 		labelPath, err := w.labelPath(item)
 		if err != nil {
-			w.reporter.report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
+			report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
 		if err := w.write(ctx, src, item, labelPath); err != nil {
@@ -110,37 +110,23 @@ func syncFile(name string) error {
 
 // manifestWriter writes the rows of one source.
 type manifestWriter struct {
+	source   Listed
 	insert   *sql.Stmt
-	reporter *reporter
 	root     string // absolute
-	yoloSet  any    // id of the class set of YOLO labels, or nil
+	classSet any    // id of the labels' class set, or nil
 }
 
 func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) (*manifestWriter, error) {
-	w := &manifestWriter{}
-	var path string
-	if r, ok := src.(*renamed); ok {
-		src = r.Source
-	}
-	switch s := src.(type) {
-	case *yolo:
-		w.reporter, path = s.reporter, s.root
-	case *coco:
-		if len(s.merged) > 0 {
-			return nil, errors.New("files that are merged cannot be listed, since a row has one label; convert them to one COCO file first")
-		}
-		w.reporter, path = s.reporter, s.path
-	case *canonical:
-		w.reporter, path = s.reporter, s.path
-	case *manifest:
-		return nil, errors.New("the source is a manifest already; copy it")
-	default:
+	listed, ok := original(src).(Listed)
+	if !ok {
 		return nil, fmt.Errorf("a %s source cannot be listed", src.Describe().Format)
 	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		path = filepath.Dir(path)
+	list, err := listed.List()
+	if err != nil {
+		return nil, err
 	}
-	root, err := filepath.Abs(path)
+	w := &manifestWriter{source: listed}
+	root, err := filepath.Abs(list.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -158,28 +144,11 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('version', ?), ('root', ?)`, manifestVersion, filepath.ToSlash(stated)); err != nil {
 		return nil, err
 	}
-	if y, ok := src.(*yolo); ok {
-		set := yoloClasses{Names: y.convert.Classes, Task: y.convert.Task, Keypoint: y.convert.KeypointNames}
-		if y.convert.KeypointCount > 0 {
-			set.Shape = []int{y.convert.KeypointCount, y.convert.KeypointDims}
-		}
-		if y.convert.Columns != nil {
-			set.Columns = append([]string{"class"}, y.convert.Columns...)
-		}
-		if y.convert.Trailer.Confidence {
-			set.Trailer = append(set.Trailer, convert.ColumnConfidence)
-		}
-		if y.convert.Trailer.ID {
-			set.Trailer = append(set.Trailer, convert.ColumnID)
-		}
-		classes, err := json.Marshal(set)
-		if err != nil {
+	if list.Classes != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO class_sets (id, classes) VALUES (1, ?)`, string(list.Classes)); err != nil {
 			return nil, err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO class_sets (id, classes) VALUES (1, ?)`, string(classes)); err != nil {
-			return nil, err
-		}
-		w.yoloSet = 1
+		w.classSet = 1
 	}
 	w.insert, err = tx.PrepareContext(ctx, `
 		INSERT INTO images (image, aliases, format, label_path, image_id, width, height, class_set)
@@ -189,15 +158,7 @@ func newManifestWriter(ctx context.Context, tx *sql.Tx, src Source, out string) 
 
 // labelPath is where an item's label lies below the root.
 func (w *manifestWriter) labelPath(item Item) (string, error) {
-	file := item.File
-	switch place := original(item).place.(type) {
-	case yoloPlace:
-		file = place.label.path()
-	case cocoPlace:
-		file = place.file.path
-	default:
-		return file, nil
-	}
+	file := w.source.LabelFile(originalItem(item))
 	abs, err := filepath.Abs(file)
 	if err != nil {
 		return "", err
@@ -224,6 +185,6 @@ func (w *manifestWriter) write(ctx context.Context, src Source, item Item, label
 	if size := src.Size(item); size.Known() {
 		width, height = size.Width, size.Height
 	}
-	_, err := w.insert.ExecContext(ctx, item.Image, aliases, src.Describe().Format, labelPath, id, width, height, w.yoloSet)
+	_, err := w.insert.ExecContext(ctx, item.Image, aliases, src.Describe().Format, labelPath, id, width, height, w.classSet)
 	return err
 }

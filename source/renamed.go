@@ -119,7 +119,7 @@ func (r *renamed) apply(name string) string {
 type renamedPlace struct{ item Item }
 
 // original is an item as the source that read it names it.
-func original(item Item) Item {
+func originalItem(item Item) Item {
 	if place, ok := item.place.(renamedPlace); ok {
 		return place.item
 	}
@@ -131,16 +131,24 @@ func (r *renamed) hold() (release func()) { return Hold(r.Source) }
 func (r *renamed) LeftOut() Count { return LeftOut(r.Source) }
 
 func (r *renamed) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
-	result, err := r.Source.Load(ctx, original(item), listed)
+	result, err := r.Source.Load(ctx, originalItem(item), listed)
 	for i := range result.Findings {
 		result.Findings[i].Image = item.Image
 	}
 	return result, err
 }
 
-func (r *renamed) Size(item Item) convert.Size { return r.Source.Size(original(item)) }
+func (r *renamed) Size(item Item) convert.Size { return r.Source.Size(originalItem(item)) }
 
 func (r *renamed) Unchanged() bool {
 	whole, ok := r.Source.(Whole)
 	return ok && whole.Unchanged()
+}
+
+// original is a source without the rules that rename its images.
+func original(src Source) Source {
+	if r, ok := src.(*renamed); ok {
+		return r.Source
+	}
+	return src
 }

@@ -249,7 +249,7 @@ func TestLayouts(t *testing.T) {
 	}, {
 		name: "two files for one image", format: "coco",
 		files:   map[string]string{"annotations/x.json": coco, "annotations/y.json": strings.Replace(coco, "b.jpg", "c.jpg", 1)},
-		options: Options{MergeFiles: true},
+		options: merging,
 		want:    "a.jpg 20x10 car\nb.jpg 20x10\nc.jpg 20x10\n",
 	}, {
 		name: "prediction results", format: "coco", source: "results.json",
@@ -343,7 +343,7 @@ func TestUselessSources(t *testing.T) {
 		{"bad kpt_shape", map[string]string{"data.yaml": "kpt_shape: [17, 4]\n" + names}, "", "kpt_shape: is not [number of joints, 2 or 3]"},
 		{"an image", map[string]string{"a.png": small}, "a.png", "not a known label format"},
 		{"a label file", map[string]string{"a.txt": box}, "a.txt", "one file of a YOLO folder"},
-		{"another database", map[string]string{"a.db": sqliteMagic + "rubbish"}, "a.db", "read"},
+		{"another database", map[string]string{"a.db": "SQLite format 3\x00rubbish"}, "a.db", "read"},
 		{"two class lists", map[string]string{"x/classes.txt": "car", "y/classes.txt": "bus"}, "", "differ"},
 		{"blank lines", map[string]string{"a.jsonl": "\n\n"}, "a.jsonl", "is empty"},
 	} {
@@ -412,7 +412,7 @@ func TestCursors(t *testing.T) {
 	})
 	list := filepath.Join(root, "list.db")
 	src, _ := opened(t, root, Options{})
-	if _, err := WriteManifest(t.Context(), src, list); err != nil {
+	if _, err := WriteManifest(t.Context(), src, list, tellNobody); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{".", "set.jsonl", "coco.json", "list.db"} {
@@ -572,7 +572,7 @@ func TestManifest(t *testing.T) {
 			src, _ := opened(t, source, Options{})
 			for _, out := range []string{filepath.Join(root, "list.db"), filepath.Join(t.TempDir(), "elsewhere.db")} {
 				for range 2 { // a manifest may be written over
-					n, err := WriteManifest(t.Context(), src, out)
+					n, err := WriteManifest(t.Context(), src, out, tellNobody)
 					if err != nil || n != len(items(t, src, "")) {
 						t.Fatalf("write: %d %v", n, err)
 					}
@@ -586,10 +586,10 @@ func TestManifest(t *testing.T) {
 	}
 	root := tree(t, map[string]string{"classes.txt": "car", "a.txt": box, "notes.db": "my notes"})
 	src, _ := opened(t, root, Options{})
-	if _, err := WriteManifest(t.Context(), src, filepath.Join(root, "notes.db")); err == nil {
+	if _, err := WriteManifest(t.Context(), src, filepath.Join(root, "notes.db"), tellNobody); err == nil {
 		t.Error("wrote over a file that is no manifest")
 	}
-	if _, err := WriteManifest(t.Context(), src, filepath.Join(root, "no", "folder.db")); err == nil {
+	if _, err := WriteManifest(t.Context(), src, filepath.Join(root, "no", "folder.db"), tellNobody); err == nil {
 		t.Error("wrote into a folder that is not there")
 	}
 	if left, _ := filepath.Glob(filepath.Join(root, ".pictosync-*")); len(left) > 0 {
@@ -728,3 +728,5 @@ func TestRealLabels(t *testing.T) {
 		}
 	}
 }
+
+func tellNobody(convert.Finding) {}

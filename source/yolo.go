@@ -63,12 +63,12 @@ var notLabels = map[string]bool{
 
 // settle completes a data set whose parts and classes are known.
 func (y *yolo) settle(ctx context.Context, files ...os.FileInfo) (Source, error) {
-	if err := y.options.stateYOLO(&y.convert); err != nil {
+	if err := yoloFlags(y.options).state(&y.convert, y.options.Convert); err != nil {
 		return nil, err
 	}
 	y.print = y.fingerprint(files...)
-	if y.options.ClassList != "" {
-		y.classList, y.described = y.amongLabels(y.options.ClassList), true
+	if list := yoloFlags(y.options).ClassList; list != "" {
+		y.classList, y.described = y.amongLabels(list), true
 	}
 	if y.convert.Columns == nil {
 		if err := y.findReading(ctx); err != nil {
@@ -92,11 +92,11 @@ func (y *yolo) amongLabels(file string) string {
 	return filepath.Join(y.root, strings.TrimPrefix(abs, root))
 }
 
-// stateYOLO puts what the flags say of lines before what a data set says.
-func (o Options) stateYOLO(y *convert.YOLO) error {
-	y.Options = o.Convert
-	if o.KeypointShape[0] > 0 {
-		y.KeypointCount, y.KeypointDims = o.KeypointShape[0], o.KeypointShape[1]
+// state puts what the flags say of lines before what a data set says.
+func (o YOLOFlags) state(y *convert.YOLO, c convert.Options) error {
+	y.Options = c
+	if o.Shape[0] > 0 {
+		y.KeypointCount, y.KeypointDims = o.Shape[0], o.Shape[1]
 		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
 		y.Task = convert.YOLOPose
 	}
@@ -110,7 +110,7 @@ func (o Options) stateYOLO(y *convert.YOLO) error {
 	if err == nil {
 		y.Columns, y.Trailer = columns, convert.YOLOTrailer{}
 		stated := o.Task
-		if o.KeypointShape[0] > 0 {
+		if o.Shape[0] > 0 {
 			stated = convert.YOLOPose
 		}
 		known := y.Task
@@ -177,7 +177,7 @@ func (y *yolo) findReading(ctx context.Context) error {
 	readings = evidence.Readings(stated)
 	switch {
 	case foreign != "" && evidence.Files == 0:
-		return notRead(y.path, foreign)
+		return notRead(y.input(y.path, ""), foreign)
 	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != convert.YOLOPose || stated.KeypointCount > 0):
 		return y.settleTask()
 	case len(readings) != 1 || readings[0].Asks(stated):
@@ -242,9 +242,9 @@ func flagsOf(readings []convert.YOLOReading) string {
 }
 
 func (y *yolo) noLabels(ctx context.Context) error {
-	if found, err := survey(ctx, y.setting); err == nil && found.other != "" {
-		if what := found.foreign(y.path); what != "" {
-			return notRead(y.path, what)
+	if found, err := y.survey(ctx); err == nil && found.Other != "" {
+		if what := unreadFile(filepath.Join(y.path, filepath.FromSlash(found.Other))); what != "" {
+			return notRead(y.input(y.path, ""), fmt.Sprintf("holds %s (%s)", what, display(found.Other)))
 		}
 	}
 	advice := "labels are .txt files named after their images"

@@ -120,7 +120,7 @@ func (s setting) tellPassedOver(entries []fs.DirEntry, taken string) {
 			continue
 		}
 		used := func(other string) bool { return sameFile(file, other) }
-		if slices.ContainsFunc([]string{taken, s.options.Sizes, s.options.ClassList}, used) {
+		if slices.ContainsFunc([]string{taken, s.options.Sizes, yoloFlags(s.options).ClassList}, used) {
 			continue
 		}
 		if count++; count <= mostPassedOver {

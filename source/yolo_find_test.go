@@ -118,7 +118,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:    "a class list that is chosen",
 		files:   map[string]string{"a/classes.txt": "bus", "b/classes.txt": "car", "b/right.txt": "van", "a/x.png": small, "a/x.txt": box},
-		options: Options{ClassList: "b/right.txt"},
+		options: yoloWith(YOLOFlags{ClassList: "b/right.txt"}),
 		want:    "a/x.png 20x10 van\n",
 	}, {
 		name:  "a class list far below",
@@ -132,12 +132,12 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:    "a class list that is chosen before a description",
 		files:   map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "classes.txt": "truck\ncar"},
-		options: Options{ClassList: "classes.txt"},
+		options: yoloWith(YOLOFlags{ClassList: "classes.txt"}),
 		want:    "a.png 20x10 truck\n",
 	}, {
 		name:    "a description that is chosen before a class list",
 		files:   map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": box, "labels/classes.txt": "truck\ncar"},
-		options: Options{ClassList: "data.yaml"},
+		options: yoloWith(YOLOFlags{ClassList: "data.yaml"}),
 		want:    "a.png 20x10 car\n",
 	}, {
 		name:  "another class list far below a description",
@@ -196,7 +196,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:    "a class list for a description without",
 		files:   map[string]string{"data.yaml": "train: images\n", "images/x.png": small, "labels/x.txt": box, "right.txt": "van\n"},
-		options: Options{ClassList: "right.txt"},
+		options: yoloWith(YOLOFlags{ClassList: "right.txt"}),
 		want:    "x.png 20x10 van\n",
 	}, {
 		name:  "class lists that agree",
@@ -209,18 +209,18 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:    "columns",
 		files:   map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": "0 1 .5 .5 .2 .2\n"},
-		options: Options{Columns: []string{"class", "confidence", "box"}},
+		options: yoloWith(YOLOFlags{Columns: []string{"class", "confidence", "box"}}),
 		want:    "a.png 20x10 car\n",
 	}, {
 		name:    "a stated shape",
 		files:   map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": "0 .5 .5 .4 .4 .5 .5 .4 .4\n"},
-		options: Options{KeypointShape: [2]int{2, 2}},
+		options: yoloWith(YOLOFlags{Shape: [2]int{2, 2}}),
 		want:    "a.png 20x10 joint_0 joint_1\n",
 	}} {
 		t.Run(c.name, func(t *testing.T) {
 			root := tree(t, c.files)
-			if c.options.ClassList != "" {
-				c.options.ClassList = filepath.Join(root, c.options.ClassList)
+			if own, ok := c.options.Own["yolo"].(*YOLOFlags); ok && own.ClassList != "" {
+				own.ClassList = filepath.Join(root, own.ClassList)
 			}
 			src, findings := opened(t, root, c.options)
 			if got := summary(t, src); got != c.want {
@@ -257,10 +257,10 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "scores or angles", files: map[string]string{"data.yaml": "task: obb\n" + names, "labels/a.txt": "0 .5 .5 .4 .4 .3\n"}, want: []string{"boxes with a score or boxes with an angle", "--columns class,box,confidence or --columns class,box,angle"}},
 		{name: "polygons behind boxes", files: map[string]string{"data.yaml": "task: segment\n" + names, "labels/a.txt": "0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n"}, want: []string{"polygons or polygons behind their boxes", "--columns class,polygon or --columns class,box,polygon"}},
 		{name: "zeros", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 0\n0 .5 .5 .2 .2 0\n"}, want: []string{"--columns class,box,confidence or --columns class,box,id"}},
-		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Task: convert.YOLOPose}, want: []string{"how many joints", "--kpt-shape"}},
-		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "boxes"}}, want: []string{"--columns", `"boxes" and must be one of`}},
-		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "polygon"}, Task: convert.YOLOPose}, want: []string{"no lines of the task pose"}},
-		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: Options{Columns: []string{"class", "box", "points"}}, want: []string{"--kpt-shape"}},
+		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(YOLOFlags{Task: convert.YOLOPose}), want: []string{"how many joints", "--kpt-shape"}},
+		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(YOLOFlags{Columns: []string{"class", "boxes"}}), want: []string{"--columns", `"boxes" and must be one of`}},
+		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(YOLOFlags{Columns: []string{"class", "polygon"}, Task: convert.YOLOPose}), want: []string{"no lines of the task pose"}},
+		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(YOLOFlags{Columns: []string{"class", "box", "points"}}), want: []string{"--kpt-shape"}},
 		{name: "class lists that differ", files: map[string]string{"classes.txt": "car\nbus", "a/classes.txt": "car\nbus", "b/classes.txt": "bus\ncar", "b/a.txt": box}, want: []string{"classes.txt and b/classes.txt", "--class-list", "one at a time"}},
 		{name: "a class list against a description", files: map[string]string{"data.yaml": names, "classes.txt": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and classes.txt: class 0 is car in one and truck in the other", "--class-list"}},
 		{name: "names against a description", files: map[string]string{"data.yaml": names, "obj.names": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and obj.names"}},
@@ -369,7 +369,7 @@ func TestManifestKeepsHowLinesAreRead(t *testing.T) {
 	root := tree(t, map[string]string{"data.yaml": names, "images/a.png": small, "labels/a.txt": "0 .5 .5 .2 .2 .9 1\n0 .4 .4 .2 .2 .9 2\n"})
 	src, _ := opened(t, root, Options{})
 	out := filepath.Join(t.TempDir(), "m.db")
-	if _, err := WriteManifest(t.Context(), src, out); err != nil {
+	if _, err := WriteManifest(t.Context(), src, out, tellNobody); err != nil {
 		t.Fatal(err)
 	}
 	again, _ := opened(t, out, Options{})
@@ -379,8 +379,11 @@ func TestManifestKeepsHowLinesAreRead(t *testing.T) {
 			t.Errorf("%+v, %v", result, err)
 		}
 	}
-	stated, _ := opened(t, out, Options{Columns: []string{"class", "box", "confidence"}})
+	stated, _ := opened(t, out, yoloWith(YOLOFlags{Columns: []string{"class", "box", "confidence"}}))
 	if result, err := stated.Load(t.Context(), items(t, stated, "")[0], convert.Size{}); err != nil || result.LeftOut != 2 {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
+
+// yoloWith are options with flags of YOLO's.
+func yoloWith(f YOLOFlags) Options { return Options{Own: map[string]Flags{"yolo": &f}} }

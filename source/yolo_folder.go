@@ -92,7 +92,7 @@ func (f *labelFolder) checkClassList() {
 // prefix, against that of the data set. Labels beside another list are numbered by that
 // one, unless a flag says what all are numbered by.
 func (y *yolo) classListsIn(folder, prefix string, has func(name string) bool) error {
-	if y.options.ClassList != "" {
+	if yoloFlags(y.options).ClassList != "" {
 		return nil
 	}
 	for _, name := range classLists[:3] {

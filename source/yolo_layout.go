@@ -85,7 +85,7 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 	}
 	y := &yolo{setting: s, reason: name + " describes it", convert: d.yolo(), listings: &listings{}, described: true}
 	files := []os.FileInfo{info}
-	if s.options.ClassList != "" {
+	if yoloFlags(s.options).ClassList != "" {
 		names, err := s.takeClassList(&y.convert)
 		if err != nil {
 			return nil, err
@@ -107,7 +107,7 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 		}
 		return nil, &Error{Op: "read", Path: file, Err: errors.New("none of the splits it names is there"), Advice: advice}
 	}
-	if s.options.ClassList == "" {
+	if yoloFlags(s.options).ClassList == "" {
 		if err := y.checkClassLists(file); err != nil {
 			return nil, err
 		}
@@ -365,7 +365,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 	files := []os.FileInfo{info}
 	names, found := y.locateDarknet(values["names"])
 	switch {
-	case s.options.ClassList != "":
+	case yoloFlags(s.options).ClassList != "":
 		list, err := s.takeClassList(&y.convert)
 		if err != nil {
 			return nil, err
@@ -396,7 +396,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 	if len(y.parts) == 0 {
 		y.parts = []yoloPart{{path: folder}}
 	}
-	if s.options.ClassList == "" {
+	if yoloFlags(s.options).ClassList == "" {
 		if err := y.checkClassLists(file); err != nil {
 			return nil, err
 		}
@@ -549,7 +549,7 @@ func escapeGlob(path string) string {
 
 // takeClassList reads the list that --class-list names.
 func (s setting) takeClassList(y *convert.YOLO) (os.FileInfo, error) {
-	file := s.options.ClassList
+	file := yoloFlags(s.options).ClassList
 	info, err := os.Stat(file)
 	if err != nil {
 		e := openError(file, err)
@@ -599,7 +599,7 @@ func openPlain(ctx context.Context, s setting, names string, l *listings) (Sourc
 		return nil, err
 	}
 	list := relativePrefix(s.path, names)
-	if s.options.ClassList != "" {
+	if yoloFlags(s.options).ClassList != "" {
 		list = "--class-list"
 	}
 	y := &yolo{setting: s, root: s.path, reason: list + " names the classes", parts: []yoloPart{{path: s.path}},

@@ -55,7 +55,7 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	if err != nil {
 		return err
 	}
-	n, err := source.WriteManifest(ctx, src, o.out)
+	n, err := source.WriteManifest(ctx, src, o.out, findings.add)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"math"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -20,15 +19,12 @@ type sourceOptions struct {
 	include, exclude []string
 	images           string
 	sizes            string
-	task             string
+	from             string
+	own              map[string]source.Flags // by the name of the format
 	outside          string
 	simplify         float64
 	allGeometries    bool
 	classMap         string
-	classList        string
-	shape            string
-	columns          string
-	mergeFiles       bool
 	keepMembers      []string
 	onSizeMismatch   string
 	renames          []string
@@ -41,11 +37,14 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out images whose path, or label file, fits the `GLOB` (again for more)")
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
-	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
-	f.StringVar(&o.shape, "kpt-shape", "", "joints and numbers a joint of YOLO poses, as `17,3`, where data.yaml does not say")
-	f.StringVar(&o.columns, "columns", "", "what the numbers of YOLO lines are, where nothing tells: `class,box,confidence,id`, or polygon or points in place of box")
-	f.StringVar(&o.classList, "class-list", "", "`FILE` of class names, one a line, or a data.yaml, where a YOLO folder has several lists")
-	f.BoolVar(&o.mergeFiles, "merge-files", false, "take COCO files that describe the same images as one, annotations with one id as one object")
+	f.StringVar(&o.from, "from", "", "`FORMAT` of the source, where it is not to be recognized: "+formatNames())
+	o.own = make(map[string]source.Flags)
+	for _, format := range source.All() {
+		if format.Flags != nil {
+			o.own[format.Name] = format.Flags()
+			o.own[format.Name].Add(f)
+		}
+	}
 	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,...`, or all")
 	f.StringArrayVar(&o.renames, "rename", nil, "rename the source's images before they are matched, as `'REGEX=>REPLACEMENT'` (again for more)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
@@ -77,6 +76,7 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 
 // settledSource is how a source is opened, once the flags are known to be right.
 type settledSource struct {
+	from    string // "" is recognized
 	options source.Options
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
@@ -88,9 +88,14 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.task != "" {
-		if err := oneOf("--task", o.task, convert.YOLOTasks...); err != nil {
-			return nil, err
+	if o.from != "" {
+		if _, err := source.Named(o.from); err != nil {
+			return nil, usagef("read --from: %w", err)
+		}
+	}
+	for _, own := range o.own {
+		if err := own.Check(); err != nil {
+			return nil, usageError{err}
 		}
 	}
 	if err := oneOf("--outside", o.outside, convert.OutsideKeep, convert.OutsideClip, convert.OutsideReport); err != nil {
@@ -98,14 +103,6 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 	}
 	if err := oneOf("--on-size-mismatch", o.onSizeMismatch, source.SizeFail, source.SizeScale, source.SizeKeep); err != nil {
 		return nil, err
-	}
-	shape, err := keypointShape(o.shape)
-	if err != nil {
-		return nil, err
-	}
-	var columns []string
-	if o.columns != "" {
-		columns = strings.Split(o.columns, ",")
 	}
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
 		return nil, usagef("read --simplify: %v is no distance in pixels", o.simplify)
@@ -118,16 +115,16 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 		}
 		renames = append(renames, r)
 	}
-	return &settledSource{renames: renames, classes: classes, text: text, options: source.Options{
-		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
-		KeypointShape: shape, Columns: columns, ClassList: o.classList, MergeFiles: o.mergeFiles, OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
-		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
+	return &settledSource{from: o.from, renames: renames, classes: classes, text: text, options: source.Options{
+		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Own: o.own,
+		OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
+		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
 }
 
 func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
 	largePages()
-	src, err := source.Open(ctx, path, s.options)
+	src, err := source.OpenAs(ctx, path, s.from, s.options)
 	if err != nil {
 		return nil, err
 	}
@@ -188,21 +185,14 @@ func oneOf[T ~string](flag, value string, values ...T) error {
 	return usagef("read %s: %q must be one of: %s", flag, value, strings.Join(names, ", "))
 }
 
-// keypointShape reads --kpt-shape.
-func keypointShape(text string) (shape [2]int, err error) {
-	if text == "" {
-		return shape, nil
+// formatNames are the names of all formats, for help.
+func formatNames() string {
+	var names []string
+	for _, f := range source.All() {
+		names = append(names, f.Name)
 	}
-	joints, numbers, _ := strings.Cut(text, ",")
-	for i, part := range []string{joints, numbers} {
-		if shape[i], err = strconv.Atoi(strings.TrimSpace(part)); err != nil {
-			break
-		}
-	}
-	if err != nil || shape[0] < 1 || shape[0] > 1024 || shape[1] != 2 && shape[1] != 3 {
-		return shape, usagef("read --kpt-shape: %q must be the number of joints and 2 or 3 numbers a joint, such as 17,3", text)
-	}
-	return shape, nil
+	last := len(names) - 1
+	return strings.Join(names[:last], ", ") + " or " + names[last]
 }
 
 // accepted is what the images may lose and be taken all the same.

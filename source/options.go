@@ -1,0 +1,30 @@
+package source
+
+import (
+	"time"
+
+	"pictosync/convert"
+)
+
+// Options say how a source is read.
+type Options struct {
+	// Include and Exclude are globs over image paths and label files; ** crosses
+	// folders. What both take is left out.
+	Include, Exclude []string
+	// Now is the present, which tells the newest of several backups; zero is the clock's.
+	Now time.Time
+	// Images is the folder of the image files where they are not beside the
+	// labels; "" means that they are, or that there are none.
+	Images string
+	// Sizes is a file of image sizes, JSON or CSV; may be "".
+	Sizes string
+	// Own are the options that single formats have, by the format's name.
+	Own map[string]Flags
+	// OnSizeMismatch says what becomes of an image whose size differs between its
+	// label, its file and the dataset.
+	OnSizeMismatch SizePolicy
+	Convert        convert.Options
+	// Report is told what is wrong with the source itself, each thing once. It
+	// may be called from several goroutines, one at a time. May be nil.
+	Report func(convert.Finding) `json:"-"`
+}
