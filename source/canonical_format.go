@@ -33,7 +33,12 @@ func detectCanonical(_ context.Context, c *Candidate) (Match, error) {
 		}
 		return Match{Likely, "its name ends in " + filepath.Ext(c.Path)}, nil
 	}
-	return Match{}, nil
+	found, err := c.Survey()
+	if err == nil && found.Lines != "" && len(found.JSON) == 0 {
+		err = &Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds canonical JSON Lines"),
+			Advice: fmt.Sprintf("give the file itself: %s", display(filepath.Join(c.Path, filepath.FromSlash(found.Lines))))}
+	}
+	return Match{}, err
 }
 
 // canonicalLabels are lists of annotations without the line around them.
@@ -54,12 +59,6 @@ func (s canonicalLabels) Load(item Item, stated, listed convert.Size, label []by
 	result := convert.CanonicalResult(image)
 	s.reconcile(item, imageSizes{stated: stated, listed: listed}, &result)
 	return result, nil
-}
-
-// linesInFolder is the error for a folder whose labels are canonical lines.
-func linesInFolder(c *Candidate, lines string) error {
-	return &Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds canonical JSON Lines"),
-		Advice: fmt.Sprintf("give the file itself: %s", display(filepath.Join(c.Path, filepath.FromSlash(lines))))}
 }
 
 // List says that rows need nothing beside the lines.

@@ -29,7 +29,7 @@ import (
 
 // All are the formats that are read, in the order in which a source is held against them.
 func All() []Format {
-	return []Format{manifestFormat(), backupFormat(), canonicalFormat(), yoloFormat(), cocoFormat()}
+	return []Format{manifestFormat(), backupFormat(), yoloFormat(), canonicalFormat(), cocoFormat()}
 }
 
 // Named is the format with a name.
@@ -141,9 +141,5 @@ func unknown(c *Candidate) error {
 			return notRead(c.Input, fmt.Sprintf("holds %s (%s)", what, display(found.Other)))
 		}
 	}
-	advice := c.KnownSources()
-	if nested := beside(c.Path, func(name string) bool { return name == "data.yaml" || name == "data.yml" || name == "obj.data" }); nested != "" {
-		advice = "give the folder with data.yaml" + nested
-	}
-	return &Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds no labels"), Advice: advice}
+	return &Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds no labels"), Advice: c.KnownSources()}
 }

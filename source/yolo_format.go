@@ -107,8 +107,10 @@ func detectYOLO(_ context.Context, c *Candidate) (Match, error) {
 		return Match{}, err
 	case len(found.JSON) == 0 && found.Label != "":
 		return Match{}, unnamedLabels(c.Input, found.Label)
-	case len(found.JSON) == 0 && found.Lines != "":
-		return Match{}, linesInFolder(c, found.Lines)
+	case len(found.JSON) == 0 && found.Lines == "" && found.Other == "":
+		if nested := beside(c.Path, func(name string) bool { return name == "data.yaml" || name == "data.yml" || name == "obj.data" }); nested != "" {
+			return Match{}, &Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds no labels"), Advice: "give the folder with data.yaml" + nested}
+		}
 	}
 	return Match{}, nil
 }
