@@ -192,7 +192,7 @@ func (w *manifestWriter) labelPath(item Item) (string, error) {
 	file := item.File
 	switch place := original(item).place.(type) {
 	case yoloPlace:
-		file = place.label.path()
+		file = place.label
 	case cocoPlace:
 		file = place.file.path
 	default:
