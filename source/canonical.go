@@ -262,7 +262,7 @@ func (c *canonical) line(l canonicalLine) ([]byte, error) {
 	}
 	defer file.release()
 	line := make([]byte, l.length)
-	if err := file.read([]piece{{line, l.start}}); err != nil {
+	if err := file.read(line, l.start); err != nil {
 		return nil, fmt.Errorf("read line %d: %w", l.number, reasonOf(err))
 	}
 	return bytes.TrimSpace(line), nil

@@ -512,12 +512,12 @@ func (c *coco) sizesOf(item Item, p cocoPlace) (sizes imageSizes) {
 	}
 	look := func(folder, name string) bool {
 		found := c.local.file(folder, name)
-		if found.name == "" {
+		if found == "" {
 			return false
 		}
-		size, err := found.imageSize()
+		size, err := imageSize(found)
 		if err != nil {
-			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
+			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found, Reason: err.Error(), Action: "the size was looked for elsewhere"})
 			return false
 		}
 		sizes.local = size
@@ -539,36 +539,29 @@ func (i *cocoImage) own(f *cocoFile) string {
 // once.
 type localImages struct {
 	mu      sync.RWMutex
-	folders map[localFolder]*listedFolder
+	folders map[localFolder]*entries
 }
 
 // localFolder is a folder below another, "" for that itself.
 type localFolder struct{ root, below string }
 
-type listedFolder struct {
-	folder  *folder
-	entries *entries
-}
+func newLocalImages() *localImages { return &localImages{folders: make(map[localFolder]*entries)} }
 
-func newLocalImages() *localImages { return &localImages{folders: make(map[localFolder]*listedFolder)} }
-
-// file is the image file of a path below a folder; it has no name where there is none.
-func (l *localImages) file(root, name string) fileOnDisk {
+// file is the image file of a path below a folder, "" where there is none.
+func (l *localImages) file(root, name string) string {
 	below, base := path.Split(name)
 	l.mu.RLock()
 	listed := l.folders[localFolder{root, below}]
 	l.mu.RUnlock()
 	if listed == nil {
-		dir := filepath.Join(root, filepath.FromSlash(below))
-		e, _ := readEntries(dir) // what cannot be read has no images
-		listed = &listedFolder{&folder{path: dir}, e}
+		listed, _ = readEntries(filepath.Join(root, filepath.FromSlash(below))) // what cannot be read has no images
 		l.mu.Lock()
 		l.folders[localFolder{root, below}] = listed
 		l.mu.Unlock()
 	}
-	from := listed.entries.from(base)
-	if len(from) == 0 || listed.entries.name(from[0]) != base || from[0].kind == folderEntry {
-		return fileOnDisk{}
+	from := listed.from(base)
+	if len(from) == 0 || listed.name(from[0]) != base || from[0].kind == folderEntry {
+		return ""
 	}
-	return fileOnDisk{folder: listed.folder, name: base, listed: from[0].kind == regularEntry}
+	return filepath.Join(root, filepath.FromSlash(name))
 }

@@ -96,9 +96,7 @@ type cocoIndexer struct {
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
 	refs   refs
 
-	content io.ReaderAt // the file, where its halves may be scanned at the same time
-	size    int64       // of content, else 0
-	ahead   *aheadScan  // nil where they are not
+	content io.ReaderAt // the file; nil for that of the images of results
 
 	categories []byte
 	seen       map[string]bool // top-level keys
@@ -122,7 +120,7 @@ func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 	x := cocoIndexer{
 		file: &cocoFile{heldFile: heldFile{path: file, info: info}, name: name, folder: filepath.Dir(file)}, reporter: r, reports: make(kindCounts), beyond: make(kindCounts),
 		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
-		content: f, size: info.Size(), keepIDs: cocoFlags(o).MergeFiles,
+		content: f, keepIDs: cocoFlags(o).MergeFiles,
 	}
 	if err := x.read(f); err != nil {
 		return nil, err
@@ -208,13 +206,10 @@ func (x *cocoIndexer) readImages(results string) error {
 
 func (x *cocoIndexer) read(r io.Reader) error {
 	var wrong error // what is valid JSON and no COCO
-	defer func() { x.ahead.stop() }()
 	err := scanJSON(r, func(s *jsonScanner) {
 		switch s.token() {
 		case '{':
-			x.ahead = scanAhead(x.content, x.size, s.depth+2)
 		case '[':
-			x.ahead = scanAhead(x.content, x.size, s.depth+1)
 			if x.imagesOnly {
 				wrong = errNotCOCO{"is a list"}
 				return
@@ -462,19 +457,8 @@ func nameOfURL(address string) (string, error) {
 
 // annotations takes on a list of them.
 func (x *cocoIndexer) annotations(s *jsonScanner) {
-	n, guess := 0, x.ahead
+	n := 0
 	s.array(func() {
-		if guess != nil && s.offset() >= guess.start {
-			adopted := 0
-			if s.offset() == guess.start {
-				adopted = x.adopt(guess, s)
-			}
-			guess.stopped.Store(true)
-			guess = nil
-			if n += adopted; adopted > 0 {
-				return
-			}
-		}
 		x.annotation(s, n)
 		n++
 	})
@@ -681,7 +665,6 @@ func (x *cocoIndexer) tellRest() {
 type annotationReader struct {
 	bytes       []byte
 	spans       []span
-	pieces      []piece
 	annotations [][]byte
 }
 
@@ -707,21 +690,20 @@ func (r *annotationReader) read(f *cocoFile, img *cocoImage) ([][]byte, error) {
 		r.bytes = make([]byte, most)
 	}
 	rest := r.bytes[:cap(r.bytes)]
-	r.pieces, r.annotations = r.pieces[:0], r.annotations[:0]
+	r.annotations = r.annotations[:0]
 	for len(spans) > 0 {
 		// Annotations that stand side by side are read together.
 		n := sideBySide(spans)
 		first, last := spans[0], spans[n-1]
 		into := rest[:last.end()-first.start]
 		rest = rest[len(into):]
-		r.pieces = append(r.pieces, piece{into, first.start})
+		if err := f.read(into, first.start); err != nil {
+			return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
+		}
 		for _, s := range spans[:n] {
 			r.annotations = append(r.annotations, into[s.start-first.start:][:s.length:s.length])
 		}
 		spans = spans[n:]
-	}
-	if err := f.read(r.pieces); err != nil {
-		return nil, fmt.Errorf("read %s: %w", f.name, reasonOf(err))
 	}
 	return r.annotations, nil
 }

@@ -75,14 +75,6 @@ func (s *idSlots) next() int32 {
 	return int32(s.count - 1)
 }
 
-// addTo gives every id a slot of other and returns those, by slot here.
-func (s *idSlots) addTo(other *idSlots) []int32 {
-	slots := make([]int32, s.count)
-	s.each(func(id wholeID, slot int32) { slots[slot] = other.ofWhole(id) },
-		func(id convert.COCOID, slot int32) { slots[slot] = other.of(id) })
-	return slots
-}
-
 // each calls whole for every id that is a whole number, and text for the others.
 func (s *idSlots) each(whole func(wholeID, int32), text func(convert.COCOID, int32)) {
 	for id, slot := range s.low {
@@ -136,29 +128,6 @@ func (r *refs) each(do func(*ref)) {
 			do(&piece[i])
 		}
 	}
-}
-
-// drop leaves out all but the first n.
-func (r *refs) drop(n int) {
-	for r.count > n {
-		last := len(r.pieces) - 1
-		some := min(r.count-n, len(r.pieces[last]))
-		r.pieces[last] = r.pieces[last][:len(r.pieces[last])-some]
-		r.count -= some
-		if len(r.pieces[last]) == 0 {
-			r.pieces = r.pieces[:last]
-		}
-	}
-}
-
-// append adds those of others; the last of them first, to fill up the last piece.
-func (r *refs) append(others refs) {
-	for r.count&(refPiece-1) > 0 && others.count > 0 {
-		r.add(*others.at(others.count - 1))
-		others.drop(others.count - 1)
-	}
-	r.pieces = append(r.pieces, others.pieces...)
-	r.count += others.count
 }
 
 // group brings those of each slot together, in the order of the slots; within one

@@ -144,16 +144,3 @@ func FuzzSizes(f *testing.F) {
 		}
 	})
 }
-
-func FuzzImageHeader(f *testing.F) {
-	f.Add([]byte(small))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		file := filepath.Join(t.TempDir(), "a.jpg")
-		if err := os.WriteFile(file, data, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		if size, err := imageSize(file); err == nil && !size.Known() {
-			t.Errorf("a size of %v and no error", size)
-		}
-	})
-}

@@ -1,11 +1,8 @@
 package source
 
 import (
-	"fmt"
 	"io"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 )
@@ -56,16 +53,13 @@ func (o *heldFiles) closeIdle(n int) {
 }
 
 // heldFile is a file that many read from at the same time, small pieces from
-// anywhere. Where the system can, it is mapped into memory: reading is then a copy
-// from the page cache and no call of the system, of which there would be one an
-// annotation.
+// anywhere.
 type heldFile struct {
 	of   *heldFiles
 	path string      // on disk
 	info os.FileInfo // what it has to be
 
 	file    *os.File // nil where it is not open
-	mapped  []byte   // nil where it cannot be mapped
 	readers int
 }
 
@@ -87,7 +81,7 @@ func (h *heldFile) take() error {
 	if err != nil {
 		return err
 	}
-	h.file, h.mapped, h.readers = file, mapFile(file, h.info.Size()), 1
+	h.file, h.readers = file, 1
 	return nil
 }
 
@@ -106,64 +100,13 @@ func (h *heldFile) release() {
 }
 
 func (h *heldFile) close() {
-	unmapFile(h.mapped)
 	h.file.Close()
-	h.file, h.mapped = nil, nil
+	h.file = nil
 }
 
-// piece is a part of a file and where to copy it.
-type piece struct {
-	into   []byte
-	offset int64
-}
-
-// read fills pieces; it may be called by who has taken the file.
-func (h *heldFile) read(pieces []piece) (err error) {
-	if h.mapped == nil {
-		for _, p := range pieces {
-			if n, err := h.file.ReadAt(p.into, p.offset); n < len(p.into) {
-				return err
-			}
-		}
-		return nil
-	}
-	// What was cut off the file since, or cannot be read from the disk, is a fault
-	// of the processor.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		switch fault := recover().(type) {
-		case nil:
-		case interface {
-			runtime.Error
-			Addr() uintptr
-		}:
-			err = fmt.Errorf("the file was cut off, or cannot be read any more: %w", io.ErrUnexpectedEOF)
-		default:
-			panic(fault)
-		}
-	}()
-	for _, p := range pieces {
-		if p.offset > int64(len(h.mapped)-len(p.into)) {
-			return io.ErrUnexpectedEOF
-		}
-	}
-	touch(h.mapped, pieces)
-	for _, p := range pieces {
-		copy(p.into, h.mapped[p.offset:])
-	}
-	return nil
-}
-
-// touch loads a byte of each piece. They lie anywhere in a large file, so that the
-// processor waits for each; for these it waits at the same time, and copying finds
-// them near.
-//
-//go:noinline
-func touch(mapped []byte, pieces []piece) (sum byte) {
-	for _, p := range pieces {
-		if len(p.into) > 0 {
-			sum += mapped[p.offset]
-		}
-	}
-	return sum
+// read fills a part of memory from an offset on; it may be called by who has taken the
+// file.
+func (h *heldFile) read(into []byte, offset int64) error {
+	_, err := io.ReadFull(io.NewSectionReader(h.file, offset, int64(len(into))), into)
+	return err
 }

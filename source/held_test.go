@@ -23,46 +23,38 @@ func TestHeldFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, mapped := range map[string]bool{"mapped": true, "not mapped": false} {
-		t.Run(name, func(t *testing.T) {
-			h := heldFile{of: new(heldFiles), path: path, info: info}
-			if err := h.take(); err != nil {
-				t.Fatal(err)
-			}
-			if !mapped {
-				unmapFile(h.mapped)
-				h.mapped = nil
-			}
-			last, first := make([]byte, 7), make([]byte, 3)
-			if err := h.read([]piece{{last, 99_993}, {first, 0}, {nil, 100_000}}); err != nil || string(last) != "3456789" || string(first) != "012" {
-				t.Errorf("%q, %q, %v", last, first, err)
-			}
-			for _, offset := range []int64{99_994, 100_000, 1 << 40} {
-				if err := h.read([]piece{{first, 0}, {last, offset}}); err == nil {
-					t.Errorf("at %d, behind the end: no error", offset)
-				}
-			}
-			release := h.of.hold()
-			if err := h.take(); err != nil {
-				t.Fatal(err)
-			}
-			h.release()
-			h.release()
-			if h.file == nil {
-				t.Error("closed while it is held")
-			}
-			if err := h.take(); err != nil {
-				t.Fatal(err)
-			}
-			release()
-			if h.file == nil {
-				t.Error("closed while it is read")
-			}
-			h.release()
-			if h.file != nil || h.mapped != nil {
-				t.Error("open though nobody reads or holds it")
-			}
-		})
+	h := heldFile{of: new(heldFiles), path: path, info: info}
+	if err := h.take(); err != nil {
+		t.Fatal(err)
+	}
+	last := make([]byte, 7)
+	if err := h.read(last, 99_993); err != nil || string(last) != "3456789" {
+		t.Errorf("%q, %v", last, err)
+	}
+	for _, offset := range []int64{99_994, 100_000, 1 << 40} {
+		if err := h.read(last, offset); err == nil {
+			t.Errorf("at %d, behind the end: no error", offset)
+		}
+	}
+	release := h.of.hold()
+	if err := h.take(); err != nil {
+		t.Fatal(err)
+	}
+	h.release()
+	h.release()
+	if h.file == nil {
+		t.Error("closed while it is held")
+	}
+	if err := h.take(); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if h.file == nil {
+		t.Error("closed while it is read")
+	}
+	h.release()
+	if h.file != nil {
+		t.Error("open though nobody reads or holds it")
 	}
 }
 
@@ -84,7 +76,7 @@ func TestHeldFileIsCutOff(t *testing.T) {
 	if err := os.Truncate(path, 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.read([]piece{{make([]byte, 10), 1 << 19}}); err == nil {
+	if err := h.read(make([]byte, 10), 1<<19); err == nil {
 		t.Error("what is cut off was read")
 	}
 	if err := h.take(); err == nil {
@@ -124,7 +116,7 @@ func TestHeldFilesAreBounded(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := make([]byte, 2)
-			if err := f.read([]piece{{got, 3}}); err != nil || string(got) != "34" {
+			if err := f.read(got, 3); err != nil || string(got) != "34" {
 				t.Errorf("file %d: %q, %v", n, got, err)
 			}
 			f.release()
@@ -228,7 +220,7 @@ func openedAt(t *testing.T, root, name string) Source {
 	return src
 }
 
-// openBelow are the files below a folder that this process has open or mapped.
+// openBelow are the files below a folder that this process has open.
 func openBelow(t *testing.T, root string) (open []string) {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -241,15 +233,6 @@ func openBelow(t *testing.T, root string) (open []string) {
 	for _, fd := range fds {
 		if file, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && strings.HasPrefix(file, root) {
 			open = append(open, file)
-		}
-	}
-	maps, err := os.ReadFile("/proc/self/maps")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(maps)) {
-		if strings.Contains(line, root) {
-			open = append(open, line)
 		}
 	}
 	return open

@@ -68,18 +68,18 @@ func someImages(t testing.TB) map[string][]byte {
 		app1 := append([]byte("\xff\xe1\x00\x22Exif\x00\x00"), exif(6)...)
 		images[name+".png"], images[name+".jpg"] = p, j
 		images[name+" turned.jpg"] = insert(j, 2, app1)
-		images[name+" turned.png"] = insert(p, len(pngMagic)+12+13, chunk("eXIf", exif(8)))
+		images[name+" turned.png"] = insert(p, 8+12+13, chunk("eXIf", exif(8)))
 		images[name+" turned at the end.png"] = insert(p, len(p)-12, chunk("eXIf", exif(6)))
 		images[name+" turned behind the end.png"] = append(bytes.Clone(p), chunk("eXIf", exif(6))...)
 		images[name+" with more behind.png"] = append(bytes.Clone(p), "more"...)
 		images[name+" cut.png"], images[name+" cut.jpg"] = p[:50], j[:50]
 		images[name+" half.png"], images[name+" half.jpg"] = p[:len(p)/2], j[:len(j)/2]
 	}
-	images["none.png"], images["empty.png"], images["magic.png"] = []byte("no image"), nil, []byte(pngMagic)
+	images["none.png"], images["empty.png"], images["magic.png"] = []byte("no image"), nil, []byte("\x89PNG\r\n\x1a\n")
 	return images
 }
 
-// The size of an image is that of the general way, however its file is opened.
+// The size of an image is the one that its decoder and its EXIF data tell.
 func TestImageSizes(t *testing.T) {
 	dir := t.TempDir()
 	images := someImages(t)
@@ -88,20 +88,11 @@ func TestImageSizes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := &folder{path: dir}
-	f.enter(len(images))
-	defer f.leave()
-	if !f.opened {
-		t.Fatal("the folder is not open")
-	}
 	sides := make(map[convert.Size]int)
 	for name, data := range images {
 		want, wantErr := generalSize(data)
-		for way, file := range map[string]fileOnDisk{"by its path": {name: filepath.Join(dir, name)}, "in its folder": {folder: f, name: name}, "listed": {folder: f, name: name, listed: true}} {
-			got, err := file.imageSize()
-			if got != want || (err == nil) != (wantErr == nil) {
-				t.Errorf("%s %s: %v, %v; want %v, %v", name, way, got, err, want, wantErr)
-			}
+		if got, err := imageSize(filepath.Join(dir, name)); got != want || (err == nil) != (wantErr == nil) {
+			t.Errorf("%s: %v, %v; want %v, %v", name, got, err, want, wantErr)
 		}
 		sides[want]++
 	}
@@ -110,18 +101,36 @@ func TestImageSizes(t *testing.T) {
 	}
 }
 
-// What came in place of a regular file cannot hang a reader and is no image.
-func TestListedImageIsSomethingElse(t *testing.T) {
-	f := &folder{path: manyFiles(t)}
-	f.enter(worthOpening)
-	defer f.leave()
-	if err := syscall.Mkfifo(filepath.Join(f.path, "pipe.png"), 0o644); err != nil {
+// What has an image's name and is no regular file cannot hang a reader and is no image.
+func TestImageIsSomethingElse(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.png"), 0o644); err != nil {
 		t.Skip(err)
 	}
-	os.Mkdir(filepath.Join(f.path, "folder.png"), 0o755)
+	os.Mkdir(filepath.Join(dir, "folder.png"), 0o755)
 	for _, name := range []string{"pipe.png", "folder.png", "none.png"} {
-		if size, err := (fileOnDisk{folder: f, name: name, listed: true}).imageSize(); err == nil {
+		if size, err := imageSize(filepath.Join(dir, name)); err == nil {
 			t.Errorf("%s: %v and no error", name, size)
+		}
+		if _, err := readSmall(filepath.Join(dir, name), 100); err == nil {
+			t.Errorf("%s was read", name)
+		}
+	}
+}
+
+// A file is read whole or not at all.
+func TestReadSmall(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a")
+	for _, size := range []int{0, 1, 511, 512, 513, 5000} {
+		content := bytes.Repeat([]byte{'x'}, size)
+		if err := os.WriteFile(path, content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := readInto(make([]byte, 3, 600), path, 5000); err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%d of %d bytes, %v", len(got), size, err)
+		}
+		if _, err := readSmall(path, 512); (err == nil) != (size <= 512) {
+			t.Errorf("%d bytes where 512 are taken: %v", size, err)
 		}
 	}
 }
@@ -131,18 +140,12 @@ func FuzzImageSize(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		for part, window := range map[int]int{7: 64, 100_000: 64, 100_001: 4 << 10} { // images reach beyond the small ones
-			h := &headerReader{window: make([]byte, 0, window)}
-			h.reset(inParts{bytes.NewReader(data), part})
-			width, height, format, err := h.decode()
-			config, wantFormat, wantErr := image.DecodeConfig(bytes.NewReader(data))
-			if (err == nil) != (wantErr == nil) || err == nil && (width != config.Width || height != config.Height || format != "" && format != wantFormat) {
-				t.Fatalf("%s %d×%d, %v; want %s %d×%d, %v", format, width, height, err, wantFormat, config.Width, config.Height, wantErr)
-			}
-			// A PNG that is read in parts may seem to end before it does.
-			if err == nil && part > len(data) && (format == "" || h.lacksEXIF()) && turned(bytes.NewReader(data), wantFormat) {
-				t.Fatal("EXIF was overlooked")
-			}
+		path := filepath.Join(t.TempDir(), "a")
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if size, err := imageSize(path); err == nil && !size.Known() {
+			t.Errorf("a size of %v and no error", size)
 		}
 	})
 }

@@ -86,18 +86,6 @@ func (s *jsonScanner) fail(reason string) {
 	panic(scanFailure{&jsonError{offset: s.offset(), reason: reason}})
 }
 
-// jump goes on at an offset of the file; the reader is an io.Seeker.
-func (s *jsonScanner) jump(offset int64) {
-	if behind := offset - s.base; behind >= 0 && behind <= int64(s.end) {
-		s.pos = int(behind)
-		return
-	}
-	if _, err := s.r.(io.Seeker).Seek(offset, io.SeekStart); err != nil {
-		panic(scanFailure{err})
-	}
-	s.base, s.pos, s.end = offset, 0, 0
-}
-
 func (s *jsonScanner) offset() int64 { return s.base + int64(s.pos) }
 
 // fill reads more; it reports false at the end of the file.

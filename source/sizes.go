@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	_ "image/gif" // image headers
 	_ "image/jpeg"
 	_ "image/png"
@@ -230,30 +231,28 @@ func (s *sizes) addFields(fields []string, columns map[string]int) error {
 }
 
 // imageSize reads the size of an image as a decoder shows it from its header.
-func imageSize(file string) (convert.Size, error) { return fileOnDisk{name: file}.imageSize() }
-
-func (file fileOnDisk) imageSize() (size convert.Size, err error) {
+func imageSize(file string) (size convert.Size, err error) {
 	defer func() {
 		if p := recover(); p != nil { // decoders of damaged headers
 			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
 		}
 	}()
-	f, err := file.openImage()
+	f, err := openRegular(file)
 	if err != nil {
-		return convert.Size{}, err
+		return convert.Size{}, reasonOf(err)
 	}
 	defer f.Close()
-	header := headers.Get().(*headerReader)
-	defer headers.Put(header)
-	header.reset(f)
-	width, height, format, err := header.decode()
+	config, format, err := image.DecodeConfig(f)
+	if errors.Is(err, image.ErrFormat) {
+		err = errors.New("is of no image format whose size can be read")
+	}
 	if err != nil {
 		return convert.Size{}, err
 	}
-	if size, err = wholeSize(float64(width), float64(height)); err != nil {
+	if size, err = wholeSize(float64(config.Width), float64(config.Height)); err != nil {
 		return convert.Size{}, err
 	}
-	if format != "" && !header.lacksEXIF() && turned(header, format) {
+	if turned(f, format) {
 		size.Width, size.Height = size.Height, size.Width
 	}
 	return size, nil

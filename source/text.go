@@ -2,11 +2,11 @@ package source
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"slices"
 	"syscall"
 )
 
@@ -33,34 +33,24 @@ func ReadSmall(path string) ([]byte, error) { return readSmall(path, maxDescript
 
 // readSmall reads a whole file of at most limit bytes.
 func readSmall(path string, limit int64) ([]byte, error) {
-	return readInto(nil, fileOnDisk{name: path}, limit)
+	return readInto(nil, path, limit)
 }
 
 // readInto is readSmall into what there is of dst, if it is large enough.
-func readInto(dst []byte, file fileOnDisk, limit int64) ([]byte, error) {
-	f, err := file.open()
+func readInto(dst []byte, path string, limit int64) ([]byte, error) {
+	f, err := openRegular(path)
 	if err != nil {
-		return nil, err
+		return nil, reasonOf(err)
 	}
 	defer f.Close()
-	// One byte more than there is shows that there is no more.
-	if room := min(f.size, limit) + 1; int64(cap(dst)) < room {
-		dst = make([]byte, 0, max(room, 512))
+	content := bytes.NewBuffer(dst[:0])
+	switch n, err := content.ReadFrom(io.LimitReader(f, limit+1)); {
+	case err != nil:
+		return nil, reasonOf(err)
+	case n > limit:
+		return nil, fmt.Errorf("is longer than %d bytes", limit)
 	}
-	for dst = dst[:0]; ; {
-		part := dst[len(dst):cap(dst)]
-		n, err := f.ReadAt(part, int64(len(dst)))
-		dst = dst[:len(dst)+n]
-		switch {
-		case err != nil && !errors.Is(err, io.EOF):
-			return nil, reasonOf(err)
-		case int64(len(dst)) > limit:
-			return nil, fmt.Errorf("is longer than %d bytes", limit)
-		case n < len(part):
-			return dst, nil
-		}
-		dst = slices.Grow(dst, 1)
-	}
+	return content.Bytes(), nil
 }
 
 // isMissing reports that there is no such file, or no folder where it would be.

@@ -48,9 +48,9 @@ type yoloPart struct {
 
 // yoloPlace is what an item of a YOLO data set needs to be loaded.
 type yoloPlace struct {
-	label fileOnDisk
-	image fileOnDisk // without a name where there is none
-	near  string     // then an image that it may be, for messages
+	label string // on disk
+	image string // on disk; "" where there is none
+	near  string // then an image that it may be, for messages
 }
 
 // notLabels are text files that lie among labels and are none, unless an image
@@ -348,7 +348,6 @@ func (y *yolo) folderItems(ctx context.Context, number int, behind string) iter.
 	w := walker{root: part.path, prefix: join(y.prefix, part.rel), reporter: y.reporter, take: isLabelName, listings: y.listings}
 	return func(yield func(Item, error) bool) {
 		labels := labelFolder{yolo: y, part: part}
-		defer labels.leave()
 		cursor := strconv.Itoa(number) + ":"
 		found := behind != ""
 		defer func() {
@@ -490,12 +489,12 @@ func (y *yolo) statedSize(item Item) convert.Size {
 // localSize is that of the image's file.
 func (y *yolo) localSize(item Item) convert.Size {
 	p, ok := item.place.(yoloPlace)
-	if !ok || p.image.name == "" {
+	if !ok || p.image == "" {
 		return convert.Size{}
 	}
-	size, err := p.image.imageSize()
+	size, err := imageSize(p.image)
 	if err != nil {
-		y.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: p.image.path(), Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		y.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: p.image, Reason: err.Error(), Action: "the size was looked for elsewhere"})
 	}
 	return size
 }

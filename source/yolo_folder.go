@@ -24,7 +24,7 @@ type labelFolder struct {
 	// What stands before a name in an item's file and in the paths of its image.
 	file, bare, withImages string
 
-	labels     *folder
+	labels     string   // the folder on disk
 	labelNames *entries // nil where they cannot be read
 	err        error    // of all its labels
 	odd        bool     // some labels may be spelled otherwise than their images
@@ -33,7 +33,7 @@ type labelFolder struct {
 
 // imageFolder is a folder that may hold the images of labels.
 type imageFolder struct {
-	*folder
+	path    string
 	entries *entries
 	// alias stands before a name in a further path that the image may have.
 	alias string
@@ -51,12 +51,11 @@ func (f *labelFolder) enter(dir string) {
 	if f.known && dir == f.dir {
 		return
 	}
-	f.leave()
 	rel := strings.TrimSuffix(join(f.part.rel, dir), "/")
 	bare, withImages := imageDirs(rel)
 	f.known, f.dir = true, dir
 	f.file, f.bare, f.withImages = asPrefix(join(f.prefix, rel)), asPrefix(bare), asPrefix(withImages)
-	f.labels = &folder{path: filepath.Join(f.part.path, filepath.FromSlash(dir))}
+	f.labels = filepath.Join(f.part.path, filepath.FromSlash(dir))
 	f.images = f.images[:0]
 	for _, path := range f.imageFolders(bare, withImages) {
 		entries, err := f.listings.read(path)
@@ -68,15 +67,10 @@ func (f *labelFolder) enter(dir string) {
 				continue
 			}
 		}
-		place := f.labels
-		if path != f.labels.path {
-			place = &folder{path: path}
-		}
-		place.enter(len(entries.list))
-		f.images = append(f.images, imageFolder{folder: place, entries: entries, alias: f.aliasOf(path)})
+		f.images = append(f.images, imageFolder{path: path, entries: entries, alias: f.aliasOf(path)})
 	}
 	f.labelNames, f.odd = nil, false
-	if entries, err := f.listings.read(f.labels.path); err == nil {
+	if entries, err := f.listings.read(f.labels); err == nil {
 		f.labelNames, f.odd = entries, hasOddLabels(entries)
 	}
 	f.tellUnlabelled()
@@ -85,7 +79,7 @@ func (f *labelFolder) enter(dir string) {
 
 // checkClassList holds a class list among the labels against that of the data set.
 func (f *labelFolder) checkClassList() {
-	f.err = f.classListsIn(f.labels.path, f.file, f.labelNames.has)
+	f.err = f.classListsIn(f.labels, f.file, f.labelNames.has)
 }
 
 // classListsIn holds the class lists in a folder of labels, which messages call by a
@@ -134,17 +128,10 @@ func (y *yolo) sameClasses(lines []string) bool {
 // these, "" where that is none that labels give anyway.
 func (f *labelFolder) aliasOf(path string) string {
 	rel := asPrefix(relative(f.root, path))
-	if path == f.labels.path || rel == f.bare || rel == f.withImages || f.yolo.images != "" {
+	if path == f.labels || rel == f.bare || rel == f.withImages || f.yolo.images != "" {
 		return ""
 	}
 	return rel
-}
-
-// leave ends what enter began.
-func (f *labelFolder) leave() {
-	for _, folder := range f.images {
-		folder.leave()
-	}
 }
 
 // asPrefix is a folder as what stands before the names in it.
@@ -163,7 +150,7 @@ func (f *labelFolder) imageFolders(bare, withImages string) (paths []string) {
 			paths = append(paths, filepath.Join(f.yolo.images, filepath.FromSlash(dir)))
 		}
 	}
-	if beside, found := replaceLast(filepath.ToSlash(f.labels.path), "labels", "images"); found {
+	if beside, found := replaceLast(filepath.ToSlash(f.labels), "labels", "images"); found {
 		paths = append(paths, filepath.FromSlash(beside))
 		if !isFolder(paths[len(paths)-1]) {
 			paths = append(paths, f.otherImageFolders()...)
@@ -171,13 +158,13 @@ func (f *labelFolder) imageFolders(bare, withImages string) (paths []string) {
 	} else {
 		paths = append(paths, f.otherImageFolders()...)
 	}
-	return append(paths, f.labels.path)
+	return append(paths, f.labels)
 }
 
 // otherImageFolders are those with another name than "images" that stand where
 // "labels" does.
 func (f *labelFolder) otherImageFolders() (paths []string) {
-	parts := strings.Split(filepath.ToSlash(f.labels.path), "/")
+	parts := strings.Split(filepath.ToSlash(f.labels), "/")
 	rootParts := len(strings.Split(filepath.ToSlash(filepath.Clean(f.root)), "/"))
 	if filepath.Clean(f.root) == "." {
 		rootParts = 0
@@ -205,37 +192,39 @@ func (f *labelFolder) otherImageFolders() (paths []string) {
 func (f *labelFolder) item(file string) (item Item, ok bool) {
 	dir, name := path.Split(file)
 	f.enter(dir)
-	if f.classList != "" && filepath.Join(f.labels.path, name) == f.classList {
+	if f.classList != "" && filepath.Join(f.labels, name) == f.classList {
 		return Item{}, false
 	}
 	item = Item{File: f.file + name}
 	bareName := stem(name)
-	image, alias, err := f.image(bareName)
-	if image.name == "" && err == nil && notLabels[strings.ToLower(name)] {
+	folder, image, err := f.image(bareName)
+	if image == "" && err == nil && notLabels[strings.ToLower(name)] {
 		if name := strings.ToLower(name); name != "classes.txt" {
 			f.reporter.report(finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
 		}
 		return Item{}, false
 	}
-	if image.name == "" && err == nil && f.odd {
-		if image, alias, err = f.oddImage(bareName); image.name != "" {
-			bareName = stem(image.name)
+	if image == "" && err == nil && f.odd {
+		if folder, image, err = f.oddImage(bareName); image != "" {
+			bareName = stem(image)
 		}
 	}
-	switch ext := path.Ext(image.name); {
-	case len(bareName)+len(ext) == len(image.name) && ext != "":
+	switch ext := path.Ext(image); {
+	case len(bareName)+len(ext) == len(image) && ext != "":
 		f.name(&item, bareName+ext)
-	case image.name == "" && isImageName(bareName):
+	case image == "" && isImageName(bareName):
 		// a.png.txt is for a.png, and names it whole.
 		f.name(&item, bareName)
 	default:
-		f.yolo.name(&item, f.bare+bareName, f.withImages+bareName, image.name)
+		f.yolo.name(&item, f.bare+bareName, f.withImages+bareName, image)
 	}
-	if alias != "" {
-		item.Aliases = append(item.Aliases, alias+image.name)
-	}
-	place := yoloPlace{label: fileOnDisk{folder: f.labels, name: item.File[len(f.file):]}, image: image}
-	if image.name == "" {
+	place := yoloPlace{label: filepath.Join(f.labels, name)}
+	if image != "" {
+		place.image = filepath.Join(folder.path, image)
+		if folder.alias != "" {
+			item.Aliases = append(item.Aliases, folder.alias+image)
+		}
+	} else {
 		place.near = f.near(bareName)
 	}
 	item.place = place
@@ -273,19 +262,19 @@ func (f *labelFolder) name(item *Item, image string) {
 
 // image finds the image file of the label of a name without extension. Two images of
 // one name in a folder are an error: nothing tells whose the label is.
-func (f *labelFolder) image(name string) (image fileOnDisk, alias string, err error) {
-	for _, folder := range f.images {
+func (f *labelFolder) image(name string) (folder *imageFolder, image string, err error) {
+	for i := range f.images {
+		folder := &f.images[i]
 		switch image, others := imagesNamed(folder.entries, name); {
-		case image.name == "":
+		case image == "":
 			continue
 		case len(others) == 0:
-			image.folder = folder.folder
-			return image, folder.alias, nil
+			return folder, image, nil
 		default:
-			return fileOnDisk{}, "", severalImages(append([]string{image.name}, others...))
+			return nil, "", severalImages(append([]string{image}, others...))
 		}
 	}
-	return fileOnDisk{}, "", nil
+	return nil, "", nil
 }
 
 func severalImages(names []string) error {
@@ -295,7 +284,7 @@ func severalImages(names []string) error {
 // oddImage finds the image of a label that no image has the very name of: that of
 // a.png.txt, and those whose name is spelled with other code points, or with percent
 // signs. An image that has a label of its very name too is an error.
-func (f *labelFolder) oddImage(name string) (image fileOnDisk, alias string, err error) {
+func (f *labelFolder) oddImage(name string) (folder *imageFolder, image string, err error) {
 	for i := range f.images {
 		folder := &f.images[i]
 		var found []string
@@ -312,17 +301,16 @@ func (f *labelFolder) oddImage(name string) (image fileOnDisk, alias string, err
 		case len(found) == 0:
 			continue
 		case len(found) > 1:
-			return fileOnDisk{}, "", severalImages(found)
+			return nil, "", severalImages(found)
 		}
-		image = fileOnDisk{folder: folder.folder, name: found[0]}
 		for _, other := range []string{stem(found[0]) + ".txt", stem(found[0]) + ".TXT"} {
 			if f.labelNames.has(other) {
-				return image, folder.alias, fmt.Errorf("its image %s has another label, %s; leave one", display(found[0]), display(f.file+other))
+				return folder, found[0], fmt.Errorf("its image %s has another label, %s; leave one", display(found[0]), display(f.file+other))
 			}
 		}
-		return image, folder.alias, nil
+		return folder, found[0], nil
 	}
-	return fileOnDisk{}, "", nil
+	return nil, "", nil
 }
 
 // spelled are the images that a name in any spelling is for.
@@ -387,13 +375,13 @@ const mostUnlabelled = 100
 // tellUnlabelled tells of the images in the folder's counterpart that have no label,
 // once a folder.
 func (f *labelFolder) tellUnlabelled() {
-	if f.labelNames == nil || !f.told.first(f.labels.path) {
+	if f.labelNames == nil || !f.told.first(f.labels) {
 		return
 	}
 	count := 0
 	for i := range f.images {
 		folder := &f.images[i]
-		if f.yolo.images != "" && folder.folder != f.labels && i > 0 {
+		if f.yolo.images != "" && folder.path != f.labels && i > 0 {
 			continue // a folder that the user names may hold those of other labels
 		}
 		labels := f.labelNames.list
@@ -473,15 +461,15 @@ func isImageBytes(name []byte) bool {
 
 // imagesNamed are the images among entries that have a name without extension: the
 // first, and where there are more the others.
-func imagesNamed(all *entries, name string) (first fileOnDisk, others []string) {
+func imagesNamed(all *entries, name string) (first string, others []string) {
 	for _, e := range all.from(name) {
 		if full := all.bytes(e); len(full) < len(name) || string(full[:len(name)]) != name {
 			break
 		}
 		switch full := all.name(e); {
 		case !isImageName(full) || stem(full) != name || e.kind == folderEntry:
-		case first.name == "":
-			first = fileOnDisk{name: full, listed: e.kind == regularEntry}
+		case first == "":
+			first = full
 		default:
 			others = append(others, full)
 		}

@@ -100,7 +100,7 @@ func (y *yolo) List() (Listing, error) {
 // LabelFile is the label file.
 func (y *yolo) LabelFile(item Item) string {
 	if place, ok := item.place.(yoloPlace); ok {
-		return place.label.path()
+		return place.label
 	}
 	return item.File
 }

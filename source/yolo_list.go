@@ -133,7 +133,7 @@ var listSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 // isListed reports whether an item was listed before, or is one of a folder that is
 // read too.
 func (y *yolo) isListed(listed map[listKey]struct{}, item Item) bool {
-	label := filepath.Clean(item.place.(yoloPlace).label.path())
+	label := filepath.Clean(item.place.(yoloPlace).label)
 	for _, part := range y.parts {
 		if !part.list && within(part.path, label) {
 			return true
@@ -195,7 +195,7 @@ func (y *yolo) listedItem(part yoloPart, line string, offset int64, tally *listT
 		return Item{}, false
 	}
 	rel := relative(y.root, label)
-	item := Item{File: join(y.prefix, rel), place: yoloPlace{label: fileOnDisk{name: label}, image: fileOnDisk{name: image}}}
+	item := Item{File: join(y.prefix, rel), place: yoloPlace{label: label, image: image}}
 	bare, withImages := imagePaths(stem(rel))
 	y.name(&item, bare, withImages, line)
 	if _, err := cleanImagePath(item.Image); err != nil {
