@@ -69,7 +69,7 @@ func Annotations(before, after []pictograph.Annotation) []Change {
 			changes = append(changes, Change{Kind: Added, After: &after[a]})
 			continue
 		}
-		c := Change{Kind: Changed, Before: &before[b], After: &after[a], IoU: overlap(bounds(before[b]), bounds(after[a]))}
+		c := Change{Kind: Changed, Before: &before[b], After: &after[a], IoU: overlap(Bounds(before[b]), Bounds(after[a]))}
 		if Same(before[b], after[a]) {
 			c.Kind, c.IoU = Unchanged, 1
 		}
@@ -151,7 +151,7 @@ type group struct {
 	of   pictograph.Type
 }
 
-func placeOf(a pictograph.Annotation) place { return place{groupOf(a), bounds(a)} }
+func placeOf(a pictograph.Annotation) place { return place{groupOf(a), Bounds(a)} }
 
 func groupOf(a pictograph.Annotation) group { return group{a.Name, a.Geometry.Type()} }
 
@@ -172,7 +172,7 @@ func pairOverlapping(before, after []pictograph.Annotation, partner []int, taken
 		if taken[b] {
 			continue
 		}
-		boxes[b] = bounds(one)
+		boxes[b] = Bounds(one)
 		r := free[groupOf(one)]
 		if r == nil {
 			r = new(row)
@@ -189,7 +189,7 @@ func pairOverlapping(before, after []pictograph.Annotation, partner []int, taken
 		if partner[a] >= 0 {
 			continue
 		}
-		r, box := free[groupOf(one)], bounds(one)
+		r, box := free[groupOf(one)], Bounds(one)
 		if r == nil {
 			continue
 		}
@@ -216,7 +216,7 @@ func likeness(a, b pictograph.Annotation) float64 {
 	if point && other {
 		return 1 - math.Hypot(p.Point.X-q.Point.X, p.Point.Y-q.Point.Y)/nearPixels
 	}
-	return overlap(bounds(a), bounds(b))
+	return overlap(Bounds(a), Bounds(b))
 }
 
 // overlap is the intersection of two boxes over their union.
@@ -229,8 +229,8 @@ func overlap(a, b pictograph.Box) float64 {
 	return w * h / (a.W*a.H + b.W*b.H - w*h)
 }
 
-// bounds is the box around an annotation.
-func bounds(a pictograph.Annotation) pictograph.Box {
+// Bounds is the box around an annotation.
+func Bounds(a pictograph.Annotation) pictograph.Box {
 	switch g := a.Geometry.(type) {
 	case pictograph.BBox:
 		return g.Box

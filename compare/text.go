@@ -53,7 +53,7 @@ func (c Change) finer() string {
 // shape is where an annotation is and how large, in pixels that are rounded to what
 // matters.
 func shape(a pictograph.Annotation) string {
-	box := bounds(a)
+	box := Bounds(a)
 	place := fmt.Sprintf("%s,%s %s×%s", number(box.X, 0), number(box.Y, 0), number(box.W, 0), number(box.H, 0))
 	switch g := a.Geometry.(type) {
 	case pictograph.BBox:

@@ -1,0 +1,256 @@
+package view
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+)
+
+//go:embed assets
+var assets embed.FS
+
+func asset(name string) string {
+	data, err := assets.ReadFile("assets/" + name)
+	if err != nil {
+		panic(err) // it is embedded
+	}
+	return string(data)
+}
+
+var pages = template.Must(template.New("pages").Parse(asset("pages.html")))
+
+// Page is one page; one of its parts is set.
+type Page struct {
+	Title  string
+	Crumbs []Link
+	Base   string // what addresses of assets begin with
+	// Inline has style and script within the page, which then is all in one file.
+	Inline bool
+	Footer string
+
+	Report *Report
+	Source *SourcePage
+	Image  *ImagePart
+	Grid   *Grid
+	State  *StatePage
+}
+
+// Link leads somewhere; without an address it is words alone.
+type Link struct{ Text, Href string }
+
+// policy is what a page may load. A page in one file has its own style and script and
+// nothing else; images of it are data in it.
+func policy(inline bool) string {
+	if !inline {
+		return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	}
+	return fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; base-uri 'none'; form-action 'none'", digest(asset("view.css")), digest(asset("view.js")))
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "sha256-" + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// Write writes the page.
+func (p Page) Write(w io.Writer) error {
+	data := struct {
+		Page
+		Policy string
+		Style  template.CSS
+		Script template.JS
+	}{Page: p}
+	if p.Inline {
+		data.Policy, data.Style, data.Script = policy(true), template.CSS(asset("view.css")), template.JS(asset("view.js"))
+	}
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, "page", data); err != nil {
+		return fmt.Errorf("make the page %q: %w", p.Title, err)
+	}
+	_, err := w.Write(b.Bytes())
+	return err
+}
+
+// Number is one of the large numbers at the top of a page.
+type Number struct{ Value, What, Kind string }
+
+// ImagePart is an image with its tools.
+type ImagePart struct {
+	Anchor, Title string // where several are on one page
+	Drawing       Drawing
+	Href          template.URL // of the picture; "" where there is none
+	Alt           string
+	About         string
+	Mode          string
+	Both          bool // before and after are known
+	Names         bool // the names of classes are on the picture, and shown when asked for
+	Radius        string
+	FontSize      string
+	Classes       []string
+	Types         []string
+	ListTitle     string
+	Items         []Item
+	Findings      []string
+	PictureNote   string
+	Outcome       string
+	Reason        string
+	Err           string
+	Prev, Next    string
+}
+
+// Item is an annotation in the list beside its picture.
+type Item struct {
+	N                   int
+	Class, Type, Change string
+	Colour, Text        string
+	Findings            []string
+}
+
+// imagePart makes the part of a page that shows a picture.
+func imagePart(p Picture, href string, note string) *ImagePart {
+	d := draw(p)
+	w, h := p.size()
+	large := max(w, h)
+	i := &ImagePart{Drawing: d, Href: template.URL(href), Both: p.BeforeKnown && p.AfterKnown, Names: true,
+		Radius: number(large / 160), FontSize: number(large / 45), PictureNote: note, Outcome: p.Outcome, Reason: text(p.Reason), Err: text(p.Err)}
+	i.Alt = "Labels on " + text(p.Path)
+	i.Mode = "after"
+	if i.Both {
+		i.Mode = "difference"
+	} else if p.BeforeKnown {
+		i.Mode = "before"
+	}
+	classes, types := make(map[string]bool), make(map[string]bool)
+	at := findingsByID(p.Findings)
+	for n, c := range p.changes() {
+		a := c.After
+		if a == nil {
+			a = c.Before
+		}
+		item := Item{N: n, Class: text(a.Name), Type: typeOf(*a), Change: string(c.Kind), Colour: colour(a.Name), Text: text(strings.TrimLeft(c.Line(), "=~+- "))}
+		if !i.Both {
+			item.Change = "shown"
+		}
+		base, _, _ := strings.Cut(a.ID, "-")
+		for _, id := range slices.Compact([]string{a.ID, base}) {
+			item.Findings = append(item.Findings, at[id]...)
+			delete(at, id)
+		}
+		classes[item.Class], types[item.Type] = true, true
+		i.Items = append(i.Items, item)
+	}
+	slices.SortStableFunc(i.Items, func(a, b Item) int { return order(a.Change) - order(b.Change) })
+	i.Classes, i.Types = several(classes), several(types)
+	for _, id := range slices.Sorted(maps.Keys(at)) {
+		i.Findings = append(i.Findings, at[id]...)
+	}
+	i.ListTitle = plural(len(i.Items), "annotation")
+	if i.Both {
+		i.ListTitle = fmt.Sprintf("%s before, %s after", thousands(len(p.Before)), thousands(len(p.After)))
+	}
+	i.About = about(p)
+	return i
+}
+
+// order puts changes before what stays.
+func order(change string) int {
+	return slices.Index([]string{"removed", "added", "changed", "unchanged", "shown"}, change)
+}
+
+// several are the choices of a filter; nil where there is nothing to choose.
+func several(of map[string]bool) []string {
+	if len(of) < 2 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(of))
+}
+
+func about(p Picture) string {
+	var parts []string
+	if p.Width > 0 {
+		parts = append(parts, fmt.Sprintf("%d×%d pixels", p.Width, p.Height))
+	} else {
+		parts = append(parts, "size unknown")
+	}
+	if p.File != "" {
+		parts = append(parts, "labels in "+text(p.File))
+	}
+	if p.BeforeKnown && p.BeforeIs != "" {
+		parts = append(parts, "before: "+text(p.BeforeIs))
+	}
+	if p.AfterKnown && p.AfterIs != "" {
+		parts = append(parts, "after: "+text(p.AfterIs))
+	}
+	return strings.Join(parts, " · ")
+}
+
+// findingsByID are the findings by the annotation that they are about, "" for others.
+func findingsByID(findings []convert.Finding) map[string][]string {
+	at := make(map[string][]string)
+	for _, f := range findings {
+		id, _ := strings.CutPrefix(f.At, "annotation ")
+		if id == f.At {
+			id = ""
+		}
+		at[id] = append(at[id], findingText(f, id == ""))
+	}
+	return at
+}
+
+func findingText(f convert.Finding, place bool) string {
+	s := fmt.Sprintf("%s (%s): %s", f.Kind, f.Kind.Severity(), text(f.Reason))
+	if place && f.At != "" {
+		s = text(f.At) + ": " + s
+	}
+	if f.Action != "" {
+		s += "; " + text(f.Action)
+	}
+	return s
+}
+
+// Tile is an image in a grid.
+type Tile struct {
+	To      string
+	Drawing Drawing
+	Href    template.URL
+	Alt     string
+	Mode    string
+	Radius  string
+	Title   string
+	About   string
+}
+
+// Grid is a page of tiles.
+type Grid struct {
+	Lead       string
+	Tiles      []Tile
+	Prev, Next string
+	Where      string
+}
+
+// maxTileShapes bounds what is drawn on a tile: the largest shapes say most.
+const maxTileShapes = 120
+
+// tile makes the tile of a picture.
+func tile(p Picture, to, href, about string) Tile {
+	d := draw(p)
+	d.Shapes = d.Shapes[:min(len(d.Shapes), maxTileShapes)]
+	d.Bones = nil
+	w, h := p.size()
+	mode := "after"
+	if p.BeforeKnown && p.AfterKnown {
+		mode = "difference"
+	} else if p.BeforeKnown {
+		mode = "before"
+	}
+	return Tile{To: to, Drawing: d, Href: template.URL(href), Alt: "Labels on " + text(p.Path), Mode: mode, Radius: number(max(w, h) / 80), Title: text(p.Path), About: about}
+}

@@ -1,0 +1,211 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Report is what a run or a plan did, or would do. Its order is that of a reviewer who has
+// thirty seconds: what happened, what is wrong, what loses most.
+type Report struct {
+	Lead      string // in one sentence
+	Alerts    []string
+	Numbers   []Number
+	MostTitle string
+	MostNote  string
+	Most      []Most // the images that change most
+	Grid      *Grid
+	Held      []Held
+	Bars      *Bars
+	Findings  []FindingRow
+	Cost      string
+	Commands  []Command
+	Pictures  []*ImagePart // on the page itself
+}
+
+// Most is an image that changes much.
+type Most struct {
+	Name, Href              string
+	Before, After           string
+	Added, Removed, Changed string
+	Why                     string
+}
+
+// Held are images that were not saved, for one reason.
+type Held struct {
+	Why      string
+	Count    string
+	Examples string
+}
+
+// Command is what a person may type next.
+type Command struct{ Text, Command string }
+
+// FindingRow are the findings of one kind.
+type FindingRow struct {
+	Kind, Severity, Count string
+	Examples              []string
+}
+
+// Bars compares numbers of classes.
+type Bars struct {
+	Both bool // before and after; else annotations and images
+	Rows []Bar
+	More string
+}
+
+// Bar is one class.
+type Bar struct {
+	Name, Href    string
+	First, Second string
+	Was, Is       string // widths, of 100
+}
+
+// ClassCount is a class with two numbers: before and after, or annotations and images.
+type ClassCount struct {
+	Name          string
+	Href          string
+	First, Second int
+}
+
+// maxBars is how many classes are shown; a page with thousands helps nobody.
+const maxBars = 200
+
+// NewBars makes the table of classes, the largest first.
+func NewBars(classes []ClassCount, both bool) *Bars {
+	if len(classes) == 0 {
+		return nil
+	}
+	size := func(c ClassCount) int {
+		if both {
+			return max(c.First, c.Second)
+		}
+		return c.First
+	}
+	classes = slices.Clone(classes)
+	slices.SortFunc(classes, func(a, b ClassCount) int { return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(a.Name, b.Name)) })
+	b := &Bars{Both: both}
+	if n := len(classes) - maxBars; n > 0 {
+		b.More = fmt.Sprintf("and %s with fewer annotations", plural(n, "more class"))
+		classes = classes[:maxBars]
+	}
+	largest := float64(max(1, size(classes[0])))
+	for _, c := range classes {
+		bar := Bar{Name: text(c.Name), Href: c.Href, First: thousands(c.First), Second: thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
+		if !both {
+			bar.Is = bar.Was
+		}
+		b.Rows = append(b.Rows, bar)
+	}
+	return b
+}
+
+// Plot is a small histogram.
+type Plot struct {
+	Title, Alt string
+	Columns    []Column
+	Marks      []Mark
+}
+
+// Column is one of its columns.
+type Column struct{ X, Y, W, H, Title string }
+
+// Mark is a word below it.
+type Mark struct{ X, Anchor, Text string }
+
+// Bin is one column's value and what it counts.
+type Bin struct {
+	Name  string
+	Count int
+}
+
+// NewPlot draws bins beside one another.
+func NewPlot(title string, bins []Bin) Plot {
+	p := Plot{Title: title}
+	largest, total := 1, 0
+	for _, b := range bins {
+		largest, total = max(largest, b.Count), total+b.Count
+	}
+	p.Alt = fmt.Sprintf("%s: %s in %s", title, thousands(total), plural(len(bins), "column"))
+	width := 320 / float64(max(1, len(bins)))
+	for i, b := range bins {
+		height := 104 * float64(b.Count) / float64(largest)
+		if b.Count > 0 {
+			height = max(height, 1.5)
+		}
+		p.Columns = append(p.Columns, Column{number(float64(i)*width + 0.5), number(108 - height), number(max(width-1, 0.5)), number(height), fmt.Sprintf("%s: %s", b.Name, thousands(b.Count))})
+	}
+	if len(bins) > 0 {
+		p.Marks = []Mark{{"0", "start", bins[0].Name}, {"320", "end", bins[len(bins)-1].Name}}
+		if len(bins) > 8 {
+			p.Marks = append(p.Marks, Mark{"160", "middle", bins[len(bins)/2].Name})
+		}
+	}
+	return p
+}
+
+// Histogram counts values in bins that double in size: 0, 1, 2-3, 4-7, …
+type Histogram struct{ counts []int }
+
+// Add counts a value.
+func (h *Histogram) Add(value float64) {
+	bin := 0
+	if value >= 1 {
+		bin = 1 + int(math.Log2(min(value, 1<<40)))
+	}
+	for len(h.counts) <= bin {
+		h.counts = append(h.counts, 0)
+	}
+	h.counts[bin]++
+}
+
+// Bins are the columns from the first that is not empty on.
+func (h *Histogram) Bins() (bins []Bin) {
+	for i, n := range h.counts {
+		if n == 0 && len(bins) == 0 {
+			continue
+		}
+		name := "0"
+		switch low := 1 << max(i-1, 0); {
+		case i == 1:
+			name = "1"
+		case i > 1:
+			name = fmt.Sprintf("%s–%s", thousands(low), thousands(2*low-1))
+		}
+		bins = append(bins, Bin{name, n})
+	}
+	return bins
+}
+
+// SourcePage is what a source holds.
+type SourcePage struct {
+	Lead     string
+	Numbers  []Number
+	Alerts   []string
+	Lists    []Link
+	Grid     *Grid
+	Bars     *Bars
+	Plots    []Plot
+	Findings []FindingRow
+}
+
+// StatePage is what a state holds.
+type StatePage struct {
+	Lead    string
+	Numbers []Number
+	Nights  []Night
+	Plots   []Plot
+	Tables  []Table
+}
+
+// Night is a run in the calendar.
+type Night struct{ Day, What, Kind, Href string }
+
+// Table is a table of links.
+type Table struct {
+	Title string
+	Heads []string
+	Rows  [][]Link
+}

@@ -1,0 +1,112 @@
+// Package view shows labels on their images in a browser: those of a source, and what a
+// run would change or did. It makes pages and serves them; where the images, annotations
+// and findings come from is its callers' business.
+//
+// Three doors lead to the same templates and the same drawing: a local server over a
+// source ([Source]), one over the state ([State]), and a page in one file that can be sent
+// and archived ([WriteReport]). No page asks for anything from elsewhere: style and script
+// are embedded, and a Content-Security-Policy holds the browser to it. Every text is
+// escaped by html/template, and characters that hide are made visible first.
+package view
+
+import (
+	"fmt"
+	"hash/fnv"
+	"math"
+	"strconv"
+	"strings"
+
+	"pictosync/compare"
+	"pictosync/convert"
+	"pictosync/internal/visible"
+	"pictosync/pictograph"
+)
+
+// Picture is one image with its labels, before and after.
+type Picture struct {
+	Path   string // of the image
+	File   string // the label file; may be ""
+	Width  int    // pixels, 0 = unknown
+	Height int
+	// Before and After are what the image has and is to have; nil where that is not known.
+	// A source alone has only After.
+	Before, After []pictograph.Annotation
+	BeforeKnown   bool
+	AfterKnown    bool
+	BeforeIs      string // what before is, as "backup of run 20260102-030405-abcd"
+	AfterIs       string
+	// Skeletons are the templates of keypoint classes.
+	Skeletons []pictograph.Skeleton
+	Findings  []convert.Finding
+	Outcome   string // saved, failed, skipped, …; "" for none
+	Reason    string // why it was not saved
+	Err       string // why nothing can be shown
+}
+
+// changes pairs before and after; without one of them all is what the other has.
+func (p Picture) changes() []compare.Change {
+	switch {
+	case p.BeforeKnown && p.AfterKnown:
+		return compare.Annotations(p.Before, p.After)
+	case p.BeforeKnown:
+		return compare.Annotations(p.Before, p.Before)
+	}
+	return compare.Annotations(p.After, p.After)
+}
+
+// size is the image's size, or one that holds all that is on it.
+func (p Picture) size() (w, h float64) {
+	if p.Width > 0 && p.Height > 0 {
+		return float64(p.Width), float64(p.Height)
+	}
+	w, h = 64, 64
+	for _, list := range [][]pictograph.Annotation{p.Before, p.After} {
+		for _, a := range list {
+			b := compare.Bounds(a)
+			w, h = max(w, b.X+b.W), max(h, b.Y+b.H)
+		}
+	}
+	return math.Ceil(w), math.Ceil(h)
+}
+
+// colour is a class's, the same on every page and every day.
+func colour(class string) string {
+	h := fnv.New32a()
+	h.Write([]byte(class))
+	sum := h.Sum32()
+	hue := float64(sum%360) / 60
+	chroma := 0.85 + float64(sum>>9%3)*0.05
+	x := chroma * (1 - math.Abs(math.Mod(hue, 2)-1))
+	rgb := [6][3]float64{{chroma, x, 0}, {x, chroma, 0}, {0, chroma, x}, {0, x, chroma}, {x, 0, chroma}, {chroma, 0, x}}[int(hue)]
+	light := func(v float64) int { return int(math.Round((v + (1 - chroma)) * 255)) }
+	return fmt.Sprintf("#%02x%02x%02x", light(rgb[0]), light(rgb[1]), light(rgb[2]))
+}
+
+// text makes a name fit to be shown.
+func text(s string) string { return visible.Text(s) }
+
+// number is a coordinate, as short as it may be.
+func number(v float64) string {
+	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
+}
+
+// plural counts things.
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return thousands(n) + " " + thing + "s"
+}
+
+// thousands writes a number with its thousands apart.
+func thousands(n int) string {
+	digits := strconv.Itoa(n)
+	var b strings.Builder
+	for i, d := range digits {
+		if i > 0 && digits[i-1] != '-' && (len(digits)-i)%3 == 0 {
+			b.WriteString(",")
+		}
+		b.WriteRune(d)
+	}
+	return b.String()
+}
