@@ -510,24 +510,29 @@ func (c *coco) sizesOf(item Item, p cocoPlace) (sizes imageSizes) {
 	if sizes.stated = c.sizes.of(item.Image); !sizes.stated.Known() {
 		sizes.stated = p.image.size()
 	}
-	look := func(folder, name string) bool {
-		found := c.local.file(folder, name)
-		if found == "" {
-			return false
-		}
-		size, err := imageSize(found)
-		if err != nil {
-			c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found, Reason: err.Error(), Action: "the size was looked for elsewhere"})
-			return false
-		}
-		sizes.local = size
-		return true
-	}
-	if c.images != "" && (look(c.images, item.Image) || look(c.images, path.Base(item.Image))) {
+	found := c.imageFile(item, p)
+	if found == "" {
 		return sizes
 	}
-	look(p.file.folder, p.image.own(p.file))
+	size, err := imageSize(found)
+	if err != nil {
+		c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		return sizes
+	}
+	sizes.local = size
 	return sizes
+}
+
+// imageFile is the file of an image on disk, "" where there is none.
+func (c *coco) imageFile(item Item, p cocoPlace) string {
+	if c.images != "" {
+		for _, name := range []string{item.Image, path.Base(item.Image)} {
+			if file := c.local.file(c.images, name); file != "" {
+				return file
+			}
+		}
+	}
+	return c.local.file(p.file.folder, p.image.own(p.file))
 }
 
 // own is the image's path as its file has it, without the folder of the file.

@@ -140,3 +140,12 @@ func (c *coco) LabelFile(item Item) string {
 	}
 	return c.path
 }
+
+// ImageFile is looked for in the folder of images, and then beside the file.
+func (c *coco) ImageFile(item Item) string {
+	place, ok := item.place.(cocoPlace)
+	if !ok {
+		return ""
+	}
+	return c.imageFile(item, place)
+}

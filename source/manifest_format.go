@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"context"
+	"path/filepath"
 )
 
 func manifestFormat() Format {
@@ -17,4 +18,17 @@ func manifestFormat() Format {
 		},
 		Open: openManifest,
 	}
+}
+
+// ImageFile is looked for in the folder of images, and then below the manifest's root.
+func (m *manifest) ImageFile(item Item) string {
+	if file := m.inImages(item.Image); file != "" {
+		return file
+	}
+	if p, ok := item.place.(manifestPlace); ok && p.ofMany() {
+		if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
+			return ImageFile(f, inner)
+		}
+	}
+	return existing(filepath.Join(m.root, filepath.FromSlash(item.Image)))
 }

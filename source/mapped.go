@@ -92,3 +92,5 @@ func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (conve
 	}
 	return result, err
 }
+
+func (m mapped) ImageFile(item Item) string { return ImageFile(m.Source, item) }

@@ -140,6 +140,8 @@ func (r *renamed) Load(ctx context.Context, item Item, listed convert.Size) (con
 
 func (r *renamed) Size(item Item) convert.Size { return r.Source.Size(originalItem(item)) }
 
+func (r *renamed) ImageFile(item Item) string { return ImageFile(r.Source, originalItem(item)) }
+
 func (r *renamed) Unchanged() bool {
 	whole, ok := r.Source.(Whole)
 	return ok && whole.Unchanged()

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -155,4 +156,18 @@ func unchanged(f *os.File, was os.FileInfo) error {
 		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(f.Name()))
 	}
 	return err
+}
+
+// inImages is the file of an image in the folder of images, by its path or its name; "" where
+// there is none.
+func (s setting) inImages(image string) string {
+	if s.images == "" {
+		return ""
+	}
+	for _, name := range []string{image, path.Base(image)} {
+		if file := existing(filepath.Join(s.images, filepath.FromSlash(name))); file != "" {
+			return file
+		}
+	}
+	return ""
 }

@@ -79,3 +79,18 @@ type Item struct {
 	// place is what the source itself needs to load the labels.
 	place any
 }
+
+// Pictured is a source that knows where the files of its images lie.
+type Pictured interface {
+	// ImageFile is the file of an item's image on disk, "" where there is none.
+	ImageFile(Item) string
+}
+
+// ImageFile is the file of an item's image on disk, "" where there is none that the
+// source knows of.
+func ImageFile(src Source, item Item) string {
+	if p, ok := src.(Pictured); ok {
+		return p.ImageFile(item)
+	}
+	return ""
+}

@@ -104,3 +104,11 @@ func (y *yolo) LabelFile(item Item) string {
 	}
 	return item.File
 }
+
+// ImageFile is the image that the label was found for.
+func (y *yolo) ImageFile(item Item) string {
+	if place, ok := item.place.(yoloPlace); ok {
+		return place.image
+	}
+	return ""
+}
