@@ -20,6 +20,7 @@ import (
 	_ "github.com/mattn/go-sqlite3" // manifests
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 )
 
 // manifestSchema is the layout of a manifest, version 1.
@@ -535,12 +536,14 @@ func (m *manifest) file(labelPath string) string {
 
 // listOf takes a JSON list apart.
 func listOf(data []byte) (list [][]byte, err error) {
-	err = scanBytes(bytes.TrimSpace(data), func(s *jsonScanner) {
-		if s.token() != '[' {
-			s.fail("the label is no JSON list")
+	err = scan.Bytes(bytes.TrimSpace(data), func(s *scan.Scanner) {
+		if s.Token() != '[' {
+			s.Fail("the label is no JSON list")
 		}
-		s.array(func() { list = append(list, bytes.Clone(s.value())) })
-		s.atEnd()
+		for range s.Elements() {
+			list = append(list, bytes.Clone(s.Value()))
+		}
+		s.End()
 	})
 	return list, err
 }
