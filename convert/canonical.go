@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -31,14 +32,6 @@ type CanonicalImage struct {
 // itself: unknown and repeated keys, keys that are missing and values of a wrong
 // kind are errors. Width and height stand there both or not at all.
 func ParseCanonical(line []byte) (CanonicalImage, error) {
-	if c, ok := plainCanonical(line); ok {
-		return c, nil
-	}
-	return anyCanonical(line)
-}
-
-// anyCanonical reads a line however it is written, and says what is wrong with it.
-func anyCanonical(line []byte) (CanonicalImage, error) {
 	members, err := canonicalMembers(line)
 	if err != nil {
 		return CanonicalImage{}, err
@@ -110,7 +103,7 @@ func perInstance(raw []byte, annotations []pictograph.Annotation, names []string
 		return fmt.Errorf("%s, not a list", describe(raw))
 	}
 	seen := make(map[int]bool)
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		numbers := make([]float64, len(names)+1)
 		count := 0
 		decoder := jsontext.NewDecoder(bytes.NewBuffer(element)) // refuses a repeated key
@@ -156,68 +149,6 @@ func hasInstance(annotations []pictograph.Annotation, instance int) bool {
 		k, joint := a.Geometry.(pictograph.Keypoint)
 		return joint && k.Instance == instance
 	})
-}
-
-// plainCanonical reads a line as Append writes it, with nothing to be said of it; ok is
-// false for all others.
-func plainCanonical(line []byte) (c CanonicalImage, ok bool) {
-	const opening, width, height, annotations = `{"image":`, `,"width":`, `,"height":`, `,"annotations":`
-	if !bytes.HasPrefix(line, []byte(opening)) || !bytes.HasSuffix(line, []byte("}")) {
-		return c, false
-	}
-	image, end := plainString(line, len(opening))
-	if end == 0 || blank(string(image)) {
-		return c, false
-	}
-	rest := line[end : len(line)-1]
-	if after, sized := bytes.CutPrefix(rest, []byte(width)); sized {
-		w, after, ok := bytes.Cut(after, []byte(height))
-		if !ok {
-			return c, false
-		}
-		comma := bytes.IndexByte(after, ',')
-		if comma < 1 || len(w) == 0 || w[0]-'1' > 8 || after[0]-'1' > 8 { // as Atoi takes numbers that JSON does not
-			return c, false
-		}
-		var err error
-		if c.Size, err = canonicalSize(w, after[:comma]); err != nil {
-			return c, false
-		}
-		rest = after[comma:]
-	}
-	list, ok := bytes.CutPrefix(rest, []byte(annotations))
-	if !ok {
-		return c, false
-	}
-	var slots, boxes []byte
-	list, slots = cutLast(list, `,"slots":`)
-	list, boxes = cutLast(list, `,"boxes":`)
-	var err error
-	if c.Annotations, err = pictograph.DecodeAnnotations(list); err != nil {
-		return c, false
-	}
-	if boxes != nil || slots != nil {
-		if !jsontext.Value(boxes).IsValid() && boxes != nil || !jsontext.Value(slots).IsValid() && slots != nil {
-			return c, false
-		}
-		if c.Boxes, err = canonicalBoxes(boxes, c.Annotations); err != nil {
-			return c, false
-		}
-		if c.Slots, err = canonicalSlots(slots, c.Annotations); err != nil {
-			return c, false
-		}
-	}
-	c.Image = string(image)
-	return c, true
-}
-
-// cutLast cuts off a list that ends a line behind its name, where there is one. What it
-// leaves is no list of annotations where the name was part of something else.
-func cutLast(line []byte, name string) (rest, list []byte) {
-	if i := bytes.LastIndexByte(line, '['); i > len(name) && bytes.HasSuffix(line[:i], []byte(name)) {
-		return line[:i-len(name)], line[i:]
-	}
-	return line, nil
 }
 
 // canonicalLine is the raw JSON of a line's members.

@@ -1,8 +1,6 @@
 package convert
 
 import (
-	"bytes"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -95,31 +93,4 @@ func TestCanonicalResult(t *testing.T) {
 	if len(r.Annotations) != 4 || r.LeftOut != 0 || len(r.Findings) > 0 || r.Size != (Size{2, 3}) {
 		t.Errorf("result %+v", r)
 	}
-}
-
-// What is read in the plain way comes to the same in the general one, and what the
-// tool writes is read in the plain way.
-func FuzzPlainCanonical(f *testing.F) {
-	for _, seed := range []string{`{"image":"a.jpg","width":2,"height":3,"annotations":[]}`, `{"image":"a b/c.jpg","annotations":[{"id":"1","name":"cat","type":"keypoint","keypoint":{"x":1,"y":2}}]}`,
-		`{"image":"a.jpg","width":+2,"height":3,"annotations":[]}`, `{"image":"a.jpg","width":2,"height":03,"annotations":[]}`, `{"image":"a.jpg","annotations":[],"annotations":[]}`,
-		`{"image":"a.jpg","width":2,"annotations":[]}`, `{"image":" ","annotations":[]}`, `{"image":"a.jpg","annotations":[] }`} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, line []byte) {
-		want, err := anyCanonical(line)
-		got, ok := plainCanonical(line)
-		if ok && (err != nil || !reflect.DeepEqual(got, want)) {
-			t.Fatalf("%s\nthe plain way %+v\nin general    %+v, %v", line, got, want, err)
-		}
-		if err != nil {
-			return
-		}
-		written, err := want.Append(nil)
-		if err != nil {
-			t.Fatalf("read and cannot be written: %v", err)
-		}
-		if _, ok := plainCanonical(written); !ok && !bytes.ContainsFunc(written, func(r rune) bool { return r > '~' || r == '\\' }) {
-			t.Fatalf("not read in the plain way: %s", written)
-		}
-	})
 }

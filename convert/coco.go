@@ -8,6 +8,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/internal/scan"
 )
 
 // COCO converts the annotations of one COCO file. It is read-only once made and
@@ -183,7 +185,7 @@ func (o *object) restore(raw []byte) {
 	if !isArray(raw) {
 		return
 	}
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		if !isString(element) {
 			o.parts = nil
 			return

@@ -14,7 +14,6 @@ import (
 type cocoReader struct {
 	decoder jsontext.Decoder
 	numbers []float64
-	layout  Layout
 
 	coordinates []float64 // of the rings of the annotation at hand
 	ringEnds    []int     // where each of them ends in coordinates

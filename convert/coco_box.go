@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -335,14 +336,14 @@ func (c *Corners) Look(image string, size Size, annotations [][]byte) {
 		if i < 0 {
 			continue
 		}
-		if i = blanksEnd(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+		if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
 			continue
 		}
-		if i = blanksEnd(raw, i+1); i == len(raw) || raw[i] != '[' {
+		if i = scan.Space(raw, i+1); i == len(raw) || raw[i] != '[' {
 			continue
 		}
 		var end int
-		if c.numbers, end = appendPlainList(c.numbers[:0], raw, i); end == 0 || len(c.numbers) != 4 {
+		if c.numbers, end = scan.Numbers(c.numbers[:0], raw, i); end == 0 || len(c.numbers) != 4 {
 			continue
 		}
 		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); sound(box) {

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/internal/scan"
 )
 
 // categoryReader reads the categories of a file into a COCO.
@@ -120,7 +122,7 @@ func (r *categoryReader) joints(raw []byte) []string {
 		return nil
 	}
 	var joints []string
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		name, ok := text(element)
 		if !ok {
 			name = defaultJointName(len(joints))
@@ -145,7 +147,7 @@ func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
 	}
 	base := r.skeletonBase(raw, joints)
 	var edges [][2]int
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		i, j, ok := pair(element)
 		switch {
 		case !ok:
@@ -165,7 +167,7 @@ func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
 // names a joint 0 and none the last joint counted from 1.
 func (r *categoryReader) skeletonBase(raw []byte, joints int) int {
 	zero, last := false, false
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		if i, j, ok := pair(element); ok {
 			zero = zero || i == 0 || j == 0
 			last = last || i >= joints || j >= joints

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -223,10 +224,10 @@ func looksNormalized(joints []joint, size Size) bool {
 
 // appendJoints appends the numbers of a list of them, or of a list of triplets.
 func appendJoints(dst []float64, raw []byte) ([]float64, error) {
-	if i := blanksEnd(raw, 1); raw[i] != '[' {
+	if i := scan.Space(raw, 1); raw[i] != '[' {
 		return appendNumbers(dst, raw)
 	}
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		if !isArray(element) {
 			return dst, errors.New("there are triplets and other values in it")
 		}
@@ -249,7 +250,7 @@ func (r *cocoReader) giveScores(b *imageBuilder, at place, joints []joint, raw [
 		return
 	}
 	slot, next := 0, 0
-	for element := range elements(raw) {
+	for element := range scan.Elements(raw) {
 		if next < len(joints) && joints[next].slot == slot {
 			if score := parseScore(element); score != nil {
 				joints[next].score = score

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"pictosync/internal/scan"
 )
 
 // otherMember is a member that says nothing that an annotation has a place for.
@@ -119,7 +121,7 @@ func keptValue(raw []byte) (any, bool) {
 	}
 	if isArray(raw) {
 		n := 0
-		for element := range elements(raw) {
+		for element := range scan.Elements(raw) {
 			if n++; n > most || isArray(element) || isObject(element) || absent(element) {
 				return nil, false
 			}

@@ -2,9 +2,8 @@ package convert
 
 import (
 	"bytes"
-	"encoding/binary"
-	"math"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -17,8 +16,8 @@ import (
 func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 	var a cocoAnnotation
 	r.others = r.others[:0]
-	for i, n := 0, 0; ; n++ {
-		name, start := r.layout.Member(raw, i, n)
+	for i, first := 0, true; ; first = false {
+		name, start := scan.Member(raw, i, first)
 		if start == 0 {
 			return a, false
 		}
@@ -49,8 +48,8 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 			*member = raw[start:end]
 		}
 		i = end
-		if end = blanksEnd(raw, end); end < len(raw) && raw[end] == '}' {
-			return a, blanksEnd(raw, end+1) == len(raw)
+		if end = scan.Space(raw, end); end < len(raw) && raw[end] == '}' {
+			return a, scan.Space(raw, end+1) == len(raw)
 		}
 	}
 }
@@ -59,29 +58,29 @@ func (r *cocoReader) plain(raw []byte) (cocoAnnotation, bool) {
 // r.ringEnds, and returns where it ends, 0 if it is something else.
 func (r *cocoReader) plainRings(raw []byte, i int) int {
 	r.coordinates, r.ringEnds = r.coordinates[:0], r.ringEnds[:0]
-	if i == len(raw) || raw[i] != '[' {
+	if raw[i] != '[' {
 		return 0
 	}
-	if i = blanksEnd(raw, i+1); i < len(raw) && raw[i] == ']' {
+	if i = scan.Space(raw, i+1); i < len(raw) && raw[i] == ']' {
 		return i + 1
 	}
-	for i < len(raw) && raw[i] == '[' {
-		if r.coordinates, i = appendPlainList(r.coordinates, raw, i); i == 0 {
+	for {
+		if r.coordinates, i = scan.Numbers(r.coordinates, raw, i); i == 0 {
 			return 0
 		}
 		r.ringEnds = append(r.ringEnds, len(r.coordinates))
-		if i = blanksEnd(raw, i); i == len(raw) {
+		if i = scan.Space(raw, i); i == len(raw) {
 			return 0
 		}
-		if raw[i] == ']' {
+		switch raw[i] {
+		case ']':
 			return i + 1
-		}
-		if raw[i] != ',' {
+		case ',':
+			i = scan.Space(raw, i+1)
+		default:
 			return 0
 		}
-		i = blanksEnd(raw, i+1)
 	}
-	return 0
 }
 
 // plainRuns reads {"counts": […], "size": […]} at i, in either order, into r.counts
@@ -89,136 +88,46 @@ func (r *cocoReader) plainRings(raw []byte, i int) int {
 func (r *cocoReader) plainRuns(raw []byte, i int) int {
 	r.counts, r.maskSize = r.counts[:0], r.maskSize[:0]
 	var counts, size bool
-	for i = blanksEnd(raw, i+1); ; i = blanksEnd(raw, i+1) {
-		name, end := plainString(raw, i)
-		if end = blanksEnd(raw, end); name == nil || end == len(raw) || raw[end] != ':' {
-			return 0
-		}
-		if i = blanksEnd(raw, end+1); i == len(raw) || raw[i] != '[' {
+	for first := true; ; first = false {
+		name, start := scan.Member(raw, i, first)
+		if start == 0 {
 			return 0
 		}
 		switch {
 		case string(name) == "counts" && !counts:
 			counts = true
-			r.counts, i = appendPlainList(r.counts, raw, i)
+			r.counts, i = scan.Numbers(r.counts, raw, start)
 		case string(name) == "size" && !size:
 			size = true
-			r.maskSize, i = appendPlainList(r.maskSize, raw, i)
+			r.maskSize, i = scan.Numbers(r.maskSize, raw, start)
 		default:
 			return 0
 		}
 		if i == 0 {
 			return 0
 		}
-		if i = blanksEnd(raw, i); i == len(raw) {
-			return 0
-		}
-		if raw[i] == '}' && counts && size {
-			return i + 1
-		}
-		if raw[i] != ',' {
-			return 0
+		if end := scan.Space(raw, i); end < len(raw) && raw[end] == '}' && counts && size {
+			return end + 1
 		}
 	}
-}
-
-// appendPlainList appends the numbers of the list at i and returns where it ends,
-// 0 if it is no list of finite numbers alone.
-func appendPlainList(dst []float64, raw []byte, i int) ([]float64, int) {
-	if i = blanksEnd(raw, i+1); i < len(raw) && raw[i] == ']' {
-		return dst, i + 1
-	}
-	for i < len(raw) {
-		for i+8 <= len(raw) {
-			value, length := listNumber(binary.LittleEndian.Uint64(raw[i:]))
-			if length == 0 {
-				break
-			}
-			dst = append(dst, value)
-			i += length
-		}
-		value, end := shortNumber(raw, i)
-		if end == 0 {
-			if value, end = readNumber(raw, i); end == 0 || math.IsInf(value, 0) {
-				return dst, 0
-			}
-		}
-		dst = append(dst, value)
-		if end+2 < len(raw) && raw[end] == ',' { // the common ways to go on
-			i = end + 1
-			if raw[i] == ' ' {
-				i++
-			}
-			if raw[i]-'0' <= 9 {
-				continue
-			}
-		}
-		if end = blanksEnd(raw, end); end == len(raw) {
-			return dst, 0
-		}
-		switch raw[end] {
-		case ']':
-			return dst, end + 1
-		case ',':
-			i = blanksEnd(raw, end+1)
-		default:
-			return dst, 0
-		}
-	}
-	return dst, 0
 }
 
 // plainValue returns where the value at i ends: a number, text without escapes,
 // a list of numbers, or one of JSON's words; 0 if it is something else.
 func (r *cocoReader) plainValue(raw []byte, i int) (end int) {
-	if i == len(raw) {
-		return 0
-	}
 	switch raw[i] {
 	case '"':
-		_, end = plainString(raw, i)
+		_, end = scan.Text(raw, i)
 	case '[':
-		r.numbers, end = appendPlainList(r.numbers[:0], raw, i)
-	case 't':
-		end = wordEnd(raw, i, "true")
-	case 'f':
-		end = wordEnd(raw, i, "false")
-	case 'n':
-		end = wordEnd(raw, i, "null")
+		r.numbers, end = scan.Numbers(r.numbers[:0], raw, i)
+	case 't', 'f', 'n':
+		for _, word := range []string{"true", "false", "null"} {
+			if bytes.HasPrefix(raw[i:], []byte(word)) {
+				return i + len(word)
+			}
+		}
 	default:
-		_, end = scanNumber(raw, i)
+		_, end = scan.Number(raw, i)
 	}
 	return end
-}
-
-func wordEnd(raw []byte, i int, word string) int {
-	if bytes.HasPrefix(raw[i:], []byte(word)) {
-		return i + len(word)
-	}
-	return 0
-}
-
-// plainString returns the text of the string at i and where it ends; 0 if there
-// is none, or one with escapes or characters beyond ASCII.
-func plainString(raw []byte, i int) (text []byte, end int) {
-	if i == len(raw) || raw[i] != '"' {
-		return nil, 0
-	}
-	for end = i + 1; end < len(raw); end++ {
-		switch c := raw[end]; {
-		case c == '"':
-			return raw[i+1 : end], end + 1
-		case c < ' ' || c > '~' || c == '\\':
-			return nil, 0
-		}
-	}
-	return nil, 0
-}
-
-// blanksEnd returns where the white space at i ends.
-func blanksEnd(raw []byte, i int) int {
-	for i < len(raw) && (raw[i] == ' ' || raw[i] == '\n' || raw[i] == '\t' || raw[i] == '\r') {
-		i++
-	}
-	return i
 }

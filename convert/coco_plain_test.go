@@ -2,8 +2,6 @@ package convert
 
 import (
 	"bytes"
-	"encoding/binary"
-	"fmt"
 	"math"
 	"reflect"
 	"strings"
@@ -11,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -42,7 +41,7 @@ func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) {
 	}
 	if plain.rings {
 		ends, numbers := r.ringEnds, r.coordinates
-		for ring := range elements(general.segmentation) {
+		for ring := range scan.Elements(general.segmentation) {
 			if len(ends) == 0 || !isArray(ring) {
 				t.Fatalf("%s: the rings of %s end at %v", raw, general.segmentation, r.ringEnds)
 			}
@@ -132,48 +131,4 @@ func FuzzPlainAnnotation(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) { samePlain(t, raw) })
-}
-
-// The quick ways through short numbers are that of all numbers.
-func TestShortNumber(t *testing.T) {
-	check := func(text string) {
-		raw := []byte(text)
-		if value, length := listNumber(binary.LittleEndian.Uint64(raw)); length > 0 {
-			want, end := readNumber(raw, 0)
-			rest := strings.TrimPrefix(strings.TrimPrefix(text[end:], ","), " ")
-			if math.Float64bits(value) != math.Float64bits(want) || text[end] != ',' || text[length:] != rest {
-				t.Fatalf("%q is read as %v, and %q follows, not %v and %q", text, value, text[length:], want, rest)
-			}
-		}
-		value, end := shortNumber(raw, 0)
-		if end == 0 {
-			return
-		}
-		if want, wantEnd := readNumber(raw, 0); end != wantEnd || math.Float64bits(value) != math.Float64bits(want) {
-			t.Fatalf("%q is read as %v up to %d, not %v up to %d", text, value, end, want, wantEnd)
-		}
-	}
-	for n := range 10_000_000 / 97 {
-		n *= 97
-		for _, text := range []string{
-			fmt.Sprintf("%d, 12345678", n), fmt.Sprintf("%d.%02d]      ", n/1000, n%100), fmt.Sprintf("%d.%d,       ", n/10000, n%10000), fmt.Sprintf("0.%05d ,    ", n%100000),
-			fmt.Sprintf("%d.%02d, 1234", n/100%1000, n%100), fmt.Sprintf("%d.%02d,1234", n/100%1000, n%100), fmt.Sprintf("%d.%d,123456", n/10%1000, n%10), fmt.Sprintf("%d.%d,  1234", n/10%1000, n%10),
-			fmt.Sprintf("%06de1       ", n), fmt.Sprintf("%d.%d.       ", n/10000, n%100), fmt.Sprintf("-%d        ", n),
-		} {
-			check(text)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		check(string(rapid.SliceOfN(rapid.SampledFrom([]byte("0123456789.,-e ]\xb9\xff")), 8, 12).Draw(t, "text")))
-	})
-	for _, text := range []string{"250.82, 1", "250.82,1", "25.08, 1", "25.08,10", "250.8, 1", "250.8,10"} {
-		if _, length := listNumber(binary.LittleEndian.Uint64([]byte(text))); length != strings.LastIndex(text, "1") {
-			t.Errorf("%q goes on at %d", text, length)
-		}
-	}
-	for _, text := range []string{"250.82, 1", "0, 1, 2, 3", "7] ,     ", "123456.,    "} {
-		if _, end := shortNumber([]byte(text), 0); (end == 0) != (text[6] == '.') {
-			t.Errorf("%q ends at %d", text, end)
-		}
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -26,7 +27,7 @@ func emptyValue(raw []byte) bool {
 	case isString(raw):
 		return len(raw) == 2
 	case isObject(raw):
-		return len(raw) >= 2 && blanksEnd(raw, 1) == len(raw)-1
+		return len(raw) >= 2 && scan.Space(raw, 1) == len(raw)-1
 	case isArray(raw):
 		for _, c := range raw {
 			switch c {
@@ -123,7 +124,7 @@ func (r *cocoReader) joinPairs() {
 
 // maskInList is the one run-length encoding of a list with nothing else in it.
 func maskInList(list []byte) (mask []byte) {
-	for element := range elements(list) {
+	for element := range scan.Elements(list) {
 		if mask != nil || !isObject(element) || pointObject(element) {
 			return nil
 		}
@@ -140,27 +141,25 @@ func pointObject(raw []byte) bool {
 // pointOf reads {"x": 1, "y": 2}.
 func pointOf(raw []byte) (x, y float64, ok bool) {
 	members := 0
-	for i := blanksEnd(raw, 1); raw[i] == '"'; {
-		end := stringEnd(raw, i)
-		name := string(raw[i:end])
-		i = blanksEnd(raw, end)
-		i = blanksEnd(raw, i+1) // the colon
-		end = valueEnd(raw, i)
-		if !isNumber(raw[i:end]) {
+	for i, first := 0, true; ; first = false {
+		name, start := scan.Member(raw, i, first)
+		value, end := scan.Number(raw, start)
+		if start == 0 || end == 0 {
 			return 0, 0, false
 		}
-		switch name {
-		case `"x"`:
-			x = parseNumber(raw[i:end])
-		case `"y"`:
-			y = parseNumber(raw[i:end])
+		switch string(name) {
+		case "x":
+			x = value
+		case "y":
+			y = value
 		default:
 			return 0, 0, false
 		}
 		members++
-		i = separatorsEnd(raw, end)
+		if i = end; raw[scan.Space(raw, i)] == '}' {
+			return x, y, members == 2
+		}
 	}
-	return x, y, members == 2
 }
 
 // deepestNesting is how many lists a ring's numbers stand in at most: those of points,
@@ -172,7 +171,7 @@ const deepestNesting = 4
 func (r *cocoReader) nest(list []byte, level int) (reason string) {
 	var lists, objects, others, filled, pairs int
 	innermost := true // no list in it holds lists
-	for element := range elements(list) {
+	for element := range scan.Elements(list) {
 		switch {
 		case isArray(element):
 			lists++
@@ -180,7 +179,7 @@ func (r *cocoReader) nest(list []byte, level int) (reason string) {
 				continue
 			}
 			filled++
-			if i := blanksEnd(element, 1); element[i] == '[' || element[i] == '{' {
+			if i := scan.Space(element, 1); element[i] == '[' || element[i] == '{' {
 				innermost = false
 			} else if isPair(element) {
 				pairs++
@@ -203,7 +202,7 @@ func (r *cocoReader) nest(list []byte, level int) (reason string) {
 		return "mixes lists with other values"
 	case innermost && pairs == filled && filled >= 3:
 		start := len(r.ringEnds)
-		for element := range elements(list) {
+		for element := range scan.Elements(list) {
 			if !emptyValue(element) {
 				r.leaf(element)
 			}
@@ -213,12 +212,12 @@ func (r *cocoReader) nest(list []byte, level int) (reason string) {
 	case innermost && level > 1 && filled > 1:
 		return "has several lists of numbers where one ring belongs: nothing tells whether they are parts or holes"
 	case innermost:
-		for element := range elements(list) {
+		for element := range scan.Elements(list) {
 			r.leaf(element)
 		}
 		return ""
 	}
-	for element := range elements(list) {
+	for element := range scan.Elements(list) {
 		if emptyValue(element) {
 			continue
 		}
@@ -236,7 +235,7 @@ func (r *cocoReader) nest(list []byte, level int) (reason string) {
 // isPair reports whether a list has two numbers.
 func isPair(list []byte) bool {
 	n := 0
-	for element := range elements(list) {
+	for element := range scan.Elements(list) {
 		if n++; n > 2 || !isNumber(element) {
 			return false
 		}
@@ -257,7 +256,7 @@ func (r *cocoReader) leaf(list []byte) {
 
 // pointObjects appends the points of a list as a ring.
 func (r *cocoReader) pointObjects(list []byte) (reason string) {
-	for element := range elements(list) {
+	for element := range scan.Elements(list) {
 		x, y, ok := pointOf(element)
 		if !ok {
 			return "is a list of objects that are neither points nor one run-length encoding"

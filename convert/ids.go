@@ -3,8 +3,8 @@ package convert
 import (
 	"crypto/sha1"
 	"encoding/binary"
+	"encoding/hex"
 	"math"
-	"math/bits"
 	"strconv"
 	"strings"
 
@@ -55,34 +55,20 @@ func (t *idTexts) annotationID(image string, position, attempt int, parts []pict
 	return t.piece.String()[start:]
 }
 
-// nameBased is the version 5 UUID of a namespace and the name behind it, as
-// uuid.NewSHA1 makes it at the cost of three allocations.
+// nameBased is the version 5 UUID of a namespace and the name behind it.
 func nameBased(name []byte) (text [36]byte) {
 	sum := sha1.Sum(name)
 	sum[6] = sum[6]&0x0f | 5<<4
 	sum[8] = sum[8]&0x3f | 0x80
-	first, second := binary.BigEndian.Uint64(sum[:]), binary.BigEndian.Uint64(sum[8:])
-	putHex(text[0:], uint32(first>>32))
-	// The groups of four digits are put with what stands behind them, which is then
-	// written over.
-	putHex(text[9:], uint32(first))
-	copy(text[14:], text[13:17])
-	putHex(text[19:], uint32(second>>32))
-	copy(text[24:], text[23:27])
-	putHex(text[28:], uint32(second))
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	at := 0
+	for _, group := range [][]byte{sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16]} {
+		if at > 0 {
+			text[at] = '-'
+			at++
+		}
+		at += hex.Encode(text[at:], group)
+	}
 	return text
-}
-
-// putHex puts eight hexadecimal digits.
-func putHex(dst []byte, v uint32) {
-	// Every half of a byte into a byte of its own, the first one lowest.
-	n := uint64(bits.ReverseBytes32(v))
-	n = (n | n<<16) & 0x0000ffff0000ffff
-	n = (n | n<<8) & 0x00ff00ff00ff00ff
-	n = (n>>4 | n<<8) & 0x0f0f0f0f0f0f0f0f
-	letters := (n + 6*each) >> 4 & each // 1 where the digit is a letter
-	binary.LittleEndian.PutUint64(dst, n+each*'0'+letters*('a'-'0'-10))
 }
 
 func appendGeometry(dst []byte, g pictograph.Geometry) []byte {

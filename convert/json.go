@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/internal/scan"
 )
 
 // readMembers calls member with the name and the raw value of every member of
@@ -68,24 +69,7 @@ func plainJSONError(err error) error {
 // overflowNonFinite replaces NaN, Infinity and -Infinity outside strings by a
 // number too large for a double.
 func overflowNonFinite(raw []byte) (repaired []byte, found bool) {
-	for i := 0; i < len(raw); {
-		switch rest := raw[i:]; {
-		case rest[0] == '"':
-			end := stringEnd(raw, i)
-			repaired = append(repaired, raw[i:end]...)
-			i = end
-		case bytes.HasPrefix(rest, []byte("NaN")):
-			repaired, found = append(repaired, "1e999"...), true
-			i += len("NaN")
-		case bytes.HasPrefix(rest, []byte("Infinity")):
-			repaired, found = append(repaired, "1e999"...), true
-			i += len("Infinity")
-		default:
-			repaired = append(repaired, rest[0])
-			i++
-		}
-	}
-	return repaired, found
+	return scan.ReplaceWords(raw, "1e999", "NaN", "Infinity")
 }
 
 // absent reports whether a member is missing or null.
@@ -133,112 +117,25 @@ func unquote(raw []byte) []byte {
 	return text
 }
 
-// The functions below walk JSON that is known to be valid.
-
-// elements yields the elements of an array.
-func elements(array []byte) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		for i := separatorsEnd(array, 1); array[i] != ']'; {
-			end := valueEnd(array, i)
-			if !yield(array[i:end]) {
-				return
-			}
-			i = separatorsEnd(array, end)
-		}
-	}
+// parseNumber returns the double nearest to a valid JSON number, infinite
+// where none is.
+func parseNumber(raw []byte) float64 {
+	value, _ := scan.Number(raw, 0)
+	return value
 }
 
-// appendNumbers appends the elements of an array of numbers. Numbers beyond a
-// double's range become infinite.
+// appendNumbers appends the elements of an array of numbers, which is valid JSON. Numbers
+// beyond a double's range become infinite.
 func appendNumbers(dst []float64, array []byte) ([]float64, error) {
 	first := len(dst)
-	for i := separatorsEnd(array, 1); array[i] != ']'; {
-		if value, length := plainDecimal(array[i:]); length > 0 {
-			dst = append(dst, value)
-			i = separatorsEnd(array, i+length)
-			continue
+	if numbers, end := scan.Numbers(dst, array, 0); end > 0 {
+		return numbers, nil
+	}
+	for element := range scan.Elements(array) {
+		if !isNumber(element) {
+			return dst, fmt.Errorf("number %d is %s", len(dst)-first+1, describe(element))
 		}
-		end := valueEnd(array, i)
-		if !isNumber(array[i:end]) {
-			return dst, fmt.Errorf("number %d is %s", len(dst)-first+1, describe(array[i:end]))
-		}
-		dst = append(dst, parseNumber(array[i:end]))
-		i = separatorsEnd(array, end)
+		dst = append(dst, parseNumber(element))
 	}
 	return dst, nil
-}
-
-func separatorsEnd(json []byte, i int) int {
-	for json[i] == ',' || json[i] == ' ' || json[i] == '\n' || json[i] == '\t' || json[i] == '\r' {
-		i++
-	}
-	return i
-}
-
-// valueEnd returns where the value that starts at i ends.
-func valueEnd(json []byte, i int) int {
-	switch json[i] {
-	case '"':
-		return stringEnd(json, i)
-	case '[', '{':
-		return containerEnd(json, i)
-	}
-	for i < len(json) {
-		switch json[i] {
-		case ',', ']', '}', ' ', '\n', '\t', '\r':
-			return i
-		}
-		i++
-	}
-	return i
-}
-
-// plainListEnd returns where a list of numbers, as rings are, ends: quickly,
-// and 0 if it is no such list.
-func plainListEnd(json []byte, i int) int {
-	if json[i] != '[' {
-		return 0
-	}
-	length := bytes.IndexByte(json[i:], ']')
-	for _, c := range []byte(`[{"`) {
-		if bytes.IndexByte(json[i+1:i+length], c) >= 0 {
-			return 0
-		}
-	}
-	return i + length + 1
-}
-
-func containerEnd(json []byte, i int) int {
-	if end := plainListEnd(json, i); end > 0 {
-		return end
-	}
-	for depth := 0; i < len(json); {
-		switch json[i] {
-		case '"':
-			i = stringEnd(json, i)
-			continue
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth--
-		}
-		i++
-		if depth == 0 {
-			return i
-		}
-	}
-	return i
-}
-
-// stringEnd also takes a string that breaks off.
-func stringEnd(json []byte, i int) int {
-	for i++; i < len(json); i++ {
-		switch json[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-	return len(json)
 }

@@ -192,20 +192,6 @@ func TestCanonicalRoundTrip(t *testing.T) {
 	})
 }
 
-func TestPlainDecimalIsCorrectlyRounded(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringMatching(`-?[0-9]{0,17}(\.[0-9]{0,17})?([eE][0-9])?[x. ]?`).Draw(t, "number")
-		value, length := plainDecimal([]byte(text))
-		if length == 0 {
-			return
-		}
-		want, err := json.Number(text[:length]).Float64()
-		if err != nil || want != value {
-			t.Fatalf("%q is read as %v, is %v, %v", text, value, want, err)
-		}
-	})
-}
-
 // How lines are read does not depend on the order of the files, and a reading that is
 // found takes the lines that it fits.
 func TestYOLOReadingsAreOfAllLines(t *testing.T) {

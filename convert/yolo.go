@@ -74,18 +74,10 @@ func (y *YOLO) Image(file, image string, size Size, label []byte) Result {
 		r.angles, rest, number = true, after, 1+lines
 	}
 	for ; len(rest) > 0; number++ {
-		var taken bool
-		if class, numbers, length := plainLine(r.numbers[:0], rest); length > 0 && size.Known() {
-			r.numbers, rest = numbers, rest[length:]
-			taken = r.convertRead(number, class)
-		} else {
-			var line []byte
-			if line, rest = cutLine(rest); len(line) == 0 {
-				continue
-			}
-			taken = r.convert(number, line)
+		var line []byte
+		if line, rest = cutLine(rest); len(line) > 0 {
+			b.count(r.convert(number, line))
 		}
-		b.count(taken)
 	}
 	return b.result
 }
@@ -129,15 +121,10 @@ func (r *yoloReader) convert(number int, line []byte) bool {
 	if r.numbers, err = appendFields(r.numbers[:0], rest); err != nil {
 		return r.drop(KindNumber, at, err.Error())
 	}
-	return r.convertRead(number, index)
-}
-
-// convertRead converts a line whose numbers are read.
-func (r *yoloReader) convertRead(number, class int) bool {
-	o := object{at: place{what: "line", number: number}, position: number}
-	name, known := r.Classes[class]
+	o := object{at: at, position: number}
+	name, known := r.Classes[index]
 	if !known || blank(name) {
-		return r.drop(KindUnknownClass, o.at, r.noClass(class))
+		return r.drop(KindUnknownClass, o.at, r.noClass(index))
 	}
 	o.name = name
 	if r.angles && !r.Columns.has(ColumnAngle) {

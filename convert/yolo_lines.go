@@ -8,6 +8,8 @@ import (
 	"math"
 	"strconv"
 	"unicode/utf8"
+
+	"pictosync/internal/scan"
 )
 
 // yoloLines yields the lines that hold something, with their numbers from 1.
@@ -131,7 +133,7 @@ func appendFields(dst []float64, rest []byte) ([]float64, error) {
 		if len(rest) == 0 {
 			return dst, nil
 		}
-		if value, length := plainDecimal(rest); length > 0 && (length == len(rest) || spaceSize(rest[length:]) > 0) {
+		if value, length := scan.Number(rest, 0); length > 0 && finite(value) && (length == len(rest) || spaceSize(rest[length:]) > 0) {
 			dst = append(dst, value)
 			rest = rest[length:]
 			continue

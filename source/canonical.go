@@ -15,6 +15,7 @@ import (
 	"strconv"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -147,18 +148,18 @@ func (c *canonical) add(number int, start int64, line []byte, long bool) {
 // it is loaded.
 func imageOfLine(line []byte) (image string, err error) {
 	found := false
-	err = scanBytes(line, func(s *jsonScanner) {
-		if s.token() != '{' {
-			s.fail("a line is a JSON object")
+	err = scan.Bytes(line, func(s *scan.Scanner) {
+		if s.Token() != '{' {
+			s.Fail("a line is a JSON object")
 		}
-		s.object(func(key string) {
-			if key == "image" && s.peek() == '"' {
-				image, found = unquoted(s.value()), true
-				return
+		for key := range s.Members() {
+			if string(key) == "image" && s.Peek() == '"' {
+				image, found = string(scan.Unquote(s.Value())), true
+				continue
 			}
-			s.skip()
-		})
-		s.atEnd()
+			s.Skip()
+		}
+		s.End()
 	})
 	if err == nil && !found {
 		err = errors.New(`"image" is missing`)

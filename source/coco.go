@@ -16,6 +16,7 @@ import (
 	"sync"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 )
 
 // coco is one COCO file or several.
@@ -62,9 +63,9 @@ func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 
 func (s setting) cocoError(path string, err error) error {
 	e := &Error{Op: "read", Path: path, Err: reasonOf(err), Advice: s.input(path, "").KnownSources()}
-	var broken *jsonError
+	var broken *scan.Error
 	switch {
-	case errors.As(err, &broken) && broken.brokenOff():
+	case errors.As(err, &broken) && broken.BrokenOff():
 		e.Advice = "the file is cut off: write or copy it again"
 	case errors.As(err, new(foreignLabels)):
 		e.Advice = "convert it to COCO first, or leave it out with --exclude where it lies in a folder"

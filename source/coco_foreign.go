@@ -5,6 +5,8 @@ import (
 	"io"
 	"slices"
 	"strings"
+
+	"pictosync/internal/scan"
 )
 
 // foreignLabels says of JSON that it holds labels of another format: passed over, they
@@ -21,23 +23,22 @@ const foreignHead = 1 << 20
 func headKeys(content io.ReaderAt) (outer, inner []string, list bool) {
 	head := make([]byte, foreignHead)
 	n, _ := content.ReadAt(head, 0)
-	collect := func(s *jsonScanner, keys *[]string, within func()) {
-		s.object(func(key string) {
-			if *keys = append(*keys, key); within != nil && s.peek() == '{' {
+	collect := func(s *scan.Scanner, keys *[]string, within func()) {
+		for key := range s.Members() {
+			if *keys = append(*keys, string(key)); within != nil && s.Peek() == '{' {
 				within()
 				within = nil
-				return
+				continue
 			}
-			s.skip()
-		})
-	}
-	scanBytes(head[:n], func(s *jsonScanner) {
-		s.allKeys = true
-		if s.token() == '[' {
-			list = true
-			s.enter()
+			s.Skip()
 		}
-		if s.token() == '{' {
+	}
+	scan.Bytes(head[:n], func(s *scan.Scanner) {
+		if s.Token() == '[' {
+			list = true
+			s.EnterList()
+		}
+		if s.Token() == '{' {
 			collect(s, &outer, func() { collect(s, &inner, nil) })
 		}
 	})

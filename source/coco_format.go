@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 )
 
 const cocoName = "coco"
@@ -112,12 +113,14 @@ func (s cocoLabels) Load(item Item, stated, listed convert.Size, label []byte) (
 
 // listOf takes a JSON list apart.
 func listOf(data []byte) (list [][]byte, err error) {
-	err = scanBytes(bytes.TrimSpace(data), func(s *jsonScanner) {
-		if s.token() != '[' {
-			s.fail("the label is no JSON list")
+	err = scan.Bytes(bytes.TrimSpace(data), func(s *scan.Scanner) {
+		if s.Token() != '[' {
+			s.Fail("the label is no JSON list")
 		}
-		s.array(func() { list = append(list, bytes.Clone(s.value())) })
-		s.atEnd()
+		for range s.Elements() {
+			list = append(list, bytes.Clone(s.Value()))
+		}
+		s.End()
 	})
 	return list, err
 }

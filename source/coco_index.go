@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +14,7 @@ import (
 	"strings"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 )
 
 // cocoFile is a COCO file's index: its images and categories, and where the
@@ -90,7 +90,7 @@ type cocoIndexer struct {
 	keepIDs  bool       // of the images
 
 	links map[string]bool // members of annotations that may name an image
-	keys  []string        // of the annotation at hand
+	keys  []byte          // of the annotation at hand, each with a line feed before it
 
 	slots  *idSlots
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
@@ -105,7 +105,7 @@ type cocoIndexer struct {
 	results    bool // the annotations are prediction results, a bare list
 }
 
-// indexCOCO reads a COCO file. The error is errNotCOCO, a *jsonError or one of
+// indexCOCO reads a COCO file. The error is errNotCOCO, a *scan.Error or one of
 // the operating system.
 func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 	f, err := openRegular(file)
@@ -206,8 +206,8 @@ func (x *cocoIndexer) readImages(results string) error {
 
 func (x *cocoIndexer) read(r io.Reader) error {
 	var wrong error // what is valid JSON and no COCO
-	err := scanJSON(r, func(s *jsonScanner) {
-		switch s.token() {
+	err := scan.Reader(r, func(s *scan.Scanner) {
+		switch s.Token() {
 		case '{':
 		case '[':
 			if x.imagesOnly {
@@ -221,45 +221,48 @@ func (x *cocoIndexer) read(r io.Reader) error {
 			}
 			x.results = true
 			x.annotations(s)
-			s.atEnd()
+			s.End()
 			return
 		default:
 			wrong = errNotCOCO{"is not a COCO file: it holds no JSON object"}
 			return
 		}
-		s.object(func(key string) {
+		for name := range s.Members() {
+			key := string(name)
 			switch key {
 			case "images", "annotations", "categories":
 				if x.seen[key] {
-					s.fail(fmt.Sprintf("%q stands there a second time", key))
+					s.Fail("%q stands there a second time", key)
 				}
 				x.seen[key] = true
-				if s.peek() != '[' {
-					s.fail(fmt.Sprintf("%q is no list", key))
+				if s.Peek() != '[' {
+					s.Fail("%q is no list", key)
 				}
 			case "image": // as in SA-1B, of one image a file
-				if s.peek() == '{' && !x.seen["images"] {
+				if s.Peek() == '{' && !x.seen["images"] {
 					x.seen[key] = true
-					x.image(s.value())
-					return
+					x.image(s.Value())
+					continue
 				}
 			}
 			switch key {
 			case "images":
-				s.array(func() { x.image(s.value()) })
+				for range s.Elements() {
+					x.image(s.Value())
+				}
 			case "annotations":
 				if x.imagesOnly {
-					s.skip()
-					return
+					s.Skip()
+					continue
 				}
 				x.annotations(s)
 			case "categories":
-				x.categories = bytes.Clone(s.value())
+				x.categories = bytes.Clone(s.Value())
 			default:
-				s.skip()
+				s.Skip()
 			}
-		})
-		s.atEnd()
+		}
+		s.End()
 	})
 	return errors.Join(wrong, err)
 }
@@ -300,16 +303,16 @@ func (x *cocoIndexer) assignAll() error {
 func (x *cocoIndexer) image(raw []byte) {
 	x.file.entries++
 	n := x.file.entries
-	entry, repeated, err := unmarshalImageEntry(raw)
+	entry, repeated, err := readImageEntry(raw)
 	if err != nil {
-		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+entryError(raw, err), "the entry was left out, and with it its annotations")
+		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
 		return
 	}
-	if entry.ID == nil {
-		entry.ID = entry.ImageID
+	if entry.id == nil {
+		entry.id = entry.imageID
 	}
 	at := func() string {
-		if id := bytes.TrimSpace(entry.ID); len(id) > 0 {
+		if id := entry.id; id != nil {
 			return fmt.Sprintf("image %s", id)
 		}
 		return fmt.Sprintf("image entry %d", n)
@@ -318,11 +321,13 @@ func (x *cocoIndexer) image(raw []byte) {
 		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
 	}
 	var img cocoImage
+	name, named := textOf(entry.fileName)
+	address, _ := textOf(entry.cocoURL)
 	switch {
-	case entry.FileName != nil:
-		img.name, err = x.imageName(*entry.FileName, at)
-	case entry.COCOURL != "": // as in LVIS, which has no file names
-		img.name, err = nameOfURL(entry.COCOURL)
+	case named:
+		img.name, err = x.imageName(name, at)
+	case address != "": // as in LVIS, which has no file names
+		img.name, err = nameOfURL(address)
 	default:
 		err = errors.New("has no file_name")
 	}
@@ -332,8 +337,8 @@ func (x *cocoIndexer) image(raw []byte) {
 			img.name = at()
 		}
 	}
-	width, widthOK := entry.Width.(float64)
-	height, heightOK := entry.Height.(float64)
+	width, widthOK, hasWidth := sideOf(entry.width)
+	height, heightOK, hasHeight := sideOf(entry.height)
 	switch {
 	case widthOK && heightOK:
 		size, err := wholeSize(width, height)
@@ -341,10 +346,10 @@ func (x *cocoIndexer) image(raw []byte) {
 			x.report(convert.KindImageName, img.name, at(), err.Error(), "the size was looked for elsewhere")
 		}
 		img.width, img.height = uint32(size.Width), uint32(size.Height)
-	case entry.Width != nil || entry.Height != nil:
+	case hasWidth || hasHeight:
 		x.report(convert.KindImageName, img.name, at(), "its width or height is no number", "the size was looked for elsewhere")
 	}
-	slot, idErr := x.slots.ofRaw(entry.ID)
+	slot, idErr := x.slots.ofRaw(entry.id)
 	if idErr != nil {
 		x.add(img, fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, idErr))
 		return
@@ -369,18 +374,10 @@ func (x *cocoIndexer) image(raw []byte) {
 		for len(x.file.ids) < len(x.file.images) {
 			x.file.ids = append(x.file.ids, "")
 		}
-		if id, err := convert.ParseCOCOID(entry.ID); err == nil {
+		if id, err := convert.ParseCOCOID(entry.id); err == nil {
 			x.file.ids[len(x.file.images)-1] = id
 		}
 	}
-}
-
-// entryError says what is wrong with an entry, without the types of the program.
-func entryError(raw []byte, err error) string {
-	if errors.As(err, new(*json.UnmarshalTypeError)) {
-		return "it is no JSON object but " + display(string(raw[:min(len(raw), 40)]))
-	}
-	return err.Error()
 }
 
 // add adds an image, which cannot be taken where there is an error.
@@ -456,20 +453,20 @@ func nameOfURL(address string) (string, error) {
 }
 
 // annotations takes on a list of them.
-func (x *cocoIndexer) annotations(s *jsonScanner) {
+func (x *cocoIndexer) annotations(s *scan.Scanner) {
 	n := 0
-	s.array(func() {
+	for range s.Elements() {
 		x.annotation(s, n)
 		n++
-	})
+	}
 	x.file.annotations = n
 }
 
 // annotation takes on the n-th annotation, which s stands before.
-func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
-	start := s.offset()
-	if c := s.peek(); c != '{' {
-		s.skip()
+func (x *cocoIndexer) annotation(s *scan.Scanner, n int) {
+	start := s.Offset()
+	if c := s.Peek(); c != '{' {
+		s.Skip()
 		if c == 'n' { // null: there is nothing that an image could lack
 			x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is null", "it was left out")
 			return
@@ -477,20 +474,13 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
 		return
 	}
-	if image, ok := s.plainAnnotation(); ok && s.offset()-start <= maxLabels {
-		x.refs.add(ref{start, uint32(s.offset() - start), x.slots.ofWhole(image)})
-		return
-	} else if ok {
-		s.pos = int(start - s.base)
-	}
 	slot, err := int32(0), error(nil)
 	told, twice := false, false
 	x.keys = x.keys[:0]
-	s.object(func(key string) {
-		x.keys = append(x.keys, key)
-		switch key {
+	for key := range s.Members() {
+		switch string(key) {
 		case "image_id":
-			if raw := s.value(); string(raw) != "null" && string(raw) != "NaN" {
+			if raw := s.Value(); string(raw) != "null" && string(raw) != "NaN" {
 				before := slot
 				if slot, err = x.slots.ofRaw(raw); told && slot != before {
 					twice = true
@@ -499,12 +489,15 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 			}
 		case "segments_info":
 			x.file.panoptic = true
-			s.skip()
+			s.Skip()
 		default:
-			s.skip()
+			if !told {
+				x.keys = append(append(x.keys, '\n'), key...)
+			}
+			s.Skip()
 		}
-	})
-	length := s.offset() - start
+	}
+	length := s.Offset() - start
 	switch {
 	case err != nil:
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error())
@@ -517,7 +510,7 @@ func (x *cocoIndexer) annotation(s *jsonScanner, n int) {
 		return
 	case !told:
 		slot = x.slots.of("")
-		for _, key := range x.keys {
+		for key := range strings.SplitSeq(string(x.keys), "\n") {
 			const most = 8
 			if len(x.links) < most && mayLink(key) {
 				if x.links == nil {

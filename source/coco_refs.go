@@ -5,8 +5,10 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 )
 
 // idSlots numbers image ids in the order in which they are first asked for. There
@@ -69,7 +71,7 @@ func (s *idSlots) ofWhole(id wholeID) int32 {
 func (s *idSlots) next() int32 {
 	const most = math.MaxInt32 - 1
 	if s.count == most {
-		panic(scanFailure{errors.New("has more image ids than can be counted")})
+		scan.Stop(errors.New("has more image ids than can be counted"))
 	}
 	s.count++
 	return int32(s.count - 1)
@@ -89,6 +91,27 @@ func (s *idSlots) each(whole func(wholeID, int32), text func(convert.COCOID, int
 		text(id, slot)
 	}
 }
+
+// wholeID is an id that is a whole number of up to 18 digits, written as
+// numbers are.
+type wholeID uint64
+
+// wholeIDOf reads such an id.
+func wholeIDOf(raw []byte) (id wholeID, ok bool) {
+	const longest = 18
+	if len(raw) == 0 || len(raw) > longest || raw[0] == '0' && len(raw) > 1 {
+		return 0, false
+	}
+	for _, c := range raw {
+		if c-'0' > 9 {
+			return 0, false
+		}
+		id = id*10 + wholeID(c-'0')
+	}
+	return id, true
+}
+
+func (id wholeID) cocoID() convert.COCOID { return convert.COCOID(strconv.FormatUint(uint64(id), 10)) }
 
 // ref is where an annotation stands, and the slot of its image.
 type ref struct {

@@ -3,7 +3,10 @@ package source
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
+
+	"pictosync/convert"
 )
 
 // However annotations came together, each image has its own, in file order.
@@ -32,6 +35,32 @@ func TestRefs(t *testing.T) {
 			if int(first) != all.count || all.count != count {
 				t.Errorf("%d annotations came to %d, of which %d are an image's", count, all.count, first)
 			}
+		}
+	}
+}
+
+// An id has one slot however it is written, and whether it is low or not.
+func TestIDSlots(t *testing.T) {
+	for _, size := range []int64{0, 10 * 256, 1 << 20} {
+		s := newIDSlots(size)
+		for _, same := range []string{`7 7.0 "7" 7e0 70e-1`, `0 -0 "0"`, `"007"`, `"a"`, `9 9`, `10 10`, `11 11`, `123456789012345678 "123456789012345678"`, `1234567890123456789 "1234567890123456789"`, `"-1" -1`} {
+			want := int32(s.count)
+			for _, raw := range strings.Fields(same) {
+				if got, err := s.ofRaw([]byte(raw)); err != nil || got != want {
+					t.Errorf("%s of %s has slot %d, not %d, %v", raw, same, got, want, err)
+				}
+			}
+		}
+		told := make(map[int32]bool)
+		check := func(id convert.COCOID, slot int32) {
+			if s.of(id) != slot || told[slot] {
+				t.Errorf("%q has slot %d, and %d", id, slot, s.of(id))
+			}
+			told[slot] = true
+		}
+		s.each(func(id wholeID, slot int32) { check(id.cocoID(), slot) }, check)
+		if len(told) != s.count {
+			t.Errorf("%d of %d ids told", len(told), s.count)
 		}
 	}
 }

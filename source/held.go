@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"io"
 	"os"
 	"slices"
@@ -107,6 +108,9 @@ func (h *heldFile) close() {
 // read fills a part of memory from an offset on; it may be called by who has taken the
 // file.
 func (h *heldFile) read(into []byte, offset int64) error {
-	_, err := io.ReadFull(io.NewSectionReader(h.file, offset, int64(len(into))), into)
+	_, err := h.file.ReadAt(into, offset)
+	if errors.Is(err, io.EOF) {
+		err = errors.New("the file was cut off")
+	}
 	return err
 }

@@ -22,6 +22,7 @@ import (
 	_ "golang.org/x/image/webp"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 )
 
 // maxSide is the largest side of an image that is believed, in pixels.
@@ -146,18 +147,19 @@ func readSizes(file string, r *reporter) (*sizes, error) {
 }
 
 func (s *sizes) readJSON(r io.Reader, bad func(at, reason string)) error {
-	return scanJSON(r, func(j *jsonScanner) {
-		j.token()
-		j.object(func(name string) {
-			width, height, err := sizeOf(j.value())
+	return scan.Reader(r, func(j *scan.Scanner) {
+		j.Token()
+		for key := range j.Members() {
+			name := string(key)
+			width, height, err := sizeOf(j.Value())
 			if err == nil {
 				err = s.add(name, width, height)
 			}
 			if err != nil {
 				bad(strconv.Quote(name), err.Error())
 			}
-		})
-		j.atEnd()
+		}
+		j.End()
 	})
 }
 
