@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"strings"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -203,9 +201,3 @@ func text(raw []byte) (string, bool) {
 	name := string(unquote(raw))
 	return name, !blank(name)
 }
-
-// blank reports whether the service takes a name for blank: it strips what
-// Python calls whitespace, which includes the four separators U+001C to U+001F.
-func blank(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return !isSpace(r) }) < 0 }
-
-func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }

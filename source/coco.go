@@ -91,7 +91,7 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 		full := filepath.Join(s.path, filepath.FromSlash(name))
 		f, err := indexCOCO(full, name, s.options, s.reporter)
 		if other, ok := errors.AsType[errNotCOCO](err); ok {
-			s.reporter.report(finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
+			s.reporter.report(convert.Finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
 			foreign = s.cocoError(full, err)
 			continue
 		}
@@ -111,10 +111,10 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 				for _, l := range labels {
 					if l.annotations == 0 && len(l.images) > 0 {
 						l.mayLack(f.name)
-						s.reporter.report(finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
+						s.reporter.report(convert.Finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
 					}
 				}
-				s.reporter.report(finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
+				s.reporter.report(convert.Finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
 			}
 		}
 		files = labels
@@ -419,7 +419,7 @@ func (c *coco) Load(_ context.Context, item Item, listed convert.Size) (convert.
 func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *convert.Result) {
 	f.tellUnlinked(item, &f.images[at], result)
 	if reason := f.suspects[at]; reason != "" {
-		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
+		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
 	}
 	c.reconcileFirst(item, sizes, result)
 }
@@ -428,10 +428,10 @@ func (c *coco) finish(f *cocoFile, at int, item Item, sizes imageSizes, result *
 func (f *cocoFile) tellUnlinked(item Item, image *cocoImage, result *convert.Result) {
 	switch {
 	case f.unlinked > 0:
-		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, Count: f.unlinked, File: f.name, Image: item.Image,
+		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, Count: f.unlinked, File: f.name, Image: item.Image,
 			Reason: "annotations of the file may be of this image, and nothing tells: " + f.unlinkedReason, Action: "they were left out"})
 	case f.ownerless != "" && image.first == image.end:
-		result.Findings = append(result.Findings, finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image,
+		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image,
 			Reason: "the image has no annotations, and nothing tells whether it should: " + f.ownerless, Action: "they were left out"})
 	}
 }
@@ -517,7 +517,7 @@ func (c *coco) sizesOf(item Item, p cocoPlace) (sizes imageSizes) {
 	}
 	size, err := imageSize(found)
 	if err != nil {
-		c.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: found, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		c.reporter.report(convert.Finding{Kind: convert.KindImageHeader, Image: item.Image, File: found, Reason: err.Error(), Action: "the size was looked for elsewhere"})
 		return sizes
 	}
 	sizes.local = size

@@ -152,3 +152,13 @@ func (c *coco) ImageFile(item Item) string {
 	}
 	return c.imageFile(item, place)
 }
+
+// Unchanged is false for panoptic segments: their pictures are read one by one.
+func (c *coco) Unchanged() bool {
+	for _, f := range c.files {
+		if f.panoptic || !stands(f.path, f.info) {
+			return false
+		}
+	}
+	return true
+}

@@ -61,21 +61,13 @@ func (i *cocoImage) size() convert.Size {
 	return convert.Size{Width: int(i.width), Height: int(i.height)}
 }
 
-// span is a JSON value's place in a file, in bytes.
-type span struct {
-	start  int64
-	length uint32
-}
-
-func (s span) end() int64 { return s.start + int64(s.length) }
-
 // errNotCOCO says of JSON that it is something else.
 type errNotCOCO struct{ reason string }
 
 func (e errNotCOCO) Error() string { return e.reason }
 
 // kindCounts are counts by kind.
-type kindCounts = map[findingKind]int
+type kindCounts = map[convert.Kind]int
 
 // maxReports bounds the findings of one kind about a file's structure; what is
 // more is counted.
@@ -85,7 +77,7 @@ const maxReports = 1000
 type cocoIndexer struct {
 	file     *cocoFile
 	reporter *reporter
-	reports  map[findingKind]int
+	reports  map[convert.Kind]int
 	beyond   kindCounts // what is not reported, since there is too much of it
 	keepIDs  bool       // of the images
 
@@ -146,7 +138,7 @@ func indexCOCO(file, name string, o Options, r *reporter) (*cocoFile, error) {
 		x.file.categories = convert.NewClassless(name, o.Convert)
 		return x.file, nil
 	}
-	var findings []finding
+	var findings []convert.Finding
 	x.file.categories, findings, err = convert.NewCOCO(x.categories, name, o.Convert)
 	if contradiction, ok := errors.AsType[convert.ContradictionError](err); ok {
 		return nil, contradiction
@@ -633,14 +625,14 @@ func (x *cocoIndexer) dropEmpty() {
 	x.file.entries = len(x.file.images)
 }
 
-func (x *cocoIndexer) report(kind findingKind, image, at, reason, action string) {
+func (x *cocoIndexer) report(kind convert.Kind, image, at, reason, action string) {
 	x.reportSome(0, kind, image, at, reason, action)
 }
 
 // reportSome reports what stands for some things.
-func (x *cocoIndexer) reportSome(some int, kind findingKind, image, at, reason, action string) {
+func (x *cocoIndexer) reportSome(some int, kind convert.Kind, image, at, reason, action string) {
 	if x.reports[kind]++; x.reports[kind] <= maxReports {
-		x.reporter.report(finding{Kind: kind, Count: some, File: x.file.name, Image: image, At: at, Reason: reason, Action: action})
+		x.reporter.report(convert.Finding{Kind: kind, Count: some, File: x.file.name, Image: image, At: at, Reason: reason, Action: action})
 		return
 	}
 	x.beyond[kind] += max(some, 1)
@@ -649,7 +641,7 @@ func (x *cocoIndexer) reportSome(some int, kind findingKind, image, at, reason, 
 // tellRest counts the findings beyond the limit.
 func (x *cocoIndexer) tellRest() {
 	for kind, n := range x.beyond {
-		x.reporter.report(finding{Kind: kind, Count: n, File: x.file.name, Reason: fmt.Sprintf("%d more of this kind are in the file", n), Action: "as for the others"})
+		x.reporter.report(convert.Finding{Kind: kind, Count: n, File: x.file.name, Reason: fmt.Sprintf("%d more of this kind are in the file", n), Action: "as for the others"})
 	}
 }
 

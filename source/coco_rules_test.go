@@ -137,7 +137,9 @@ func TestOwnerlessAnnotations(t *testing.T) {
 	}
 	root := tree(t, map[string]string{"gt.json": twoImages, "r.json": `[` + one(1) + `]`})
 	src, found := opened(t, root, Options{})
-	if got := unknownImages(t, src); len(got) != 2 || !slices.ContainsFunc(*found, func(f finding) bool { return f.Kind == convert.KindUnknownImage && f.File == "r.json" && f.Count == 1 }) {
+	if got := unknownImages(t, src); len(got) != 2 || !slices.ContainsFunc(*found, func(f convert.Finding) bool {
+		return f.Kind == convert.KindUnknownImage && f.File == "r.json" && f.Count == 1
+	}) {
 		t.Errorf("results beside no annotations: %q fail; %+v", got, *found)
 	}
 }
@@ -149,7 +151,7 @@ func unknownImages(t *testing.T, src Source) (images []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.ContainsFunc(r.Findings, func(f finding) bool { return f.Kind == convert.KindUnknownImage }) {
+		if slices.ContainsFunc(r.Findings, func(f convert.Finding) bool { return f.Kind == convert.KindUnknownImage }) {
 			images = append(images, item.Image)
 		}
 	}

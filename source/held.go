@@ -8,19 +8,6 @@ import (
 	"sync"
 )
 
-// Hold keeps what a source reads from open until release is called: to open it for
-// each item costs more than to read it. What is written to a file meanwhile is
-// noticed as ever; that another has come to have its name is not.
-func Hold(src Source) (release func()) {
-	if h, ok := src.(holder); ok {
-		return h.hold()
-	}
-	return func() {}
-}
-
-// holder is a Source that [Hold] makes a difference to.
-type holder interface{ hold() (release func()) }
-
 // heldFiles are the files of a source. While it is held, those that nobody reads
 // from stay open, the last of them.
 type heldFiles struct {
@@ -114,3 +101,11 @@ func (h *heldFile) read(into []byte, offset int64) error {
 	}
 	return err
 }
+
+// span is a JSON value's place in a file, in bytes.
+type span struct {
+	start  int64
+	length uint32
+}
+
+func (s span) end() int64 { return s.start + int64(s.length) }

@@ -57,12 +57,12 @@ func WriteManifest(ctx context.Context, src Source, out string, report func(conv
 			return 0, err
 		}
 		if item.Err != nil {
-			report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
+			report(convert.Finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
 		labelPath, err := w.labelPath(item)
 		if err != nil {
-			report(finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
+			report(convert.Finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
 			continue
 		}
 		if err := w.write(ctx, src, item, labelPath); err != nil {

@@ -41,7 +41,7 @@ func Finish(src Source) {
 func (m mapped) finish() {
 	for _, key := range m.classes.Keys() {
 		if !m.fits[key].Load() {
-			m.reporter.report(finding{Kind: convert.KindClassMap, Cause: key, Reason: fmt.Sprintf("the class map names %q, and no class of the source has that name", key), Action: "nothing was mapped by it"})
+			m.reporter.report(convert.Finding{Kind: convert.KindClassMap, Cause: key, Reason: fmt.Sprintf("the class map names %q, and no class of the source has that name", key), Action: "nothing was mapped by it"})
 		}
 	}
 }
@@ -94,3 +94,8 @@ func (m mapped) Load(ctx context.Context, item Item, listed convert.Size) (conve
 }
 
 func (m mapped) ImageFile(item Item) string { return ImageFile(m.Source, item) }
+
+func (m mapped) Unchanged() bool {
+	whole, ok := m.Source.(Whole)
+	return ok && whole.Unchanged()
+}

@@ -28,3 +28,14 @@ type Options struct {
 	// may be called from several goroutines, one at a time. May be nil.
 	Report func(convert.Finding) `json:"-"`
 }
+
+// SizePolicy says what becomes of an image whose size differs between its label, its
+// file and the dataset.
+type SizePolicy string
+
+// Size policies. The zero value is SizeFail.
+const (
+	SizeFail  SizePolicy = "fail"  // the image fails
+	SizeScale SizePolicy = "scale" // the labels are scaled to the dataset's image
+	SizeKeep  SizePolicy = "keep"  // the labels are taken as they stand
+)

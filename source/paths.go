@@ -129,3 +129,11 @@ func join(dir, name string) string {
 	}
 	return dir + "/" + name
 }
+
+// asPrefix is a folder as what stands before the names in it.
+func asPrefix(dir string) string {
+	if dir = strings.TrimSuffix(dir, "/"); dir == "" {
+		return ""
+	}
+	return dir + "/"
+}

@@ -81,7 +81,7 @@ func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[Item, error
 		}
 		for _, rule := range r.rules {
 			if rule.fits.Load() == 0 {
-				r.reporter.report(finding{Kind: convert.KindRename, Cause: rule.rule, Reason: fmt.Sprintf("the rule %q fits no image", rule.rule), Action: "nothing was renamed by it"})
+				r.reporter.report(convert.Finding{Kind: convert.KindRename, Cause: rule.rule, Reason: fmt.Sprintf("the rule %q fits no image", rule.rule), Action: "nothing was renamed by it"})
 			}
 		}
 	}

@@ -171,3 +171,13 @@ func (s setting) inImages(image string) string {
 	}
 	return ""
 }
+
+// stands reports whether a file is still what it was.
+func stands(path string, was os.FileInfo) bool {
+	f, err := openSame(path, was)
+	if err != nil {
+		return false
+	}
+	f.Close()
+	return true
+}

@@ -6,17 +6,6 @@ import (
 	"pictosync/convert"
 )
 
-// SizePolicy says what becomes of an image whose size differs between its label, its
-// file and the dataset.
-type SizePolicy string
-
-// Size policies. The zero value is SizeFail.
-const (
-	SizeFail  SizePolicy = "fail"  // the image fails
-	SizeScale SizePolicy = "scale" // the labels are scaled to the dataset's image
-	SizeKeep  SizePolicy = "keep"  // the labels are taken as they stand
-)
-
 // imageSizes is what is known of the size of an image: as its label states it, as the
 // header of its file does, and as the dataset lists it. Each may be unknown.
 type imageSizes struct{ stated, local, listed convert.Size }
@@ -70,12 +59,12 @@ func (s setting) reconcile(item Item, sizes imageSizes, result *convert.Result) 
 	if !target.Known() {
 		target = sizes.local
 	}
-	report := func(kind findingKind, action string) {
+	report := func(kind convert.Kind, action string) {
 		reason := "the image is " + sizes.String()
 		if own := result.Size; own.Width == target.Height && own.Height == target.Width && own != target {
 			reason += "; width and height are swapped, as where the EXIF orientation was applied on one side alone"
 		}
-		result.Findings = append(result.Findings, finding{Kind: kind, File: item.File, Image: item.Image, Reason: reason, Action: action})
+		result.Findings = append(result.Findings, convert.Finding{Kind: kind, File: item.File, Image: item.Image, Reason: reason, Action: action})
 	}
 	switch {
 	case s.options.OnSizeMismatch == SizeKeep:

@@ -132,7 +132,7 @@ func readSizes(file string, r *reporter) (*sizes, error) {
 	head, err := readHead(file, 512)
 	if err == nil {
 		bad := func(at, reason string) {
-			r.report(finding{Kind: convert.KindSizesEntry, File: file, At: at, Reason: reason, Action: "the entry was left out"})
+			r.report(convert.Finding{Kind: convert.KindSizesEntry, File: file, At: at, Reason: reason, Action: "the entry was left out"})
 		}
 		if content := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n"); len(content) > 0 && content[0] == '{' {
 			err = s.readJSON(f, bad)

@@ -94,3 +94,16 @@ func ImageFile(src Source, item Item) string {
 	}
 	return ""
 }
+
+// Hold keeps what a source reads from open until release is called: to open it for
+// each item costs more than to read it. What is written to a file meanwhile is
+// noticed as ever; that another has come to have its name is not.
+func Hold(src Source) (release func()) {
+	if h, ok := src.(holder); ok {
+		return h.hold()
+	}
+	return func() {}
+}
+
+// holder is a Source that [Hold] makes a difference to.
+type holder interface{ hold() (release func()) }

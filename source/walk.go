@@ -194,6 +194,14 @@ func within(folder, path string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, string(filepath.Separator))+string(filepath.Separator))
 }
 
-func (v *visit) report(kind findingKind, path, reason, action string) {
-	v.reporter.report(finding{Kind: kind, File: join(v.prefix, path), Reason: reason, Action: action})
+func (v *visit) report(kind convert.Kind, path, reason, action string) {
+	v.reporter.report(convert.Finding{Kind: kind, File: join(v.prefix, path), Reason: reason, Action: action})
+}
+
+// notLabels are text files that lie among labels and are none, unless an image
+// has their name.
+var notLabels = map[string]bool{
+	"classes.txt": true, "labels.txt": true, "names.txt": true, "requirements.txt": true, "readme.txt": true,
+	"predefined_classes.txt": true, "_classes.txt": true, "readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
+	"train.txt": true, "val.txt": true, "valid.txt": true, "validation.txt": true, "test.txt": true,
 }

@@ -53,14 +53,6 @@ type yoloPlace struct {
 	near  string // then an image that it may be, for messages
 }
 
-// notLabels are text files that lie among labels and are none, unless an image
-// has their name.
-var notLabels = map[string]bool{
-	"classes.txt": true, "labels.txt": true, "names.txt": true, "requirements.txt": true, "readme.txt": true,
-	"predefined_classes.txt": true, "_classes.txt": true, "readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
-	"train.txt": true, "val.txt": true, "valid.txt": true, "validation.txt": true, "test.txt": true,
-}
-
 // settle completes a data set whose parts and classes are known.
 func (y *yolo) settle(ctx context.Context, files ...os.FileInfo) (Source, error) {
 	if err := yoloFlags(y.options).state(&y.convert, y.options.Convert); err != nil {
@@ -384,7 +376,7 @@ func (y *yolo) tellNone(ctx context.Context, part yoloPart) {
 		images++
 	}
 	if images > 0 && y.told.first(part.path) {
-		y.reporter.report(finding{Kind: convert.KindUnlabelled, Count: images, File: join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "they were left alone"})
+		y.reporter.report(convert.Finding{Kind: convert.KindUnlabelled, Count: images, File: join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "they were left alone"})
 	}
 }
 
@@ -463,8 +455,8 @@ func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []
 	if !size.Known() {
 		if lines := convert.YOLOLines(label); lines > 0 {
 			const reason = "the size of its image is not known, which normalized coordinates need"
-			lost := finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
-			return convert.Result{Read: lines, LeftOut: lines, Findings: []finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)
+			lost := convert.Finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
+			return convert.Result{Read: lines, LeftOut: lines, Findings: []convert.Finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)
 		}
 	}
 	result := y.Image(item.File, item.Image, size, label)
@@ -494,7 +486,7 @@ func (y *yolo) localSize(item Item) convert.Size {
 	}
 	size, err := imageSize(p.image)
 	if err != nil {
-		y.reporter.report(finding{Kind: convert.KindImageHeader, Image: item.Image, File: p.image, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+		y.reporter.report(convert.Finding{Kind: convert.KindImageHeader, Image: item.Image, File: p.image, Reason: err.Error(), Action: "the size was looked for elsewhere"})
 	}
 	return size
 }

@@ -124,11 +124,11 @@ func (s setting) tellPassedOver(entries []fs.DirEntry, taken string) {
 			continue
 		}
 		if count++; count <= mostPassedOver {
-			s.reporter.report(finding{Kind: convert.KindSkippedFile, File: name, Reason: "it looks like " + what + ", and the folder is read as YOLO", Action: "it was passed over; give the file itself to read it"})
+			s.reporter.report(convert.Finding{Kind: convert.KindSkippedFile, File: name, Reason: "it looks like " + what + ", and the folder is read as YOLO", Action: "it was passed over; give the file itself to read it"})
 		}
 	}
 	if more := count - mostPassedOver; more > 0 {
-		s.reporter.report(finding{Kind: convert.KindSkippedFile, Count: more, Reason: fmt.Sprintf("%d more files at the top look like labels of another format", more), Action: "they were passed over"})
+		s.reporter.report(convert.Finding{Kind: convert.KindSkippedFile, Count: more, Reason: fmt.Sprintf("%d more files at the top look like labels of another format", more), Action: "they were passed over"})
 	}
 }
 

@@ -105,7 +105,7 @@ func (y *yolo) classListsIn(folder, prefix string, has func(name string) bool) e
 		case differs != "":
 			return fmt.Errorf("%s names other classes than the data set's description: %s; say which is right with --class-list", display(prefix+name), differs)
 		}
-		y.reporter.report(finding{Kind: convert.KindClassList, File: prefix + name, Reason: "it has more or fewer classes than the data set", Action: "those of the data set were taken"})
+		y.reporter.report(convert.Finding{Kind: convert.KindClassList, File: prefix + name, Reason: "it has more or fewer classes than the data set", Action: "those of the data set were taken"})
 	}
 	return nil
 }
@@ -132,14 +132,6 @@ func (f *labelFolder) aliasOf(path string) string {
 		return ""
 	}
 	return rel
-}
-
-// asPrefix is a folder as what stands before the names in it.
-func asPrefix(dir string) string {
-	if dir = strings.TrimSuffix(dir, "/"); dir == "" {
-		return ""
-	}
-	return dir + "/"
 }
 
 // imageFolders are the folders on disk that images are looked for in: the folder of
@@ -200,7 +192,7 @@ func (f *labelFolder) item(file string) (item Item, ok bool) {
 	folder, image, err := f.image(bareName)
 	if image == "" && err == nil && notLabels[strings.ToLower(name)] {
 		if name := strings.ToLower(name); name != "classes.txt" {
-			f.reporter.report(finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
+			f.reporter.report(convert.Finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
 		}
 		return Item{}, false
 	}
@@ -402,12 +394,12 @@ func (f *labelFolder) tellUnlabelled() {
 				continue
 			}
 			if count++; count <= mostUnlabelled {
-				f.reporter.report(finding{Kind: convert.KindUnlabelled, Image: f.bare + image, Reason: "the image has no label file", Action: "it was left alone"})
+				f.reporter.report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.bare + image, Reason: "the image has no label file", Action: "it was left alone"})
 			}
 		}
 	}
 	if more := count - mostUnlabelled; more > 0 {
-		f.reporter.report(finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.file, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "they were left alone"})
+		f.reporter.report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.file, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "they were left alone"})
 	}
 }
 

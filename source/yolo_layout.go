@@ -145,7 +145,7 @@ func (y *yolo) locate(folder string, d description, name string) {
 			taken = "the folder " + display(rel)
 		}
 		if abs, err := filepath.Abs(folder); err != nil || y.root != folder || filepath.Base(abs) != filepath.Base(full) {
-			y.reporter.report(finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
+			y.reporter.report(convert.Finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
 		}
 	}
 	for _, split := range d.splits {
@@ -156,7 +156,7 @@ func (y *yolo) locate(folder string, d description, name string) {
 				continue
 			}
 			if moved {
-				y.reporter.report(finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", display(entry)), Action: display(part.rel) + " was taken instead"})
+				y.reporter.report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", display(entry)), Action: display(part.rel) + " was taken instead"})
 			}
 			y.addPart(part)
 		}
@@ -180,7 +180,7 @@ func (y *yolo) addUnnamed(name string) {
 					y.addPart(yoloPart{path: folder, rel: rel})
 				}
 				if len(y.parts) > before {
-					y.reporter.report(finding{Kind: convert.KindUnnamedSplit, File: name, Reason: fmt.Sprintf("no split names %s, which lies beside those that are named", display(rel)), Action: "its labels were read too"})
+					y.reporter.report(convert.Finding{Kind: convert.KindUnnamedSplit, File: name, Reason: fmt.Sprintf("no split names %s, which lies beside those that are named", display(rel)), Action: "its labels were read too"})
 				}
 			}
 		}
@@ -194,7 +194,7 @@ func (y *yolo) missing(file, split, reason string) {
 	if split == "test" {
 		kind = convert.KindMissingTest
 	}
-	y.reporter.report(finding{Kind: kind, File: file, At: split, Reason: reason, Action: "the other splits were read"})
+	y.reporter.report(convert.Finding{Kind: kind, File: file, At: split, Reason: reason, Action: "the other splits were read"})
 }
 
 // candidateRoots are the folders that may be a data set's, given that of its data.yaml
@@ -318,11 +318,6 @@ func hasLabels(folder string) bool {
 	return false
 }
 
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
-}
-
 // addPart adds a part unless it is read already, as where train and val are the
 // same folder.
 func (y *yolo) addPart(part yoloPart) {
@@ -380,7 +375,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 	}
 	classes := y.convert.Classes
 	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
-		s.reporter.report(finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
+		s.reporter.report(convert.Finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
 	}
 	for _, split := range []string{"train", "valid", "val", "test"} {
 		if values[split] == "" {
@@ -627,7 +622,7 @@ func readClassList(file string, r *reporter) (map[int]string, error) {
 		if name := strings.TrimSpace(line); name != "" {
 			names[number] = name
 		} else {
-			r.report(finding{Kind: convert.KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
+			r.report(convert.Finding{Kind: convert.KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
 		}
 		number++
 	}
@@ -670,12 +665,12 @@ func checkClassLines(lines []string) error {
 
 // reportSharedNames reports names that several classes have: their annotations
 // become those of one class.
-func reportSharedNames(names map[int]string, file string, report func(finding)) {
+func reportSharedNames(names map[int]string, file string, report func(convert.Finding)) {
 	first, folded := make(map[string]int), make(map[string]string)
 	for _, number := range sortedKeys(names) {
 		name := names[number]
 		if other, shared := first[name]; shared {
-			report(finding{Kind: convert.KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, display(name)), Action: "both become one class"})
+			report(convert.Finding{Kind: convert.KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, display(name)), Action: "both become one class"})
 			continue
 		}
 		first[name] = number
@@ -685,7 +680,7 @@ func reportSharedNames(names map[int]string, file string, report func(finding)) 
 			if convert.Fold(similar) != convert.Fold(name) {
 				reason = fmt.Sprintf("the names %+q and %+q differ in how their letters are composed, or in case or blanks, alone", similar, name)
 			}
-			report(finding{Kind: convert.KindSimilarClass, File: file, At: fmt.Sprintf("class %d", number), Reason: reason, Action: "both classes kept; a class map can merge them"})
+			report(convert.Finding{Kind: convert.KindSimilarClass, File: file, At: fmt.Sprintf("class %d", number), Reason: reason, Action: "both classes kept; a class map can merge them"})
 			continue
 		}
 		folded[key] = name

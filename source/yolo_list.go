@@ -106,22 +106,22 @@ func (t *listTally) folder(y *yolo, label, file string) error {
 
 func (t *listTally) miss(line string) {
 	if t.missing++; t.missing <= mostUnlabelled {
-		t.reporter.report(finding{Kind: convert.KindMissingFile, File: t.list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
+		t.reporter.report(convert.Finding{Kind: convert.KindMissingFile, File: t.list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
 	}
 }
 
 func (t *listTally) unlabel(image string) {
 	if t.unlabelled++; t.unlabelled <= mostUnlabelled {
-		t.reporter.report(finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
+		t.reporter.report(convert.Finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
 	}
 }
 
 func (t *listTally) rest() {
 	if more := t.missing - mostUnlabelled; more > 0 {
-		t.reporter.report(finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
+		t.reporter.report(convert.Finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
 	}
 	if more := t.unlabelled - mostUnlabelled; more > 0 {
-		t.reporter.report(finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
+		t.reporter.report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
 	}
 }
 
@@ -262,13 +262,6 @@ func labelOf(image string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-func existing(file string) string {
-	if info, err := os.Stat(file); err != nil || info.IsDir() {
-		return ""
-	}
-	return file
 }
 
 // relative is the slash-separated path of file below root; of one that lies

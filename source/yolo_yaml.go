@@ -47,7 +47,7 @@ const (
 
 // parseDescription reads a data.yaml. What can be done without is a finding.
 // Names are taken as they are written: no and 1.0 are names like others.
-func parseDescription(data []byte, file string) (d description, findings []finding, err error) {
+func parseDescription(data []byte, file string) (d description, findings []convert.Finding, err error) {
 	docs, err := yamldoc.Parse(data)
 	if err != nil {
 		return d, nil, err
@@ -77,7 +77,7 @@ func parseDescription(data []byte, file string) (d description, findings []findi
 type descriptionParser struct {
 	d        *description
 	file     string
-	findings []finding
+	findings []convert.Finding
 
 	classes *int // nc
 	flips   []int
@@ -85,8 +85,8 @@ type descriptionParser struct {
 	perName [][]string
 }
 
-func (p *descriptionParser) report(kind findingKind, at, reason, action string) {
-	p.findings = append(p.findings, finding{Kind: kind, File: p.file, At: at, Reason: reason, Action: action})
+func (p *descriptionParser) report(kind convert.Kind, at, reason, action string) {
+	p.findings = append(p.findings, convert.Finding{Kind: kind, File: p.file, At: at, Reason: reason, Action: action})
 }
 
 func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
@@ -176,7 +176,7 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	if twice != nil {
 		return nil, twice
 	}
-	reportSharedNames(names, p.file, func(f finding) { p.findings = append(p.findings, f) })
+	reportSharedNames(names, p.file, func(f convert.Finding) { p.findings = append(p.findings, f) })
 	return names, nil
 }
 

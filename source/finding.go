@@ -1,8 +1,0 @@
-package source
-
-import "pictosync/convert"
-
-type (
-	finding     = convert.Finding
-	findingKind = convert.Kind
-)
