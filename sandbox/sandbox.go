@@ -52,17 +52,11 @@ const (
 	Viewer Role = "viewer"
 )
 
-// Quota is how many requests a key may send; the zero value is no limit.
-type Quota struct {
-	Requests int
-	Per      time.Duration
-	Window   string // "sliding" (the default) or "fixed"
-}
-
 // Options say how a sandbox behaves.
 type Options struct {
 	Keys    map[string]Role // none: every key is an owner's
 	Quota   Quota
+	Caps    map[string]Quota // a key's own quota in the place of Quota; its Window is not looked at
 	MaxBody int64  // bytes of a request; default 10 MiB
 	API     string // "both" (the default), "path" or "image-id"
 	Faults  Faults
@@ -114,6 +108,7 @@ CREATE TABLE IF NOT EXISTS answers (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS requests (account TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS requests_account ON requests (account, at);
+CREATE TABLE IF NOT EXISTS spent (account TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS audit (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL,
 	dataset TEXT NOT NULL, image TEXT NOT NULL, path TEXT NOT NULL, previous INTEGER NOT NULL, new INTEGER NOT NULL, sha256 TEXT NOT NULL
@@ -172,7 +167,36 @@ func openDatabase(path string) (*sql.DB, error) {
 	if _, err := db.Exec(schema); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	if err := migrate(db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return db, nil
+}
+
+// migrations bring a database of an earlier version to the schema, each once.
+var migrations = []string{
+	`INSERT OR IGNORE INTO spent (account, n) SELECT account, count(*) FROM requests GROUP BY account`,
+}
+
+func migrate(db *sql.DB) error {
+	tx, err := db.Begin()
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // does nothing after Commit
+	var version int
+	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
+		return err
+	}
+	for ; version < len(migrations); version++ {
+		if _, err := tx.Exec(migrations[version]); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, version)); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 // Close ends stalled requests and closes the database.

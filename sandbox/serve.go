@@ -226,19 +226,25 @@ func hangUp(w http.ResponseWriter, reset bool) {
 
 // serveAPI checks what holds for every request, and executes it.
 func (s *Server) serveAPI(r *http.Request) answer {
-	a, err := s.admit(r)
-	if err == nil {
-		return a
-	}
+	limits := http.Header{}
+	a, err := s.admit(r, limits)
 	var f *fault
-	if errors.As(err, &f) {
-		return f.answer()
+	switch {
+	case errors.As(err, &f):
+		a = f.answer()
+	case err != nil:
+		s.options.Log.Error().Err(err).Str("method", r.Method).Str("path", r.URL.Path).Msg("request failed")
+		a = refuse(http.StatusInternalServerError, "internal_error", "the sandbox failed: %v", err).answer()
 	}
-	s.options.Log.Error().Err(err).Str("method", r.Method).Str("path", r.URL.Path).Msg("request failed")
-	return refuse(http.StatusInternalServerError, "internal_error", "the sandbox failed: %v", err).answer()
+	for name, values := range limits {
+		a.header[name] = values
+	}
+	return a
 }
 
-func (s *Server) admit(r *http.Request) (answer, error) {
+// admit executes a request whose key is known and has requests left; limits are
+// the headers that say how many.
+func (s *Server) admit(r *http.Request, limits http.Header) (answer, error) {
 	key := r.Header.Get("X-API-Key")
 	role, known := s.options.Keys[key]
 	if len(s.options.Keys) == 0 && key != "" {
@@ -261,7 +267,7 @@ func (s *Server) admit(r *http.Request) (answer, error) {
 	}
 	q := &request{ctx: r.Context(), now: s.options.Now(), method: r.Method, segments: segments, query: r.URL.Query(), body: body,
 		account: fingerprint(key), role: role, key: r.Header.Get("Idempotency-Key"), api: s.options.API, origin: "http://" + r.Host}
-	if err := s.spend(q); err != nil {
+	if err := s.spend(q, s.quotaOf(key), limits); err != nil {
 		return answer{}, err
 	}
 	return s.execute(q)
@@ -278,39 +284,6 @@ func pathSegments(u *url.URL) ([]string, error) {
 		parts[i] = unescaped
 	}
 	return parts, nil
-}
-
-// spend counts the request against the key's quota.
-func (s *Server) spend(q *request) error {
-	quota := s.options.Quota
-	if quota.Requests == 0 {
-		return nil
-	}
-	now := q.now.UnixMilli()
-	per := quota.Per.Milliseconds()
-	from := now - per
-	if quota.Window == "fixed" {
-		from = now - now%per - 1
-	}
-	return s.transact(q.ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(q.ctx, `DELETE FROM requests WHERE account = ? AND at <= ?`, q.account, from); err != nil {
-			return err
-		}
-		var n int
-		var oldest sql.NullInt64
-		if err := tx.QueryRowContext(q.ctx, `SELECT count(*), min(at) FROM requests WHERE account = ?`, q.account).Scan(&n, &oldest); err != nil {
-			return err
-		}
-		if n >= quota.Requests {
-			free := oldest.Int64 + per
-			if quota.Window == "fixed" {
-				free = from + 1 + per
-			}
-			return &fault{status: http.StatusTooManyRequests, code: "rate_limited", message: fmt.Sprintf("the limit of %d requests is used up", quota.Requests), after: time.Duration(free-now) * time.Millisecond}
-		}
-		_, err := tx.ExecContext(q.ctx, `INSERT INTO requests (account, at) VALUES (?, ?)`, q.account, now)
-		return err
-	})
 }
 
 // keyLifetime is how long the service remembers an idempotency key.

@@ -50,7 +50,7 @@ on a loopback address.`,
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDR` to listen on; port 0 takes a free one")
 	f.StringVar(&o.db, "db", "", "database `FILE`, made where it is missing")
-	f.StringArrayVar(&o.keys, "api-key", nil, "accept this `KEY[:ROLE]`, roles owner (default), admin, member, viewer (again for more; without it any key is an owner's)")
+	f.StringArrayVar(&o.keys, "api-key", nil, "accept this `KEY[:ROLE[:LIMIT]]`, roles owner (default), admin, member, viewer, with a limit of its own as 500/h (again for more; without it any key is an owner's)")
 	f.StringVar(&o.rate, "rate-limit", "unlimited", "requests a key may send, as 2000/h; more are answered 429")
 	f.StringVar(&o.window, "rate-window", "sliding", "how --rate-limit counts: sliding or fixed")
 	f.Int64Var(&o.maxBody, "max-body", 10<<20, "largest request body in `BYTES`; larger ones are answered 413")
@@ -108,11 +108,19 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, usagef("read --faults: %w", err)
 	}
-	keys := make(map[string]sandbox.Role)
+	keys, caps := make(map[string]sandbox.Role), make(map[string]sandbox.Quota)
 	for _, k := range o.keys {
-		key, role, found := strings.Cut(k, ":")
-		if !found {
+		key, role, _ := strings.Cut(k, ":")
+		role, limit, capped := strings.Cut(role, ":")
+		if role == "" {
 			role = string(sandbox.Owner)
+		}
+		if capped {
+			own, err := worker.ParseQuota(limit)
+			if err != nil {
+				return sandbox.Options{}, usagef("read --api-key: %w", err)
+			}
+			caps[key] = sandbox.Quota{Requests: own.Requests, Per: own.Per}
 		}
 		switch sandbox.Role(role) {
 		case sandbox.Owner, sandbox.Admin, sandbox.Member, sandbox.Viewer:
@@ -125,7 +133,7 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 		keys[key] = sandbox.Role(role)
 	}
 	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: quota.Requests, Per: quota.Per, Window: o.window},
-		MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
+		Caps: caps, MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
 }
 
 func loopbackOnly(addr string) error {
