@@ -18,6 +18,7 @@ package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -57,9 +58,14 @@ type Options struct {
 	Keys    map[string]Role // none: every key is an owner's
 	Quota   Quota
 	Caps    map[string]Quota // a key's own quota in the place of Quota; its Window is not looked at
-	MaxBody int64  // bytes of a request; default 10 MiB
-	API     string // "both" (the default), "path" or "image-id"
+	MaxBody int64            // bytes of a request; default 10 MiB
+	API     string           // "both" (the default), "path" or "image-id"
 	Faults  Faults
+	// Storage is where signed URLs lead to; without it a free port of this machine is
+	// listened on when the first is needed. The server closes it.
+	Storage net.Listener
+	// Formats are written as exports beside the service's own, by their names.
+	Formats map[string]ExportFormat
 	Now     func() time.Time
 	Log     zerolog.Logger
 }
@@ -68,7 +74,19 @@ type Options struct {
 type Server struct {
 	options Options
 	db      *sql.DB
-	number  atomic.Int64 // of requests that faults may hit
+	path    string
+	files   *files
+	storage storage
+
+	number        atomic.Int64 // of requests that faults may hit
+	storageNumber atomic.Int64 // of those at the storage
+	registrations atomic.Int64 // of images
+
+	life     context.Context // of the server
+	die      func()
+	buildsMu sync.Mutex
+	builds   map[string]chan struct{} // by export id; closed when it is over
+	building sync.WaitGroup
 
 	statsMu sync.Mutex
 	stats   Stats
@@ -79,10 +97,13 @@ type Server struct {
 
 // Stats count what a sandbox did since it was opened.
 type Stats struct {
-	Requests int            `json:"requests"`
-	Statuses map[int]int    `json:"statuses"`
-	Replays  int            `json:"replays"` // answers to repeated idempotency keys
-	Faults   map[string]int `json:"faults"`  // by name, those that fired
+	Requests int         `json:"requests"`
+	Statuses map[int]int `json:"statuses"`
+	Replays  int         `json:"replays"` // answers to repeated idempotency keys
+	Storage  int         `json:"storage_requests"`
+	// KeysLeaked counts requests at the storage that carried a key.
+	KeysLeaked int            `json:"keys_leaked"`
+	Faults     map[string]int `json:"faults"` // by name, those that fired
 }
 
 const schema = `
@@ -98,10 +119,19 @@ CREATE TABLE IF NOT EXISTS images (
 	UNIQUE (dataset, directory, filename)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS images_dataset ON images (dataset, seq);
-CREATE TABLE IF NOT EXISTS uploads (
-	token TEXT PRIMARY KEY, dataset TEXT NOT NULL, directory TEXT NOT NULL, filename TEXT NOT NULL, bytes BLOB
+CREATE TABLE IF NOT EXISTS upload_urls (
+	token TEXT PRIMARY KEY, dataset TEXT NOT NULL REFERENCES datasets (id) ON DELETE CASCADE, directory TEXT NOT NULL, filename TEXT NOT NULL,
+	content_type TEXT NOT NULL, expires INTEGER NOT NULL, sha256 TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE IF NOT EXISTS contents (image TEXT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE, bytes BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS upload_urls_place ON upload_urls (dataset, directory, filename);
+CREATE INDEX IF NOT EXISTS upload_urls_expires ON upload_urls (expires);
+CREATE INDEX IF NOT EXISTS upload_urls_sha256 ON upload_urls (sha256) WHERE sha256 <> '';
+CREATE TABLE IF NOT EXISTS exports (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, dataset TEXT NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+	name TEXT NOT NULL, format TEXT NOT NULL, include_images INTEGER NOT NULL, class_filter TEXT, status_filter TEXT, by_split INTEGER NOT NULL,
+	status TEXT NOT NULL, error TEXT, file_size INTEGER, image_count INTEGER, annotation_count INTEGER,
+	created INTEGER NOT NULL, ready INTEGER NOT NULL, origin TEXT NOT NULL, UNIQUE (dataset, name)
+) STRICT;
 CREATE TABLE IF NOT EXISTS answers (
 	account TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL,
 	PRIMARY KEY (account, key)
@@ -136,28 +166,44 @@ func Open(path string, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	db, err := openDatabase(path)
-	if err != nil {
+	s := &Server{options: o, path: path, files: newFiles(path), closing: make(chan struct{}), builds: make(map[string]chan struct{}),
+		stats: Stats{Statuses: make(map[int]int), Faults: make(map[string]int)}}
+	s.life, s.die = context.WithCancel(context.Background())
+	rand.Read(s.storage.secret[:])
+	var err error
+	if s.db, err = openDatabase(path, s.files); err != nil {
+		s.die()
 		return nil, fmt.Errorf("open the sandbox %s: %w; name another file, or remove this one to start afresh", path, err)
 	}
-	return &Server{options: o, db: db, closing: make(chan struct{}), stats: Stats{Statuses: make(map[int]int), Faults: make(map[string]int)}}, nil
+	if o.Storage != nil { // URLs of before a restart lead to it
+		if _, err := s.storageOrigin(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
 }
 
-func openDatabase(path string) (*sql.DB, error) {
+// address is how SQLite is told of the file at path.
+func address(path string, query url.Values) string {
+	if path == ":memory:" {
+		return "file::memory:?" + query.Encode()
+	}
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?" + query.Encode()
+}
+
+func openDatabase(path string, f *files) (*sql.DB, error) {
 	query := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"10000"}, "_txlock": {"immediate"}}
-	dsn := "file::memory:?" + query.Encode()
 	if path != ":memory:" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		f.Close()
-		dsn = "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?" + query.Encode()
+		made.Close()
 	}
-	db, err := sql.Open("sqlite3", dsn)
+	db, err := sql.Open("sqlite3", address(path, query))
 	if err != nil {
 		return nil, err
 	}
@@ -167,42 +213,20 @@ func openDatabase(path string) (*sql.DB, error) {
 	if _, err := db.Exec(schema); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	if err := migrate(db); err != nil {
+	if err := migrate(db, f); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// migrations bring a database of an earlier version to the schema, each once.
-var migrations = []string{
-	`INSERT OR IGNORE INTO spent (account, n) SELECT account, count(*) FROM requests GROUP BY account`,
-}
-
-func migrate(db *sql.DB) error {
-	tx, err := db.Begin()
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // does nothing after Commit
-	var version int
-	if err := tx.QueryRow(`PRAGMA user_version`).Scan(&version); err != nil {
-		return err
-	}
-	for ; version < len(migrations); version++ {
-		if _, err := tx.Exec(migrations[version]); err != nil {
-			return err
-		}
-	}
-	if _, err := tx.Exec(fmt.Sprintf(`PRAGMA user_version = %d`, version)); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-// Close ends stalled requests and closes the database.
+// Close ends stalled requests, exports that are being built and the storage,
+// and closes the database.
 func (s *Server) Close() error {
 	s.once.Do(func() { close(s.closing) })
-	return s.db.Close()
+	s.die()
+	err := s.closeStorage()
+	s.building.Wait()
+	return errors.Join(err, s.db.Close(), s.files.close())
 }
 
 // Serve answers requests on l until ctx ends, and then finishes those that are
