@@ -2,18 +2,41 @@
 // own: to try things on without an account, and for tests to be wrong against.
 //
 // It serves what this project's client calls (datasets, images, annotations,
-// bulk saves) in both dialects of the service, and is as strict as the
-// service: unknown fields, classes that the dataset lacks and malformed
-// geometry are refused with field errors, roles are held, idempotency keys are
-// remembered for 24 hours, and a quota of requests is enforced where one is
-// set. On demand it misbehaves, repeatably: see [Faults].
+// bulk saves, uploads one by one and 500 at once, splits, exports) in both
+// dialects of the service, and is as strict as the service: unknown fields,
+// classes that the dataset lacks and malformed geometry are refused with field
+// errors, roles are held, idempotency keys are remembered for 24 hours, and
+// where a quota of requests is set it is enforced, and every answer says what is
+// left of it. On demand it misbehaves, repeatably: see [Faults].
 //
 // Every write that it executes is in its audit log, in the order of execution;
 // a repeated idempotency key is answered with the first answer and leaves no
 // entry, so the log tells what really happened from what was asked for.
 //
+// # Bytes
+//
+// The bytes of images, each content once, and the ZIPs of exports lie in a
+// folder beside the database, FILE.files. Signed URLs lead to a host of their
+// own, the storage: another port, where nobody has a key. A request that brings
+// one is refused there and counted in [Stats]. The storage's errors are XML, as
+// object storage has them.
+//
+// An upload is stored under the name that is made of the file's: letters, marks
+// and digits, spaces and ._-() stay, all else becomes _; photo.heic becomes
+// photo.png, with the bytes it had. Bytes may be put again until the image is
+// registered; the last ones count.
+//
+// # Exports
+//
+// An export has what the dataset has when it is created. Of format pictograph it
+// has a file an image, images without annotations too, archived ones not:
+// annotations/DIR/NAME.json, and images/DIR/NAME where the bytes are asked for,
+// below train/, valid/ or test/ where splits are. A class filter leaves out
+// annotations, a status filter images. Other formats are handed in with
+// [Options]. Its file can be downloaded for seven days.
+//
 // It does not do what the service does with images and people: no thumbnails,
-// no exports, no review, no organizations beyond the one.
+// no review, no organizations beyond the one; and it decodes no image.
 package sandbox
 
 import (
