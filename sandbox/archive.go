@@ -64,7 +64,7 @@ func (s *Server) snapshot(ctx context.Context) (*snapshot, error) {
 }
 
 // exportPage is how many images are in memory at once while an export is built.
-const exportPage = 200
+const exportPage = 50
 
 // exported is an image on its way into an export.
 type exported struct {
@@ -121,7 +121,14 @@ func (s *Server) build(e exportRow, now *snapshot) (buildResult, error) {
 	defer f.Close()
 	out := bufio.NewWriterSize(f, 1<<20)
 	a := &archive{server: s, export: e, now: now, zip: zip.NewWriter(out)}
-	a.zip.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+	compressor, err := flate.NewWriter(nil, flate.BestSpeed)
+	if err != nil {
+		return buildResult{}, err
+	}
+	a.zip.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) {
+		compressor.Reset(w) // one for all: an entry ends before the next begins
+		return compressor, nil
+	})
 	if err := a.write(); err != nil {
 		return buildResult{}, fmt.Errorf("the export could not be built: %w", err)
 	}
@@ -225,10 +232,11 @@ func (a *archive) hits(name string, i exported) bool {
 
 // prepare makes of an image what the export has of it.
 func (a *archive) prepare(i *exported) error {
-	if a.hits(exportStale, *i) {
+	stale := a.hits(exportStale, *i)
+	if stale {
 		i.annotations = i.previous
 	}
-	if a.export.classFilter == nil && i.count == 0 && string(i.annotations) == "[]" {
+	if a.export.classFilter == nil && !stale {
 		return nil
 	}
 	var all []json.RawMessage
@@ -307,18 +315,20 @@ func (a *archive) describe(w io.Writer, i exported) error {
 	if a.hits(exportMiscount, i) {
 		count++
 	}
-	return json.NewEncoder(w).Encode(struct {
-		Image           string          `json:"image"`
-		ImageUUID       string          `json:"image_uuid"`
-		ImagePath       string          `json:"image_path"`
-		AnnotationCount int             `json:"annotation_count"`
-		Annotations     json.RawMessage `json:"annotations"`
-		ImageURL        string          `json:"image_url"`
-		AnnotationURL   string          `json:"annotation_url"`
-		Dataset         named           `json:"dataset"`
-		Org             named           `json:"org"`
-	}{i.name, i.id, i.directory, count, i.annotations, a.export.origin + prefix + "images/" + i.id, a.export.origin + prefix + "annotations/" + i.id,
-		named{a.export.dataset, a.export.datasetName}, named{organization, "sandbox"}})
+	before := mustJSON(struct {
+		Image           string `json:"image"`
+		ImageUUID       string `json:"image_uuid"`
+		ImagePath       string `json:"image_path"`
+		AnnotationCount int    `json:"annotation_count"`
+	}{i.name, i.id, i.directory, count})
+	behind := mustJSON(struct {
+		ImageURL      string `json:"image_url"`
+		AnnotationURL string `json:"annotation_url"`
+		Dataset       named  `json:"dataset"`
+		Org           named  `json:"org"`
+	}{a.export.origin + prefix + "images/" + i.id, a.export.origin + prefix + "annotations/" + i.id, named{a.export.dataset, a.export.datasetName}, named{organization, "sandbox"}})
+	_, err := fmt.Fprintf(w, "%s,\"annotations\":%s,%s\n", strings.TrimSuffix(before, "}"), i.annotations, strings.TrimPrefix(behind, "{"))
+	return err
 }
 
 // writeFormat writes the labels in a format that is not the service's own, one
