@@ -21,8 +21,8 @@
 // one is refused there and counted in [Stats]. The storage's errors are XML, as
 // object storage has them.
 //
-// An upload is stored under the name that is made of the file's: letters, marks
-// and digits, spaces and ._-() stay, all else becomes _; photo.heic becomes
+// An upload is stored under the name that is made of the file's: :*?"<>| and
+// control characters become _, no space stays at its ends, and photo.heic becomes
 // photo.png, with the bytes it had. Bytes may be put again until the image is
 // registered; the last ones count.
 //

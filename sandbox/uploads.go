@@ -37,16 +37,16 @@ type upload struct {
 
 func (u upload) path() string { return joinPath(u.directory, u.filename) }
 
-// storedName is what the service makes of a file's name: letters, marks and
-// digits of any script, spaces and ._-() stay, all else becomes _, and no space
-// stays at its ends. HEIC becomes PNG by name; its bytes stay what they are,
-// since nothing here decodes images.
+// storedName is what the service makes of a file's name: characters that some
+// file system cannot have (:*?"<>| and control characters) become _, and no
+// space stays at its ends. HEIC becomes PNG by name; its bytes stay what they
+// are, since nothing here decodes images.
 func storedName(name string) string {
 	name = strings.TrimSpace(strings.Map(func(r rune) rune {
-		if unicode.In(r, unicode.L, unicode.M, unicode.Nd) || strings.ContainsRune(" ._-()", r) {
-			return r
+		if unicode.IsControl(r) || strings.ContainsRune(`:*?"<>|`, r) {
+			return '_'
 		}
-		return '_'
+		return r
 	}, name))
 	if end := path.Ext(name); strings.EqualFold(end, ".heic") {
 		name = strings.TrimSuffix(name, end) + ".png"
