@@ -176,13 +176,12 @@ func listExports(q *request) (answer, error) {
 		return answer{}, err
 	}
 	status := q.query.Get("status")
-	page := []exportShown{}
+	page, before := []exportShown{}, 0
 	for _, e := range found {
 		if status != "" && e.shown(q.now) != status {
 			continue
 		}
-		if offset > 0 {
-			offset--
+		if before++; before <= offset {
 			continue
 		}
 		shown, err := q.showExport(e)

@@ -102,7 +102,7 @@ func TestExports(t *testing.T) {
 		{"a name with a slash", "POST", "exports/", `{"dataset_name":"set","name":"a/b?"}`, nil, 201, ``},
 		{"by its escaped name", "GET", "exports/a%2Fb%3F?dataset=set", "", nil, 200, `"name":"a/b?"`},
 		{"a listing, the newest first", "GET", "exports/?dataset_name=set&limit=1", "", nil, 200, `"has_more":true`},
-		{"the rest of it", "GET", "exports/?dataset_name=set&limit=2&offset=1", "", nil, 200, `"has_more":false`},
+		{"the rest of it", "GET", "exports/?dataset_name=set&limit=2&offset=1", "", nil, 200, `"has_more":false,"limit":2,"offset":1`},
 		{"by status", "GET", "exports/?status=failed", "", nil, 200, `"data":[]`},
 		{"a page too long", "GET", "exports/?limit=101", "", nil, 422, `"loc":["body","limit"]`},
 		{"of an unknown dataset", "GET", "exports/?dataset_name=nobody", "", nil, 404, ``},
@@ -464,6 +464,21 @@ func TestDownloadFaults(t *testing.T) {
 		if status, text := fetched(t, "GET", *shown.DownloadURL, ""); status != want || s.Stats().Faults[name] != 1 {
 			t.Errorf("%s: %d %s", name, status, text)
 		}
+	}
+}
+
+// The storage can be served without a network.
+func TestStorageWithoutNetwork(t *testing.T) {
+	s := start(t, Options{StorageURL: "http://storage.test"})
+	create(t, s, `"name":"x"`)
+	shown := data[exportShown](t, call(s, "GET", api+"exports/x?dataset=set", ""))
+	if !strings.HasPrefix(*shown.DownloadURL, "http://storage.test/") || s.storage.server != nil {
+		t.Fatal(*shown.DownloadURL)
+	}
+	w := httptest.NewRecorder()
+	s.StorageHandler().ServeHTTP(w, httptest.NewRequest("GET", *shown.DownloadURL, nil))
+	if int64(w.Body.Len()) != *shown.FileSize {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 

@@ -87,6 +87,9 @@ type Options struct {
 	// Storage is where signed URLs lead to; without it a free port of this machine is
 	// listened on when the first is needed. The server closes it.
 	Storage net.Listener
+	// StorageURL is set by who serves [Server.StorageHandler] by other means, as
+	// http://storage.test: signed URLs begin with it, and nothing is listened on.
+	StorageURL string
 	// Formats are written as exports beside the service's own, by their names.
 	Formats map[string]ExportFormat
 	Now     func() time.Time

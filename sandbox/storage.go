@@ -43,6 +43,9 @@ func (s *Server) urlLifetime() time.Duration {
 func (s *Server) storageOrigin() (string, error) {
 	s.storage.mu.Lock()
 	defer s.storage.mu.Unlock()
+	if s.options.StorageURL != "" {
+		return strings.TrimSuffix(s.options.StorageURL, "/"), nil
+	}
 	if s.storage.origin != "" {
 		return s.storage.origin, nil
 	}
@@ -56,7 +59,7 @@ func (s *Server) storageOrigin() (string, error) {
 		}
 	}
 	s.storage.origin = "http://" + l.Addr().String()
-	s.storage.server = &http.Server{Handler: http.HandlerFunc(s.serveStorage), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	s.storage.server = &http.Server{Handler: s.StorageHandler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	s.storage.done = make(chan struct{})
 	go func() {
 		defer close(s.storage.done)
@@ -123,6 +126,10 @@ var (
 	errSignature = &storageError{http.StatusForbidden, "SignatureDoesNotMatch", "the signed URL is not one of the service's, or was used up; ask it for another"}
 	errUnwell    = &storageError{http.StatusServiceUnavailable, "ServiceUnavailable", "the storage is not well; try again"}
 )
+
+// StorageHandler answers at the storage's host, for those who have no network;
+// see [Options].
+func (s *Server) StorageHandler() http.Handler { return http.HandlerFunc(s.serveStorage) }
 
 // serveStorage answers at the storage's host.
 func (s *Server) serveStorage(w http.ResponseWriter, r *http.Request) {

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -343,5 +344,39 @@ func TestEarlierDatabase(t *testing.T) {
 			t.Error(err)
 		}
 		s.Close()
+	}
+}
+
+// Contents that several images share stay as long as one of them does, however
+// they come and go.
+func TestSharedContents(t *testing.T) {
+	s := start(t, Options{})
+	var wait sync.WaitGroup
+	for worker := range 8 {
+		wait.Go(func() {
+			for i := range 12 {
+				name := fmt.Sprintf("%d-%d.png", worker, i)
+				signed := data[struct {
+					URLs []signedUpload `json:"upload_urls"`
+				}](t, call(s, "POST", api+"images/bulk-upload-url", bulkOf(-1, name))).URLs
+				if status, text := fetched(t, "PUT", signed[0].UploadURL, fmt.Sprintf("content %d", i%3)); status != 200 {
+					t.Errorf("%s: %d %s", name, status, text)
+				}
+				if w := call(s, "POST", api+"images/bulk-register", bulkOf(9, name)); !strings.Contains(w.Body.String(), `"failed":[]`) {
+					t.Errorf("%s: %s", name, w.Body)
+				}
+				if i%2 == 0 {
+					call(s, "DELETE", api+"images/set/up/"+name+"?permanent=true", "")
+				}
+			}
+		})
+	}
+	wait.Wait()
+	for worker := range 8 {
+		for i := 1; i < 12; i += 2 {
+			if w := call(s, "GET", fmt.Sprintf("%simages/set/up/%d-%d.png", api, worker, i), ""); w.Body.String() != fmt.Sprintf("content %d", i%3) {
+				t.Errorf("%d-%d: %d %s", worker, i, w.Code, w.Body)
+			}
+		}
 	}
 }
