@@ -2,10 +2,14 @@ package sandbox
 
 import (
 	"fmt"
+	"math"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // Every answer says what is left, for all clients of a key together, and a
@@ -72,6 +76,41 @@ func TestQuotaOverRestarts(t *testing.T) {
 		}
 		s.Close()
 	}
+}
+
+// Whenever requests come, a sliding window says and does what follows from the
+// times of those that it let through.
+func TestQuotaIsASlidingWindow(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := time.UnixMilli(1_777_000_000_000)
+		n := rapid.IntRange(1, 5).Draw(t, "limit")
+		s, err := Open(":memory:", Options{Quota: Quota{Requests: n, Per: time.Minute}, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		sent := map[string][]time.Time{}
+		for range rapid.IntRange(1, 40).Draw(t, "requests") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 30_000).Draw(t, "later")) * time.Millisecond)
+			key := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "key")
+			sent[key] = slices.DeleteFunc(sent[key], func(at time.Time) bool { return !at.After(now.Add(-time.Minute)) })
+			refused := len(sent[key]) >= n
+			if !refused {
+				sent[key] = append(sent[key], now)
+			}
+			free := sent[key][0].Add(time.Minute)
+			w := call(s, "GET", api+"datasets/", "", "X-API-Key", key)
+			h := w.Header()
+			got := fmt.Sprint(w.Code == 429, h.Get("X-RateLimit-Limit"), h.Get("X-RateLimit-Remaining"), h.Get("X-RateLimit-Reset"), h.Get("Retry-After"))
+			after := ""
+			if refused {
+				after = fmt.Sprint(int(math.Ceil(free.Sub(now).Seconds())))
+			}
+			if want := fmt.Sprint(refused, fmt.Sprint(n), fmt.Sprint(n-len(sent[key])), fmt.Sprint(int(math.Ceil(float64(free.UnixMilli())/1000))), after); got != want {
+				t.Fatalf("%s, want %s", got, want)
+			}
+		}
+	})
 }
 
 func BenchmarkQuota(b *testing.B) {

@@ -371,7 +371,14 @@ func TestFaultsRepeatBySeed(t *testing.T) {
 	if hits < 1800 || hits > 2200 || differ == 0 {
 		t.Errorf("a rate of 0.2 hit %d of 10000, another seed differs in %d", hits, differ)
 	}
-	for _, bad := range []string{"5xx", "5xx=2", "6xx=0.1", "seed=x", "stall=soon"} {
+	timed, err := ParseFaults("build-delay=5s,url-lifetime=2m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := ParseFaults(timed.String()); err != nil || again.BuildDelay != 5*time.Second || again.URLLifetime != 2*time.Minute {
+		t.Errorf("%+v became %+v (%v)", timed, again, err)
+	}
+	for _, bad := range []string{"5xx", "build-delay=soon", "5xx=2", "6xx=0.1", "seed=x", "stall=soon"} {
 		if _, err := ParseFaults(bad); err == nil {
 			t.Errorf("ParseFaults(%q) was taken", bad)
 		}
