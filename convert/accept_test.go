@@ -9,8 +9,8 @@ import (
 // classes a class map drops is.
 func TestRefusalOfNoLabels(t *testing.T) {
 	box := raws(`{"id": 1, "category_id": 1, "bbox": [600,100,100,50]}`)
-	outside := mustCOCO(t, testCategories, Options{Outside: OutsideReport}).Image("a.jpg", Size{640, 480}, box)
-	dropped := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{800, 480}, box)
+	outside := cocoOf(t, testCategories, Options{Outside: OutsideReport}).Image("a.jpg", Size{640, 480}, box)
+	dropped := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{800, 480}, box)
 	m, err := ParseClassMap([]byte("cat: null\n"))
 	if err != nil {
 		t.Fatal(err)

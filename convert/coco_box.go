@@ -38,10 +38,6 @@ type givenBox struct {
 // usable is a box of four finite numbers with an extent.
 func (g givenBox) usable() bool { return g.form == plainBox && sound(g.box) }
 
-func sound(box pictograph.Box) bool {
-	return box.W > 0 && box.H > 0 && finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H)
-}
-
 // readBox reads the bbox of an annotation.
 func (r *cocoReader) readBox(a *cocoAnnotation) givenBox {
 	if a.boxed {

@@ -75,16 +75,6 @@ func (r *cocoReader) carryBox(b *imageBuilder, o object, g givenBox, joints []jo
 	}
 }
 
-// aroundJoints is the box around joints, as the writers make it.
-func aroundJoints(joints []joint) pictograph.Box {
-	points := make([]pictograph.Point, len(joints))
-	for i, j := range joints {
-		points[i] = j.point
-	}
-	box, _ := bounds(points)
-	return box
-}
-
 // convertGeometries takes every geometry there is.
 func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a *cocoAnnotation, joints []joint, g givenBox) bool {
 	taken := false
@@ -111,49 +101,6 @@ func convertGeometries(b *imageBuilder, r *cocoReader, o object, c *category, a 
 		return convertBox(b, r, o, g)
 	}
 	return taken
-}
-
-// wholeBody are the joints that COCO-WholeBody gives beside those of the body, each
-// named after its part and its place there.
-var wholeBody = [...]struct {
-	member, name string
-	joints       int
-}{{"foot_kpts", "foot", 6}, {"face_kpts", "face", 68}, {"lefthand_kpts", "lefthand", 21}, {"righthand_kpts", "righthand", 21}}
-
-// readAllJoints returns the placed joints of an annotation and notes how many its lists
-// have room for.
-//
-// False is for an annotation that is left out, since its joints may be read in two ways.
-func readAllJoints(b *imageBuilder, r *cocoReader, o *object, c *category, a *cocoAnnotation) (joints []joint, ok bool) {
-	if !absent(a.keypoints) {
-		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints", len(c.joints))
-		if o.slots < 0 {
-			return nil, false
-		}
-		if len(joints) > 0 && len(c.joints) > 0 && o.slots != len(c.joints) && len(r.numbers)%3 == 0 && !a.hasParts() {
-			return nil, b.drop(KindCount, o.at, fmt.Sprintf("there are %d joints, and its category names %d: nothing tells which are which", o.slots, len(c.joints)))
-		}
-		if !o.results && o.slots > 0 {
-			b.tellUnlabelled(o.at, r.numbers, len(joints), a.jointCount)
-		}
-		if !absent(a.jointScores) {
-			r.giveScores(b, o.at, joints, a.jointScores)
-		}
-	}
-	for i, raw := range a.parts {
-		if absent(raw) {
-			continue
-		}
-		more, slots := readJoints(b, r, o, raw, wholeBody[i].member, 0)
-		if !o.results && slots > 0 {
-			b.tellUnlabelled(o.at, r.numbers, len(more), nil)
-		}
-		for _, j := range more {
-			j.name = fmt.Sprintf("%s_%d", wholeBody[i].name, j.slot)
-			joints = append(joints, j)
-		}
-	}
-	return joints, true
 }
 
 // hasParts reports whether there are joints beside those of the body: nothing tells then
@@ -275,31 +222,6 @@ func parseScore(raw []byte) *float64 {
 }
 
 const ringLeftOut = "ring left out"
-
-// enclosing reports whether a ring has three different points: one of three
-// whose last repeats the first, to close it, encloses nothing.
-func enclosing(ring []pictograph.Point) bool {
-	a, b := ring[0], ring[0]
-	for _, p := range ring[1:] {
-		switch {
-		case p == a:
-		case b == a:
-			b = p
-		case p != b:
-			return true
-		}
-	}
-	return false
-}
-
-// pairs are the points of coordinates; an odd one at the end is left out.
-func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
-	paired := b.points.take(len(coordinates) / 2)
-	for i := range paired {
-		paired[i] = pictograph.Point{X: coordinates[2*i], Y: coordinates[2*i+1]}
-	}
-	return paired
-}
 
 // convertMask converts a run-length encoded segmentation. A mask that cannot be
 // converted is dropped: a box in its stead would pass for the real thing.

@@ -45,7 +45,7 @@ func TestSegmentationsAsTheyAreWritten(t *testing.T) {
 		{`[[4810,40,440,40,440,41,439,42,438,43]]`, nil, []Kind{KindRing}}, {`[[10,10,60,10,60,-200]]`, nil, []Kind{KindRing}}, {`[[300,300,360,300,360,350]]`, nil, []Kind{KindRing}},
 		{`[[0.1,0.1,0.6,0.1,0.6,0.5]]`, nil, []Kind{KindRing}},
 	} {
-		coco := mustCOCO(t, testCategories, Options{})
+		coco := cocoOf(t, testCategories, Options{})
 		r := coco.Image("a.jpg", Size{640, 480}, raws(`{"id": 7, "category_id": 1, "segmentation": `+c.segmentation+`, "bbox": [10, 10, 50, 40]}`))
 		var got []string
 		for _, line := range lines(r.Annotations) {
@@ -65,7 +65,7 @@ func TestOneFindingAnAnnotationAndCause(t *testing.T) {
 	for i := range 3 {
 		all = append(all, fmt.Sprintf(`{"id": %d, "category_id": 1, "segmentation": [%s]}`, i, ring))
 	}
-	if r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(all...)); len(r.Findings) != 3 {
+	if r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(all...)); len(r.Findings) != 3 {
 		t.Errorf("%d findings", len(r.Findings))
 	}
 }
@@ -101,7 +101,7 @@ func TestBoxNotations(t *testing.T) {
 		for i, box := range c.boxes {
 			all = append(all, fmt.Sprintf(`{"id": %d, "category_id": 1, "bbox": [%s]}`, i+1, box))
 		}
-		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", c.size, raws(all...))
+		r := cocoOf(t, testCategories, Options{}).Image("a.jpg", c.size, raws(all...))
 		if len(r.Annotations) != c.taken || !slices.Equal(kinds(r.Findings), c.findings) || r.LeftOut != len(c.boxes)-c.taken {
 			t.Errorf("%s: %q, %d left out, %+v", c.name, lines(r.Annotations), r.LeftOut, r.Findings)
 		}
@@ -117,10 +117,10 @@ func TestRotationAttribute(t *testing.T) {
 		`" 45.0"`: "{329.289322 279.289322 141.42135599999995 141.42135599999995} turned {400 350 100 100 45}", `"0"`: "{350 300 100 100}", `""`: "{350 300 100 100} map[rotation:]", `null`: "{350 300 100 100} map[rotation:<nil>]",
 		`405`: "{329.289322 279.289322 141.42135599999995 141.42135599999995} turned {400 350 100 100 45}",
 	} {
-		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "attributes": {"rotation": `+rotation+`}}`))
+		r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "attributes": {"rotation": `+rotation+`}}`))
 		compare(t, rotation, lines(r.Annotations), []string{"1 cat bbox " + want})
 	}
-	r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "segmentation": [[1,2,30,2,30,40]], "attributes": {"rotation": 45, "a": 1}}`))
+	r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "segmentation": [[1,2,30,2,30,40]], "attributes": {"rotation": 45, "a": 1}}`))
 	compare(t, "a polygon", lines(r.Annotations), []string{"1 cat polygon [[{1 2} {30 2} {30 40}]] in {1 2 29 38} map[a:1 rotation:45]"})
 }
 
@@ -160,7 +160,7 @@ func TestKeypointResults(t *testing.T) {
 		{`[1,2,0.5], [3,4,0], [0,0,0]`, []string{"nose {1 2} 0.5 map[instance_score:0.90]", "eye {3 4} 0 map[instance_score:0.90]"}, nil},
 		{`1,2,0.5, NaN,4,0.5, 5,6,0.25`, []string{"nose {1 2} 0.5 map[instance_score:0.90]", "ear {5 6} 0.25 map[instance_score:0.90]"}, []Kind{KindNumber}},
 	} {
-		coco := mustCOCO(t, testCategories, Options{})
+		coco := cocoOf(t, testCategories, Options{})
 		coco.TakeResults()
 		r := coco.Image("a.jpg", Size{640, 480}, raws(`{"image_id": 1, "category_id": 5, "score": 0.90, "keypoints": [`+c.joints+`]}`))
 		var got []string
@@ -187,14 +187,14 @@ func TestKeypointResults(t *testing.T) {
 // Two numbers a joint are no triplets, also where they can be counted off as such.
 func TestPairsOfJoints(t *testing.T) {
 	for joints, want := range map[string][]Kind{`10,20,30,40,50,60`: {KindCount}, `[10,20],[30,40],[50,60]`: {KindNumber}, `10,20,2,40,50,0,0,0,0`: {KindVisibility}, `10,20,30,40`: {KindCount, KindVisibility}, `10,20,30,40,50,60,70,80,2`: {KindVisibility}} {
-		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`], "bbox": [1,2,30,40]}`))
+		r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`], "bbox": [1,2,30,40]}`))
 		compare(t, joints, kinds(r.Findings), want)
 	}
 }
 
 // The box given beside joints goes along to every format that can hold it.
 func TestBoxesBesideJoints(t *testing.T) {
-	coco := mustCOCO(t, testCategories, Options{})
+	coco := cocoOf(t, testCategories, Options{})
 	r := coco.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 5, "keypoints": [110,110,2, 0,0,0, 150,160,1], "bbox": [100, 100, 80, 90]}`,
 		`{"id": 2, "category_id": 5, "keypoints": [310,110,2, 0,0,0, 0,0,0], "bbox": [300, 100, 80, 90]}`,
@@ -248,7 +248,7 @@ func TestBoxesBesideJoints(t *testing.T) {
 
 // Joints without names are named by their number, and go back to it.
 func TestNumberedJoints(t *testing.T) {
-	coco := mustCOCO(t, `[{"id": 1, "name": "person"}, {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]}]`, Options{})
+	coco := cocoOf(t, `[{"id": 1, "name": "person"}, {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]}]`, Options{})
 	triplets := make([]float64, 3*136)
 	for _, slot := range []int{0, 5, 127} {
 		triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2] = float64(slot+1), 7, 2
@@ -289,7 +289,7 @@ func TestNumberedJoints(t *testing.T) {
 
 // The parts of COCO-WholeBody are joints of their object.
 func TestWholeBody(t *testing.T) {
-	coco := mustCOCO(t, testCategories, Options{})
+	coco := cocoOf(t, testCategories, Options{})
 	r := coco.Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "foot_kpts": [7,8,2, 0,0,0, 9,9,1], "righthand_kpts": [0,0,0, 4,4,2], "face_kpts": [], "bbox": [1,2,30,40]}`))
 	r.Size = Size{640, 480}
 	compare(t, "joints", lines(r.Annotations), []string{"1-0 nose keypoint {1 2} of 1", "1-1 ear keypoint {5 6} of 1 map[occluded:true]", "1-2 foot_0 keypoint {7 8} of 1",
@@ -305,7 +305,7 @@ func TestWholeBody(t *testing.T) {
 func TestAllGeometriesAreJoined(t *testing.T) {
 	const objects = `{"id": 1, "category_id": 5, "keypoints": [110,110,2, 0,0,0, 150,160,1], "segmentation": [[100,100,130,100,130,190],[150,100,180,100,180,190]], "bbox": [100, 100, 80, 90]}
 {"id": 2, "category_id": 1, "segmentation": [[100,100,180,100,180,190]], "bbox": [100, 100, 80, 90], "score": 0.5}`
-	coco := mustCOCO(t, testCategories, Options{AllGeometries: true})
+	coco := cocoOf(t, testCategories, Options{AllGeometries: true})
 	r := coco.Image("a.jpg", Size{640, 480}, raws(strings.Split(objects, "\n")...))
 	r.Size = Size{640, 480}
 	if len(r.Annotations) != 7 || len(r.Findings) > 0 {
@@ -335,23 +335,6 @@ func TestAllGeometriesAreJoined(t *testing.T) {
 	}
 }
 
-// Rings are joined as Ultralytics joins them: to the nearest point of the next and back.
-func TestJoinRings(t *testing.T) {
-	square := func(x float64) []pictograph.Point { return rectangle(pictograph.Box{X: x, W: 10, H: 10}) }
-	for _, c := range []struct {
-		rings [][]pictograph.Point
-		want  string
-	}{
-		{[][]pictograph.Point{square(0)}, "[{0 0} {10 0} {10 10} {0 10}]"},
-		{[][]pictograph.Point{square(0), square(20)}, "[{10 0} {10 10} {0 10} {0 0} {10 0} {20 0} {30 0} {30 10} {20 10} {20 0}]"},
-		{[][]pictograph.Point{square(0), square(20), square(40)}, "[{10 0} {10 10} {0 10} {0 0} {10 0} {20 0} {30 0} {40 0} {50 0} {50 10} {40 10} {40 0} {30 0} {30 10} {20 10} {20 0}]"},
-	} {
-		if got := fmt.Sprint(joinRings(c.rings)); got != c.want {
-			t.Errorf("got %s\nwant %s", got, c.want)
-		}
-	}
-}
-
 // Members that nothing carries over are told once an image, or kept.
 func TestMembers(t *testing.T) {
 	annotations := raws(`{"id": 1, "category_id": 1, "bbox": [1,2,30,40], "track_id": 4, "extra": {"a": 1}, "tags": ["x", 2, true], "none": null, "area": 1, "num_keypoints": 0}`,
@@ -365,7 +348,7 @@ func TestMembers(t *testing.T) {
 		{[]string{"track_id"}, []string{"map[track_id:4]", "map[track_id:9]"}, []string{"extra 1", "tags 2", "track_id 1"}},
 		{[]string{"all"}, []string{"map[tags:[x 2 true] track_id:4]", "map[track_id:9]"}, []string{"extra 1", "track_id 1", "tags 1"}},
 	} {
-		r := mustCOCO(t, testCategories, Options{KeepMembers: c.keep}).Image("a.jpg", Size{640, 480}, annotations)
+		r := cocoOf(t, testCategories, Options{KeepMembers: c.keep}).Image("a.jpg", Size{640, 480}, annotations)
 		var attributes, findings []string
 		for _, a := range r.Annotations {
 			attributes = append(attributes, fmt.Sprint(a.Attributes))
@@ -380,7 +363,7 @@ func TestMembers(t *testing.T) {
 	for i := range 300 {
 		many = append(many, fmt.Sprintf(`{"id": %d, "category_id": 1, "bbox": [1,2,30,40], "k%d": 1}`, i, i))
 	}
-	r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(many...))
+	r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(many...))
 	if n := len(r.Findings); n != 101 || r.Findings[n-1].Cause != "…" || r.Findings[n-1].Count != 200 {
 		t.Errorf("%d findings, the last %+v", n, r.Findings[n-1])
 	}
@@ -388,7 +371,7 @@ func TestMembers(t *testing.T) {
 
 // What a format cannot hold is counted by the source's annotations.
 func TestLeftOutOfFormats(t *testing.T) {
-	coco := mustCOCO(t, testCategories, Options{})
+	coco := cocoOf(t, testCategories, Options{})
 	r := coco.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 1, "segmentation": [[100,100,130,100,130,190],[150,100,180,100,180,190]]}`, `{"id": 2, "category_id": 1, "bbox": [5,2,30,40]}`))
 	r.Size = Size{640, 480}
@@ -405,7 +388,7 @@ func TestLeftOutOfFormats(t *testing.T) {
 
 // A mask that is not what its bbox is of was most likely encoded otherwise.
 func TestMaskAndItsBox(t *testing.T) {
-	coco := mustCOCO(t, testCategories, Options{})
+	coco := cocoOf(t, testCategories, Options{})
 	rows := make([]int, 0, 81) // of a square from 20,30 to 60,70 in 100×100, along the rows
 	for y := range 40 {
 		rows = append(rows, map[bool]int{true: 3020, false: 60}[y == 0], 40)
@@ -443,7 +426,7 @@ func TestAnglesThatNothingTellsOf(t *testing.T) {
 		`"attributes": {"rotation": "steep"}`: {KindAngle}, `"attributes": {"rotation": true}`: {KindAngle}, `"attributes": {"Rotation": 45}`: {KindAngle}, `"attributes": {"angle": "0.5"}`: {KindAngle},
 		`"attributes": {"theta": 0, "angle": "front"}`: nil, `"angle": 30`: {KindMember, KindAngle}, `"theta": -0.5`: {KindMember, KindAngle}, `"rotation": "45"`: {KindMember, KindAngle}, `"rotation": 0`: {KindMember},
 	} {
-		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], `+more+`}`))
+		r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], `+more+`}`))
 		got := kinds(r.Findings)
 		slices.Sort(got)
 		slices.Sort(want)
@@ -452,7 +435,7 @@ func TestAnglesThatNothingTellsOf(t *testing.T) {
 			t.Errorf("%s: %d left out", more, r.LeftOut)
 		}
 	}
-	r := mustCOCO(t, testCategories, Options{KeepMembers: []string{"angle"}}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
+	r := cocoOf(t, testCategories, Options{KeepMembers: []string{"angle"}}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
 	compare(t, "kept", lines(r.Annotations), []string{"1 cat bbox {350 300 100 100} map[angle:30]"})
 }
 
@@ -461,7 +444,7 @@ func TestJointsOutside(t *testing.T) {
 	for joints, want := range map[string][]Kind{
 		`10,10,2, 643,20,2, 0,0,0`: {}, `10,10,2, 700,20,2, 0,0,0`: {KindOffImage}, `10,10,2, 20,-9,1, 0,0,0`: {KindOffImage}, `700,10,2, 800,20,2, 0,0,0`: {KindOffImage},
 	} {
-		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`]}`))
+		r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`]}`))
 		if got := kinds(r.Findings); !slices.Equal(got, want) || len(r.Annotations) != 2-strings.Count(joints, "00,")-strings.Count(joints, "-9") {
 			t.Errorf("%s: %v, %q", joints, r.Findings, lines(r.Annotations))
 		}
@@ -474,7 +457,7 @@ func TestAreaOfCorners(t *testing.T) {
 		`"bbox": [10,20,110,70], "area": 5000`: {KindBoxNotation}, `"bbox": [10,20,110,70], "area": 5151`: {KindBoxNotation}, `"bbox": [10,20,110,70], "area": 7700`: nil,
 		`"bbox": [10,20,110,70], "area": 6000`: nil, `"bbox": [1,1,110,70], "area": 7521`: nil, `"bbox": [10,20,110,70], "area": 5000, "segmentation": [[10,20,120,20,120,90]]`: nil,
 	} {
-		r := mustCOCO(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, `+annotation+`}`))
+		r := cocoOf(t, testCategories, Options{}).Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 1, `+annotation+`}`))
 		compare(t, annotation, kinds(r.Findings), want)
 	}
 }
@@ -504,4 +487,14 @@ func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
 			t.Errorf("%+v: %d annotations, %+v", test, len(r.Annotations), r.Findings)
 		}
 	}
+}
+
+// cocoOf is a converter of categories that are sound.
+func cocoOf(t testing.TB, categories string, o Options) *COCO {
+	t.Helper()
+	c, _, err := NewCOCO([]byte(categories), "a.json", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

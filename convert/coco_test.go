@@ -11,14 +11,6 @@ import (
 	"pictosync/pictograph"
 )
 
-const testCategories = `[
-	{"id": 1, "name": "cat"},
-	{"id": 5, "name": "person", "keypoints": ["nose", "eye", "ear"], "skeleton": [[1, 2], [2, 3]]},
-	{"id": 9, "name": "landmark"},
-	{"id": "s", "name": "tip", "keypoints": ["end"]},
-	{"id": 0, "name": "zero"}
-]`
-
 func mustCOCO(t testing.TB, categories string, o Options) *COCO {
 	t.Helper()
 	c, findings, err := NewCOCO([]byte(categories), "labels.json", o)

@@ -288,10 +288,10 @@ func (w *COCOWriter) polygons(c *cocoObject, o exportObject, size Size, at strin
 		holes = false
 	}
 	if holes {
-		if m, err := fillPolygons(o.polygons, size); err != nil {
+		if m, err := fillPolygons(o.polygons, size.Width, size.Height); err != nil {
 			report(KindMask, at, err.Error(), "the holes were left out")
 		} else {
-			if !onPixelEdges(o.polygons, size) {
+			if !onPixelEdges(o.polygons, size.Width, size.Height) {
 				report(KindMaskFilled, at, "a polygon with holes does not follow pixel edges within the image", "written as the mask of the pixels whose centres it covers")
 			}
 			c.Segmentation, c.Area = m.rle(nil), float64(m.pixels())

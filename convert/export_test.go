@@ -1,12 +1,10 @@
 package convert
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -87,7 +85,7 @@ func (d *drawer) pose(instance int) (out []pictograph.Annotation) {
 		if len(out) > 0 && rapid.Bool().Draw(d.T, "absent") {
 			continue
 		}
-		a := pictograph.Annotation{ID: partID(base, len(out)), Name: name, Geometry: pictograph.Keypoint{Point: d.point(), Instance: instance}}
+		a := pictograph.Annotation{ID: fmt.Sprintf("%s-%d", base, len(out)), Name: name, Geometry: pictograph.Keypoint{Point: d.point(), Instance: instance}}
 		if rapid.Bool().Draw(d.T, "occluded") {
 			a.Attributes = map[string]any{"occluded": "true"}
 		}
@@ -181,7 +179,7 @@ func TestThroughCOCO(t *testing.T) {
 					a := d.details(pictograph.Annotation{})
 					base := d.id()
 					for part := range rapid.IntRange(2, 4).Draw(t, "parts") {
-						a.ID, a.Geometry = partID(base, part), d.polygon()
+						a.ID, a.Geometry = fmt.Sprintf("%s-%d", base, part), d.polygon()
 						r.Annotations = append(r.Annotations, a)
 					}
 				case 3:
@@ -223,7 +221,7 @@ func TestThroughCOCO(t *testing.T) {
 					holes := slices.ContainsFunc(polygons, func(p pictograph.Polygon) bool { return len(p.Rings) > 1 })
 					for part, p := range polygons {
 						p.Box = enclosure(p.Rings[0])
-						a.ID, a.Geometry = partIDs(len(polygons))(base, part), p
+						a.ID, a.Geometry = partOfMask(base, part, len(polygons)), p
 						if holes || len(polygons) < 2 {
 							r.Annotations = append(r.Annotations, a)
 						}
@@ -270,8 +268,8 @@ func throughYOLO(t interface{ Fatalf(string, ...any) }, r Result, task YOLOTask)
 	if err != nil {
 		t.Fatalf("image: %v", err)
 	}
-	y := YOLO{Classes: map[int]string{}, Task: w.Task(), KeypointCount: len(w.joints), KeypointDims: 3, KeypointNames: w.joints}
-	for name, n := range w.numbers {
+	y := YOLO{Classes: map[int]string{}, Task: w.Task(), KeypointCount: len(w.Keypoints()), KeypointDims: 3, KeypointNames: w.Keypoints()}
+	for n, name := range w.Classes() {
 		y.Classes[n] = name
 	}
 	return y.Image("a.txt", "a.jpg", r.Size, label), findings
@@ -346,7 +344,7 @@ func apart(t interface{ Fatalf(string, ...any) }, a, b pictograph.Geometry) (far
 				q := exactCorners(*g.Oriented)
 				return q[:]
 			}
-			return rectangle(g.Box)
+			return cornersOf(g.Box)
 		case pictograph.Polygon:
 			return slices.Concat(g.Rings...)
 		case pictograph.Keypoint:
@@ -448,85 +446,15 @@ func TestLostInExport(t *testing.T) {
 	}
 }
 
-// Numbers of classes are the same whatever order they are met in, and follow
-// the class map where there is one.
-func TestClassNumbers(t *testing.T) {
-	m, err := ParseClassMap([]byte("zebra: horse\ncar: {id: 3}\nbus: {name: vehicle}\nlorry: vehicle\nignore: null\n"))
-	if err != nil {
-		t.Fatal(err)
+// partOfMask is the id of one of a mask's regions.
+func partOfMask(base string, part, parts int) string {
+	if parts == 1 {
+		return base
 	}
-	for _, c := range []struct {
-		m     *ClassMap
-		names []string
-		first int
-		want  string
-	}{
-		{nil, []string{"b", "a", "c"}, 1, "map[a:1 b:2 c:3]"},
-		{nil, []string{"c", "b", "a"}, 0, "map[a:0 b:1 c:2]"},
-		{m, []string{"ant", "car"}, 1, "map[ant:4 car:3 horse:1 vehicle:2]"},
-		{m, []string{"vehicle", "car", "cow", "ant"}, 0, "map[ant:2 car:3 cow:4 horse:0 vehicle:1]"},
-	} {
-		if got := fmt.Sprint(c.m.number(c.names, c.first)); got != c.want {
-			t.Errorf("%v from %d: %s, want %s", c.names, c.first, got, c.want)
-		}
-	}
+	return fmt.Sprintf("%s-%d", base, part)
 }
 
-func TestClassMap(t *testing.T) {
-	m, err := ParseClassMap([]byte("car: vehicle\ntruck: vehicle\nignore: ~\nnose: snout\n1: one\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}
-	r := Result{}
-	for i, name := range []string{"car", "truck", "ignore", "ignore", "cat", "1"} {
-		r.Annotations = append(r.Annotations, pictograph.Annotation{ID: fmt.Sprint(i), Name: name, Geometry: at})
-	}
-	r.Classes = append(classesOf(r.Annotations, true), pictograph.Class{Name: "ignore", Type: pictograph.TypeBBox})
-	m.Apply(&r, "f", "i")
-	var names []string
-	for _, a := range r.Annotations {
-		names = append(names, a.Name)
-	}
-	var classes []string
-	for _, c := range r.Classes {
-		classes = append(classes, c.Name)
-		if c.Skeleton != nil && c.Skeleton.Nodes[0].Name != "snout" {
-			t.Errorf("the joint is still %s", c.Skeleton.Nodes[0].Name)
-		}
-	}
-	if got := fmt.Sprint(names, classes); got != "[vehicle vehicle cat one] [vehicle cat one animal]" {
-		t.Errorf("got %s", got)
-	}
-	if len(r.Findings) != 1 || r.Findings[0].Kind != KindMappedAway || !strings.Contains(r.Findings[0].Reason, "2 annotations") {
-		t.Errorf("findings %+v", r.Findings)
-	}
-	if animal.Skeleton.Nodes[0].Name != "nose" {
-		t.Error("the source's skeleton was changed")
-	}
-	for _, bad := range []string{"a: [b]", "a: ' '", "a: {nam: b}", "a: {id: -1}", "a: {id: x}", "a: {id: 1}\nb: {id: 1}", "a: b\na: c", "a: {name: x, id: 1}\nb: {name: x, id: 2}", "- a", "a: [", "7"} {
-		if _, err := ParseClassMap([]byte(bad)); err == nil || strings.Contains(err.Error(), "\n") {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
-}
-
-func FuzzClassMap(f *testing.F) {
-	f.Add([]byte("car: vehicle\nignore: null\nsign: {id: 7}\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if bytes.Count(data, []byte("[")) > 50 || bytes.Count(data, []byte("{")) > 50 || bytes.Count(data, []byte("- ")) > 50 {
-			return // the YAML parser is quadratic in nesting; maps are written by the user
-		}
-		m, err := ParseClassMap(data)
-		if err != nil {
-			return
-		}
-		r := Result{Annotations: []pictograph.Annotation{{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}}}}
-		m.Apply(&r, "", "")
-		for name, n := range m.number([]string{"car"}, 1) {
-			if n < 0 || blank(name) {
-				t.Errorf("%q is %d", name, n)
-			}
-		}
-	})
+// cornersOf are the corners of a box, clockwise on the screen from the left top one.
+func cornersOf(b pictograph.Box) []pictograph.Point {
+	return []pictograph.Point{{X: b.X, Y: b.Y}, {X: b.X + b.W, Y: b.Y}, {X: b.X + b.W, Y: b.Y + b.H}, {X: b.X, Y: b.Y + b.H}}
 }

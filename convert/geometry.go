@@ -47,17 +47,17 @@ func bounds(points []pictograph.Point) (box pictograph.Box, ok bool) {
 }
 
 // reachesOutside reports whether a box leaves an image by more than rounding.
-func reachesOutside(box pictograph.Box, size Size) bool {
-	w, h := float64(size.Width), float64(size.Height)
+func reachesOutside(box pictograph.Box, width, height int) bool {
+	w, h := float64(width), float64(height)
 	dx, dy := float64(w*edgeTolerance), float64(h*edgeTolerance)
 	return box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy
 }
 
 // clip cuts a box off at the image's edges; what is left may have no extent.
-func clip(box pictograph.Box, size Size) pictograph.Box {
+func clip(box pictograph.Box, width, height int) pictograph.Box {
 	x0, y0 := max(box.X, 0), max(box.Y, 0)
-	x1 := min(box.X+box.W, float64(size.Width))
-	y1 := min(box.Y+box.H, float64(size.Height))
+	x1 := min(box.X+box.W, float64(width))
+	y1 := min(box.Y+box.H, float64(height))
 	return pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
 }
 
@@ -143,4 +143,24 @@ func (q quadrilateral) farthest(other quadrilateral) float64 {
 func distance(a, b pictograph.Point) float64 {
 	dx, dy := b.X-a.X, b.Y-a.Y
 	return math.Sqrt(float64(dx*dx) + float64(dy*dy))
+}
+
+// enclosing reports whether a ring has three different points: one of three
+// whose last repeats the first, to close it, encloses nothing.
+func enclosing(ring []pictograph.Point) bool {
+	a, b := ring[0], ring[0]
+	for _, p := range ring[1:] {
+		switch {
+		case p == a:
+		case b == a:
+			b = p
+		case p != b:
+			return true
+		}
+	}
+	return false
+}
+
+func sound(box pictograph.Box) bool {
+	return box.W > 0 && box.H > 0 && finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H)
 }

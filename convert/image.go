@@ -397,7 +397,7 @@ func (b *imageBuilder) within(at place, box pictograph.Box) (pictograph.Box, boo
 	if b.outside == OutsideReport {
 		return box, b.leaveOutside(at, "the box reaches outside the image")
 	}
-	cut := clip(box, b.size)
+	cut := clip(box, b.size.Width, b.size.Height)
 	if cut.W <= 0 || cut.H <= 0 {
 		return box, b.leaveOutside(at, "the box lies outside the image")
 	}
@@ -417,7 +417,7 @@ func (b *imageBuilder) leaves(box pictograph.Box) bool {
 		}
 		return false
 	}
-	return reachesOutside(box, b.size)
+	return reachesOutside(box, b.size.Width, b.size.Height)
 }
 
 // leaveOutside leaves out what reaches outside the image, as the options ask.
@@ -435,4 +435,13 @@ func (b *imageBuilder) confidence(at place, score float64) *float64 {
 	}
 	b.report(KindConfidence, at, fmt.Sprintf("score %v is not from 0 to 1", score), noConfidence)
 	return nil
+}
+
+// pairs are the points of coordinates; an odd one at the end is left out.
+func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
+	paired := b.points.take(len(coordinates) / 2)
+	for i := range paired {
+		paired[i] = pictograph.Point{X: coordinates[2*i], Y: coordinates[2*i+1]}
+	}
+	return paired
 }

@@ -3,6 +3,7 @@ package convert
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -122,3 +123,18 @@ func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
 		}
 	}
 }
+
+// sameResult reports whether two conversions came to the same.
+func sameResult(a, b Result) bool {
+	return reflect.DeepEqual(a.Annotations, b.Annotations) && reflect.DeepEqual(a.Classes, b.Classes) && reflect.DeepEqual(a.Findings, b.Findings) &&
+		a.Read == b.Read && a.LeftOut == b.LeftOut && reflect.DeepEqual(a.Boxes, b.Boxes) && reflect.DeepEqual(a.Slots, b.Slots)
+}
+
+// testCategories are categories of every kind.
+const testCategories = `[
+	{"id": 1, "name": "cat"},
+	{"id": 5, "name": "person", "keypoints": ["nose", "eye", "ear"], "skeleton": [[1, 2], [2, 3]]},
+	{"id": 9, "name": "landmark"},
+	{"id": "s", "name": "tip", "keypoints": ["end"]},
+	{"id": 0, "name": "zero"}
+]`

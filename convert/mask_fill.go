@@ -9,25 +9,25 @@ import (
 
 // fillPolygons is the mask of the pixels whose centres polygons cover: each by
 // the even-odd rule, and all of them together.
-func fillPolygons(polygons []pictograph.Polygon, size Size) (*mask, error) {
-	m, err := newMask(size.Width, size.Height)
+func fillPolygons(polygons []pictograph.Polygon, width, height int) (*mask, error) {
+	m, err := newMask(width, height)
 	if err != nil {
 		return nil, err
 	}
-	columns := make([][][2]int, size.Width) // [top, bottom) of every column
+	columns := make([][][2]int, width) // [top, bottom) of every column
 	for _, p := range polygons {
 		crossings := make(map[int][]float64) // y, by column
 		for _, ring := range p.Rings {
 			last := ring[len(ring)-1]
 			for _, q := range ring {
-				cross(crossings, last, q, size.Width)
+				cross(crossings, last, q, width)
 				last = q
 			}
 		}
 		for x, ys := range crossings {
 			slices.Sort(ys)
 			for i := 0; i+1 < len(ys); i += 2 {
-				top, bottom := pixelFrom(ys[i], size.Height), pixelFrom(ys[i+1], size.Height)
+				top, bottom := pixelFrom(ys[i], height), pixelFrom(ys[i+1], height)
 				if top < bottom {
 					columns[x] = append(columns[x], [2]int{top, bottom})
 				}
@@ -68,13 +68,13 @@ func pixelFrom(v float64, n int) int {
 
 // onPixelEdges reports whether a mask holds polygons exactly: all edges are
 // upright or level, on whole numbers, and in the image.
-func onPixelEdges(polygons []pictograph.Polygon, size Size) bool {
+func onPixelEdges(polygons []pictograph.Polygon, width, height int) bool {
 	for _, p := range polygons {
 		for _, ring := range p.Rings {
 			last := ring[len(ring)-1]
 			for _, q := range ring {
 				if q.X != math.Trunc(q.X) || q.Y != math.Trunc(q.Y) || q.X != last.X && q.Y != last.Y ||
-					q.X < 0 || q.Y < 0 || q.X > float64(size.Width) || q.Y > float64(size.Height) {
+					q.X < 0 || q.Y < 0 || q.X > float64(width) || q.Y > float64(height) {
 					return false
 				}
 				last = q

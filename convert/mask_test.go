@@ -441,7 +441,7 @@ func BenchmarkMask(b *testing.B) {
 func TestFillPolygons(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 300 {
-		size := Size{1 + r.IntN(30), 1 + r.IntN(30)}
+		width, height := 1 + r.IntN(30), 1 + r.IntN(30)
 		var polygons []pictograph.Polygon
 		for range 1 + r.IntN(3) {
 			var p pictograph.Polygon
@@ -454,17 +454,17 @@ func TestFillPolygons(t *testing.T) {
 			}
 			polygons = append(polygons, p)
 		}
-		m, err := fillPolygons(polygons, size)
+		m, err := fillPolygons(polygons, width, height)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := newBitmap(size.Width, size.Height)
+		got := newBitmap(width, height)
 		for _, run := range m.runs {
 			for y := run.top; y < run.bottom; y++ {
 				got[y][run.x] = true
 			}
 		}
-		want := newBitmap(size.Width, size.Height)
+		want := newBitmap(width, height)
 		for y := range want {
 			for x := range want[y] {
 				for _, p := range polygons {

@@ -60,34 +60,6 @@ func (r *Result) Release() {
 	memories.Put(m)
 }
 
-// slab hands out pieces of larger ones. The zero value is ready. What it hands out
-// may hold anything, and lives as long as its neighbours.
-type slab[T any] struct {
-	all, rest []T // the piece that is handed out
-	// likely is how many are taken together at least, most likely.
-	likely int
-}
-
-func (s *slab[T]) take(n int) []T {
-	if n > len(s.rest) {
-		const most = 1 << 14
-		s.all = make([]T, max(n, s.likely, min(2*len(s.all), most)))
-		s.rest = s.all
-	}
-	piece := s.rest[:n:n]
-	s.rest = s.rest[n:]
-	return piece
-}
-
-// reset takes back the last of the larger pieces, with all that was handed out.
-func (s *slab[T]) reset() {
-	const most = 1 << 16
-	if len(s.all) > most {
-		s.all = nil
-	}
-	s.rest = s.all
-}
-
 // fewIDs are compared one by one faster than they are hashed.
 const fewIDs = 24
 

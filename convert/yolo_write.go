@@ -71,6 +71,18 @@ func NewYOLOWriter(c *Catalog, task YOLOTask) (*YOLOWriter, error) {
 	return w, nil
 }
 
+// Classes are the names of the classes, by their numbers.
+func (w *YOLOWriter) Classes() map[int]string {
+	names := make(map[int]string, len(w.numbers))
+	for name, n := range w.numbers {
+		names[n] = name
+	}
+	return names
+}
+
+// Keypoints are the names of the keypoints of poses, in order.
+func (w *YOLOWriter) Keypoints() []string { return w.joints }
+
 // Task is the task that the label files are for.
 func (w *YOLOWriter) Task() YOLOTask { return w.task }
 
@@ -267,8 +279,8 @@ func rectangle(b pictograph.Box) []pictograph.Point {
 }
 
 func (l *lineWriter) boxLine(c *exportCategory, b pictograph.Box, at string) {
-	if reachesOutside(b, l.size) {
-		b = clip(b, l.size)
+	if reachesOutside(b, l.size.Width, l.size.Height) {
+		b = clip(b, l.size.Width, l.size.Height)
 		if b.W <= 0 || b.H <= 0 {
 			l.report(KindOffImage, at, "the box lies outside the image", "left out")
 			return
@@ -368,7 +380,7 @@ func (l *lineWriter) corners(c *exportCategory, points []pictograph.Point, at st
 	for i, p := range points {
 		inside[i] = pictograph.Point{X: max(0, min(p.X, w)), Y: max(0, min(p.Y, h))}
 	}
-	if box := enclosure(points); box != nil && reachesOutside(*box, l.size) {
+	if box := enclosure(points); box != nil && reachesOutside(*box, l.size.Width, l.size.Height) {
 		if enclosure(inside) == nil {
 			l.report(KindOffImage, at, "the shape lies outside the image", "left out")
 			return
@@ -416,7 +428,7 @@ func (l *lineWriter) pose(c *exportCategory, o exportObject) (lost []*pictograph
 
 // inside is a pose's given box as trainers take it.
 func (l *lineWriter) inside(b pictograph.Box, id string) pictograph.Box {
-	if cut := clip(b, l.size); reachesOutside(b, l.size) && cut.W > 0 && cut.H > 0 {
+	if cut := clip(b, l.size.Width, l.size.Height); reachesOutside(b, l.size.Width, l.size.Height) && cut.W > 0 && cut.H > 0 {
 		l.report(KindOtherShape, "annotation "+shorten(id), "the box reaches outside the image, which trainers refuse", "cut off at the edge")
 		return cut
 	}
@@ -442,7 +454,7 @@ func poseBox(placed []pictograph.Point, size Size) pictograph.Box {
 	if b.H < 1 {
 		b.Y, b.H = b.Y-(1-b.H)/2, 1
 	}
-	return clip(b, size)
+	return clip(b, size.Width, size.Height)
 }
 
 func (l *lineWriter) numbersLine(c *exportCategory, numbers ...float64) {

@@ -243,7 +243,7 @@ func openBackup(ctx context.Context, in Input) (Source, error) {
 	if err != nil {
 		return nil, &Error{Op: "read", Path: dir, Err: err}
 	}
-	c := &canonical{setting: s, format: formatBackup, reason: reason}
+	c := &canonical{setting: s, format: formatBackup, reason: reason, missingIn: ManifestName}
 	for _, f := range m.Files {
 		annotations := strings.HasPrefix(f.Path, "annotations/")
 		if !annotations && f.Path != DatasetName && f.Path != imagesName {

@@ -30,6 +30,7 @@ type canonical struct {
 	files          []*canonicalFile
 	lines          []canonicalLine
 	classes        []pictograph.Class // of the dataset, where a backup tells them
+	missingIn      string             // the file that names images without a line
 	ids            map[string]string  // the service's, by path, where a backup tells them
 	heldFiles
 }
@@ -222,7 +223,7 @@ func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, err
 				return
 			}
 			l := c.lines[next]
-			file := ManifestName
+			file := c.missingIn
 			if l.number > 0 {
 				file = c.files[l.file].name
 			}

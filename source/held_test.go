@@ -2,15 +2,10 @@ package source
 
 import (
 	"bytes"
-	"database/sql"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"strings"
 	"testing"
-
-	"pictosync/convert"
 )
 
 func TestHeldFile(t *testing.T) {
@@ -132,108 +127,4 @@ func TestHeldFilesAreBounded(t *testing.T) {
 	if open() != 0 {
 		t.Errorf("%d files are open for nobody", open())
 	}
-}
-
-// What is held is read from as it was, even where another file has come to have its
-// name, and nothing is left open when it is let go.
-func TestHold(t *testing.T) {
-	const coco = `{"images":[{"id":1,"file_name":"a.jpg","width":9,"height":9}],"categories":[{"id":1,"name":"x"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,1,1,1]}]}`
-	const canonical = `{"image":"a.jpg","annotations":[{"id":"1","name":"x","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}`
-	m, err := convert.ParseClassMap([]byte("x: y"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, open := range map[string]func(root string) Source{
-		"coco":      func(root string) Source { return openedAt(t, root, "a.json") },
-		"canonical": func(root string) Source { return openedAt(t, root, "a.jsonl") },
-		"class map": func(root string) Source { return WithClassMap(openedAt(t, root, "a.json"), m, nil, nil) },
-		"manifest": func(root string) Source {
-			list := filepath.Join(root, "list.db")
-			if _, err := WriteManifest(t.Context(), openedAt(t, root, "a.json"), list, tellNobody); err != nil {
-				t.Fatal(err)
-			}
-			return openedAt(t, root, "list.db")
-		},
-		"labels in a manifest": func(root string) Source {
-			newManifest(t, filepath.Join(root, "list.db"))(`INSERT INTO images (image, format, label) VALUES ('a.jpg', 'canonical', '[{"id":"1","name":"x","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]')`)
-			return openedAt(t, root, "list.db")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := tree(t, map[string]string{"a.json": coco, "a.jsonl": canonical})
-			src := open(root)
-			item := items(t, src, "")[0]
-			load := func() (annotations int, err error) {
-				r, err := src.Load(t.Context(), item, convert.Size{})
-				return len(r.Annotations), err
-			}
-			release := Hold(src)
-			for range 2 {
-				if n, err := load(); n != 1 || err != nil {
-					t.Fatalf("%d annotations, %v", n, err)
-				}
-				if runtime.GOOS == "windows" { // a file that is open keeps its name
-					continue
-				}
-				for _, file := range []string{"a.json", "a.jsonl", "list.db"} {
-					if os.Rename(filepath.Join(root, file), filepath.Join(root, "was "+file)) != nil {
-						continue // this source has none
-					}
-					if err := os.WriteFile(filepath.Join(root, file), []byte("{}"), 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			release()
-			release() // once more does nothing
-			if open := openBelow(t, root); len(open) > 0 {
-				t.Errorf("left open: %v", open)
-			}
-			if n, err := load(); err == nil && runtime.GOOS != "windows" {
-				t.Errorf("%d annotations of a file that is another now", n)
-			}
-		})
-	}
-}
-
-// A manifest that is let go while a label is read stays open for that.
-func TestManifestIsLetGoWhileItIsRead(t *testing.T) {
-	root := t.TempDir()
-	newManifest(t, filepath.Join(root, "list.db"))
-	m := openedAt(t, root, "list.db").(*manifest)
-	release := Hold(m)
-	err := m.query(t.Context(), func(db *sql.DB) error {
-		release()
-		return db.PingContext(t.Context())
-	})
-	if err != nil {
-		t.Error(err)
-	}
-	if open := openBelow(t, root); len(open) > 0 {
-		t.Errorf("left open: %v", open)
-	}
-}
-
-func openedAt(t *testing.T, root, name string) Source {
-	t.Helper()
-	src, _ := opened(t, filepath.Join(root, name), Options{})
-	return src
-}
-
-// openBelow are the files below a folder that this process has open.
-func openBelow(t *testing.T, root string) (open []string) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		return nil
-	}
-	fds, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, fd := range fds {
-		if file, err := os.Readlink(filepath.Join("/proc/self/fd", fd.Name())); err == nil && strings.HasPrefix(file, root) {
-			open = append(open, file)
-		}
-	}
-	return open
 }
