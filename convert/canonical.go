@@ -32,6 +32,16 @@ type CanonicalImage struct {
 // itself: unknown and repeated keys, keys that are missing and values of a wrong
 // kind are errors. Width and height stand there both or not at all.
 func ParseCanonical(line []byte) (CanonicalImage, error) {
+	return parseCanonical(line, pictograph.ParseAnnotations)
+}
+
+// ParseBackup is ParseCanonical for a line of a backup, whose annotations are as the
+// service sent them: their members that are unknown here are kept.
+func ParseBackup(line []byte) (CanonicalImage, error) {
+	return parseCanonical(line, pictograph.DecodeAnnotations)
+}
+
+func parseCanonical(line []byte, annotations func([]byte) ([]pictograph.Annotation, error)) (CanonicalImage, error) {
 	members, err := canonicalMembers(line)
 	if err != nil {
 		return CanonicalImage{}, err
@@ -49,7 +59,7 @@ func ParseCanonical(line []byte) (CanonicalImage, error) {
 	if !isArray(members.annotations) {
 		return c, fmt.Errorf("annotations of %s: %s, not a list", c.Image, describe(members.annotations))
 	}
-	if c.Annotations, err = pictograph.DecodeAnnotations(members.annotations); err != nil {
+	if c.Annotations, err = annotations(members.annotations); err != nil {
 		return c, fmt.Errorf("annotations of %s: %w", c.Image, err)
 	}
 	if c.Boxes, err = canonicalBoxes(members.boxes, c.Annotations); err != nil {

@@ -94,3 +94,18 @@ func TestCanonicalResult(t *testing.T) {
 		t.Errorf("result %+v", r)
 	}
 }
+
+// Unknown members are an error on a line that a user gives, and kept on one of a backup.
+func TestUnknownMembersOfALine(t *testing.T) {
+	line := []byte(`{"image":"a.jpg","annotations":[{"id":"1","name":"cat","type":"keypoint","keypoint":{"x":1,"y":2},"confidence":1,"track":7}]}`)
+	if _, err := ParseCanonical(line); err == nil || !strings.Contains(err.Error(), "annotations[0].track: unknown field") {
+		t.Errorf("a user's line: %v", err)
+	}
+	c, err := ParseBackup(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if written, err := c.Append(nil); err != nil || string(written) != string(line) {
+		t.Errorf("a line of a backup is written as %s, %v", written, err)
+	}
+}

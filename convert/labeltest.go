@@ -81,7 +81,7 @@ func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
 	if err != nil {
 		t.Fatalf("annotations that the service refuses: %v", err)
 	}
-	if _, err := pictograph.DecodeAnnotations(payload); err != nil {
+	if _, err := pictograph.ParseAnnotations(payload); err != nil {
 		t.Fatalf("annotations that cannot be read back: %v", err)
 	}
 	if r.Read != sources {

@@ -1,5 +1,7 @@
 package pictograph
 
+import "encoding/json"
+
 // Type names the geometry of an annotation on the wire.
 type Type string
 
@@ -34,6 +36,10 @@ type Annotation struct {
 	// AttributeList is the legacy form of attributes. At most one of the two
 	// is set.
 	AttributeList []any
+	// Unknown are the members that this package does not know, as they came from the
+	// service: [DecodeAnnotations] keeps them, and they are written back. Nil where there
+	// are none, as in what is made by a caller.
+	Unknown map[string]json.RawMessage
 }
 
 // Geometry is the closed union of what an annotation can be: [BBox],

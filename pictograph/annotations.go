@@ -1,6 +1,7 @@
 package pictograph
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -171,7 +172,7 @@ func AppendBulkSave(dst []byte, entries []BulkEntry) []byte {
 // returns nothing reads the body any more: the caller may write over it.
 func (c *Client) BulkSaveBody(ctx context.Context, body []byte, idempotencyKey string) (BulkResult, error) {
 	var result BulkResult
-	err := c.do(ctx, call{op: "save a batch of images", method: http.MethodPost, path: annotationsPath + "/bulk", body: body, key: idempotencyKey}, &result)
+	err := c.do(ctx, call{op: "save a batch of images", method: http.MethodPost, path: annotationsPath + "/bulk", body: bytes.Clone(body), key: idempotencyKey}, &result) // net/http may read on when the answer is there
 	for i := range result.Failed {
 		result.Failed[i].Error = c.withoutKey(result.Failed[i].Error)
 	}
@@ -188,14 +189,48 @@ func idRoute(image ImageRef) string { return annotationsPath + "/" + segment(ima
 // the dialect is still unknown it is found out with one read of the image by
 // path; a use that is a read of the image itself needs no other.
 func (c *Client) perImage(ctx context.Context, op string, image ImageRef, use func(path string, d Dialect) error, isRead bool) error {
-	c.dialectMu.Lock()
-	d := c.dialect
-	if d != DialectAuto {
-		c.dialectMu.Unlock()
-		return c.useDialect(op, image, d, use)
+	for {
+		known, finding, done := c.dialectOrDuty()
+		if known != DialectAuto {
+			return c.useDialect(op, image, known, use)
+		}
+		if done == nil { // somebody finds out already
+			select {
+			case <-finding:
+				continue
+			case <-ctx.Done():
+				return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+			}
+		}
+		found, err := c.findDialect(ctx, op, image, use, isRead)
+		done(found)
+		if err != nil || isRead {
+			return err
+		}
+		return c.useDialect(op, image, found, use)
 	}
-	// One finds out, the others wait for it.
+}
+
+// dialectOrDuty is the dialect where it is known. Where it is not, the caller either has to
+// find it out and to call done, or gets a channel that is closed when another has.
+func (c *Client) dialectOrDuty() (known Dialect, finding <-chan struct{}, done func(Dialect)) {
+	c.dialectMu.Lock()
 	defer c.dialectMu.Unlock()
+	if c.dialect != DialectAuto || c.finding != nil {
+		return c.dialect, c.finding, nil
+	}
+	c.finding = make(chan struct{})
+	return DialectAuto, nil, func(found Dialect) {
+		c.dialectMu.Lock()
+		defer c.dialectMu.Unlock()
+		close(c.finding)
+		c.dialect, c.finding = found, nil
+	}
+}
+
+// findDialect asks the service for an image in one dialect, then in the other. Where it
+// knows the image in neither the question stays open: the dialect is DialectAuto still.
+func (c *Client) findDialect(ctx context.Context, op string, image ImageRef, use func(path string, d Dialect) error, isRead bool) (Dialect, error) {
 	probe := func(d Dialect) error {
 		return c.useDialect(op, image, d, func(path string, d Dialect) error {
 			if isRead {
@@ -204,21 +239,16 @@ func (c *Client) perImage(ctx context.Context, op string, image ImageRef, use fu
 			return c.do(ctx, call{op: op, method: http.MethodGet, path: path}, nil)
 		})
 	}
-	err := probe(DialectPath)
-	found := DialectPath
+	found, err := DialectPath, probe(DialectPath)
 	if errors.Is(err, ErrNotFound) || errors.Is(err, errNoRoute) {
 		if second := probe(DialectImageID); second == nil || !errors.Is(second, errNoRoute) {
-			err, found = second, DialectImageID
+			found, err = DialectImageID, second
 		}
 	}
 	if err != nil {
-		return err // in neither dialect: the question stays open
+		return DialectAuto, err
 	}
-	c.dialect = found
-	if isRead {
-		return nil
-	}
-	return c.useDialect(op, image, found, use)
+	return found, nil
 }
 
 var errNoRoute = errors.New("the image's name does not fit the dialect")

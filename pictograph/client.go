@@ -1,6 +1,7 @@
 package pictograph
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -42,7 +43,8 @@ type Config struct {
 	// Timeout bounds one attempt of a request, the reading of its answer
 	// included; it begins when the Pacer has let the request pass. Default 30 s.
 	Timeout time.Duration
-	// MaxRetries is how many attempts may follow the first. 0 means none.
+	// MaxRetries is how many attempts may follow the first. Default 3; [NoRetries]
+	// means none.
 	MaxRetries int
 	// The wait before attempt n+1 is BackoffBase·2ⁿ, at most BackoffCap, give or
 	// take a quarter. Defaults 1 s and 30 s.
@@ -56,6 +58,9 @@ type Config struct {
 	UserAgent string
 	OnRetry   func(Retry) // told before each wait
 }
+
+// NoRetries is the MaxRetries of a client that tries every request once.
+const NoRetries = -1
 
 // Format keeps the key out of whatever prints a Config.
 func (c Config) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "pictograph.Config{%s}", c.BaseURL) }
@@ -88,8 +93,9 @@ type Client struct {
 	http   *http.Client // with the key; stays on base's host
 	plain  *http.Client // without the key, for signed URLs
 
-	dialectMu sync.Mutex
+	dialectMu sync.Mutex // never held across a request
 	dialect   Dialect
+	finding   chan struct{} // closed when who finds out the dialect is done; nil while nobody does
 }
 
 // New makes a client. It sends nothing.
@@ -124,6 +130,9 @@ func New(c Config) (*Client, error) {
 func (c Config) withDefaults() Config {
 	if c.Timeout <= 0 {
 		c.Timeout = 30 * time.Second
+	}
+	if c.MaxRetries == 0 {
+		c.MaxRetries = 3
 	}
 	if c.BackoffBase <= 0 {
 		c.BackoffBase = time.Second
@@ -201,10 +210,8 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 	if k.key == "" && (k.method == http.MethodPost || k.method == http.MethodPut || k.method == http.MethodPatch) {
 		k.key = rand.Text()
 	}
-	body := lend(k.body)
-	defer body.takeBack()
 	for attempt := 1; ; attempt++ {
-		err := c.attempt(ctx, k, body, out)
+		err := c.attempt(ctx, k, out)
 		if err == nil {
 			return nil
 		}
@@ -269,15 +276,15 @@ const (
 	maxErrorAnswer = 1 << 20
 )
 
-func (c *Client) attempt(ctx context.Context, k call, body *lent, out any) error {
-	if err := c.config.Pacer.Wait(ctx); err != nil {
+func (c *Client) attempt(caller context.Context, k call, out any) error {
+	if err := c.config.Pacer.Wait(caller); err != nil {
 		return fmt.Errorf("%s: %w", k.op, err)
 	}
-	ctx, end := c.pacedAgain(ctx)
+	ctx, end := c.pacedAgain(caller)
 	defer end(nil)
-	ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, c.config.Timeout, errNoAnswer)
 	defer cancel()
-	request, err := c.request(ctx, k, body)
+	request, err := c.request(ctx, k)
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.op, err)
 	}
@@ -325,10 +332,10 @@ func (c *Client) withoutKey(s string) string {
 	return strings.ReplaceAll(s, c.config.APIKey, "[the API key]")
 }
 
-func (c *Client) request(ctx context.Context, k call, body *lent) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	target := *c.base
 	target.RawQuery = k.query.Encode()
-	request, err := http.NewRequestWithContext(ctx, k.method, "", nil)
+	request, err := http.NewRequestWithContext(ctx, k.method, "", bytes.NewReader(k.body))
 	if err != nil {
 		return nil, err
 	}
@@ -340,9 +347,6 @@ func (c *Client) request(ctx context.Context, k call, body *lent) (*http.Request
 	target.Path = c.base.Path + unescaped
 	request.URL, request.Host = &target, target.Host
 	if k.body != nil {
-		request.Body, _ = body.reader()
-		request.GetBody = body.reader
-		request.ContentLength = int64(body.size)
 		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set("X-API-Key", c.config.APIKey)
@@ -354,12 +358,17 @@ func (c *Client) request(ctx context.Context, k call, body *lent) (*http.Request
 	return request, nil
 }
 
-// networkError tells a request that failed from one that its caller ended.
+// errNoAnswer ends an attempt that takes longer than it may.
+var errNoAnswer = errors.New("no answer in time")
+
+// networkError tells a request that failed, for one because it took longer than an attempt
+// may, from one that its caller ended or whose time the caller set.
 func (c *Client) networkError(ctx context.Context, op string, err error) error {
-	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errNoAnswer):
 		err = fmt.Errorf("no answer within %s", c.config.Timeout)
-	} else if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", op, context.Cause(ctx))
+	case cause != nil:
+		return fmt.Errorf("%s: %w", op, cause)
 	}
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {

@@ -34,7 +34,7 @@ func serve(t *testing.T, handle http.HandlerFunc, change ...func(*Config)) *Clie
 func clientOf(t *testing.T, server *httptest.Server, change ...func(*Config)) *Client {
 	t.Helper()
 	t.Cleanup(server.Close)
-	c := Config{BaseURL: server.URL, APIKey: testKey, MaxRetries: 3, BackoffBase: time.Microsecond, BackoffCap: time.Microsecond}
+	c := Config{BaseURL: server.URL, APIKey: testKey, BackoffBase: time.Microsecond, BackoffCap: time.Microsecond}
 	for _, f := range change {
 		f(&c)
 	}
@@ -452,7 +452,7 @@ func TestTimeoutAndCancel(t *testing.T) {
 		case <-r.Context().Done():
 		}
 	}
-	client := serve(t, stalled, func(c *Config) { c.Timeout = time.Millisecond; c.MaxRetries = 0 })
+	client := serve(t, stalled, func(c *Config) { c.Timeout = time.Millisecond; c.MaxRetries = NoRetries })
 	if _, err := client.Dataset(context.Background(), "x"); !errors.Is(err, ErrNetwork) || !strings.Contains(err.Error(), "no answer within 1ms") {
 		t.Errorf("timeout: %v", err)
 	}
@@ -460,6 +460,97 @@ func TestTimeoutAndCancel(t *testing.T) {
 	client = serve(t, func(w http.ResponseWriter, r *http.Request) { cancel(); stalled(w, r) })
 	if _, err := client.Dataset(ctx, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancel: %v", err)
+	}
+}
+
+// The deadline of a caller comes back as the caller's, and is no fault of the network.
+func TestACallersDeadlineIsTheCallers(t *testing.T) {
+	release := make(chan struct{})
+	client := serve(t, func(http.ResponseWriter, *http.Request) { <-release })
+	defer close(release)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if _, err := client.Dataset(ctx, "x"); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrNetwork) || strings.Contains(err.Error(), "no answer within") {
+		t.Errorf("a request: %v", err)
+	}
+	given := errors.New("the night is over")
+	ctx, cancel = context.WithTimeoutCause(t.Context(), time.Millisecond, given)
+	defer cancel()
+	if _, err := client.Dataset(ctx, "x"); !errors.Is(err, given) {
+		t.Errorf("a deadline that says why: %v", err)
+	}
+}
+
+// Who waits for another to find out the dialect may give up on it.
+func TestNoRequestHoldsUpACallerWhoGivesUp(t *testing.T) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			close(asked)
+			<-release
+			io.WriteString(w, `{"annotations":[]}`)
+			return
+		}
+		io.WriteString(w, `{"image_id":"42"}`)
+	})
+	image := ImageRef{ID: "42", Dataset: "d", Path: "a.jpg"}
+	var first sync.WaitGroup
+	first.Go(func() {
+		if _, err := client.Save(t.Context(), image, nil, SaveOptions{}); err != nil {
+			t.Errorf("who found out: %v", err)
+		}
+	})
+	<-asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := client.Save(ctx, image, nil, SaveOptions{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up: %v", err)
+	}
+	first.Go(func() {
+		if _, err := client.Save(t.Context(), image, nil, SaveOptions{}); err != nil {
+			t.Errorf("who waited: %v", err)
+		}
+	})
+	close(release)
+	first.Wait()
+}
+
+// What the service says of an annotation and this package does not know is kept: to read
+// annotations and to save them loses nothing.
+func TestUnknownMembersAreWrittenBack(t *testing.T) {
+	const annotation = `{"id":"1","name":"a","type":"keypoint","keypoint":{"x":1,"y":2},"confidence":1,"depth":{"mean": 1.50},"track":[7]}`
+	var saved string
+	client := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			io.WriteString(w, "{\"annotations\":[\n"+annotation+"]}")
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		saved = string(body)
+		io.WriteString(w, `{"image_id":"42"}`)
+	})
+	image := ImageRef{Dataset: "d", Path: "a.jpg"}
+	annotations, err := client.Annotations(t.Context(), image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Save(t.Context(), image, annotations, SaveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"annotations":[` + strings.ReplaceAll(annotation, ": ", ":") + `]}`; saved != want {
+		t.Errorf("saved %s\nwant  %s", saved, want)
+	}
+	annotations[0].Unknown["name"] = []byte(`"b"`)
+	if _, err := client.Save(t.Context(), image, annotations, SaveOptions{}); err == nil {
+		t.Error("a name was given twice")
+	}
+}
+
+func TestNoRetries(t *testing.T) {
+	handle, requests := respond(status(500, ""))
+	client := serve(t, handle, func(c *Config) { c.MaxRetries = NoRetries })
+	if _, err := client.Dataset(t.Context(), "x"); !errors.Is(err, ErrServer) || requests() != 1 {
+		t.Errorf("%d requests, %v", requests(), err)
 	}
 }
 

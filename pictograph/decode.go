@@ -10,30 +10,23 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeAnnotations decodes the annotations of one image, a JSON array, as
-// strictly as the service does: unknown fields, a geometry that is not the
-// type's, rings of fewer than three points, blank names and the like are
-// [FieldErrors], each with its path. JSON that is no JSON, or names a key
-// twice, is another error.
-func DecodeAnnotations(data []byte) ([]Annotation, error) {
-	annotations, ok := decodePlain(data)
-	if !ok {
-		var err error
-		if annotations, err = decodeAny(data); err != nil {
-			return nil, err
-		}
-	}
-	var errs FieldErrors
-	if uniqueIDs(annotations, "annotations", &errs); len(errs) > 0 {
-		return nil, errs
-	}
-	return annotations, nil
+// DecodeAnnotations decodes the annotations of one image, a JSON array, as the service
+// sends them. Members of an annotation that this package does not know are kept, to be
+// written back with it. All else has to be as the service wants it: a geometry that is not
+// the type's, rings of fewer than three points, blank names and the like are
+// [FieldErrors], each with its path. JSON that is no JSON, or names a key twice, is
+// another error.
+func DecodeAnnotations(data []byte) ([]Annotation, error) { return newReader(data).annotations() }
+
+// ParseAnnotations is DecodeAnnotations for what is to be sent. It is as strict as the
+// service: unknown members are errors too.
+func ParseAnnotations(data []byte) ([]Annotation, error) {
+	r := newReader(data)
+	r.strict = true
+	return r.annotations()
 }
 
-// decodeAny reads annotations however they are written, and says what is wrong with
-// them.
-func decodeAny(data []byte) ([]Annotation, error) {
-	r := newReader(data)
+func (r *reader) annotations() ([]Annotation, error) {
 	annotations := []Annotation{}
 	err := r.array("annotations", func(path string) error {
 		a, err := r.annotation(path)
@@ -45,6 +38,9 @@ func decodeAny(data []byte) ([]Annotation, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("decode annotations: %w", err)
+	}
+	if len(r.errs) == 0 {
+		uniqueIDs(annotations, "annotations", &r.errs)
 	}
 	if len(r.errs) > 0 {
 		return nil, r.errs
@@ -72,8 +68,9 @@ func (a *Annotation) UnmarshalJSON(data []byte) error {
 // reader takes a payload apart. Its methods return an error for JSON that
 // cannot be read on, and gather in errs what is wrong with JSON that can.
 type reader struct {
-	dec  *jsontext.Decoder
-	errs FieldErrors
+	dec    *jsontext.Decoder
+	errs   FieldErrors
+	strict bool // unknown members of an annotation are errors
 }
 
 func newReader(data []byte) *reader {
@@ -196,6 +193,7 @@ type parts struct {
 	createdBy  string
 	attributes map[string]any
 	list       []any
+	unknown    map[string]json.RawMessage
 }
 
 func (r *reader) annotation(path string) (Annotation, error) {
@@ -259,10 +257,30 @@ func (r *reader) member(name, at string, p *parts) error {
 		})
 	case "attributes":
 		return r.attributes(at, p)
-	case "class":
-		return r.unknown(at, "; the class goes into name")
 	}
-	return r.unknown(at, "")
+	if r.strict {
+		hint := ""
+		if name == "class" {
+			hint = "; the class goes into name"
+		}
+		return r.unknown(at, hint)
+	}
+	value, err := r.dec.ReadValue()
+	if err != nil {
+		return err
+	}
+	if p.unknown == nil {
+		p.unknown = make(map[string]json.RawMessage)
+	}
+	value = value.Clone()
+	err = value.Compact() // annotations are written on one line
+	p.unknown[name] = json.RawMessage(value)
+	return err
+}
+
+// isMember reports whether an annotation has a member of that name.
+func isMember(name string) bool {
+	return optional[name] || name == "id" || name == "name" || name == "type"
 }
 
 // only is an object of one member, which must be there.
@@ -357,7 +375,7 @@ func (r *reader) assemble(path string, p parts) Annotation {
 		}
 		return path + "." + field
 	}
-	a := Annotation{ID: p.id, Name: p.name, CreatedBy: p.createdBy}
+	a := Annotation{ID: p.id, Name: p.name, CreatedBy: p.createdBy, Unknown: p.unknown}
 	if p.confidence != nil && *p.confidence != 1 {
 		a.Confidence = p.confidence
 	}

@@ -47,29 +47,6 @@ func TestQuickNumbersAreTheShortest(t *testing.T) {
 	})
 }
 
-// Each of the quick ways writes the shortest decimal, or leaves it to others.
-func TestQuickNumbersAtTheirEdges(t *testing.T) {
-	room := make([]byte, 32)
-	for _, v := range []float64{0, math.Copysign(0, -1), 1e-7, 2e-7, 9.999e-7, 1e-6, 1.1e-6, 0.01, 0.1, 1, 5, 10, 12.5, 999, 999.99, 1000, 1001.5, 9999, 9999.99, 10000, 10000.01, 99999, 99999.99, 100000, 999999, 999999.99, 999999.9999999, 999999.99999999,
-		1e6, 1000000.5, 0.1 + 0.2, 0.0000012, 79.01184, 79.01184000000001, 1.0000001, 1.00000001, 100000.1000001, -1, -0.5, math.NaN(), math.Inf(1), math.MaxFloat64} {
-		for name, way := range map[string]struct {
-			put   func([]byte, float64) int
-			limit float64
-		}{"putQuick": {putQuick, 1e4}, "putProduct": {putProduct, 1e6}} {
-			n := way.put(room, v)
-			if want := strconv.FormatFloat(v, 'f', -1, 64); n > 0 && (string(room[:n]) != want || v < 1e-6) {
-				t.Errorf("%s writes %s, not %s", name, room[:n], want)
-			}
-			if whole := v == math.Trunc(v) && v > 0 && v < way.limit; whole && n == 0 {
-				t.Errorf("%s does not write %v", name, v)
-			}
-		}
-	}
-	if putProduct(room, 79.01184) == 0 || putProduct(room, math.Nextafter(79.01184, 80)) > 0 {
-		t.Error("a product is not what it is taken for")
-	}
-}
-
 func TestQuickTextIsQuotedAsEver(t *testing.T) {
 	check := func(s string) {
 		want, _ := jsontext.AppendQuote(nil, s)

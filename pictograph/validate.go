@@ -1,6 +1,7 @@
 package pictograph
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -124,6 +125,11 @@ func (a Annotation) validate(errs *FieldErrors) {
 	}
 	if a.Attributes != nil && a.AttributeList != nil {
 		errs.add("attributes", "both a map and a list")
+	}
+	for name, value := range a.Unknown {
+		if isMember(name) || !json.Valid(value) {
+			errs.add(name, "is no JSON, or a field of its own, among the unknown ones")
+		}
 	}
 	switch g := a.Geometry.(type) {
 	case BBox:

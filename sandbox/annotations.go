@@ -76,7 +76,7 @@ func decode(members map[string]json.RawMessage, at string) ([]pictograph.Annotat
 	if !ok {
 		return nil, pictograph.FieldErrors{{Path: at + "annotations", Reason: "field required"}}
 	}
-	annotations, err := pictograph.DecodeAnnotations(raw)
+	annotations, err := pictograph.ParseAnnotations(raw)
 	var errs pictograph.FieldErrors
 	switch {
 	case errors.As(err, &errs):

@@ -250,7 +250,11 @@ func (c *canonical) read(item Item) (convert.CanonicalImage, error) {
 	if err != nil {
 		return convert.CanonicalImage{}, err
 	}
-	image, err := convert.ParseCanonical(line)
+	parse := convert.ParseCanonical
+	if c.format == formatBackup {
+		parse = convert.ParseBackup
+	}
+	image, err := parse(line)
 	if err != nil {
 		return convert.CanonicalImage{}, fmt.Errorf("read line %d: %w", l.number, err)
 	}

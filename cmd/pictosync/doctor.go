@@ -286,7 +286,7 @@ func (e *examination) connect(witness *worker.Witness) error {
 		return err
 	}
 	c := s.config(pacer)
-	c.Transport, c.MaxRetries, c.Timeout = witness, 0, min(c.Timeout, longestRequest)
+	c.Transport, c.MaxRetries, c.Timeout = witness, pictograph.NoRetries, min(c.Timeout, longestRequest)
 	if e.client, err = pictograph.New(c); err != nil {
 		return usageError{err}
 	}

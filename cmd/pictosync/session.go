@@ -263,7 +263,11 @@ func (s *session) connect() (*connection, error) {
 
 func (s *session) config(pacer pictograph.Pacer) pictograph.Config {
 	o := s.options
-	return pictograph.Config{BaseURL: s.url, APIKey: s.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: o.maxRetries,
+	retries := o.maxRetries
+	if retries == 0 {
+		retries = pictograph.NoRetries
+	}
+	return pictograph.Config{BaseURL: s.url, APIKey: s.key, API: pictograph.Dialect(o.api), Timeout: o.timeout, MaxRetries: retries,
 		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(s.log)}
 }
 

@@ -166,24 +166,35 @@ func (s *Scanner) Members() iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		s.enter()
 		for more := !s.closes('}'); more; more = s.goesOn('}') {
-			if s.Token() != '"' {
-				s.Fail("%q where a key belongs", s.buf[s.pos])
+			name, value := member(s.buf[:s.end], s.pos)
+			if value > 0 {
+				s.pos = value
+			} else {
+				name = s.name()
 			}
-			s.keep = s.pos
-			s.skipString()
-			length := s.pos - s.keep
-			if c := s.Token(); c != ':' {
-				s.Fail("%q instead of ':' after a key", c)
-			}
-			s.pos++
-			s.Token()
-			name := Unquote(s.buf[s.keep:][:length])
-			s.keep = -1
 			if !yield(name) {
 				return
 			}
 		}
 	}
+}
+
+// name reads what stands before a member's value, however it is written.
+func (s *Scanner) name() []byte {
+	if s.Token() != '"' {
+		s.Fail("%q where a key belongs", s.buf[s.pos])
+	}
+	s.keep = s.pos
+	s.skipString()
+	length := s.pos - s.keep
+	if c := s.Token(); c != ':' {
+		s.Fail("%q instead of ':' after a key", c)
+	}
+	s.pos++
+	s.Token()
+	raw := s.buf[s.keep:][:length]
+	s.keep = -1
+	return Unquote(raw)
 }
 
 // Elements goes through the list that comes next, and yields at each of its elements,

@@ -55,7 +55,12 @@ func Member(data []byte, i int, first bool) (name []byte, value int) {
 	if i = Space(data, i); i == len(data) || data[i] != before {
 		return nil, 0
 	}
-	name, i = Text(data, Space(data, i+1))
+	return member(data, i+1)
+}
+
+// member is [Member] behind the comma.
+func member(data []byte, i int) (name []byte, value int) {
+	name, i = Text(data, Space(data, i))
 	if i == 0 {
 		return nil, 0
 	}
