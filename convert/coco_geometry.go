@@ -286,3 +286,39 @@ func (r *cocoReader) contradicts(m *mask, g givenBox, area []byte) string {
 	}
 	return ""
 }
+
+// readAllJoints returns the placed joints of an annotation and notes how many its lists
+// have room for.
+//
+// False is for an annotation that is left out, since its joints may be read in two ways.
+func readAllJoints(b *imageBuilder, r *cocoReader, o *object, c *category, a *cocoAnnotation) (joints []joint, ok bool) {
+	if !absent(a.keypoints) {
+		joints, o.slots = readJoints(b, r, o, a.keypoints, "keypoints", len(c.joints))
+		if o.slots < 0 {
+			return nil, false
+		}
+		if len(joints) > 0 && len(c.joints) > 0 && o.slots != len(c.joints) && len(r.numbers)%3 == 0 && !a.hasParts() {
+			return nil, b.drop(KindCount, o.at, fmt.Sprintf("there are %d joints, and its category names %d: nothing tells which are which", o.slots, len(c.joints)))
+		}
+		if !o.results && o.slots > 0 {
+			b.tellUnlabelled(o.at, r.numbers, len(joints), a.jointCount)
+		}
+		if !absent(a.jointScores) {
+			r.giveScores(b, o.at, joints, a.jointScores)
+		}
+	}
+	for i, raw := range a.parts {
+		if absent(raw) {
+			continue
+		}
+		more, slots := readJoints(b, r, o, raw, wholeBody[i].member, 0)
+		if !o.results && slots > 0 {
+			b.tellUnlabelled(o.at, r.numbers, len(more), nil)
+		}
+		for _, j := range more {
+			j.name = fmt.Sprintf("%s_%d", wholeBody[i].name, j.slot)
+			joints = append(joints, j)
+		}
+	}
+	return joints, true
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -457,4 +458,43 @@ func partOfMask(base string, part, parts int) string {
 // cornersOf are the corners of a box, clockwise on the screen from the left top one.
 func cornersOf(b pictograph.Box) []pictograph.Point {
 	return []pictograph.Point{{X: b.X, Y: b.Y}, {X: b.X + b.W, Y: b.Y}, {X: b.X + b.W, Y: b.Y + b.H}, {X: b.X, Y: b.Y + b.H}}
+}
+
+func TestClassMap(t *testing.T) {
+	m, err := ParseClassMap([]byte("car: vehicle\ntruck: vehicle\nignore: ~\nnose: snout\n1: one\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}
+	r := Result{}
+	for i, name := range []string{"car", "truck", "ignore", "ignore", "cat", "1"} {
+		r.Annotations = append(r.Annotations, pictograph.Annotation{ID: fmt.Sprint(i), Name: name, Geometry: at})
+	}
+	r.Classes = append(classesOf(r.Annotations, true), pictograph.Class{Name: "ignore", Type: pictograph.TypeBBox})
+	m.Apply(&r, "f", "i")
+	var names []string
+	for _, a := range r.Annotations {
+		names = append(names, a.Name)
+	}
+	var classes []string
+	for _, c := range r.Classes {
+		classes = append(classes, c.Name)
+		if c.Skeleton != nil && c.Skeleton.Nodes[0].Name != "snout" {
+			t.Errorf("the joint is still %s", c.Skeleton.Nodes[0].Name)
+		}
+	}
+	if got := fmt.Sprint(names, classes); got != "[vehicle vehicle cat one] [vehicle cat one animal]" {
+		t.Errorf("got %s", got)
+	}
+	if len(r.Findings) != 1 || r.Findings[0].Kind != KindMappedAway || !strings.Contains(r.Findings[0].Reason, "2 annotations") {
+		t.Errorf("findings %+v", r.Findings)
+	}
+	if animal.Skeleton.Nodes[0].Name != "nose" {
+		t.Error("the source's skeleton was changed")
+	}
+	for _, bad := range []string{"a: [b]", "a: ' '", "a: {nam: b}", "a: {id: -1}", "a: {id: x}", "a: {id: 1}\nb: {id: 1}", "a: b\na: c", "a: {name: x, id: 1}\nb: {name: x, id: 2}", "- a", "a: [", "7"} {
+		if _, err := ParseClassMap([]byte(bad)); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
 }

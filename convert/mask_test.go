@@ -441,7 +441,7 @@ func BenchmarkMask(b *testing.B) {
 func TestFillPolygons(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 8))
 	for range 300 {
-		width, height := 1 + r.IntN(30), 1 + r.IntN(30)
+		width, height := 1+r.IntN(30), 1+r.IntN(30)
 		var polygons []pictograph.Polygon
 		for range 1 + r.IntN(3) {
 			var p pictograph.Polygon
