@@ -113,7 +113,7 @@ func (c *COCO) convert(b *imageBuilder, r *cocoReader, position int, raw []byte)
 	}
 	a := &parsed
 	o.id, o.at = identify(b, position, a)
-	o.restore(a.ownID)
+	restoreID(&o, a.ownID)
 	switch {
 	case a.differs:
 		return b.drop(KindInvalidJSON, o.at, fmt.Sprintf("the key %q stands twice, with different values", a.repeated))
@@ -174,8 +174,8 @@ func identify(b *imageBuilder, position int, a *cocoAnnotation) (id string, at p
 	return string(parsed), place{what: "annotation", id: string(parsed)}
 }
 
-// restore takes the ids that the annotation had before it was written as COCO.
-func (o *object) restore(raw []byte) {
+// restoreID takes the ids that the annotation had before it was written as COCO.
+func restoreID(o *object, raw []byte) {
 	if isString(raw) {
 		if id := string(unquote(raw)); !blank(id) {
 			o.id = id

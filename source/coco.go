@@ -47,7 +47,7 @@ type cocoPlace struct {
 func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 	f, err := indexCOCO(s.path, name, s.options, s.reporter)
 	if err != nil {
-		return nil, s.cocoError(s.path, err)
+		return nil, cocoError(s, s.path, err)
 	}
 	f.nameImages(name)
 	if f.annotations == 0 && !f.results {
@@ -61,7 +61,7 @@ func openCOCOFile(ctx context.Context, s setting, name string) (Source, error) {
 	return newCOCO(s, []*cocoFile{f}, "a JSON file with images, annotations and categories")
 }
 
-func (s setting) cocoError(path string, err error) error {
+func cocoError(s setting, path string, err error) error {
 	e := &Error{Op: "read", Path: path, Err: reasonOf(err), Advice: s.input(path, "").KnownSources()}
 	var broken *scan.Error
 	switch {
@@ -92,11 +92,11 @@ func openCOCOFolder(ctx context.Context, s setting, names []string) (Source, err
 		f, err := indexCOCO(full, name, s.options, s.reporter)
 		if other, ok := errors.AsType[errNotCOCO](err); ok {
 			s.reporter.report(convert.Finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
-			foreign = s.cocoError(full, err)
+			foreign = cocoError(s, full, err)
 			continue
 		}
 		if err != nil {
-			return nil, s.cocoError(full, err)
+			return nil, cocoError(s, full, err)
 		}
 		f.nameImages(name)
 		files = append(files, f)
@@ -149,7 +149,7 @@ func newCOCO(s setting, files []*cocoFile, reason string) (*coco, error) {
 	shared := c.findRepeated()
 	if len(shared) > 0 && cocoFlags(s.options).MergeFiles {
 		if err := c.merge(shared); err != nil {
-			return nil, s.cocoError(s.path, err)
+			return nil, cocoError(s, s.path, err)
 		}
 	} else if err := c.sameImages(shared); err != nil {
 		return nil, err

@@ -441,7 +441,7 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 		defer y.buffers.Put(buffer)
 	}
 	sizes := imageSizes{stated: y.statedSize(item), local: y.localSize(item), listed: listed}
-	result, err := y.loadYOLO(&y.convert, item, sizes, label)
+	result, err := loadYOLO(y.setting, &y.convert, item, sizes, label)
 	if err != nil && p.near != "" {
 		err = fmt.Errorf("%w; %s differs from it in letter case alone", err, display(p.near))
 	}
@@ -450,7 +450,7 @@ func (y *yolo) Load(_ context.Context, item Item, listed convert.Size) (convert.
 
 // loadYOLO converts a label with the size that the source knows, or else the
 // listed one.
-func (s setting) loadYOLO(y *convert.YOLO, item Item, sizes imageSizes, label []byte) (convert.Result, error) {
+func loadYOLO(s setting, y *convert.YOLO, item Item, sizes imageSizes, label []byte) (convert.Result, error) {
 	size := sizes.own()
 	if !size.Known() {
 		if lines := convert.YOLOLines(label); lines > 0 {

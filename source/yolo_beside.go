@@ -110,7 +110,7 @@ const mostPassedOver = 20
 
 // tellPassedOver tells of the files at the top of a YOLO folder that look like labels of
 // another format, or describe a data set too, and are not read.
-func (s setting) tellPassedOver(entries []fs.DirEntry, taken string) {
+func tellPassedOver(s setting, entries []fs.DirEntry, taken string) {
 	count := 0
 	for _, e := range entries {
 		name := e.Name()

@@ -159,7 +159,7 @@ func openYOLO(ctx context.Context, in Input) (Source, error) {
 				return nil, err
 			}
 		}
-		s.tellPassedOver(entries, description)
+		tellPassedOver(s, entries, description)
 		return openDescribed(ctx, s, in.Path, description)
 	}
 	l := &listings{}
@@ -175,7 +175,7 @@ func openYOLO(ctx context.Context, in Input) (Source, error) {
 		}
 		return nil, unnamedLabels(in, cmp.Or(found.Label, "none that were found"))
 	}
-	s.tellPassedOver(entries, names)
+	tellPassedOver(s, entries, names)
 	return openPlain(ctx, s, names, l)
 }
 

@@ -26,7 +26,7 @@ type yoloLabels struct {
 }
 
 func (s yoloLabels) Load(item Item, stated, listed convert.Size, label []byte) (convert.Result, error) {
-	return s.loadYOLO(s.convert, item, imageSizes{stated: stated, listed: listed}, label)
+	return loadYOLO(s.setting, s.convert, item, imageSizes{stated: stated, listed: listed}, label)
 }
 
 func yoloLabelsOf(classes []byte, in Input) (Labels, error) {

@@ -86,7 +86,7 @@ func openUltralytics(ctx context.Context, s setting, folder, file string) (Sourc
 	y := &yolo{setting: s, reason: name + " describes it", convert: d.yolo(), listings: &listings{}, described: true}
 	files := []os.FileInfo{info}
 	if yoloFlags(s.options).ClassList != "" {
-		names, err := s.takeClassList(&y.convert)
+		names, err := takeClassList(s, &y.convert)
 		if err != nil {
 			return nil, err
 		}
@@ -361,7 +361,7 @@ func openDarknet(ctx context.Context, s setting, folder, file string) (Source, e
 	names, found := y.locateDarknet(values["names"])
 	switch {
 	case yoloFlags(s.options).ClassList != "":
-		list, err := s.takeClassList(&y.convert)
+		list, err := takeClassList(s, &y.convert)
 		if err != nil {
 			return nil, err
 		}
@@ -543,7 +543,7 @@ func escapeGlob(path string) string {
 }
 
 // takeClassList reads the list that --class-list names.
-func (s setting) takeClassList(y *convert.YOLO) (os.FileInfo, error) {
+func takeClassList(s setting, y *convert.YOLO) (os.FileInfo, error) {
 	file := yoloFlags(s.options).ClassList
 	info, err := os.Stat(file)
 	if err != nil {
