@@ -45,8 +45,8 @@ func TestSegmentationsAsTheyAreWritten(t *testing.T) {
 		{`[[4810,40,440,40,440,41,439,42,438,43]]`, nil, []Kind{KindRing}}, {`[[10,10,60,10,60,-200]]`, nil, []Kind{KindRing}}, {`[[300,300,360,300,360,350]]`, nil, []Kind{KindRing}},
 		{`[[0.1,0.1,0.6,0.1,0.6,0.5]]`, nil, []Kind{KindRing}},
 	} {
-		coco := cocoOf(t, testCategories, Options{})
-		r := coco.Image("a.jpg", Size{640, 480}, raws(`{"id": 7, "category_id": 1, "segmentation": `+c.segmentation+`, "bbox": [10, 10, 50, 40]}`))
+		conv := cocoOf(t, testCategories, Options{})
+		r := conv.Image("a.jpg", Size{640, 480}, raws(`{"id": 7, "category_id": 1, "segmentation": `+c.segmentation+`, "bbox": [10, 10, 50, 40]}`))
 		var got []string
 		for _, line := range lines(r.Annotations) {
 			_, line, _ = strings.Cut(line, " cat ")
@@ -136,11 +136,11 @@ func TestSkeletonBase(t *testing.T) {
 		{`[[0,2]]`, [][2]int{{0, 2}}, []Kind{KindSkeletonBase}},
 		{`[[0,1],[2,3]]`, [][2]int{{1, 2}}, []Kind{KindSkeletonEdge}},
 	} {
-		coco, findings, err := NewCOCO([]byte(`[{"id": 1, "name": "cat", "keypoints": ["a", "b", "c"], "skeleton": `+c.edges+`}]`), "a.json", Options{})
+		conv, findings, err := NewCOCO([]byte(`[{"id": 1, "name": "cat", "keypoints": ["a", "b", "c"], "skeleton": `+c.edges+`}]`), "a.json", Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		compare(t, c.edges, coco.categories["1"].skeleton.Edges, c.want)
+		compare(t, c.edges, conv.categories["1"].skeleton.Edges, c.want)
 		compare(t, c.edges, kinds(findings), c.findings)
 	}
 }
@@ -160,9 +160,9 @@ func TestKeypointResults(t *testing.T) {
 		{`[1,2,0.5], [3,4,0], [0,0,0]`, []string{"nose {1 2} 0.5 map[instance_score:0.90]", "eye {3 4} 0 map[instance_score:0.90]"}, nil},
 		{`1,2,0.5, NaN,4,0.5, 5,6,0.25`, []string{"nose {1 2} 0.5 map[instance_score:0.90]", "ear {5 6} 0.25 map[instance_score:0.90]"}, []Kind{KindNumber}},
 	} {
-		coco := cocoOf(t, testCategories, Options{})
-		coco.TakeResults()
-		r := coco.Image("a.jpg", Size{640, 480}, raws(`{"image_id": 1, "category_id": 5, "score": 0.90, "keypoints": [`+c.joints+`]}`))
+		conv := cocoOf(t, testCategories, Options{})
+		conv.TakeResults()
+		r := conv.Image("a.jpg", Size{640, 480}, raws(`{"image_id": 1, "category_id": 5, "score": 0.90, "keypoints": [`+c.joints+`]}`))
 		var got []string
 		for _, a := range r.Annotations {
 			line := fmt.Sprint(a.Name, " ", a.Geometry.(pictograph.Keypoint).Point, " ", *a.Confidence)
@@ -194,8 +194,8 @@ func TestPairsOfJoints(t *testing.T) {
 
 // The box given beside joints goes along to every format that can hold it.
 func TestBoxesBesideJoints(t *testing.T) {
-	coco := cocoOf(t, testCategories, Options{})
-	r := coco.Image("a.jpg", Size{640, 480}, raws(
+	conv := cocoOf(t, testCategories, Options{})
+	r := conv.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 5, "keypoints": [110,110,2, 0,0,0, 150,160,1], "bbox": [100, 100, 80, 90]}`,
 		`{"id": 2, "category_id": 5, "keypoints": [310,110,2, 0,0,0, 0,0,0], "bbox": [300, 100, 80, 90]}`,
 		`{"id": 3, "category_id": 5, "keypoints": [10,10,2, 20,20,2, 0,0,0], "bbox": [0, 0, 0, 0]}`,
@@ -248,13 +248,13 @@ func TestBoxesBesideJoints(t *testing.T) {
 
 // Joints without names are named by their number, and go back to it.
 func TestNumberedJoints(t *testing.T) {
-	coco := cocoOf(t, `[{"id": 1, "name": "person"}, {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]}]`, Options{})
+	conv := cocoOf(t, `[{"id": 1, "name": "person"}, {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]}]`, Options{})
 	triplets := make([]float64, 3*136)
 	for _, slot := range []int{0, 5, 127} {
 		triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2] = float64(slot+1), 7, 2
 	}
 	text, _ := json.Marshal(triplets)
-	r := coco.Image("a.jpg", Size{640, 480}, raws(
+	r := conv.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 1, "keypoints": `+string(text)+`}`,
 		`{"id": 2, "category_id": 2, "keypoints": [1,2,2, 3,4,2]}`,
 		`{"id": 3, "category_id": 1, "keypoints": [0,0,0, 9,9,2]}`,
@@ -289,8 +289,8 @@ func TestNumberedJoints(t *testing.T) {
 
 // The parts of COCO-WholeBody are joints of their object.
 func TestWholeBody(t *testing.T) {
-	coco := cocoOf(t, testCategories, Options{})
-	r := coco.Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "foot_kpts": [7,8,2, 0,0,0, 9,9,1], "righthand_kpts": [0,0,0, 4,4,2], "face_kpts": [], "bbox": [1,2,30,40]}`))
+	conv := cocoOf(t, testCategories, Options{})
+	r := conv.Image("a.jpg", Size{640, 480}, raws(`{"id": 1, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "foot_kpts": [7,8,2, 0,0,0, 9,9,1], "righthand_kpts": [0,0,0, 4,4,2], "face_kpts": [], "bbox": [1,2,30,40]}`))
 	r.Size = Size{640, 480}
 	compare(t, "joints", lines(r.Annotations), []string{"1-0 nose keypoint {1 2} of 1", "1-1 ear keypoint {5 6} of 1 map[occluded:true]", "1-2 foot_0 keypoint {7 8} of 1",
 		"1-3 foot_2 keypoint {9 9} of 1 map[occluded:true]", "1-4 righthand_1 keypoint {4 4} of 1"})
@@ -305,8 +305,8 @@ func TestWholeBody(t *testing.T) {
 func TestAllGeometriesAreJoined(t *testing.T) {
 	const objects = `{"id": 1, "category_id": 5, "keypoints": [110,110,2, 0,0,0, 150,160,1], "segmentation": [[100,100,130,100,130,190],[150,100,180,100,180,190]], "bbox": [100, 100, 80, 90]}
 {"id": 2, "category_id": 1, "segmentation": [[100,100,180,100,180,190]], "bbox": [100, 100, 80, 90], "score": 0.5}`
-	coco := cocoOf(t, testCategories, Options{AllGeometries: true})
-	r := coco.Image("a.jpg", Size{640, 480}, raws(strings.Split(objects, "\n")...))
+	conv := cocoOf(t, testCategories, Options{AllGeometries: true})
+	r := conv.Image("a.jpg", Size{640, 480}, raws(strings.Split(objects, "\n")...))
 	r.Size = Size{640, 480}
 	if len(r.Annotations) != 7 || len(r.Findings) > 0 {
 		t.Fatalf("%q %v", lines(r.Annotations), r.Findings)
@@ -371,8 +371,8 @@ func TestMembers(t *testing.T) {
 
 // What a format cannot hold is counted by the source's annotations.
 func TestLeftOutOfFormats(t *testing.T) {
-	coco := cocoOf(t, testCategories, Options{})
-	r := coco.Image("a.jpg", Size{640, 480}, raws(
+	conv := cocoOf(t, testCategories, Options{})
+	r := conv.Image("a.jpg", Size{640, 480}, raws(
 		`{"id": 1, "category_id": 1, "segmentation": [[100,100,130,100,130,190],[150,100,180,100,180,190]]}`, `{"id": 2, "category_id": 1, "bbox": [5,2,30,40]}`))
 	r.Size = Size{640, 480}
 	catalog := NewCatalog(nil)
@@ -388,7 +388,7 @@ func TestLeftOutOfFormats(t *testing.T) {
 
 // A mask that is not what its bbox is of was most likely encoded otherwise.
 func TestMaskAndItsBox(t *testing.T) {
-	coco := cocoOf(t, testCategories, Options{})
+	conv := cocoOf(t, testCategories, Options{})
 	rows := make([]int, 0, 81) // of a square from 20,30 to 60,70 in 100×100, along the rows
 	for y := range 40 {
 		rows = append(rows, map[bool]int{true: 3020, false: 60}[y == 0], 40)
@@ -412,7 +412,7 @@ func TestMaskAndItsBox(t *testing.T) {
 		{"an area of something else alone", "20,30,40,40", `, "area": 700`, columns, nil},
 	} {
 		counts, _ := json.Marshal(c.counts)
-		r := coco.Image("a.jpg", Size{100, 100}, raws(fmt.Sprintf(`{"id": 1, "category_id": 1, "segmentation": {"size": [100,100], "counts": %s}, "bbox": [%s]%s}`, counts, c.bbox, c.more)))
+		r := conv.Image("a.jpg", Size{100, 100}, raws(fmt.Sprintf(`{"id": 1, "category_id": 1, "segmentation": {"size": [100,100], "counts": %s}, "bbox": [%s]%s}`, counts, c.bbox, c.more)))
 		compare(t, c.name, kinds(r.Findings), c.want)
 		if lost := slices.Contains(c.want, KindMask); lost != (r.LeftOut == 1) {
 			t.Errorf("%s: %d left out", c.name, r.LeftOut)

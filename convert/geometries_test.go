@@ -18,11 +18,11 @@ func TestAllGeometries(t *testing.T) {
 		{false, []string{"7-0 keypoint nose", "7-1 keypoint tail"}},
 		{true, []string{"7-0 keypoint nose", "7-1 keypoint tail", "7-segmentation-0 polygon cat", "7-segmentation-1 polygon cat", "7-box bbox cat"}},
 	} {
-		coco, _, err := NewCOCO(categories, "x.json", Options{AllGeometries: c.all})
+		conv, _, err := NewCOCO(categories, "x.json", Options{AllGeometries: c.all})
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := coco.Image("a.jpg", Size{10, 10}, [][]byte{annotation})
+		r := conv.Image("a.jpg", Size{10, 10}, [][]byte{annotation})
 		var got []string
 		for _, a := range r.Annotations {
 			got = append(got, fmt.Sprintf("%s %s %s", a.ID, a.Geometry.Type(), a.Name))
