@@ -269,11 +269,11 @@ func TestNumberedJoints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	canonical, err := ParseCanonical(line)
+	read, err := ParseCanonical(line)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for what, r := range map[string]Result{"direct": r, "canonical": CanonicalResult(canonical)} {
+	for what, r := range map[string]Result{"direct": r, "canonical": CanonicalResult(read)} {
 		catalog := NewCatalog(nil)
 		catalog.Add(r)
 		_, objects, left, findings, err := NewCOCOWriter(catalog).Image("a.jpg", r)
