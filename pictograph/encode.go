@@ -97,10 +97,17 @@ func (a Annotation) appendBehindID(dst []byte) ([]byte, error) {
 	if instance != 0 {
 		dst = strconv.AppendInt(append(dst, `,"instance_id":`...), int64(instance), 10)
 	}
+	if len(a.Unknown) > 0 {
+		dst = a.appendUnknown(dst)
+	}
+	return append(dst, '}'), err
+}
+
+func (a Annotation) appendUnknown(dst []byte) []byte {
 	for _, name := range slices.Sorted(maps.Keys(a.Unknown)) {
 		dst = append(append(appendString(append(dst, ','), name), ':'), a.Unknown[name]...)
 	}
-	return append(dst, '}'), err
+	return dst
 }
 
 func (a Annotation) appendAttributes(dst []byte) ([]byte, error) {
@@ -156,14 +163,7 @@ func appendPoints(dst []byte, points []Point) []byte {
 // notation for the range of pixels.
 func appendNumber(dst []byte, v float64) []byte {
 	if n, ok := hundredths(v); ok {
-		dst = strconv.AppendUint(dst, n/100, 10)
-		if n %= 100; n > 0 {
-			dst = append(dst, '.', '0'+byte(n/10))
-		}
-		if n %= 10; n > 0 {
-			dst = append(dst, '0'+byte(n))
-		}
-		return dst
+		return appendHundredths(dst, n)
 	}
 	switch abs := math.Abs(v); {
 	case v == 0:
@@ -180,13 +180,35 @@ func appendNumber(dst []byte, v float64) []byte {
 // No other decimal of up to 15 digits has the double nearest to such a number, so
 // this one is the shortest there is, and found many times faster than by strconv: a
 // conversion takes half as long again without.
-func hundredths(v float64) (n uint64, ok bool) {
+func hundredths(v float64) (n uint32, ok bool) {
 	const limit = 1_000_000
 	if !(v > 0 && v < limit) {
 		return 0, false
 	}
-	n = uint64(v*100 + 0.5)
+	n = uint32(int64(v*100 + 0.5))
 	return n, float64(n)/100 == v
+}
+
+// appendHundredths appends a number of hundredths.
+func appendHundredths(dst []byte, n uint32) []byte {
+	whole, part := n/100, n%100
+	width := 1
+	for limit := uint32(10); whole >= limit; limit *= 10 {
+		width++
+	}
+	start := len(dst)
+	dst = slices.Grow(dst, width+len(".99"))[:start+width]
+	for i := start + width - 1; i >= start; i-- {
+		dst[i] = '0' + byte(whole%10)
+		whole /= 10
+	}
+	if part > 0 {
+		dst = append(dst, '.', '0'+byte(part/10))
+	}
+	if part %= 10; part > 0 {
+		dst = append(dst, '0'+byte(part))
+	}
+	return dst
 }
 
 // appendString appends a JSON string; bytes that are no UTF-8 become U+FFFD.
