@@ -1,12 +1,14 @@
 package pictograph
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -149,7 +151,7 @@ func appendPoint(dst []byte, p Point) []byte {
 }
 
 func appendPoints(dst []byte, points []Point) []byte {
-	dst = append(dst, '[')
+	dst = append(slices.Grow(dst, len(points)*len(`{"x":1234.56,"y":1234.56},`)), '[')
 	for i, p := range points {
 		if i > 0 {
 			dst = append(dst, ',')
@@ -175,13 +177,13 @@ func appendNumber(dst []byte, v float64) []byte {
 }
 
 // hundredths is v as a number of them, where it is a positive number of hundredths
-// below a million, as most coordinates are.
+// below ten thousand, as most coordinates are.
 //
 // No other decimal of up to 15 digits has the double nearest to such a number, so
 // this one is the shortest there is, and found many times faster than by strconv: a
 // conversion takes half as long again without.
 func hundredths(v float64) (n uint32, ok bool) {
-	const limit = 1_000_000
+	const limit = 10_000
 	if !(v > 0 && v < limit) {
 		return 0, false
 	}
@@ -189,27 +191,40 @@ func hundredths(v float64) (n uint32, ok bool) {
 	return n, float64(n)/100 == v
 }
 
-// appendHundredths appends a number of hundredths.
+// appendHundredths appends a number of hundredths, from two tables of texts.
 func appendHundredths(dst []byte, n uint32) []byte {
-	whole, part := n/100, n%100
-	width := 1
-	for limit := uint32(10); whole >= limit; limit *= 10 {
-		width++
-	}
-	start := len(dst)
-	dst = slices.Grow(dst, width+len(".99"))[:start+width]
-	for i := start + width - 1; i >= start; i-- {
-		dst[i] = '0' + byte(whole%10)
-		whole /= 10
-	}
-	if part > 0 {
-		dst = append(dst, '.', '0'+byte(part/10))
-	}
-	if part %= 10; part > 0 {
-		dst = append(dst, '0'+byte(part))
-	}
-	return dst
+	const room = 16
+	dst = slices.Grow(dst, room)
+	text := dst[len(dst) : len(dst)+room]
+	whole, fraction := wholes[n/100], fractions[n%100]
+	binary.LittleEndian.PutUint64(text, uint64(whole))
+	binary.LittleEndian.PutUint64(text[whole.length():], uint64(fraction))
+	return dst[:len(dst)+whole.length()+fraction.length()]
 }
+
+// shortText is up to seven characters, the first in the lowest byte, and their number in
+// the highest.
+type shortText uint64
+
+func (t shortText) length() int { return int(t >> 56) }
+
+func shortTextOf(s string) (t shortText) {
+	for i := range len(s) {
+		t |= shortText(s[i]) << (8 * i)
+	}
+	return t | shortText(len(s))<<56
+}
+
+// wholes are the texts of whole numbers, fractions those of hundredths behind one.
+var wholes, fractions = func() (wholes [10_000]shortText, fractions [100]shortText) {
+	for n := range wholes {
+		wholes[n] = shortTextOf(strconv.Itoa(n))
+	}
+	for n := 1; n < len(fractions); n++ {
+		fractions[n] = shortTextOf(strings.TrimRight(fmt.Sprintf(".%02d", n), "0"))
+	}
+	return wholes, fractions
+}()
 
 // appendString appends a JSON string; bytes that are no UTF-8 become U+FFFD.
 func appendString(dst []byte, s string) []byte {
