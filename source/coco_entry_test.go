@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"pictosync/internal/scan"
 )
 
 // What harms one member of an image entry harms no other, and what encoding/json would
@@ -38,4 +40,50 @@ func TestReadImageEntry(t *testing.T) {
 			t.Errorf("%s is %s, not %s", raw, got, want)
 		}
 	}
+}
+
+// samePlain holds the plain way through an annotation against the scanner's.
+func samePlain(t interface{ Fatalf(string, ...any) }, raw []byte) (plain bool) {
+	image, length := plainAnnotation(raw)
+	if length == 0 {
+		return false
+	}
+	var ids []string
+	end := int64(0)
+	err := scan.Bytes(raw, func(s *scan.Scanner) {
+		s.Token()
+		for name := range s.Members() {
+			if string(name) == "segments_info" {
+				t.Fatalf("%q is taken and has segments", raw)
+			}
+			if value := string(s.Value()); string(name) == "image_id" {
+				ids = append(ids, value)
+			}
+		}
+		end = s.Offset()
+	})
+	if err != nil || end != int64(length) || len(ids) != 1 || ids[0] != string(image.cocoID()) {
+		t.Fatalf("%q is taken for one of image %d up to %d, and is of %v up to %d, %v", raw, image, length, ids, end, err)
+	}
+	return true
+}
+
+var annotationSeeds = []string{
+	`{"segmentation": [[253.85, 187.23], [-1, 0.5, 2e3]], "area": 2188.0, "iscrowd": 0, "image_id": 532481, "bbox": [250.82, 168.26], "category_id": 1, "id": 508910}`,
+	`{"image_id":1,"a":{"b":"]}","c":[{}]},"d":null,"e":"x"} `, `{"image_id":"7"}`, `{"image_id":1,"image_id":2}`, `{"image_id":007}`, `{"image_id":0,"x":[{"\"":1}]},`, `{"id":1,"segments_info":[],"image_id":1}`, `{}`,
+}
+
+func TestPlainAnnotation(t *testing.T) {
+	for i, seed := range annotationSeeds {
+		if plain := samePlain(t, []byte(seed)); plain != (i < 2) {
+			t.Errorf("%s: %t", seed, plain)
+		}
+	}
+}
+
+func FuzzPlainAnnotation(f *testing.F) {
+	for _, seed := range annotationSeeds {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) { samePlain(t, raw) })
 }

@@ -454,6 +454,38 @@ func (x *cocoIndexer) annotations(s *scan.Scanner) {
 	x.file.annotations = n
 }
 
+// plainAnnotation reads the annotation that data begins with, if it is as nearly all are:
+// whole, of plain members, one of which is the id of its image. It returns that and the
+// annotation's length, which is 0 for all others: these are left to the scanner.
+func plainAnnotation(data []byte) (image wholeID, length int) {
+	told := false
+	for i, first := 0, true; ; first = false {
+		name, value := scan.Member(data, i, first)
+		if value == 0 {
+			return 0, 0
+		}
+		if i = scan.PlainEnd(data, value); i == 0 {
+			return 0, 0
+		}
+		switch string(name) {
+		case "image_id":
+			whole := false
+			if image, whole = wholeIDOf(data[value:i]); !whole || told {
+				return 0, 0
+			}
+			told = true
+		case "segments_info":
+			return 0, 0
+		}
+		if end := scan.Space(data, i); end < len(data) && data[end] == '}' {
+			if !told {
+				return 0, 0
+			}
+			return image, end + 1
+		}
+	}
+}
+
 // annotation takes on the n-th annotation, which s stands before.
 func (x *cocoIndexer) annotation(s *scan.Scanner, n int) {
 	start := s.Offset()
@@ -464,6 +496,11 @@ func (x *cocoIndexer) annotation(s *scan.Scanner, n int) {
 			return
 		}
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
+		return
+	}
+	if image, length := plainAnnotation(s.Window()); length > 0 && length <= maxLabels {
+		s.Advance(length)
+		x.refs.add(ref{start, uint32(length), x.slots.ofWhole(image)})
 		return
 	}
 	slot, err := int32(0), error(nil)

@@ -1,7 +1,9 @@
 package scan
 
 import (
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"strconv"
 )
 
@@ -15,6 +17,9 @@ var powersOfTen = [...]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1
 // rounded once, and so correctly. All else is left to strconv, which gives the same
 // double more slowly.
 func Number(data []byte, i int) (value float64, end int) {
+	if value, end = short(data, i); end > 0 {
+		return value, end
+	}
 	const mostDigits, exact = 19, 1 << 53
 	start, mantissa := i, uint64(0)
 	negative := i < len(data) && data[i] == '-'
@@ -69,6 +74,36 @@ func Number(data []byte, i int) (value float64, end int) {
 	return value, i
 }
 
+// short is Number for what most coordinates are, such as 250.82: up to seven characters,
+// no sign, no exponent. It looks at eight characters at once; 0 leaves the number to Number.
+func short(data []byte, i int) (value float64, end int) {
+	const each = 0x0101010101010101
+	if len(data)-i < 8 {
+		return 0, 0
+	}
+	digits := binary.LittleEndian.Uint64(data[i:]) ^ each*'0'
+	others := (digits&(each*0x7f) + each*(0x7f-9) | digits) & (each * 0x80) // what is no digit
+	whole := bits.TrailingZeros64(others)
+	length, fraction := whole, 0
+	if whole < 64 && digits>>(whole&^7)&0xff == '.'^'0' {
+		length = bits.TrailingZeros64(others & (others - 1))
+		if fraction = length/8 - whole/8 - 1; fraction == 0 {
+			return 0, 0
+		}
+		before := uint64(1)<<(whole&^7) - 1
+		digits = digits&before | digits>>8&^before // the point is taken out
+	}
+	whole, length = whole/8, length/8
+	if length == 8 || whole == 0 || whole > 1 && data[i] == '0' || data[i+length]|0x20 == 'e' {
+		return 0, 0
+	}
+	// Neighbours are added up to numbers of 2, 4 and 8 digits.
+	digits <<= 8 * (8 - whole - fraction)
+	digits = digits*10 + digits>>8
+	digits = ((digits & 0x000000ff000000ff * (100 + 1_000_000<<32)) + (digits >> 16 & 0x000000ff000000ff * (1 + 10_000<<32))) >> 32
+	return float64(uint32(digits)) / powersOfTen[fraction], i + length
+}
+
 // Numbers appends the numbers of the list at i and returns where it ends, 0 if it is no
 // list of finite numbers alone.
 func Numbers(dst []float64, data []byte, i int) (numbers []float64, end int) {
@@ -84,16 +119,19 @@ func Numbers(dst []float64, data []byte, i int) (numbers []float64, end int) {
 			return dst, 0
 		}
 		dst = append(dst, value)
-		if i = Space(data, end); i == len(data) {
+		if i = end; i < len(data) && data[i] <= ' ' {
+			i = Space(data, i)
+		}
+		switch {
+		case i == len(data):
+			return dst, 0
+		case data[i] == ']':
+			return dst, i + 1
+		case data[i] != ',':
 			return dst, 0
 		}
-		switch data[i] {
-		case ']':
-			return dst, i + 1
-		case ',':
-			i = Space(data, i+1)
-		default:
-			return dst, 0
+		if i++; i < len(data) && data[i] <= ' ' {
+			i = Space(data, i)
 		}
 	}
 }

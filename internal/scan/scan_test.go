@@ -98,6 +98,12 @@ func check(t interface{ Fatalf(string, ...any) }, data []byte) {
 			t.Fatalf("%q ends at %d, not %d", data, skipped, len(trimmed))
 		}
 	}
+	if start := Space(data, 0); valid && start < len(data) {
+		ends := append(bytes.TrimRight(data, " \t\r\n"), ',') // where a number ends is told by what follows
+		if end := PlainEnd(ends, start); end > 0 && end != len(ends)-1 {
+			t.Fatalf("%q ends at %d of %d", data, end, len(ends)-1)
+		}
+	}
 	if valid && data[0] == '[' {
 		var list []json.RawMessage
 		if err := json.Unmarshal(data, &list); err != nil {
@@ -220,7 +226,23 @@ func TestLongValues(t *testing.T) {
 func TestNumber(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		checkNumbers(t, []byte(rapid.StringMatching(`-?[0-9]{0,20}(\.[0-9]{0,25})?([eE][+-]?[0-9]{0,3})?[x. ,]?`).Draw(t, "number")))
+		checkNumbers(t, rapid.SliceOfN(rapid.SampledFrom([]byte("0123456789.,-e ]\xb9\xff")), 8, 12).Draw(t, "text"))
+		checkNumbers(t, []byte(rapid.StringMatching(`[0-9]{1,4}\.[0-9]{1,3}, 1234567`).Draw(t, "coordinate")))
 		checkNumbers(t, []byte(strconv.FormatFloat(rapid.Float64().Draw(t, "double"), 'f', -1, 64)))
+	})
+}
+
+func TestBracketOrQuote(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		buf := rapid.SliceOfN(rapid.OneOf(rapid.SampledFrom([]byte("0123456789., -e\n[]{}\"!#'Z\\\xa2\xdb\xfd")), rapid.Byte()), 0, 60).Draw(t, "bytes")
+		from := rapid.IntRange(0, len(buf)).Draw(t, "from")
+		want := bytes.IndexAny(buf[from:], `[]{}"`)
+		if want < 0 {
+			want = len(buf) - from
+		}
+		if got := bracketOrQuote(buf, from); got != from+want {
+			t.Fatalf("%q from %d: %d, not %d", buf, from, got, from+want)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -249,6 +250,13 @@ func (s *Scanner) goesOn(closing byte) bool {
 	return false
 }
 
+// Window is what is read ahead of the scanner: the beginning of what follows. It is valid
+// until the scanner reads on.
+func (s *Scanner) Window() []byte { return s.buf[s.pos:s.end] }
+
+// Advance passes over n bytes of the [Scanner.Window], which are whole values.
+func (s *Scanner) Advance(n int) { s.pos += n }
+
 // Value reads the value that comes next and returns it as it stands, valid until the
 // scanner reads on.
 func (s *Scanner) Value() []byte {
@@ -298,11 +306,7 @@ func (s *Scanner) skipNested() {
 	outside := s.depth
 	s.enter()
 	for {
-		buf, i := s.buf[:s.end], s.pos
-		for i < len(buf) && meaning[buf[i]] == 0 {
-			i++
-		}
-		s.pos = i
+		s.pos = bracketOrQuote(s.buf[:s.end], s.pos)
 		switch meaning[s.Peek()] {
 		case quote:
 			s.skipString()
@@ -312,6 +316,31 @@ func (s *Scanner) skipNested() {
 			if s.leave(); s.depth == outside {
 				return
 			}
+		}
+	}
+}
+
+// bracketOrQuote returns the place of the first bracket, brace or quotation mark from i
+// on, len(buf) if there is none. It looks at eight bytes at once, since most of a label
+// file are numbers: in ASCII, digits and what stands between them differ from brackets in
+// one bit.
+func bracketOrQuote(buf []byte, i int) int {
+	const each = 0x0101010101010101
+	for {
+		for ; i+8 <= len(buf); i += 8 {
+			eight := binary.LittleEndian.Uint64(buf[i:])
+			quotes := eight ^ each*'"'
+			if eight&(each*0x40)|(quotes-each)&^quotes&(each*0x80) != 0 {
+				break
+			}
+		}
+		for last := min(i+8, len(buf)); i < last; i++ {
+			if meaning[buf[i]] != 0 {
+				return i
+			}
+		}
+		if i == len(buf) {
+			return i
 		}
 	}
 }
