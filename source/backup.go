@@ -216,17 +216,13 @@ func HashFile(dir, path string) (FileHash, error) {
 // openBackup opens a snapshot, or the newest of a folder of them. All of what is
 // read is held against the manifest first: a damaged backup restores nothing.
 func openBackup(ctx context.Context, in Input) (Source, error) {
-	s, err := prepare(in)
-	if err != nil {
-		return nil, err
-	}
-	dir := s.path
+	dir := in.Path
 	reason := "its manifest says that it is a snapshot"
 	if _, err := os.Stat(filepath.Join(dir, ManifestName)); errors.Is(err, fs.ErrNotExist) {
 		if _, err := ReadRepository(dir); err != nil {
 			return nil, &Error{Op: "read", Path: dir, Err: err}
 		}
-		now := s.options.Now
+		now := in.Now
 		if now.IsZero() {
 			now = time.Now()
 		}
@@ -243,7 +239,12 @@ func openBackup(ctx context.Context, in Input) (Source, error) {
 	if err != nil {
 		return nil, &Error{Op: "read", Path: dir, Err: err}
 	}
-	c := &canonical{setting: s, format: formatBackup, reason: reason, missingIn: ManifestName}
+	c, err := newCanonical(in, formatBackup, reason)
+	if err != nil {
+		return nil, err
+	}
+	c.Elsewhere = ManifestName
+	var ids map[string]string // the service's, by path
 	for _, f := range m.Files {
 		annotations := strings.HasPrefix(f.Path, "annotations/")
 		if !annotations && f.Path != DatasetName && f.Path != imagesName {
@@ -254,7 +255,7 @@ func openBackup(ctx context.Context, in Input) (Source, error) {
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if f.Path == imagesName {
-			if c.ids, err = readImageIDs(path); err != nil {
+			if ids, err = readImageIDs(path); err != nil {
 				return nil, &Error{Op: "read", Path: path, Err: err}
 			}
 			continue
@@ -267,16 +268,20 @@ func openBackup(ctx context.Context, in Input) (Source, error) {
 			c.classes = d.Classes
 			continue
 		}
-		if err := c.addFile(ctx, path, f.Path); err != nil {
+		if err := c.addLines(ctx, path, f.Path); err != nil {
 			return nil, err
 		}
 	}
-	if len(c.lines) != m.Images {
-		return nil, &Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, len(c.lines)), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+	if c.Len() != m.Images {
+		return nil, &Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, c.Len()), Advice: "take another snapshot; `pictosync snapshots` lists them"}
 	}
-	c.markRepeated()
+	c.FailRepeated()
 	for _, missing := range m.Missing {
-		c.lines = append(c.lines, canonicalLine{image: missing.Image, err: fmt.Errorf("it is not in the backup: %s", missing.Reason)})
+		c.Lack(missing.Image, fmt.Errorf("it is not in the backup: %s", missing.Reason))
+	}
+	for i := range c.All() {
+		record := &c.All()[i]
+		record.ImageID = ids[record.Image]
 	}
 	return c, nil
 }

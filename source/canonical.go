@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 
 	"pictosync/convert"
 	"pictosync/internal/scan"
@@ -22,68 +20,40 @@ import (
 // formatBackup is what a snapshot of an export is called.
 const formatBackup = "backup"
 
-// canonical is one or more files of canonical JSON Lines. Its index holds where
-// each line stands and which image it names.
+// canonical is one or more files of canonical JSON Lines.
 type canonical struct {
-	setting
+	*Records
 	format, reason string
-	files          []*canonicalFile
-	lines          []canonicalLine
 	classes        []pictograph.Class // of the dataset, where a backup tells them
-	missingIn      string             // the file that names images without a line
-	ids            map[string]string  // the service's, by path, where a backup tells them
-	heldFiles
 }
 
-type canonicalFile struct {
-	heldFile
-	name string // in messages
-}
-
-type canonicalLine struct {
-	span
-	file   int
-	number int
-	image  string
-	err    error
+func newCanonical(in Input, format, reason string) (*canonical, error) {
+	r, err := NewRecords(in, "line", countInLine)
+	return &canonical{Records: r, format: format, reason: reason}, err
 }
 
 func openCanonical(ctx context.Context, in Input) (Source, error) {
-	s, err := prepare(in)
+	c, err := newCanonical(in, canonicalName, "its name ends in "+filepath.Ext(in.Path))
 	if err != nil {
 		return nil, err
 	}
-	c := &canonical{setting: s, format: canonicalName, reason: "its name ends in " + filepath.Ext(s.path)}
-	if err := c.addFile(ctx, s.path, filepath.Base(s.path)); err != nil {
+	if err := c.addLines(ctx, in.Path, filepath.Base(in.Path)); err != nil {
 		return nil, err
 	}
-	if len(c.lines) == 0 {
-		return nil, &Error{Op: "read", Path: s.path, Err: errors.New("the file has no lines"), Advice: in.KnownSources()}
+	if c.Len() == 0 {
+		return nil, &Error{Op: "read", Path: in.Path, Err: errors.New("the file has no lines"), Advice: in.KnownSources()}
 	}
-	c.markRepeated()
+	c.FailRepeated()
 	return c, nil
 }
 
-// addFile adds the lines of a file to the index.
-func (c *canonical) addFile(ctx context.Context, path, name string) error {
-	f, err := openRegular(path)
-	if err != nil {
-		return openError(path, err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return openError(path, err)
-	}
-	c.files = append(c.files, &canonicalFile{heldFile{of: &c.heldFiles, path: path, info: info}, name})
-	if err := c.index(ctx, f); err != nil {
-		return &Error{Op: "read", Path: path, Err: reasonOf(err)}
-	}
-	return nil
+// addLines adds the lines of a file to the index.
+func (c *canonical) addLines(ctx context.Context, path, name string) error {
+	return c.AddFile(path, name, func(r io.Reader, add func(int64, int64, Record)) error { return c.index(ctx, r, add) })
 }
 
 // index finds the lines and their images.
-func (c *canonical) index(ctx context.Context, r io.Reader) error {
+func (c *canonical) index(ctx context.Context, r io.Reader, add func(int64, int64, Record)) error {
 	in := bufio.NewReaderSize(r, 1<<20)
 	var offset int64
 	var line []byte
@@ -108,14 +78,14 @@ func (c *canonical) index(ctx context.Context, r io.Reader) error {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		c.add(number, start, line, long)
+		c.addLine(number, start, line, long, add)
 		if err != nil {
 			return nil
 		}
 	}
 }
 
-func (c *canonical) add(number int, start int64, line []byte, long bool) {
+func (c *canonical) addLine(number int, start int64, line []byte, long bool, add func(int64, int64, Record)) {
 	if number == 1 && bytes.HasPrefix(line, []byte("\ufeff")) {
 		line, start = line[3:], start+3
 	}
@@ -123,26 +93,22 @@ func (c *canonical) add(number int, start int64, line []byte, long bool) {
 	if len(content) == 0 && !long {
 		return
 	}
-	l := canonicalLine{file: len(c.files) - 1, number: number, span: span{start, uint32(len(line))}}
+	l := Record{Number: number}
 	if long {
-		l.err = fmt.Errorf("is longer than %d bytes", maxLabels)
-	} else if l.image, l.err = imageOfLine(content); l.err == nil && c.format != formatBackup {
+		l.Err = fmt.Errorf("is longer than %d bytes", maxLabels)
+	} else if l.Image, l.Err = imageOfLine(content); l.Err == nil && c.format != formatBackup {
 		// A backup has the names that the service gave, whatever they are; its images are
 		// found by their ids.
-		var clean string
-		if clean, l.err = cleanImagePath(l.image); l.err == nil {
-			l.image = clean
+		if clean, err := CleanImage(l.Image); err != nil {
+			l.Err = err
 		} else {
-			l.err = fmt.Errorf("the image's name %w", l.err)
+			l.Image = clean
 		}
 	}
-	if l.err != nil {
-		l.err = fmt.Errorf("read line %d: %w", number, l.err)
+	if l.Err != nil {
+		l.Err = fmt.Errorf("read line %d: %w", number, l.Err)
 	}
-	if l.image == "" {
-		l.image = fmt.Sprintf("line %d", number)
-	}
-	c.lines = append(c.lines, l)
+	add(start, int64(len(line)), l)
 }
 
 // imageOfLine is the image that a line names; what else is on it is read when
@@ -168,33 +134,8 @@ func imageOfLine(line []byte) (image string, err error) {
 	return image, err
 }
 
-func (c *canonical) markRepeated() {
-	first := make(map[string]int, len(c.lines))
-	for i := range c.lines {
-		l := &c.lines[i]
-		j, twice := first[l.image]
-		if !twice {
-			first[l.image] = i
-			continue
-		}
-		err := fmt.Errorf("lines %d and %d both are for it; leave one", c.lines[j].number, l.number)
-		if c.lines[j].file != l.file {
-			err = fmt.Errorf("%s line %d and %s line %d both are for it; leave one", c.files[c.lines[j].file].name, c.lines[j].number, c.files[l.file].name, l.number)
-		}
-		for _, l := range []*canonicalLine{&c.lines[j], l} {
-			if l.err == nil {
-				l.err = err
-			}
-		}
-	}
-}
-
 func (c *canonical) Describe() Description {
-	var infos []os.FileInfo
-	for _, f := range c.files {
-		infos = append(infos, f.info)
-	}
-	d := Description{Path: c.path, Format: c.format, Reason: c.reason, Fingerprint: c.fingerprint(infos...)}
+	d := Description{Path: c.path, Format: c.format, Reason: c.reason, Fingerprint: c.fingerprint(c.Infos()...)}
 	if len(c.options.Include)+len(c.options.Exclude) == 0 { // a part of the images may not need them all
 		d.Classes = c.classes
 	}
@@ -204,37 +145,12 @@ func (c *canonical) Describe() Description {
 	return d
 }
 
-// Items goes through the lines. A cursor is a line's place in the index.
+// Items goes through the lines, which say outright what an image has.
 func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
-		defer c.hold()()
-		next := 0
-		if after != "" {
-			last, err := strconv.Atoi(after)
-			if err != nil || last < 0 {
-				yield(Item{}, fmt.Errorf("%q is no place among canonical lines", after))
-				return
-			}
-			next = last + 1
-		}
-		for ; next < len(c.lines); next++ {
-			if err := ctx.Err(); err != nil {
-				yield(Item{}, err)
-				return
-			}
-			l := c.lines[next]
-			file := c.missingIn
-			if l.number > 0 {
-				file = c.files[l.file].name
-			}
-			if !c.filter.takes(l.image, file) {
-				continue
-			}
-			item := Item{Cursor: strconv.Itoa(next), Image: l.image, ImageID: c.ids[l.image], File: file, Explicit: true, Err: l.err, place: l}
-			if l.err != nil {
-				item.Annotations = c.annotationsIn(l)
-			}
-			if !yield(item, nil) {
+		for item, err := range c.Records.Items(ctx, after) {
+			item.Explicit = true
+			if !yield(item, err) {
 				return
 			}
 		}
@@ -242,11 +158,7 @@ func (c *canonical) Items(ctx context.Context, after string) iter.Seq2[Item, err
 }
 
 func (c *canonical) read(item Item) (convert.CanonicalImage, error) {
-	l, ok := item.place.(canonicalLine)
-	if !ok {
-		return convert.CanonicalImage{}, item.Err
-	}
-	line, err := c.line(l)
+	line, at, err := c.Record(item)
 	if err != nil {
 		return convert.CanonicalImage{}, err
 	}
@@ -254,36 +166,19 @@ func (c *canonical) read(item Item) (convert.CanonicalImage, error) {
 	if c.format == formatBackup {
 		parse = convert.ParseBackup
 	}
-	image, err := parse(line)
+	image, err := parse(bytes.TrimSpace(line))
 	if err != nil {
-		return convert.CanonicalImage{}, fmt.Errorf("read line %d: %w", l.number, err)
+		return convert.CanonicalImage{}, fmt.Errorf("read %s: %w", at, err)
 	}
 	return image, nil
 }
 
-func (c *canonical) line(l canonicalLine) ([]byte, error) {
-	file := c.files[l.file]
-	if err := file.take(); err != nil {
-		return nil, err
-	}
-	defer file.release()
-	line := make([]byte, l.length)
-	if err := file.read(line, l.start); err != nil {
-		return nil, fmt.Errorf("read line %d: %w", l.number, reasonOf(err))
-	}
-	return bytes.TrimSpace(line), nil
-}
-
-// annotationsIn counts the annotations of a line that cannot be taken, as far as it can be
-// read at all.
-func (c *canonical) annotationsIn(l canonicalLine) int {
+// countInLine counts the annotations of a line that cannot be taken.
+func countInLine(line []byte) int {
 	var image struct {
 		Annotations []json.RawMessage `json:"annotations"`
 	}
-	if l.number == 0 { // of the manifest, which has none
-		return 0
-	}
-	if line, err := c.line(l); err != nil || json.Unmarshal(line, &image) != nil {
+	if json.Unmarshal(line, &image) != nil {
 		return 0
 	}
 	return len(image.Annotations)
@@ -291,12 +186,8 @@ func (c *canonical) annotationsIn(l canonicalLine) int {
 
 func (c *canonical) Load(_ context.Context, item Item, listed convert.Size) (convert.Result, error) {
 	image, err := c.read(item)
-	if l, ok := item.place.(canonicalLine); ok && err != nil {
-		n := c.annotationsIn(l)
-		return convert.Result{Read: n, LeftOut: n}, err
-	}
 	if err != nil {
-		return convert.Result{}, err
+		return c.Failed(item), err
 	}
 	result := convert.CanonicalResult(image)
 	result.Classes = Declared(result.Classes, c.classes)

@@ -71,15 +71,3 @@ func (c *canonical) List() (Listing, error) {
 
 // LabelFile is the file of lines.
 func (c *canonical) LabelFile(Item) string { return c.path }
-
-// ImageFile is looked for in the folder of images.
-func (c *canonical) ImageFile(item Item) string { return c.inImages(item.Image) }
-
-func (c *canonical) Unchanged() bool {
-	for _, f := range c.files {
-		if !stands(f.path, f.info) {
-			return false
-		}
-	}
-	return true
-}

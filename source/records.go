@@ -1,0 +1,227 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"strconv"
+
+	"pictosync/convert"
+)
+
+// Records is what formats share that keep the labels of many images in one file, or in a
+// few: the file is indexed once, by where the record of each image stands and which image it
+// names, and a record is read again when its image is loaded. So memory follows the number
+// of images, not the size of the labels.
+type Records struct {
+	setting
+	heldFiles
+	// What is what messages call a record: a line, an entry.
+	What string
+	// Elsewhere is the file that names images without a record; "" where there is none.
+	Elsewhere string
+	// Count counts the annotations of a record that cannot be taken, as far as it can be
+	// read at all.
+	Count func(raw []byte) int
+
+	files []*recordFile
+	list  []Record
+}
+
+type recordFile struct {
+	heldFile
+	name string // in messages
+}
+
+// Record is one image's labels in a file.
+type Record struct {
+	span
+	file    int
+	Number  int // in its file, from 1; 0 is of no file
+	Image   string
+	ImageID string // the service's, where the source has it
+	Err     error  // why it cannot be taken
+}
+
+// NewRecords makes an empty index for the files of a source.
+func NewRecords(in Input, what string, count func(raw []byte) int) (*Records, error) {
+	s, err := prepare(in)
+	return &Records{setting: s, What: what, Count: count}, err
+}
+
+// AddFile adds a file to the index: index goes through what it holds, and hands over each
+// record with its place in bytes.
+func (r *Records) AddFile(path, name string, index func(content io.Reader, add func(start, length int64, record Record)) error) error {
+	f, err := openRegular(path)
+	if err != nil {
+		return openError(path, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return openError(path, err)
+	}
+	file := &recordFile{heldFile{of: &r.heldFiles, path: path, info: info}, name}
+	r.files = append(r.files, file)
+	err = index(f, func(start, length int64, record Record) {
+		record.span, record.file = span{start, uint32(length)}, len(r.files)-1
+		if record.Image == "" {
+			record.Image = fmt.Sprintf("%s %d", r.What, record.Number)
+		}
+		r.list = append(r.list, record)
+	})
+	if err != nil {
+		return &Error{Op: "read", Path: path, Err: reasonOf(err)}
+	}
+	return nil
+}
+
+// Lack adds an image that has no record, and why.
+func (r *Records) Lack(image string, why error) {
+	r.list = append(r.list, Record{Image: image, Err: why})
+}
+
+// Len is how many records there are.
+func (r *Records) Len() int { return len(r.list) }
+
+// All are the records, in the order of the walk; they may be changed until the source is
+// walked.
+func (r *Records) All() []Record { return r.list }
+
+// FailRepeated fails the records of images that several are for.
+func (r *Records) FailRepeated() {
+	first := make(map[string]int, len(r.list))
+	for i := range r.list {
+		l := &r.list[i]
+		j, twice := first[l.Image]
+		if !twice {
+			first[l.Image] = i
+			continue
+		}
+		other := &r.list[j]
+		err := fmt.Errorf("%ss %d and %d both are for it; leave one", r.What, other.Number, l.Number)
+		if other.file != l.file {
+			err = fmt.Errorf("%s %s %d and %s %s %d both are for it; leave one", r.files[other.file].name, r.What, other.Number, r.files[l.file].name, r.What, l.Number)
+		}
+		for _, l := range []*Record{other, l} {
+			if l.Err == nil {
+				l.Err = err
+			}
+		}
+	}
+}
+
+// Items goes through the records. A cursor is a record's place in the index.
+func (r *Records) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
+	return func(yield func(Item, error) bool) {
+		defer r.hold()()
+		next := 0
+		if after != "" {
+			last, err := strconv.Atoi(after)
+			if err != nil || last < 0 {
+				yield(Item{}, fmt.Errorf("%q is no place among the %ss", after, r.What))
+				return
+			}
+			next = last + 1
+		}
+		for ; next < len(r.list); next++ {
+			if err := ctx.Err(); err != nil {
+				yield(Item{}, err)
+				return
+			}
+			l := r.list[next]
+			file := r.Elsewhere
+			if l.Number > 0 {
+				file = r.files[l.file].name
+			}
+			if !r.filter.takes(l.Image, file) {
+				continue
+			}
+			item := Item{Cursor: strconv.Itoa(next), Image: l.Image, ImageID: l.ImageID, File: file, Err: l.Err, place: l}
+			if l.Err != nil {
+				item.Annotations = r.countIn(l)
+			}
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Record is what stands in the file of an item, and where: "line 7".
+func (r *Records) Record(item Item) (raw []byte, at string, err error) {
+	l, ok := item.place.(Record)
+	if !ok || l.Number == 0 {
+		return nil, "", item.Err
+	}
+	at = fmt.Sprintf("%s %d", r.What, l.Number)
+	raw, err = r.read(l)
+	if err != nil {
+		return nil, at, fmt.Errorf("read %s: %w", at, reasonOf(err))
+	}
+	return raw, at, nil
+}
+
+func (r *Records) read(l Record) ([]byte, error) {
+	file := r.files[l.file]
+	if err := file.take(); err != nil {
+		return nil, err
+	}
+	defer file.release()
+	raw := make([]byte, l.length)
+	return raw, file.read(raw, l.start)
+}
+
+// countIn counts the annotations of a record that cannot be taken.
+func (r *Records) countIn(l Record) int {
+	if l.Number == 0 {
+		return 0
+	}
+	raw, err := r.read(l)
+	if err != nil {
+		return 0
+	}
+	return r.Count(raw)
+}
+
+// Failed is the result of an item whose record cannot be taken, its annotations counted.
+func (r *Records) Failed(item Item) convert.Result {
+	l, ok := item.place.(Record)
+	if !ok {
+		return convert.Result{}
+	}
+	n := r.countIn(l)
+	return convert.Result{Read: n, LeftOut: n}
+}
+
+// Infos are the files, as they were indexed.
+func (r *Records) Infos() (infos []os.FileInfo) {
+	for _, f := range r.files {
+		infos = append(infos, f.info)
+	}
+	return infos
+}
+
+// Unchanged reports whether the files are still what they were.
+func (r *Records) Unchanged() bool {
+	for _, f := range r.files {
+		if !stands(f.path, f.info) {
+			return false
+		}
+	}
+	return true
+}
+
+// ImageFile is looked for in the folder of images.
+func (r *Records) ImageFile(item Item) string { return r.inImages(item.Image) }
+
+// CleanImage is the path of an image as the tool writes it; the error says why a name is none.
+func CleanImage(name string) (string, error) {
+	clean, err := cleanImagePath(name)
+	if err != nil {
+		return "", fmt.Errorf("the image's name %w", err)
+	}
+	return clean, nil
+}
