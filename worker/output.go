@@ -60,9 +60,7 @@ func CreateFile(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	// What is written at once is what the system finds pages for together, and small
-	// enough to be still near the processor.
-	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(&steady{File: temp}, 256<<10)}, nil
+	return &File{path: path, temp: temp, Writer: bufio.NewWriterSize(temp, 256<<10)}, nil
 }
 
 // Close completes the file.

@@ -96,7 +96,6 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
-	collectLess()
 	progress := o.output.progress()
 	defer progress.end()
 	findings, err := createFindings(o.findings)

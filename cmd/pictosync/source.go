@@ -126,12 +126,10 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 }
 
 func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
-	largePages()
 	src, err := source.Open(ctx, path, s.options)
 	if err != nil {
 		return nil, err
 	}
-	collectSooner()
 	src = source.WithRenames(src, s.renames, s.options.Report)
 	if s.classes == nil {
 		return src, nil

@@ -290,7 +290,6 @@ func (o *syncOptions) sourceOpener(s *session, path string, options *worker.Opti
 		return nil, err
 	}
 	return func() (source.Source, error) {
-		collectLater()
 		src, err := settled.open(s.ctx, path)
 		if err != nil {
 			return nil, err
