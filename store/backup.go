@@ -199,9 +199,9 @@ const touchedPage = 1000
 // savedBy are the saves of a run on an image, whose items are from ?1 to ?2, that the
 // service answered. They are in the order of the index, so that a page is found without
 // the others.
-const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image CROSS JOIN batches ON batches.id = saved.batch `
+const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image `
 
-const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = '' `
+const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND saved.new_count IS NOT NULL `
 
 func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int64, after string) ([]Touched, error) {
 	span, err := s.itemsOf(ctx, run)
@@ -212,8 +212,8 @@ func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int
 		SELECT images.ref, saved.image_id, images.path, saved.previous_count `+savedBy+`
 		CROSS JOIN images ON images.ref = saved.image_ref AND images.image_id = saved.image_id
 		WHERE saved.image_ref > ?3 AND `+isSaved+`
-		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image JOIN batches ON batches.id = before.batch
-			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
+		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image
+			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND before.new_count IS NOT NULL)
 		ORDER BY saved.image_ref LIMIT ?4`, []any{span.first, span.last, ref, touchedPage}
 	if !saved {
 		query, args = `

@@ -233,7 +233,7 @@ func (l *Listing) catchUp() error {
 func (l *Listing) record(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
 		var highest int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(ref), 0) FROM images`).Scan(&highest); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0)`).Scan(&highest); err != nil {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta, reviewed)`}

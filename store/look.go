@@ -7,9 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	"github.com/mattn/go-sqlite3"
-	"github.com/pressly/goose/v3"
 )
 
 // Look opens a state for reading alone, also one that another process works on:
@@ -48,8 +45,8 @@ func look(path string) (s *Store, still os.FileInfo, err error) {
 // Health is how a state is.
 type Health struct {
 	Bytes    int64 // of the file and its log
-	Version  int64 // of its schema
-	Latest   int64 // version that this program writes
+	Version  int   // of its schema
+	Latest   int   // version that this program writes
 	Runs     int
 	OpenRuns int // not ended: under way, or to be resumed
 	InFlight int // batches whose answer was never committed
@@ -95,34 +92,20 @@ func examineError(path string, err error) error {
 	return fmt.Errorf("examine the state %s: %w", path, err)
 }
 
-// Outdated tells whether a state is of an earlier version of its schema, from which
-// Open brings it to the present one. Of a file that is no state it says no.
+// Outdated tells whether a state is of an earlier version of its schema, which Open
+// upgrades. Of a file that is no state it says no.
 func Outdated(ctx context.Context, path string) bool {
 	s, err := Look(path)
 	if err != nil {
 		return false
 	}
 	defer s.Close()
-	version, latest, err := s.version(ctx)
-	return err == nil && version < latest
-}
-
-// version is that of the schema of the state, and the one that this program writes.
-func (s *Store) version(ctx context.Context) (version, latest int64, err error) {
-	provider, err := migrator(s.reader)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = s.reader.QueryRowContext(ctx, `SELECT max(version_id) FROM `+goose.DefaultTablename+` WHERE is_applied`).Scan(&version)
-	var e sqlite3.Error
-	if errors.As(err, &e) && e.Code == sqlite3.ErrError { // there is no such table
-		err = errors.New("it is a database, and no state of pictosync")
-	}
-	return version, latestOf(provider), err
+	version, err := versionOf(ctx, s.reader)
+	return err == nil && version < schemaVersion
 }
 
 func (s *Store) examine(ctx context.Context) (h Health, err error) {
-	for _, suffix := range []string{"", "-wal", "-outbox"} {
+	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(s.path + suffix); err == nil {
 			h.Bytes += info.Size()
 		}
@@ -130,11 +113,16 @@ func (s *Store) examine(ctx context.Context) (h Health, err error) {
 	if err := quickCheck(ctx, s.reader); err != nil {
 		return h, err
 	}
-	if h.Version, h.Latest, err = s.version(ctx); err != nil {
+	h.Latest = schemaVersion
+	switch h.Version, err = versionOf(ctx, s.reader); {
+	case errors.Is(err, ErrForeign):
+		return h, errors.New("it is a database, and no state of pictosync")
+	case err != nil:
 		return h, err
-	}
-	if h.Version > h.Latest {
+	case h.Version > schemaVersion:
 		return h, ErrNewer
+	case h.Version < upgradedFrom:
+		return h, ErrOlder
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE ended_at IS NULL), (SELECT count(*) FROM batches WHERE state = 'open')`).
 		Scan(&h.Runs, &h.OpenRuns, &h.InFlight)

@@ -45,7 +45,6 @@ type Run struct {
 	Source      string
 	Format      string
 	Phase       Phase
-	Cursor      string
 	Fingerprint string
 	Starts      int
 	Outcome     Outcome
@@ -62,7 +61,7 @@ var ErrManyRuns = errors.New("more than one run fits")
 // ErrNoRun is returned for a run the state does not know.
 var ErrNoRun = errors.New("no such run")
 
-const runColumns = `runs.id, datasets.id, datasets.service, datasets.dataset_id, datasets.name, kind, source, format, phase, cursor,
+const runColumns = `runs.id, datasets.id, datasets.service, datasets.dataset_id, datasets.name, kind, source, format, phase,
 	fingerprint, starts, outcome, error, requests, worked_ms, started_at, ended_at`
 
 const fromRuns = ` FROM runs JOIN datasets ON datasets.id = runs.dataset `
@@ -73,7 +72,7 @@ func scanRun(row interface{ Scan(...any) error }) (Run, error) {
 		worked, started int64
 		ended           sql.NullInt64
 	)
-	err := row.Scan(&r.ID, &r.Dataset.Ref, &r.Dataset.Service, &r.Dataset.ID, &r.Dataset.Name, &r.Kind, &r.Source, &r.Format, &r.Phase, &r.Cursor,
+	err := row.Scan(&r.ID, &r.Dataset.Ref, &r.Dataset.Service, &r.Dataset.ID, &r.Dataset.Name, &r.Kind, &r.Source, &r.Format, &r.Phase,
 		&r.Fingerprint, &r.Starts, &r.Outcome, &r.Error, &r.Requests, &worked, &started, &ended)
 	r.Worked = time.Duration(worked) * time.Millisecond
 	r.StartedAt = time.UnixMilli(started)
@@ -127,13 +126,12 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 		if _, err := tx.ExecContext(ctx, `DELETE FROM run_classes WHERE run = ?1 AND (SELECT phase FROM runs WHERE id = ?1) = ?2`, run, Planning); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	// Without a cursor no plan goes on from what is left of the old one.
 	return s.dropItems(ctx, run, "")
 }
 
@@ -150,9 +148,9 @@ func (s *Store) dropItems(ctx context.Context, run string, outcome ItemOutcome) 
 	return s.drop(ctx, run, "let go of a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
 }
 
-// LookAgain has a run that compares come back to the images whose counts in the listing
+// CompareAgain has a run that compares come back to the images whose counts in the listing
 // are others than when it compared them.
-func (s *Store) LookAgain(ctx context.Context, run string) error {
+func (s *Store) CompareAgain(ctx context.Context, run string) error {
 	const now = `(SELECT ` + annotationsNow + ` FROM images` + withSaves + `WHERE images.ref = items.image_ref)`
 	return s.drop(ctx, run, "look again at what changed", `UPDATE items SET outcome = 'pending', reason = '', listed_count = coalesce(`+now+`, 0)
 		WHERE item BETWEEN ?1 AND ?2 AND outcome IN ('unchanged', 'failed') AND plan NOT IN ('unmatched', 'ambiguous', 'failed') AND listed_count <> coalesce(`+now+`, -1)`)
@@ -191,11 +189,11 @@ func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...
 	return nil
 }
 
-// Thin lets go of the unchanged items of the runs that came before one, of the
+// PruneUnchanged lets go of the unchanged items of the runs that came before one, of the
 // same kind from the same source: with a plan a night they would be most of the
 // state. The runs' totals count them still. What a verification found unchanged
 // it has read, and keeps.
-func (s *Store) Thin(ctx context.Context, run string) error {
+func (s *Store) PruneUnchanged(ctx context.Context, run string) error {
 	earlier, err := s.thick(ctx, run)
 	if err != nil {
 		return describe("look up the runs before", err)
@@ -263,19 +261,9 @@ func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
 	})
 }
 
-// LeaveRun records how a process left a run: outcome and, where it failed,
-// why. Outcomes that end a run close it, and what it came to is on record then.
-func (s *Store) LeaveRun(ctx context.Context, run string, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
-	totals, err := s.sumUp(ctx, run)
-	if err != nil {
-		return err
-	}
-	return s.LeaveSummedUp(ctx, run, totals, o, reason, requests, worked, now)
-}
-
-// LeaveSummedUp is LeaveRun for a run that was summed up since it last did
-// anything.
-func (s *Store) LeaveSummedUp(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
+// LeaveRun records how a process left a run, which it has summed up: outcome and, where it
+// failed, why. Outcomes that end a run close it, and what it came to is on record then.
+func (s *Store) LeaveRun(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
 	return s.updateOnDisk(ctx, "record how the run ended", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
 			o, reason, requests, worked.Milliseconds(), run); err != nil {

@@ -24,13 +24,9 @@ func (b *bench) undo(run string, change ...func(*Options)) Summary {
 	for _, c := range change {
 		c(&forced)
 	}
-	src, err := NewUndo(b.store, record, "", forced.OnDrift == Overwrite)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	s, err := b.syncFrom(nil, src, UndoSource(run), append([]func(*Options){func(o *Options) {
-		o.Undoes, o.OnDrift, o.Backup, o.AllowShrink = run, Skip, BackupAuto, true
-	}}, change...)...)
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	s, err := Undo(context.Background(), nil, c, record, UndoOptions{Options: b.options("", change).Options, Force: forced.OnDrift == Overwrite, Backup: BackupAuto})
 	if err != nil {
 		b.t.Fatal(err)
 	}

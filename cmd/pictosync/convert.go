@@ -11,9 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/internal/atomicfile"
 	"pictosync/source"
-	"pictosync/worker"
 )
 
 type convertOptions struct {
@@ -114,14 +115,14 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
-	options := worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: tell}
+	options := conversion.Options{Accepted: accepted, Progress: progress.show, Finding: tell}
 	out, err := o.open(ctx, src, options)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	defer out.Abort()
 	options.Encoder = out
-	summary, err := worker.Convert(ctx, src, options, func(c *worker.Converted) error {
+	summary, err := conversion.Run(ctx, src, options, func(c *conversion.Image) error {
 		err := out.Write(c)
 		if c.Err != nil {
 			failed.line("failed: %s: %v", printable(c.Item.Image), c.Err)
@@ -164,27 +165,27 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 
 // open begins the output. Formats that number their classes need to have seen
 // all of them first.
-func (o convertOptions) open(ctx context.Context, src source.Source, options worker.ConvertOptions) (worker.Output, error) {
+func (o convertOptions) open(ctx context.Context, src source.Source, options conversion.Options) (conversion.Output, error) {
 	if o.to == "canonical" {
-		return worker.NewCanonicalOutput(o.out)
+		return conversion.NewCanonicalOutput(o.out, atomicfile.Shared)
 	}
 	classes, _, err := o.source.classes()
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := worker.Catalog(ctx, src, options, classes)
+	catalog, err := conversion.Catalog(ctx, src, options, classes)
 	if err != nil {
 		return nil, err
 	}
 	if o.to == "coco" {
-		return worker.NewCOCOOutput(o.out, catalog, options.Accepted)
+		return conversion.NewCOCOOutput(o.out, atomicfile.Shared, catalog, options.Accepted)
 	}
 	writer, err := convert.NewYOLOWriter(catalog, convert.YOLOTask(o.yoloTask))
 	if err != nil {
 		return nil, usagef("write YOLO labels: %w", err)
 	}
-	out, err := worker.NewYOLOOutput(o.out, writer, options.Accepted)
-	if errors.Is(err, worker.ErrTaken) {
+	out, err := conversion.NewYOLOOutput(o.out, atomicfile.Shared, writer, options.Accepted)
+	if errors.Is(err, conversion.ErrTaken) {
 		return nil, usageError{err}
 	}
 	return out, err
@@ -208,11 +209,11 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-func (o convertOptions) print(s worker.ConvertSummary, failed error) error {
+func (o convertOptions) print(s conversion.Summary, failed error) error {
 	switch {
 	case o.output.json:
 		return printJSON(os.Stdout, struct {
-			worker.ConvertSummary
+			conversion.Summary
 			ending
 		}{s, endingOf(failed)})
 	case o.output.quiet || o.out == "-":
@@ -252,6 +253,6 @@ func (b *bounded) end() {
 }
 
 // accountsText says what became of what was read.
-func accountsText(a worker.Accounts) string {
+func accountsText(a conversion.Accounts) string {
 	return fmt.Sprintf("%s with %s: %d taken, %d left out", plural(a.Read.Images, "image"), plural(a.Read.Annotations, "annotation"), a.Taken.Annotations, a.LeftOut.Annotations)
 }

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pictosync/worker"
+	"pictosync/conversion"
 )
 
 type inspectOptions struct {
@@ -59,7 +59,7 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 		return err
 	}
 	var groups findingGroups
-	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: groups.add})
+	report, err := conversion.Inspect(ctx, src, conversion.Options{Accepted: accepted, Progress: progress.show, Finding: groups.add})
 	if err != nil {
 		return causeOf(ctx, err)
 	}
@@ -78,7 +78,7 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	switch {
 	case o.output.json:
 		err = printJSON(os.Stdout, struct {
-			worker.Inspection
+			conversion.Inspection
 			Findings map[string]kindJSON `json:"findings"`
 			ending
 		}{report, groups.byKind(), endingOf(failure)})
@@ -88,7 +88,7 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	return cmp.Or(err, failure)
 }
 
-func printInspection(w io.Writer, r worker.Inspection, groups findingGroups) error {
+func printInspection(w io.Writer, r conversion.Inspection, groups findingGroups) error {
 	format := r.Format
 	if r.Task != "" {
 		format += ", task " + r.Task

@@ -14,9 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/store"
-	"pictosync/worker"
 )
 
 type runOptions struct {
@@ -148,7 +148,7 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 		}
 	}
 	if last := n.Jobs[len(n.Jobs)-1]; s.asked() && last.Outcome == notReached && (err == nil || !stopped(exitCode(err))) {
-		err = s.stop.explain(worker.ErrInterrupted)
+		err = s.stop.explain(dataset.ErrInterrupted)
 	}
 	n.Requests = s.requests
 	if s.ctx.Err() == nil {

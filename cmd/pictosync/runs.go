@@ -168,7 +168,7 @@ func runAbandon(parent context.Context, args []string, o runsOptions, elsewhere 
 	}
 	defer c.close()
 	progress := o.output.progress()
-	given, err := worker.Abandon(s.ctx, s.stop.asked, c.client, s.store, c.pacer, run, s.run(worker.Options{}, run.Dataset.ID, progress))
+	given, err := worker.Abandon(s.ctx, s.stop.asked, c.to(s.store), run, s.access(run.Dataset.ID, progress))
 	progress.end()
 	if err = s.stop.explain(err); err != nil {
 		return err

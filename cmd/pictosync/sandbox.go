@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/quota"
 	"pictosync/sandbox"
-	"pictosync/worker"
 )
 
 type sandboxOptions struct {
@@ -100,7 +100,7 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, err
 	}
-	quota, err := worker.ParseQuota(o.rate)
+	allowed, err := quota.Parse(o.rate)
 	if err != nil {
 		return sandbox.Options{}, usagef("read --rate-limit: %w", err)
 	}
@@ -124,7 +124,7 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 		}
 		keys[key] = sandbox.Role(role)
 	}
-	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: quota.Requests, Per: quota.Per, Window: o.window},
+	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: allowed.Requests, Per: allowed.Per, Window: o.window},
 		MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
 }
 

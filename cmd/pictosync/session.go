@@ -18,7 +18,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"pictosync/dataset"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/sandbox"
 	"pictosync/source"
 	"pictosync/store"
@@ -67,8 +69,8 @@ type session struct {
 	ctx     context.Context // ends when the process is to stop at once
 	stop    *stopper
 	log     zerolog.Logger
-	quota   worker.Quota // what the service is held to; a sandbox has none
-	path    string       // of the state
+	quota   quota.Quota // what the service is held to; a sandbox has none
+	path    string      // of the state
 
 	store   *store.Store
 	url     string
@@ -89,7 +91,7 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	if o.baseURL == "sandbox" {
 		o.sandbox = true
 	}
-	quota, err := worker.ParseQuota(o.rate)
+	allowed, err := quota.Parse(o.rate)
 	switch {
 	case err != nil:
 		return nil, usagef("read --rate: %w", err)
@@ -98,9 +100,9 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	case o.concurrency < 1:
 		return nil, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
 	}
-	s := &session{options: o, quota: quota}
+	s := &session{options: o, quota: allowed}
 	if o.sandbox {
-		s.quota = worker.Quota{}
+		s.quota = quota.Quota{}
 	}
 	if s.log, err = o.output.logger(); err != nil {
 		return nil, err
@@ -245,11 +247,11 @@ func (s *session) account() string {
 // connection speaks to the service for one run, whose end closes its gate.
 type connection struct {
 	client *pictograph.Client
-	pacer  *worker.Pacer
+	pacer  *quota.Pacer
 }
 
 func (s *session) connect() (*connection, error) {
-	pacer, err := worker.NewPacer(s.ctx, s.quota, s.account(), s.store, now)
+	pacer, err := quota.NewPacer(s.ctx, s.quota, s.account(), s.store, now)
 	if err != nil {
 		return nil, err
 	}
@@ -267,15 +269,19 @@ func (s *session) config(pacer pictograph.Pacer) pictograph.Config {
 		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(s.log)}
 }
 
+// to is the connection as runs take it.
+func (c *connection) to(st *store.Store) worker.Connection {
+	return worker.Connection{Client: c.client, Store: st, Pacer: c.pacer}
+}
+
 // close lets go of idle connections: a sandbox of this process waits for those
 // that were never used.
 func (c *connection) close() { c.client.CloseIdleConnections() }
 
-// run fills in what every run with the service needs.
-func (s *session) run(w worker.Options, dataset string, p *progress) worker.Options {
-	w.Dataset, w.Service, w.Save, w.MaxOutage = dataset, s.name, s.options.concurrency, s.options.maxOutage
-	w.Progress, w.Log, w.Now, w.Unattended = p.show, s.log, now, s.unattended
-	return w
+// access is what work on a dataset is told of this session.
+func (s *session) access(name string, d *display) dataset.Options {
+	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
+		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended}
 }
 
 // now is the clock; tests of many nights set it.

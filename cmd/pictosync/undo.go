@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,9 @@ import (
 )
 
 type undoOptions struct {
-	syncOptions
+	serviceOptions
+	backups backupOptions
+	dryRun  bool
 	image   string
 	force   bool
 	classes bool
@@ -52,7 +55,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
-	o.addBackupFlag(f)
+	o.backups.addFlags(f)
 	return cmd
 }
 
@@ -72,8 +75,11 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return err
 	}
+	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes}
+	if err := o.backups.settle(&options.Backup); err != nil {
+		return err
+	}
 	// It goes back to where the run went.
-	o.dataset, o.existing, o.unmatched = run.Dataset.ID, true, "fail"
 	o.goBackTo(run, elsewhere)
 	s, err := o.begin(parent)
 	if err != nil {
@@ -91,15 +97,22 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 			return err
 		}
 	}
-	src, err := worker.NewUndo(s.store, run, o.image, o.force)
-	if err != nil {
+	undo := worker.Undo
+	if o.dryRun {
+		undo = worker.PlanUndo
+	}
+	summary, err := s.summed(run.Dataset.ID, worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
+		options.Options = s.access(run.Dataset.ID, d)
+		return undo(s.ctx, s.stop.asked, c.to(s.store), run, options)
+	})
+	if errors.Is(err, worker.ErrGlob) {
 		return usagef("read --image: %w", err)
 	}
-	options := worker.Options{Undoes: run.ID, RemoveClasses: o.classes, OnDrift: worker.Skip, Backup: worker.BackupPolicy(o.backup), AllowShrink: true, DryRun: o.dryRun, Source: worker.UndoSource(run.ID)}
-	if o.force {
-		options.OnDrift = worker.Overwrite
+	if o.dryRun && summary.Run != "" {
+		shown := shownPlan{backup: options.Backup}
+		return shown.show(s, os.Stdout, summary, err)
 	}
-	return o.drive(s, src, options)
+	return cmp.Or(o.output.print(os.Stdout, summary, err), err)
 }
 
 // saves reports whether a run may have saved something.

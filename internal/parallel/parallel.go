@@ -12,11 +12,15 @@ import (
 	"github.com/alitto/pond/v2"
 )
 
+// ahead is how many values a worker may be on their way.
+const ahead = 4
+
 // Map applies do to the values of in, by so many workers at once, and yields the results
 // in the order of in. An error, of in or of do, is yielded in its place; whether to go on
 // behind it is for the loop to say.
 //
-// At most twice as many values as there are workers are taken from in and not yet yielded.
+// At most four times as many values as there are workers are taken from in and not yet
+// yielded.
 // in is walked by a goroutine of its own. When the loop is left, the context that do gets
 // ends, and the loop returns when every goroutine has; values that nobody began on by then
 // are dropped. A panic, of in or of do, is an error.
@@ -24,8 +28,8 @@ func Map[In, Out any](ctx context.Context, workers int, in iter.Seq2[In, error],
 	return func(yield func(Out, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		pool := pond.NewResultPool[Out](workers)
-		room := make(chan struct{}, 2*workers)
-		tasks := make(chan pond.ResultTask[Out], 2*workers) // never full: room is taken first
+		room := make(chan struct{}, ahead*workers)
+		tasks := make(chan pond.ResultTask[Out], ahead*workers) // never full: room is taken first
 		submit := func(do func() (Out, error)) bool {
 			select {
 			case room <- struct{}{}:
