@@ -128,6 +128,11 @@ func (x *export) run(ctx context.Context) error {
 	if err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {
 		return err
 	}
+	unlock, err := x.LockListing()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := x.List(imageMeta); err != nil {
 		return err
 	}

@@ -74,6 +74,7 @@ func (o Options) withDefaults() Options {
 type Store interface {
 	PutDataset(ctx context.Context, service, id, name string) (store.Dataset, error)
 	StartListing(ctx context.Context, d store.Dataset) (*store.Listing, error)
+	LockListing(ctx context.Context, waiting func()) (unlock func(), err error)
 }
 
 // ErrInterrupted is returned by work that was asked to stop; the same command

@@ -18,6 +18,14 @@ func (a *Access) List(meta func(pictograph.Image) []byte) error {
 	return a.Persist(func(ctx context.Context) error { return a.list(ctx, meta) })
 }
 
+// LockListing has this process alone work with listings until unlock is called: what is
+// decided by a listing is decided by one whole listing.
+func (a *Access) LockListing() (unlock func(), err error) {
+	return a.store.LockListing(a.Stopping, func() {
+		a.Log.Warn().Msg("another command is listing images, or decides by them; waiting for it")
+	})
+}
+
 func (a *Access) list(ctx context.Context, meta func(pictograph.Image) []byte) error {
 	shown, err := a.listOnce(ctx, meta)
 	if err != nil || shown >= a.expectedImages() {

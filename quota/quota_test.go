@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,4 +214,104 @@ func TestRateRecoversWithinAMinute(t *testing.T) {
 			})
 		}
 	}
+}
+
+// sharedLog is the log of one process, in a state that another has open too.
+type sharedLog struct {
+	*longLog
+	process int
+	by      *[]int // of each of the requests, which process
+}
+
+func (l sharedLog) AddRequest(ctx context.Context, account string, now time.Time, onDisk bool) error {
+	*l.by = append(*l.by, l.process)
+	return l.longLog.AddRequest(ctx, account, now, onDisk)
+}
+
+func (l sharedLog) TakeRequest(_ context.Context, _ string, at time.Time) error {
+	for n := range l.sent {
+		if l.sent[n].Equal(at) && (*l.by)[n] == l.process {
+			l.sent, *l.by = slices.Delete(l.sent, n, n+1), slices.Delete(*l.by, n, n+1)
+			return nil
+		}
+	}
+	return fmt.Errorf("no request was sent at %s", at)
+}
+
+func (l sharedLog) OtherRequests(_ context.Context, _ string, since time.Time) (sent []store.Sent, _ error) {
+	counts := make(map[int64]int)
+	for n, at := range l.sent {
+		if (*l.by)[n] != l.process && at.Unix() >= since.Unix() {
+			counts[at.Unix()]++
+		}
+	}
+	for second, n := range counts {
+		sent = append(sent, store.Sent{At: time.Unix(second, 0), N: n})
+	}
+	return sent, nil
+}
+
+// Two processes together stay within the quota, and use most of it.
+func TestTwoProcessesShareAQuota(t *testing.T) {
+	for _, q := range []Quota{{600, time.Hour}, {300, time.Minute}, {5, time.Second}} {
+		t.Run(q.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log, by := &longLog{}, []int{}
+				ctx, cancel := context.WithTimeout(t.Context(), 4*q.Per)
+				defer cancel()
+				var turn sync.Mutex // as transactions of a state
+				var processes sync.WaitGroup
+				for process := range 2 {
+					p, err := NewPacer(ctx, q, "key", lockedLog{sharedLog{log, process, &by}, &turn}, time.Now)
+					if err != nil {
+						t.Fatal(err)
+					}
+					processes.Go(func() {
+						for p.Wait(ctx) == nil {
+						}
+					})
+				}
+				processes.Wait()
+				sent := slices.Clone(log.sent)
+				slices.SortFunc(sent, time.Time.Compare)
+				if n := refusedBySlidingWindow(q, sent); n > 0 {
+					t.Errorf("of %d requests %d are too many", len(sent), n)
+				}
+				if want := 4 * q.Requests * 9 / 10; len(sent) < want {
+					t.Errorf("%d requests were sent, at least %d are to be", len(sent), want)
+				}
+				shares := [2]int{}
+				for _, process := range by {
+					shares[process]++
+				}
+				if shares[0] == 0 || shares[1] == 0 { // in which proportion is not promised
+					t.Errorf("the processes have sent %d and %d", shares[0], shares[1])
+				}
+			})
+		})
+	}
+}
+
+// lockedLog lets one process at a time at the log.
+type lockedLog struct {
+	sharedLog
+	turn *sync.Mutex
+}
+
+func (l lockedLog) AddRequest(ctx context.Context, account string, now time.Time, onDisk bool) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	return l.sharedLog.AddRequest(ctx, account, now, onDisk)
+}
+
+func (l lockedLog) TakeRequest(ctx context.Context, account string, at time.Time) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	return l.sharedLog.TakeRequest(ctx, account, at)
+}
+
+func (l lockedLog) OtherRequests(ctx context.Context, account string, since time.Time) ([]store.Sent, error) {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	return l.sharedLog.OtherRequests(ctx, account, since)
 }

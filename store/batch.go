@@ -248,13 +248,16 @@ func savedSums(b Batch, answers []Answer) (sums []byte) {
 // items that follow one another at a time, so that an item's place tells its checksum.
 // To number the rows takes SQLite twice as long as all the rest.
 func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE datasets SET answers = answers + 1 WHERE id = ?`, d.Ref); err != nil {
+		return err
+	}
 	for images := b.Images; len(images) > 0; {
 		n := 1
 		for n < len(images) && images[n].Item == images[0].Item+int64(n) {
 			n++
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
-			SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + (item - ?4) * ?5, ?5), (SELECT claims FROM runs WHERE id = ?2), 1
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands, answer)
+			SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + (item - ?4) * ?5, ?5), (SELECT claims FROM runs WHERE id = ?2), 1, (SELECT answers FROM datasets WHERE id = ?6)
 			FROM batch_images AS sent CROSS JOIN images ON ref = image_ref AND images.image_id = sent.image_id AND dataset = ?6
 			WHERE item BETWEEN ?4 AND ?7 AND batch = ?8 AND error = '' ORDER BY item`,
 			now.UnixMilli(), b.Run, sums[:n*savedSumSize], b.span.of(images[0].Item), savedSumSize, d.Ref, b.span.of(images[n-1].Item), b.ID); err != nil {

@@ -26,6 +26,7 @@ import (
 type Listing struct {
 	store   *Store
 	dataset int64
+	answers int64        // to batches, as many as there were when it began
 	newest  int64        // number of the last image that was known before
 	last    atomic.Int64 // and of the last of these that was shown
 
@@ -43,12 +44,13 @@ type recorder struct {
 // waitingPages is how many pages may wait to be recorded, some megabytes.
 const waitingPages = 20
 
-// StartListing begins a listing.
+// StartListing begins a listing. The caller holds LockListing where other processes may be
+// at work.
 func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 	l := &Listing{store: s, dataset: d.Ref}
 	var first, foundTo int64
-	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT min(ref) FROM images WHERE dataset = ?1), 1), coalesce((SELECT max(ref) FROM images WHERE dataset = ?1), 0), found_to
-		FROM datasets WHERE id = ?1`, d.Ref).Scan(&first, &l.newest, &foundTo)
+	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT min(ref) FROM images WHERE dataset = ?1), 1), coalesce((SELECT max(ref) FROM images WHERE dataset = ?1), 0), found_to, answers
+		FROM datasets WHERE id = ?1`, d.Ref).Scan(&first, &l.newest, &foundTo, &l.answers)
 	if err != nil {
 		return nil, describe("begin the listing", err)
 	}
@@ -270,7 +272,8 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 			if was.image.AnnotationCount == i.AnnotationCount {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands`, was.ref); err != nil {
+			// What another process saved since the listing began is newer than what it shows.
+			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands AND answer <= ?`, was.ref, l.answers); err != nil {
 				return err
 			}
 		}

@@ -19,6 +19,7 @@ CREATE TABLE datasets (
     name       TEXT    NOT NULL,
     listed_at  INTEGER, -- when the last complete listing ended
     found_to   INTEGER NOT NULL DEFAULT 0, -- the last of its images that can be found; an unfinished listing has left those behind it
+    answers    INTEGER NOT NULL DEFAULT 0, -- to batches, as many as there were
     UNIQUE (service, dataset_id)
 ) STRICT;
 
@@ -49,7 +50,8 @@ CREATE TABLE saves (
     saved_sum   BLOB    NOT NULL,
     source      INTEGER, -- the source that last named the image
     stands      INTEGER NOT NULL,
-    prints      BLOB     -- checksums of its annotations; NULL where an earlier version saved it
+    prints      BLOB,    -- checksums of its annotations; NULL where an earlier version saved it
+    answer      INTEGER NOT NULL DEFAULT 0 -- which of the dataset's answers told of it
 ) STRICT;
 
 -- Where images are found by id, path and stem. A listing shows these in no order: those

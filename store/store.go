@@ -25,7 +25,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"syscall"
@@ -85,11 +84,24 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenExisting is Open for commands that only look: a missing file is an
+// OpenExisting is Open where there is a state: a missing file is an
 // error that matches fs.ErrNotExist.
 func OpenExisting(ctx context.Context, path string) (*Store, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("open the state %s: %w", path, err)
+	if err := thereIs(path); err != nil {
+		return nil, err
+	}
+	return Open(ctx, path)
+}
+
+// ErrNotReady is returned by OpenBeside for a state that has to be made, upgraded or set
+// aside first, which is for who holds its lock.
+var ErrNotReady = errors.New("the state is not ready")
+
+// OpenBeside opens a state that others may work on, for a command that changes only what is
+// its own: its run, and the listing under that lock.
+func OpenBeside(ctx context.Context, path string) (*Store, error) {
+	if thereIs(path) != nil || Outdated(ctx, path) || damaged(inspectFile(ctx, path)) {
+		return nil, ErrNotReady
 	}
 	return Open(ctx, path)
 }
@@ -107,7 +119,7 @@ func (s *Store) Close() error {
 }
 
 // busyTimeout is how long another process is waited for, in milliseconds.
-const busyTimeout = "10000"
+const busyTimeout = "120000"
 
 func dsn(path, mode string) string {
 	q := url.Values{
@@ -128,6 +140,10 @@ func dsn(path, mode string) string {
 		q.Set("_journal_mode", "WAL")
 		q.Set("_synchronous", "NORMAL")
 	case "ro":
+		q.Set("_txlock", "deferred")
+	case "look":
+		q.Set("mode", "rw")
+		q.Set("_query_only", "true")
 		q.Set("_txlock", "deferred")
 	}
 	// Only the characters that end a file: URI's path need escaping.

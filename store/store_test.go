@@ -289,6 +289,24 @@ func TestAListingOverrulesASave(t *testing.T) {
 	want(2)
 }
 
+// What another process saves while a listing is made is newer than what that shows.
+func TestASaveDuringAListingStands(t *testing.T) {
+	ctx := context.Background()
+	s, d, run := openPlanned(t, "a.jpg")
+	l, err := s.StartListing(ctx, d)
+	check(t, err)
+	b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+	check(t, err)
+	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+	check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: 3}}))
+	check(t, l.End(ctx, noon, true))
+	images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
+	check(t, err)
+	if images[0].AnnotationCount != 2 {
+		t.Errorf("the image counts as one of %d annotations", images[0].AnnotationCount)
+	}
+}
+
 func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 	ctx := context.Background()
 	for _, damage := range []string{

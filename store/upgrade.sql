@@ -3,6 +3,8 @@
 -- batches in flight are put together before.
 
 ALTER TABLE runs DROP COLUMN cursor;
+ALTER TABLE datasets ADD COLUMN answers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE saves ADD COLUMN answer INTEGER NOT NULL DEFAULT 0;
 
 -- An item says itself what became of it, and a batch that was not answered has no counts.
 DROP VIEW items_now;

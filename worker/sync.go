@@ -90,6 +90,11 @@ func (a *applier) planAndApply(ctx context.Context) error {
 // listAndPlan makes the plan. Labels are converted while the images are listed, where that
 // is begun already.
 func (p *planner) listAndPlan() error {
+	unlock, err := p.LockListing()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := p.List(nil); err != nil {
 		return err
 	}

@@ -53,6 +53,11 @@ func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener
 // back to what the listing shows to be another since.
 func (v *verifier) prepare(ctx context.Context) error {
 	if v.tell.told == nil && v.record.Phase == store.Saving && v.record.Fingerprint == v.fingerprint() {
+		unlock, err := v.LockListing()
+		if err != nil {
+			return err
+		}
+		defer unlock()
 		if err := v.List(nil); err != nil {
 			return err
 		}

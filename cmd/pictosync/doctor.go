@@ -324,12 +324,9 @@ func (h history) OtherRequests(context.Context, string, time.Time) ([]store.Sent
 }
 
 func (e *examination) history() (history, error) {
-	st, err := store.Look(e.session.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	st, err := store.Look(e.ctx, e.session.path)
 	if err != nil {
-		return nil, err
+		return nil, nil // there is none, or it is unsound, which its own line says
 	}
 	defer st.Close()
 	sent, err := st.Requests(e.ctx, e.session.account(), now())

@@ -121,6 +121,11 @@ func (w *verifyWork) do(s *session) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	unlock, err := lockKind(s.path, "verify", "verify "+w.path) // the session's lock does not keep others from verifying
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	summary, err := w.verify(s, src, w.settings)
 	s.requests += summary.Requests
 	if summary.Run == "" {

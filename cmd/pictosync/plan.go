@@ -91,7 +91,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 	if err != nil {
 		return err
 	}
-	if err := s.openWith(src, func() error { return s.open(doing) }); err != nil {
+	if err := s.openWith(src, func() error { return s.openBeside("plan", doing) }); err != nil {
 		return err
 	}
 	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {

@@ -80,7 +80,7 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	if err != nil {
 		return err
 	}
-	st, err := openExisting(ctx, path)
+	st, err := lookAt(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) && len(args) == 0 {
 		return noRuns(o)
 	}
@@ -145,7 +145,7 @@ func runAbandon(parent context.Context, args []string, o runsOptions, elsewhere 
 	if err != nil {
 		return err
 	}
-	st, err := openExisting(parent, path)
+	st, err := lookAt(parent, path)
 	if err != nil {
 		return err
 	}

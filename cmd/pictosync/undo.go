@@ -86,7 +86,11 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 		return err
 	}
 	defer s.close()
-	if err := s.open("undo " + id); err != nil {
+	undo, open := worker.Undo, func() error { return s.open("undo " + id) }
+	if o.dryRun {
+		undo, open = worker.PlanUndo, func() error { return s.openBeside("plan", "undo "+id) }
+	}
+	if err := open(); err != nil {
 		return err
 	}
 	if s.name != run.Dataset.Service {
@@ -96,10 +100,6 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 		if err := announce(parent, os.Stderr, s.store, run); err != nil {
 			return err
 		}
-	}
-	undo := worker.Undo
-	if o.dryRun {
-		undo = worker.PlanUndo
 	}
 	summary, err := s.summed(run.Dataset.ID, worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
 		options.Options = s.access(run.Dataset.ID, d)
@@ -124,7 +124,7 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 	if err != nil {
 		return store.Run{}, err
 	}
-	st, err := openExisting(ctx, state)
+	st, err := lookAt(ctx, state)
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -199,12 +199,16 @@ func runGC(ctx context.Context, o gcOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockState(path, "gc")
-	if err != nil {
-		return err
+	open := lookAt
+	if !o.dryRun {
+		unlock, err := lockState(path, "gc")
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		open = openLocked
 	}
-	defer unlock()
-	st, err := openLocked(ctx, path)
+	st, err := open(ctx, path)
 	if err != nil {
 		return err
 	}

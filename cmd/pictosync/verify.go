@@ -86,7 +86,7 @@ func runVerify(parent context.Context, path string, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := s.openWith(src, func() error { return s.open("verify " + path) }); err != nil {
+	if err := s.openWith(src, func() error { return s.openBeside("verify", "verify "+path) }); err != nil {
 		return err
 	}
 	summary, err := o.verify(s, src, settings)
