@@ -70,7 +70,7 @@ type Summary struct {
 type Store interface {
 	dataset.Store
 	OpenRun(ctx context.Context, d store.Dataset, kind, source string, now time.Time) (run store.Run, resumed bool, err error)
-	RestartPlan(ctx context.Context, run, format, fingerprint string) error
+	RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error)
 	SetPhase(ctx context.Context, run string, p store.Phase) error
 	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
 	Totals(ctx context.Context, run string) (store.Totals, error)
@@ -125,7 +125,7 @@ func (x *export) run(ctx context.Context) error {
 		return err
 	}
 	x.Log.Info().Str("run", x.record.ID).Bool("resumed", resumed).Str("dataset", x.Ref.Name).Str("out", x.out).Msg("export opened")
-	if err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {
+	if _, err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {
 		return err
 	}
 	unlock, err := x.LockListing()

@@ -245,13 +245,19 @@ type Collected struct {
 	Backups int `json:"backups"`
 }
 
-// Collect forgets the runs that ended before a time, with their plans, findings
+// Collect forgets the runs that ended longer ago than keep, with their plans, findings
 // and backups, but for the last of each source: the next run is compared with
 // it.
 //
-// With dryRun nothing is forgotten, and what would be is counted.
-func (s *Store) Collect(ctx context.Context, before time.Time, dryRun bool) (c Collected, err error) {
-	old, err := s.collectable(ctx, before)
+// With dryRun nothing is forgotten, and what would be is counted. Where the clock is far
+// ahead of the last run, what is old is not told by it: that is ErrClock.
+func (s *Store) Collect(ctx context.Context, now time.Time, keep time.Duration, dryRun bool) (c Collected, err error) {
+	if keep > 0 {
+		if err := s.checkClock(ctx, now); err != nil {
+			return c, err
+		}
+	}
+	old, err := s.collectable(ctx, now.Add(-keep))
 	if err != nil {
 		return c, describe("look up old runs", err)
 	}
@@ -291,9 +297,9 @@ func (s *Store) Collect(ctx context.Context, before time.Time, dryRun bool) (c C
 // ErrClock is returned where the clock most likely is wrong.
 var ErrClock = errors.New("the clock is most likely wrong")
 
-// CheckClock refuses to take what is old by a clock that is far ahead of the last run
+// checkClock refuses to take what is old by a clock that is far ahead of the last run
 // before this day's, if there is one.
-func (s *Store) CheckClock(ctx context.Context, now time.Time) error {
+func (s *Store) checkClock(ctx context.Context, now time.Time) error {
 	var last sql.NullInt64
 	err := s.reader.QueryRowContext(ctx, `SELECT max(started_at) FROM runs WHERE started_at < ?`, now.Add(-24*time.Hour).UnixMilli()).Scan(&last)
 	if err != nil {

@@ -111,6 +111,7 @@ type PlanChunk struct {
 	Findings []Finding
 	Classes  []Class // one that was planned before is replaced
 	Claims   []int64 // images, by Image.Ref, that are the run's source's from now on
+	LeftOut  Counted // of the source, in no item; added to what is known of
 }
 
 // AddPlan commits a chunk of a run's plan. Of items for one image the one whose name
@@ -159,7 +160,11 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 				return err
 			}
 		}
-		return nil
+		if chunk.LeftOut == (Counted{}) {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE runs SET left_images = left_images + ?, left_annotations = left_annotations + ? WHERE id = ?`, chunk.LeftOut.Images, chunk.LeftOut.Annotations, run)
+		return err
 	})
 }
 
@@ -261,9 +266,9 @@ func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
 	})
 }
 
-// LastSeq is the highest number that an item of a run has or had when it was sent, 0
+// lastSeq is the highest number that an item of a run has or had when it was sent, 0
 // for none.
-func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
+func (s *Store) lastSeq(ctx context.Context, run string) (int64, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return 0, err

@@ -95,7 +95,7 @@ func TestListingsInAnyOrder(t *testing.T) {
 // named are the images of a file name without extension.
 func named(ctx context.Context, s *Store, d Dataset, stem string) ([]Image, error) {
 	var refs []int64
-	for name, err := range s.NamesByStem(ctx, d, stem) {
+	for name, err := range s.Names(ctx, d, stem) {
 		if err != nil {
 			return nil, err
 		}
@@ -126,7 +126,8 @@ func TestUnchangedItemsAreLetGo(t *testing.T) {
 	night := func() Run {
 		run, _, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
 		check(t, err)
-		check(t, s.RestartPlan(ctx, run.ID, "coco", ""))
+		_, err = s.RestartPlan(ctx, run.ID, "coco", "")
+		check(t, err)
 		check(t, s.AddPlan(ctx, run.ID, PlanChunk{Items: []Item{
 			{Seq: 1, Image: "a.jpg", ImageID: "id-a.jpg", Path: "a.jpg", Plan: PlanUnchanged, Outcome: ItemUnchanged},
 			{Seq: 2, Image: "b.jpg", ImageID: "id-b.jpg", Path: "b.jpg", Plan: PlanNew, Outcome: ItemSaved},

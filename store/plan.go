@@ -48,10 +48,13 @@ func (s *Store) PlanSummary(ctx context.Context, d Dataset, run string) (t PlanS
 	return t, describe("sum up the plan", err)
 }
 
-// Listed are the annotations of a dataset, as listed.
-func (s *Store) Listed(ctx context.Context, d Dataset) (int, error) {
-	n, err := s.listed(ctx, d)
-	return n, describe("sum up the dataset", err)
+// DatasetTotals are the images of a dataset and their annotations, as listed.
+func (s *Store) DatasetTotals(ctx context.Context, d Dataset) (t Counted, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, d.Ref).Scan(&t.Images)
+	if err == nil {
+		t.Annotations, err = s.listed(ctx, d)
+	}
+	return t, describe("sum up the dataset", err)
 }
 
 // listed are the annotations of a dataset, as listed.

@@ -114,9 +114,10 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 }
 
 // RestartPlan forgets a run's plan, so that it can be made anew. What the run
-// has saved stays on record.
-func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
-	err := s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
+// has saved stays on record: last is the highest number that an item of it has, or had when
+// it was sent, and the new items have higher ones.
+func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error) {
+	err = s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
 		for _, table := range []string{"findings", "finding_groups"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
 				return err
@@ -129,18 +130,13 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.dropItems(ctx, run, "")
 	}
-	return s.dropItems(ctx, run, "")
-}
-
-// LeaveOut records what of a run's source is in no item of its plan.
-func (s *Store) LeaveOut(ctx context.Context, run string, left Counted) error {
-	return s.update(ctx, "record what was left out", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = ?, left_annotations = ? WHERE id = ?`, left.Images, left.Annotations, run)
-		return err
-	})
+	if err != nil {
+		return 0, err
+	}
+	return s.lastSeq(ctx, run)
 }
 
 // dropItems drops items of a run, those with an outcome or, "", all.
@@ -170,7 +166,7 @@ func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...
 	if err != nil {
 		return err
 	}
-	last, err := s.LastSeq(ctx, run)
+	last, err := s.lastSeq(ctx, run)
 	if err != nil {
 		return err
 	}

@@ -64,12 +64,6 @@ func (s *Store) ClearedSince(ctx context.Context, d Dataset, since time.Time) (n
 	return n, describe("count the images that were cleared", err)
 }
 
-// CountImages is how many images a dataset has, as listed.
-func (s *Store) CountImages(ctx context.Context, d Dataset) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, d.Ref).Scan(&n)
-	return n, describe("count the images", err)
-}
-
 // Unread counts what keeps a run from telling which images have left its source:
 // items that could not be read or matched, and findings of the kinds given that belong
 // to no image.

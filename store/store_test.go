@@ -141,7 +141,8 @@ func planned(t *testing.T, s *Store, d Dataset, images ...string) Run {
 	ctx := context.Background()
 	run, _, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
 	check(t, err)
-	check(t, s.RestartPlan(ctx, run.ID, "coco", ""))
+	_, err = s.RestartPlan(ctx, run.ID, "coco", "")
+	check(t, err)
 	var chunk PlanChunk
 	for n, i := range images {
 		chunk.Items = append(chunk.Items, Item{Seq: int64(n + 1), Image: i, ImageID: "id-" + i, Path: i, Plan: PlanOverwrite, Outcome: ItemPending, Hash: hashOf(i), Count: 2, ListedCount: 3})

@@ -171,12 +171,12 @@ func (p *planner) guardPruned(ctx context.Context, pruned int) error {
 	if err != nil {
 		return err
 	}
-	images, err := p.store.CountImages(ctx, p.Ref)
+	dataset, err := p.store.DatasetTotals(ctx, p.Ref)
 	if err != nil {
 		return err
 	}
-	if p.MaxPruned.exceeds(pruned+before, images) {
-		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, p.MaxPruned, images),
+	if p.MaxPruned.exceeds(pruned+before, dataset.Images) {
+		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, p.MaxPruned, dataset.Images),
 			flag: "--max-pruned allows it; `pictosync plan --prune` shows which images"}
 	}
 	return nil
@@ -199,12 +199,12 @@ func (a *applier) guardChanged(planned, now store.Item) error {
 	if more <= 0 {
 		return nil
 	}
-	listed, err := a.store.Listed(a.Stopping, a.Ref)
+	dataset, err := a.store.DatasetTotals(a.Stopping, a.Ref)
 	if err != nil {
 		return err
 	}
-	if a.MaxRemoved.exceeds(a.removed.n, listed) {
-		return guardError{late: true, reason: fmt.Sprintf("labels changed while the run was going on: it would remove %d of the dataset's %d annotations now, and the limit is %s", a.removed.n, listed, a.MaxRemoved),
+	if a.MaxRemoved.exceeds(a.removed.n, dataset.Annotations) {
+		return guardError{late: true, reason: fmt.Sprintf("labels changed while the run was going on: it would remove %d of the dataset's %d annotations now, and the limit is %s", a.removed.n, dataset.Annotations, a.MaxRemoved),
 			flag: "look at the labels, and run again; `pictosync undo` takes back what was saved"}
 	}
 	return nil

@@ -160,7 +160,7 @@ func (p *planner) exactly(ctx context.Context, item source.Item, byPath map[stri
 func (p *planner) closest(ctx context.Context, item source.Item) (m match, ok bool, err error) {
 	best := 0
 	var closest []store.Name
-	for name, err := range p.store.NamesByStem(ctx, p.Ref, stemForms(item)...) {
+	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
 		}
@@ -186,7 +186,7 @@ func (p *planner) closest(ctx context.Context, item source.Item) (m match, ok bo
 // byName is the only image of an item's file name, or else of its stem.
 func (p *planner) byName(ctx context.Context, item source.Item) (m match, ok bool, err error) {
 	var named, stemmed []store.Name
-	for name, err := range p.store.NamesByStem(ctx, p.Ref, stemForms(item)...) {
+	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
 		}

@@ -128,10 +128,7 @@ var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 // killed process left half made is made anew: its images may have changed since.
 func (p *planner) plan(ctx context.Context) error {
 	p.startWalk()
-	if err := p.store.RestartPlan(ctx, p.record.ID, p.src.Describe().Format, p.fingerprint()); err != nil {
-		return err
-	}
-	seq, err := p.store.LastSeq(ctx, p.record.ID)
+	seq, err := p.store.RestartPlan(ctx, p.record.ID, p.src.Describe().Format, p.fingerprint())
 	if err != nil {
 		return err
 	}
@@ -152,10 +149,7 @@ func (p *planner) plan(ctx context.Context) error {
 	if p.Short != nil {
 		found = append(found, *p.Short)
 	}
-	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...)}); err != nil {
-		return err
-	}
-	if err := p.store.LeaveOut(ctx, p.record.ID, store.Counted(source.LeftOut(p.src))); err != nil {
+	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(source.LeftOut(p.src))}); err != nil {
 		return err
 	}
 	if p.Prune {

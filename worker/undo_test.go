@@ -195,10 +195,10 @@ func TestCollect(t *testing.T) {
 	b.done(b.labels("a.jpg car"), backUp)
 	second := b.done(b.labels("a.jpg truck"), backUp)
 	third := b.done(b.labels("a.jpg car"), backUp)
-	if c, err := b.store.Collect(t.Context(), time.Now().Add(-time.Hour), false); err != nil || c != (store.Collected{}) {
+	if c, err := b.store.Collect(t.Context(), time.Now(), time.Hour, false); err != nil || c != (store.Collected{}) {
 		t.Errorf("young runs: %+v %v", c, err)
 	}
-	if c, err := b.store.Collect(t.Context(), time.Now().Add(time.Hour), false); err != nil || c != (store.Collected{Runs: 2, Backups: 1}) {
+	if c, err := b.store.Collect(t.Context(), time.Now().Add(time.Hour), 0, false); err != nil || c != (store.Collected{Runs: 2, Backups: 1}) {
 		t.Errorf("%+v %v, want two runs and the one backup of the second", c, err)
 	}
 	if _, err := b.store.FindRun(t.Context(), second.Run); err == nil {

@@ -152,10 +152,8 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 	}
 	n.Requests = s.requests
 	if s.ctx.Err() == nil {
-		collectErr := s.store.CheckClock(ctx, now())
-		if collectErr == nil {
-			n.Forgotten, collectErr = s.store.Collect(ctx, now().Add(-keep), false)
-		}
+		var collectErr error
+		n.Forgotten, collectErr = s.store.Collect(ctx, now(), keep, false)
 		err = cmp.Or(err, collectErr)
 	}
 	if o.metrics != "" {

@@ -213,12 +213,7 @@ func runGC(ctx context.Context, o gcOptions) error {
 		return err
 	}
 	defer st.Close()
-	if age > 0 {
-		if err := st.CheckClock(ctx, now()); err != nil {
-			return err
-		}
-	}
-	c, err := st.Collect(ctx, now().Add(-age), o.dryRun)
+	c, err := st.Collect(ctx, now(), age, o.dryRun)
 	if err != nil {
 		return err
 	}
