@@ -74,7 +74,7 @@ type Store interface {
 	SetPhase(ctx context.Context, run string, p store.Phase) error
 	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
 	Totals(ctx context.Context, run string) (store.Totals, error)
-	LeaveRun(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
+	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
 
 	ReadStates(ctx context.Context, d store.Dataset) iter.Seq2[store.ReadState, error]
 	AddReadings(ctx context.Context, readings []store.Reading, now time.Time) error
@@ -117,7 +117,7 @@ func (x *export) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := repository.claim(x.Service, x.Shown); err != nil {
+	if err := repository.mark(x.Service, x.Shown); err != nil {
 		return err
 	}
 	resumed := false
@@ -269,7 +269,7 @@ func (x *export) end(ctx context.Context, err error, worked time.Duration) (Summ
 	if totalsErr != nil {
 		return *s, errors.Join(err, totalsErr)
 	}
-	return *s, errors.Join(err, x.store.LeaveRun(ctx, x.record.ID, totals, outcome, reason, s.Requests, worked, x.Now()))
+	return *s, errors.Join(err, x.store.RecordOutcome(ctx, x.record.ID, totals, outcome, reason, s.Requests, worked, x.Now()))
 }
 
 // ImageMeta is what a backup keeps of an image beside its annotations.

@@ -57,8 +57,8 @@ func openRepository(dir string, now time.Time) (*repository, error) {
 // dataset.
 var ErrOtherDataset = errors.New("the folder holds backups of another dataset")
 
-// claim marks the folder as that of a dataset.
-func (p *repository) claim(service string, d pictograph.Dataset) error {
+// mark marks the folder as that of a dataset.
+func (p *repository) mark(service string, d pictograph.Dataset) error {
 	mark, err := source.ReadRepository(p.dir)
 	switch {
 	case err == nil && (mark.Service != service || mark.ID != d.ID):

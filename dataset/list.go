@@ -53,7 +53,7 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 	if err != nil {
 		return 0, err
 	}
-	defer listing.Leave()
+	defer listing.Close()
 	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
 	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency, nil) {

@@ -36,7 +36,7 @@ var ErrStopping = errors.New("the run is stopping")
 // rate after a refusal, to raise it again within half a minute.
 //
 // A limiter shapes the flow: a burst, then even. It alone would let the burst
-// through on top of the quota; that no stretch of time holds more than the quota
+// through on top of the quota; that no time as long holds more than the quota
 // is the window's business.
 //
 // It implements pictograph.Pacer.

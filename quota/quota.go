@@ -1,6 +1,6 @@
 // Package quota keeps requests within what the service allows a key. A [Pacer] is the one
 // gate that every request passes, of whatever kind and also when it is tried again. It
-// promises that no stretch of time holds more requests than the quota, over restarts and
+// promises that no time as long holds more requests than the quota, over restarts and
 // with the other processes of the same state, which are known by its log of requests.
 package quota
 
@@ -13,7 +13,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Quota is how many requests the service allows in a stretch of time, as
+// Quota is how many requests the service allows in a time, as
 // "20000/h". The zero value is no limit.
 type Quota struct {
 	Requests int
@@ -48,7 +48,7 @@ func (q Quota) String() string {
 
 // Jitter is by how much requests may take longer to arrive than others before
 // the service, which counts arrivals, could see more than Quota.Requests in some
-// stretch of Quota.Per: a hundredth of Per, 36 seconds for a quota by the hour. A
+// time as long as Quota.Per: a hundredth of Per, 36 seconds for a quota by the hour. A
 // hundredth of the quota is what it costs.
 func (q Quota) Jitter() time.Duration { return q.Per / jitterShare }
 

@@ -260,12 +260,15 @@ func TestTwoProcessesShareAQuota(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 4*q.Per)
 				defer cancel()
 				var turn sync.Mutex // as transactions of a state
-				var processes sync.WaitGroup
-				for process := range 2 {
-					p, err := NewPacer(ctx, q, "key", lockedLog{sharedLog{log, process, &by}, &turn}, time.Now)
-					if err != nil {
+				var pacers [2]*Pacer
+				for process := range pacers {
+					var err error
+					if pacers[process], err = NewPacer(ctx, q, "key", lockedLog{sharedLog{log, process, &by}, &turn}, time.Now); err != nil {
 						t.Fatal(err)
 					}
+				}
+				var processes sync.WaitGroup
+				for _, p := range pacers {
 					processes.Go(func() {
 						for p.Wait(ctx) == nil {
 						}

@@ -20,7 +20,7 @@ func newWindow(requests int, span time.Duration, now time.Time) window {
 }
 
 // wait is how long it takes until one more request is no more than the quota in
-// any stretch of time as long as span.
+// any time as long as span.
 func (w *window) wait(now time.Time) time.Duration {
 	if len(w.sent) == 0 {
 		return 0

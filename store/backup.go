@@ -318,10 +318,10 @@ func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, er
 		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
 }
 
-// LeftBy is the hash of what a run left on an image: of its last save that the service
+// ContentAfter is the hash of what a run left on an image: of its last save that the service
 // answered; or, where saved is false, of what it was about to save when it had backed the
 // image up. ok is false where the run did not touch it.
-func (s *Store) LeftBy(ctx context.Context, run string, image Image) (h Hash, saved, ok bool, err error) {
+func (s *Store) ContentAfter(ctx context.Context, run string, image Image) (h Hash, saved, ok bool, err error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return h, false, false, err

@@ -183,7 +183,7 @@ type Answer struct {
 
 // EndBatch commits the answers to a batch, one for each of its images in
 // order, and with them what is now known of the images and of the run's
-// items. The batch's bytes are let go.
+// items. The batch's bytes are dropped.
 func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answer, now time.Time) error {
 	if len(answers) != len(b.Images) {
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))

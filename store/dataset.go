@@ -34,7 +34,7 @@ type Image struct {
 	// Saved is nil for an image that was never saved from this state, or whose
 	// record did not pass its check.
 	Saved *Saved
-	// Source is the source of what was saved, as Claim numbers it; 0 is none.
+	// Source is the source of what was saved, as SetSource numbers it; 0 is none.
 	Source int64
 	// Reviewed says that its stage is review or complete.
 	Reviewed bool

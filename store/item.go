@@ -110,7 +110,7 @@ type PlanChunk struct {
 	Items    []Item
 	Findings []Finding
 	Classes  []Class // one that was planned before is replaced
-	Claims   []int64 // images, by Image.Ref, that are the run's source's from now on
+	Owned    []int64 // images, by Image.Ref, that are the run's source's from now on
 	LeftOut  Counted // of the source, in no item; added to what is known of
 }
 
@@ -155,7 +155,7 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 				return err
 			}
 		}
-		for _, ref := range chunk.Claims {
+		for _, ref := range chunk.Owned {
 			if _, err := tx.ExecContext(ctx, `UPDATE saves SET source = (SELECT claims FROM runs WHERE id = ?) WHERE image = ?`, run, ref); err != nil {
 				return err
 			}

@@ -290,9 +290,9 @@ func (l *Listing) move(ctx context.Context, tx *sql.Tx, was listedImage, path st
 	return err
 }
 
-// Leave returns when nothing is recorded any more. A listing that is left before its
+// Close returns when nothing is recorded any more. A listing that is closed before its
 // end forgets nothing.
-func (l *Listing) Leave() { l.catchUp() }
+func (l *Listing) Close() { l.catchUp() }
 
 // End forgets the images that the listing did not show, where it is a whole one.
 func (l *Listing) End(ctx context.Context, now time.Time, whole bool) error {

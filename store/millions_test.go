@@ -52,7 +52,7 @@ func TestListingsInAnyOrder(t *testing.T) {
 					break
 				}
 			}
-			if l.Leave(); killed == 0 {
+			if l.Close(); killed == 0 {
 				continue
 			}
 			if err := l.End(ctx, noon, true); err != nil {

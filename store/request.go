@@ -13,7 +13,7 @@ type Sent struct {
 	N  int
 }
 
-// remembered is how long a request is: the longest stretch of a quota, and what
+// remembered is how long a request is: the longest time of a quota, and what
 // a pacer adds to it for requests that are slow to arrive.
 const remembered = 70 * time.Minute
 

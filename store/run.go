@@ -141,7 +141,7 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 
 // dropItems drops items of a run, those with an outcome or, "", all.
 func (s *Store) dropItems(ctx context.Context, run string, outcome ItemOutcome) error {
-	return s.drop(ctx, run, "let go of a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
+	return s.drop(ctx, run, "drop a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
 }
 
 // CompareAgain has a run that compares come back to the images whose counts in the listing
@@ -154,7 +154,7 @@ func (s *Store) CompareAgain(ctx context.Context, run string) error {
 
 // dropSent drops what a run sent.
 func (s *Store) dropSent(ctx context.Context, run string) error {
-	return s.drop(ctx, run, "let go of what a run sent", `DELETE FROM batch_images WHERE item BETWEEN ?1 AND ?2`)
+	return s.drop(ctx, run, "drop what a run sent", `DELETE FROM batch_images WHERE item BETWEEN ?1 AND ?2`)
 }
 
 // drop goes through what a run has by item, part by part: in one transaction the log
@@ -185,12 +185,12 @@ func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...
 	return nil
 }
 
-// PruneUnchanged lets go of the unchanged items of the runs that came before one, of the
+// PruneUnchanged drops the unchanged items of the runs that came before one, of the
 // same kind from the same source: with a plan a night they would be most of the
 // state. The runs' totals count them still. What a verification found unchanged
 // it has read, and keeps.
 func (s *Store) PruneUnchanged(ctx context.Context, run string) error {
-	earlier, err := s.thick(ctx, run)
+	earlier, err := s.unpruned(ctx, run)
 	if err != nil {
 		return describe("look up the runs before", err)
 	}
@@ -206,7 +206,7 @@ func (s *Store) PruneUnchanged(ctx context.Context, run string) error {
 		if err := s.dropItems(ctx, id, ItemUnchanged); err != nil {
 			return err
 		}
-		err = s.update(ctx, "record that unchanged items were let go", func(ctx context.Context, tx *sql.Tx) error {
+		err = s.update(ctx, "record that unchanged items were dropped", func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `UPDATE runs SET thinned = 1 WHERE id = ?`, id)
 			return err
 		})
@@ -217,8 +217,8 @@ func (s *Store) PruneUnchanged(ctx context.Context, run string) error {
 	return nil
 }
 
-// thick are the runs before one that still have all their items.
-func (s *Store) thick(ctx context.Context, run string) ([]string, error) {
+// unpruned are the runs before one that still have all their items.
+func (s *Store) unpruned(ctx context.Context, run string) ([]string, error) {
 	return s.runIDs(ctx, `SELECT before.id FROM runs AS this JOIN runs AS before
 		ON before.dataset = this.dataset AND before.kind = this.kind AND before.source = this.source AND before.id < this.id
 		WHERE this.id = ? AND this.kind IN ('sync', 'plan') AND before.ended_at IS NOT NULL AND NOT before.thinned ORDER BY before.id`, run)
@@ -257,9 +257,9 @@ func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
 	})
 }
 
-// LeaveRun records how a process left a run, which it has summed up: outcome and, where it
+// RecordOutcome records how a process left a run, which it has summed up: outcome and, where it
 // failed, why. Outcomes that end a run close it, and what it came to is on record then.
-func (s *Store) LeaveRun(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
+func (s *Store) RecordOutcome(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
 	return s.updateOnDisk(ctx, "record how the run ended", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
 			o, reason, requests, worked.Milliseconds(), run); err != nil {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Claim says which source a run's labels come from: the images that it saves, or
+// SetSource says which source a run's labels come from: the images that it saves, or
 // finds unchanged, are that source's from then on. The number is what
 // Image.Source holds.
-func (s *Store) Claim(ctx context.Context, run, source string) (ref int64, err error) {
+func (s *Store) SetSource(ctx context.Context, run, source string) (ref int64, err error) {
 	err = s.update(ctx, "record the source of the run", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING`, source); err != nil {
 			return err

@@ -184,7 +184,7 @@ func (s *Store) leave(ctx context.Context, run string, o Outcome, requests int, 
 	if err != nil {
 		return err
 	}
-	return s.LeaveRun(ctx, run, totals, o, "", requests, worked, now)
+	return s.RecordOutcome(ctx, run, totals, o, "", requests, worked, now)
 }
 
 // batchOf are images as planned puts them into a plan: a.jpg is the first, b.jpg the second.

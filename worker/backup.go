@@ -119,9 +119,9 @@ func (a *applier) judgeBackup(i toSave, r reading) (row store.Item, ok bool, err
 		return row, false, nil
 	}
 	ours := i.image.Saved
-	asUndone := true
+	unchanged := true
 	if a.undone != nil && !a.undone.force {
-		if asUndone, err = a.undone.hasAsLeft(a.Stopping, i.image, r.Content); err != nil {
+		if unchanged, err = a.undone.isUnchanged(a.Stopping, i.image, r.Content); err != nil {
 			return row, false, err
 		}
 	}
@@ -130,7 +130,7 @@ func (a *applier) judgeBackup(i toSave, r reading) (row store.Item, ok bool, err
 		// As where a save was executed whose answer was lost with a part of the state.
 		row.Plan, row.Outcome, row.Reason, row.Kept = store.PlanUnchanged, store.ItemUnchanged, "", row.Count
 		return row, false, nil
-	case !asUndone:
+	case !unchanged:
 		row.Plan, row.Outcome, row.Reason = store.PlanDrifted, store.ItemSkipped, "the image was changed since; --force takes it back all the same"
 		return row, false, nil
 	case ours != nil && ours.Hash != r.Hash && a.onDrift(row) != Overwrite:

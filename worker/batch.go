@@ -76,7 +76,7 @@ func (a *applier) sendAgain(ctx context.Context, b store.Batch) error {
 	if err != nil {
 		return err
 	}
-	if err := a.settle(ctx, parts[0], answers); err != nil || len(parts) == 1 {
+	if err := a.recordAnswers(ctx, parts[0], answers); err != nil || len(parts) == 1 {
 		return err
 	}
 	return a.send(ctx, parts[1], func() {})
@@ -198,7 +198,7 @@ func (a *applier) send(ctx context.Context, b store.Batch, answered func()) erro
 			return err
 		}
 		a.refused.Store(0)
-		return a.settle(ctx, b, got)
+		return a.recordAnswers(ctx, b, got)
 	case refusal == "":
 		return err
 	case len(b.Images) == 1:
@@ -206,13 +206,13 @@ func (a *applier) send(ctx context.Context, b store.Batch, answered func()) erro
 			return fmt.Errorf("the service fails on one image after the other, though it answers other requests; the same command resumes the run, `pictosync runs %s --abandon` gives up what is in flight: %w", b.Run, err)
 		}
 		a.refused.Add(1)
-		return a.settle(ctx, b, []store.Answer{{Error: refusal}})
+		return a.recordAnswers(ctx, b, []store.Answer{{Error: refusal}})
 	case a.refused.Load() >= maxRefused:
 		answers := make([]store.Answer, len(b.Images))
 		for n := range answers {
 			answers[n].Error = fmt.Sprintf("not sent alone, since the service refused %d images in a row: %s", maxRefused, refusal)
 		}
-		return a.settle(ctx, b, answers)
+		return a.recordAnswers(ctx, b, answers)
 	default:
 		a.Log.Warn().Err(err).Int("images", len(b.Images)).Msg("a batch was refused as a whole; splitting it")
 		// Unlike a batch that is wrong, one that the service failed on may have been saved.
@@ -245,7 +245,7 @@ func refusalOf(err error) string {
 	return ""
 }
 
-func (a *applier) settle(ctx context.Context, b store.Batch, answers []store.Answer) error {
+func (a *applier) recordAnswers(ctx context.Context, b store.Batch, answers []store.Answer) error {
 	if err := a.store.EndBatch(ctx, a.Ref, b, answers, a.Now()); err != nil {
 		return err
 	}
@@ -381,7 +381,7 @@ func (a *applier) giveUp(ctx context.Context, b store.Batch, otherwise string) (
 			saved++
 		}
 	}
-	return saved, a.settle(ctx, b, answers)
+	return saved, a.recordAnswers(ctx, b, answers)
 }
 
 func (a *applier) sendHalves(ctx context.Context, b store.Batch) error {

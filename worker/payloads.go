@@ -11,7 +11,7 @@ import (
 const payloadBytes = 48 << 20
 
 // payloads are encoded annotations that were converted for the plan and are about
-// to be saved, by the number of their item. What does not fit is let go, and
+// to be saved, by the number of their item. What does not fit is dropped, and
 // converted again when its batch is built; so is everything when the source
 // changes meanwhile.
 type payloads struct {
@@ -34,8 +34,8 @@ func (p *payloads) keeps(size int) bool {
 	return false
 }
 
-// letGo gives up annotations that room was taken for.
-func (p *payloads) letGo(c *converted) {
+// release gives up annotations that room was taken for.
+func (p *payloads) release(c *converted) {
 	p.room.Add(int64(len(c.payload)))
 	c.payload = nil
 }
@@ -55,7 +55,7 @@ func (p *payloads) take(seq int64) encoded {
 	return labels
 }
 
-// drop lets everything go.
+// drop drops everything.
 func (p *payloads) drop() {
 	for seq := range p.bySeq {
 		p.take(seq)

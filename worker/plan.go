@@ -39,11 +39,11 @@ type planner struct {
 	release func() // ends holding src
 	walk    *walk  // nil before it is begun
 
-	claim    int64 // the source of what is saved, as the state numbers it
-	claims   bool  // images that are found unchanged are the source's from now on
-	applies  bool  // what is planned is saved by this process
-	payloads payloads
-	searched searched
+	sourceRef int64 // the source of what is saved, as the state numbers it
+	owns      bool  // images that are found unchanged are the source's from now on
+	applies   bool  // what is planned is saved by this process
+	payloads  payloads
+	searched  searched
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
 	judge  func(i *store.Item, image store.Image, explicit bool) error
@@ -273,13 +273,13 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		if planned.Outcome == store.ItemPending {
 			p.needClasses(&planned, c.classes, next.classes, &chunk)
 		}
-		if planned.Outcome == store.ItemUnchanged && match.image.Saved != nil && match.image.Source != p.claim && p.claims {
-			chunk.Claims = append(chunk.Claims, planned.ImageRef)
+		if planned.Outcome == store.ItemUnchanged && match.image.Saved != nil && match.image.Source != p.sourceRef && p.owns {
+			chunk.Owned = append(chunk.Owned, planned.ImageRef)
 		}
 		if planned.Outcome == store.ItemPending && p.applies {
 			p.payloads.put(planned.Seq, c.encoded)
 		} else {
-			p.payloads.letGo(&c)
+			p.payloads.release(&c)
 		}
 		chunk.Items = append(chunk.Items, planned)
 		for _, f := range c.findings {
@@ -316,7 +316,7 @@ func (p *planner) convertMatched(ctx context.Context, i matchedItem) (converted,
 		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
 			return *c, nil
 		}
-		p.payloads.letGo(c)
+		p.payloads.release(c)
 	}
 	return p.load(ctx, i.Item, i.image, p.payloads.keeps)
 }

@@ -38,7 +38,7 @@ func (p *planner) planDeparted(ctx context.Context, next *place) error {
 		})})
 	}
 	last := next.cursor // the walk of the source itself is over
-	for images, err := range parallel.Chunks(p.store.Departed(ctx, p.Ref, p.record.ID, p.claim), chunkItems) {
+	for images, err := range parallel.Chunks(p.store.Departed(ctx, p.Ref, p.record.ID, p.sourceRef), chunkItems) {
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func Plan(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := p.begin(ctx, "plan"); err != nil {
 			return err
 		}
-		if err := p.claimSource(ctx); err != nil {
+		if err := p.recordSource(ctx); err != nil {
 			return err
 		}
 		return p.planAndGuard()
@@ -46,10 +46,10 @@ func Sync(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := p.begin(ctx, "sync"); err != nil {
 			return err
 		}
-		if err := p.claimSource(ctx); err != nil {
+		if err := p.recordSource(ctx); err != nil {
 			return err
 		}
-		p.claims = true
+		p.owns = true
 		return a.planAndApply(ctx)
 	})
 	return p.end(ctx, err, worked, finished(o.IgnoreUnmatched), p.addClasses)
@@ -61,9 +61,9 @@ func (p *planner) readAhead(src source.Source) {
 	p.startWalk()
 }
 
-// claimSource says which source the images are from that the run saves or finds unchanged.
-func (p *planner) claimSource(ctx context.Context) (err error) {
-	p.claim, err = p.store.Claim(ctx, p.record.ID, p.source+p.Narrowed)
+// recordSource says which source the images are from that the run saves or finds unchanged.
+func (p *planner) recordSource(ctx context.Context) (err error) {
+	p.sourceRef, err = p.store.SetSource(ctx, p.record.ID, p.source+p.Narrowed)
 	return err
 }
 

@@ -102,29 +102,29 @@ func newUndo(c Connection, of store.Run, o UndoOptions) (*planner, error) {
 
 // undone is the run that is taken back.
 type undone struct {
-	store *store.Store
+	store backupState
 	run   string
 	force bool
 }
 
-// mayBeAsLeft reports whether our last save on an image is what the run that is undone
+// mayBeUnchanged reports whether our last save on an image is what the run that is undone
 // left there: its own save, or an undo of one that came after it. Where it is not known
 // whether the run saved on it, the reading before the save tells.
-func (u *undone) mayBeAsLeft(ctx context.Context, image store.Image) (bool, error) {
-	left, saved, ok, err := u.store.LeftBy(ctx, u.run, image)
+func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
+	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
 	return ok && (!saved || image.Saved != nil && image.Saved.Hash == left), err
 }
 
-// hasAsLeft reports whether an image has what the run that is undone left there.
-func (u *undone) hasAsLeft(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
-	left, saved, ok, err := u.store.LeftBy(ctx, u.run, image)
+// isUnchanged reports whether an image has what the run that is undone left there.
+func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
+	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
 	return ok && (saved || left == has.Hash), err
 }
 
 // judgeUndo says what is done with an image that is to be put back.
 func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) error {
 	if i.Outcome == store.ItemPending && !p.undone.force {
-		asLeft, err := p.undone.mayBeAsLeft(p.Stopping, image)
+		asLeft, err := p.undone.mayBeUnchanged(p.Stopping, image)
 		if err != nil {
 			return err
 		}
@@ -192,7 +192,7 @@ func (p *planner) removeClasses(ctx context.Context) error {
 
 // backups are the source of what the images had before a run.
 type backups struct {
-	store *store.Store
+	store backupState
 	run   store.Run
 	glob  string
 	// edited takes also an image that somebody changed between its backup and its save:

@@ -31,7 +31,7 @@ import (
 // Connection is what a run works with: the service, the state, and the gate of its requests.
 type Connection struct {
 	Client *pictograph.Client
-	Store  *store.Store
+	Store  State
 	Pacer  *quota.Pacer
 }
 
@@ -44,7 +44,7 @@ func Opened(src source.Source) Opener { return func() (source.Source, error) { r
 // run is one process's work on a run, whatever its kind.
 type run struct {
 	*dataset.Access
-	store  *store.Store
+	store  State
 	source string // names the source in the state
 	record store.Run
 	tell   findings
@@ -119,18 +119,18 @@ func (r *run) end(ctx context.Context, err error, worked time.Duration, done fun
 	}
 	outcome, reason := done(s), ""
 	if err != nil {
-		outcome, reason = leftBy(err)
+		outcome, reason = outcomeOfError(err)
 	}
 	s.Outcome = string(outcome)
-	leaveErr := r.store.LeaveRun(ctx, r.record.ID, totals, outcome, reason, s.Requests, worked, r.Now())
-	if leaveErr == nil && err == nil {
-		leaveErr = r.store.PruneUnchanged(ctx, r.record.ID)
+	recordErr := r.store.RecordOutcome(ctx, r.record.ID, totals, outcome, reason, s.Requests, worked, r.Now())
+	if recordErr == nil && err == nil {
+		recordErr = r.store.PruneUnchanged(ctx, r.record.ID)
 	}
-	return s, errors.Join(err, leaveErr)
+	return s, errors.Join(err, recordErr)
 }
 
-// leftBy is how an error leaves a run, and why.
-func leftBy(err error) (store.Outcome, string) {
+// outcomeOfError is how an error leaves a run, and why.
+func outcomeOfError(err error) (store.Outcome, string) {
 	switch {
 	case errors.Is(err, dataset.ErrInterrupted) || errors.Is(err, context.Canceled):
 		return store.Interrupted, ""

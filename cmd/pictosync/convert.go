@@ -47,7 +47,7 @@ map and then the names of the classes, so that they are the same tomorrow.
   pictosync convert testdata/shapes.coco.json --to yolo --out shapes-yolo`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runConvert(cmd.Context(), args[0], o)

@@ -54,12 +54,12 @@ The exit status is that of the first thing that is wrong.` + exitHelp,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			typed := changed(cmd)
-			settled := settle(cmd, o.config)
+			unread := applySettings(cmd, o.config)
 			e := examination{options: &o}
-			if settled == nil {
-				settled = e.readJobs(cmd.Root())
+			if unread == nil {
+				unread = e.readJobs(cmd.Root())
 			}
-			e.configuration(origins(cmd, typed, o.config), settled)
+			e.configuration(origins(cmd, typed, o.config), unread)
 			return runDoctor(cmd.Context(), args, &e)
 		},
 	}
@@ -137,10 +137,10 @@ func (e *examination) readJobs(root *cobra.Command) error {
 
 func (e *examination) add(c doctor.Check) { e.checks = append(e.checks, c) }
 
-// configuration settles whether there are settings to work with.
-func (e *examination) configuration(from string, settled error) {
-	if settled != nil {
-		e.add(doctor.Failed("configuration", settled, "config.example.yaml lists all settings"))
+// configuration checks whether there are settings to work with.
+func (e *examination) configuration(from string, unread error) {
+	if unread != nil {
+		e.add(doctor.Failed("configuration", unread, "config.example.yaml lists all settings"))
 		return
 	}
 	e.add(doctor.Check{Name: "configuration", OK: true, Status: doctor.OK, Detail: from})

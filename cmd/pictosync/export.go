@@ -46,7 +46,7 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
   pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runExport(cmd.Context(), o)
@@ -183,7 +183,7 @@ other classes stay as they are.` + exitHelp,
   pictosync restore backups/cars --dataset cars --class car`,
 		Args: one(aBackup),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			if _, err := os.Stat(args[0]); err == nil && !source.IsBackup(args[0]) {

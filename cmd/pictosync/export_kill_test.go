@@ -293,7 +293,7 @@ func (x *exportKills) partials() []string {
 }
 
 // checkReads holds the requests for each image against what the state had at the
-// kills of before, and notes what it has at this one.
+// kills before, and notes what it has at this one.
 func (x *exportKills) checkReads(when string) {
 	x.t.Helper()
 	asked := x.reads.now()

@@ -30,7 +30,7 @@ examples.` + exitHelp,
 		Example: `  pictosync inspect testdata/shapes.coco.json`,
 		Args:    one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runInspect(cmd.Context(), args[0], o)

@@ -243,7 +243,7 @@ func (c configuration) setJob(root *cobra.Command, flags *pflag.FlagSet, kind st
 			return unknownSetting(s.where, name, known)
 		}
 	}
-	return c.settle(flags)
+	return c.apply(flags)
 }
 
 // chosen are the jobs with the given names; all where none is given.

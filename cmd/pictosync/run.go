@@ -100,7 +100,7 @@ func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (job
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := c.settle(cmd.Flags()); err != nil {
+	if err := c.apply(cmd.Flags()); err != nil {
 		return nil, 0, err
 	}
 	if jobs, err = c.readJobs(cmd.Root(), path); err != nil {

@@ -47,7 +47,7 @@ now, and why.` + exitHelp,
   pictosync runs last --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			if o.abandon {

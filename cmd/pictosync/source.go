@@ -68,22 +68,22 @@ func (o *sourceOptions) addClassMap(f *pflag.FlagSet) {
 }
 
 func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
-	settled, err := o.settle(findings)
+	read, err := o.read(findings)
 	if err != nil {
 		return nil, err
 	}
-	return settled.open(ctx, path)
+	return read.open(ctx, path)
 }
 
-// settledSource is how a source is opened, once the flags are known to be right.
-type settledSource struct {
+// sourceSettings is how a source is opened, once the flags are known to be right.
+type sourceSettings struct {
 	options source.Options
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
 	text    []byte            // of the class map
 }
 
-func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
+func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 	classes, text, err := o.classes()
 	if err != nil {
 		return nil, err
@@ -118,14 +118,14 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 		}
 		renames = append(renames, r)
 	}
-	return &settledSource{renames: renames, classes: classes, text: text, options: source.Options{
+	return &sourceSettings{renames: renames, classes: classes, text: text, options: source.Options{
 		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Task: convert.YOLOTask(o.task),
 		KeypointShape: shape, Columns: columns, ClassList: o.classList, MergeFiles: o.mergeFiles, OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
 		Convert: convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
 }
 
-func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
+func (s *sourceSettings) open(ctx context.Context, path string) (source.Source, error) {
 	src, err := source.Open(ctx, path, s.options)
 	if err != nil {
 		return nil, err

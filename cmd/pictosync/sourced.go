@@ -72,18 +72,18 @@ func (o *opening) Open() (source.Source, error) {
 	return o.src, o.err
 }
 
-// opening settles what the flags say of a source.
+// opening reads what the flags say of a source.
 func (o *sourcedOptions) opening(s *session, path string) (*opening, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, usagef("find %s: %w", path, err)
 	}
 	var found collector
-	settled, err := o.source.settle(&found)
+	read, err := o.source.read(&found)
 	if err != nil {
 		return nil, err
 	}
-	return &opening{path: absolute, take: &found, open: func() (source.Source, error) { return settled.open(s.ctx, path) }}, nil
+	return &opening{path: absolute, take: &found, open: func() (source.Source, error) { return read.open(s.ctx, path) }}, nil
 }
 
 // openWith opens the state; the source is opened while the service is asked for the dataset,

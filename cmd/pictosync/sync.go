@@ -38,8 +38,8 @@ func (o *guardOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.maxRemoved, "max-removed", "auto", "stop where more of the dataset's annotations would be removed or replaced: a `NUMBER`, a part such as 25%, none, or auto (half of them, and more than 100)")
 }
 
-// settle reads the flags of the guards.
-func (o *guardOptions) settle(w *worker.Options) (err error) {
+// read reads the flags of the guards.
+func (o *guardOptions) read(w *worker.Options) (err error) {
 	if o.noCreateClasses {
 		o.unknownClasses = "fail"
 	}
@@ -66,7 +66,7 @@ func (o *backupOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.backup, "backup", "auto", "keep what images have before it is overwritten, for undo: auto (where the listing shows annotations), always or never")
 }
 
-func (o *backupOptions) settle(policy *worker.BackupPolicy) error {
+func (o *backupOptions) read(policy *worker.BackupPolicy) error {
 	*policy = worker.BackupPolicy(o.backup)
 	return oneOf("--backup", o.backup, worker.BackupAuto, worker.BackupAlways, worker.BackupNever)
 }
@@ -92,7 +92,7 @@ func (o *saveOptions) settings() (w worker.Options, err error) {
 		w.OnlyClasses = o.classes
 		w.Narrowed += fmt.Sprintf(" classes=%q", o.classes)
 	}
-	return w, cmp.Or(o.guards.settle(&w), o.backups.settle(&w.Backup))
+	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup))
 }
 
 // syncOptions are the flags of sync.
@@ -155,7 +155,7 @@ A run that was interrupted, by whatever, is finished by the same command.` + exi
   pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			if dryRun {
@@ -186,7 +186,7 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runPlan(cmd.Context(), args[0], o, "sync "+args[0])
@@ -238,7 +238,7 @@ func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (w
 	})
 }
 
-// opening settles what the flags say of a source.
+// opening reads what the flags say of a source.
 func (o *saveOptions) opening(s *session, path string) (*opening, error) {
 	src, err := o.sourcedOptions.opening(s, path)
 	if err != nil {

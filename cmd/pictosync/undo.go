@@ -42,7 +42,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
   pictosync undo 0190b3f2 --image 'train/**'`,
 		Args: one(aRun),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runUndo(cmd.Context(), args[0], o, cmd.Flags().Changed("base-url"))
@@ -76,7 +76,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 		return err
 	}
 	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes}
-	if err := o.backups.settle(&options.Backup); err != nil {
+	if err := o.backups.read(&options.Backup); err != nil {
 		return err
 	}
 	// It goes back to where the run went.

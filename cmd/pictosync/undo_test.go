@@ -33,7 +33,7 @@ func TestUndoLastGoesOnWithAnUndo(t *testing.T) {
 		return run
 	}
 	sync := open("sync", "labels")
-	if err := st.LeaveRun(ctx, sync.ID, store.Totals{}, store.Done, "", 0, 0, time.Now()); err != nil {
+	if err := st.RecordOutcome(ctx, sync.ID, store.Totals{}, store.Done, "", 0, 0, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	undo := open("undo", "undo:"+sync.ID)
@@ -42,7 +42,7 @@ func TestUndoLastGoesOnWithAnUndo(t *testing.T) {
 	if run, err := o.findUndoable(ctx, "last"); err != nil || run.ID != sync.ID {
 		t.Errorf("undo last takes back %s, %v; want the run that the open undo takes back, %s", run.ID, err, sync.ID)
 	}
-	if err := st.LeaveRun(ctx, undo.ID, store.Totals{}, store.Done, "", 0, 0, time.Now()); err != nil {
+	if err := st.RecordOutcome(ctx, undo.ID, store.Totals{}, store.Done, "", 0, 0, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if run, err := o.findUndoable(ctx, "last"); err != nil || run.ID != undo.ID {
