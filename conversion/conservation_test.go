@@ -10,9 +10,13 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"pictosync/convert"
 	"pictosync/source"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const realLabels = "../../shared/data"
 
