@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -209,5 +210,36 @@ func TestCollect(t *testing.T) {
 	}
 	if again := b.done(b.labels("a.jpg car"), backUp); again.Images.Unchanged != 1 {
 		t.Errorf("what was saved is forgotten: %+v", again)
+	}
+}
+
+// brokenState cannot tell what a run left on an image.
+type brokenState struct{ *store.Store }
+
+var errBroken = errors.New("the disk does not answer")
+
+func (brokenState) ContentAfter(context.Context, string, store.Image) (h store.Hash, saved, ok bool, err error) {
+	return h, false, false, errBroken
+}
+
+// What the state cannot say is no reason to leave an image alone: it ends the undo.
+func TestAStateThatCannotBeReadEndsAnUndo(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	b.done(b.labels("a.jpg car"), backUp)
+	s := b.done(b.labels("a.jpg truck"), backUp)
+	run, err := b.store.FindRun(t.Context(), s.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	c.Store = brokenState{b.store}
+	undone, err := Undo(t.Context(), nil, c, run, UndoOptions{Options: b.options("", nil).Options, Backup: BackupAuto})
+	if !errors.Is(err, errBroken) || undone.Images.Skipped != 0 || undone.Outcome != "stopped" {
+		t.Errorf("%+v, %v", undone, err)
+	}
+	if again := b.undo(s.Run); again.Images.Saved != 1 {
+		t.Errorf("with a state that answers: %+v", again)
 	}
 }
