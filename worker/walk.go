@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -67,9 +66,6 @@ func (p *planner) startWalk() {
 		if !alike || item.err != nil || item.Err != nil || w.unsized.Load() {
 			return item, nil
 		}
-		// An answer of the service that has come is taken before the next image: without
-		// this it waits until the scheduler interrupts a conversion.
-		runtime.Gosched()
 		c, err := p.load(ctx, item.Item, store.Image{}, p.payloads.keeps)
 		if err == nil && c.err == nil && !c.sized.Known() {
 			w.unsized.Store(true)
