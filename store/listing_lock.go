@@ -17,7 +17,7 @@ func (s *Store) LockListing(ctx context.Context, waiting func()) (unlock func(),
 	held, err := lock.TryLock()
 	if err == nil && !held {
 		waiting()
-		held, err = lock.TryLockContext(ctx, often)
+		_, err = lock.TryLockContext(ctx, often)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock the listing in the state %s: %w", s.path, err)
