@@ -115,7 +115,8 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
-	options := conversion.Options{Accepted: accepted, Progress: progress.show, Finding: tell}
+	ofSource := teller{from: &found, tell: tell, accepted: accepted}
+	options := conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: tell}
 	out, err := o.open(ctx, src, options)
 	if err != nil {
 		return causeOf(ctx, err)
@@ -136,14 +137,10 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return err
 	}
 	progress.end()
-	lost := 0 // and in no image
-	for _, f := range found.take() {
-		summary.Findings++
-		summary.Kinds[string(f.Kind)]++
-		tell(f)
-		if f.Image == "" && accepted.Refuses(f.Kind) {
-			lost++
-		}
+	ofSource.drain()
+	summary.Findings += ofSource.told
+	for kind, n := range ofSource.kinds {
+		summary.Kinds[kind] += n
 	}
 	if err := findings.close(); err != nil {
 		return err
@@ -154,7 +151,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	}
 	summary.Seconds = time.Since(start).Seconds()
 	var failure error
-	if summary.Images.Failed+lost > 0 {
+	if summary.Images.Failed+ofSource.lost > 0 {
 		failure = errFailures
 	}
 	if err := o.print(summary, failure); err != nil {

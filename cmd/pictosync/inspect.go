@@ -59,20 +59,15 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 		return err
 	}
 	var groups findingGroups
-	report, err := conversion.Inspect(ctx, src, conversion.Options{Accepted: accepted, Progress: progress.show, Finding: groups.add})
+	ofSource := teller{from: &found, tell: groups.add, accepted: accepted}
+	report, err := conversion.Inspect(ctx, src, conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: groups.add})
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	progress.end()
-	lost := 0 // and in no image
-	for _, f := range found.take() {
-		groups.add(f)
-		if f.Image == "" && accepted.Refuses(f.Kind) {
-			lost++
-		}
-	}
+	ofSource.drain()
 	var failure error
-	if report.Images.Failed+lost > 0 {
+	if report.Images.Failed+ofSource.lost > 0 {
 		failure = errFailures
 	}
 	switch {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/internal/progress"
 	"pictosync/source"
 )
 
@@ -172,6 +173,41 @@ func (c *collector) take() []convert.Finding {
 	taken := c.findings
 	c.findings = nil
 	return taken
+}
+
+// teller tells what a source reports about itself while it is worked on, so that it does
+// not pile up, and counts it. It is used by one goroutine.
+type teller struct {
+	from     *collector
+	tell     func(convert.Finding)
+	accepted convert.Accepted
+
+	told  int
+	lost  int // of these, those that are not accepted and in no image
+	kinds map[string]int
+}
+
+// drain tells what was reported since it was last called.
+func (t *teller) drain() {
+	for _, f := range t.from.take() {
+		t.tell(f)
+		if t.kinds == nil {
+			t.kinds = make(map[string]int)
+		}
+		t.told++
+		t.kinds[string(f.Kind)]++
+		if f.Image == "" && t.accepted.Refuses(f.Kind) {
+			t.lost++
+		}
+	}
+}
+
+// with is a function that is told progress, and has the teller keep up with it.
+func (t *teller) with(show func(progress.Progress)) func(progress.Progress) {
+	return func(p progress.Progress) {
+		t.drain()
+		show(p)
+	}
 }
 
 // oneOf refuses a value that is none of those that a flag takes.
