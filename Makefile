@@ -21,7 +21,7 @@ unit: ## the Go tests
 
 .PHONY: race
 race: ## the Go tests where goroutines live, under the race detector
-	$(GO) test -race -short ./worker ./sandbox ./source ./store ./pictograph
+	$(GO) test -race -short ./worker ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph
 
 .PHONY: conformance
 conformance: ## hold the product against the official SDK (makes a venv of its own)
@@ -68,11 +68,11 @@ bench-nights: ## how nights grow with the images: DIR for the states (1 kB an im
 
 .PHONY: bench
 bench: ## the Go benchmarks, stage by stage
-	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./store ./worker
+	$(GO) test -run '^$$' -bench . ./pictograph ./convert ./source ./store ./conversion
 
 .PHONY: bench-profile
 bench-profile: ## look anew where the time of a conversion goes, for make build
-	$(GO) test -trimpath ./worker -run '^$$' -bench Convert/whole -benchtime 20x -cpuprofile $(CURDIR)/bench/convert.pgo -o bin/worker.test
+	$(GO) test -trimpath ./conversion -run '^$$' -bench Convert/whole -benchtime 20x -cpuprofile $(CURDIR)/bench/convert.pgo -o bin/conversion.test
 
 .PHONY: bench-peers
 bench-peers: ## hold the speed against others who read COCO, into docs/performance.md

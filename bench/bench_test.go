@@ -8,25 +8,25 @@ import (
 	"testing"
 
 	"pictosync/bench"
+	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/source"
-	"pictosync/worker"
 )
 
 // converted holds that all labels are taken as they are.
-func converted(t *testing.T, path string, o source.Options) worker.ConvertSummary {
+func converted(t *testing.T, path string, o source.Options) conversion.Summary {
 	t.Helper()
 	o.Report = func(f convert.Finding) { t.Errorf("finding about the source: %+v", f) }
 	src, err := source.Open(context.Background(), path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	summary, err := worker.Convert(context.Background(), src, worker.ConvertOptions{Finding: func(f convert.Finding) {
+	summary, err := conversion.Run(context.Background(), src, conversion.Options{Finding: func(f convert.Finding) {
 		if f.Kind != convert.KindGeometry { // the files have boxes and outlines beside what is taken, as people's have
 			t.Errorf("finding: %+v", f)
 		}
 	}},
-		func(c *worker.Converted) error {
+		func(c *conversion.Image) error {
 			if c.Err != nil {
 				t.Errorf("%s: %v", c.Item.Image, c.Err)
 			}

@@ -199,9 +199,9 @@ const touchedPage = 1000
 // savedBy are the saves of a run on an image, whose items are from ?1 to ?2, that the
 // service answered. They are in the order of the index, so that a page is found without
 // the others.
-const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image CROSS JOIN batches ON batches.id = saved.batch `
+const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image `
 
-const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND saved.new_count IS NOT NULL AND saved.error = '' `
+const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND saved.new_count IS NOT NULL `
 
 func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int64, after string) ([]Touched, error) {
 	span, err := s.itemsOf(ctx, run)
@@ -212,8 +212,8 @@ func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int
 		SELECT images.ref, saved.image_id, images.path, saved.previous_count `+savedBy+`
 		CROSS JOIN images ON images.ref = saved.image_ref AND images.image_id = saved.image_id
 		WHERE saved.image_ref > ?3 AND `+isSaved+`
-		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image JOIN batches ON batches.id = before.batch
-			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND batches.state = 'done' AND before.new_count IS NOT NULL AND before.error = '')
+		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image
+			WHERE before.image_ref = saved.image_ref AND before.image_id = saved.image_id AND before.item < saved.item AND before.item >= ?1 AND before.new_count IS NOT NULL)
 		ORDER BY saved.image_ref LIMIT ?4`, []any{span.first, span.last, ref, touchedPage}
 	if !saved {
 		query, args = `
@@ -245,13 +245,19 @@ type Collected struct {
 	Backups int `json:"backups"`
 }
 
-// Collect forgets the runs that ended before a time, with their plans, findings
+// Collect forgets the runs that ended longer ago than keep, with their plans, findings
 // and backups, but for the last of each source: the next run is compared with
 // it.
 //
-// With dryRun nothing is forgotten, and what would be is counted.
-func (s *Store) Collect(ctx context.Context, before time.Time, dryRun bool) (c Collected, err error) {
-	old, err := s.collectable(ctx, before)
+// With dryRun nothing is forgotten, and what would be is counted. Where the clock is far
+// ahead of the last run, what is old is not told by it: that is ErrClock.
+func (s *Store) Collect(ctx context.Context, now time.Time, keep time.Duration, dryRun bool) (c Collected, err error) {
+	if keep > 0 {
+		if err := s.checkClock(ctx, now); err != nil {
+			return c, err
+		}
+	}
+	old, err := s.collectable(ctx, now.Add(-keep))
 	if err != nil {
 		return c, describe("look up old runs", err)
 	}
@@ -291,9 +297,9 @@ func (s *Store) Collect(ctx context.Context, before time.Time, dryRun bool) (c C
 // ErrClock is returned where the clock most likely is wrong.
 var ErrClock = errors.New("the clock is most likely wrong")
 
-// CheckClock refuses to take what is old by a clock that is far ahead of the last run
+// checkClock refuses to take what is old by a clock that is far ahead of the last run
 // before this day's, if there is one.
-func (s *Store) CheckClock(ctx context.Context, now time.Time) error {
+func (s *Store) checkClock(ctx context.Context, now time.Time) error {
 	var last sql.NullInt64
 	err := s.reader.QueryRowContext(ctx, `SELECT max(started_at) FROM runs WHERE started_at < ?`, now.Add(-24*time.Hour).UnixMilli()).Scan(&last)
 	if err != nil {
@@ -312,10 +318,10 @@ func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, er
 		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
 }
 
-// LeftBy is the hash of what a run left on an image: of its last save that the service
+// ContentAfter is the hash of what a run left on an image: of its last save that the service
 // answered; or, where saved is false, of what it was about to save when it had backed the
 // image up. ok is false where the run did not touch it.
-func (s *Store) LeftBy(ctx context.Context, run string, image Image) (h Hash, saved, ok bool, err error) {
+func (s *Store) ContentAfter(ctx context.Context, run string, image Image) (h Hash, saved, ok bool, err error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return h, false, false, err

@@ -31,7 +31,8 @@ type Batch struct {
 	// the service says they had may be what that one saved.
 	Doubtful bool
 
-	span itemSpan // of the run
+	span    itemSpan // of the run
+	process int64    // that sends it
 }
 
 // items are the first and the last item of the batch's images.
@@ -58,7 +59,7 @@ func (s *Store) CommitBatch(ctx context.Context, run, account string, body []byt
 	if err != nil {
 		return Batch{}, err
 	}
-	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images, span: span}
+	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images, span: span, process: s.process}
 	return b, s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
 }
 
@@ -71,25 +72,21 @@ func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
 	}
 	b.Key = fmt.Sprintf("%s-%d-%s", b.Run, b.ID, rand.Text()[:8])
 	first, last := b.items()
-	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, 'open', ?, ?, ?)`,
-		b.ID, b.Run, b.Key, b.FirstSentAt.UnixMilli(), first, last); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, ?, 'open', ?, ?, ?)`,
+		b.ID, b.Run, b.Key, b.Body, b.FirstSentAt.UnixMilli(), first, last); err != nil {
 		return err
 	}
-	if err := putBody(ctx, tx, b.ID, b.Body); err != nil {
-		return err
-	}
-	// With the answer that is expected: the image had what the listing showed, and will
-	// have what is sent. An item is in one batch at a time.
-	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count, previous_count, new_count, first_hand)`}
+	// An item is in one batch at a time.
+	insert := inserter{tx: tx, into: `INSERT OR REPLACE INTO batch_images (item, batch, image_ref, image_id, hash, count, listed_count)`}
 	for _, i := range b.Images {
-		if err := insert.add(ctx, b.span.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount, i.ListedCount, i.Count, !b.Doubtful); err != nil {
+		if err := insert.add(ctx, b.span.of(i.Item), b.ID, i.ImageRef, i.ImageID, i.Hash[:], i.Count, i.ListedCount); err != nil {
 			return err
 		}
 	}
 	if err := insert.flush(ctx); err != nil {
 		return err
 	}
-	return addRequest(ctx, tx, b.Account, b.FirstSentAt)
+	return addRequest(ctx, tx, b.Account, b.process, b.FirstSentAt)
 }
 
 // WithdrawBatch forgets a batch that was never sent.
@@ -101,7 +98,7 @@ func (s *Store) WithdrawBatch(ctx context.Context, b Batch) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM batches WHERE id = ?`, b.ID); err != nil || !b.Unsent {
 			return err
 		}
-		return takeRequest(ctx, tx, b.Account, b.FirstSentAt)
+		return takeRequest(ctx, tx, b.Account, b.process, b.FirstSentAt)
 	})
 }
 
@@ -115,27 +112,17 @@ func dateRequest(ctx context.Context, tx *sql.Tx, b Batch, now time.Time) error 
 	if sent.Unix() == b.FirstSentAt.Unix() {
 		return nil
 	}
-	if err := takeRequest(ctx, tx, b.Account, b.FirstSentAt); err != nil {
+	if err := takeRequest(ctx, tx, b.Account, b.process, b.FirstSentAt); err != nil {
 		return err
 	}
-	return addRequest(ctx, tx, b.Account, sent)
-}
-
-// InFlight tells whether there are batches, of whatever dataset, whose answers were
-// never committed.
-func (s *Store) InFlight(ctx context.Context) (there bool, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM batches WHERE state = 'open')`).Scan(&there)
-	return there, describe("look for batches in flight", err)
+	return addRequest(ctx, tx, b.Account, b.process, sent)
 }
 
 // OpenBatches lists the batches of a dataset, of whatever run, whose answers were never
 // committed. Body is nil where the bytes are not there any more: nothing tells then
 // whether the batch was executed.
 func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
-	if err := s.importOutbox(ctx); err != nil {
-		return nil, err
-	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, first_sent_at
+	rows, err := s.reader.QueryContext(ctx, `SELECT batches.id, run, key, body, first_sent_at
 		FROM batches JOIN runs ON runs.id = run WHERE runs.dataset = ? AND state = 'open' ORDER BY batches.id`, d.Ref)
 	if err != nil {
 		return nil, describe("list the batches in flight", err)
@@ -143,9 +130,9 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	defer rows.Close()
 	var open []Batch
 	for rows.Next() {
-		var b Batch
+		b := Batch{process: s.process}
 		var sent int64
-		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &sent); err != nil {
+		if err := rows.Scan(&b.ID, &b.Run, &b.Key, &b.Body, &sent); err != nil {
 			return nil, describe("list the batches in flight", err)
 		}
 		b.FirstSentAt = time.UnixMilli(sent)
@@ -156,9 +143,6 @@ func (s *Store) OpenBatches(ctx context.Context, d Dataset) ([]Batch, error) {
 	}
 	for n := range open {
 		b := &open[n]
-		if b.Body, err = s.body(ctx, b.ID); err != nil {
-			return nil, err
-		}
 		if b.span, err = s.itemsOf(ctx, b.Run); err != nil {
 			return nil, err
 		}
@@ -199,7 +183,7 @@ type Answer struct {
 
 // EndBatch commits the answers to a batch, one for each of its images in
 // order, and with them what is now known of the images and of the run's
-// items. The batch's bytes are let go.
+// items. The batch's bytes are dropped.
 func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answer, now time.Time) error {
 	if len(answers) != len(b.Images) {
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))
@@ -218,15 +202,13 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 	})
 }
 
-// answerImages records what the service said of the images of a batch, where it is
-// not what was expected.
+// answerImages records what the service said of the images of a batch, in them and in the
+// plan's items: of most it is what was expected.
 func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, now time.Time) error {
 	firstHand := now.Sub(b.FirstSentAt) < KeyLifetime && !b.Doubtful
-	if !firstHand {
-		first, last := b.items()
-		if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET first_hand = 0 WHERE item BETWEEN ? AND ? AND batch = ?`, first, last, b.ID); err != nil {
-			return err
-		}
+	first, last := b.items()
+	if _, err := tx.ExecContext(ctx, `UPDATE batch_images SET previous_count = listed_count, new_count = count, first_hand = ?4 WHERE item BETWEEN ?1 AND ?2 AND batch = ?3`, first, last, b.ID, firstHand); err != nil {
+		return err
 	}
 	const correct = `UPDATE batch_images SET previous_count = ?, new_count = ?, error = ? WHERE item = ?`
 	for n, a := range answers {
@@ -248,7 +230,9 @@ func answerImages(ctx context.Context, tx *sql.Tx, b Batch, answers []Answer, no
 			return err
 		}
 	}
-	return nil
+	_, err := tx.ExecContext(ctx, `UPDATE items SET outcome = iif(sent.count > 0, ?4, ?5), reason = '' FROM batch_images AS sent
+		WHERE items.item BETWEEN ?1 AND ?2 AND items.outcome = 'pending' AND sent.item = items.item AND sent.batch = ?3 AND sent.error = ''`, first, last, b.ID, ItemSaved, ItemCleared)
+	return err
 }
 
 // savedSums are the checksums of what is now known of the images of a batch, one
@@ -264,13 +248,16 @@ func savedSums(b Batch, answers []Answer) (sums []byte) {
 // items that follow one another at a time, so that an item's place tells its checksum.
 // To number the rows takes SQLite twice as long as all the rest.
 func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte, now time.Time) error {
+	if _, err := tx.ExecContext(ctx, `UPDATE datasets SET answers = answers + 1 WHERE id = ?`, d.Ref); err != nil {
+		return err
+	}
 	for images := b.Images; len(images) > 0; {
 		n := 1
 		for n < len(images) && images[n].Item == images[0].Item+int64(n) {
 			n++
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
-			SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + (item - ?4) * ?5, ?5), (SELECT claims FROM runs WHERE id = ?2), 1
+		if _, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands, answer)
+			SELECT ref, hash, new_count, ?1, ?2, substr(?3, 1 + (item - ?4) * ?5, ?5), (SELECT claims FROM runs WHERE id = ?2), 1, (SELECT answers FROM datasets WHERE id = ?6)
 			FROM batch_images AS sent CROSS JOIN images ON ref = image_ref AND images.image_id = sent.image_id AND dataset = ?6
 			WHERE item BETWEEN ?4 AND ?7 AND batch = ?8 AND error = '' ORDER BY item`,
 			now.UnixMilli(), b.Run, sums[:n*savedSumSize], b.span.of(images[0].Item), savedSumSize, d.Ref, b.span.of(images[n-1].Item), b.ID); err != nil {
@@ -294,7 +281,7 @@ func saveImages(ctx context.Context, tx *sql.Tx, d Dataset, b Batch, sums []byte
 func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time.Time) ([]Batch, error) {
 	out := make([]Batch, len(parts))
 	for i, p := range parts {
-		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Doubtful: b.Doubtful, Body: p.Body, FirstSentAt: now, Images: p.Images, span: b.span}
+		out[i] = Batch{Run: b.Run, Account: b.Account, Unsent: true, Doubtful: b.Doubtful, Body: p.Body, FirstSentAt: now, Images: p.Images, span: b.span, process: s.process}
 	}
 	err := s.updateOnDisk(ctx, fmt.Sprintf("split batch %d", b.ID), func(ctx context.Context, tx *sql.Tx) error {
 		if err := closeBatch(ctx, tx, b, "split", now); err != nil {

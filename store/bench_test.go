@@ -13,7 +13,7 @@ import (
 // all of 10,000, and of a listing after it in which nothing has changed, step by step.
 // The state waits for the disk as ever.
 func BenchmarkRun(b *testing.B) {
-	const images, page, stretch, batch, count = 10_000, 1_000, 500, 200, 9
+	const images, page, chunkItems, batch, count = 10_000, 1_000, 500, 200, 9
 	var all []Image
 	for n := range images {
 		all = append(all, Image{ID: instant.ID(n), Path: instant.Name(n), Width: 640, Height: 480})
@@ -50,9 +50,9 @@ func BenchmarkRun(b *testing.B) {
 		list("list", "index", 0)
 		r, _, err := s.OpenRun(ctx, d, "sync", "/labels.json", noon)
 		check(b, err)
-		for n := 0; n < images; n += stretch {
+		for n := 0; n < images; n += chunkItems {
 			var paths []string
-			for _, i := range all[n : n+stretch] {
+			for _, i := range all[n : n+chunkItems] {
 				paths = append(paths, i.Path)
 			}
 			var found []Image
@@ -60,15 +60,15 @@ func BenchmarkRun(b *testing.B) {
 				found, err = s.ImagesByPath(ctx, d, paths)
 				check(b, err)
 			})
-			var part PlanPart
+			var chunk PlanChunk
 			for k, i := range found {
-				part.Items = append(part.Items, Item{Seq: int64(n + k + 1), Image: i.Path, After: i.Path, ImageID: i.ID, ImageRef: i.Ref, Path: i.Path,
+				chunk.Items = append(chunk.Items, Item{Seq: int64(n + k + 1), Image: i.Path, After: i.Path, ImageID: i.ID, ImageRef: i.Ref, Path: i.Path,
 					Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(i.Path), Count: count, Bytes: 5 << 10})
 			}
-			step("plan", func() { check(b, s.AddPlan(ctx, r.ID, part)) })
+			step("plan", func() { check(b, s.AddPlan(ctx, r.ID, chunk)) })
 		}
-		step("weigh", func() {
-			_, err := s.Weigh(ctx, d, r.ID)
+		step("sum-up", func() {
+			_, err := s.PlanSummary(ctx, d, r.ID)
 			check(b, err)
 		})
 		for after := int64(0); after < images; after += batch {

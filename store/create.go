@@ -10,8 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/database"
+	"pictosync/internal/atomicfile"
 )
 
 //go:embed schema.sql
@@ -44,7 +43,7 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	if err := os.Rename(unfinished, path); err != nil {
 		return false, err
 	}
-	return true, syncFolder(filepath.Dir(path))
+	return true, atomicfile.SyncFolder(filepath.Dir(path))
 }
 
 // touch makes an empty file where there is none, as where a link leads to. SQLite
@@ -57,7 +56,7 @@ func touch(path string) error {
 	return f.Close()
 }
 
-// fill makes an empty file what all migrations would have made of it.
+// fill makes a state of an empty file.
 func fill(ctx context.Context, path string) error {
 	db, err := sql.Open("sqlite3", dsn(path, "new"))
 	if err != nil {
@@ -65,31 +64,18 @@ func fill(ctx context.Context, path string) error {
 	}
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	provider, err := migrator(db)
-	if err != nil {
-		return err
-	}
-	versions, err := database.NewStore(database.DialectSQLite3, goose.DefaultTablename)
-	if err != nil {
-		return err
-	}
-	err = transact(ctx, db, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, schema); err != nil {
-			return err
-		}
-		if err := versions.CreateVersionTable(ctx, tx); err != nil {
-			return err
-		}
-		for version := range latestOf(provider) + 1 {
-			if err := versions.Insert(ctx, tx, database.InsertRequest{Version: version}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
+	if err := migrate(ctx, db); err != nil {
 		return err
 	}
 	_, err = db.ExecContext(ctx, `PRAGMA journal_mode = WAL`)
 	return errors.Join(err, db.Close())
+}
+
+// syncFile brings a file to the disk.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // some systems bring no file to the disk that is open for reading
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }

@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
-	"slices"
-	"strings"
 	"testing"
 )
 
@@ -20,41 +17,6 @@ func BenchmarkNewState(b *testing.B) {
 		}
 		s.Close()
 	}
-}
-
-// A state that is new has what migrations make of one of before.
-func TestNewStateIsWhatMigrationsMake(t *testing.T) {
-	dir := t.TempDir()
-	empty := filepath.Join(dir, "empty.db")
-	check(t, os.WriteFile(empty, nil, 0o600)) // a file that is there is migrated
-	made, migrated := contents(t, filepath.Join(dir, "new.db")), contents(t, empty)
-	if !slices.Equal(made, migrated) {
-		t.Errorf("a new state has\n%s\n\nmigrations make\n%s", strings.Join(made, "\n"), strings.Join(migrated, "\n"))
-	}
-	if len(made) < 20 {
-		t.Errorf("a state has %d tables, indexes and versions only", len(made))
-	}
-}
-
-// contents are the tables and indexes of a state that is opened, written alike, and
-// the versions of its schema.
-func contents(t *testing.T, path string) (list []string) {
-	s, err := Open(t.Context(), path)
-	check(t, err)
-	defer s.Close()
-	rows, err := s.reader.Query(`SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_schema UNION ALL SELECT 'version ' || version_id || ' ' || is_applied FROM goose_db_version`)
-	check(t, err)
-	defer rows.Close()
-	comment, blanks := regexp.MustCompile(`--.*`), regexp.MustCompile(`\s*([(),]|\s)\s*`)
-	for rows.Next() {
-		var line string
-		check(t, rows.Scan(&line))
-		line = blanks.ReplaceAllString(comment.ReplaceAllString(line, ""), "$1")
-		list = append(list, strings.Join(strings.Fields(line), " "))
-	}
-	check(t, rows.Err())
-	slices.Sort(list)
-	return list
 }
 
 // Whoever takes a state away to start afresh, and leaves what a killed process left

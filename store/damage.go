@@ -88,7 +88,7 @@ func moveAside(path string, now time.Time) (string, error) {
 		}
 		aside = fmt.Sprintf("%s.damaged-%s-%d", path, now.UTC().Format("20060102T150405"), n)
 	}
-	for _, suffix := range []string{"-wal", "-shm", "-outbox", ""} {
+	for _, suffix := range []string{"-wal", "-shm", ""} {
 		if err := os.Rename(path+suffix, aside+suffix); err != nil && (suffix == "" || !errors.Is(err, os.ErrNotExist)) {
 			return "", err
 		}

@@ -34,7 +34,7 @@ type Image struct {
 	// Saved is nil for an image that was never saved from this state, or whose
 	// record did not pass its check.
 	Saved *Saved
-	// Source is the source of what was saved, as Claim numbers it; 0 is none.
+	// Source is the source of what was saved, as SetSource numbers it; 0 is none.
 	Source int64
 	// Reviewed says that its stage is review or complete.
 	Reviewed bool
@@ -113,16 +113,14 @@ type Name struct {
 	Path string
 }
 
-// NamesByStem yields the images of a dataset whose file names without extension are
-// one of several.
-func (s *Store) NamesByStem(ctx context.Context, d Dataset, stems ...string) iter.Seq2[Name, error] {
+// Names yields the images of a dataset: where stems are given, those whose file names
+// without extension are one of them.
+func (s *Store) Names(ctx context.Context, d Dataset, stems ...string) iter.Seq2[Name, error] {
+	if len(stems) == 0 {
+		return s.names(ctx, `SELECT ref, path FROM image_paths WHERE dataset = ?`, d.Ref)
+	}
 	return s.names(ctx, `SELECT images.ref, images.path FROM json_each(?2) AS wanted CROSS JOIN image_stems ON image_stems.dataset = ?1 AND image_stems.stem = wanted.value
 		CROSS JOIN images ON images.ref = image_stems.ref`, d.Ref, jsonList(stems))
-}
-
-// Names yields all images of a dataset.
-func (s *Store) Names(ctx context.Context, d Dataset) iter.Seq2[Name, error] {
-	return s.names(ctx, `SELECT ref, path FROM image_paths WHERE dataset = ?`, d.Ref)
 }
 
 // NamesWithout yields the images of a dataset that no item of a run names, in the order

@@ -68,11 +68,6 @@ func addFindings(ctx context.Context, tx *sql.Tx, run string, findings []Finding
 	return nil
 }
 
-// AddFindings adds findings to those of a run.
-func (s *Store) AddFindings(ctx context.Context, run string, findings []Finding) error {
-	return s.update(ctx, "record findings", func(ctx context.Context, tx *sql.Tx) error { return addFindings(ctx, tx, run, findings) })
-}
-
 // kindCount gathers what is added to the groups of a kind.
 type kindCount struct {
 	examples int             // that are kept of the kind

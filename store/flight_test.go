@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
@@ -76,26 +75,6 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 		t.Errorf("after a second kill %d batches are in flight, want the second and the third with their bytes", len(bodies))
 	}
 
-	// The room of a batch that was answered is used again, and bytes that changed are not sent.
-	var before, after int
-	check(t, next.reader.QueryRow(`SELECT count(*) FROM pieces`).Scan(&before))
-	open, err := next.OpenBatches(ctx, d)
-	check(t, err)
-	check(t, next.EndBatch(ctx, d, open[0], []Answer{{New: 2}}, noon))
-	_, err = next.commit(ctx, run.ID, "account", bytes.Repeat([]byte("fourth"), 50_000), batchOf("a.jpg"), noon)
-	check(t, err)
-	check(t, next.reader.QueryRow(`SELECT count(*) FROM pieces`).Scan(&after))
-	if after != before {
-		t.Errorf("a batch as large as one that was answered takes %d pieces more", after-before)
-	}
-	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0][:5] != "third" || bodies[1][:6] != "fourth" {
-		t.Errorf("%d batches are in flight, want the third and the fourth with their bytes", len(bodies))
-	}
-	_, err = next.writer.Exec(`UPDATE pieces SET bytes = CAST(replace(bytes, 'fourth', 'Fourth') AS BLOB)`)
-	check(t, err)
-	if bodies, _ = inFlight(t, leftBehind(t, next), d); len(bodies) != 2 || bodies[0] == "" || bodies[1] != "" {
-		t.Error("bytes that changed in the state are taken for what was sent")
-	}
 }
 
 func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
@@ -118,38 +97,6 @@ func TestTheStateIsOneFileWhenNobodyWorksOnIt(t *testing.T) {
 	}
 }
 
-// What an earlier version left in a file beside the state is taken over, as far as it is
-// what it was.
-func TestOutboxOfAnEarlierVersion(t *testing.T) {
-	ctx := context.Background()
-	for what, c := range map[string]struct {
-		change func(path string) error
-		want   string
-	}{
-		"whole":   {func(string) error { return nil }, "[bytes]"},
-		"gone":    {os.Remove, "[]"},
-		"cut":     {func(path string) error { return os.Truncate(path, 3) }, "[]"},
-		"another": {func(path string) error { return os.WriteFile(path, []byte("other"), 0o600) }, "[]"},
-	} {
-		s, d, run := openPlanned(t, "a.jpg")
-		_, err := s.commit(ctx, run.ID, "account", []byte("bytes"), batchOf("a.jpg"), noon)
-		check(t, err)
-		_, err = s.writer.Exec(`UPDATE batches SET pieces = NULL, body_at = 0, body_size = 5, body_sum = ?`, crc32.Checksum([]byte("bytes"), crc32.MakeTable(crc32.Castagnoli)))
-		check(t, err)
-		path := leftBehind(t, s)
-		check(t, os.WriteFile(path+"-outbox", []byte("bytes"), 0o600))
-		check(t, c.change(path+"-outbox"))
-		bodies, next := inFlight(t, path, d)
-		if fmt.Sprint(bodies) != c.want && (c.want != "[]" || len(bodies) != 1 || bodies[0] != "") {
-			t.Errorf("%s: in flight %q, want %s", what, bodies, c.want)
-		}
-		if _, err := os.Stat(path + "-outbox"); err == nil {
-			t.Errorf("%s: the file is still there", what)
-		}
-		check(t, next.Close())
-	}
-}
-
 // A key is never that of another batch, also where the state was put back to an earlier day.
 func TestKeysAreNew(t *testing.T) {
 	ctx := context.Background()
@@ -164,39 +111,6 @@ func TestKeysAreNew(t *testing.T) {
 	check(t, err)
 	if first.ID != second.ID || first.Key == second.Key {
 		t.Errorf("batches %d and %d have the keys %s and %s", first.ID, second.ID, first.Key, second.Key)
-	}
-}
-
-func TestWhoWaitsForTheDiskTogetherWaitsOnce(t *testing.T) {
-	var f flusher
-	syncs := 0
-	flush := func(meanwhile func()) {
-		check(t, f.flush(func() error {
-			syncs++
-			meanwhile()
-			return nil
-		}))
-	}
-	f.wrote()
-	f.wrote()
-	flush(func() { f.wrote() })
-	flush(func() {}) // what was written while the first was brought there
-	flush(func() {})
-	if syncs != 2 {
-		t.Errorf("the disk was waited for %d times, want 2", syncs)
-	}
-}
-
-// The system tells of a write that failed once, and then of success.
-func TestADiskThatFailedIsNotTrustedAgain(t *testing.T) {
-	var f flusher
-	f.wrote()
-	broken := errors.New("broken")
-	for _, result := range []error{broken, nil} {
-		f.wrote()
-		if err := f.flush(func() error { return result }); !errors.Is(err, broken) {
-			t.Errorf("got %v, want the failure", err)
-		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -9,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"sync"
 )
 
 // Plan is what a run means to do with an image.
@@ -107,25 +105,25 @@ func (s *Store) itemsOf(ctx context.Context, run string) (itemSpan, error) {
 	return span, nil
 }
 
-// PlanPart is a stretch of a plan, committed as one.
-type PlanPart struct {
+// PlanChunk is some of a plan, committed as one.
+type PlanChunk struct {
 	Items    []Item
 	Findings []Finding
 	Classes  []Class // one that was planned before is replaced
-	Cursor   string  // of the last item
-	Claims   []int64 // images, by Image.Ref, that are the run's source's from now on
+	Owned    []int64 // images, by Image.Ref, that are the run's source's from now on
+	LeftOut  Counted // of the source, in no item; added to what is known of
 }
 
-// AddPlan commits a stretch of a run's plan. Of items for one image the one whose name
+// AddPlan commits a chunk of a run's plan. Of items for one image the one whose name
 // fits it more closely stays; of two that fit it equally neither does: an overwrite
 // never guesses which label is meant.
-func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
+func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
-		items := slices.Clone(part.Items)
+		items := slices.Clone(chunk.Items)
 		for n := range items {
 			i := &items[n]
 			if i.ImageID != "" && i.ImageRef == 0 {
@@ -147,22 +145,25 @@ func (s *Store) AddPlan(ctx context.Context, run string, part PlanPart) error {
 		if err := insert.flush(ctx); err != nil {
 			return err
 		}
-		if err := addFindings(ctx, tx, run, part.Findings); err != nil {
+		if err := addFindings(ctx, tx, run, chunk.Findings); err != nil {
 			return err
 		}
-		for _, c := range part.Classes {
+		for _, c := range chunk.Classes {
 			if _, err := tx.ExecContext(ctx, `INSERT INTO run_classes (run, name, seq, class)
 				VALUES (?1, ?2, (SELECT count(*) FROM run_classes WHERE run = ?1), ?3)
 				ON CONFLICT (run, name) DO UPDATE SET class = excluded.class`, run, c.Name, string(c.JSON)); err != nil {
 				return err
 			}
 		}
-		for _, ref := range part.Claims {
+		for _, ref := range chunk.Owned {
 			if _, err := tx.ExecContext(ctx, `UPDATE saves SET source = (SELECT claims FROM runs WHERE id = ?) WHERE image = ?`, run, ref); err != nil {
 				return err
 			}
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE runs SET cursor = ? WHERE id = ?`, part.Cursor, run)
+		if chunk.LeftOut == (Counted{}) {
+			return nil
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE runs SET left_images = left_images + ?, left_annotations = left_annotations + ? WHERE id = ?`, chunk.LeftOut.Images, chunk.LeftOut.Annotations, run)
 		return err
 	})
 }
@@ -265,9 +266,9 @@ func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
 	})
 }
 
-// LastSeq is the highest number that an item of a run has or had when it was sent, 0
+// lastSeq is the highest number that an item of a run has or had when it was sent, 0
 // for none.
-func (s *Store) LastSeq(ctx context.Context, run string) (int64, error) {
+func (s *Store) lastSeq(ctx context.Context, run string) (int64, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return 0, err
@@ -287,7 +288,7 @@ func (s *Store) Pending(ctx context.Context, run string, after int64, limit int)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, span.of(after), span.last, limit)
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, span.of(after), span.last, limit)
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", explain(err))
 	}
@@ -346,35 +347,29 @@ func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
 	return t, nil
 }
 
-// sumUp goes through everything that a run has on record: its items, and what was
-// answered of them, at the same time.
+// sumUp goes through everything that a run has on record.
 func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return Totals{}, err
 	}
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
-	var previous, now, edited int
-	var answersErr error
-	var answers sync.WaitGroup
-	answers.Go(func() {
-		answersErr = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0), coalesce(sum(first_hand AND previous_count <> listed_count), 0)
-			FROM batch_images JOIN batches ON id = batch WHERE item BETWEEN ? AND ? AND state = 'done' AND new_count IS NOT NULL AND error = ''`, span.first, span.last).Scan(&previous, &now, &edited)
-	})
-	err = s.itemTotals(ctx, span, &t)
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0), coalesce(sum(first_hand AND previous_count <> listed_count), 0)
+		FROM batch_images WHERE item BETWEEN ? AND ? AND new_count IS NOT NULL`, span.first, span.last).Scan(&t.Previous, &t.New, &t.Edited)
+	if err == nil {
+		err = s.itemTotals(ctx, span, &t)
+	}
 	if err == nil {
 		err = s.findingTotals(ctx, run, &t)
 	}
 	if err == nil {
 		err = s.sourceTotals(ctx, span, run, &t)
 	}
-	answers.Wait()
-	t.Previous, t.New, t.Edited = previous, now, edited
-	return t, describe("sum up the run", cmp.Or(err, answersErr))
+	return t, describe("sum up the run", err)
 }
 
 func (s *Store) itemTotals(ctx context.Context, span itemSpan, t *Totals) error {
-	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned), sum(iif(pruned, 0, labels)), sum(iif(pruned, 0, labels - left_out)) FROM items_now WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, span.first, span.last)
+	rows, err := s.reader.QueryContext(ctx, `SELECT plan, outcome, count(*), count(nullif(image_id, '')), sum(pruned AND outcome = 'cleared'), sum(NOT pruned), sum(iif(pruned, 0, labels)), sum(iif(pruned, 0, labels - left_out)) FROM items WHERE item BETWEEN ? AND ? GROUP BY plan, outcome`, span.first, span.last)
 	if err != nil {
 		return err
 	}
@@ -416,16 +411,6 @@ func (s *Store) sourceTotals(ctx context.Context, span itemSpan, run string, t *
 	return err
 }
 
-// CountPending is how many items of a run's plan are still to be dealt with.
-func (s *Store) CountPending(ctx context.Context, run string) (n int, err error) {
-	span, err := s.itemsOf(ctx, run)
-	if err != nil {
-		return 0, err
-	}
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM items_now WHERE item BETWEEN ? AND ? AND outcome = 'pending'`, span.first, span.last).Scan(&n)
-	return n, describe("count what is to be done", err)
-}
-
 // ImageRecord is what happened to one item of a run.
 type ImageRecord struct {
 	Image     string      `json:"image"`
@@ -462,12 +447,12 @@ func (s *Store) Records(ctx context.Context, run string, outcome ItemOutcome) it
 			return
 		}
 		// An item that an earlier process of the run saved was sent under another number.
-		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items_now.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason,
+		rows, err := s.reader.QueryContext(ctx, `SELECT image, path, items.image_id, plan, outcome, previous_count, new_count, first_hand, findings, reason,
 				file, labels, left_out, coalesce(answer.listed_count, 0)
-			FROM items_now LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.item =
-				(SELECT max(one.item) FROM batch_images AS one INDEXED BY batch_images_image JOIN batches ON batches.id = one.batch
-					WHERE one.image_ref = items_now.image_ref AND one.image_id = items_now.image_id AND one.item BETWEEN ?1 AND ?2 AND batches.state = 'done' AND one.error = '')
-			WHERE items_now.item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3) ORDER BY items_now.item`, span.first, span.last, outcome)
+			FROM items LEFT JOIN batch_images AS answer ON outcome IN ('saved', 'cleared') AND answer.item =
+				(SELECT max(one.item) FROM batch_images AS one INDEXED BY batch_images_image
+					WHERE one.image_ref = items.image_ref AND one.image_id = items.image_id AND one.item BETWEEN ?1 AND ?2 AND one.new_count IS NOT NULL)
+			WHERE items.item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3) ORDER BY items.item`, span.first, span.last, outcome)
 		if err != nil {
 			yield(ImageRecord{}, fmt.Errorf("read the run's images: %w", explain(err)))
 			return

@@ -26,6 +26,7 @@ import (
 type Listing struct {
 	store   *Store
 	dataset int64
+	answers int64        // to batches, as many as there were when it began
 	newest  int64        // number of the last image that was known before
 	last    atomic.Int64 // and of the last of these that was shown
 
@@ -43,12 +44,13 @@ type recorder struct {
 // waitingPages is how many pages may wait to be recorded, some megabytes.
 const waitingPages = 20
 
-// StartListing begins a listing.
+// StartListing begins a listing. The caller holds LockListing where other processes may be
+// at work.
 func (s *Store) StartListing(ctx context.Context, d Dataset) (*Listing, error) {
 	l := &Listing{store: s, dataset: d.Ref}
 	var first, foundTo int64
-	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT min(ref) FROM images WHERE dataset = ?1), 1), coalesce((SELECT max(ref) FROM images WHERE dataset = ?1), 0), found_to
-		FROM datasets WHERE id = ?1`, d.Ref).Scan(&first, &l.newest, &foundTo)
+	err := s.reader.QueryRowContext(ctx, `SELECT coalesce((SELECT min(ref) FROM images WHERE dataset = ?1), 1), coalesce((SELECT max(ref) FROM images WHERE dataset = ?1), 0), found_to, answers
+		FROM datasets WHERE id = ?1`, d.Ref).Scan(&first, &l.newest, &foundTo, &l.answers)
 	if err != nil {
 		return nil, describe("begin the listing", err)
 	}
@@ -233,7 +235,7 @@ func (l *Listing) catchUp() error {
 func (l *Listing) record(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
 		var highest int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce(max(ref), 0) FROM images`).Scan(&highest); err != nil {
+		if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0)`).Scan(&highest); err != nil {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta, reviewed)`}
@@ -270,7 +272,8 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 			if was.image.AnnotationCount == i.AnnotationCount {
 				continue
 			}
-			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands`, was.ref); err != nil {
+			// What another process saved since the listing began is newer than what it shows.
+			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands AND answer <= ?`, was.ref, l.answers); err != nil {
 				return err
 			}
 		}
@@ -287,9 +290,9 @@ func (l *Listing) move(ctx context.Context, tx *sql.Tx, was listedImage, path st
 	return err
 }
 
-// Leave returns when nothing is recorded any more. A listing that is left before its
+// Close returns when nothing is recorded any more. A listing that is closed before its
 // end forgets nothing.
-func (l *Listing) Leave() { l.catchUp() }
+func (l *Listing) Close() { l.catchUp() }
 
 // End forgets the images that the listing did not show, where it is a whole one.
 func (l *Listing) End(ctx context.Context, now time.Time, whole bool) error {

@@ -7,49 +7,88 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-
-	"github.com/mattn/go-sqlite3"
-	"github.com/pressly/goose/v3"
 )
 
 // Look opens a state for reading alone, also one that another process works on:
-// nothing is made, migrated or set aside, and methods that write fail. A missing
-// file, or an empty one, is an error that matches fs.ErrNotExist.
-func Look(path string) (*Store, error) {
-	s, _, err := look(path)
-	return s, err
+// nothing is made, upgraded or set aside, and methods that write fail. A missing
+// file, or an empty one, is an error that matches fs.ErrNotExist; one of another version is
+// ErrNewer or ErrOlder.
+func Look(ctx context.Context, path string) (*Store, error) {
+	if err := thereIs(path); err != nil {
+		return nil, err
+	}
+	name := dsn(path, "ro")
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		// A connection that may not write leaves the log behind that it has to make.
+		name = dsn(path, "look")
+		if f, err := os.OpenFile(path, os.O_RDWR, 0); err == nil {
+			f.Close()
+		} else {
+			name = dsn(path, "ro") + "&immutable=1"
+		}
+	}
+	s, err := lookThrough(path, name)
+	if err != nil {
+		return nil, err
+	}
+	version, err := versionOf(ctx, s.reader)
+	switch {
+	case err == nil && version > schemaVersion:
+		err = ErrNewer
+	case err == nil && version < schemaVersion:
+		err = ErrOlder
+	}
+	if err != nil {
+		s.Close()
+		return nil, fmt.Errorf("look at the state %s: %w", path, explain(err))
+	}
+	return s, nil
 }
 
-// look tells too what the file was where it was taken to stay as it is.
-func look(path string) (s *Store, still os.FileInfo, err error) {
+// thereIs reports a state that is not there yet.
+func thereIs(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Size() == 0 {
 		err = fs.ErrNotExist // made by a process that was killed before it wrote anything
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the state %s: %w", path, err)
+		return fmt.Errorf("look at the state %s: %w", path, err)
 	}
-	name := dsn(path, "ro")
-	// SQLite makes a log for a file that has none, even to read it; without a log
-	// nobody is writing, and the file can be taken as it is.
-	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
-		still = info
-		name += "&immutable=1"
-	}
+	return nil
+}
+
+func lookThrough(path, name string) (*Store, error) {
 	db, err := sql.Open("sqlite3", name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("look at the state %s: %w", path, err)
+		return nil, fmt.Errorf("look at the state %s: %w", path, err)
 	}
-	s = newStore(path)
+	s := newStore(path)
 	s.reader, s.writer = db, db
-	return s, still, nil
+	return s, nil
+}
+
+// glance opens a state without leaving a trace. still is what the file was where it was
+// taken to stay as it is: nil where another process may be at work on it.
+func glance(path string) (s *Store, still os.FileInfo, err error) {
+	if err := thereIs(path); err != nil {
+		return nil, nil, err
+	}
+	name := dsn(path, "ro")
+	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
+		if still, err = os.Stat(path); err != nil {
+			return nil, nil, fmt.Errorf("look at the state %s: %w", path, err)
+		}
+		name += "&immutable=1"
+	}
+	s, err = lookThrough(path, name)
+	return s, still, err
 }
 
 // Health is how a state is.
 type Health struct {
 	Bytes    int64 // of the file and its log
-	Version  int64 // of its schema
-	Latest   int64 // version that this program writes
+	Version  int   // of its schema
+	Latest   int   // version that this program writes
 	Runs     int
 	OpenRuns int // not ended: under way, or to be resumed
 	InFlight int // batches whose answer was never committed
@@ -60,7 +99,7 @@ type Health struct {
 // ErrDamaged where OpenSound would set it aside.
 func Examine(ctx context.Context, path string) (Health, error) {
 	for {
-		s, still, err := look(path)
+		s, still, err := glance(path)
 		if err != nil {
 			return Health{}, err
 		}
@@ -95,34 +134,20 @@ func examineError(path string, err error) error {
 	return fmt.Errorf("examine the state %s: %w", path, err)
 }
 
-// Outdated tells whether a state is of an earlier version of its schema, from which
-// Open brings it to the present one. Of a file that is no state it says no.
+// Outdated tells whether a state is of an earlier version of its schema, which Open
+// upgrades. Of a file that is no state it says no.
 func Outdated(ctx context.Context, path string) bool {
-	s, err := Look(path)
+	s, _, err := glance(path)
 	if err != nil {
 		return false
 	}
 	defer s.Close()
-	version, latest, err := s.version(ctx)
-	return err == nil && version < latest
-}
-
-// version is that of the schema of the state, and the one that this program writes.
-func (s *Store) version(ctx context.Context) (version, latest int64, err error) {
-	provider, err := migrator(s.reader)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = s.reader.QueryRowContext(ctx, `SELECT max(version_id) FROM `+goose.DefaultTablename+` WHERE is_applied`).Scan(&version)
-	var e sqlite3.Error
-	if errors.As(err, &e) && e.Code == sqlite3.ErrError { // there is no such table
-		err = errors.New("it is a database, and no state of pictosync")
-	}
-	return version, latestOf(provider), err
+	version, err := versionOf(ctx, s.reader)
+	return err == nil && version < schemaVersion
 }
 
 func (s *Store) examine(ctx context.Context) (h Health, err error) {
-	for _, suffix := range []string{"", "-wal", "-outbox"} {
+	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(s.path + suffix); err == nil {
 			h.Bytes += info.Size()
 		}
@@ -130,11 +155,16 @@ func (s *Store) examine(ctx context.Context) (h Health, err error) {
 	if err := quickCheck(ctx, s.reader); err != nil {
 		return h, err
 	}
-	if h.Version, h.Latest, err = s.version(ctx); err != nil {
+	h.Latest = schemaVersion
+	switch h.Version, err = versionOf(ctx, s.reader); {
+	case errors.Is(err, ErrForeign):
+		return h, errors.New("it is a database, and no state of pictosync")
+	case err != nil:
 		return h, err
-	}
-	if h.Version > h.Latest {
+	case h.Version > schemaVersion:
 		return h, ErrNewer
+	case h.Version < upgradedFrom:
+		return h, ErrOlder
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE ended_at IS NULL), (SELECT count(*) FROM batches WHERE state = 'open')`).
 		Scan(&h.Runs, &h.OpenRuns, &h.InFlight)

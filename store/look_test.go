@@ -86,7 +86,7 @@ func TestExamineChangesNothing(t *testing.T) {
 	examine("closed", path)
 	examine("left behind", filepath.Join(left, "state.db"))
 
-	look, err := Look(path)
+	look, err := Look(ctx, path)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,8 @@ import (
 	"iter"
 )
 
-// Stakes are what a plan puts at stake.
-type Stakes struct {
+// PlanSummary is what a plan would do.
+type PlanSummary struct {
 	Found  int // items of the source
 	Listed int // annotations of the dataset, as listed
 	// Added and Removed are the annotations that images gain and lose in number, Replaced
@@ -24,30 +24,13 @@ type Stakes struct {
 	Saves    int // images to save
 	Bytes    int // of their annotations
 	Backups  int // images to save that have annotations
-	// Digest is the same for two plans that would do the same to the same
-	// images.
-	Digest string
 }
 
 // Lost are the annotations that are not there any more afterwards, at most.
-func (s Stakes) Lost() int { return s.Removed + s.Replaced + s.Unknown }
+func (s PlanSummary) Lost() int { return s.Removed + s.Replaced + s.Unknown }
 
-// Stakes sums up what a plan would do.
-func (s *Store) Stakes(ctx context.Context, d Dataset, run string) (Stakes, error) {
-	t, err := s.Weigh(ctx, d, run)
-	if err != nil {
-		return t, err
-	}
-	if t.Listed, err = s.listed(ctx, d); err != nil {
-		return t, describe("sum up the plan", err)
-	}
-	t.Digest, err = s.digest(ctx, d, run)
-	return t, err
-}
-
-// Weigh is Stakes without the digest, and without what is listed where nothing is
-// removed.
-func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err error) {
+// PlanSummary sums up what a plan would do.
+func (s *Store) PlanSummary(ctx context.Context, d Dataset, run string) (t PlanSummary, err error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return t, err
@@ -57,18 +40,21 @@ func (s *Store) Weigh(ctx context.Context, d Dataset, run string) (t Stakes, err
 			coalesce(sum(min(count, listed_count) - kept) FILTER (WHERE pending AND kept >= 0), 0), coalesce(sum(kept) FILTER (WHERE pending AND kept >= 0), 0),
 			coalesce(sum(min(count, listed_count)) FILTER (WHERE pending AND kept < 0), 0),
 			count(*) FILTER (WHERE pending AND listed_count > 0), count(*) FILTER (WHERE pending AND reviewed), count(*) FILTER (WHERE pending AND pruned)
-		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count, kept, reviewed FROM items_now WHERE item BETWEEN ? AND ?)`, span.first, span.last).
+		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count, kept, reviewed FROM items WHERE item BETWEEN ? AND ?)`, span.first, span.last).
 		Scan(&t.Found, &t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Replaced, &t.Kept, &t.Unknown, &t.Backups, &t.Reviewed, &t.Pruned)
-	if err == nil && t.Lost() > 0 {
+	if err == nil {
 		t.Listed, err = s.listed(ctx, d)
 	}
 	return t, describe("sum up the plan", err)
 }
 
-// Listed are the annotations of a dataset, as listed.
-func (s *Store) Listed(ctx context.Context, d Dataset) (int, error) {
-	n, err := s.listed(ctx, d)
-	return n, describe("sum up the dataset", err)
+// DatasetTotals are the images of a dataset and their annotations, as listed.
+func (s *Store) DatasetTotals(ctx context.Context, d Dataset) (t Counted, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, d.Ref).Scan(&t.Images)
+	if err == nil {
+		t.Annotations, err = s.listed(ctx, d)
+	}
+	return t, describe("sum up the dataset", err)
 }
 
 // listed are the annotations of a dataset, as listed.
@@ -77,12 +63,13 @@ func (s *Store) listed(ctx context.Context, d Dataset) (n int, err error) {
 	return n, err
 }
 
-func (s *Store) digest(ctx context.Context, d Dataset, run string) (string, error) {
+// PlanDigest is the same for two plans that would do the same to the same images.
+func (s *Store) PlanDigest(ctx context.Context, d Dataset, run string) (string, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return "", err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, listed_count FROM items_now WHERE item BETWEEN ? AND ? ORDER BY item`, span.first, span.last)
+	rows, err := s.reader.QueryContext(ctx, `SELECT image, image_id, plan, outcome, hash, listed_count FROM items WHERE item BETWEEN ? AND ? ORDER BY item`, span.first, span.last)
 	if err != nil {
 		return "", describe("sum up the plan", err)
 	}
@@ -131,7 +118,7 @@ func (s *Store) Items(ctx context.Context, run string) iter.Seq2[Item, error] {
 			yield(Item{}, err)
 			return
 		}
-		rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items_now WHERE item BETWEEN ? AND ? ORDER BY item`, span.first, span.last)
+		rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE item BETWEEN ? AND ? ORDER BY item`, span.first, span.last)
 		if err != nil {
 			yield(Item{}, fmt.Errorf("read the plan: %w", explain(err)))
 			return

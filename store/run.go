@@ -45,7 +45,6 @@ type Run struct {
 	Source      string
 	Format      string
 	Phase       Phase
-	Cursor      string
 	Fingerprint string
 	Starts      int
 	Outcome     Outcome
@@ -62,7 +61,7 @@ var ErrManyRuns = errors.New("more than one run fits")
 // ErrNoRun is returned for a run the state does not know.
 var ErrNoRun = errors.New("no such run")
 
-const runColumns = `runs.id, datasets.id, datasets.service, datasets.dataset_id, datasets.name, kind, source, format, phase, cursor,
+const runColumns = `runs.id, datasets.id, datasets.service, datasets.dataset_id, datasets.name, kind, source, format, phase,
 	fingerprint, starts, outcome, error, requests, worked_ms, started_at, ended_at`
 
 const fromRuns = ` FROM runs JOIN datasets ON datasets.id = runs.dataset `
@@ -73,7 +72,7 @@ func scanRun(row interface{ Scan(...any) error }) (Run, error) {
 		worked, started int64
 		ended           sql.NullInt64
 	)
-	err := row.Scan(&r.ID, &r.Dataset.Ref, &r.Dataset.Service, &r.Dataset.ID, &r.Dataset.Name, &r.Kind, &r.Source, &r.Format, &r.Phase, &r.Cursor,
+	err := row.Scan(&r.ID, &r.Dataset.Ref, &r.Dataset.Service, &r.Dataset.ID, &r.Dataset.Name, &r.Kind, &r.Source, &r.Format, &r.Phase,
 		&r.Fingerprint, &r.Starts, &r.Outcome, &r.Error, &r.Requests, &worked, &started, &ended)
 	r.Worked = time.Duration(worked) * time.Millisecond
 	r.StartedAt = time.UnixMilli(started)
@@ -115,9 +114,10 @@ func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now
 }
 
 // RestartPlan forgets a run's plan, so that it can be made anew. What the run
-// has saved stays on record.
-func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) error {
-	err := s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
+// has saved stays on record: last is the highest number that an item of it has, or had when
+// it was sent, and the new items have higher ones.
+func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error) {
+	err = s.update(ctx, "begin the plan", func(ctx context.Context, tx *sql.Tx) error {
 		for _, table := range []string{"findings", "finding_groups"} {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM `+table+` WHERE run = ?`, run); err != nil {
 				return err
@@ -127,32 +127,26 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 		if _, err := tx.ExecContext(ctx, `DELETE FROM run_classes WHERE run = ?1 AND (SELECT phase FROM runs WHERE id = ?1) = ?2`, run, Planning); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, cursor = '', format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = 0, left_annotations = 0, phase = ?, format = ?, fingerprint = ? WHERE id = ?`, Planning, format, fingerprint, run)
 		return err
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.dropItems(ctx, run, "")
 	}
-	// Without a cursor no plan goes on from what is left of the old one.
-	return s.dropItems(ctx, run, "")
-}
-
-// LeaveOut records what of a run's source is in no item of its plan.
-func (s *Store) LeaveOut(ctx context.Context, run string, left Counted) error {
-	return s.update(ctx, "record what was left out", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = ?, left_annotations = ? WHERE id = ?`, left.Images, left.Annotations, run)
-		return err
-	})
+	if err != nil {
+		return 0, err
+	}
+	return s.lastSeq(ctx, run)
 }
 
 // dropItems drops items of a run, those with an outcome or, "", all.
 func (s *Store) dropItems(ctx context.Context, run string, outcome ItemOutcome) error {
-	return s.drop(ctx, run, "let go of a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
+	return s.drop(ctx, run, "drop a plan", `DELETE FROM items WHERE item BETWEEN ?1 AND ?2 AND (?3 = '' OR outcome = ?3)`, outcome)
 }
 
-// LookAgain has a run that compares come back to the images whose counts in the listing
+// CompareAgain has a run that compares come back to the images whose counts in the listing
 // are others than when it compared them.
-func (s *Store) LookAgain(ctx context.Context, run string) error {
+func (s *Store) CompareAgain(ctx context.Context, run string) error {
 	const now = `(SELECT ` + annotationsNow + ` FROM images` + withSaves + `WHERE images.ref = items.image_ref)`
 	return s.drop(ctx, run, "look again at what changed", `UPDATE items SET outcome = 'pending', reason = '', listed_count = coalesce(`+now+`, 0)
 		WHERE item BETWEEN ?1 AND ?2 AND outcome IN ('unchanged', 'failed') AND plan NOT IN ('unmatched', 'ambiguous', 'failed') AND listed_count <> coalesce(`+now+`, -1)`)
@@ -160,7 +154,7 @@ func (s *Store) LookAgain(ctx context.Context, run string) error {
 
 // dropSent drops what a run sent.
 func (s *Store) dropSent(ctx context.Context, run string) error {
-	return s.drop(ctx, run, "let go of what a run sent", `DELETE FROM batch_images WHERE item BETWEEN ?1 AND ?2`)
+	return s.drop(ctx, run, "drop what a run sent", `DELETE FROM batch_images WHERE item BETWEEN ?1 AND ?2`)
 }
 
 // drop goes through what a run has by item, part by part: in one transaction the log
@@ -172,7 +166,7 @@ func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...
 	if err != nil {
 		return err
 	}
-	last, err := s.LastSeq(ctx, run)
+	last, err := s.lastSeq(ctx, run)
 	if err != nil {
 		return err
 	}
@@ -191,12 +185,12 @@ func (s *Store) drop(ctx context.Context, run, doing, statement string, args ...
 	return nil
 }
 
-// Thin lets go of the unchanged items of the runs that came before one, of the
+// PruneUnchanged drops the unchanged items of the runs that came before one, of the
 // same kind from the same source: with a plan a night they would be most of the
 // state. The runs' totals count them still. What a verification found unchanged
 // it has read, and keeps.
-func (s *Store) Thin(ctx context.Context, run string) error {
-	earlier, err := s.thick(ctx, run)
+func (s *Store) PruneUnchanged(ctx context.Context, run string) error {
+	earlier, err := s.unpruned(ctx, run)
 	if err != nil {
 		return describe("look up the runs before", err)
 	}
@@ -212,7 +206,7 @@ func (s *Store) Thin(ctx context.Context, run string) error {
 		if err := s.dropItems(ctx, id, ItemUnchanged); err != nil {
 			return err
 		}
-		err = s.update(ctx, "record that unchanged items were let go", func(ctx context.Context, tx *sql.Tx) error {
+		err = s.update(ctx, "record that unchanged items were dropped", func(ctx context.Context, tx *sql.Tx) error {
 			_, err := tx.ExecContext(ctx, `UPDATE runs SET thinned = 1 WHERE id = ?`, id)
 			return err
 		})
@@ -223,8 +217,8 @@ func (s *Store) Thin(ctx context.Context, run string) error {
 	return nil
 }
 
-// thick are the runs before one that still have all their items.
-func (s *Store) thick(ctx context.Context, run string) ([]string, error) {
+// unpruned are the runs before one that still have all their items.
+func (s *Store) unpruned(ctx context.Context, run string) ([]string, error) {
 	return s.runIDs(ctx, `SELECT before.id FROM runs AS this JOIN runs AS before
 		ON before.dataset = this.dataset AND before.kind = this.kind AND before.source = this.source AND before.id < this.id
 		WHERE this.id = ? AND this.kind IN ('sync', 'plan') AND before.ended_at IS NOT NULL AND NOT before.thinned ORDER BY before.id`, run)
@@ -263,19 +257,9 @@ func (s *Store) SetPhase(ctx context.Context, run string, p Phase) error {
 	})
 }
 
-// LeaveRun records how a process left a run: outcome and, where it failed,
-// why. Outcomes that end a run close it, and what it came to is on record then.
-func (s *Store) LeaveRun(ctx context.Context, run string, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
-	totals, err := s.sumUp(ctx, run)
-	if err != nil {
-		return err
-	}
-	return s.LeaveSummedUp(ctx, run, totals, o, reason, requests, worked, now)
-}
-
-// LeaveSummedUp is LeaveRun for a run that was summed up since it last did
-// anything.
-func (s *Store) LeaveSummedUp(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
+// RecordOutcome records how a process left a run, which it has summed up: outcome and, where it
+// failed, why. Outcomes that end a run close it, and what it came to is on record then.
+func (s *Store) RecordOutcome(ctx context.Context, run string, t Totals, o Outcome, reason string, requests int, worked time.Duration, now time.Time) error {
 	return s.updateOnDisk(ctx, "record how the run ended", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `UPDATE runs SET outcome = ?, error = ?, requests = requests + ?, worked_ms = worked_ms + ? WHERE id = ?`,
 			o, reason, requests, worked.Milliseconds(), run); err != nil {

@@ -1,6 +1,15 @@
--- The state of pictosync as it is today, which a new one is made with. The files in
--- migrations/ bring a state of before to the same: a column that they added stands
--- behind those that were there. Times are Unix milliseconds, hashes are SHA-256.
+-- The state of pictosync. upgrade.sql makes the same of one of the version before.
+-- Times are Unix milliseconds, hashes are SHA-256.
+
+-- Which schema this is: the highest version. Earlier versions of pictosync look here too,
+-- and refuse what is newer.
+CREATE TABLE goose_db_version (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    version_id INTEGER NOT NULL,
+    is_applied INTEGER NOT NULL,
+    tstamp     TIMESTAMP DEFAULT (datetime('now'))
+);
+INSERT INTO goose_db_version (version_id, is_applied) VALUES (13, 1);
 
 -- A dataset of one service. service is the base URL, or "sandbox".
 CREATE TABLE datasets (
@@ -10,12 +19,13 @@ CREATE TABLE datasets (
     name       TEXT    NOT NULL,
     listed_at  INTEGER, -- when the last complete listing ended
     found_to   INTEGER NOT NULL DEFAULT 0, -- the last of its images that can be found; an unfinished listing has left those behind it
+    answers    INTEGER NOT NULL DEFAULT 0, -- to batches, as many as there were
     UNIQUE (service, dataset_id)
 ) STRICT;
 
 -- An image as the last listing that showed it anew did.
 CREATE TABLE images (
-    ref              INTEGER PRIMARY KEY, -- in the order in which listings first showed them
+    ref              INTEGER PRIMARY KEY AUTOINCREMENT, -- in the order in which listings first showed them; none is used again
     dataset          INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
     image_id         TEXT    NOT NULL,
     path             TEXT    NOT NULL, -- "dir/a.jpg"
@@ -40,7 +50,8 @@ CREATE TABLE saves (
     saved_sum   BLOB    NOT NULL,
     source      INTEGER, -- the source that last named the image
     stands      INTEGER NOT NULL,
-    prints      BLOB     -- checksums of its annotations; NULL where an earlier version saved it
+    prints      BLOB,    -- checksums of its annotations; NULL where an earlier version saved it
+    answer      INTEGER NOT NULL DEFAULT 0 -- which of the dataset's answers told of it
 ) STRICT;
 
 -- Where images are found by id, path and stem. A listing shows these in no order: those
@@ -78,8 +89,7 @@ CREATE TABLE runs (
     source      TEXT    NOT NULL,
     format      TEXT    NOT NULL DEFAULT '',
     phase       TEXT    NOT NULL, -- planning, saving, ended
-    cursor      TEXT    NOT NULL DEFAULT '', -- last item of the walk that is planned
-    fingerprint TEXT    NOT NULL DEFAULT '', -- what the cursor depends on
+    fingerprint TEXT    NOT NULL DEFAULT '', -- what a verification that goes on must have in common
     starts      INTEGER NOT NULL DEFAULT 0,  -- processes that worked on the run
     outcome     TEXT    NOT NULL DEFAULT '', -- done, failures, planned, interrupted, refused, stopped; '' while open and running
     error       TEXT    NOT NULL DEFAULT '',
@@ -127,16 +137,6 @@ CREATE TABLE items (
 ) STRICT;
 CREATE INDEX items_image ON items (run, image_ref) WHERE image_ref > 0;
 
--- Items as they are now: a pending one is not written again when it is saved, since its
--- batch says so.
-CREATE VIEW items_now AS
-    SELECT items.item, items.run, items.image, items.after, items.image_id, items.image_ref, items.path, items.plan,
-        CASE WHEN sent.item IS NULL THEN items.outcome WHEN sent.count > 0 THEN 'saved' ELSE 'cleared' END AS outcome,
-        items.hash, items.count, items.listed_count, items.bytes, items.findings,
-        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out, items.kept, items.reviewed
-    FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
-        AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
-
 -- Classes that the run's labels use, in the order of their first use.
 CREATE TABLE run_classes (
     run   TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
@@ -180,27 +180,17 @@ CREATE TABLE batches (
     id            INTEGER PRIMARY KEY AUTOINCREMENT,
     run           TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
     key           TEXT    NOT NULL,
-    body          BLOB,    -- where an earlier version kept the bytes
+    body          BLOB,    -- NULL once it is answered
     state         TEXT    NOT NULL, -- open, done, split
     first_sent_at INTEGER NOT NULL,
     ended_at      INTEGER,
-    body_at       INTEGER, -- where an earlier version kept the bytes in a file beside the state
-    body_size     INTEGER, -- how many bytes they are
-    body_sum      INTEGER, -- their CRC-32C
     first_item    INTEGER NOT NULL, -- its images have these items, and those between that are its own
-    last_item     INTEGER NOT NULL,
-    pieces        TEXT     -- a JSON array: what of pieces has its bytes, in order
+    last_item     INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX batches_open ON batches (run) WHERE state = 'open';
 
--- The bytes of batches in flight, and what is left of those of others.
-CREATE TABLE pieces (
-    piece INTEGER PRIMARY KEY,
-    bytes BLOB NOT NULL -- as many in each
-) STRICT;
-
--- What was sent of an item, in its last batch, and what the service answered:
--- previous_count and new_count are what is expected until the batch is done.
+-- What was sent of an item, in its last batch, and what the service answered: until then,
+-- and where it saved nothing, previous_count and new_count are NULL.
 -- first_hand is 0 where the answer may be that of a second execution (the
 -- service forgets keys after 24 hours): then previous_count is what the
 -- listing showed when the image was planned.
@@ -219,13 +209,14 @@ CREATE TABLE batch_images (
 ) STRICT;
 CREATE INDEX batch_images_image ON batch_images (image_ref);
 
--- Requests sent, per account (a fingerprint of the key) and second, for the
--- quota of any 60 minutes.
+-- Requests sent, per account (a fingerprint of the key), second and process (a number that
+-- each takes at random), for the quota of any 60 minutes.
 CREATE TABLE requests (
     account TEXT    NOT NULL,
     second  INTEGER NOT NULL,
+    process INTEGER NOT NULL,
     n       INTEGER NOT NULL,
-    PRIMARY KEY (account, second)
+    PRIMARY KEY (account, second, process)
 ) STRICT, WITHOUT ROWID;
 
 -- The annotations that an image had before a run saved on it, as canonical JSON

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Claim says which source a run's labels come from: the images that it saves, or
+// SetSource says which source a run's labels come from: the images that it saves, or
 // finds unchanged, are that source's from then on. The number is what
 // Image.Source holds.
-func (s *Store) Claim(ctx context.Context, run, source string) (ref int64, err error) {
+func (s *Store) SetSource(ctx context.Context, run, source string) (ref int64, err error) {
 	err = s.update(ctx, "record the source of the run", func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := tx.ExecContext(ctx, `INSERT INTO sources (name) VALUES (?) ON CONFLICT DO NOTHING`, source); err != nil {
 			return err
@@ -21,22 +21,22 @@ func (s *Store) Claim(ctx context.Context, run, source string) (ref int64, err e
 	return ref, err
 }
 
-// Left yields the images that are a source's and that no item of a run's plan
-// names, in the order of their numbers, after one: those on which what was saved
+// Departed yields the images that are a source's and that no item of a run's plan
+// names, in the order of their numbers: those on which what was saved
 // from here stands, or what others made of it, and those that an earlier process
 // of the run has cleared.
-func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after int64) iter.Seq2[Image, error] {
+func (s *Store) Departed(ctx context.Context, d Dataset, run string, source int64) iter.Seq2[Image, error] {
 	return func(yield func(Image, error) bool) {
 		span, err := s.itemsOf(ctx, run)
 		if err != nil {
 			yield(Image{}, err)
 			return
 		}
-		for {
+		for after := int64(0); ; {
 			page, err := s.images(ctx, `SELECT `+imageColumns+` FROM saves CROSS JOIN images ON images.ref = saves.image
 				WHERE dataset = ?1 AND saves.image > ?4 AND source = ?3 AND (saved_count > 0 AND `+annotationsNow+` > 0 OR saved_run = ?2)
 				AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE run = ?6 AND image_ref = images.ref AND image_ref > 0)
-				ORDER BY saves.image LIMIT ?5`, d.Ref, run, source, after, leftPage, span.run)
+				ORDER BY saves.image LIMIT ?5`, d.Ref, run, source, after, departedPage, span.run)
 			if err != nil {
 				yield(Image{}, fmt.Errorf("look up the images that left the source: %w", err))
 				return
@@ -47,14 +47,14 @@ func (s *Store) Left(ctx context.Context, d Dataset, run string, source, after i
 				}
 				after = i.Ref
 			}
-			if len(page) < leftPage {
+			if len(page) < departedPage {
 				return
 			}
 		}
 	}
 }
 
-const leftPage = 1000
+const departedPage = 1000
 
 // ClearedSince counts the images of a dataset that runs cleared since a time for having
 // left their source.
@@ -62,12 +62,6 @@ func (s *Store) ClearedSince(ctx context.Context, d Dataset, since time.Time) (n
 	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(json_extract(totals, '$.Pruned')), 0) FROM runs
 		WHERE dataset = ? AND kind = 'sync' AND totals <> '' AND ended_at > ?`, d.Ref, since.UnixMilli()).Scan(&n)
 	return n, describe("count the images that were cleared", err)
-}
-
-// CountImages is how many images a dataset has, as listed.
-func (s *Store) CountImages(ctx context.Context, d Dataset) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, d.Ref).Scan(&n)
-	return n, describe("count the images", err)
 }
 
 // Unread counts what keeps a run from telling which images have left its source:

@@ -3,11 +3,15 @@
 // on each of them, and what every run did and was about to do.
 //
 // A run's plan (Items) keeps hashes and counts, never payloads; only a batch
-// that is on its way carries its bytes, from the moment before it is sent
+// in flight carries its bytes, from the moment before it is sent
 // until its answer is committed. All SQL on the state lives in this package.
 //
+// [Open] is for who works on a state, [Look] for who only reads it. Several processes may
+// have one open: each change is a transaction. Which of them may run beside each other is
+// for the commands to say.
+//
 // The file is in WAL mode. Every commit survives a killed process, and what was
-// committed before a batch is sent survives a power cut: its own record waits for
+// committed before a batch is sent survives a power cut: the commit of a batch waits for
 // the disk, and with it goes all that was committed before, in order. So does that of
 // any other request where there is a quota to keep. The commits between do not wait: a
 // power cut may take the answers to the last batches, which are asked for again under
@@ -17,23 +21,16 @@ package store
 import (
 	"context"
 	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
+	"math/rand/v2"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/mattn/go-sqlite3"
-	"github.com/pressly/goose/v3"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // writerDriver is SQLite with a log of 16 MB instead of 4: what a run changes
 // several times is brought into the file once. A longer one would have to be brought
@@ -51,21 +48,18 @@ func init() {
 // Store is an open state file. Its methods may be called from several
 // goroutines; writes queue up behind one connection.
 type Store struct {
-	path   string
-	writer *sql.DB
-	reader *sql.DB
+	path    string
+	writer  *sql.DB // one connection
+	reader  *sql.DB
+	process int64 // tells this one's requests from those of others
 
 	mu    sync.Mutex
 	spans map[string]itemSpan // by run
-
-	log flusher // of the commits
 }
 
-// ErrNewer is returned by Open for a state that a later version wrote.
-var ErrNewer = errors.New("the state was written by a newer version of pictosync")
-
-// Open opens the state at path and brings its schema up to date. A missing
-// file is created with its folder, readable by the user alone.
+// Open opens the state at path, and upgrades one of the version before: who may have to
+// upgrade it holds its lock. A missing file is created with its folder, readable by the
+// user alone.
 func Open(ctx context.Context, path string) (*Store, error) {
 	made, err := create(ctx, path)
 	if err != nil {
@@ -90,11 +84,24 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-// OpenExisting is Open for commands that only look: a missing file is an
+// OpenExisting is Open where there is a state: a missing file is an
 // error that matches fs.ErrNotExist.
 func OpenExisting(ctx context.Context, path string) (*Store, error) {
-	if _, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("open the state %s: %w", path, err)
+	if err := thereIs(path); err != nil {
+		return nil, err
+	}
+	return Open(ctx, path)
+}
+
+// ErrNotReady is returned by OpenBeside for a state that has to be made, upgraded or set
+// aside first, which is for who holds its lock.
+var ErrNotReady = errors.New("the state is not ready")
+
+// OpenBeside opens a state that others may work on, for a command that changes only what is
+// its own: its run, and the listing under that lock.
+func OpenBeside(ctx context.Context, path string) (*Store, error) {
+	if thereIs(path) != nil || Outdated(ctx, path) || damaged(inspectFile(ctx, path)) {
+		return nil, ErrNotReady
 	}
 	return Open(ctx, path)
 }
@@ -103,24 +110,7 @@ func OpenExisting(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Path() string { return s.path }
 
 func newStore(path string) *Store {
-	return &Store{path: path, spans: make(map[string]itemSpan)}
-}
-
-// Settle does some of what Close would have to do: it brings the log into the state's
-// file. Its room is given back too, unless somebody reads: that is not waited for. It is
-// for a time in which nothing else is waited for than answers, or what is read; what it
-// cannot do then is left for Close.
-func (s *Store) Settle() {
-	ctx := context.Background()
-	c, err := s.writer.Conn(ctx)
-	if err != nil {
-		return
-	}
-	defer c.Close()
-	defer c.ExecContext(ctx, `PRAGMA busy_timeout = `+busyTimeout)
-	if _, err := c.ExecContext(ctx, `PRAGMA busy_timeout = 0`); err == nil {
-		c.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
-	}
+	return &Store{path: path, process: rand.Int64(), spans: make(map[string]itemSpan)}
 }
 
 // Close closes the state; everything committed before stays.
@@ -129,7 +119,7 @@ func (s *Store) Close() error {
 }
 
 // busyTimeout is how long another process is waited for, in milliseconds.
-const busyTimeout = "10000"
+const busyTimeout = "120000"
 
 func dsn(path, mode string) string {
 	q := url.Values{
@@ -151,57 +141,14 @@ func dsn(path, mode string) string {
 		q.Set("_synchronous", "NORMAL")
 	case "ro":
 		q.Set("_txlock", "deferred")
+	case "look":
+		q.Set("mode", "rw")
+		q.Set("_query_only", "true")
+		q.Set("_txlock", "deferred")
 	}
 	// Only the characters that end a file: URI's path need escaping.
 	escaped := strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 	return "file:" + escaped + "?" + q.Encode()
-}
-
-// migrate brings a state of before to the present schema.
-func migrate(ctx context.Context, db *sql.DB) error {
-	provider, err := migrator(db)
-	if err != nil {
-		return err
-	}
-	if err := refuseForeign(ctx, db); err != nil {
-		return err
-	}
-	current, err := provider.GetDBVersion(ctx)
-	if err != nil {
-		return err
-	}
-	if current > latestOf(provider) {
-		return ErrNewer
-	}
-	_, err = provider.Up(ctx)
-	return err
-}
-
-// ErrForeign is returned by Open for a database that is another program's.
-var ErrForeign = errors.New("it is a database of another program, and no state of pictosync")
-
-// refuseForeign refuses a database that has tables and none that says which schema it has.
-func refuseForeign(ctx context.Context, db *sql.DB) error {
-	var tables, ours int
-	err := db.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE name = '`+goose.DefaultTablename+`') FROM sqlite_schema WHERE type = 'table'`).Scan(&tables, &ours)
-	if err == nil && tables > 0 && ours == 0 {
-		err = ErrForeign
-	}
-	return err
-}
-
-func migrator(db *sql.DB) (*goose.Provider, error) {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return nil, err
-	}
-	return goose.NewProvider(goose.DialectSQLite3, db, dir)
-}
-
-// latestOf is the version of the schema that this program writes.
-func latestOf(p *goose.Provider) int64 {
-	known := p.ListSources()
-	return known[len(known)-1].Version
 }
 
 // explain adds what to do to the errors that a user can do something about.
@@ -227,63 +174,23 @@ func explain(err error) error {
 // the driver would give every statement that can be a goroutine of its own, which
 // takes longer than most statements do.
 func (s *Store) update(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	err := transact(ctx, s.writer, f)
-	s.log.wrote()
-	return describe(doing, err)
+	return describe(doing, transact(ctx, s.writer, f))
 }
 
 // updateOnDisk is update, and returns when this and everything that was
-// committed before is on the disk. The log is brought there beside SQLite, which
-// would hold the others back meanwhile: what has left the log by then, a
-// checkpoint has brought to the disk.
+// committed before is on the disk.
 func (s *Store) updateOnDisk(ctx context.Context, doing string, f func(context.Context, *sql.Tx) error) error {
-	if err := s.update(ctx, doing, f); err != nil {
-		return err
-	}
-	return describe(doing, s.log.flush(s.syncLog))
-}
-
-// Flush returns when everything that was committed before is on the disk.
-func (s *Store) Flush() error { return describe("write the state to the disk", s.log.flush(s.syncLog)) }
-
-func (s *Store) syncLog() error { return syncFile(s.path + "-wal") }
-
-// flusher brings a file to the disk. Those who wait for it at the same time share
-// the wait.
-type flusher struct {
-	writes atomic.Int64 // that were made
-	onDisk atomic.Int64 // of them
-
-	mu sync.Mutex
-	// failed is how bringing them there failed: the system tells of it once, and may
-	// have given up what it could not write.
-	failed error
-}
-
-// wrote is told of each write, and numbers it.
-func (f *flusher) wrote() int64 { return f.writes.Add(1) }
-
-// flush returns when what was written before is on the disk.
-func (f *flusher) flush(sync func() error) error {
-	written := f.writes.Load()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.failed != nil || f.onDisk.Load() >= written { // it went with another's
-		return f.failed
-	}
-	written = f.writes.Load()
-	if f.failed = sync(); f.failed == nil {
-		f.onDisk.Store(written)
-	}
-	return f.failed
-}
-
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // some systems bring no file to the disk that is open for reading
+	conn, err := s.writer.Conn(ctx)
 	if err != nil {
-		return err
+		return describe(doing, err)
 	}
-	return errors.Join(syncData(f), f.Close())
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `PRAGMA synchronous = FULL`); err != nil {
+		return describe(doing, err)
+	}
+	err = transact(ctx, conn, f)
+	_, resetErr := conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA synchronous = NORMAL`)
+	return describe(doing, errors.Join(err, resetErr))
 }
 
 func describe(doing string, err error) error {
@@ -293,7 +200,9 @@ func describe(doing string, err error) error {
 	return nil
 }
 
-func transact(ctx context.Context, db *sql.DB, f func(context.Context, *sql.Tx) error) error {
+func transact(ctx context.Context, db interface {
+	BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+}, f func(context.Context, *sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err

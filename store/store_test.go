@@ -141,12 +141,13 @@ func planned(t *testing.T, s *Store, d Dataset, images ...string) Run {
 	ctx := context.Background()
 	run, _, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
 	check(t, err)
-	check(t, s.RestartPlan(ctx, run.ID, "coco", ""))
-	var part PlanPart
+	_, err = s.RestartPlan(ctx, run.ID, "coco", "")
+	check(t, err)
+	var chunk PlanChunk
 	for n, i := range images {
-		part.Items = append(part.Items, Item{Seq: int64(n + 1), Image: i, ImageID: "id-" + i, Path: i, Plan: PlanOverwrite, Outcome: ItemPending, Hash: hashOf(i), Count: 2, ListedCount: 3})
+		chunk.Items = append(chunk.Items, Item{Seq: int64(n + 1), Image: i, ImageID: "id-" + i, Path: i, Plan: PlanOverwrite, Outcome: ItemPending, Hash: hashOf(i), Count: 2, ListedCount: 3})
 	}
-	check(t, s.AddPlan(ctx, run.ID, part))
+	check(t, s.AddPlan(ctx, run.ID, chunk))
 	return run
 }
 
@@ -163,7 +164,7 @@ func hashOf(s string) Hash { return sha256.Sum256([]byte(s)) }
 func TestTwoLabelsForOneImageAreBothLeftAlone(t *testing.T) {
 	s, _, run := openPlanned(t, "a.jpg", "b.jpg")
 	second := Item{Seq: 3, Image: "other/a.jpg", ImageID: "id-a.jpg", Path: "a.jpg", Plan: PlanOverwrite, Outcome: ItemPending}
-	check(t, s.AddPlan(context.Background(), run.ID, PlanPart{Items: []Item{second}}))
+	check(t, s.AddPlan(context.Background(), run.ID, PlanChunk{Items: []Item{second}}))
 	pending, err := s.Pending(context.Background(), run.ID, 0, 10)
 	check(t, err)
 	if len(pending) != 1 || pending[0].Image != "b.jpg" {
@@ -175,6 +176,15 @@ func TestTwoLabelsForOneImageAreBothLeftAlone(t *testing.T) {
 			t.Errorf("%s: plan %s, reason %q", r.Image, r.Plan, r.Reason)
 		}
 	}
+}
+
+// leave sums a run up and leaves it.
+func (s *Store) leave(ctx context.Context, run string, o Outcome, requests int, worked time.Duration, now time.Time) error {
+	totals, err := s.Totals(ctx, run)
+	if err != nil {
+		return err
+	}
+	return s.RecordOutcome(ctx, run, totals, o, "", requests, worked, now)
 }
 
 // batchOf are images as planned puts them into a plan: a.jpg is the first, b.jpg the second.
@@ -280,6 +290,24 @@ func TestAListingOverrulesASave(t *testing.T) {
 	want(2)
 }
 
+// What another process saves while a listing is made is newer than what that shows.
+func TestASaveDuringAListingStands(t *testing.T) {
+	ctx := context.Background()
+	s, d, run := openPlanned(t, "a.jpg")
+	l, err := s.StartListing(ctx, d)
+	check(t, err)
+	b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
+	check(t, err)
+	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+	check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: 3}}))
+	check(t, l.End(ctx, noon, true))
+	images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
+	check(t, err)
+	if images[0].AnnotationCount != 2 {
+		t.Errorf("the image counts as one of %d annotations", images[0].AnnotationCount)
+	}
+}
+
 func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 	ctx := context.Background()
 	for _, damage := range []string{
@@ -330,7 +358,7 @@ func TestRunsEndOrStayOpen(t *testing.T) {
 		d := listed(t, s, "a.jpg")
 		run, _, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
 		check(t, err)
-		check(t, s.LeaveRun(ctx, run.ID, outcome, "", 5, time.Second, noon))
+		check(t, s.leave(ctx, run.ID, outcome, 5, time.Second, noon))
 		_, resumed, err := s.OpenRun(ctx, d, "sync", "/labels", noon)
 		check(t, err)
 		if resumed == ends {
@@ -445,12 +473,12 @@ func TestSecondLabelsAreFoundWhereverTheyAre(t *testing.T) {
 	slices.Reverse(backwards)
 	seq := 0
 	for _, images := range [][]string{append(backwards[:100:100], "119.jpg", "020.jpg"), append(backwards[100:], "000.jpg", "119.jpg", "060.jpg")} {
-		var part PlanPart
+		var chunk PlanChunk
 		for _, p := range images {
 			seq++
-			part.Items = append(part.Items, Item{Seq: int64(seq), Image: fmt.Sprintf("label %d", seq), ImageID: "id-" + p, Path: p, Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(p)})
+			chunk.Items = append(chunk.Items, Item{Seq: int64(seq), Image: fmt.Sprintf("label %d", seq), ImageID: "id-" + p, Path: p, Plan: PlanNew, Outcome: ItemPending, Hash: hashOf(p)})
 		}
-		check(t, s.AddPlan(ctx, run.ID, part))
+		check(t, s.AddPlan(ctx, run.ID, chunk))
 	}
 	reasons := map[string]string{
 		"label 1": "label 124", "label 101": "label 1", "label 124": "label 1", // 119.jpg

@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 
-	"pictosync/pictograph"
+	"pictosync/dataset"
 	"pictosync/store"
 )
 
@@ -16,10 +16,11 @@ type Abandoned struct {
 
 // Abandon gives up the batches of a run whose answers do not come: what their images have
 // is read, and what was saved is recorded as such.
-func Abandon(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st *store.Store, pacer *Pacer, of store.Run, o Options) (a Abandoned, err error) {
-	r := &run{Options: o.withDefaults(), client: client, store: st, pacer: pacer, dataset: of.Dataset, record: of}
-	_, err = r.work(ctx, stop, func(ctx context.Context) error {
-		open, err := st.OpenBatches(ctx, of.Dataset)
+func Abandon(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run, o dataset.Options) (given Abandoned, err error) {
+	a := newApplier(newPlanner(c, Options{Common: Common{Options: o}}))
+	a.Ref, a.record = of.Dataset, of
+	_, err = a.Work(ctx, stop, func(ctx context.Context) error {
+		open, err := a.store.OpenBatches(ctx, of.Dataset)
 		if err != nil {
 			return err
 		}
@@ -27,16 +28,16 @@ func Abandon(ctx context.Context, stop <-chan struct{}, client *pictograph.Clien
 			if b.Run != of.ID {
 				continue
 			}
-			b.Account = pacer.account
-			saved, err := r.giveUp(ctx, b, "the batch was given up, and the image does not have what was sent")
+			b.Account = a.Pacer.Account()
+			saved, err := a.giveUp(ctx, b, "the batch was given up, and the image does not have what was sent")
 			if err != nil {
 				return err
 			}
-			a.Batches++
-			a.Saved += saved
-			a.Failed += len(b.Images) - saved
+			given.Batches++
+			given.Saved += saved
+			given.Failed += len(b.Images) - saved
 		}
 		return nil
 	})
-	return a, err
+	return given, err
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pictosync/convert"
+	"pictosync/quota"
 	"pictosync/store"
 )
 
@@ -22,6 +23,8 @@ const (
 	Create    Policy = "create"
 	Skip      Policy = "skip" // leave the image alone; no failure
 	Fail      Policy = "fail" // leave the image alone; a failure of it
+	// ignoreUnknown is for classes where nothing is saved.
+	ignoreUnknown Policy = "ignore"
 )
 
 // ErrGuard is returned by a run that a guard stopped before the first write.
@@ -110,43 +113,41 @@ func (l Limit) exceeds(n, whole int) bool {
 
 // guard holds the plan's totals against the limits. It comes before anything is
 // written to the service.
-func (r *run) guard(ctx context.Context) (store.Stakes, error) {
-	if err := r.refuseIncomplete(ctx); err != nil {
-		return store.Stakes{}, err
+func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
+	if err := p.refuseIncomplete(ctx); err != nil {
+		return PlanSummary{}, err
 	}
-	weigh := r.store.Weigh
-	if r.Expect != "" {
-		weigh = r.store.Stakes
-	}
-	stakes, err := weigh(ctx, r.dataset, r.record.ID)
+	plan, err := p.store.PlanSummary(ctx, p.Ref, p.record.ID)
 	if err != nil {
-		return stakes, err
+		return plan, err
 	}
-	if r.Expect != "" && r.Expect != stakes.Digest {
-		return stakes, guardError{reason: "the plan is not the one that was made: labels, images or annotations have changed since", flag: "make a new plan with `pictosync plan`"}
-	}
-	if !r.AllowShrink {
-		before, err := r.store.LastFound(ctx, r.dataset, r.record)
+	if p.Expect != "" {
+		digest, err := p.store.PlanDigest(ctx, p.Ref, p.record.ID)
 		if err != nil {
-			return stakes, err
+			return plan, err
 		}
-		if before >= minShrink && stakes.Found*2 < before {
-			return stakes, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or is this the wrong folder?", stakes.Found, before), flag: "--allow-shrink allows it go on"}
+		if p.Expect != digest {
+			return plan, guardError{reason: "the plan is not the one that was made: labels, images or annotations have changed since", flag: "make a new plan with `pictosync plan`"}
 		}
 	}
-	if lost := stakes.Lost(); r.MaxRemoved.exceeds(lost, stakes.Listed) {
-		return stakes, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations%s, and the limit is %s", lost, stakes.Listed, lostText(stakes), r.MaxRemoved),
+	if !p.AllowShrink {
+		before, err := p.store.LastFound(ctx, p.Ref, p.record)
+		if err != nil {
+			return plan, err
+		}
+		if before >= minShrink && plan.Found*2 < before {
+			return plan, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or is this the wrong folder?", plan.Found, before), flag: "--allow-shrink allows it go on"}
+		}
+	}
+	if lost := plan.Lost(); p.MaxRemoved.exceeds(lost, plan.Listed) {
+		return plan, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations%s, and the limit is %s", lost, plan.Listed, lostText(plan), p.MaxRemoved),
 			flag: fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
-	if err := r.guardPruned(ctx, stakes.Pruned); err != nil {
-		return stakes, err
-	}
-	r.removed.n = stakes.Lost()
-	return stakes, nil
+	return plan, p.guardPruned(ctx, plan.Pruned)
 }
 
 // lostText says of what is lost how much others replace, "" where none does.
-func lostText(s store.Stakes) string {
+func lostText(s PlanSummary) string {
 	switch {
 	case s.Replaced+s.Unknown == 0:
 		return ""
@@ -162,20 +163,20 @@ const pruneSpan = 7 * 24 * time.Hour
 
 // guardPruned holds the images that are to be cleared for having left the source, those
 // of the last week included, against their own limit.
-func (r *run) guardPruned(ctx context.Context, pruned int) error {
+func (p *planner) guardPruned(ctx context.Context, pruned int) error {
 	if pruned == 0 {
 		return nil
 	}
-	before, err := r.store.ClearedSince(ctx, r.dataset, r.Now().Add(-pruneSpan))
+	before, err := p.store.ClearedSince(ctx, p.Ref, p.Now().Add(-pruneSpan))
 	if err != nil {
 		return err
 	}
-	images, err := r.store.CountImages(ctx, r.dataset)
+	dataset, err := p.store.DatasetTotals(ctx, p.Ref)
 	if err != nil {
 		return err
 	}
-	if r.MaxPruned.exceeds(pruned+before, images) {
-		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, r.MaxPruned, images),
+	if p.MaxPruned.exceeds(pruned+before, dataset.Images) {
+		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, p.MaxPruned, dataset.Images),
 			flag: "--max-pruned allows it; `pictosync plan --prune` shows which images"}
 	}
 	return nil
@@ -190,20 +191,20 @@ type removals struct {
 
 // guardChanged holds a planned item whose labels changed against the limit on what is
 // removed.
-func (r *run) guardChanged(planned, now store.Item) error {
-	r.removed.mu.Lock()
-	defer r.removed.mu.Unlock()
+func (a *applier) guardChanged(planned, now store.Item) error {
+	a.removed.mu.Lock()
+	defer a.removed.mu.Unlock()
 	more := lostOf(now) - lostOf(planned)
-	r.removed.n += more
+	a.removed.n += more
 	if more <= 0 {
 		return nil
 	}
-	listed, err := r.store.Listed(r.stopping, r.dataset)
+	dataset, err := a.store.DatasetTotals(a.Stopping, a.Ref)
 	if err != nil {
 		return err
 	}
-	if r.MaxRemoved.exceeds(r.removed.n, listed) {
-		return guardError{late: true, reason: fmt.Sprintf("labels changed while the run was going on: it would remove %d of the dataset's %d annotations now, and the limit is %s", r.removed.n, listed, r.MaxRemoved),
+	if a.MaxRemoved.exceeds(a.removed.n, dataset.Annotations) {
+		return guardError{late: true, reason: fmt.Sprintf("labels changed while the run was going on: it would remove %d of the dataset's %d annotations now, and the limit is %s", a.removed.n, dataset.Annotations, a.MaxRemoved),
 			flag: "look at the labels, and run again; `pictosync undo` takes back what was saved"}
 	}
 	return nil
@@ -215,18 +216,18 @@ func lostOf(i store.Item) int { return i.ListedCount - max(i.Kept, 0) }
 
 // refuseIncomplete stops the run where something of the source is lost that belongs to no
 // image, unless that is accepted: nothing tells which images lack it.
-func (r *run) refuseIncomplete(ctx context.Context) error {
-	groups, err := r.store.FindingGroups(ctx, r.record.ID)
+func (p *planner) refuseIncomplete(ctx context.Context) error {
+	groups, err := p.store.FindingGroups(ctx, p.record.ID)
 	if err != nil {
 		return err
 	}
 	lost := make(map[convert.Kind]int)
 	for _, g := range groups {
-		if kind := convert.Kind(g.Kind); g.Unplaced > 0 && kind.Severity() == convert.Lost && r.Accepted.Refuses(kind) {
+		if kind := convert.Kind(g.Kind); g.Unplaced > 0 && kind.Severity() == convert.Lost && p.Accepted.Refuses(kind) {
 			lost[kind] += g.Count
 		}
 	}
-	for f, err := range r.store.Findings(ctx, r.record.ID) {
+	for f, err := range p.store.Findings(ctx, p.record.ID) {
 		if err != nil {
 			return err
 		}
@@ -239,7 +240,7 @@ func (r *run) refuseIncomplete(ctx context.Context) error {
 				return guardError{reason: "the dataset's listing is not whole: " + f.Reason, flag: "run again; --allow short-listing takes it as it is"}
 			}
 			return guardError{reason: fmt.Sprintf("something of the source is lost that belongs to no image: %s%s (%s, %d in all)", where, f.Reason, f.Kind, n),
-				flag: fmt.Sprintf("mend the source, or take it without with --allow %s; `pictosync runs %s --findings` lists what was found", f.Kind, r.record.ID)}
+				flag: fmt.Sprintf("mend the source, or take it without with --allow %s; `pictosync runs %s --findings` lists what was found", f.Kind, p.record.ID)}
 		}
 	}
 	return nil
@@ -249,61 +250,49 @@ func (r *run) refuseIncomplete(ctx context.Context) error {
 // one that has become much smaller.
 const minShrink = 10
 
-// hold applies the policies to an item that the plan would save.
-func (r *run) hold(i *store.Item, image store.Image, explicit bool) {
-	drift := r.onDrift(*i)
-	leave := func(p Policy, reason string) {
-		i.Reason = reason
-		if i.Outcome = store.ItemFailed; p == Skip {
-			i.Outcome = store.ItemSkipped
-		}
+// applyPolicies says what is done with an item that the plan would save.
+func (p *planner) applyPolicies(i *store.Item, image store.Image, explicit bool) error {
+	drift := p.onDrift(*i)
+	leave := func(policy Policy, reason string) {
+		i.Reason, i.Outcome = reason, outcomeOfPolicy(policy)
 	}
 	switch {
 	case i.Outcome != store.ItemPending:
-	case r.Undoes != "" && r.OnDrift != Overwrite && !r.mayBeAsLeft(image):
-		leave(Skip, "the image was saved again since; --force takes it back all the same")
 	case i.Plan == store.PlanDrifted && drift != Overwrite:
-		leave(drift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and %s", image.Saved.Count, image.AnnotationCount, r.becauseOfDrift(*i)))
-	case image.Reviewed && image.AnnotationCount > 0 && r.OnReviewed != "" && r.OnReviewed != Overwrite:
-		leave(r.OnReviewed, fmt.Sprintf("the image is in review, or complete, and --on-reviewed is %s", r.OnReviewed))
-	case image.Saved == nil && image.AnnotationCount > 0 && r.OnExisting != "" && r.OnExisting != Overwrite:
-		leave(r.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, r.OnExisting))
-	case i.Count == 0 && image.AnnotationCount > 0 && r.RefuseClear && !explicit:
+		leave(drift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and %s", image.Saved.Count, image.AnnotationCount, p.becauseOfDrift(*i)))
+	case image.Reviewed && image.AnnotationCount > 0 && p.OnReviewed != "" && p.OnReviewed != Overwrite:
+		leave(p.OnReviewed, fmt.Sprintf("the image is in review, or complete, and --on-reviewed is %s", p.OnReviewed))
+	case image.Saved == nil && image.AnnotationCount > 0 && p.OnExisting != "" && p.OnExisting != Overwrite:
+		leave(p.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, p.OnExisting))
+	case i.Count == 0 && image.AnnotationCount > 0 && p.RefuseClear && !explicit:
 		leave(Fail, fmt.Sprintf("its labels are empty and the image has %d annotations; --allow-clear lets it be cleared", image.AnnotationCount))
 	}
+	return nil
 }
 
 // onDrift is what is done about an item's image where someone else changed it
 // since our last save. What is to be cleared for having left the source is not,
 // whatever the policy for images that are in it.
-func (r *run) onDrift(i store.Item) Policy {
+func (p *planner) onDrift(i store.Item) Policy {
 	switch {
-	case i.Pruned && r.OnDrift != Fail:
+	case i.Pruned && p.OnDrift != Fail:
 		return Skip
-	case r.OnDrift == "":
+	case p.OnDrift == "":
 		return Overwrite
 	}
-	return r.OnDrift
+	return p.OnDrift
 }
 
-func (r *run) becauseOfDrift(i store.Item) string {
+func (p *planner) becauseOfDrift(i store.Item) string {
 	if i.Pruned {
 		return "it is not cleared for having left the source"
 	}
-	return fmt.Sprintf("--on-drift is %s", r.OnDrift)
-}
-
-// mayBeAsLeft reports whether our last save on an image is what the run that is undone
-// left there: its own save, or an undo of one that came after it. Where it is not known
-// whether the run saved on it, the reading before the save tells.
-func (r *run) mayBeAsLeft(image store.Image) bool {
-	left, saved, ok, err := r.store.LeftBy(r.stopping, r.Undoes, image)
-	return err == nil && ok && (!saved || image.Saved != nil && image.Saved.Hash == left)
+	return fmt.Sprintf("--on-drift is %s", p.OnDrift)
 }
 
 // Cost is how many requests a planned run takes at least, its own listing of
 // listing requests included, and how long they take at a rate.
-func Cost(s store.Stakes, classes, listing int, backup BackupPolicy, q Quota) (requests int, seconds float64) {
+func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, q quota.Quota) (requests int, seconds float64) {
 	requests = listing
 	if classes > 0 {
 		requests++

@@ -30,7 +30,7 @@ func TestPlanWritesNothing(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.images("a.jpg", "b.jpg")
 	labels := b.labels("a.jpg car", "b.jpg car truck")
-	s := b.done(labels, func(o *Options) { o.DryRun = true })
+	s := b.plan(labels)
 	expect(t, "saves", b.saves())
 	expect(t, "plan", b.records(s.Run), "a.jpg new pending", "b.jpg new pending")
 	if s.Outcome != string(store.Planned) || s.Requests != 2 {
@@ -50,16 +50,16 @@ func TestPlanIsDoneOrRefused(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.images("a.jpg", "b.jpg")
 	digest := func(labels string) string {
-		s := b.done(labels, func(o *Options) { o.DryRun = true })
+		s := b.plan(labels)
 		run, err := b.store.FindRun(t.Context(), s.Run)
 		if err != nil {
 			t.Fatal(err)
 		}
-		stakes, err := b.store.Stakes(t.Context(), run.Dataset, s.Run)
+		digest, err := b.store.PlanDigest(t.Context(), run.Dataset, s.Run)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return stakes.Digest
+		return digest
 	}
 	plan := digest(b.labels("a.jpg car", "b.jpg car"))
 	for what, change := range map[string]func(){

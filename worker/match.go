@@ -42,32 +42,32 @@ const (
 	closeByPath = 1 << 19
 )
 
-// matchItems finds the images of a stretch of items: by the service's id where the
+// matchItems finds the images of a chunk of items: by the service's id where the
 // source gives it, else by path, else, as far as Match allows, by the closest image.
 // Where two are equally close, none is taken.
-func (r *run) matchItems(ctx context.Context, items []aheadItem) ([]match, error) {
-	byID, byPath, err := r.lookUp(ctx, items)
+func (p *planner) matchItems(ctx context.Context, items []walked) ([]match, error) {
+	byID, byPath, err := p.lookUp(ctx, items)
 	if err != nil {
 		return nil, err
 	}
 	matches := make([]match, len(items))
 	var unmatched []int
 	for i, item := range items {
-		if item.Err != nil || item.err != nil {
+		if item.Err != nil {
 			continue
 		}
-		if matches[i], err = r.matchItem(ctx, item.Item, byID, byPath); err != nil {
+		if matches[i], err = p.matchItem(ctx, item.Item, byID, byPath); err != nil {
 			return nil, err
 		}
 		if matches[i].plan == store.PlanUnmatched {
 			unmatched = append(unmatched, i)
 		}
 	}
-	return matches, r.nameNearMisses(ctx, items, matches, unmatched)
+	return matches, p.nameNearMisses(ctx, items, matches, unmatched)
 }
 
 // lookUp fetches, in one query each, what most items are found by.
-func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID map[string]store.Image, byPath map[string][]store.Image, err error) {
+func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]store.Image, byPath map[string][]store.Image, err error) {
 	var ids, paths []string
 	for _, item := range items {
 		if item.ImageID != "" {
@@ -76,25 +76,25 @@ func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID map[string]st
 		if item.Stem {
 			continue
 		}
-		for _, p := range pathsOf(item.Item) {
-			paths = append(paths, forms(p)...)
+		for _, one := range pathsOf(item.Item) {
+			paths = append(paths, forms(one)...)
 		}
 	}
 	byID, byPath = make(map[string]store.Image), make(map[string][]store.Image)
-	images, err := r.store.ImagesByID(ctx, r.dataset, ids)
+	images, err := p.store.ImagesByID(ctx, p.Ref, ids)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, i := range images {
 		byID[i.ID] = i
 	}
-	if images, err = r.store.ImagesByPath(ctx, r.dataset, paths); err != nil {
+	if images, err = p.store.ImagesByPath(ctx, p.Ref, paths); err != nil {
 		return nil, nil, err
 	}
 	for _, i := range images {
-		p := composed(i.Path)
-		if !slices.ContainsFunc(byPath[p], func(o store.Image) bool { return o.Ref == i.Ref }) {
-			byPath[p] = append(byPath[p], i)
+		name := composed(i.Path)
+		if !slices.ContainsFunc(byPath[name], func(o store.Image) bool { return o.Ref == i.Ref }) {
+			byPath[name] = append(byPath[name], i)
 		}
 	}
 	return byID, byPath, nil
@@ -103,7 +103,7 @@ func (r *run) lookUp(ctx context.Context, items []aheadItem) (byID map[string]st
 // pathsOf are the paths that an item's image may have.
 func pathsOf(item source.Item) []string { return append([]string{item.Image}, item.Aliases...) }
 
-func (r *run) matchItem(ctx context.Context, item source.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
+func (p *planner) matchItem(ctx context.Context, item source.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
 	none := "the dataset has no image of this name"
 	if item.ImageID != "" {
 		if image, ok := byID[item.ImageID]; ok {
@@ -111,18 +111,18 @@ func (r *run) matchItem(ctx context.Context, item source.Item, byID map[string]s
 		}
 		none = fmt.Sprintf("the dataset has no image with the id %s, and none of this name", item.ImageID)
 	}
-	exact, err := r.exactly(ctx, item, byPath)
+	exact, err := p.exactly(ctx, item, byPath)
 	if m, ok := oneOf(exact, item.Image, closeByPath); err != nil || ok {
 		return m, err
 	}
-	if r.Match != MatchExact {
-		m, ok, err := r.closest(ctx, item)
+	if p.Match != MatchExact {
+		m, ok, err := p.closest(ctx, item)
 		if err != nil || ok {
 			return m, err
 		}
 	}
-	if r.Match == MatchName {
-		m, ok, err := r.byName(ctx, item)
+	if p.Match == MatchName {
+		m, ok, err := p.byName(ctx, item)
 		if err != nil || ok {
 			return m, err
 		}
@@ -131,7 +131,7 @@ func (r *run) matchItem(ctx context.Context, item source.Item, byID map[string]s
 }
 
 // exactly are the images at an item's path.
-func (r *run) exactly(ctx context.Context, item source.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
+func (p *planner) exactly(ctx context.Context, item source.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
 	add := func(more []store.Image) {
 		for _, i := range more {
 			if !slices.ContainsFunc(images, func(o store.Image) bool { return o.Ref == i.Ref }) {
@@ -139,13 +139,13 @@ func (r *run) exactly(ctx context.Context, item source.Item, byPath map[string][
 			}
 		}
 	}
-	for _, p := range pathsOf(item) {
+	for _, one := range pathsOf(item) {
 		if !item.Stem {
-			add(byPath[composed(p)])
+			add(byPath[composed(one)])
 			continue
 		}
-		for _, form := range forms(p) {
-			found, err := r.store.ImagesByPathStem(ctx, r.dataset, form)
+		for _, form := range forms(one) {
+			found, err := p.store.ImagesByPathStem(ctx, p.Ref, form)
 			if err != nil {
 				return nil, err
 			}
@@ -157,10 +157,10 @@ func (r *run) exactly(ctx context.Context, item source.Item, byPath map[string][
 
 // closest is the image whose path agrees best with an item's; ok is false where none
 // does.
-func (r *run) closest(ctx context.Context, item source.Item) (m match, ok bool, err error) {
+func (p *planner) closest(ctx context.Context, item source.Item) (m match, ok bool, err error) {
 	best := 0
 	var closest []store.Name
-	for name, err := range r.store.NamesByStem(ctx, r.dataset, stemForms(item)...) {
+	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
 		}
@@ -169,8 +169,8 @@ func (r *run) closest(ctx context.Context, item source.Item) (m match, ok bool, 
 			there = withoutExtension(there)
 		}
 		shared := 0
-		for _, p := range pathsOf(item) {
-			shared = max(shared, agreement(composed(p), there))
+		for _, one := range pathsOf(item) {
+			shared = max(shared, agreement(composed(one), there))
 		}
 		switch {
 		case shared == 0 || shared < best:
@@ -180,13 +180,13 @@ func (r *run) closest(ctx context.Context, item source.Item) (m match, ok bool, 
 			closest = append(closest, name)
 		}
 	}
-	return r.oneNamed(ctx, closest, item.Image, best)
+	return p.oneNamed(ctx, closest, item.Image, best)
 }
 
 // byName is the only image of an item's file name, or else of its stem.
-func (r *run) byName(ctx context.Context, item source.Item) (m match, ok bool, err error) {
+func (p *planner) byName(ctx context.Context, item source.Item) (m match, ok bool, err error) {
 	var named, stemmed []store.Name
-	for name, err := range r.store.NamesByStem(ctx, r.dataset, stemForms(item)...) {
+	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
 		}
@@ -200,7 +200,7 @@ func (r *run) byName(ctx context.Context, item source.Item) (m match, ok bool, e
 	if len(named) == 0 {
 		named = stemmed
 	}
-	return r.oneNamed(ctx, named, item.Image, 0)
+	return p.oneNamed(ctx, named, item.Image, 0)
 }
 
 // stemForms are the file names without extension that an item's image may have.
@@ -213,7 +213,7 @@ func stemForms(item source.Item) []string {
 }
 
 // oneNamed is oneOf for images that were found by name.
-func (r *run) oneNamed(ctx context.Context, names []store.Name, name string, closeness int) (m match, ok bool, err error) {
+func (p *planner) oneNamed(ctx context.Context, names []store.Name, name string, closeness int) (m match, ok bool, err error) {
 	if len(names) == 0 {
 		return m, false, nil
 	}
@@ -221,7 +221,7 @@ func (r *run) oneNamed(ctx context.Context, names []store.Name, name string, clo
 	for _, n := range names {
 		refs = append(refs, n.Ref)
 	}
-	images, err := r.store.ImagesByRef(ctx, refs)
+	images, err := p.store.ImagesByRef(ctx, refs)
 	if err != nil {
 		return m, false, err
 	}
@@ -245,6 +245,12 @@ func oneOf(images []store.Image, name string, closeness int) (m match, ok bool) 
 	return match{plan: store.PlanAmbiguous, reason: fmt.Sprintf("more than one image of the dataset fits %s: %s; name the label after one of them, or use --rename", name, strings.Join(paths, ", "))}, true
 }
 
+// searched is how far images were searched that a label may mean.
+type searched struct {
+	nearMisses int // names gone through
+	archived   int // images asked for
+}
+
 const (
 	// maxNearMisses bounds the names that are gone through to find near misses: enough
 	// for what a person reads.
@@ -256,7 +262,7 @@ const (
 
 // nameNearMisses adds to the reasons of unmatched items which image of the dataset may
 // be meant, and what differs. A near miss is never taken.
-func (r *run) nameNearMisses(ctx context.Context, items []aheadItem, matches []match, unmatched []int) error {
+func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []match, unmatched []int) error {
 	if len(unmatched) == 0 {
 		return nil
 	}
@@ -270,11 +276,11 @@ func (r *run) nameNearMisses(ctx context.Context, items []aheadItem, matches []m
 		ways          int
 	}
 	found := make(map[int]near)
-	for name, err := range r.store.Names(ctx, r.dataset) {
+	for name, err := range p.store.Names(ctx, p.Ref) {
 		if err != nil {
 			return err
 		}
-		if r.nearMisses++; r.nearMisses > maxNearMisses {
+		if p.searched.nearMisses++; p.searched.nearMisses > maxNearMisses {
 			break
 		}
 		for _, i := range wanted[loose(path.Base(name.Path))] {
@@ -295,7 +301,7 @@ func (r *run) nameNearMisses(ctx context.Context, items []aheadItem, matches []m
 			}
 			continue
 		}
-		archived, err := r.archived(ctx, items[i].Item)
+		archived, err := p.archived(ctx, items[i].Item)
 		if err != nil {
 			return err
 		}
@@ -307,17 +313,17 @@ func (r *run) nameNearMisses(ctx context.Context, items []aheadItem, matches []m
 }
 
 // archived is the path of an archived image that an item agrees with, "" for none.
-func (r *run) archived(ctx context.Context, item source.Item) (string, error) {
-	if r.shown.ArchivedImageCount == 0 || r.archivedAsked >= maxArchivedAsked || item.Stem {
+func (p *planner) archived(ctx context.Context, item source.Item) (string, error) {
+	if p.Shown.ArchivedImageCount == 0 || p.searched.archived >= maxArchivedAsked || item.Stem {
 		return "", nil
 	}
-	r.archivedAsked++
-	for image, err := range r.client.Images(ctx, r.dataset.ID, pictograph.ImageFilter{Filename: path.Base(item.Image), Archived: true}) {
+	p.searched.archived++
+	for image, err := range p.Client.Images(ctx, p.Ref.ID, pictograph.ImageFilter{Filename: path.Base(item.Image), Archived: true}) {
 		if err != nil {
 			return "", err
 		}
-		for _, p := range pathsOf(item) {
-			if image.IsArchived && agreement(composed(p), composed(image.Path())) > 0 {
+		for _, one := range pathsOf(item) {
+			if image.IsArchived && agreement(composed(one), composed(image.Path())) > 0 {
 				return image.Path(), nil
 			}
 		}

@@ -10,17 +10,54 @@ import (
 	"iter"
 	"sync"
 
-	"github.com/alitto/pond/v2"
-
+	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/dataset"
+	"pictosync/internal/parallel"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 )
 
-// stretch is how many items are planned and committed together: enough that
+// chunkItems is how many items are planned and recorded together: enough that
 // commits cost little, few enough that a killed plan loses little.
-const stretch = 500
+const chunkItems = 500
+
+// planner decides what is to be done with every item of a source.
+type planner struct {
+	*run
+	Policies
+	Limits
+	Findings                func() []convert.Finding // see Common
+	Accepted                convert.Accepted
+	Match                   Matching
+	Convert                 int
+	Backup                  BackupPolicy // see Options
+	BatchImages, BatchBytes int
+
+	src     source.Source
+	release func() // ends holding src
+	walk    *walk  // nil before it is begun
+
+	sourceRef int64 // the source of what is saved, as the state numbers it
+	owns      bool  // images that are found unchanged are the source's from now on
+	applies   bool  // what is planned is saved by this process
+	payloads  payloads
+	searched  searched
+	// judge says at last what is done with a planned item: what the policies say, or
+	// that it is compared.
+	judge  func(i *store.Item, image store.Image, explicit bool) error
+	undone *undone // what is taken back; nil for labels
+	sample float64 // part of the images that is compared
+}
+
+func newPlanner(c Connection, o Options) *planner {
+	o = o.withDefaults()
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
+		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
+	p.judge = p.applyPolicies
+	return p
+}
 
 // converted is what an item's labels come to, with the annotations themselves where
 // they are kept for a save.
@@ -35,157 +72,149 @@ type converted struct {
 	findings        []convert.Finding
 	err             error // the item's own
 
-	// Where the image had to be read: what it has, whether that is what would be
-	// saved, and why nothing can be read at all.
-	backup    *kept
+	// Where the image had to be read: what it has, and whether that is what would be saved.
+	existing  *dataset.Content
 	unchanged bool
-	fatal     error
 }
 
 // load reads and converts one item; keeps is asked whether annotations of a size are
-// kept. The item's failures, panics included, are its own.
-func (r *run) load(ctx context.Context, item source.Item, image store.Image, keeps func(size int) bool) (c converted) {
+// kept. The item's failures, panics included, are its own; an error is not the item's.
+func (p *planner) load(ctx context.Context, item source.Item, image store.Image, keeps func(size int) bool) (c converted, err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, p)}
+		if problem := recover(); problem != nil {
+			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, problem)}
 		}
 	}()
 	var result convert.Result
-	var err error
-	if !hasLeft(item) {
-		result, err = r.src.Load(ctx, item, convert.Size{Width: image.Width, Height: image.Height})
+	var own error
+	if !hasDeparted(item) {
+		result, own = p.src.Load(ctx, item, convert.Size{Width: image.Width, Height: image.Height})
 	}
-	read, leftOut := readOf(item, result, err)
-	if err == nil {
-		err = r.Accepted.Refusal(result)
+	c.labels, c.leftOut = conversion.Read(item, result, own)
+	if own == nil {
+		own = p.Accepted.Refusal(result)
 	}
-	var there *kept
-	if err == nil && len(r.OnlyClasses) > 0 {
-		there, err = r.onlyClasses(&result, image)
+	if own == nil && len(p.OnlyClasses) > 0 {
+		c.existing, own = p.onlyClasses(&result, image)
+		if _, unreadable := errors.AsType[dataset.UnreadableError](own); own != nil && !unreadable {
+			return c, own
+		}
 	}
-	switch {
-	case err != nil:
-		return converted{findings: result.Findings, sized: result.Size, labels: read, leftOut: leftOut, err: err}
-	case there != nil && there.reason != "":
-		return converted{findings: result.Findings, labels: read, leftOut: leftOut, err: errors.New(there.reason)}
-	case there != nil && there.fatal != nil:
-		return converted{fatal: there.fatal}
+	c.findings, c.sized = result.Findings, result.Size
+	if c.err = own; own != nil {
+		return c, nil
 	}
-	c = converted{backup: there, sized: result.Size, labels: read, leftOut: leftOut, count: len(result.Annotations), classes: result.Classes, findings: result.Findings}
+	c.count, c.classes = len(result.Annotations), result.Classes
 	buffer := encodeBuffers.Get().(*[]byte)
 	defer encodeBuffers.Put(buffer)
-	if *buffer, c.prints, err = encode((*buffer)[:0], result.Annotations); err != nil {
-		return converted{findings: result.Findings, sized: c.sized, labels: c.labels, leftOut: c.leftOut, err: fmt.Errorf("encode the annotations of %s: %w", item.Image, err)}
+	if *buffer, c.prints, own = dataset.Encode((*buffer)[:0], result.Annotations); own != nil {
+		c.err = fmt.Errorf("encode the annotations of %s: %w", item.Image, own)
+		return c, nil
 	}
 	result.Release()
 	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
 	if keeps(c.size) {
 		c.payload = bytes.Clone(*buffer)
 	}
-	c.unchanged = there != nil && sha256.Sum256(there.backup.Annotations) == c.hash
-	return c
+	c.unchanged = c.existing != nil && sha256.Sum256(c.existing.Annotations) == c.hash
+	return c, nil
 }
 
-// encodeBuffers are where annotations grow, each next to the processor that used it:
-// what is kept of them has no room to spare.
+// encodeBuffers are where annotations are encoded: what is kept of them has no room to
+// spare.
 var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// plan decides on every item of the source and commits the decisions. A plan that a
+// plan decides on every item of the source and records the decisions. A plan that a
 // killed process left half made is made anew: its images may have changed since.
-func (r *run) plan(ctx context.Context, ahead *ahead) error {
-	if err := r.store.RestartPlan(ctx, r.record.ID, r.src.Describe().Format, r.fingerprint()); err != nil {
-		return err
-	}
-	seq, err := r.store.LastSeq(ctx, r.record.ID)
+func (p *planner) plan(ctx context.Context) error {
+	p.startWalk()
+	seq, err := p.store.RestartPlan(ctx, p.record.ID, p.src.Describe().Format, p.fingerprint())
 	if err != nil {
 		return err
 	}
-	known, err := r.knownClasses(ctx)
-	if err != nil {
+	next := place{seq: seq}
+	if next.classes, err = p.knownClasses(ctx); err != nil {
 		return err
 	}
-	if (r.UnknownClasses == "" || r.UnknownClasses == Create) && !r.Verify {
-		var part store.PlanPart
-		if r.needClasses(&store.Item{}, r.declared(), known, &part); len(part.Classes) > 0 {
-			if err := r.store.AddPlan(ctx, r.record.ID, part); err != nil {
-				return err
-			}
-		}
-	}
-	r.progress.begin("planning", 0)
-	cursor := ""
-	recorded := func() error { return nil } // waits for the part before
-	defer func() { recorded() }()
-	for items := range stretches(ahead.items) {
-		if err := items[len(items)-1].err; err != nil {
-			return err
-		}
-		part, err := r.planStretch(ctx, ahead.pool, items, seq, cursor, known)
-		if err != nil {
-			return err
-		}
-		if err := recorded(); err != nil {
-			return err
-		}
-		recorded = r.recordPart(ctx, part)
-		seq += int64(len(items))
-		cursor = part.Cursor
-	}
-	if err := recorded(); err != nil {
+	if err := p.planDeclaredClasses(ctx, next.classes); err != nil {
 		return err
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
+	p.Tracker.Begin("planning", 0)
+	if err := p.recordChunks(ctx, p.planChunks(&next)); err != nil {
+		return err
 	}
-	source.Finish(r.src)
+	source.Finish(p.src)
 	// What the end of the walk reported, and an empty source's findings.
-	last := store.PlanPart{Cursor: cursor}
-	r.tell(&last, r.sourceFindings()...)
-	if r.short != nil {
-		r.tell(&last, sourceFinding{0, *r.short})
+	found := p.Findings()
+	if p.Short != nil {
+		found = append(found, *p.Short)
 	}
-	if err := r.store.AddPlan(ctx, r.record.ID, last); err != nil {
+	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(source.LeftOut(p.src))}); err != nil {
 		return err
 	}
-	if err := r.store.LeaveOut(ctx, r.record.ID, store.Counted(source.LeftOut(r.src))); err != nil {
-		return err
-	}
-	if r.Prune && !r.Verify {
-		return r.prune(ctx, ahead.pool, seq, cursor, known)
+	if p.Prune {
+		return p.planDeparted(ctx, &next)
 	}
 	return nil
 }
 
-// recordPart commits a part of the plan while the next one is made; wait returns
-// when it is done.
-func (r *run) recordPart(ctx context.Context, part store.PlanPart) (wait func() error) {
-	done := make(chan error, 1)
-	go func() {
-		err := r.store.AddPlan(ctx, r.record.ID, part)
-		if err == nil {
+// place is where a plan has come to.
+type place struct {
+	seq     int64  // number of the last item
+	cursor  string // of the last item
+	classes map[string]classState
+}
+
+// planDeclaredClasses plans the classes that the source brings whatever its labels use.
+func (p *planner) planDeclaredClasses(ctx context.Context, known map[string]classState) error {
+	if p.UnknownClasses != "" && p.UnknownClasses != Create {
+		return nil
+	}
+	var chunk store.PlanChunk
+	if p.needClasses(&store.Item{}, p.declared(), known, &chunk); len(chunk.Classes) == 0 {
+		return nil
+	}
+	return p.store.AddPlan(ctx, p.record.ID, chunk)
+}
+
+// planChunks plans what the walk comes upon.
+func (p *planner) planChunks(next *place) iter.Seq2[store.PlanChunk, error] {
+	return func(yield func(store.PlanChunk, error) bool) {
+		for items, err := range p.walk.chunks {
+			var chunk store.PlanChunk
+			if err == nil {
+				chunk, err = p.planChunk(items, next)
+			}
+			if !yield(chunk, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// recordChunks records chunks of the plan, each while the next one is made.
+func (p *planner) recordChunks(ctx context.Context, chunks iter.Seq2[store.PlanChunk, error]) error {
+	for _, err := range parallel.Map(ctx, 1, chunks, func(ctx context.Context, chunk store.PlanChunk) (none struct{}, err error) {
+		if err = p.store.AddPlan(ctx, p.record.ID, chunk); err == nil {
 			failed := 0
-			for _, i := range part.Items {
+			for _, i := range chunk.Items {
 				failed += failures(i)
 			}
-			r.progress.add(len(part.Items), failed)
+			p.Tracker.Add(len(chunk.Items), failed)
 		}
-		done <- err
-	}()
-	return sync.OnceValue(func() error { return <-done })
-}
-
-// sourceFindings are what the source reported about itself since the last
-// call.
-func (r *run) sourceFindings() (found []sourceFinding) {
-	for _, f := range r.Findings() {
-		found = append(found, sourceFinding{0, f})
+		return none, err
+	}) {
+		if err != nil {
+			return err
+		}
 	}
-	return found
+	return nil
 }
 
-// fingerprint is what the cursor of a plan depends on, and the plan made so far.
-func (r *run) fingerprint() string {
-	return fmt.Sprintf("%s accepted=%v classes=%s existing=%s drift=%s clear=%t sample=%v prune=%t only=%q match=%s", r.src.Describe().Fingerprint, r.Accepted, r.UnknownClasses, r.OnExisting, r.OnDrift, !r.RefuseClear, r.Sample, r.Prune, r.OnlyClasses, r.Match)
+// fingerprint is what a verification that goes on must have in common with the plan that it
+// goes on with.
+func (p *planner) fingerprint() string {
+	return fmt.Sprintf("%s accepted=%v match=%s sample=%v", p.src.Describe().Fingerprint, p.Accepted, p.Match, p.sample)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or
@@ -200,12 +229,12 @@ const (
 )
 
 // knownClasses are the classes that need not be asked for again.
-func (r *run) knownClasses(ctx context.Context) (map[string]classState, error) {
+func (p *planner) knownClasses(ctx context.Context) (map[string]classState, error) {
 	classes := make(map[string]classState)
-	for _, c := range r.classes {
+	for _, c := range p.Classes {
 		classes[c.Name] = classExists
 	}
-	recorded, err := r.store.Classes(ctx, r.record.ID)
+	recorded, err := p.store.Classes(ctx, p.record.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -218,121 +247,90 @@ func (r *run) knownClasses(ctx context.Context) (map[string]classState, error) {
 	return classes, nil
 }
 
-// stretches gathers items; one with an error is the last of its stretch.
-func stretches(items <-chan aheadItem) iter.Seq[[]aheadItem] {
-	return func(yield func([]aheadItem) bool) {
-		var gathered []aheadItem
-		for item := range items {
-			gathered = append(gathered, item)
-			if len(gathered) < stretch && item.err == nil {
-				continue
-			}
-			if !yield(gathered) {
+// planChunk plans some items that follow each other.
+func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk, err error) {
+	matches, err := p.matchItems(p.Stopping, items)
+	if err != nil {
+		return chunk, err
+	}
+	chunk.Items = make([]store.Item, 0, len(items))
+	i := -1
+	for c, err := range parallel.Map(p.Stopping, p.Convert, matched(items, matches), p.convertMatched) {
+		if err != nil {
+			return chunk, err
+		}
+		i++
+		item, match := items[i], matches[i]
+		chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+		c.findings = conversion.WithFailure(c.findings, item.Item, c.err)
+		planned, err := p.decide(item.Item, match, c)
+		if err != nil {
+			return chunk, err
+		}
+		next.seq++
+		planned.Seq, planned.After = next.seq, next.cursor
+		next.cursor = item.Cursor
+		if planned.Outcome == store.ItemPending {
+			p.needClasses(&planned, c.classes, next.classes, &chunk)
+		}
+		if planned.Outcome == store.ItemUnchanged && match.image.Saved != nil && match.image.Source != p.sourceRef && p.owns {
+			chunk.Owned = append(chunk.Owned, planned.ImageRef)
+		}
+		if planned.Outcome == store.ItemPending && p.applies {
+			p.payloads.put(planned.Seq, c.encoded)
+		} else {
+			p.payloads.release(&c)
+		}
+		chunk.Items = append(chunk.Items, planned)
+		for _, f := range c.findings {
+			f.Path = match.image.Path
+			chunk.Findings = append(chunk.Findings, p.tell.note(planned.Seq, f)...)
+		}
+	}
+	return chunk, context.Cause(p.Stopping)
+}
+
+// matchedItem is an item with the image that it means.
+type matchedItem struct {
+	walked
+	match
+}
+
+func matched(items []walked, matches []match) iter.Seq2[matchedItem, error] {
+	return func(yield func(matchedItem, error) bool) {
+		for i := range items {
+			if !yield(matchedItem{items[i], matches[i]}, nil) {
 				return
 			}
-			gathered = nil
-		}
-		if len(gathered) > 0 {
-			yield(gathered)
 		}
 	}
 }
 
-func (r *run) planStretch(ctx context.Context, pool pond.ResultPool[converted], items []aheadItem, seq int64, cursor string, known map[string]classState) (store.PlanPart, error) {
-	matches, err := r.matchItems(ctx, items)
-	if err != nil {
-		return store.PlanPart{}, err
+// convertMatched converts an item, held against the size that is listed. One without an
+// image is converted too: its findings are worth knowing before the image is uploaded.
+func (p *planner) convertMatched(ctx context.Context, i matchedItem) (converted, error) {
+	if i.Err != nil {
+		return converted{err: i.Err, labels: i.Annotations, leftOut: i.Annotations}, nil
 	}
-	for i, item := range items {
-		if item.Err != nil {
-			continue
+	if c := i.early; c != nil {
+		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
+			return *c, nil
 		}
-		if item.task != nil {
-			c, err := item.task.Wait()
-			if err != nil {
-				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
-			}
-			if c.sized.Known() && (c.sized == listedSize(matches[i].image) || !listedSize(matches[i].image).Known()) {
-				continue
-			}
-			r.kept.letGo(&c) // it is converted anew, held against the size that is listed
-		}
-		// An item without an image is converted too: its findings are worth
-		// knowing before the image is uploaded.
-		items[i].task = pool.Submit(func() converted {
-			if ctx.Err() != nil {
-				return converted{err: ctx.Err()}
-			}
-			return r.load(ctx, item.Item, matches[i].image, r.kept.keeps)
-		})
+		p.payloads.release(c)
 	}
-	part := store.PlanPart{Cursor: items[len(items)-1].Cursor, Items: make([]store.Item, 0, len(items))}
-	for i, item := range items {
-		r.tell(&part, item.findings...)
-		c := converted{err: item.Err, labels: item.Annotations, leftOut: item.Annotations}
-		if item.task != nil {
-			if c, err = item.task.Wait(); err != nil {
-				return store.PlanPart{}, fmt.Errorf("convert %s: %w", item.File, err)
-			}
-			if c.fatal != nil {
-				return store.PlanPart{}, c.fatal
-			}
-		}
-		if ctx.Err() != nil {
-			return store.PlanPart{}, ctx.Err()
-		}
-		c.findings = withFailure(c.findings, item.Item, c.err)
-		seq++
-		planned := r.decide(item.Item, matches[i], c)
-		c.backup = nil
-		planned.Seq, planned.After = seq, cursor
-		cursor = item.Cursor
-		if planned.Outcome == store.ItemPending && !r.Verify {
-			r.needClasses(&planned, c.classes, known, &part)
-		}
-		if planned.Outcome == store.ItemUnchanged && matches[i].image.Saved != nil && matches[i].image.Source != r.claim && r.kind() == "sync" {
-			part.Claims = append(part.Claims, planned.ImageRef)
-		}
-		if planned.Outcome == store.ItemPending && r.saves() {
-			r.kept.put(seq, c.encoded)
-		} else {
-			r.kept.letGo(&c)
-		}
-		part.Items = append(part.Items, planned)
-		for _, f := range c.findings {
-			f.Path = matches[i].image.Path
-			r.tell(&part, sourceFinding{seq, f})
-		}
-	}
-	return part, nil
+	return p.load(ctx, i.Item, i.image, p.payloads.keeps)
 }
 
-// listedSize is an image's size as listed.
-func listedSize(i store.Image) convert.Size { return convert.Size{Width: i.Width, Height: i.Height} }
-
-// sourceFinding is a finding of an item, or of the source where seq is 0.
-type sourceFinding struct {
-	seq int64
-	convert.Finding
-}
-
-// tell hands findings on, and adds them to a part of the plan.
-func (r *run) tell(part *store.PlanPart, findings ...sourceFinding) {
-	r.telling.Lock()
-	defer r.telling.Unlock()
-	for _, f := range findings {
-		r.Finding(f.Finding)
-		part.Findings = append(part.Findings, store.Finding{Seq: f.seq, Kind: string(f.Kind), Cause: f.Cause, File: f.File, Image: f.Image, Path: f.Path, At: f.At, Reason: f.Reason, Action: f.Action, Count: f.Stands()})
-	}
-}
+// sizeOf is an image's size as listed.
+func sizeOf(i store.Image) convert.Size { return convert.Size{Width: i.Width, Height: i.Height} }
 
 // decide is the heart of the plan: what is to be done with one item.
-func (r *run) decide(item source.Item, m match, c converted) store.Item {
+func (p *planner) decide(item source.Item, m match, c converted) (store.Item, error) {
 	i := store.Item{Image: item.Image, File: item.File, Labels: c.labels, LeftOut: c.leftOut, Closeness: m.closeness, ImageID: m.image.ID, ImageRef: m.image.Ref, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
-		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings), Pruned: hasLeft(item)}
-	fail := func(p store.Plan, format string, args ...any) store.Item {
-		i.Plan, i.Outcome, i.Reason = p, store.ItemFailed, fmt.Sprintf(format, args...)
-		return i
+		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings), Pruned: hasDeparted(item)}
+	fail := func(plan store.Plan, format string, args ...any) (store.Item, error) {
+		i.Plan, i.Outcome, i.Reason = plan, store.ItemFailed, fmt.Sprintf(format, args...)
+		return i, nil
 	}
 	switch {
 	case c.err != nil && m.plan == "":
@@ -341,23 +339,19 @@ func (r *run) decide(item source.Item, m match, c converted) store.Item {
 		return fail(store.PlanAmbiguous, "%s", m.reason)
 	case m.plan == store.PlanUnmatched:
 		i.Plan, i.Outcome, i.Reason = store.PlanUnmatched, store.ItemUnmatched, m.reason
-		return i
-	case c.size > r.BatchBytes:
-		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, r.BatchBytes)
+		return i, nil
+	case c.size > p.BatchBytes:
+		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, p.BatchBytes)
 	}
-	i.Plan, i.Outcome = classify(m.image, c, r.record.ID)
-	i.Kept, i.Reviewed = keptOf(m.image, c), m.image.Reviewed
-	if r.Verify {
-		r.toVerify(&i)
-		return i
-	}
-	r.hold(&i, m.image, item.Explicit)
-	return i
+	i.Plan, i.Outcome = classify(m.image, c, p.record.ID)
+	i.Kept, i.Reviewed = unchangedOf(m.image, c), m.image.Reviewed
+	err := p.judge(&i, m.image, item.Explicit)
+	return i, err
 }
 
-// keptOf is how many of an image's annotations a save of what was converted leaves as they
+// unchangedOf is how many of an image's annotations a save of what was converted leaves as they
 // are, -1 where it is not known what the image has.
-func keptOf(image store.Image, c converted) int {
+func unchangedOf(image store.Image, c converted) int {
 	ours := image.Saved
 	switch {
 	case image.AnnotationCount == 0 || c.count == 0:
@@ -365,9 +359,9 @@ func keptOf(image store.Image, c converted) int {
 	case ours != nil && ours.Hash == c.hash && ours.Count == image.AnnotationCount:
 		return c.count
 	case ours != nil && ours.Prints != nil && ours.Count == image.AnnotationCount:
-		return prints(ours.Prints).inCommon(c.prints)
-	case c.backup != nil && c.backup.prints != nil:
-		return c.backup.prints.inCommon(c.prints)
+		return dataset.Prints(ours.Prints).InCommon(c.prints)
+	case c.existing != nil && c.existing.Prints != nil:
+		return c.existing.Prints.InCommon(c.prints)
 	}
 	return -1
 }
@@ -398,13 +392,16 @@ func classify(image store.Image, c converted, run string) (store.Plan, store.Ite
 // or fails the item where they may not be created. A class has the type of its
 // first annotation, but that of a pose category is a keypoint class: nothing
 // else can hold its skeleton.
-func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[string]classState, part *store.PlanPart) {
+func (p *planner) needClasses(i *store.Item, classes []pictograph.Class, known map[string]classState, part *store.PlanChunk) {
+	if p.UnknownClasses == ignoreUnknown {
+		return
+	}
 	for _, c := range classes {
 		state := known[c.Name]
 		if state == classExists || state == classPlannedWithSkeleton || state == classPlanned && c.Skeleton == nil {
 			continue
 		}
-		switch r.UnknownClasses {
+		switch p.UnknownClasses {
 		case Skip:
 			i.Outcome, i.Reason = store.ItemSkipped, fmt.Sprintf("the dataset has no class %q, and --unknown-classes is skip", c.Name)
 			return
@@ -417,9 +414,9 @@ func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[s
 		if c.Skeleton != nil {
 			known[c.Name] = classPlannedWithSkeleton
 		}
-		if similar := r.similarClass(c.Name); similar != "" {
-			r.tell(part, sourceFinding{i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
-				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"}})
+		if similar := p.similarClass(c.Name); similar != "" {
+			part.Findings = append(part.Findings, p.tell.note(i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
+				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"})...)
 		}
 		data, err := json.Marshal(c)
 		if err != nil {
@@ -430,8 +427,8 @@ func (r *run) needClasses(i *store.Item, classes []pictograph.Class, known map[s
 }
 
 // similarClass is a class of the dataset that a name most likely means.
-func (r *run) similarClass(name string) string {
-	for _, c := range r.classes {
+func (p *planner) similarClass(name string) string {
+	for _, c := range p.Classes {
 		if c.Name != name && convert.Fold(c.Name) == convert.Fold(name) {
 			return c.Name
 		}

@@ -58,7 +58,7 @@ func TestPruneResumes(t *testing.T) {
 			stop = nil
 		}
 	}
-	small := func(o *Options) { o.BatchImages, o.Save = 5, 1 }
+	small := func(o *Options) { o.BatchImages, o.Concurrency = 5, 1 }
 	path := b.labels(lines[:20]...)
 	if _, err := b.syncUntil(stop, path, pruning, small); err == nil {
 		t.Fatal("the run was not stopped")
@@ -82,7 +82,7 @@ func TestPruneTellsNamesFromImages(t *testing.T) {
 	}
 	renamed := relabelled{src, imageID(t, b, first.Run, "b.jpg")}
 	before := len(b.saves())
-	s, err := b.syncFrom(nil, renamed, path, pruning)
+	s, err := b.syncFrom(nil, Opened(renamed), path, pruning)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,18 +27,18 @@ func (b *bench) edit(image string, annotations int) {
 // A plan that was left half made is made anew, on what the images have now.
 func TestAHalfMadePlanIsMadeAnew(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
-	lines := b.cars(2*stretch, "%05d.jpg")
+	lines := b.cars(2*chunkItems, "%05d.jpg")
 	b.done(b.labels("00001.jpg car"), backUp)
 	path := b.labels(lines...)
 	broken := b.spy(path)
-	broken.breaks = stretch + 10
+	broken.breaks = chunkItems + 10
 	options := func(o *Options) { o.OnExisting, o.Backup = Fail, BackupAuto }
-	if _, err := b.syncFrom(nil, nil, path, openedLater(broken), options); err == nil {
+	if _, err := b.syncFrom(nil, Opened(broken), path, options); err == nil {
 		t.Fatal("the source broke, and the run did not")
 	}
 	b.edit("00000.jpg", 5)
 	theirs := b.content("00000.jpg")
-	s, err := b.syncFrom(nil, nil, path, openedLater(b.spy(path)), options)
+	s, err := b.syncFrom(nil, Opened(b.spy(path)), path, options)
 	if err != nil || s.Images.Saved != len(lines)-2 || s.Images.Failed != 1 {
 		t.Fatalf("%+v, %v", s, err)
 	}
@@ -54,7 +54,7 @@ func TestAResumedRunLeavesEditsAlone(t *testing.T) {
 		b := newBench(t, sandbox.Options{})
 		b.cars(3, "%d.jpg")
 		b.done(b.labels("0.jpg car", "1.jpg car", "2.jpg car"), backUp)
-		options := func(o *Options) { o.Backup, o.OnDrift, o.BatchImages, o.Save = BackupAuto, policy, 1, 1 }
+		options := func(o *Options) { o.Backup, o.OnDrift, o.BatchImages, o.Concurrency = BackupAuto, policy, 1, 1 }
 		stop := make(chan struct{})
 		first := sync.OnceFunc(func() { close(stop) })
 		b.before = func(_ http.ResponseWriter, r *http.Request) bool {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/internal/progress"
 	"pictosync/sandbox"
 )
 
@@ -227,8 +228,8 @@ func TestGuardWhileSaving(t *testing.T) {
 	write(6)
 	changed := sync.OnceFunc(func() { write(1) })
 	s, err := b.sync(folder, func(o *Options) {
-		o.MaxRemoved, o.BatchImages, o.Save = limit, 2, 1
-		o.Progress = func(p Progress) {
+		o.MaxRemoved, o.BatchImages, o.Concurrency = limit, 2, 1
+		o.Progress = func(p progress.Progress) {
 			if p.Phase == "saving" { // the plan is made
 				changed()
 			}

@@ -1,6 +1,9 @@
 package worker
 
-import "pictosync/store"
+import (
+	"pictosync/conversion"
+	"pictosync/store"
+)
 
 // Summary is what a run came to, over all processes that worked on it;
 // Requests and Seconds are this process's. It is what --json prints.
@@ -11,7 +14,7 @@ type Summary struct {
 	Outcome     string           `json:"outcome"`
 	Images      ImageCounts      `json:"images"`
 	Annotations AnnotationCounts `json:"annotations"`
-	Accounts
+	conversion.Accounts
 	Requests int            `json:"requests"`
 	Findings int            `json:"findings"`
 	Kinds    map[string]int `json:"findings_by_kind,omitempty"`
@@ -43,18 +46,6 @@ type ImageCounts struct {
 	Unlabelled int `json:"unlabelled,omitempty"`
 }
 
-// Accounts are the images and annotations of a source as they were read, those that
-// were taken and those that were left out: read is taken and left out.
-type Accounts struct {
-	Read    store.Counted `json:"read"`
-	Taken   store.Counted `json:"taken"`
-	LeftOut store.Counted `json:"left_out"`
-}
-
-func accountsOf(read, taken store.Counted) Accounts {
-	return Accounts{read, taken, store.Counted{Images: read.Images - taken.Images, Annotations: read.Annotations - taken.Annotations}}
-}
-
 // AnnotationCounts count the annotations of the saved and cleared images,
 // before and after.
 type AnnotationCounts struct {
@@ -81,7 +72,7 @@ func Summarize(r store.Run, t store.Totals) Summary {
 		s.Images.Unlabelled = t.Unlabelled
 	}
 	if r.Kind != "verify" { // which takes nothing
-		s.Accounts = accountsOf(t.Read, t.Taken)
+		s.Accounts = conversion.Account(conversion.Counted(t.Read), conversion.Counted(t.Taken))
 	}
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s

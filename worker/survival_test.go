@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"pictosync/sandbox"
 )
@@ -70,27 +68,4 @@ func TestDatasetDeletedMidRun(t *testing.T) {
 	if _, err := b.sync(b.labels("a.jpg car")); err == nil || !strings.Contains(err.Error(), "no such dataset") {
 		t.Errorf("the next run: %v", err)
 	}
-}
-
-// A clock that was set back leaves requests of the future in the record: they
-// count as sent just now, and hold nobody back for longer than the quota's
-// time.
-func TestClockSetBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := &memoryLog{}
-		for range 2000 {
-			log.sent = append(log.sent, time.Now().Add(5*time.Hour))
-		}
-		p, err := NewPacer(t.Context(), Quota{Requests: 2000, Per: time.Hour}, "key", log, time.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		if err := p.Wait(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if waited := time.Since(began); waited > time.Hour+time.Minute {
-			t.Errorf("held back for %s", waited)
-		}
-	})
 }

@@ -22,8 +22,12 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/dataset"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/sandbox"
 	"pictosync/source"
 	"pictosync/store"
@@ -134,24 +138,47 @@ func (b *bench) sync(path string, change ...func(*Options)) (Summary, error) {
 
 func (b *bench) syncUntil(stop <-chan struct{}, path string, change ...func(*Options)) (Summary, error) {
 	b.t.Helper()
+	return b.syncFrom(stop, b.opened(path), path, change...)
+}
+
+func (b *bench) syncFrom(stop <-chan struct{}, open Opener, path string, change ...func(*Options)) (Summary, error) {
+	b.t.Helper()
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	return Sync(context.Background(), stop, c, open, b.options(path, change))
+}
+
+func (b *bench) connection() Connection {
+	client, pacer := b.client()
+	return Connection{Client: client, Store: b.store, Pacer: pacer}
+}
+
+// opened is a source that is open.
+func (b *bench) opened(path string) Opener {
+	b.t.Helper()
 	src, err := source.Open(context.Background(), path, source.Options{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.syncFrom(stop, src, path, change...)
+	return Opened(src)
 }
 
-func (b *bench) syncFrom(stop <-chan struct{}, src source.Source, path string, change ...func(*Options)) (Summary, error) {
+// plan plans a sync of a source as a process of its own would.
+func (b *bench) plan(path string, change ...func(*Options)) Summary {
 	b.t.Helper()
-	client, pacer := b.client()
-	defer client.CloseIdleConnections()
-	return Sync(context.Background(), stop, client, b.store, pacer, src, b.options(path, change))
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	s, err := Plan(context.Background(), nil, c, b.opened(path), b.options(path, change))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
 }
 
 // client is that of a new process.
-func (b *bench) client() (*pictograph.Client, *Pacer) {
+func (b *bench) client() (*pictograph.Client, *quota.Pacer) {
 	b.t.Helper()
-	pacer, err := NewPacer(context.Background(), Quota{}, "key", b.store, time.Now)
+	pacer, err := quota.NewPacer(context.Background(), quota.Quota{}, "key", b.store, time.Now)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -165,7 +192,7 @@ func (b *bench) client() (*pictograph.Client, *Pacer) {
 }
 
 func (b *bench) options(path string, change []func(*Options)) Options {
-	o := Options{Dataset: "set", Service: "test", Source: path, Log: zerolog.Nop(), OutagePause: time.Millisecond, MaxOutage: time.Minute}
+	o := Options{Common: Common{Source: path, Options: dataset.Options{Dataset: "set", Service: "test", Log: zerolog.Nop(), OutagePause: time.Millisecond, MaxOutage: time.Minute}}}
 	for _, c := range change {
 		c(&o)
 	}
@@ -389,7 +416,7 @@ func TestLabelsThatChangeDuringTheRun(t *testing.T) {
 	}
 	var once sync.Once
 	s := b.done(dir, func(o *Options) {
-		o.Progress = func(p Progress) {
+		o.Progress = func(p progress.Progress) {
 			if p.Phase == "saving" { // planned, and nothing saved
 				once.Do(func() {
 					write("a.txt", "0 0.5 0.5 0.1 0.1\n0 0.2 0.2 0.1 0.1\n")
@@ -425,7 +452,7 @@ func TestAccepted(t *testing.T) {
 	if s.Images.Saved != 1 || s.Images.Failed != 1 || s.Findings != 1 {
 		t.Errorf("nothing accepted: %+v", s)
 	}
-	if want := (Accounts{Read: store.Counted{Images: 2, Annotations: 3}, Taken: store.Counted{Images: 1, Annotations: 1}, LeftOut: store.Counted{Images: 1, Annotations: 2}}); s.Accounts != want {
+	if want := (conversion.Accounts{Read: conversion.Counted{Images: 2, Annotations: 3}, Taken: conversion.Counted{Images: 1, Annotations: 1}, LeftOut: conversion.Counted{Images: 1, Annotations: 2}}); s.Accounts != want {
 		t.Errorf("accounts %+v, want %+v", s.Accounts, want)
 	}
 	s = b.done(dir, func(o *Options) { o.Accepted.Kinds = map[convert.Kind]bool{convert.KindRing: true} })
@@ -436,7 +463,7 @@ func TestAccepted(t *testing.T) {
 	if s.Images.Saved != 1 || s.Images.Unchanged != 1 || s.Images.Failed != 0 || s.Findings != 1 {
 		t.Errorf("the kind accepted: %+v", s)
 	}
-	if want := (store.Counted{Images: 2, Annotations: 2}); s.Accounts.Taken != want || s.Accounts.LeftOut.Annotations != 1 {
+	if want := (conversion.Counted{Images: 2, Annotations: 2}); s.Accounts.Taken != want || s.Accounts.LeftOut.Annotations != 1 {
 		t.Errorf("accounts %+v, want %+v taken", s.Accounts, want)
 	}
 }
@@ -447,7 +474,7 @@ func TestStopAndResume(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	lines := b.cars(30, "%02d.jpg")
 	labels := b.labels(lines...)
-	few := func(o *Options) { o.BatchImages, o.Save = 5, 1 }
+	few := func(o *Options) { o.BatchImages, o.Concurrency = 5, 1 }
 	stop := make(chan struct{})
 	var once sync.Once
 	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
@@ -457,7 +484,7 @@ func TestStopAndResume(t *testing.T) {
 		return false
 	}
 	first, err := b.syncUntil(stop, labels, few)
-	if !errors.Is(err, ErrInterrupted) || first.Outcome != "interrupted" {
+	if !errors.Is(err, dataset.ErrInterrupted) || first.Outcome != "interrupted" {
 		t.Fatalf("stopped run: %+v, %v", first, err)
 	}
 	if saved := len(b.saves()); saved == 0 || saved == 30 || saved != first.Images.Saved {
@@ -565,57 +592,9 @@ func TestARefusedKeyStopsTheRun(t *testing.T) {
 	if !errors.Is(err, pictograph.ErrForbidden) {
 		t.Errorf("a viewer's sync: %v", err)
 	}
-	if _, err := b.sync(b.labels("a.jpg car"), func(o *Options) { o.Dataset = "no such set" }); !errors.Is(err, ErrNoDataset) {
+	if _, err := b.sync(b.labels("a.jpg car"), func(o *Options) { o.Dataset = "no such set" }); !errors.Is(err, dataset.ErrNotFound) {
 		t.Errorf("an unknown dataset: %v", err)
 	}
-}
-
-// The first page of the images is asked for together with the dataset, unless a batch is
-// in flight that would change them: that arrives before they are listed.
-func TestTheFirstPageIsAskedForWithTheDataset(t *testing.T) {
-	b := newBench(t, sandbox.Options{})
-	b.images("a.jpg")
-	labels := b.labels("a.jpg car")
-	kind := func(r *http.Request) string {
-		return r.Method + " " + strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v1/developer/"), "/")[0]
-	}
-	together := make(chan struct{}) // the two meet here
-	heard := make(chan string, 10)
-	var again atomic.Bool
-	b.before = func(_ http.ResponseWriter, r *http.Request) bool {
-		if again.Load() {
-			heard <- kind(r)
-			return false
-		}
-		switch kind(r) {
-		case "GET images":
-			select {
-			case together <- struct{}{}:
-			case <-time.After(10 * time.Second):
-				t.Error("the dataset is not asked for together with its first page")
-			}
-		case "GET datasets":
-			select {
-			case <-together:
-			case <-time.After(10 * time.Second):
-				t.Error("the first page is not asked for together with the dataset")
-			}
-		case "POST annotations":
-			panic(http.ErrAbortHandler) // the save is left without an answer
-		}
-		return false
-	}
-	if _, err := b.sync(labels, func(o *Options) { o.MaxOutage = time.Nanosecond }); !errors.Is(err, pictograph.ErrNetwork) {
-		t.Fatalf("a save without an answer: %v", err)
-	}
-	again.Store(true)
-	b.done(labels)
-	close(heard)
-	var requests []string
-	for kind := range heard {
-		requests = append(requests, kind)
-	}
-	expect(t, "requests with a batch in flight", requests, "GET datasets", "POST annotations", "GET images")
 }
 
 // 5,000 images take one listing request per 1,000 and one save per 200, and a
@@ -735,12 +714,10 @@ func TestTheSourceIsOpenedMeanwhile(t *testing.T) {
 		}
 		return false
 	}
-	s, err := b.syncFrom(nil, nil, path, func(o *Options) {
-		o.OpenSource = func() (source.Source, error) {
-			<-asked
-			return source.Open(t.Context(), path, source.Options{})
-		}
-	})
+	s, err := b.syncFrom(nil, func() (source.Source, error) {
+		<-asked
+		return source.Open(t.Context(), path, source.Options{})
+	}, path)
 	if err != nil || s.Images.Saved != 1 {
 		t.Errorf("saved %d, %v", s.Images.Saved, err)
 	}
@@ -757,12 +734,10 @@ func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
 		return true
 	}
 	broken := errors.New("broken")
-	_, err := b.syncFrom(nil, nil, "labels", func(o *Options) {
-		o.OpenSource = func() (source.Source, error) {
-			<-asked
-			return nil, broken
-		}
-	})
+	_, err := b.syncFrom(nil, func() (source.Source, error) {
+		<-asked
+		return nil, broken
+	}, "labels")
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v, want what is wrong with the source", err)
 	}
@@ -815,10 +790,6 @@ func (b *bench) spy(path string) *spySource {
 	return &spySource{Whole: src.(source.Whole)}
 }
 
-func openedLater(src source.Source) func(*Options) {
-	return func(o *Options) { o.OpenSource = func() (source.Source, error) { return src, nil } }
-}
-
 // Labels are converted while the dataset is asked for.
 func TestLabelsAreConvertedMeanwhile(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
@@ -837,15 +808,15 @@ func TestLabelsAreConvertedMeanwhile(t *testing.T) {
 		}
 		return false
 	}
-	if s, err := b.syncFrom(nil, nil, path, openedLater(src)); err != nil || s.Images.Saved != 1 || len(src.begins) != 1 {
+	if s, err := b.syncFrom(nil, Opened(src), path); err != nil || s.Images.Saved != 1 || len(src.begins) != 1 {
 		t.Errorf("saved %d, %d walks, %v", s.Images.Saved, len(src.begins), err)
 	}
 }
 
-// A portion of what is saved ends at a gap in the plan, and where its annotations
+// A chunk of what is saved ends at a gap in the plan, and where its annotations
 // would take too much memory; one image is always in it.
-func TestPortions(t *testing.T) {
-	const large = portionBytes/2 + 1
+func TestChunks(t *testing.T) {
+	const large = chunkBytes/2 + 1
 	for name, c := range map[string]struct {
 		seqs  []int64
 		bytes int
@@ -854,8 +825,8 @@ func TestPortions(t *testing.T) {
 		"all":             {[]int64{1, 2, 3, 1000}, 10, 4},
 		"a gap":           {[]int64{1, 2, 3 + nearby, 4 + nearby}, 10, 2},
 		"large":           {[]int64{1, 2, 3}, large, 1},
-		"two fit":         {[]int64{1, 2, 3}, portionBytes / 2, 2},
-		"larger than may": {[]int64{7, 8}, 2 * portionBytes, 1},
+		"two fit":         {[]int64{1, 2, 3}, chunkBytes / 2, 2},
+		"larger than may": {[]int64{7, 8}, 2 * chunkBytes, 1},
 	} {
 		var rows []store.Item
 		for _, seq := range c.seqs {

@@ -5,43 +5,206 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 
 	"pictosync/convert"
+	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 )
 
-// NewUndo is the source of what the images had before a run, those whose paths
-// fit the glob; "" is all of them.
-//
-// An image that somebody changed between its backup and its save is an error unless
-// edited is set: the backup is not all that it had.
-func NewUndo(st *store.Store, run store.Run, glob string, edited bool) (source.Source, error) {
-	if glob != "" && !doublestar.ValidatePattern(glob) {
-		return nil, fmt.Errorf("%q is no glob", glob)
-	}
-	return &undo{store: st, run: run, glob: glob, edited: edited}, nil
+// UndoOptions say what of a run is taken back, and how.
+type UndoOptions struct {
+	dataset.Options
+	// Image, where it is given, is the glob that the paths of images must fit.
+	Image string
+	// Force takes back also what was changed since the run, and what is known not to be
+	// all that an image had.
+	Force bool
+	// RemoveClasses takes away the classes that the run added and that no annotation of the
+	// dataset has any more.
+	RemoveClasses bool
+	// Backup says of which images the annotations are kept before they are overwritten.
+	Backup BackupPolicy
+	// Finding is told every finding as it is made. May be nil.
+	Finding func(convert.Finding)
 }
 
-type undo struct {
-	store *store.Store
+// ErrGlob is returned for a glob that is none.
+var ErrGlob = errors.New("no glob")
+
+// Undo puts back what the images had before a run, from its backups. An image that was
+// changed since is left alone, unless it is forced. It stops as Plan does.
+func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run, o UndoOptions) (Summary, error) {
+	p, err := newUndo(c, of, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	a := newApplier(p)
+	worked, err := p.Work(ctx, stop, func(ctx context.Context) error {
+		defer p.close()
+		if err := p.Open(ctx); err != nil {
+			return err
+		}
+		if err := a.finishInFlight(ctx); err != nil {
+			return err
+		}
+		if err := p.begin(ctx, "undo"); err != nil {
+			return err
+		}
+		if err := a.planAndApply(ctx); err != nil || !o.RemoveClasses {
+			return err
+		}
+		return p.Persist(p.removeClasses)
+	})
+	return p.end(ctx, err, worked, finished(false), p.addClassesLeft)
+}
+
+// PlanUndo decides what an undo would do, and writes nothing to the service.
+func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run, o UndoOptions) (Summary, error) {
+	p, err := newUndo(c, of, o)
+	if err != nil {
+		return Summary{}, err
+	}
+	worked, err := p.Work(ctx, stop, func(ctx context.Context) error {
+		defer p.close()
+		if err := p.Open(ctx); err != nil {
+			return err
+		}
+		if err := p.begin(ctx, "plan"); err != nil {
+			return err
+		}
+		return p.planAndGuard()
+	})
+	return p.end(ctx, err, worked, planned, p.addClassesLeft)
+}
+
+// newUndo plans from the backups of a run. They are chosen by the listing, so that they are
+// read when that is made.
+func newUndo(c Connection, of store.Run, o UndoOptions) (*planner, error) {
+	if o.Image != "" && !doublestar.ValidatePattern(o.Image) {
+		return nil, fmt.Errorf("%q is %w", o.Image, ErrGlob)
+	}
+	options := Options{Common: Common{Options: o.Options, Source: undoPrefix + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
+	if o.Force {
+		options.OnDrift = Overwrite
+	}
+	p := newPlanner(c, options)
+	p.undone = &undone{store: c.Store, run: of.ID, force: o.Force}
+	p.judge = p.judgeUndo
+	p.hold(&backups{store: c.Store, run: of, glob: o.Image, edited: o.Force})
+	return p, nil
+}
+
+// undone is the run that is taken back.
+type undone struct {
+	store backupState
+	run   string
+	force bool
+}
+
+// mayBeUnchanged reports whether our last save on an image is what the run that is undone
+// left there: its own save, or an undo of one that came after it. Where it is not known
+// whether the run saved on it, the reading before the save tells.
+func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
+	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
+	return ok && (!saved || image.Saved != nil && image.Saved.Hash == left), err
+}
+
+// isUnchanged reports whether an image has what the run that is undone left there.
+func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
+	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
+	return ok && (saved || left == has.Hash), err
+}
+
+// judgeUndo says what is done with an image that is to be put back.
+func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) error {
+	if i.Outcome == store.ItemPending && !p.undone.force {
+		asLeft, err := p.undone.mayBeUnchanged(p.Stopping, image)
+		if err != nil {
+			return err
+		}
+		if !asLeft {
+			i.Outcome, i.Reason = store.ItemSkipped, "the image was saved again since; --force takes it back all the same"
+			return nil
+		}
+	}
+	return p.applyPolicies(i, image, explicit)
+}
+
+// addClassesLeft adds to a summary which of the classes that the undone run added are still
+// there.
+func (p *planner) addClassesLeft(ctx context.Context, s *Summary) error {
+	classes, err := p.store.Classes(ctx, p.undone.run)
+	for _, c := range classes {
+		if p.hasClass(c.Name) {
+			s.StillThere = append(s.StillThere, c.Name)
+		}
+	}
+	return err
+}
+
+// removeClasses takes away the classes that the undone run added and that no annotation
+// has. It reads what every image has, until all of them are found in use.
+func (p *planner) removeClasses(ctx context.Context) error {
+	added, err := p.store.Classes(ctx, p.undone.run)
+	if err != nil {
+		return err
+	}
+	unused := make(map[string]bool)
+	for _, c := range added {
+		if p.hasClass(c.Name) {
+			unused[c.Name] = true
+		}
+	}
+	for page, err := range p.Client.ImagePages(ctx, p.Ref.ID, pictograph.ImageFilter{Archived: true}) {
+		if err != nil {
+			return err
+		}
+		for _, i := range page {
+			if i.AnnotationCount == 0 || len(unused) == 0 {
+				continue
+			}
+			annotations, err := p.Client.Annotations(ctx, pictograph.ImageRef{ID: i.ID, Dataset: p.Ref.ID, Path: i.Path()})
+			if err != nil {
+				return fmt.Errorf("look for annotations of the classes that the run added: %w", err)
+			}
+			for _, a := range annotations {
+				delete(unused, a.Name)
+			}
+		}
+	}
+	if len(unused) == 0 {
+		return nil
+	}
+	left := slices.DeleteFunc(slices.Clone(p.Classes), func(c pictograph.Class) bool { return unused[c.Name] })
+	updated, err := p.Client.UpdateClasses(ctx, p.Ref.ID, left, p.Classes)
+	if err != nil {
+		return fmt.Errorf("take %d classes away from dataset %q: %w", len(unused), p.Ref.Name, err)
+	}
+	p.Classes = updated.Classes
+	return nil
+}
+
+// backups are the source of what the images had before a run.
+type backups struct {
+	store backupState
 	run   store.Run
 	glob  string
-
+	// edited takes also an image that somebody changed between its backup and its save:
+	// the backup is not all that it had.
 	edited bool
 }
 
-func (u *undo) Describe() source.Description {
-	return source.Description{Path: UndoSource(u.run.ID), Format: "backup", Reason: "the backups of a run", Fingerprint: u.run.ID + " " + u.glob}
+func (b *backups) Describe() source.Description {
+	return source.Description{Path: undoPrefix + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
 }
 
-// UndoSource is how an undo of a run is named as a source.
-func UndoSource(run string) string { return undoPrefix + run }
-
+// undoPrefix and the id of a run name its backups as a source.
 const undoPrefix = "undo:"
 
 // UndoneBy is the run that an undo takes back.
@@ -49,18 +212,18 @@ func UndoneBy(r store.Run) (undone string, undo bool) {
 	return strings.CutPrefix(r.Source, undoPrefix)
 }
 
-func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
+func (b *backups) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
 	return func(yield func(source.Item, error) bool) {
-		for t, err := range u.store.Touched(ctx, u.run.ID, after) {
+		for t, err := range b.store.Touched(ctx, b.run.ID, after) {
 			if err != nil {
 				yield(source.Item{}, err)
 				return
 			}
-			if u.glob != "" && !doublestar.MatchUnvalidated(u.glob, t.Path) {
+			if b.glob != "" && !doublestar.MatchUnvalidated(b.glob, t.Path) {
 				continue
 			}
 			item := source.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
-			if item.Err, err = u.lacks(ctx, t); err != nil {
+			if item.Err, err = b.lacks(ctx, t); err != nil {
 				yield(source.Item{}, err)
 				return
 			}
@@ -72,8 +235,8 @@ func (u *undo) Items(ctx context.Context, after string) iter.Seq2[source.Item, e
 }
 
 // lacks says what keeps an image from being put back, nil where nothing does.
-func (u *undo) lacks(ctx context.Context, t store.Touched) (missing, err error) {
-	there, err := u.store.BackedUp(ctx, u.run.ID, []string{t.ImageID})
+func (b *backups) lacks(ctx context.Context, t store.Touched) (missing, err error) {
+	there, err := b.store.BackedUp(ctx, b.run.ID, []string{t.ImageID})
 	if err != nil {
 		return nil, err
 	}
@@ -84,14 +247,14 @@ func (u *undo) lacks(ctx context.Context, t store.Touched) (missing, err error) 
 	case t.Previous == backup.Count:
 	case !kept:
 		missing = fmt.Errorf("the run kept no backup of the %d annotations that it had", t.Previous)
-	case !u.edited:
+	case !b.edited:
 		missing = fmt.Errorf("somebody changed the image between its backup (%d annotations) and its save (%d); --force brings back what the backup has", backup.Count, t.Previous)
 	}
 	return missing, nil
 }
 
-func (u *undo) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {
-	backup, err := u.store.Backup(ctx, u.run.ID, item.ImageID)
+func (b *backups) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {
+	backup, err := b.store.Backup(ctx, b.run.ID, item.ImageID)
 	if errors.Is(err, store.ErrNoBackup) { // there was nothing to keep
 		return convert.Result{Size: listed}, nil
 	}
@@ -105,4 +268,4 @@ func (u *undo) Load(ctx context.Context, item source.Item, listed convert.Size) 
 	return convert.CanonicalResult(convert.CanonicalImage{Image: item.Image, Size: listed, Annotations: annotations}), nil
 }
 
-func (u *undo) Size(source.Item) convert.Size { return convert.Size{} }
+func (b *backups) Size(source.Item) convert.Size { return convert.Size{} }

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -24,13 +25,9 @@ func (b *bench) undo(run string, change ...func(*Options)) Summary {
 	for _, c := range change {
 		c(&forced)
 	}
-	src, err := NewUndo(b.store, record, "", forced.OnDrift == Overwrite)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	s, err := b.syncFrom(nil, src, UndoSource(run), append([]func(*Options){func(o *Options) {
-		o.Undoes, o.OnDrift, o.Backup, o.AllowShrink = run, Skip, BackupAuto, true
-	}}, change...)...)
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	s, err := Undo(context.Background(), nil, c, record, UndoOptions{Options: b.options("", change).Options, Force: forced.OnDrift == Overwrite, Backup: BackupAuto})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -199,10 +196,10 @@ func TestCollect(t *testing.T) {
 	b.done(b.labels("a.jpg car"), backUp)
 	second := b.done(b.labels("a.jpg truck"), backUp)
 	third := b.done(b.labels("a.jpg car"), backUp)
-	if c, err := b.store.Collect(t.Context(), time.Now().Add(-time.Hour), false); err != nil || c != (store.Collected{}) {
+	if c, err := b.store.Collect(t.Context(), time.Now(), time.Hour, false); err != nil || c != (store.Collected{}) {
 		t.Errorf("young runs: %+v %v", c, err)
 	}
-	if c, err := b.store.Collect(t.Context(), time.Now().Add(time.Hour), false); err != nil || c != (store.Collected{Runs: 2, Backups: 1}) {
+	if c, err := b.store.Collect(t.Context(), time.Now().Add(time.Hour), 0, false); err != nil || c != (store.Collected{Runs: 2, Backups: 1}) {
 		t.Errorf("%+v %v, want two runs and the one backup of the second", c, err)
 	}
 	if _, err := b.store.FindRun(t.Context(), second.Run); err == nil {
@@ -213,5 +210,36 @@ func TestCollect(t *testing.T) {
 	}
 	if again := b.done(b.labels("a.jpg car"), backUp); again.Images.Unchanged != 1 {
 		t.Errorf("what was saved is forgotten: %+v", again)
+	}
+}
+
+// brokenState cannot tell what a run left on an image.
+type brokenState struct{ *store.Store }
+
+var errBroken = errors.New("the disk does not answer")
+
+func (brokenState) ContentAfter(context.Context, string, store.Image) (h store.Hash, saved, ok bool, err error) {
+	return h, false, false, errBroken
+}
+
+// What the state cannot say is no reason to leave an image alone: it ends the undo.
+func TestAStateThatCannotBeReadEndsAnUndo(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	b.images("a.jpg")
+	b.done(b.labels("a.jpg car"), backUp)
+	s := b.done(b.labels("a.jpg truck"), backUp)
+	run, err := b.store.FindRun(t.Context(), s.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	c.Store = brokenState{b.store}
+	undone, err := Undo(t.Context(), nil, c, run, UndoOptions{Options: b.options("", nil).Options, Backup: BackupAuto})
+	if !errors.Is(err, errBroken) || undone.Images.Skipped != 0 || undone.Outcome != "stopped" {
+		t.Errorf("%+v, %v", undone, err)
+	}
+	if again := b.undo(s.Run); again.Images.Saved != 1 {
+		t.Errorf("with a state that answers: %+v", again)
 	}
 }

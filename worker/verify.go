@@ -2,115 +2,153 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"hash/fnv"
-	"math"
-
-	"github.com/alitto/pond/v2"
 
 	"pictosync/convert"
+	"pictosync/dataset"
+	"pictosync/internal/parallel"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 )
 
-// sampled reports whether an image is in the sample of a verification: the
-// same ones in every run, whatever the order.
-func (r *run) sampled(image string) bool {
-	if r.Sample <= 0 || r.Sample >= 1 {
-		return true
-	}
-	return turnOf(image) < r.Sample
+// VerifyOptions say what is compared, and how.
+type VerifyOptions struct {
+	Common
+	// Sample is the part of the images that is compared, the same ones in every run; 0 is
+	// all of them.
+	Sample float64
 }
 
-// turnOf spreads names over 0 to 1, each always at the same place.
-func turnOf(name string) float64 {
-	h := fnv.New64a()
-	h.Write([]byte(name))
-	// FNV's low bits are mixed best.
-	return float64(h.Sum64()&(1<<32-1)) / math.MaxUint32
+// verifier reads back what the images have and compares it with the labels.
+type verifier struct {
+	*planner
 }
 
-// toVerify makes of a planned item one that is to be compared.
-func (r *run) toVerify(i *store.Item) {
-	switch i.Plan {
-	case store.PlanUnmatched, store.PlanAmbiguous, store.PlanFailed:
-		return
+// Verify reads back what the images of a dataset have and compares it with a source. What
+// was compared stays compared when the run is resumed. It stops as Plan does.
+func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, o VerifyOptions) (Summary, error) {
+	v := &verifier{newPlanner(c, Options{Common: o.Common})}
+	v.sample = o.Sample
+	v.judge = v.toCompare
+	v.UnknownClasses = ignoreUnknown
+	worked, err := v.Work(ctx, stop, func(ctx context.Context) error {
+		defer v.close()
+		if err := v.open(ctx, open, v.hold); err != nil {
+			return err
+		}
+		if err := v.begin(ctx, "verify"); err != nil {
+			return err
+		}
+		if err := v.prepare(ctx); err != nil {
+			return err
+		}
+		return v.verify(ctx)
+	})
+	return v.end(ctx, err, worked, finished(o.IgnoreUnmatched), func(context.Context, *Summary) error { return nil })
+}
+
+// prepare plans what is compared. A run that was stopped goes on where it was, and comes
+// back to what the listing shows to be another since.
+func (v *verifier) prepare(ctx context.Context) error {
+	if v.tell.told == nil && v.record.Phase == store.Saving && v.record.Fingerprint == v.fingerprint() {
+		unlock, err := v.LockListing()
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		if err := v.List(nil); err != nil {
+			return err
+		}
+		return v.store.CompareAgain(ctx, v.record.ID)
 	}
+	v.startWalk()
+	if err := v.listAndPlan(); err != nil {
+		return err
+	}
+	if err := v.refuseIncomplete(ctx); err != nil {
+		return err
+	}
+	return v.store.SetPhase(ctx, v.record.ID, store.Saving)
+}
+
+// sampled reports whether an image is in the sample: the same ones in every run, whatever
+// the order.
+func (v *verifier) sampled(image string) bool {
+	return v.sample <= 0 || v.sample >= 1 || dataset.Turn(image) < v.sample
+}
+
+// toCompare makes of a planned item one that is to be compared.
+func (v *verifier) toCompare(i *store.Item, _ store.Image, _ bool) error {
 	i.Outcome, i.Reason = store.ItemPending, ""
-	if !r.sampled(i.Image) {
+	if !v.sampled(i.Image) {
 		i.Outcome = store.ItemSkipped
 	}
+	return nil
 }
 
-// verify reads back what the images have and compares it with the labels. What
-// was compared stays compared when the run is resumed.
-func (r *run) verify(ctx context.Context) error {
-	pending, err := r.store.CountPending(ctx, r.record.ID)
+// verify compares what is still to be compared.
+func (v *verifier) verify(ctx context.Context) error {
+	plan, err := v.store.PlanSummary(ctx, v.Ref, v.record.ID)
 	if err != nil {
 		return err
 	}
-	r.progress.begin("verifying", pending)
-	pool := pond.NewResultPool[store.Item](r.Save)
-	defer pool.StopAndWait()
-	for rows, err := range r.pendingRows(pending, stretch) {
+	v.Tracker.Begin("verifying", plan.Saves)
+	for rows, err := range v.pendingRows(plan.Saves, chunkItems) {
 		if err != nil {
 			return err
 		}
-		found, err := r.findItems(rows)
+		items, err := findItems(v.Stopping, v.src, rows)
 		if err != nil {
 			return err
 		}
-		tasks := make([]pond.ResultTask[store.Item], len(rows))
-		for n, row := range rows {
-			tasks[n] = pool.SubmitErr(func() (store.Item, error) { return r.compare(row, found[row.Image]) })
-		}
-		for _, task := range tasks {
-			row, err := task.Wait()
+		compare := func(_ context.Context, row store.Item) (store.Item, error) { return v.compare(row, items[row.Image]) }
+		for row, err := range parallel.Map(v.Stopping, v.Concurrency, parallel.Each(rows), compare) {
 			if err != nil {
 				return err
 			}
-			if err := r.store.SetItem(r.stopping, r.record.ID, row); err != nil {
+			if err := v.store.SetItem(v.Stopping, v.record.ID, row); err != nil {
 				return err
 			}
-			r.progress.add(1, failures(row))
+			v.Tracker.Add(1, failures(row))
 		}
 	}
 	return nil
 }
 
 // compare reads one image back.
-func (r *run) compare(row store.Item, item source.Item) (store.Item, error) {
+func (v *verifier) compare(row store.Item, item source.Item) (store.Item, error) {
 	row.Outcome = store.ItemFailed
 	if item.Image == "" {
 		row.Reason = "its labels were there when the run was planned and are not any more"
 		return row, nil
 	}
-	images, err := r.store.ImagesByID(r.stopping, r.dataset, []string{row.ImageID})
+	images, err := v.store.ImagesByID(v.Stopping, v.Ref, []string{row.ImageID})
 	if err != nil {
 		return row, err
 	}
 	var listed convert.Size
 	if len(images) == 1 {
-		listed = convert.Size{Width: images[0].Width, Height: images[0].Height}
+		listed = sizeOf(images[0])
 	}
-	result, err := r.src.Load(r.stopping, item, listed)
+	result, err := v.src.Load(v.Stopping, item, listed)
 	if err == nil {
-		err = r.Accepted.Refusal(result)
+		err = v.Accepted.Refusal(result)
 	}
 	if err != nil {
 		row.Reason = err.Error()
 		return row, nil
 	}
-	k := r.read(ready{row: row})
-	switch {
-	case k.fatal != nil:
-		return row, k.fatal
-	case k.reason != "":
-		row.Reason = k.reason
+	content, err := v.Read(row.ImageID, row.Path)
+	if unreadable, ok := errors.AsType[dataset.UnreadableError](err); ok {
+		row.Reason = unreadable.Reason
 		return row, nil
 	}
-	there, err := pictograph.DecodeAnnotations(k.backup.Annotations)
+	if err != nil {
+		return row, err
+	}
+	there, err := pictograph.DecodeAnnotations(content.Annotations)
 	if err != nil {
 		return row, fmt.Errorf("compare %s: %w", row.Image, err)
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,6 +11,28 @@ import (
 	"pictosync/sandbox"
 )
 
+// verify compares with a source as a process of its own would.
+func (b *bench) verify(stop <-chan struct{}, path string, change ...func(*VerifyOptions)) (Summary, error) {
+	b.t.Helper()
+	c := b.connection()
+	defer c.Client.CloseIdleConnections()
+	o := VerifyOptions{Common: b.options(path, nil).Common}
+	for _, change := range change {
+		change(&o)
+	}
+	return Verify(context.Background(), stop, c, b.opened(path), o)
+}
+
+// verified verifies and wants no error.
+func (b *bench) verified(path string, change ...func(*VerifyOptions)) Summary {
+	b.t.Helper()
+	s, err := b.verify(nil, path, change...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
 // Every annotation is compared, not the counts alone.
 func TestVerify(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
@@ -17,8 +40,7 @@ func TestVerify(t *testing.T) {
 	labels := b.labels("same.jpg car truck", "changed.jpg car", "less.jpg car car", "more.jpg car", "empty.jpg", "nowhere.jpg car")
 	b.done(labels)
 	saves := len(b.saves())
-	verify := func(o *Options) { o.Verify = true }
-	if s := b.done(labels, verify); s.Images.Unchanged != 5 || s.Images.Unmatched != 1 || s.Images.Failed != 0 {
+	if s := b.verified(labels); s.Images.Unchanged != 5 || s.Images.Unmatched != 1 || s.Images.Failed != 0 {
 		t.Errorf("right after the save: %+v\n%q", s.Images, b.records(s.Run))
 	}
 	if len(b.saves()) != saves {
@@ -28,7 +50,7 @@ func TestVerify(t *testing.T) {
 	post(t, b, "/api/v1/developer/annotations/set/changed.jpg", `{"annotations":[`+fmt.Sprintf(box, 0, 0.001)+`]}`)
 	post(t, b, "/api/v1/developer/annotations/set/less.jpg", `{"annotations":[`+fmt.Sprintf(box, 1, 1)+`]}`)
 	post(t, b, "/api/v1/developer/annotations/set/more.jpg", `{"annotations":[`+fmt.Sprintf(box, 7, 0)+`,`+fmt.Sprintf(box, 0, 0)+`]}`)
-	s := b.done(labels, verify)
+	s := b.verified(labels)
 	expect(t, "differences", b.records(s.Run)[1:4],
 		"changed.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 1 changed, 0 more than there should be (the first: 0)",
 		"less.jpg drifted failed the dataset differs from the labels: 1 annotations missing, 0 changed, 0 more than there should be (the first: 0)",
@@ -50,12 +72,12 @@ func TestVerifySampleAndResume(t *testing.T) {
 	b.images(images...)
 	labels := b.labels(lines...)
 	b.done(labels)
-	sample := func(o *Options) { o.Verify, o.Sample = true, 0.1 }
-	first := b.done(labels, sample)
+	sample := func(o *VerifyOptions) { o.Sample = 0.1 }
+	first := b.verified(labels, sample)
 	if n := first.Images.Unchanged; n < 50 || n > 150 || first.Images.Skipped != 1000-n {
 		t.Errorf("a tenth of 1000: %+v", first.Images)
 	}
-	if again := b.done(labels, sample); fmt.Sprint(b.records(again.Run)) != fmt.Sprint(b.records(first.Run)) {
+	if again := b.verified(labels, sample); fmt.Sprint(b.records(again.Run)) != fmt.Sprint(b.records(first.Run)) {
 		t.Error("another sample")
 	}
 
@@ -69,14 +91,14 @@ func TestVerifySampleAndResume(t *testing.T) {
 		}
 	}
 	b.after = count
-	one := func(o *Options) { o.Verify, o.Save = true, 1 }
-	s, err := b.syncUntil(stop, labels, one)
+	one := func(o *VerifyOptions) { o.Concurrency = 1 }
+	s, err := b.verify(stop, labels, one)
 	if err == nil || s.Outcome != "interrupted" {
 		t.Fatalf("not stopped: %+v %v", s, err)
 	}
 	b.edit("dir/0000.jpg", 3) // was compared already
-	s = b.done(labels, one)
-	if s.Images.Unchanged != 999 || s.Images.Failed != 1 || reads.Load() > 1000+stretch {
+	s = b.verified(labels, one)
+	if s.Images.Unchanged != 999 || s.Images.Failed != 1 || reads.Load() > 1000+chunkItems {
 		t.Errorf("resumed: %+v after %d reads", s.Images, reads.Load())
 	}
 }

@@ -33,7 +33,10 @@ import (
 
 	"pictosync/bench/instant"
 	"pictosync/convert"
+	"pictosync/dataset"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
@@ -180,7 +183,7 @@ func beNight(images int, dir, url string) error {
 	}
 	defer st.Close()
 	f.Open = time.Since(start).Seconds()
-	pacer, err := worker.NewPacer(ctx, worker.Quota{}, "bench", st, time.Now)
+	pacer, err := quota.NewPacer(ctx, quota.Quota{}, "bench", st, time.Now)
 	if err != nil {
 		return err
 	}
@@ -190,18 +193,19 @@ func beNight(images int, dir, url string) error {
 	}
 	phase, since := "", time.Now()
 	parts := make(map[string]float64)
-	note := func(p worker.Progress) {
+	note := func(p progress.Progress) {
 		if p.Phase != phase {
 			now := time.Now()
 			parts[phase] += now.Sub(since).Seconds()
 			phase, since = p.Phase, now
 		}
 	}
-	summary, err := worker.Sync(ctx, nil, client, st, pacer, madeUp{images}, worker.Options{Dataset: "bench", Service: "bench", Source: "/made up", Backup: worker.BackupAuto, Progress: note, Log: zerolog.Nop()})
+	summary, err := worker.Sync(ctx, nil, worker.Connection{Client: client, Store: st, Pacer: pacer}, worker.Opened(madeUp{images}), worker.Options{Backup: worker.BackupAuto,
+		Common: worker.Common{Source: "/made up", Options: dataset.Options{Dataset: "bench", Service: "bench", Progress: note, Log: zerolog.Nop()}}})
 	if err != nil {
 		return err
 	}
-	note(worker.Progress{Phase: "ended"})
+	note(progress.Progress{Phase: "ended"})
 	f.Total, f.List, f.Plan, f.Save = time.Since(start).Seconds(), parts["listing"], parts["planning"], parts["saving"]
 	f.Saved, f.Unchanged, f.Requests = summary.Images.Saved, summary.Images.Unchanged, summary.Requests
 	if f.Saved+f.Unchanged != images {

@@ -11,9 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/internal/atomicfile"
 	"pictosync/source"
-	"pictosync/worker"
 )
 
 type convertOptions struct {
@@ -46,7 +47,7 @@ map and then the names of the classes, so that they are the same tomorrow.
   pictosync convert testdata/shapes.coco.json --to yolo --out shapes-yolo`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runConvert(cmd.Context(), args[0], o)
@@ -96,7 +97,6 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
-	collectLess()
 	progress := o.output.progress()
 	defer progress.end()
 	findings, err := createFindings(o.findings)
@@ -115,14 +115,15 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if err != nil {
 		return err
 	}
-	options := worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: tell}
+	ofSource := teller{from: &found, tell: tell, accepted: accepted}
+	options := conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: tell}
 	out, err := o.open(ctx, src, options)
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	defer out.Abort()
 	options.Encoder = out
-	summary, err := worker.Convert(ctx, src, options, func(c *worker.Converted) error {
+	summary, err := conversion.Run(ctx, src, options, func(c *conversion.Image) error {
 		err := out.Write(c)
 		if c.Err != nil {
 			failed.line("failed: %s: %v", printable(c.Item.Image), c.Err)
@@ -136,14 +137,10 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return err
 	}
 	progress.end()
-	lost := 0 // and in no image
-	for _, f := range found.take() {
-		summary.Findings++
-		summary.Kinds[string(f.Kind)]++
-		tell(f)
-		if f.Image == "" && accepted.Refuses(f.Kind) {
-			lost++
-		}
+	ofSource.drain()
+	summary.Findings += ofSource.told
+	for kind, n := range ofSource.kinds {
+		summary.Kinds[kind] += n
 	}
 	if err := findings.close(); err != nil {
 		return err
@@ -154,7 +151,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	}
 	summary.Seconds = time.Since(start).Seconds()
 	var failure error
-	if summary.Images.Failed+lost > 0 {
+	if summary.Images.Failed+ofSource.lost > 0 {
 		failure = errFailures
 	}
 	if err := o.print(summary, failure); err != nil {
@@ -165,27 +162,27 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 
 // open begins the output. Formats that number their classes need to have seen
 // all of them first.
-func (o convertOptions) open(ctx context.Context, src source.Source, options worker.ConvertOptions) (worker.Output, error) {
+func (o convertOptions) open(ctx context.Context, src source.Source, options conversion.Options) (conversion.Output, error) {
 	if o.to == "canonical" {
-		return worker.NewCanonicalOutput(o.out)
+		return conversion.NewCanonicalOutput(o.out, atomicfile.Shared)
 	}
 	classes, _, err := o.source.classes()
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := worker.Catalog(ctx, src, options, classes)
+	catalog, err := conversion.Catalog(ctx, src, options, classes)
 	if err != nil {
 		return nil, err
 	}
 	if o.to == "coco" {
-		return worker.NewCOCOOutput(o.out, catalog, options.Accepted)
+		return conversion.NewCOCOOutput(o.out, atomicfile.Shared, catalog, options.Accepted)
 	}
 	writer, err := convert.NewYOLOWriter(catalog, convert.YOLOTask(o.yoloTask))
 	if err != nil {
 		return nil, usagef("write YOLO labels: %w", err)
 	}
-	out, err := worker.NewYOLOOutput(o.out, writer, options.Accepted)
-	if errors.Is(err, worker.ErrTaken) {
+	out, err := conversion.NewYOLOOutput(o.out, atomicfile.Shared, writer, options.Accepted)
+	if errors.Is(err, conversion.ErrTaken) {
 		return nil, usageError{err}
 	}
 	return out, err
@@ -209,11 +206,11 @@ func causeOf(ctx context.Context, err error) error {
 	return err
 }
 
-func (o convertOptions) print(s worker.ConvertSummary, failed error) error {
+func (o convertOptions) print(s conversion.Summary, failed error) error {
 	switch {
 	case o.output.json:
 		return printJSON(os.Stdout, struct {
-			worker.ConvertSummary
+			conversion.Summary
 			ending
 		}{s, endingOf(failed)})
 	case o.output.quiet || o.out == "-":
@@ -253,6 +250,6 @@ func (b *bounded) end() {
 }
 
 // accountsText says what became of what was read.
-func accountsText(a worker.Accounts) string {
+func accountsText(a conversion.Accounts) string {
 	return fmt.Sprintf("%s with %s: %d taken, %d left out", plural(a.Read.Images, "image"), plural(a.Read.Annotations, "annotation"), a.Taken.Annotations, a.LeftOut.Annotations)
 }

@@ -15,11 +15,13 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/dataset"
+	"pictosync/doctor"
 	"pictosync/internal/nearest"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/source"
 	"pictosync/store"
-	"pictosync/worker"
 )
 
 type doctorOptions struct {
@@ -52,12 +54,12 @@ The exit status is that of the first thing that is wrong.` + exitHelp,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			typed := changed(cmd)
-			settled := settle(cmd, o.config)
+			unread := applySettings(cmd, o.config)
 			e := examination{options: &o}
-			if settled == nil {
-				settled = e.readJobs(cmd.Root())
+			if unread == nil {
+				unread = e.readJobs(cmd.Root())
 			}
-			e.configuration(origins(cmd, typed, o.config), settled)
+			e.configuration(origins(cmd, typed, o.config), unread)
 			return runDoctor(cmd.Context(), args, &e)
 		},
 	}
@@ -116,7 +118,7 @@ type examination struct {
 	options *doctorOptions
 	session *session
 	ctx     context.Context // ends when the process is asked to stop
-	checks  []worker.Check
+	checks  []doctor.Check
 	jobs    []*job // of the configuration
 
 	client   *pictograph.Client
@@ -133,15 +135,15 @@ func (e *examination) readJobs(root *cobra.Command) error {
 	return err
 }
 
-func (e *examination) add(c worker.Check) { e.checks = append(e.checks, c) }
+func (e *examination) add(c doctor.Check) { e.checks = append(e.checks, c) }
 
-// configuration settles whether there are settings to work with.
-func (e *examination) configuration(from string, settled error) {
-	if settled != nil {
-		e.add(worker.Failed("configuration", settled, "config.example.yaml lists all settings"))
+// configuration checks whether there are settings to work with.
+func (e *examination) configuration(from string, unread error) {
+	if unread != nil {
+		e.add(doctor.Failed("configuration", unread, "config.example.yaml lists all settings"))
 		return
 	}
-	e.add(worker.Check{Name: "configuration", OK: true, Status: worker.CheckOK, Detail: from})
+	e.add(doctor.Check{Name: "configuration", OK: true, Status: doctor.OK, Detail: from})
 }
 
 func runDoctor(parent context.Context, args []string, e *examination) error {
@@ -188,7 +190,7 @@ func (e *examination) giveUp(args []string) error {
 		if name == "source" && len(args) == 0 || name == "dataset" && len(e.named()) == 0 {
 			continue
 		}
-		e.add(worker.Skipped(name, "the configuration is wrong"))
+		e.add(doctor.Skipped(name, "the configuration is wrong"))
 	}
 	return e.report(os.Stdout)
 }
@@ -198,12 +200,12 @@ func (e *examination) state() {
 	path := e.session.path
 	holder, err := stateHolder(path)
 	if err != nil {
-		e.add(worker.Failed("state", err, "let this user read and write it, or name another with --state"))
+		e.add(doctor.Failed("state", err, "let this user read and write it, or name another with --state"))
 		return
 	}
-	check, health := worker.CheckState(e.ctx, path, holder)
+	check, health := doctor.CheckState(e.ctx, path, holder)
 	e.add(check)
-	e.add(worker.CheckSpace(e.ctx, path, health.Bytes))
+	e.add(doctor.CheckSpace(e.ctx, path, health.Bytes))
 }
 
 // named are the datasets that are worked on, each once.
@@ -229,7 +231,7 @@ func (e *examination) saves() bool {
 // source goes through a source as a sync with the same flags would open it.
 func (e *examination) source(name, path string, o sourceOptions) {
 	var found collector
-	check := worker.CheckSource(e.ctx, path, func() (source.Source, error) {
+	check := doctor.CheckSource(e.ctx, path, func() (source.Source, error) {
 		return o.open(e.ctx, path, &found)
 	}, found.take)
 	check.Name = name
@@ -238,23 +240,23 @@ func (e *examination) source(name, path string, o sourceOptions) {
 
 // backups looks at the folder that a job exports to.
 func (e *examination) backups(name, dir string) {
-	check := worker.CheckBackups(dir, now())
+	check := doctor.CheckBackups(dir, now())
 	check.Name = name
 	e.add(check)
 }
 
 // ask speaks to the service for the first time: key and clock.
 func (e *examination) ask() {
-	witness := &worker.Witness{RoundTripper: http.DefaultTransport.(*http.Transport).Clone(), Now: now}
+	witness := &doctor.Witness{RoundTripper: http.DefaultTransport.(*http.Transport).Clone(), Now: now}
 	if err := e.connect(witness); err != nil {
 		e.unasked = "there is no way to ask the service"
-		e.add(worker.Failed("key", err, ""))
-		e.add(worker.Skipped("clock", e.unasked))
+		e.add(doctor.Failed("key", err, ""))
+		e.add(doctor.Skipped("clock", e.unasked))
 		return
 	}
 	ctx, cancel := e.patience()
 	defer cancel()
-	check, datasets := worker.CheckKey(ctx, e.client, witness, e.session.name)
+	check, datasets := doctor.CheckKey(ctx, e.client, witness, e.session.name)
 	if e.datasets = datasets; !check.OK {
 		e.unasked = "the service did not take the key, see above"
 		if errors.Is(check.Err, pictograph.ErrNetwork) {
@@ -262,7 +264,7 @@ func (e *examination) ask() {
 		}
 	}
 	e.add(check)
-	e.add(worker.CheckClock(witness))
+	e.add(doctor.CheckClock(witness))
 }
 
 // patience bounds one request and the wait for its turn.
@@ -272,7 +274,7 @@ func (e *examination) patience() (context.Context, context.CancelFunc) {
 
 // connect makes a client whose requests pass the pacer that those of a run pass,
 // beginning where the last hour left the quota.
-func (e *examination) connect(witness *worker.Witness) error {
+func (e *examination) connect(witness *doctor.Witness) error {
 	s := e.session
 	if err := e.reach(); err != nil {
 		return err
@@ -281,7 +283,7 @@ func (e *examination) connect(witness *worker.Witness) error {
 	if err != nil {
 		return err
 	}
-	pacer, err := worker.NewPacer(e.ctx, s.quota, s.account(), history, now)
+	pacer, err := quota.NewPacer(e.ctx, s.quota, s.account(), history, now)
 	if err != nil {
 		return err
 	}
@@ -313,13 +315,18 @@ func (h history) Requests(context.Context, string, time.Time) ([]store.Sent, err
 // AddRequest does nothing: others may be at work on the state.
 func (h history) AddRequest(context.Context, string, time.Time, bool) error { return nil }
 
+// TakeRequest does nothing, as AddRequest.
+func (h history) TakeRequest(context.Context, string, time.Time) error { return nil }
+
+// OtherRequests are none: a check-up sends a handful of requests.
+func (h history) OtherRequests(context.Context, string, time.Time) ([]store.Sent, error) {
+	return nil, nil
+}
+
 func (e *examination) history() (history, error) {
-	st, err := store.Look(e.session.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	st, err := store.Look(e.ctx, e.session.path)
 	if err != nil {
-		return nil, err
+		return nil, nil // there is none, or it is unsound, which its own line says
 	}
 	defer st.Close()
 	sent, err := st.Requests(e.ctx, e.session.account(), now())
@@ -332,19 +339,19 @@ func (e *examination) history() (history, error) {
 // dataset looks up a dataset.
 func (e *examination) dataset(nameOrID string) {
 	if e.unasked != "" {
-		e.add(worker.Skipped("dataset", e.unasked))
+		e.add(doctor.Skipped("dataset", e.unasked))
 		return
 	}
 	ctx, cancel := e.patience()
 	defer cancel()
-	check := worker.CheckDataset(ctx, e.client, nameOrID, e.session.name)
-	if errors.Is(check.Err, worker.ErrNoDataset) {
+	check := doctor.CheckDataset(ctx, e.client, nameOrID, e.session.name)
+	if errors.Is(check.Err, dataset.ErrNotFound) {
 		check = e.explainMissing(check, nameOrID)
 	}
 	e.add(check)
 }
 
-func (e *examination) explainMissing(c worker.Check, name string) worker.Check {
+func (e *examination) explainMissing(c doctor.Check, name string) doctor.Check {
 	near := nearest.Name(name, e.datasets)
 	if near != "" {
 		c.Advice += fmt.Sprintf("; did you mean %q?", near)
@@ -356,18 +363,18 @@ func (e *examination) explainMissing(c worker.Check, name string) worker.Check {
 	if near != "" {
 		detail += ": " + c.Advice
 	}
-	return worker.Check{Name: c.Name, OK: true, Status: worker.CheckOK, Detail: detail}
+	return doctor.Check{Name: c.Name, OK: true, Status: doctor.OK, Detail: detail}
 }
 
 // role finds out whether the key may save.
 func (e *examination) role() {
 	if e.unasked != "" {
-		e.add(worker.Skipped("role", e.unasked))
+		e.add(doctor.Skipped("role", e.unasked))
 		return
 	}
 	ctx, cancel := e.patience()
 	defer cancel()
-	e.add(worker.CheckRole(ctx, e.client, e.session.name))
+	e.add(doctor.CheckRole(ctx, e.client, e.session.name))
 }
 
 // report prints the checks; its error is what is wrong first.
@@ -381,7 +388,7 @@ func (e *examination) report(w io.Writer) error {
 	output := e.options.output
 	if output.json {
 		out := struct {
-			Checks  []worker.Check `json:"checks"`
+			Checks  []doctor.Check `json:"checks"`
 			Verdict string         `json:"verdict"`
 			ending
 		}{e.checks, e.verdict(), endingOf(first)}
@@ -408,20 +415,20 @@ func (e *examination) report(w io.Writer) error {
 
 // verdict sums up the checks.
 func (e *examination) verdict() string {
-	counts := make(map[worker.Status]int)
+	counts := make(map[doctor.Status]int)
 	for _, c := range e.checks {
 		counts[c.Status]++
 	}
 	switch {
-	case counts[worker.CheckFailed] > 0:
-		return fmt.Sprintf("not ready: %d of %d checks failed", counts[worker.CheckFailed], len(e.checks))
-	case counts[worker.CheckWarning] > 0:
-		return fmt.Sprintf("ready, with %s to look at", plural(counts[worker.CheckWarning], "warning"))
+	case counts[doctor.Wrong] > 0:
+		return fmt.Sprintf("not ready: %d of %d checks failed", counts[doctor.Wrong], len(e.checks))
+	case counts[doctor.Warning] > 0:
+		return fmt.Sprintf("ready, with %s to look at", plural(counts[doctor.Warning], "warning"))
 	}
 	return "ready"
 }
 
-func checkLine(c worker.Check) string {
+func checkLine(c doctor.Check) string {
 	line := string(c.Status) + ": " + c.Detail
 	if c.Err != nil && c.Advice != "" {
 		line += " (" + c.Advice + ")"

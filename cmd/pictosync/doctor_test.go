@@ -13,9 +13,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"pictosync/doctor"
 	"pictosync/sandbox"
 	"pictosync/store"
-	"pictosync/worker"
 )
 
 // startService is the script command `service VARIABLE DATASET KEY:ROLE…`: a service
@@ -41,7 +41,7 @@ func startService(ts *testscript.TestScript, neg bool, args []string) {
 
 // doctor runs the command against a service and holds its exit status against the
 // one that it prints.
-func doctor(t *testing.T, state, url string, args ...string) (status int, checks map[string]worker.Check) {
+func checkUp(t *testing.T, state, url string, args ...string) (status int, checks map[string]doctor.Check) {
 	t.Helper()
 	cmd := command(append([]string{"doctor", "--state", state, "--base-url", url, "--json"}, args...)...)
 	out, err := cmd.Output()
@@ -49,13 +49,13 @@ func doctor(t *testing.T, state, url string, args ...string) (status int, checks
 		t.Fatal(err)
 	}
 	var said struct {
-		Checks   []worker.Check
+		Checks   []doctor.Check
 		ExitCode int `json:"exit_code"`
 	}
 	if err := json.Unmarshal(out, &said); err != nil || said.ExitCode != cmd.ProcessState.ExitCode() {
 		t.Fatalf("%s: %v, status %d", out, err, cmd.ProcessState.ExitCode())
 	}
-	checks = make(map[string]worker.Check)
+	checks = make(map[string]doctor.Check)
 	for _, c := range said.Checks {
 		checks[c.Name] = c
 	}
@@ -87,7 +87,7 @@ func TestDoctorBesideARun(t *testing.T) {
 	if _, _, err := st.OpenRun(t.Context(), d, "sync", "somewhere", time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	status, checks := doctor(t, state, service.URL, "--dataset", "set")
+	status, checks := checkUp(t, state, service.URL, "--dataset", "set")
 	if c := checks["state"]; status != 0 || !c.OK || !strings.Contains(c.Detail, `1 not ended, 0 batches in flight; in use by another run (process `) || !strings.Contains(c.Detail, "sync somewhere") {
 		t.Errorf("status %d, %+v", status, checks)
 	}
@@ -121,7 +121,7 @@ func TestDoctorClock(t *testing.T) {
 			w.Header().Set("Date", date)
 			server.ServeHTTP(w, r)
 		}))
-		status, checks := doctor(t, filepath.Join(dir, "state.db"), service.URL, "--dataset", "set")
+		status, checks := checkUp(t, filepath.Join(dir, "state.db"), service.URL, "--dataset", "set")
 		service.Close()
 		c := checks["clock"]
 		if status != want.status || c.OK != want.ok || !strings.Contains(c.Detail, want.detail) || !checks["role"].OK {
@@ -143,7 +143,7 @@ func TestDoctorAsksOnce(t *testing.T) {
 		http.Error(w, `{"error":{"code":"x","message":"no"}}`, http.StatusServiceUnavailable)
 	}))
 	defer service.Close()
-	status, checks := doctor(t, filepath.Join(dir, "state.db"), service.URL, filepath.Join(dir, "nowhere"), "--dataset", "set", "--max-retries", "9")
+	status, checks := checkUp(t, filepath.Join(dir, "state.db"), service.URL, filepath.Join(dir, "nowhere"), "--dataset", "set", "--max-retries", "9")
 	if status != exitSource || asked != 1 || checks["key"].OK || checks["key"].Advice == "" || !checks["clock"].OK {
 		t.Errorf("status %d, asked %d times, %+v", status, asked, checks)
 	}
@@ -172,7 +172,7 @@ func TestDoctorKeepsTheQuota(t *testing.T) {
 	if err := st.Close(); err != nil {
 		t.Fatal(err)
 	}
-	status, checks := doctor(t, state, service.URL, "--rate", "10/h")
+	status, checks := checkUp(t, state, service.URL, "--rate", "10/h")
 	if c := checks["key"]; status != 1 || c.OK || !strings.Contains(c.Advice, "used up") {
 		t.Errorf("status %d, %+v", status, checks)
 	}

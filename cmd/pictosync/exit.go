@@ -9,8 +9,11 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/backup"
+	"pictosync/dataset"
 	"pictosync/internal/nearest"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
@@ -65,9 +68,9 @@ func exitCode(err error) int {
 		forbidden = errors.Is(err, pictograph.ErrUnauthorized) || errors.Is(err, pictograph.ErrForbidden)
 	)
 	switch {
-	case errors.Is(err, worker.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, dataset.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, worker.ErrNoDataset), errors.Is(err, worker.ErrOtherDataset), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
+	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, dataset.ErrNotFound), errors.Is(err, backup.ErrOtherDataset), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitSource
@@ -90,9 +93,9 @@ func errorCode(err error) string {
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, worker.ErrNoDataset):
+	case errors.Is(err, dataset.ErrNotFound):
 		return "no-dataset"
-	case errors.Is(err, worker.ErrOtherDataset):
+	case errors.Is(err, backup.ErrOtherDataset):
 		return "other-dataset"
 	case errors.Is(err, store.ErrNoRun):
 		return "no-run"
@@ -122,7 +125,7 @@ func errorCode(err error) string {
 	switch {
 	case errors.Is(err, pictograph.ErrNetwork):
 		return "unreachable"
-	case errors.Is(err, pictograph.ErrRateLimited), errors.Is(err, worker.ErrLeftAlone):
+	case errors.Is(err, pictograph.ErrRateLimited), errors.Is(err, quota.ErrLeftAlone):
 		return "rate-limited"
 	case errors.Is(err, pictograph.ErrServer):
 		return "service-failed"

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/backup"
 	"pictosync/convert"
 	"pictosync/source"
 	"pictosync/worker"
@@ -45,7 +46,7 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
   pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runExport(cmd.Context(), o)
@@ -68,14 +69,14 @@ func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
 }
 
-func (o *exportOptions) settings() (e worker.ExportOptions, err error) {
+func (o *exportOptions) settings() (e backup.Options, err error) {
 	if o.dataset == "" {
 		return e, usagef("no dataset: name one with --dataset")
 	}
 	if o.out == "" {
 		return e, usagef("no output: name the folder of the backups with --out")
 	}
-	if e.Keep, err = worker.ParseRetention(o.snapshots); err != nil {
+	if e.Keep, err = backup.ParseRetention(o.snapshots); err != nil {
 		return e, usagef("read --snapshots: %w", err)
 	}
 	for _, format := range o.formats {
@@ -113,18 +114,19 @@ func runExport(parent context.Context, o exportOptions) error {
 	return err
 }
 
-func (o *exportOptions) work(s *session, settings worker.ExportOptions) (worker.ExportSummary, error) {
+func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summary, error) {
 	out, err := filepath.Abs(o.out)
 	if err != nil {
-		return worker.ExportSummary{}, usagef("find %s: %w", o.out, err)
+		return backup.Summary{}, usagef("find %s: %w", o.out, err)
 	}
 	c, err := s.connect()
 	if err != nil {
-		return worker.ExportSummary{}, err
+		return backup.Summary{}, err
 	}
 	defer c.close()
 	progress := o.output.progress()
-	summary, err := worker.Export(s.ctx, s.stop.asked, c.client, s.store, c.pacer, settings, s.run(worker.Options{Source: out}, o.dataset, progress))
+	settings.Options, settings.Out = s.access(o.dataset, progress), out
+	summary, err := backup.Export(s.ctx, s.stop.asked, c.client, s.store, c.pacer, settings)
 	progress.end()
 	err = s.stop.explain(err)
 	if err == nil && summary.Images.Failed > 0 {
@@ -133,10 +135,10 @@ func (o *exportOptions) work(s *session, settings worker.ExportOptions) (worker.
 	return summary, err
 }
 
-func (o *exportOptions) print(s worker.ExportSummary, failed error) error {
+func (o *exportOptions) print(s backup.Summary, failed error) error {
 	if o.output.json {
 		return printJSON(os.Stdout, struct {
-			worker.ExportSummary
+			backup.Summary
 			ending
 		}{s, endingOf(failed)})
 	}
@@ -165,8 +167,9 @@ func (o *exportOptions) print(s worker.ExportSummary, failed error) error {
 }
 
 func newRestore() *cobra.Command {
-	var o syncOptions
+	var o saveOptions
 	var images []string
+	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "restore BACKUP --dataset NAME",
 		Short: "Bring a backup back into its dataset, or into another",
@@ -180,25 +183,34 @@ other classes stay as they are.` + exitHelp,
   pictosync restore backups/cars --dataset cars --class car`,
 		Args: one(aBackup),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			if _, err := os.Stat(args[0]); err == nil && !source.IsBackup(args[0]) {
 				return usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", args[0])
 			}
 			o.source.include = images
-			return runSync(cmd.Context(), args[0], o)
+			settings, err := o.settings()
+			if err != nil {
+				return err
+			}
+			if dryRun {
+				plan := planOptions{syncOptions: syncOptions{saveOptions: o}}
+				return plan.show(cmd.Context(), args[0], settings, "sync "+args[0])
+			}
+			return o.save(cmd.Context(), args[0], settings, "sync "+args[0])
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to restore into")
 	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
 	f.StringArrayVar(&o.classes, "class", nil, "only annotations of the class `NAME` (again for more); those of other classes stay as they are, which takes a request an image")
-	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
+	f.BoolVar(&dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
-	o.addBackupFlag(f)
-	o.addGuardFlags(f)
+	o.backups.addFlags(f)
+	o.guards.addFlags(f)
+	o.addReportFlags(f)
 	o.source.addLossFlags(f)
 	o.source.outside = string(convert.OutsideKeep)
 	o.match = string(worker.MatchExact) // the id in the backup, or the path
@@ -253,7 +265,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		Pruned    []string       `json:"pruned"`
 	}{[]snapshotJSON{}, []string{}}
 	if keep != "" {
-		rules, err := worker.ParseRetention(keep)
+		rules, err := backup.ParseRetention(keep)
 		if err != nil {
 			return usagef("read --snapshots: %w", err)
 		}
@@ -264,7 +276,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 				}
 			}
 		}
-		pruned, err := worker.PruneSnapshots(all, rules, dryRun)
+		pruned, err := backup.PruneSnapshots(all, rules, dryRun)
 		if err != nil {
 			return err
 		}

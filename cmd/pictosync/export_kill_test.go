@@ -293,7 +293,7 @@ func (x *exportKills) partials() []string {
 }
 
 // checkReads holds the requests for each image against what the state had at the
-// kills of before, and notes what it has at this one.
+// kills before, and notes what it has at this one.
 func (x *exportKills) checkReads(when string) {
 	x.t.Helper()
 	asked := x.reads.now()
@@ -306,7 +306,7 @@ func (x *exportKills) checkReads(when string) {
 	if again > 0 {
 		x.t.Errorf("%s: %d images were asked for again whose readings had been committed", when, again)
 	}
-	st, err := store.Look(x.state())
+	st, err := store.Look(x.t.Context(), x.state())
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"pictosync/convert"
+	"pictosync/internal/atomicfile"
 	"pictosync/store"
-	"pictosync/worker"
 )
 
 // findingGroup is what was found of one kind and cause.
@@ -161,7 +161,7 @@ func findingOf(f store.Finding) convert.Finding {
 
 // findingFile writes findings as JSON Lines, as they are made.
 type findingFile struct {
-	file *worker.File // nil where none is asked for
+	file *atomicfile.File // nil where none is asked for
 	out  *json.Encoder
 	err  error
 }
@@ -170,7 +170,7 @@ func createFindings(path string) (*findingFile, error) {
 	if path == "" {
 		return &findingFile{}, nil
 	}
-	file, err := worker.CreateFile(path)
+	file, err := atomicfile.Create(path, atomicfile.Shared)
 	if err != nil {
 		return nil, err
 	}

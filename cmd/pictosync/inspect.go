@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pictosync/worker"
+	"pictosync/conversion"
 )
 
 type inspectOptions struct {
@@ -30,7 +30,7 @@ examples.` + exitHelp,
 		Example: `  pictosync inspect testdata/shapes.coco.json`,
 		Args:    one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runInspect(cmd.Context(), args[0], o)
@@ -59,26 +59,21 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 		return err
 	}
 	var groups findingGroups
-	report, err := worker.Inspect(ctx, src, worker.ConvertOptions{Accepted: accepted, Progress: progress.show, Finding: groups.add})
+	ofSource := teller{from: &found, tell: groups.add, accepted: accepted}
+	report, err := conversion.Inspect(ctx, src, conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: groups.add})
 	if err != nil {
 		return causeOf(ctx, err)
 	}
 	progress.end()
-	lost := 0 // and in no image
-	for _, f := range found.take() {
-		groups.add(f)
-		if f.Image == "" && accepted.Refuses(f.Kind) {
-			lost++
-		}
-	}
+	ofSource.drain()
 	var failure error
-	if report.Images.Failed+lost > 0 {
+	if report.Images.Failed+ofSource.lost > 0 {
 		failure = errFailures
 	}
 	switch {
 	case o.output.json:
 		err = printJSON(os.Stdout, struct {
-			worker.Inspection
+			conversion.Inspection
 			Findings map[string]kindJSON `json:"findings"`
 			ending
 		}{report, groups.byKind(), endingOf(failure)})
@@ -88,7 +83,7 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	return cmp.Or(err, failure)
 }
 
-func printInspection(w io.Writer, r worker.Inspection, groups findingGroups) error {
+func printInspection(w io.Writer, r conversion.Inspection, groups findingGroups) error {
 	format := r.Format
 	if r.Task != "" {
 		format += ", task " + r.Task

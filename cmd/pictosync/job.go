@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/backup"
 	"pictosync/internal/nearest"
 	"pictosync/worker"
 )
@@ -61,8 +62,8 @@ func newWork(kind string) work {
 
 type syncWork struct {
 	syncOptions
-	path    string
-	options worker.Options
+	path     string
+	settings worker.Options
 }
 
 func (w *syncWork) examine(e *examination, j *job)   { e.source(j.name, j.target, w.source) }
@@ -73,63 +74,72 @@ func (w *syncWork) in() string { return w.dataset }
 
 func (w *syncWork) ready(target string) (err error) {
 	w.path = target
-	w.options, err = w.settings()
+	w.settings, err = w.syncOptions.settings()
 	return err
 }
 
 func (w *syncWork) do(s *session) (any, error) {
-	summary, err := w.doFrom(s, w.path, w.options)
+	src, err := w.opening(s, w.path)
+	if err == nil {
+		_, err = src.Open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	summary, err := w.sync(s, src, w.settings)
+	s.requests += summary.Requests
 	if summary.Run == "" {
 		return nil, err
 	}
-	if !w.output.json {
-		if err := w.output.print(os.Stdout, summary, err); err != nil {
+	if output := s.options.output; !output.json {
+		if err := output.print(os.Stdout, summary, err); err != nil {
 			return summary, err
 		}
 	}
 	return summary, err
 }
 
-// doFrom does a run in a session that is there already.
-func (o *syncOptions) doFrom(s *session, path string, options worker.Options) (worker.Summary, error) {
-	o.output = s.options.output
-	src, err := o.openSource(s, path, &options)
-	if err != nil {
-		return worker.Summary{}, err
-	}
-	summary, err := o.work(s, src, options)
-	s.requests += summary.Requests
-	return summary, err
-}
-
 type verifyWork struct {
 	verifyOptions
-	path    string
-	options worker.Options
+	path     string
+	settings worker.VerifyOptions
 }
 
 func (w *verifyWork) in() string { return w.dataset }
 
 func (w *verifyWork) ready(target string) (err error) {
 	w.path = target
-	w.options, err = w.settings()
+	w.settings, err = w.verifyOptions.settings()
 	return err
 }
 
 func (w *verifyWork) do(s *session) (any, error) {
-	summary, err := w.doFrom(s, w.path, w.options)
+	src, err := w.opening(s, w.path)
+	if err == nil {
+		_, err = src.Open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	unlock, err := lockKind(s.path, "verify", "verify "+w.path) // the session's lock does not keep others from verifying
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	summary, err := w.verify(s, src, w.settings)
+	s.requests += summary.Requests
 	if summary.Run == "" {
 		return nil, err
 	}
-	if !w.output.json {
-		return summary, w.output.printVerification(os.Stdout, summary, err)
+	if output := s.options.output; !output.json {
+		return summary, output.printVerification(os.Stdout, summary, err)
 	}
 	return summary, err
 }
 
 type exportWork struct {
 	exportOptions
-	options worker.ExportOptions
+	options backup.Options
 }
 
 func (w *exportWork) in() string { return w.dataset }
@@ -233,7 +243,7 @@ func (c configuration) setJob(root *cobra.Command, flags *pflag.FlagSet, kind st
 			return unknownSetting(s.where, name, known)
 		}
 	}
-	return c.settle(flags)
+	return c.apply(flags)
 }
 
 // chosen are the jobs with the given names; all where none is given.

@@ -24,7 +24,16 @@ type holder struct {
 // lockState makes sure that one process at a time works on a state. The
 // operating system releases the lock when the process ends, however it ends.
 func lockState(state, command string) (release func(), err error) {
-	path := state + ".lock"
+	return takeLock(state, state+".lock", command)
+}
+
+// lockKind makes sure that one process at a time does a run of a kind that goes beside
+// others: each has runs of its own.
+func lockKind(state, kind, command string) (release func(), err error) {
+	return takeLock(state, state+"."+kind+".lock", command)
+}
+
+func takeLock(state, path, command string) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the state %s: %w; name another with --state", state, err)
 	}

@@ -29,7 +29,7 @@ are known. The labels themselves stay in their files.` + exitHelp,
   pictosync sync shapes.db --dataset shapes --sandbox`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runManifest(cmd.Context(), args[0], o)

@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/expfmt"
 
+	"pictosync/internal/atomicfile"
 	"pictosync/store"
 )
 
@@ -87,8 +89,19 @@ func writeMetrics(ctx context.Context, path string, st *store.Store, jobs []*job
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write the metrics: %w", err)
 	}
-	if err := prometheus.WriteToTextfile(path, registry); err != nil {
-		return fmt.Errorf("write the metrics to %s: %w", path, err)
+	families, err := registry.Gather()
+	if err != nil {
+		return fmt.Errorf("write the metrics: %w", err)
 	}
-	return nil
+	file, err := atomicfile.Create(path, atomicfile.Shared)
+	if err != nil {
+		return err
+	}
+	defer file.Abort()
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(file, family); err != nil {
+			return fmt.Errorf("write the metrics to %s: %w", path, err)
+		}
+	}
+	return file.Close()
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"pictosync/worker"
+	"pictosync/internal/progress"
 )
 
 // outputOptions are the flags of every command that works for a while.
@@ -51,14 +51,14 @@ func onTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 
 // progress is what people see while a command works: a bar on a terminal, a
 // line for each phase elsewhere, nothing beside --json and --quiet.
-func (o outputOptions) progress() *progress {
+func (o outputOptions) progress() *display {
 	switch {
 	case o.json || o.quiet:
-		return &progress{mode: silent}
+		return &display{mode: silent}
 	case onTerminal(os.Stderr):
-		return &progress{mode: bar}
+		return &display{mode: bar}
 	}
-	return &progress{mode: lines}
+	return &display{mode: lines}
 }
 
 type progressMode int
@@ -69,7 +69,7 @@ const (
 	bar
 )
 
-type progress struct {
+type display struct {
 	mode progressMode
 
 	mu    sync.Mutex
@@ -80,7 +80,7 @@ type progress struct {
 }
 
 // show takes how far the work is; it may be called from several goroutines.
-func (p *progress) show(now worker.Progress) {
+func (p *display) show(now progress.Progress) {
 	if p.mode == silent {
 		return
 	}
@@ -103,7 +103,7 @@ func (p *progress) show(now worker.Progress) {
 	p.bar.Set(now.Done)
 }
 
-func describe(now worker.Progress) string {
+func describe(now progress.Progress) string {
 	text := now.Phase
 	if now.Note != "" {
 		text += ", " + now.Note
@@ -114,7 +114,7 @@ func describe(now worker.Progress) string {
 	return text
 }
 
-func (p *progress) begin(now worker.Progress) {
+func (p *display) begin(now progress.Progress) {
 	p.finish()
 	p.phase, p.said, p.told = now.Phase, now.Phase, time.Now()
 	if p.mode == lines {
@@ -142,7 +142,7 @@ func (p *progress) begin(now worker.Progress) {
 	)
 }
 
-func (p *progress) finish() {
+func (p *display) finish() {
 	if p.bar != nil {
 		p.bar.Finish()
 		p.bar = nil
@@ -150,7 +150,7 @@ func (p *progress) finish() {
 }
 
 // end takes the bar away.
-func (p *progress) end() {
+func (p *display) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finish()

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"pictosync/conversion"
+	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
@@ -31,7 +33,7 @@ type planJSON struct {
 	Classes     []string `json:"classes"` // to be created
 	Requests    int      `json:"requests"`
 	Seconds     float64  `json:"estimated_s"` // at the configured rate
-	worker.Accounts
+	conversion.Accounts
 	// Unlabelled are the images of the dataset that the source says nothing of.
 	Unlabelled int            `json:"unlabelled"`
 	Findings   int            `json:"findings"`
@@ -63,8 +65,61 @@ func readPlan(path string) (string, error) {
 	return p.Digest, nil
 }
 
-// showPlan prints a plan that was made, and keeps it where that is asked for.
-func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store, s worker.Summary, quota worker.Quota, failed error) error {
+// planOptions are the flags of plan.
+type planOptions struct {
+	syncOptions
+	out  string // to write
+	diff string // an image
+}
+
+func runPlan(parent context.Context, path string, o planOptions, doing string) error {
+	settings, err := o.settings()
+	if err != nil {
+		return err
+	}
+	return o.show(parent, path, settings, doing)
+}
+
+// show makes a plan and prints it.
+func (o *planOptions) show(parent context.Context, path string, settings worker.Options, doing string) error {
+	s, err := o.begin(parent)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	src, err := o.opening(s, path)
+	if err != nil {
+		return err
+	}
+	if err := s.openWith(src, func() error { return s.openBeside("plan", doing) }); err != nil {
+		return err
+	}
+	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
+		settings.Common = common
+		return worker.Plan(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
+	})
+	switch {
+	case src.err != nil:
+		return src.err
+	case summary.Run == "":
+		return cmp.Or(o.output.print(os.Stdout, summary, err), err)
+	case o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)):
+		return o.showDiff(s, os.Stdout, src.src, summary.Run)
+	}
+	shown := shownPlan{ignoreUnmatched: o.unmatched != "fail", backup: settings.Backup, out: o.out}
+	return shown.show(s, os.Stdout, summary, err)
+}
+
+// shownPlan is how a plan is shown.
+type shownPlan struct {
+	ignoreUnmatched bool
+	backup          worker.BackupPolicy
+	out             string // file to keep it in; "" is none
+}
+
+// show prints a plan that was made, and keeps it where that is asked for.
+func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed error) error {
+	ctx, st, output := context.WithoutCancel(in.ctx), in.store, in.options.output
 	if s.Outcome == string(store.Interrupted) || s.Outcome == string(store.Stopped) {
 		return failed
 	}
@@ -76,7 +131,11 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	if err != nil {
 		return err
 	}
-	stakes, err := st.Stakes(ctx, run.Dataset, s.Run)
+	sums, err := st.PlanSummary(ctx, run.Dataset, s.Run)
+	if err != nil {
+		return err
+	}
+	digest, err := st.PlanDigest(ctx, run.Dataset, s.Run)
 	if err != nil {
 		return err
 	}
@@ -84,25 +143,25 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	if err != nil {
 		return err
 	}
-	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: stakes.Digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{stakes.Listed, stakes.Added, stakes.Removed, stakes.Replaced, stakes.Kept, stakes.Unknown}, Reviewed: stakes.Reviewed, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
+	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped,
+		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
-	p.Requests, p.Seconds = worker.Cost(stakes, len(created), s.Requests, worker.BackupPolicy(o.backup), quota)
-	if failed == nil && s.Images.Failed+s.Images.Unmatched > 0 && (s.Images.Failed > 0 || o.unmatched == "fail") {
+	p.Requests, p.Seconds = worker.Cost(sums, len(created), s.Requests, o.backup, in.quota)
+	if failed == nil && s.Images.Failed+s.Images.Unmatched > 0 && (s.Images.Failed > 0 || !o.ignoreUnmatched) {
 		failed = errFailures
 	}
 	p.ending = endingOf(failed)
-	if o.planOut != "" {
-		if err := keepPlan(o.planOut, p); err != nil {
+	if o.out != "" {
+		if err := keepPlan(o.out, p); err != nil {
 			return err
 		}
 	}
 	switch {
-	case o.output.json:
+	case output.json:
 		err = printJSON(w, p)
-	case !o.output.quiet:
+	case !output.quiet:
 		err = printPlan(ctx, w, st, p)
 	}
 	if err != nil {
@@ -113,7 +172,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 
 // showDiff prints what a save would change on one image: lines with - for what
 // goes and + for what comes.
-func (o *syncOptions) showDiff(s *session, w io.Writer, src source.Source, id string) error {
+func (o *planOptions) showDiff(s *session, w io.Writer, src source.Source, id string) error {
 	run, err := s.store.FindRun(s.ctx, id)
 	if err != nil {
 		return err
@@ -159,15 +218,11 @@ func diffLine(w io.Writer, sign string, a *pictograph.Annotation) error {
 }
 
 func keepPlan(path string, p planJSON) error {
-	file, err := worker.CreateFile(path)
+	data, err := json.Marshal(p)
 	if err != nil {
-		return err
-	}
-	defer file.Abort()
-	if err := json.NewEncoder(file).Encode(p); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return file.Close()
+	return atomicfile.Write(path, append(data, '\n'), atomicfile.Shared)
 }
 
 func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) error {

@@ -14,9 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/store"
-	"pictosync/worker"
 )
 
 type runOptions struct {
@@ -100,7 +100,7 @@ func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (job
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := c.settle(cmd.Flags()); err != nil {
+	if err := c.apply(cmd.Flags()); err != nil {
 		return nil, 0, err
 	}
 	if jobs, err = c.readJobs(cmd.Root(), path); err != nil {
@@ -148,14 +148,12 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 		}
 	}
 	if last := n.Jobs[len(n.Jobs)-1]; s.asked() && last.Outcome == notReached && (err == nil || !stopped(exitCode(err))) {
-		err = s.stop.explain(worker.ErrInterrupted)
+		err = s.stop.explain(dataset.ErrInterrupted)
 	}
 	n.Requests = s.requests
 	if s.ctx.Err() == nil {
-		collectErr := s.store.CheckClock(ctx, now())
-		if collectErr == nil {
-			n.Forgotten, collectErr = s.store.Collect(ctx, now().Add(-keep), false)
-		}
+		var collectErr error
+		n.Forgotten, collectErr = s.store.Collect(ctx, now(), keep, false)
 		err = cmp.Or(err, collectErr)
 	}
 	if o.metrics != "" {

@@ -47,7 +47,7 @@ now, and why.` + exitHelp,
   pictosync runs last --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			if o.abandon {
@@ -80,7 +80,7 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	if err != nil {
 		return err
 	}
-	st, err := openExisting(ctx, path)
+	st, err := lookAt(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) && len(args) == 0 {
 		return noRuns(o)
 	}
@@ -145,7 +145,7 @@ func runAbandon(parent context.Context, args []string, o runsOptions, elsewhere 
 	if err != nil {
 		return err
 	}
-	st, err := openExisting(parent, path)
+	st, err := lookAt(parent, path)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func runAbandon(parent context.Context, args []string, o runsOptions, elsewhere 
 	}
 	defer c.close()
 	progress := o.output.progress()
-	given, err := worker.Abandon(s.ctx, s.stop.asked, c.client, s.store, c.pacer, run, s.run(worker.Options{}, run.Dataset.ID, progress))
+	given, err := worker.Abandon(s.ctx, s.stop.asked, c.to(s.store), run, s.access(run.Dataset.ID, progress))
 	progress.end()
 	if err = s.stop.explain(err); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/quota"
 	"pictosync/sandbox"
-	"pictosync/worker"
 )
 
 type sandboxOptions struct {
@@ -129,7 +129,7 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, err
 	}
-	quota, err := worker.ParseQuota(o.rate)
+	allowed, err := quota.Parse(o.rate)
 	if err != nil {
 		return sandbox.Options{}, usagef("read --rate-limit: %w", err)
 	}
@@ -145,7 +145,7 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 			role = string(sandbox.Owner)
 		}
 		if capped {
-			own, err := worker.ParseQuota(limit)
+			own, err := quota.Parse(limit)
 			if err != nil {
 				return sandbox.Options{}, usagef("read --api-key: %w", err)
 			}
@@ -161,7 +161,7 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 		}
 		keys[key] = sandbox.Role(role)
 	}
-	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: quota.Requests, Per: quota.Per, Window: o.window},
+	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: allowed.Requests, Per: allowed.Per, Window: o.window},
 		Caps: caps, Formats: sandboxFormats(), MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
 }
 

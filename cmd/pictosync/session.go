@@ -18,7 +18,9 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"pictosync/dataset"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/sandbox"
 	"pictosync/source"
 	"pictosync/store"
@@ -67,8 +69,8 @@ type session struct {
 	ctx     context.Context // ends when the process is to stop at once
 	stop    *stopper
 	log     zerolog.Logger
-	quota   worker.Quota // what the service is held to; a sandbox has none
-	path    string       // of the state
+	quota   quota.Quota // what the service is held to; a sandbox has none
+	path    string      // of the state
 
 	store   *store.Store
 	url     string
@@ -89,7 +91,7 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	if o.baseURL == "sandbox" {
 		o.sandbox = true
 	}
-	quota, err := worker.ParseQuota(o.rate)
+	allowed, err := quota.Parse(o.rate)
 	switch {
 	case err != nil:
 		return nil, usagef("read --rate: %w", err)
@@ -98,9 +100,9 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	case o.concurrency < 1:
 		return nil, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
 	}
-	s := &session{options: o, quota: quota}
+	s := &session{options: o, quota: allowed}
 	if o.sandbox {
-		s.quota = worker.Quota{}
+		s.quota = quota.Quota{}
 	}
 	if s.log, err = o.output.logger(); err != nil {
 		return nil, err
@@ -131,35 +133,90 @@ func (s *session) open(doing string) error {
 	return s.reach()
 }
 
+// openBeside is open for a run of a kind that saves nothing: it goes beside all but those of
+// its own kind.
+func (s *session) openBeside(kind, doing string) error {
+	unlock, err := lockKind(s.path, kind, doing)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, unlock)
+	st, err := store.OpenBeside(s.ctx, s.path)
+	if errors.Is(err, store.ErrNotReady) {
+		st, err = s.makeReady(doing)
+	}
+	if err != nil {
+		return err
+	}
+	s.keep(st)
+	return s.reach()
+}
+
+// makeReady makes, upgrades or sets aside a state under its lock, and opens it.
+func (s *session) makeReady(doing string) (*store.Store, error) {
+	unlock, err := lockState(s.path, doing)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return s.openSound()
+}
+
 func (s *session) openState(doing string) error {
 	unlock, err := lockState(s.path, doing)
 	if err != nil {
 		return err
 	}
 	s.closers = append(s.closers, unlock)
-	tellOfUpdate(s.ctx, s.path)
-	st, aside, err := store.OpenSound(s.ctx, s.path, now())
+	st, err := s.openSound()
 	if err != nil {
 		return err
 	}
-	s.closers = append(s.closers, func() { st.Close() })
-	s.store = st
-	if aside != "" {
-		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; the runs of before and their backups are in the old file.\n", s.path, aside)
-	}
+	s.keep(st)
 	return nil
 }
 
-// openExisting opens a state for a command that makes none.
-func openExisting(ctx context.Context, path string) (*store.Store, error) {
-	if store.Outdated(ctx, path) { // nobody else may work on it while it is changed
-		unlock, err := lockState(path, "bring the state into the present form")
-		if err != nil {
+func (s *session) keep(st *store.Store) {
+	s.closers = append(s.closers, func() { st.Close() })
+	s.store = st
+}
+
+// openSound opens a state whose lock is held.
+func (s *session) openSound() (*store.Store, error) {
+	tellOfUpdate(s.ctx, s.path)
+	st, aside, err := store.OpenSound(s.ctx, s.path, now())
+	if err == nil && aside != "" {
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; older runs and their backups are in the old file.\n", s.path, aside)
+	}
+	return st, err
+}
+
+// lookAt opens a state for a command that only reads it, beside whoever works on it. One of
+// an earlier version is upgraded first, under its lock.
+func lookAt(ctx context.Context, path string) (*store.Store, error) {
+	if store.Outdated(ctx, path) {
+		if err := upgrade(ctx, path); err != nil {
 			return nil, err
 		}
-		defer unlock()
 	}
-	return openLocked(ctx, path)
+	st, err := store.Look(ctx, path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usagef("open the state %s: %w; name another with --state", path, fs.ErrNotExist)
+	}
+	return st, err
+}
+
+func upgrade(ctx context.Context, path string) error {
+	unlock, err := lockState(path, "upgrade the state")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	st, err := openLocked(ctx, path)
+	if err != nil {
+		return err
+	}
+	return st.Close()
 }
 
 // openLocked opens a state whose lock is held.
@@ -172,12 +229,12 @@ func openLocked(ctx context.Context, path string) (*store.Store, error) {
 	return st, err
 }
 
-// tellOfUpdate says why a large state of before takes its time to be opened.
+// tellOfUpdate says why a large older state takes its time to be opened.
 func tellOfUpdate(ctx context.Context, path string) {
 	const soon = 50 << 20 // bytes that take a second or two
 	info, err := os.Stat(path)
 	if err == nil && info.Size() > soon && store.Outdated(ctx, path) {
-		fmt.Fprintf(os.Stderr, "pictosync: the state %s was written by an earlier version; bringing its %s into the present form, once, takes about half a minute for each GiB, and meanwhile twice that room\n",
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s was written by an earlier version; upgrading its %s, once, takes about half a minute for each GiB, and meanwhile twice that room\n",
 			path, humanize.IBytes(uint64(info.Size())))
 	}
 }
@@ -245,11 +302,11 @@ func (s *session) account() string {
 // connection speaks to the service for one run, whose end closes its gate.
 type connection struct {
 	client *pictograph.Client
-	pacer  *worker.Pacer
+	pacer  *quota.Pacer
 }
 
 func (s *session) connect() (*connection, error) {
-	pacer, err := worker.NewPacer(s.ctx, s.quota, s.account(), s.store, now)
+	pacer, err := quota.NewPacer(s.ctx, s.quota, s.account(), s.store, now)
 	if err != nil {
 		return nil, err
 	}
@@ -271,15 +328,19 @@ func (s *session) config(pacer pictograph.Pacer) pictograph.Config {
 		Pacer: pacer, UserAgent: "pictosync/" + version(), OnRetry: logRetries(s.log)}
 }
 
+// to is the connection as runs take it.
+func (c *connection) to(st *store.Store) worker.Connection {
+	return worker.Connection{Client: c.client, Store: st, Pacer: c.pacer}
+}
+
 // close lets go of idle connections: a sandbox of this process waits for those
 // that were never used.
 func (c *connection) close() { c.client.CloseIdleConnections() }
 
-// run fills in what every run with the service needs.
-func (s *session) run(w worker.Options, dataset string, p *progress) worker.Options {
-	w.Dataset, w.Service, w.Save, w.MaxOutage = dataset, s.name, s.options.concurrency, s.options.maxOutage
-	w.Progress, w.Log, w.Now, w.Unattended = p.show, s.log, now, s.unattended
-	return w
+// access is what work on a dataset is told of this session.
+func (s *session) access(name string, d *display) dataset.Options {
+	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
+		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended}
 }
 
 // now is the clock; tests of many nights set it.

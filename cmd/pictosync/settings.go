@@ -36,28 +36,28 @@ var serviceEnvironment = map[string]string{
 	"max-retries": "PICTOGRAPH_MAX_RETRIES",
 }
 
-// settle fills in the flags of cmd that the command line left alone.
-func settle(cmd *cobra.Command, configFile string) error {
+// applySettings fills in the flags of cmd that the command line left alone.
+func applySettings(cmd *cobra.Command, configFile string) error {
 	c, err := readConfig(cmd.Root(), configFile)
 	if err != nil {
 		return err
 	}
-	return c.settle(cmd.Flags())
+	return c.apply(cmd.Flags())
 }
 
-// settle fills in the flags that nothing has set yet.
-func (c configuration) settle(flags *pflag.FlagSet) error {
+// apply fills in the flags that nothing has set yet.
+func (c configuration) apply(flags *pflag.FlagSet) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
 		if failed != nil || f.Changed || commandLineOnly[f.Name] {
 			return
 		}
-		failed = c.settleFlag(flags, f)
+		failed = c.applyFlag(flags, f)
 	})
 	return failed
 }
 
-func (c configuration) settleFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
+func (c configuration) applyFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 	if variable := variableOf(f); variable != "" {
 		value := os.Getenv(variable)
 		if f.Name == "timeout" && !strings.ContainsAny(value, "hms") {

@@ -11,7 +11,7 @@ import (
 	"syscall"
 	"time"
 
-	"pictosync/worker"
+	"pictosync/dataset"
 )
 
 // grace is how long the requests in flight may take after the first signal.
@@ -28,7 +28,7 @@ type stopper struct {
 
 // explain tells a run that the time limit stopped from one that a user stopped.
 func (s *stopper) explain(err error) error {
-	if errors.Is(err, worker.ErrInterrupted) && s.limited.Load() {
+	if errors.Is(err, dataset.ErrInterrupted) && s.limited.Load() {
 		return errTimeLimit
 	}
 	return err
@@ -41,7 +41,7 @@ func (s *stopper) end(ctx context.Context) (context.Context, func()) {
 	go func() {
 		select {
 		case <-s.asked:
-			cancel(s.explain(worker.ErrInterrupted))
+			cancel(s.explain(dataset.ErrInterrupted))
 		case <-ctx.Done():
 		}
 	}()

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/internal/progress"
 	"pictosync/source"
 )
 
@@ -67,15 +68,15 @@ func (o *sourceOptions) addClassMap(f *pflag.FlagSet) {
 }
 
 func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
-	settled, err := o.settle(findings)
+	read, err := o.read(findings)
 	if err != nil {
 		return nil, err
 	}
-	return settled.open(ctx, path)
+	return read.open(ctx, path)
 }
 
-// settledSource is how a source is opened, once the flags are known to be right.
-type settledSource struct {
+// sourceSettings is how a source is opened, once the flags are known to be right.
+type sourceSettings struct {
 	from    string // "" is recognized
 	options source.Options
 	renames []*source.Rename
@@ -83,7 +84,7 @@ type settledSource struct {
 	text    []byte            // of the class map
 }
 
-func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
+func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 	classes, text, err := o.classes()
 	if err != nil {
 		return nil, err
@@ -115,20 +116,18 @@ func (o sourceOptions) settle(findings *collector) (*settledSource, error) {
 		}
 		renames = append(renames, r)
 	}
-	return &settledSource{from: o.from, renames: renames, classes: classes, text: text, options: source.Options{
+	return &sourceSettings{from: o.from, renames: renames, classes: classes, text: text, options: source.Options{
 		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Own: o.own,
 		OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
 		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
 }
 
-func (s *settledSource) open(ctx context.Context, path string) (source.Source, error) {
-	largePages()
+func (s *sourceSettings) open(ctx context.Context, path string) (source.Source, error) {
 	src, err := source.OpenAs(ctx, path, s.from, s.options)
 	if err != nil {
 		return nil, err
 	}
-	collectSooner()
 	src = source.WithRenames(src, s.renames, s.options.Report)
 	if s.classes == nil {
 		return src, nil
@@ -171,6 +170,41 @@ func (c *collector) take() []convert.Finding {
 	taken := c.findings
 	c.findings = nil
 	return taken
+}
+
+// teller tells what a source reports about itself while it is worked on, so that it does
+// not pile up, and counts it. It is used by one goroutine.
+type teller struct {
+	from     *collector
+	tell     func(convert.Finding)
+	accepted convert.Accepted
+
+	told  int
+	lost  int // of these, those that are not accepted and in no image
+	kinds map[string]int
+}
+
+// drain tells what was reported since it was last called.
+func (t *teller) drain() {
+	for _, f := range t.from.take() {
+		t.tell(f)
+		if t.kinds == nil {
+			t.kinds = make(map[string]int)
+		}
+		t.told++
+		t.kinds[string(f.Kind)]++
+		if f.Image == "" && t.accepted.Refuses(f.Kind) {
+			t.lost++
+		}
+	}
+}
+
+// with is a function that is told progress, and has the teller keep up with it.
+func (t *teller) with(show func(progress.Progress)) func(progress.Progress) {
+	return func(p progress.Progress) {
+		t.drain()
+		show(p)
+	}
 }
 
 // oneOf refuses a value that is none of those that a flag takes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,9 @@ import (
 )
 
 type undoOptions struct {
-	syncOptions
+	serviceOptions
+	backups backupOptions
+	dryRun  bool
 	image   string
 	force   bool
 	classes bool
@@ -39,7 +42,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
   pictosync undo 0190b3f2 --image 'train/**'`,
 		Args: one(aRun),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
 			return runUndo(cmd.Context(), args[0], o, cmd.Flags().Changed("base-url"))
@@ -52,7 +55,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
-	o.addBackupFlag(f)
+	o.backups.addFlags(f)
 	return cmd
 }
 
@@ -72,15 +75,22 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return err
 	}
+	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes}
+	if err := o.backups.read(&options.Backup); err != nil {
+		return err
+	}
 	// It goes back to where the run went.
-	o.dataset, o.existing, o.unmatched = run.Dataset.ID, true, "fail"
 	o.goBackTo(run, elsewhere)
 	s, err := o.begin(parent)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.open("undo " + id); err != nil {
+	undo, open := worker.Undo, func() error { return s.open("undo " + id) }
+	if o.dryRun {
+		undo, open = worker.PlanUndo, func() error { return s.openBeside("plan", "undo "+id) }
+	}
+	if err := open(); err != nil {
 		return err
 	}
 	if s.name != run.Dataset.Service {
@@ -91,15 +101,18 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 			return err
 		}
 	}
-	src, err := worker.NewUndo(s.store, run, o.image, o.force)
-	if err != nil {
+	summary, err := s.summed(run.Dataset.ID, worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
+		options.Options = s.access(run.Dataset.ID, d)
+		return undo(s.ctx, s.stop.asked, c.to(s.store), run, options)
+	})
+	if errors.Is(err, worker.ErrGlob) {
 		return usagef("read --image: %w", err)
 	}
-	options := worker.Options{Undoes: run.ID, RemoveClasses: o.classes, OnDrift: worker.Skip, Backup: worker.BackupPolicy(o.backup), AllowShrink: true, DryRun: o.dryRun, Source: worker.UndoSource(run.ID)}
-	if o.force {
-		options.OnDrift = worker.Overwrite
+	if o.dryRun && summary.Run != "" {
+		shown := shownPlan{backup: options.Backup}
+		return shown.show(s, os.Stdout, summary, err)
 	}
-	return o.drive(s, src, options)
+	return cmp.Or(o.output.print(os.Stdout, summary, err), err)
 }
 
 // saves reports whether a run may have saved something.
@@ -111,7 +124,7 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 	if err != nil {
 		return store.Run{}, err
 	}
-	st, err := openExisting(ctx, state)
+	st, err := lookAt(ctx, state)
 	if err != nil {
 		return store.Run{}, err
 	}
@@ -186,22 +199,21 @@ func runGC(ctx context.Context, o gcOptions) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := lockState(path, "gc")
-	if err != nil {
-		return err
+	open := lookAt
+	if !o.dryRun {
+		unlock, err := lockState(path, "gc")
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		open = openLocked
 	}
-	defer unlock()
-	st, err := openLocked(ctx, path)
+	st, err := open(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer st.Close()
-	if age > 0 {
-		if err := st.CheckClock(ctx, now()); err != nil {
-			return err
-		}
-	}
-	c, err := st.Collect(ctx, now().Add(-age), o.dryRun)
+	c, err := st.Collect(ctx, now(), age, o.dryRun)
 	if err != nil {
 		return err
 	}

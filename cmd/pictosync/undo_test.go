@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pictosync/store"
-	"pictosync/worker"
 )
 
 // An undo that was stopped is what undo last goes on with, not what it takes back.
@@ -34,16 +33,16 @@ func TestUndoLastGoesOnWithAnUndo(t *testing.T) {
 		return run
 	}
 	sync := open("sync", "labels")
-	if err := st.LeaveRun(ctx, sync.ID, store.Done, "", 0, 0, time.Now()); err != nil {
+	if err := st.RecordOutcome(ctx, sync.ID, store.Totals{}, store.Done, "", 0, 0, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	undo := open("undo", worker.UndoSource(sync.ID))
+	undo := open("undo", "undo:"+sync.ID)
 	var o undoOptions
 	o.state = path
 	if run, err := o.findUndoable(ctx, "last"); err != nil || run.ID != sync.ID {
 		t.Errorf("undo last takes back %s, %v; want the run that the open undo takes back, %s", run.ID, err, sync.ID)
 	}
-	if err := st.LeaveRun(ctx, undo.ID, store.Done, "", 0, 0, time.Now()); err != nil {
+	if err := st.RecordOutcome(ctx, undo.ID, store.Totals{}, store.Done, "", 0, 0, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if run, err := o.findUndoable(ctx, "last"); err != nil || run.ID != undo.ID {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -12,13 +14,16 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/internal/atomicfile"
 	"pictosync/store"
 	"pictosync/worker"
 )
 
 type verifyOptions struct {
-	syncOptions
+	serviceOptions
+	sourcedOptions
 	sample string
+	report string // to write
 }
 
 func newVerify() *cobra.Command {
@@ -35,14 +40,10 @@ Images that differ, cannot be taken or are not in the dataset make it exit 4.` +
   pictosync verify labels.jsonl --dataset cars --sample 5% --report differences.jsonl`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := settle(cmd, o.config); err != nil {
+			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
-			options, err := o.settings()
-			if err != nil {
-				return err
-			}
-			return o.runFrom(cmd.Context(), args[0], "verify "+args[0], options)
+			return runVerify(cmd.Context(), args[0], o)
 		},
 	}
 	f := cmd.Flags()
@@ -57,23 +58,57 @@ func (o *verifyOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to compare with")
 	f.StringVar(&o.sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
 	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
-	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
-	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
+	o.addReportFlags(f)
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 }
 
-func (o *verifyOptions) settings() (worker.Options, error) {
-	if err := o.check(); err != nil {
-		return worker.Options{}, err
+func (o *verifyOptions) settings() (v worker.VerifyOptions, err error) {
+	if v.Common, err = o.common(); err != nil {
+		return v, err
 	}
-	accepted, err := o.source.accepted()
+	v.Sample, err = parseSample(o.sample)
+	return v, err
+}
+
+func runVerify(parent context.Context, path string, o verifyOptions) error {
+	settings, err := o.settings()
 	if err != nil {
-		return worker.Options{}, err
+		return err
 	}
-	part, err := parseSample(o.sample)
-	return worker.Options{Verify: true, Sample: part, Accepted: accepted, Match: worker.Matching(o.match)}, err
+	s, err := o.begin(parent)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	src, err := o.opening(s, path)
+	if err != nil {
+		return err
+	}
+	if err := s.openWith(src, func() error { return s.openBeside("verify", "verify "+path) }); err != nil {
+		return err
+	}
+	summary, err := o.verify(s, src, settings)
+	switch {
+	case src.err != nil:
+		return src.err
+	case summary.Run == "":
+		return cmp.Or(o.output.print(os.Stdout, summary, err), err)
+	}
+	return o.output.printVerification(os.Stdout, summary, err)
+}
+
+// verify does a verification in a session that is open.
+func (o *verifyOptions) verify(s *session, src *opening, settings worker.VerifyOptions) (worker.Summary, error) {
+	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
+		settings.Common = common
+		return worker.Verify(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
+	})
+	if o.report != "" && summary.Run != "" {
+		err = joinFailures(err, writeReport(context.WithoutCancel(s.ctx), o.report, s.store, summary.Run))
+	}
+	return summary, err
 }
 
 func parseSample(s string) (float64, error) {
@@ -114,7 +149,7 @@ func (o outputOptions) printVerification(w io.Writer, s worker.Summary, failed e
 
 // writeReport writes the images that are not what the labels say.
 func writeReport(ctx context.Context, path string, st *store.Store, run string) error {
-	file, err := worker.CreateFile(path)
+	file, err := atomicfile.Create(path, atomicfile.Shared)
 	if err != nil {
 		return err
 	}

@@ -144,8 +144,8 @@ jobs:
 		}
 		sizes = append(sizes, y.stateSize())
 	}
-	settled := len(sizes) / 3
-	if most := slices.Max(sizes[:settled]); sizes[len(sizes)-1] > most*5/4+1<<20 {
+	read := len(sizes) / 3
+	if most := slices.Max(sizes[:read]); sizes[len(sizes)-1] > most*5/4+1<<20 {
 		t.Errorf("the state grew to %d bytes; it had at most %d in the first third", sizes[len(sizes)-1], most)
 	}
 	y.checkRetention(count)
@@ -155,7 +155,7 @@ jobs:
 	if code, out := exitOf(t, command("snapshots", filepath.Join(y.dir, "backups"), "--check")); code != exitDone {
 		t.Errorf("the snapshots at the end: status %d\n%s", code, out)
 	}
-	t.Logf("%d nights, %d killed, %d requests in the others, state of %d kB after a third, %d kB at the end", count, kills, total, sizes[settled]>>10, sizes[len(sizes)-1]>>10)
+	t.Logf("%d nights, %d killed, %d requests in the others, state of %d kB after a third, %d kB at the end", count, kills, total, sizes[read]>>10, sizes[len(sizes)-1]>>10)
 }
 
 // setClock sets the clock to two in the morning of a day.

@@ -1,0 +1,299 @@
+// Package backup writes what the images of a dataset have into a folder of snapshots
+// ([Export]), and takes away the snapshots that are not kept ([PruneSnapshots]).
+//
+// A snapshot is whole or is not there: it gets its name when all of it is on the disk. A
+// stopped export is resumed by the same call, and what was read stays read. Files that did
+// not change are shared with the snapshot before; each snapshot stays whole when others are
+// deleted.
+package backup
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"pictosync/convert"
+	"pictosync/dataset"
+	"pictosync/internal/parallel"
+	"pictosync/pictograph"
+	"pictosync/quota"
+	"pictosync/store"
+)
+
+// Options say what an export reads and what it writes.
+type Options struct {
+	dataset.Options
+	// Out is the absolute path of the folder of the dataset's backups.
+	Out string
+	// Convert is how many images are converted at the same time. 0 means the default.
+	Convert int
+	// MaxAge is how old what was read of an image may be; an image whose
+	// annotation count has changed, or that was saved from here since, is read
+	// in any case. Each image has its turn somewhere between the half and the
+	// whole of it, so that they do not all fall due in one night. 0 reads all.
+	MaxAge time.Duration
+	// Formats are written beside the canonical lines: coco, yolo.
+	Formats []string
+	// Keep says which snapshots stay when this one is complete.
+	Keep Retention
+}
+
+// Summary is what an export came to. Read, Requests and Seconds are this
+// process's.
+type Summary struct {
+	Run      string `json:"run"`
+	Dataset  string `json:"dataset"`
+	Out      string `json:"out"`
+	Snapshot string `json:"snapshot,omitempty"` // the folder that was written
+	Outcome  string `json:"outcome"`
+	Images   struct {
+		Found  int `json:"found"`
+		Read   int `json:"read"`   // asked for
+		Kept   int `json:"kept"`   // known from an earlier reading
+		Empty  int `json:"empty"`  // without annotations, as listed
+		Failed int `json:"failed"` // not in the backup
+	} `json:"images"`
+	Annotations int            `json:"annotations"`
+	Bytes       int64          `json:"bytes"`        // of the snapshot
+	Shared      int64          `json:"bytes_shared"` // of these, with the snapshot before
+	Pruned      []string       `json:"pruned"`       // snapshots taken away
+	Requests    int            `json:"requests"`
+	Findings    int            `json:"findings"`
+	Kinds       map[string]int `json:"findings_by_kind,omitempty"`
+	Seconds     float64        `json:"duration_s"`
+}
+
+// Store is what the state does for exports.
+type Store interface {
+	dataset.Store
+	OpenRun(ctx context.Context, d store.Dataset, kind, source string, now time.Time) (run store.Run, resumed bool, err error)
+	RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error)
+	SetPhase(ctx context.Context, run string, p store.Phase) error
+	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
+	Totals(ctx context.Context, run string) (store.Totals, error)
+	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
+
+	ReadStates(ctx context.Context, d store.Dataset) iter.Seq2[store.ReadState, error]
+	AddReadings(ctx context.Context, readings []store.Reading, now time.Time) error
+	ForgetReading(ctx context.Context, imageRef int64) error
+	Contents(ctx context.Context, d store.Dataset, after string) iter.Seq2[store.Content, error]
+	ContentOf(ctx context.Context, d store.Dataset, imageID string) (store.Content, error)
+}
+
+// chunkReadings is how many readings are committed together: what a killed
+// process may have to read again.
+const chunkReadings = 50
+
+// Export reads what the images of a dataset have, as far as it is not known, and
+// writes a snapshot of the whole dataset below o.Out. When stop is closed the requests in
+// flight are finished and it ends with [dataset.ErrInterrupted]; when ctx ends it stops at
+// once.
+func Export(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) (Summary, error) {
+	x := &export{Access: dataset.New(client, st, pacer, o.Options), store: st, out: o.Out, maxAge: o.MaxAge, formats: o.Formats, keep: o.Keep, convert: o.Convert}
+	worked, err := x.Work(ctx, stop, x.run)
+	return x.end(ctx, err, worked)
+}
+
+type export struct {
+	*dataset.Access
+	store   Store
+	out     string
+	maxAge  time.Duration
+	formats []string
+	keep    Retention
+	convert int
+	record  store.Run
+	summary Summary
+}
+
+func (x *export) run(ctx context.Context) error {
+	if err := x.Open(ctx); err != nil {
+		return err
+	}
+	repository, err := openRepository(x.out, x.Now())
+	if err != nil {
+		return err
+	}
+	if err := repository.mark(x.Service, x.Shown); err != nil {
+		return err
+	}
+	resumed := false
+	if x.record, resumed, err = x.store.OpenRun(ctx, x.Ref, "export", x.out, x.Now()); err != nil {
+		return err
+	}
+	x.Log.Info().Str("run", x.record.ID).Bool("resumed", resumed).Str("dataset", x.Ref.Name).Str("out", x.out).Msg("export opened")
+	if _, err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {
+		return err
+	}
+	unlock, err := x.LockListing()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := x.List(imageMeta); err != nil {
+		return err
+	}
+	if x.Short != nil {
+		return fmt.Errorf("back up dataset %q: %s; no snapshot was written and none taken away", x.Ref.Name, x.Short.Reason)
+	}
+	if err := x.store.SetPhase(ctx, x.record.ID, store.Saving); err != nil {
+		return err
+	}
+	if err := x.readAll(); err != nil {
+		return err
+	}
+	if x.Stopping.Err() != nil {
+		return context.Cause(x.Stopping)
+	}
+	return x.writeSnapshot(repository)
+}
+
+// due reports whether an image is to be read.
+func (x *export) due(r store.ReadState) bool {
+	if r.ReadAt.IsZero() {
+		return true
+	}
+	if x.maxAge <= 0 {
+		return r.ReadAt.Before(x.record.StartedAt)
+	}
+	return x.Now().Sub(r.ReadAt) > time.Duration(float64(x.maxAge)*(1+dataset.Turn(r.ImageID))/2)
+}
+
+// toRead are the images that are due.
+func (x *export) toRead(yield func(store.ReadState, error) bool) {
+	for r, err := range x.store.ReadStates(x.Stopping, x.Ref) {
+		if err == nil && !x.due(r) {
+			continue
+		}
+		if !yield(r, err) || err != nil {
+			return
+		}
+	}
+}
+
+// readAll reads the images that are due.
+func (x *export) readAll() error {
+	due := 0
+	for _, err := range x.toRead {
+		if err != nil {
+			return err
+		}
+		due++
+	}
+	x.Tracker.Begin("reading", due)
+	for images, err := range parallel.Chunks(x.toRead, chunkReadings) {
+		if err != nil {
+			return err
+		}
+		if err := x.readChunk(images); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readChunk reads some images and commits what they have. What was read
+// before one of them failed for good, or the run was stopped, is kept.
+func (x *export) readChunk(images []store.ReadState) error {
+	// A stopped run keeps what it has asked for.
+	ctx := context.WithoutCancel(x.Stopping)
+	read := func(_ context.Context, i store.ReadState) (dataset.Content, error) {
+		if x.Stopping.Err() != nil {
+			return dataset.Content{}, context.Cause(x.Stopping)
+		}
+		return x.Read(i.ImageID, i.Path)
+	}
+	var readings []store.Reading
+	var failed []store.Item
+	var fatal error
+	n := -1
+	for content, err := range parallel.Map(ctx, x.Concurrency, parallel.Each(images), read) {
+		n++
+		i := images[n]
+		unreadable, own := errors.AsType[dataset.UnreadableError](err)
+		switch {
+		case own:
+			failed = append(failed, store.Item{Seq: int64(x.summary.Images.Failed + len(failed) + 1), Image: i.Path, ImageID: i.ImageID, ImageRef: i.ImageRef, Path: i.Path,
+				Plan: store.PlanFailed, Outcome: store.ItemFailed, ListedCount: i.Listed, Reason: unreadable.Reason})
+		case err != nil:
+			fatal = err
+		default:
+			readings = append(readings, store.Reading{ImageRef: i.ImageRef, Count: content.Count, Annotations: content.Annotations})
+		}
+	}
+	if err := x.store.AddReadings(ctx, readings, x.Now()); err != nil {
+		return err
+	}
+	for _, i := range failed { // what is no longer true of it must not be exported
+		if err := x.store.ForgetReading(ctx, i.ImageRef); err != nil {
+			return err
+		}
+	}
+	x.summary.Images.Read += len(readings)
+	x.summary.Images.Failed += len(failed)
+	x.Tracker.Add(len(readings)+len(failed), len(failed))
+	if len(failed) > 0 {
+		if err := x.store.AddPlan(ctx, x.record.ID, store.PlanChunk{Items: failed}); err != nil {
+			return err
+		}
+	}
+	return fatal
+}
+
+// end records how this process leaves the run and sums it up.
+func (x *export) end(ctx context.Context, err error, worked time.Duration) (Summary, error) {
+	ctx = context.WithoutCancel(ctx)
+	s := &x.summary
+	s.Run, s.Dataset, s.Out, s.Requests, s.Seconds = x.record.ID, x.Dataset, x.out, x.Pacer.Sent(), worked.Seconds()
+	if s.Pruned == nil {
+		s.Pruned = []string{}
+	}
+	if x.record.ID == "" {
+		return *s, err
+	}
+	s.Dataset = x.Ref.Name
+	outcome, reason := store.Done, ""
+	switch {
+	case errors.Is(err, dataset.ErrInterrupted) || errors.Is(err, context.Canceled):
+		outcome = store.Interrupted
+	case err != nil:
+		outcome, reason = store.Stopped, err.Error()
+	case s.Images.Failed > 0:
+		outcome = store.WithFailures
+	}
+	s.Outcome = string(outcome)
+	totals, totalsErr := x.store.Totals(ctx, x.record.ID)
+	if totalsErr != nil {
+		return *s, errors.Join(err, totalsErr)
+	}
+	return *s, errors.Join(err, x.store.RecordOutcome(ctx, x.record.ID, totals, outcome, reason, s.Requests, worked, x.Now()))
+}
+
+// ImageMeta is what a backup keeps of an image beside its annotations.
+type ImageMeta struct {
+	ID          string    `json:"id"`
+	Path        string    `json:"image"`
+	Width       int       `json:"width,omitempty"`
+	Height      int       `json:"height,omitempty"`
+	Status      string    `json:"status,omitempty"`
+	Split       string    `json:"split,omitempty"`
+	FileSize    int64     `json:"file_size,omitempty"` // bytes
+	ContentType string    `json:"content_type,omitempty"`
+	Tags        []string  `json:"tags,omitempty"`
+	CreatedAt   time.Time `json:"created_at,omitzero"`
+}
+
+func imageMeta(i pictograph.Image) []byte {
+	data, err := json.Marshal(ImageMeta{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, Status: i.Status, Split: i.Split,
+		FileSize: i.FileSize, ContentType: i.ContentType, Tags: i.Tags, CreatedAt: i.CreatedAt})
+	if err != nil {
+		panic(err) // text, numbers and a time that was parsed
+	}
+	return data
+}
+
+// sizeOf is an image's size as listed.
+func sizeOf(c store.Content) convert.Size { return convert.Size{Width: c.Width, Height: c.Height} }

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"pictosync/source"
+	"pictosync/store"
+	"pictosync/worker"
+)
+
+// sourcedOptions are the flags of every command that works from a source on a dataset.
+type sourcedOptions struct {
+	source    sourceOptions
+	dataset   string
+	match     string
+	unmatched string
+	findings  string
+}
+
+// addMatchFlag says how a source's images are matched to a dataset's.
+func (o *sourcedOptions) addMatchFlag(f *pflag.FlagSet) {
+	f.StringVar(&o.match, "match", string(worker.MatchPath), "how images are found in the dataset: exact (id or path), path (also where one path is the other's ending) or name (also by file name or stem alone)")
+}
+
+// addReportFlags say what is made of what a run comes to.
+func (o *sourcedOptions) addReportFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
+	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
+}
+
+func (o *sourcedOptions) check() error {
+	if o.dataset == "" {
+		return usagef("no dataset: name one with --dataset")
+	}
+	if err := oneOf("--unmatched", o.unmatched, "fail", "ignore"); err != nil {
+		return err
+	}
+	return oneOf("--match", o.match, worker.MatchExact, worker.MatchPath, worker.MatchName)
+}
+
+// common reads what every kind of run is told.
+func (o *sourcedOptions) common() (c worker.Common, err error) {
+	if err := o.check(); err != nil {
+		return c, err
+	}
+	c.Match, c.IgnoreUnmatched = worker.Matching(o.match), o.unmatched == "ignore"
+	c.Accepted, err = o.source.accepted()
+	return c, err
+}
+
+// opening is the source of a run, which is opened once.
+type opening struct {
+	path string // absolute
+	open func() (source.Source, error)
+	take *collector // of what it reports about itself
+
+	src source.Source
+	err error
+}
+
+// Open is a worker.Opener.
+func (o *opening) Open() (source.Source, error) {
+	if o.src == nil && o.err == nil {
+		o.src, o.err = o.open()
+	}
+	return o.src, o.err
+}
+
+// opening reads what the flags say of a source.
+func (o *sourcedOptions) opening(s *session, path string) (*opening, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, usagef("find %s: %w", path, err)
+	}
+	var found collector
+	read, err := o.source.read(&found)
+	if err != nil {
+		return nil, err
+	}
+	return &opening{path: absolute, take: &found, open: func() (source.Source, error) { return read.open(s.ctx, path) }}, nil
+}
+
+// openWith opens the state; the source is opened while the service is asked for the dataset,
+// or before, where the sandbox is made from it. For a source that is not there no state is
+// made; what is wrong with it is told of first.
+func (s *session) openWith(src *opening, open func() error) error {
+	if _, err := os.Stat(src.path); err != nil {
+		if _, err := src.Open(); err != nil {
+			return err
+		}
+	}
+	err := open()
+	if err == nil && s.sandbox == nil {
+		return nil
+	}
+	if _, sourceErr := src.Open(); sourceErr != nil {
+		return sourceErr
+	}
+	return err
+}
+
+// run does a run from a source in a session that is open, and sums it up.
+func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do func(*connection, worker.Common) (worker.Summary, error)) (worker.Summary, error) {
+	failed := worker.Summary{Dataset: o.dataset, Source: src.path}
+	if s.sandbox != nil {
+		opened, err := src.Open()
+		if err == nil {
+			err = s.seed(o.dataset, opened)
+		}
+		if err != nil {
+			return failed, err
+		}
+	}
+	findings, err := createFindings(o.findings)
+	if err != nil {
+		return failed, err
+	}
+	defer findings.abort()
+	common.Source, common.Findings = src.path, src.take.take
+	if o.findings != "" {
+		common.Finding = findings.write
+	}
+	summary, err := s.summed(o.dataset, failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
+		common.Options = s.access(o.dataset, d)
+		return do(c, common)
+	})
+	if summary.Run != "" {
+		err = joinFailures(err, findings.close())
+	}
+	return summary, err
+}
+
+// joinFailures adds an error to that of a run, which may have said all of its own.
+func joinFailures(err, more error) error {
+	if more == nil {
+		return err
+	}
+	return errors.Join(err, more)
+}
+
+// summed does a run and completes its summary for people. failed is what stands for a run
+// that did not begin.
+func (s *session) summed(name string, failed worker.Summary, ignoreUnmatched bool, do func(*connection, *display) (worker.Summary, error)) (worker.Summary, error) {
+	c, err := s.connect()
+	if err != nil {
+		return failed, err
+	}
+	defer c.close()
+	progress := s.options.output.progress()
+	summary, err := do(c, progress)
+	err = s.stop.explain(err)
+	progress.end()
+	if summary.Run != "" {
+		var readErr error
+		summary.Failures, readErr = firstFailures(context.WithoutCancel(s.ctx), s.store, summary.Run)
+		err = joinFailures(err, readErr)
+	}
+	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Images.Unmatched > 0 && !ignoreUnmatched) {
+		err = errFailures
+	}
+	return summary, err
+}
+
+// firstFailures are three images that could not be saved, with why.
+func firstFailures(ctx context.Context, state *store.Store, run string) (failures []string, err error) {
+	for _, outcome := range []store.ItemOutcome{store.ItemFailed, store.ItemUnmatched} {
+		for record, err := range state.Records(ctx, run, outcome) {
+			if err != nil {
+				return failures, fmt.Errorf("name what failed: %w", err)
+			}
+			if len(failures) == 3 {
+				return failures, nil
+			}
+			failures = append(failures, record.Image+": "+record.Reason)
+		}
+	}
+	return failures, nil
+}

@@ -1,0 +1,94 @@
+package conversion_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"pictosync/bench"
+	"pictosync/conversion"
+	"pictosync/source"
+)
+
+// benchmarkFile is a COCO file of 10,000 images, a twelfth of COCO's training set.
+func benchmarkFile(b *testing.B) (path string, size int64) {
+	spec := bench.Train2017
+	spec.Images = 10_000
+	path = filepath.Join(b.TempDir(), "labels.json")
+	size, err := bench.WriteCOCOFile(path, spec)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return path, size
+}
+
+// BenchmarkConvert is a conversion stage by stage, each with those before it but for
+// the index, which only the whole makes anew.
+func BenchmarkConvert(b *testing.B) {
+	path, size := benchmarkFile(b)
+	ctx := context.Background()
+	open := func(b *testing.B) source.Source {
+		src, err := source.Open(ctx, path, source.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return src
+	}
+	run := func(name string, convert func(*testing.B)) {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(size)
+			b.ReportAllocs()
+			for b.Loop() {
+				convert(b)
+			}
+		})
+	}
+	output := func(b *testing.B) conversion.Output {
+		out, err := conversion.NewCanonicalOutput(filepath.Join(b.TempDir(), "out.jsonl"), 0o600)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return out
+	}
+	src := open(b)
+	run("converted", func(b *testing.B) {
+		all(b, src, released{}, none)
+	})
+	run("encoded", func(b *testing.B) {
+		out := output(b)
+		defer out.Abort()
+		all(b, src, out, none)
+	})
+	run("written", func(b *testing.B) {
+		out := output(b)
+		all(b, src, out, out.Write)
+		if err := out.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+	run("whole", func(b *testing.B) {
+		out := output(b)
+		all(b, open(b), out, out.Write)
+		if err := out.Close(); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func all(b *testing.B, src source.Source, encoder conversion.Encoder, write func(*conversion.Image) error) {
+	summary, err := conversion.Run(context.Background(), src, conversion.Options{Encoder: encoder}, write)
+	if err != nil || summary.Images.Failed > 0 {
+		b.Fatal(summary, err)
+	}
+}
+
+// released is no output at all.
+type released struct{}
+
+func (released) Encode(dst []byte, c *conversion.Image) []byte {
+	c.Result.Release()
+	return dst
+}
+func (released) WriteEncoded([]byte) error { return nil }
+
+func none(*conversion.Image) error { return nil }

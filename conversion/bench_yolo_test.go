@@ -1,0 +1,39 @@
+package conversion_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+
+	"pictosync/bench"
+	"pictosync/conversion"
+	"pictosync/source"
+)
+
+// BenchmarkConvertYOLO is a conversion of a YOLO folder of 10,000 labels with images,
+// which make bench-profile looks at as well.
+func BenchmarkConvertYOLO(b *testing.B) {
+	dir := filepath.Join(b.TempDir(), "data")
+	spec := bench.Spec{Images: 10_000, PerImage: 7, Seed: 1, Masks: 0.1, Order: bench.Sorted, PerFolder: 1000, Pictures: true}
+	if err := bench.WriteYOLO(dir, spec); err != nil {
+		b.Fatal(err)
+	}
+	out := filepath.Join(b.TempDir(), "out.jsonl")
+	b.Run("whole", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			src, err := source.Open(context.Background(), dir, source.Options{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			lines, err := conversion.NewCanonicalOutput(out, 0o600)
+			if err != nil {
+				b.Fatal(err)
+			}
+			all(b, src, lines, lines.Write)
+			if err := lines.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,250 @@
+package conversion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"pictosync/convert"
+	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
+	"pictosync/source"
+)
+
+// Counted are images and annotations of a source.
+type Counted struct {
+	Images      int `json:"images"`
+	Annotations int `json:"annotations"`
+}
+
+// Accounts are the images and annotations of a source as they were read, those that
+// were taken and those that were left out: read is taken and left out.
+type Accounts struct {
+	Read    Counted `json:"read"`
+	Taken   Counted `json:"taken"`
+	LeftOut Counted `json:"left_out"`
+}
+
+// Account is what was read and what was taken of it, with what that leaves out.
+func Account(read, taken Counted) Accounts {
+	return Accounts{read, taken, Counted{read.Images - taken.Images, read.Annotations - taken.Annotations}}
+}
+
+// Summary is what a conversion came to.
+type Summary struct {
+	Images struct {
+		Found     int `json:"found"`
+		Converted int `json:"converted"`
+		Failed    int `json:"failed"`
+	} `json:"images"`
+	Annotations int `json:"annotations"`
+	Accounts
+	Findings int            `json:"findings"`
+	Kinds    map[string]int `json:"findings_by_kind"`
+	Seconds  float64        `json:"duration_s"`
+}
+
+// Image is one image of a conversion: its result, or why there is none.
+type Image struct {
+	Item   source.Item
+	Result convert.Result
+	Err    error
+
+	count int // of the annotations, which an Encoder may release
+	// read and leftOut are the source's annotations.
+	read, leftOut int
+	// encodedErr is why there is nothing of the image in what was encoded.
+	encodedErr error
+}
+
+// Encoder does of an output what needs no other image.
+type Encoder interface {
+	// Encode appends what a converted image is in the output. It is called by
+	// several workers at once and in no order.
+	Encode(dst []byte, i *Image) []byte
+	// WriteEncoded writes what Encode appended for images that follow each other.
+	// It is called in the order of the source, and before the images themselves are
+	// handed on. Its error ends the conversion.
+	WriteEncoded(encoded []byte) error
+}
+
+// Options say how a conversion is done.
+type Options struct {
+	// Accepted says what an image may lose and be converted all the same.
+	Accepted convert.Accepted
+	// Workers is how many images are converted at the same time. 0 means the
+	// default.
+	Workers int
+	// Encoder is told every image that was converted. May be nil.
+	Encoder Encoder
+	// Finding is told every finding, in the order of the source. May be nil.
+	Finding func(convert.Finding)
+	// Progress is told how far the conversion is. May be nil.
+	Progress func(progress.Progress)
+}
+
+// Run converts every item of src and hands the results to write, in the source's order and
+// one at a time. A failed image is told to write too, with its error, and the others go on;
+// write may fail an image itself by setting Err, and add findings. Its own error ends the
+// conversion.
+func Run(ctx context.Context, src source.Source, o Options, write func(*Image) error) (Summary, error) {
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.Finding == nil {
+		o.Finding = func(convert.Finding) {}
+	}
+	c := conversion{src: src, options: o, write: write, progress: progress.Tracker{Report: o.Progress}}
+	c.summary.Kinds = make(map[string]int)
+	c.progress.Begin("converting", 0)
+	err := c.run(ctx)
+	if err == nil {
+		source.Finish(src)
+	}
+	left := source.LeftOut(src)
+	c.summary.Read.Images += left.Images
+	c.summary.Read.Annotations += left.Annotations
+	c.summary.Accounts = Account(c.summary.Read, c.summary.Taken)
+	return c.summary, err
+}
+
+// imagesATask is how many images a worker takes at a time: single ones are done sooner
+// than they are handed over.
+const imagesATask = 16
+
+// conversion is one under way.
+type conversion struct {
+	src      source.Source
+	options  Options
+	write    func(*Image) error
+	progress progress.Tracker
+	summary  Summary
+}
+
+// task is some images that follow each other.
+type task struct {
+	images  []Image
+	encoded *[]byte
+}
+
+// encodeBuffers are where tasks encode.
+var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// release lets other tasks have the buffer.
+func (t task) release() {
+	const most = 4 << 20 // bytes; longer ones are rare
+	if cap(*t.encoded) <= most {
+		encodeBuffers.Put(t.encoded)
+	}
+}
+
+func (c *conversion) run(ctx context.Context) error {
+	defer source.Hold(c.src)() // the walk ends before the last are converted
+	for t, err := range parallel.Map(ctx, c.options.Workers, parallel.Chunks(c.src.Items(ctx, ""), imagesATask), c.convert) {
+		if err == nil {
+			err = context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if err := c.hand(t); err != nil {
+			return err
+		}
+		t.release()
+	}
+	return context.Cause(ctx)
+}
+
+func (c *conversion) convert(ctx context.Context, items []source.Item) (task, error) {
+	t := task{images: make([]Image, len(items)), encoded: encodeBuffers.Get().(*[]byte)}
+	encoded := (*t.encoded)[:0]
+	for i, item := range items {
+		if err := ctx.Err(); err != nil {
+			return t, context.Cause(ctx)
+		}
+		t.images[i].Item = item
+		encoded = convertItem(ctx, c.src, &t.images[i], encoded, c.options)
+	}
+	*t.encoded = encoded
+	return t, nil
+}
+
+// hand hands on a task.
+func (c *conversion) hand(t task) error {
+	if len(*t.encoded) > 0 {
+		if err := c.options.Encoder.WriteEncoded(*t.encoded); err != nil {
+			return err
+		}
+	}
+	for i := range t.images {
+		image := &t.images[i]
+		c.summary.Images.Found++
+		c.summary.Read.Images++
+		if err := c.write(image); err != nil {
+			return err
+		}
+		c.summary.Read.Annotations += image.read
+		for _, f := range WithFailure(image.Result.Findings, image.Item, image.Err) {
+			c.summary.Findings++
+			c.summary.Kinds[string(f.Kind)]++
+			c.options.Finding(f)
+		}
+		if image.Err != nil {
+			c.summary.Images.Failed++
+			c.progress.Add(1, 1)
+			continue
+		}
+		c.summary.Images.Converted++
+		c.summary.Annotations += image.count
+		c.summary.Taken.Images++
+		c.summary.Taken.Annotations += image.read - image.leftOut
+		c.progress.Add(1, 0)
+	}
+	return nil
+}
+
+// Read is how many annotations were read of an item and how many of them were left out.
+// Where it could not be converted, that is all of them, as far as they are known.
+func Read(item source.Item, result convert.Result, err error) (read, leftOut int) {
+	if err != nil && result.Read == 0 {
+		return item.Annotations, item.Annotations
+	}
+	return result.Read, result.LeftOut
+}
+
+// WithFailure adds to findings that an image could not be taken, unless one of what was
+// lost of it says so already.
+func WithFailure(findings []convert.Finding, item source.Item, err error) []convert.Finding {
+	lost := func(f convert.Finding) bool { return f.Kind.Severity() == convert.Lost }
+	var refused convert.RefusedError
+	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &refused) || slices.ContainsFunc(findings, lost) {
+		return findings
+	}
+	return append(findings, convert.Finding{Kind: convert.KindNotTaken, File: item.File, Image: item.Image, Reason: err.Error(), Action: "the image is left alone"})
+}
+
+// convertItem converts an image, and appends what the encoder makes of it.
+func convertItem(ctx context.Context, src source.Source, c *Image, dst []byte, o Options) (encoded []byte) {
+	defer func() {
+		if p := recover(); p != nil {
+			*c = Image{Item: c.Item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", c.Item.File, p)}
+			encoded = dst
+		}
+	}()
+	c.read, c.leftOut = c.Item.Annotations, c.Item.Annotations // as far as nothing better is known
+	if c.Err = c.Item.Err; c.Err != nil {
+		return dst
+	}
+	c.Result, c.Err = src.Load(ctx, c.Item, convert.Size{})
+	if c.read, c.leftOut = Read(c.Item, c.Result, c.Err); c.Err != nil {
+		return dst
+	}
+	c.count = len(c.Result.Annotations)
+	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Encoder != nil {
+		return o.Encoder.Encode(dst, c)
+	}
+	return dst
+}

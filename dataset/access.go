@@ -1,0 +1,139 @@
+// Package dataset is what every command does with a dataset of the service: it finds the
+// dataset, brings the state's listing of its images up to date, reads what an image has,
+// and goes on trying while the service is out of reach for a while. Runs and backups are
+// built on it.
+//
+// An [Access] is one process's work on one dataset. Its promise: a listing that is short or
+// does not end forgets no image; what the service fails on alone holds nothing else up; and
+// when it is asked to stop, the requests in flight are finished and no other is sent.
+package dataset
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pictosync/convert"
+	"pictosync/internal/progress"
+	"pictosync/pictograph"
+	"pictosync/quota"
+	"pictosync/store"
+)
+
+// Options say which dataset is worked on, and how.
+type Options struct {
+	// Dataset is the name or id of the dataset.
+	Dataset string
+	// Service names the service in the state: its base URL, or "sandbox".
+	Service string
+	// Concurrency is how many requests are sent at the same time. 0 means the default.
+	Concurrency int
+	// MaxOutage is how long the service may be out of reach before the work
+	// stops, resumable. 0 means the default.
+	MaxOutage time.Duration
+	// OutagePause is the wait between two tries of a request that the client
+	// has given up on. 0 means the default.
+	OutagePause time.Duration
+	// Unattended waits also for a service that is out of reach when the work
+	// begins: a person is rather told.
+	Unattended bool
+	// Progress is told how far the work is; it must not block. May be nil.
+	Progress func(progress.Progress)
+	Log      zerolog.Logger
+	Now      func() time.Time
+}
+
+// DefaultConcurrency is how many requests are sent at the same time.
+const DefaultConcurrency = 4
+
+const (
+	defaultMaxOutage = 10 * time.Minute
+	defaultPause     = 10 * time.Second
+)
+
+func (o Options) withDefaults() Options {
+	if o.Concurrency <= 0 {
+		o.Concurrency = DefaultConcurrency
+	}
+	if o.MaxOutage <= 0 {
+		o.MaxOutage = defaultMaxOutage
+	}
+	if o.OutagePause <= 0 {
+		o.OutagePause = defaultPause
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return o
+}
+
+// Store is what the state does for an Access.
+type Store interface {
+	PutDataset(ctx context.Context, service, id, name string) (store.Dataset, error)
+	StartListing(ctx context.Context, d store.Dataset) (*store.Listing, error)
+	LockListing(ctx context.Context, waiting func()) (unlock func(), err error)
+}
+
+// ErrInterrupted is returned by work that was asked to stop; the same command
+// resumes it.
+var ErrInterrupted = errors.New("interrupted; the same command resumes the run")
+
+// Access is one process's work on a dataset.
+type Access struct {
+	Options
+	Client  *pictograph.Client
+	Pacer   *quota.Pacer
+	Tracker progress.Tracker
+
+	// Of the dataset, once it is open: as the state knows it, as the service showed it, and
+	// its classes, as the service has them now.
+	Ref     store.Dataset
+	Shown   pictograph.Dataset
+	Classes []pictograph.Class
+	// Short is why the listing is not whole; nil where it is.
+	Short *convert.Finding
+	// Stopping is done when the work should take on nothing more. Halt ends it, and says why.
+	Stopping context.Context
+	Halt     context.CancelCauseFunc
+
+	store  Store
+	outage outage
+}
+
+// New begins work on a dataset. The gate of its requests is closed when it ends.
+func New(client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) *Access {
+	o = o.withDefaults()
+	return &Access{Options: o, Client: client, Pacer: pacer, store: st, Tracker: progress.Tracker{Report: o.Progress}}
+}
+
+// Work does something until it is done or asked to stop: when stop is closed the requests
+// in flight are finished and it ends with ErrInterrupted; when ctx ends it stops at once.
+func (a *Access) Work(ctx context.Context, stop <-chan struct{}, do func(context.Context) error) (worked time.Duration, err error) {
+	stopping, halt := context.WithCancelCause(ctx)
+	defer halt(nil)
+	a.Stopping, a.Halt = stopping, halt
+
+	var waiter sync.WaitGroup
+	ended := make(chan struct{})
+	waiter.Go(func() {
+		select {
+		case <-stop:
+			halt(ErrInterrupted)
+		case <-stopping.Done():
+		case <-ended:
+		}
+		a.Pacer.Stop()
+	})
+	defer waiter.Wait()
+	defer close(ended)
+
+	start := a.Now()
+	err = do(ctx)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(stopping), ErrInterrupted) {
+		err = ErrInterrupted
+	}
+	return a.Now().Sub(start), err
+}

@@ -1,0 +1,173 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pictosync/pictograph"
+)
+
+// outage knows for how long the service has answered no request. It is one for all that is
+// asked, whoever asks: an outage that lasts too long stops the work.
+type outage struct {
+	mu    sync.Mutex
+	since time.Time // of the first request that failed since the last answer; zero is none
+	saves int       // batches that were answered
+	alone int       // images that the service failed on, one by one, since the last of them
+	// notRead are images that the service could not say of what they have, since the last of
+	// which it could.
+	notRead atomic.Int32
+}
+
+func (o *outage) failed(now time.Time) (since time.Time, saves int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.since.IsZero() {
+		o.since = now
+	}
+	return o.since, o.saves
+}
+
+func (o *outage) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.since = time.Time{}
+}
+
+func (o *outage) saved() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.saves++
+	o.alone = 0
+}
+
+// FailedAlone counts an image that the service cannot save, and reports whether there were
+// too many since a batch was last answered to be the images' fault.
+func (a *Access) FailedAlone() (tooMany bool) {
+	const most = 3
+	o := &a.outage
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.alone++
+	return o.alone > most
+}
+
+// SendBatch sends a batch until the service answers it. A PoisonError is one that it fails on
+// while it answers other requests. A request under way is finished when the work stops: only
+// ctx ends it.
+func (a *Access) SendBatch(ctx context.Context, body []byte, key string) (result pictograph.BulkResult, err error) {
+	tries, savesBefore := 0, 0
+	err = a.Persist(func(context.Context) (err error) {
+		if result, err = a.Client.BulkSaveBody(ctx, body, key); err == nil {
+			a.outage.saved()
+			return nil
+		}
+		if tries++; tries == 1 {
+			_, savesBefore = a.outage.failed(a.Now())
+		}
+		return a.poison(err, tries, savesBefore)
+	})
+	return result, err
+}
+
+// Persist tries again what failed for reasons that pass, for as long as an
+// outage may last. The client has done its own retries by then.
+func (a *Access) Persist(try func(context.Context) error) error {
+	for {
+		err := try(a.Stopping)
+		if err == nil || !passes(err) {
+			if a.Stopping.Err() == nil {
+				a.outage.answered()
+			}
+			return err
+		}
+		since, _ := a.outage.failed(a.Now())
+		left := a.MaxOutage - a.Now().Sub(since)
+		if left <= 0 {
+			err = outageError{a.MaxOutage, err}
+			a.Halt(err)
+			return err
+		}
+		pause := min(a.OutagePause, left)
+		a.Log.Warn().Err(err).Str("again_in", pause.Round(time.Millisecond).String()).Msg("trying again")
+		if err := a.pause(pause); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits before the next try, or returns why the run stops.
+func (a *Access) pause(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-a.Stopping.Done():
+		return context.Cause(a.Stopping)
+	}
+}
+
+// outageError stops a run.
+type outageError struct {
+	after time.Duration
+	err   error
+}
+
+func (e outageError) Error() string {
+	return fmt.Sprintf("the service could not be reached for %s; the same command resumes the run: %v", e.after, e.err)
+}
+func (e outageError) Unwrap() error { return e.err }
+
+func passes(err error) bool {
+	return errors.Is(err, pictograph.ErrNetwork) || errors.Is(err, pictograph.ErrServer) || errors.Is(err, pictograph.ErrRateLimited)
+}
+
+// PoisonError is an error of the service's own that a batch gets while it answers other
+// requests: one of its images may be what it fails on, and to wait would hold up all that
+// comes after.
+type PoisonError struct{ Err error }
+
+func (e PoisonError) Error() string { return e.Err.Error() } // there is no Unwrap: what it is does not pass
+
+// triesOfABatch is how often a batch is tried, other batches being saved meanwhile, before
+// one of its images is taken for what the service fails on.
+const triesOfABatch = 3
+
+// poison tells of an error that a batch got for the n-th time, savesBefore batches having
+// been answered when it got it first, whether it is a PoisonError.
+func (a *Access) poison(err error, n, savesBefore int) error {
+	var api *pictograph.APIError
+	if !errors.As(err, &api) || api.Status < 500 && api.Status != http.StatusConflict {
+		return err
+	}
+	since, saves := a.outage.failed(a.Now())
+	others := saves > savesBefore && n >= triesOfABatch
+	over := a.Now().Sub(since) >= a.MaxOutage || api.Status == http.StatusConflict
+	if (others || over) && a.isUp() {
+		return PoisonError{err}
+	}
+	return err
+}
+
+// unreadable tells of an error that the reading of an image got for the n-th time whether it
+// is a PoisonError. Too many images in a row are not the images' fault.
+func (a *Access) unreadable(err error, n int) error {
+	const most = 3
+	if n < triesOfABatch || !passes(err) || errors.Is(err, pictograph.ErrRateLimited) || a.outage.notRead.Load() >= most || !a.isUp() {
+		return err
+	}
+	a.outage.notRead.Add(1)
+	return PoisonError{err}
+}
+
+// isUp reports whether the service answers another request.
+func (a *Access) isUp() bool {
+	_, err := a.Client.Dataset(a.Stopping, a.Ref.ID)
+	return err == nil
+}

@@ -1,0 +1,90 @@
+package dataset
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/pictograph"
+	"pictosync/store"
+)
+
+// Content is what an image has.
+type Content struct {
+	Count       int
+	Annotations []byte // canonical JSON
+	Hash        store.Hash
+	Prints      Prints
+}
+
+// UnreadableError says why it cannot be told what one image has, or kept. It is that
+// image's alone: others can be read.
+type UnreadableError struct{ Reason string }
+
+func (e UnreadableError) Error() string { return e.Reason }
+
+// Read asks what an image has. Its hash is that of the annotations as they are or, where
+// that is none of those that they are compared with, without who made them: the service may
+// note that of what we saved. An error that is no UnreadableError is not the image's.
+func (a *Access) Read(id, path string, compared ...store.Hash) (c Content, err error) {
+	var annotations []pictograph.Annotation
+	tries := 0
+	err = a.Persist(func(ctx context.Context) (err error) {
+		if annotations, err = a.Client.Annotations(ctx, pictograph.ImageRef{ID: id, Dataset: a.Ref.ID, Path: path}); err == nil {
+			a.outage.notRead.Store(0)
+			return nil
+		}
+		tries++
+		return a.unreadable(err, tries)
+	})
+	if poison, ok := errors.AsType[PoisonError](err); ok {
+		return c, UnreadableError{"the service cannot say what the image has, and answers other requests: " + poison.Err.Error()}
+	}
+	var api *pictograph.APIError
+	var network *pictograph.NetworkError
+	switch {
+	case errors.Is(err, pictograph.ErrNotFound):
+		return c, UnreadableError{"the image is not there any more"}
+	case a.Stopping.Err() != nil:
+		return c, context.Cause(a.Stopping)
+	case errors.As(err, &api), errors.As(err, &network):
+		return c, err
+	}
+	c.Count = len(annotations)
+	if err == nil {
+		c.Annotations, c.Prints, err = Encode(nil, annotations)
+	}
+	if err != nil { // what the service sent is not what it documents
+		return c, UnreadableError{fmt.Sprintf("what it has cannot be kept, so it is not overwritten (--backup never does without): %v", err)}
+	}
+	c.Hash = sha256.Sum256(c.Annotations)
+	if !slices.Contains(compared, c.Hash) && len(compared) > 0 {
+		for n := range annotations {
+			annotations[n].CreatedBy = ""
+		}
+		if data, err := pictograph.AppendAnnotations(nil, annotations); err == nil {
+			c.Hash = sha256.Sum256(data)
+		}
+	}
+	return c, nil
+}
+
+// Turn spreads names over 0 to 1, each always at the same place: what is done to a part of
+// the images is done to the same ones every time.
+func Turn(name string) float64 {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	// FNV's low bits are mixed best.
+	return float64(h.Sum64()&(1<<32-1)) / math.MaxUint32
+}
+
+// FindingOf is a finding as the state keeps it: of an item by its number, or of the source
+// as a whole where that is 0.
+func FindingOf(item int64, f convert.Finding) store.Finding {
+	return store.Finding{Seq: item, Kind: string(f.Kind), Cause: f.Cause, File: f.File, Image: f.Image, Path: f.Path, At: f.At, Reason: f.Reason, Action: f.Action, Count: f.Stands()}
+}

@@ -1,0 +1,356 @@
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"pictosync/store"
+)
+
+// RequestLog remembers requests across processes; *store.Store is one. With onDisk a
+// request outlives a power cut too. A batch is committed together with the request
+// that sends it: see [Recorded].
+type RequestLog interface {
+	AddRequest(ctx context.Context, account string, now time.Time, onDisk bool) error
+	// TakeRequest takes back a request that was not sent.
+	TakeRequest(ctx context.Context, account string, at time.Time) error
+	Requests(ctx context.Context, account string, now time.Time) ([]store.Sent, error)
+	// OtherRequests are those of the other processes since a time, by the second.
+	OtherRequests(ctx context.Context, account string, since time.Time) ([]store.Sent, error)
+}
+
+// ErrStopping is what a request gets that was still waiting for its turn when
+// the run was asked to stop.
+var ErrStopping = errors.New("the run is stopping")
+
+// Pacer is the one gate that every request of every kind passes. It keeps the
+// quota over restarts (a limiter in memory starts full each time), holds
+// everybody back while the service wants to be left alone, and lowers the
+// rate after a refusal, to raise it again within half a minute.
+//
+// A limiter shapes the flow: a burst, then even. It alone would let the burst
+// through on top of the quota; that no time as long holds more than the quota
+// is the window's business.
+//
+// It implements pictograph.Pacer.
+type Pacer struct {
+	quota   Quota
+	account string
+	log     RequestLog
+	now     func() time.Time
+	stop    chan struct{}
+
+	// MaxBlock is how long the service may want to be left alone before requests fail
+	// with ErrLeftAlone; 0 is for ever. It is set before the first request.
+	MaxBlock time.Duration
+
+	mu           sync.Mutex
+	limiter      *rate.Limiter
+	window       window
+	sent         int
+	throttled    int
+	share        float64 // of the steady rate that is in use, 0..1
+	lowered      float64 // what share was when blockedUntil was set
+	blockedUntil time.Time
+	stopped      bool
+
+	othersMu sync.Mutex
+	others   map[int64]int // requests of other processes that are counted, by the second
+	looked   time.Time     // when they were last counted
+}
+
+// NewPacer makes the gate for an account, a fingerprint of its key. It begins
+// where the requests of the last hour, from whatever process, left the quota.
+func NewPacer(ctx context.Context, q Quota, account string, log RequestLog, now func() time.Time) (*Pacer, error) {
+	p := &Pacer{quota: q, account: account, log: log, now: now, share: 1, stop: make(chan struct{})}
+	p.limiter = rate.NewLimiter(q.steady(), q.burst())
+	if q == (Quota{}) {
+		return p, nil
+	}
+	p.window = newWindow(q.Requests, q.Per+q.Jitter(), now())
+	p.others, p.looked = make(map[int64]int), now()
+	others, err := log.OtherRequests(ctx, account, now().Add(-othersLate))
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range others {
+		p.others[s.At.Unix()] = s.N
+	}
+	sent, err := log.Requests(ctx, account, now())
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sent {
+		// The log counts by the second; its end is the cautious reading. A
+		// clock that was set back must not charge the future.
+		at := s.At.Add(time.Second)
+		if at.After(now()) {
+			at = now()
+		}
+		for range min(s.N, q.Requests) {
+			p.window.add(at)
+			p.limiter.AllowN(at, 1) // what it would not have allowed is no debt
+		}
+	}
+	return p, nil
+}
+
+// Account is whose requests pass, as the log names it.
+func (p *Pacer) Account() string { return p.account }
+
+// Stop makes everybody who still waits for a turn give up.
+func (p *Pacer) Stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.stopped {
+		p.stopped = true
+		close(p.stop)
+	}
+}
+
+// Sent is the number of requests that passed the gate.
+func (p *Pacer) Sent() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent
+}
+
+// Throttled429 is the number of times the service refused a request for its
+// rate.
+func (p *Pacer) Throttled429() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.throttled
+}
+
+// ErrNoTurn is what a request gets whose turn comes after its deadline.
+var ErrNoTurn = errors.New("no request is free under the rate limit in time")
+
+// Recorded is a request that is in the log before it has its turn, as that of a batch is,
+// which is committed with it: the first of those that are sent under a context.
+type Recorded struct{ sent atomic.Pointer[time.Time] }
+
+type recordedKey struct{}
+
+// Under has the first request under a context pass without being put on record.
+func (r *Recorded) Under(ctx context.Context) context.Context {
+	return context.WithValue(ctx, recordedKey{}, r)
+}
+
+// SentAt is when the request had its turn, the zero time before.
+func (r *Recorded) SentAt() time.Time {
+	if at := r.sent.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
+}
+
+// Wait returns when the next request may be sent, and has it on record then: where
+// there is a quota to keep, also over a power cut.
+func (p *Pacer) Wait(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return ErrStopping
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		default:
+		}
+		at, wait := p.take()
+		if until := p.leftAloneUntil(); !until.IsZero() {
+			return fmt.Errorf("%w until %s, longer than it may be out of reach (--max-outage %s): the same command resumes the run then", ErrLeftAlone, until.Local().Format(time.DateTime), p.MaxBlock)
+		}
+		if wait <= 0 {
+			sent, err := p.pass(ctx, at)
+			if sent || err != nil {
+				return err
+			}
+			continue
+		}
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
+			return ErrNoTurn
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-p.stop:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// pass puts a request on record that has its turn, and tells whether it may be sent: not
+// where another process sent one meanwhile that leaves no room for it. Each has its own on
+// record before it asks for the others', so that of two that come together one knows.
+func (p *Pacer) pass(ctx context.Context, at time.Time) (sent bool, err error) {
+	r, isRecorded := ctx.Value(recordedKey{}).(*Recorded)
+	isRecorded = isRecorded && r.sent.Load() == nil
+	if !isRecorded {
+		if err := p.log.AddRequest(ctx, p.account, at, p.quota != (Quota{})); err != nil {
+			return false, err
+		}
+	}
+	fits, err := p.heedOthers(ctx)
+	if err != nil {
+		return false, err
+	}
+	if !fits {
+		p.mu.Lock()
+		p.sent--
+		p.mu.Unlock()
+		if isRecorded {
+			return false, nil
+		}
+		return false, p.log.TakeRequest(ctx, p.account, at)
+	}
+	if isRecorded {
+		r.sent.Store(&at)
+	}
+	return true, nil
+}
+
+// othersLate is how much later than it was sent a request of another process may be on
+// record: a batch is dated when it is answered.
+const othersLate = 10 * time.Minute
+
+// heedOthers counts what other processes have sent since it was last called, as if it were
+// sent now, and tells whether the quota has room for all of it.
+func (p *Pacer) heedOthers(ctx context.Context) (fits bool, err error) {
+	if p.quota == (Quota{}) {
+		return true, nil
+	}
+	p.othersMu.Lock()
+	defer p.othersMu.Unlock()
+	now := p.now()
+	since := p.looked.Add(-othersLate)
+	others, err := p.log.OtherRequests(ctx, p.account, since)
+	if err != nil {
+		return false, err
+	}
+	p.looked = now
+	more := 0 // one that is dated anew is none more
+	counted := make(map[int64]int, len(others))
+	for _, s := range others {
+		counted[s.At.Unix()] = s.N
+		more += s.N
+	}
+	for second, n := range p.others {
+		if second >= since.Unix() {
+			more -= n
+		}
+	}
+	p.others = counted
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	fits = true
+	for range max(0, more) {
+		fits = fits && p.window.wait(now) <= 0
+		p.window.add(now)
+		p.limiter.ReserveN(now, 1) // together they keep to the rate
+	}
+	return fits, nil
+}
+
+// ErrLeftAlone is what a request gets where the service wants no requests for longer than
+// it may be waited for.
+var ErrLeftAlone = errors.New("the service wants to be left alone")
+
+// leftAloneUntil is when the service wants requests again, the zero time where that can
+// be waited for.
+func (p *Pacer) leftAloneUntil() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.MaxBlock > 0 && p.blockedUntil.Sub(p.now()) > p.MaxBlock {
+		return p.blockedUntil
+	}
+	return time.Time{}
+}
+
+// take takes the turn at a time, or tells how long to wait before it is asked
+// again. Nobody holds a turn for later: those who did would all go at once when
+// a block ends.
+func (p *Pacer) take() (at time.Time, wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	if blocked := p.blockedUntil.Sub(now); blocked > 0 {
+		return now, blocked
+	}
+	p.raise(now)
+	if wait = p.window.wait(now); wait <= 0 {
+		turn := p.limiter.ReserveN(now, 1)
+		if wait = turn.DelayFrom(now); wait <= 0 {
+			p.window.add(now)
+			p.sent++
+			return now, 0
+		}
+		turn.CancelAt(now)
+	}
+	if p.share < 1 {
+		wait = min(wait, time.Second) // the rate rises meanwhile
+	}
+	return now, wait
+}
+
+const (
+	// lowestShare keeps a storm of refusals from stopping a run altogether.
+	lowestShare = 1.0 / 16
+	// recovery is how long a rate takes to rise from nothing to the quota.
+	recovery = 30 * time.Second
+)
+
+// Throttled takes a refusal (429): everybody waits for retryAfter, and the
+// rate is halved. Refusals of requests that were under way together count as
+// one.
+func (p *Pacer) Throttled(retryAfter time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
+	p.throttled++
+	first := !now.Before(p.blockedUntil)
+	if first {
+		p.raise(now)
+	}
+	if until := now.Add(retryAfter); first || until.After(p.blockedUntil) {
+		p.blockedUntil = until
+	}
+	if first {
+		p.lowered = math.Max(p.share/2, lowestShare)
+		p.setShare(now, p.lowered)
+	}
+}
+
+// Succeeded is told of answers that were no refusals. A lowered rate rises with
+// the time alone: at a small quota the next answer may be minutes away.
+func (p *Pacer) Succeeded() {}
+
+// raise brings a lowered rate up with the time since the block; p.mu is held.
+func (p *Pacer) raise(now time.Time) {
+	if p.share < 1 {
+		p.setShare(now, math.Min(p.lowered+now.Sub(p.blockedUntil).Seconds()/recovery.Seconds(), 1))
+	}
+}
+
+// setShare is called with mu held. A lowered rate has no burst: what was saved
+// up for one would be spent on the refusing service at once.
+func (p *Pacer) setShare(now time.Time, share float64) {
+	p.share = share
+	if p.quota == (Quota{}) {
+		return
+	}
+	burst := 1
+	if share == 1 {
+		burst = p.quota.burst()
+	}
+	p.limiter.SetLimitAt(now, p.quota.steady()*rate.Limit(share))
+	p.limiter.SetBurstAt(now, burst)
+}

@@ -1,0 +1,275 @@
+-- The state of pictosync as it is today, which a new one is made with. The files in
+-- migrations/ bring a state of before to the same: a column that they added stands
+-- behind those that were there. Times are Unix milliseconds, hashes are SHA-256.
+
+-- A dataset of one service. service is the base URL, or "sandbox".
+CREATE TABLE datasets (
+    id         INTEGER PRIMARY KEY,
+    service    TEXT    NOT NULL,
+    dataset_id TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    listed_at  INTEGER, -- when the last complete listing ended
+    found_to   INTEGER NOT NULL DEFAULT 0, -- the last of its images that can be found; an unfinished listing has left those behind it
+    UNIQUE (service, dataset_id)
+) STRICT;
+
+-- An image as the last listing that showed it anew did.
+CREATE TABLE images (
+    ref              INTEGER PRIMARY KEY, -- in the order in which listings first showed them
+    dataset          INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    image_id         TEXT    NOT NULL,
+    path             TEXT    NOT NULL, -- "dir/a.jpg"
+    stem             TEXT    NOT NULL, -- "a"
+    width            INTEGER NOT NULL, -- pixels, 0 = unknown
+    height           INTEGER NOT NULL,
+    annotation_count INTEGER NOT NULL, -- unless a save stands
+    meta             TEXT    NOT NULL DEFAULT '', -- the listing's entry as an export keeps it, JSON
+    reviewed         INTEGER NOT NULL DEFAULT 0   -- its stage is review or complete
+) STRICT;
+CREATE INDEX images_dataset ON images (dataset);
+
+-- What we last saved on an image. saved_sum guards the columns that decide whether an
+-- image is done, since SQLite's pages carry no checksum. stands is 1 until a listing
+-- shows another count than saved_count.
+CREATE TABLE saves (
+    image       INTEGER PRIMARY KEY REFERENCES images (ref) ON DELETE CASCADE,
+    saved_hash  BLOB    NOT NULL,
+    saved_count INTEGER NOT NULL,
+    saved_at    INTEGER NOT NULL,
+    saved_run   TEXT    NOT NULL,
+    saved_sum   BLOB    NOT NULL,
+    source      INTEGER, -- the source that last named the image
+    stands      INTEGER NOT NULL,
+    prints      BLOB     -- checksums of its annotations; NULL where an earlier version saved it
+) STRICT;
+
+-- Where images are found by id, path and stem. A listing shows these in no order: those
+-- of new images are put here at its end, sorted.
+CREATE TABLE image_ids (
+    dataset  INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    image_id TEXT    NOT NULL,
+    ref      INTEGER NOT NULL,
+    PRIMARY KEY (dataset, image_id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE image_paths (
+    dataset INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    path    TEXT    NOT NULL,
+    ref     INTEGER NOT NULL,
+    PRIMARY KEY (dataset, path, ref)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE image_stems (
+    dataset INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    stem    TEXT    NOT NULL,
+    ref     INTEGER NOT NULL,
+    PRIMARY KEY (dataset, stem, ref)
+) STRICT, WITHOUT ROWID;
+
+-- A source of labels: which images come from it tells an image that left it from one
+-- that never was in it.
+CREATE TABLE sources (
+    id   INTEGER PRIMARY KEY,
+    name TEXT    NOT NULL UNIQUE -- the path, with what --include and --exclude leave of it
+) STRICT;
+
+CREATE TABLE runs (
+    id          TEXT    PRIMARY KEY,
+    dataset     INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    kind        TEXT    NOT NULL, -- sync, plan, undo, verify, export
+    source      TEXT    NOT NULL,
+    format      TEXT    NOT NULL DEFAULT '',
+    phase       TEXT    NOT NULL, -- planning, saving, ended
+    cursor      TEXT    NOT NULL DEFAULT '', -- last item of the walk that is planned
+    fingerprint TEXT    NOT NULL DEFAULT '', -- what the cursor depends on
+    starts      INTEGER NOT NULL DEFAULT 0,  -- processes that worked on the run
+    outcome     TEXT    NOT NULL DEFAULT '', -- done, failures, planned, interrupted, refused, stopped; '' while open and running
+    error       TEXT    NOT NULL DEFAULT '',
+    requests    INTEGER NOT NULL DEFAULT 0,
+    worked_ms   INTEGER NOT NULL DEFAULT 0,
+    started_at  INTEGER NOT NULL,
+    ended_at    INTEGER,
+    claims      INTEGER,                     -- the source of what the run saves
+    totals      TEXT    NOT NULL DEFAULT '', -- JSON, of a run that has ended
+    thinned     INTEGER NOT NULL DEFAULT 0,  -- its unchanged items were let go
+    ref         INTEGER,                     -- number of the run
+    turn        INTEGER NOT NULL DEFAULT 0,  -- in the order in which processes began to work on runs
+    left_images      INTEGER NOT NULL DEFAULT 0, -- entries of the source that are in no item,
+    left_annotations INTEGER NOT NULL DEFAULT 0  -- and its annotations
+) STRICT;
+CREATE INDEX runs_open ON runs (dataset, source) WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX runs_ref ON runs (ref);
+
+-- The plan of a run, one row per item of the source, in the order of the walk. item is
+-- the run's number times 2^32 and the item's number in the run, which no other item of
+-- the run had before, also of a plan that was made anew.
+CREATE TABLE items (
+    item         INTEGER PRIMARY KEY,
+    run          INTEGER NOT NULL, -- its number
+    image        TEXT    NOT NULL, -- as the source names it
+    after        TEXT    NOT NULL, -- cursor of the item before, so that the walk can begin here
+    image_id     TEXT    NOT NULL,
+    image_ref    INTEGER NOT NULL, -- the image's number, 0 where the item has none
+    path         TEXT    NOT NULL, -- as the dataset names it
+    plan         TEXT    NOT NULL, -- new, overwrite, clear, unchanged, drifted, unmatched, ambiguous, failed
+    outcome      TEXT    NOT NULL, -- pending, saved, cleared, unchanged, unmatched, failed, skipped
+    hash         BLOB,
+    count        INTEGER NOT NULL, -- annotations to save
+    listed_count INTEGER NOT NULL, -- annotations the listing showed
+    bytes        INTEGER NOT NULL, -- of the encoded annotations to save
+    findings     INTEGER NOT NULL,
+    reason       TEXT    NOT NULL,
+    pruned       INTEGER NOT NULL, -- no item of the source: an image that left it
+    file         TEXT    NOT NULL DEFAULT '', -- the label file
+    labels       INTEGER NOT NULL DEFAULT 0,  -- annotations of the source, as they were read
+    left_out     INTEGER NOT NULL DEFAULT 0,  -- of these
+    closeness    INTEGER NOT NULL DEFAULT 0,  -- how closely the name fits the image's: more is closer
+    kept         INTEGER NOT NULL DEFAULT -1, -- annotations of the image that stay as they are; -1 is not known
+    reviewed     INTEGER NOT NULL DEFAULT 0   -- the image is in review, or complete
+) STRICT;
+CREATE INDEX items_image ON items (run, image_ref) WHERE image_ref > 0;
+
+-- Items as they are now: a pending one is not written again when it is saved, since its
+-- batch says so.
+CREATE VIEW items_now AS
+    SELECT items.item, items.run, items.image, items.after, items.image_id, items.image_ref, items.path, items.plan,
+        CASE WHEN sent.item IS NULL THEN items.outcome WHEN sent.count > 0 THEN 'saved' ELSE 'cleared' END AS outcome,
+        items.hash, items.count, items.listed_count, items.bytes, items.findings,
+        iif(sent.item IS NULL, items.reason, '') AS reason, items.pruned, items.file, items.labels, items.left_out, items.kept, items.reviewed
+    FROM items LEFT JOIN batch_images AS sent ON sent.item = items.item AND items.outcome = 'pending' AND sent.error = ''
+        AND (SELECT state FROM batches WHERE batches.id = sent.batch) = 'done';
+
+-- Classes that the run's labels use, in the order of their first use.
+CREATE TABLE run_classes (
+    run   TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    name  TEXT    NOT NULL,
+    seq   INTEGER NOT NULL,
+    class TEXT    NOT NULL, -- JSON
+    PRIMARY KEY (run, name)
+) STRICT, WITHOUT ROWID;
+
+-- What was found, by kind and, where findings of a kind are told apart, by cause.
+CREATE TABLE finding_groups (
+    run      TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    kind     TEXT    NOT NULL,
+    cause    TEXT    NOT NULL,
+    count    INTEGER NOT NULL, -- of what the findings stand for
+    findings INTEGER NOT NULL,
+    unplaced INTEGER NOT NULL, -- of these, those that belong to no image
+    examples INTEGER NOT NULL, -- of these, those that are kept
+    PRIMARY KEY (run, kind, cause)
+) STRICT, WITHOUT ROWID;
+
+-- The findings that are kept as examples. seq is the item's; 0 is the source as a whole.
+CREATE TABLE findings (
+    run    TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    seq    INTEGER NOT NULL,
+    kind   TEXT    NOT NULL,
+    file   TEXT    NOT NULL,
+    image  TEXT    NOT NULL,
+    at     TEXT    NOT NULL,
+    reason TEXT    NOT NULL,
+    action TEXT    NOT NULL,
+    cause  TEXT    NOT NULL DEFAULT '',
+    count  INTEGER NOT NULL DEFAULT 1, -- of what it stands for
+    path   TEXT    NOT NULL DEFAULT '' -- of the image, as the dataset names it
+) STRICT;
+CREATE INDEX findings_run ON findings (run, seq);
+
+-- A bulk save, committed before it is sent. Its bytes are kept until the answer is
+-- committed, so that a resend after a crash sends the same under the same key.
+CREATE TABLE batches (
+    id            INTEGER PRIMARY KEY AUTOINCREMENT,
+    run           TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    key           TEXT    NOT NULL,
+    body          BLOB,    -- where an earlier version kept the bytes
+    state         TEXT    NOT NULL, -- open, done, split
+    first_sent_at INTEGER NOT NULL,
+    ended_at      INTEGER,
+    body_at       INTEGER, -- where an earlier version kept the bytes in a file beside the state
+    body_size     INTEGER, -- how many bytes they are
+    body_sum      INTEGER, -- their CRC-32C
+    first_item    INTEGER NOT NULL, -- its images have these items, and those between that are its own
+    last_item     INTEGER NOT NULL,
+    pieces        TEXT     -- a JSON array: what of pieces has its bytes, in order
+) STRICT;
+CREATE INDEX batches_open ON batches (run) WHERE state = 'open';
+
+-- The bytes of batches in flight, and what is left of those of others.
+CREATE TABLE pieces (
+    piece INTEGER PRIMARY KEY,
+    bytes BLOB NOT NULL -- as many in each
+) STRICT;
+
+-- What was sent of an item, in its last batch, and what the service answered:
+-- previous_count and new_count are what is expected until the batch is done.
+-- first_hand is 0 where the answer may be that of a second execution (the
+-- service forgets keys after 24 hours): then previous_count is what the
+-- listing showed when the image was planned.
+CREATE TABLE batch_images (
+    item           INTEGER PRIMARY KEY, -- stays when the plan is made anew
+    batch          INTEGER NOT NULL,
+    image_ref      INTEGER NOT NULL, -- the image's number then; below 0 where it was gone when numbers came to be kept
+    image_id       TEXT    NOT NULL,
+    hash           BLOB    NOT NULL,
+    count          INTEGER NOT NULL,
+    listed_count   INTEGER NOT NULL,
+    previous_count INTEGER,
+    new_count      INTEGER,
+    first_hand     INTEGER NOT NULL DEFAULT 1,
+    error          TEXT    NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX batch_images_image ON batch_images (image_ref);
+
+-- Requests sent, per account (a fingerprint of the key) and second, for the
+-- quota of any 60 minutes.
+CREATE TABLE requests (
+    account TEXT    NOT NULL,
+    second  INTEGER NOT NULL,
+    n       INTEGER NOT NULL,
+    PRIMARY KEY (account, second)
+) STRICT, WITHOUT ROWID;
+
+-- The annotations that an image had before a run saved on it, as canonical JSON
+-- compressed with zstd. One a run and image: the first, which is what an undo
+-- of the run brings back.
+CREATE TABLE backups (
+    run         TEXT    NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+    image_id    TEXT    NOT NULL,
+    path        TEXT    NOT NULL,
+    count       INTEGER NOT NULL,
+    hash        BLOB    NOT NULL, -- of the canonical JSON
+    annotations BLOB    NOT NULL,
+    taken_at    INTEGER NOT NULL,
+    PRIMARY KEY (run, image_id)
+) STRICT, WITHOUT ROWID;
+
+-- What an image had when an export last read it, as canonical JSON compressed
+-- with zstd. One an image: the latest. It goes with its image.
+CREATE TABLE readings (
+    image       INTEGER PRIMARY KEY REFERENCES images (ref) ON DELETE CASCADE,
+    count       INTEGER NOT NULL,
+    hash        BLOB    NOT NULL, -- of the canonical JSON
+    annotations BLOB    NOT NULL,
+    read_at     INTEGER NOT NULL
+) STRICT;
+
+-- The jobs of configurations that were run, for the next run of them.
+CREATE TABLE jobs (
+    name         TEXT    PRIMARY KEY,
+    kind         TEXT    NOT NULL, -- sync, export, verify
+    dataset      TEXT    NOT NULL, -- as the configuration names it
+    unfinished   INTEGER NOT NULL DEFAULT 0, -- begun or due, and stopped before its end: comes first next time
+    status       INTEGER NOT NULL DEFAULT 0, -- exit status when it was last worked on
+    error        TEXT    NOT NULL DEFAULT '',
+    summary      TEXT    NOT NULL DEFAULT '', -- JSON, as --json prints it
+    started_at   INTEGER, -- when it was last worked on
+    ended_at     INTEGER,
+    succeeded_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE goose_db_version (
+		id INTEGER PRIMARY KEY AUTOINCREMENT,
+		version_id INTEGER NOT NULL,
+		is_applied INTEGER NOT NULL,
+		tstamp TIMESTAMP DEFAULT (datetime('now'))
+	);
+INSERT INTO goose_db_version (version_id, is_applied) VALUES (0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (9, 1), (10, 1), (11, 1), (12, 1);

@@ -1,0 +1,425 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"sync/atomic"
+
+	"github.com/alitto/pond/v2"
+
+	"pictosync/internal/parallel"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// applier saves what a plan left pending.
+type applier struct {
+	*planner
+	removed removals
+	// refused are images that the service refused, one by one, since the last that it
+	// took.
+	refused  atomic.Int32
+	sending  chan struct{} // holds as many as there are batches in flight
+	writable chan struct{} // closed when the dataset has the classes
+}
+
+// newApplier applies what a planner plans.
+func newApplier(p *planner) *applier {
+	p.applies = true
+	return &applier{planner: p, sending: make(chan struct{}, p.Concurrency), writable: make(chan struct{})}
+}
+
+// nearby bounds how far apart two pending items may be for one walk to visit
+// both; a larger gap is jumped by starting a new walk behind it.
+const nearby = 2 * chunkItems
+
+// apply adds the classes and sends what the plan left pending. The labels are converted
+// again, so that neither memory nor the state ever holds them all. The first batches are
+// built while the classes are added.
+func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
+	if plan.Saves == 0 {
+		return a.makeWritable(ctx)
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if err := a.makeWritable(ctx); err != nil {
+			a.Halt(err)
+		}
+	})
+	a.Tracker.Begin("saving", plan.Saves)
+	savers := pond.NewPool(a.Concurrency+committing, pond.WithQueueSize(1))
+	b := batcher{applier: a, ctx: ctx, savers: savers}
+	err := a.buildBatches(&b, plan.Saves)
+	if err == nil {
+		err = b.flush()
+	}
+	savers.StopAndWait()
+	writing.Wait()
+	if cause := context.Cause(a.Stopping); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// makeWritable adds the classes to the dataset. Nothing is written to it before.
+func (a *applier) makeWritable(ctx context.Context) error {
+	if err := a.Persist(a.createClasses); err != nil {
+		return err
+	}
+	if err := a.store.SetPhase(ctx, a.record.ID, store.Saving); err != nil {
+		return err
+	}
+	close(a.writable)
+	return nil
+}
+
+// awaitClasses returns when the dataset has the classes, or why the run stops.
+func (a *applier) awaitClasses() error {
+	select {
+	case <-a.writable:
+	case <-a.Stopping.Done():
+	}
+	return context.Cause(a.Stopping)
+}
+
+// committing is how many batches may be committing beyond those in flight.
+const committing = 2
+
+// chunkBytes bounds the annotations of a chunk that is saved: a few chunks are in memory,
+// and the batches in flight.
+const chunkBytes = defaultBatchBytes
+
+// buildBatches goes through the pending items. The labels of a chunk are converted
+// while those before it are handed to the savers, unless to convert them asks the
+// service: that is done as shortly as can be before the save.
+func (a *applier) buildBatches(b *batcher, pending int) error {
+	// With backups a chunk costs a request an image before its first save: no
+	// more of them than fill a batch, so that a killed process loses little.
+	limit := chunkItems
+	if a.backsUp() {
+		limit = a.BatchImages
+	}
+	chunks := a.pendingRows(pending, limit)
+	if len(a.OnlyClasses) > 0 {
+		for rows, err := range chunks {
+			if err == nil {
+				err = a.batchChunk(b, a.convertChunk, rows)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for next, err := range parallel.Map(a.Stopping, 1, chunks, a.convertChunk) {
+		if err == nil {
+			err = a.batchConverted(b, next)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *applier) batchChunk(b *batcher, convert func(context.Context, []store.Item) ([]toSave, error), rows []store.Item) error {
+	next, err := convert(a.Stopping, rows)
+	if err != nil {
+		return err
+	}
+	return a.batchConverted(b, next)
+}
+
+// pendingRows goes through what the plan left to be dealt with, so many rows, at most
+// limit at a time: those that one walk of the source visits.
+func (r *run) pendingRows(pending, limit int) iter.Seq2[[]store.Item, error] {
+	return func(yield func([]store.Item, error) bool) {
+		var after int64
+		for pending > 0 {
+			rows, err := r.store.Pending(r.Stopping, r.record.ID, after, min(limit, pending))
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if len(rows) == 0 {
+				return
+			}
+			rows = untilGap(rows)
+			after = rows[len(rows)-1].Seq
+			pending -= len(rows)
+			if !yield(rows, nil) {
+				return
+			}
+		}
+	}
+}
+
+// toSave is a planned image, with what is saved on it.
+type toSave struct {
+	row   store.Item
+	item  source.Item
+	image store.Image
+	converted
+}
+
+// convertChunk finds the items and images of planned rows, and converts their labels where
+// they were not kept.
+func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave, error) {
+	if whole, ok := a.src.(source.Whole); ok && !whole.Unchanged() {
+		a.payloads.drop()
+		a.hold(a.src)
+	}
+	chunk := make([]toSave, len(rows))
+	var again []store.Item
+	for i, row := range rows {
+		chunk[i].row = row
+		if chunk[i].encoded = a.payloads.take(row.Seq); chunk[i].payload == nil {
+			again = append(again, row)
+		} else {
+			chunk[i].hash = row.Hash
+		}
+	}
+	items, err := findItems(ctx, a.src, again)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.store.ImagesByRef(ctx, imageRefs(rows))
+	if err != nil {
+		return nil, err
+	}
+	images := make(map[string]store.Image, len(found))
+	for _, i := range found {
+		images[i.ID] = i
+	}
+	for i := range chunk {
+		one := &chunk[i]
+		one.image = images[one.row.ImageID]
+		if one.payload != nil {
+			continue
+		}
+		var there bool
+		if one.item, there = items[itemKey(one.row)]; !there || one.item.Err != nil {
+			one.err = fmt.Errorf("the labels of %s were there when the run was planned and are not any more", one.row.Image)
+		}
+	}
+	i := 0
+	for c, err := range parallel.Map(ctx, a.Convert, parallel.Each(chunk), a.convertAgain) {
+		if err != nil {
+			return nil, err
+		}
+		chunk[i].converted = c
+		i++
+	}
+	return chunk, nil
+}
+
+// convertAgain converts the labels of a planned image where they are not there.
+func (a *applier) convertAgain(ctx context.Context, i toSave) (converted, error) {
+	if i.payload != nil || i.err != nil {
+		return i.converted, nil
+	}
+	return a.load(ctx, i.item, i.image, func(int) bool { return true })
+}
+
+// untilGap are the rows at the beginning that one walk visits, and whose annotations
+// fit into a chunk.
+func untilGap(rows []store.Item) []store.Item {
+	bytes := 0
+	for i, row := range rows {
+		bytes += row.Bytes
+		if i > 0 && (row.Seq-rows[i-1].Seq > nearby || bytes > chunkBytes) {
+			return rows[:i]
+		}
+	}
+	return rows
+}
+
+// findItems walks the source for the items of planned rows. An item that is no
+// longer there is left out.
+func findItems(ctx context.Context, src source.Source, rows []store.Item) (map[string]source.Item, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	wanted := make(map[string]bool, len(rows))
+	found := make(map[string]source.Item, len(rows))
+	for _, row := range rows {
+		if row.Pruned {
+			found[itemKey(row)] = departedItem(row.ImageID, row.Path)
+			continue
+		}
+		wanted[row.Image] = true
+	}
+	if len(wanted) == 0 {
+		return found, nil
+	}
+	for item, err := range src.Items(ctx, rows[0].After) {
+		if err != nil {
+			return nil, err
+		}
+		if wanted[item.Image] {
+			if _, twice := found[item.Image]; !twice {
+				found[item.Image] = item
+			}
+			if len(found) == len(rows) {
+				break
+			}
+		}
+	}
+	return found, context.Cause(ctx)
+}
+
+// itemKey is what the item of a planned row is found by: its name, or for an image
+// that left the source what no name can be.
+func itemKey(row store.Item) string {
+	if row.Pruned {
+		return departedCursor + row.ImageID
+	}
+	return row.Image
+}
+
+// batchConverted puts a chunk into batches.
+func (a *applier) batchConverted(b *batcher, chunk []toSave) error {
+	next := make([]toSave, 0, len(chunk))
+	for _, i := range chunk {
+		if a.Stopping.Err() != nil {
+			return context.Cause(a.Stopping)
+		}
+		row, err := a.recheck(i)
+		if err != nil {
+			return err
+		}
+		if row.Outcome != store.ItemPending {
+			a.Tracker.Add(1, failures(row))
+			continue
+		}
+		i.row = row
+		next = append(next, i)
+	}
+	next, err := a.backUp(next)
+	if err != nil {
+		return err
+	}
+	for _, i := range next {
+		if err := b.add(i.row, i.encoded); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func imageRefs(rows []store.Item) []int64 {
+	refs := make([]int64, len(rows))
+	for i, row := range rows {
+		refs[i] = row.ImageRef
+	}
+	return refs
+}
+
+func failures(i store.Item) int {
+	if i.Outcome == store.ItemFailed {
+		return 1
+	}
+	return 0
+}
+
+// recheck holds an item's labels against its plan. Labels that changed since
+// are planned again; where they now need a class that was not planned for, the
+// image is left to the next run.
+func (a *applier) recheck(i toSave) (store.Item, error) {
+	planned, c := i.row, i.converted
+	if c.err == nil && c.hash == planned.Hash {
+		return planned, nil
+	}
+	if err := a.awaitClasses(); err != nil { // they are asked for
+		return planned, err
+	}
+	again, err := a.decide(i.item, match{image: i.image}, c)
+	if err != nil {
+		return planned, err
+	}
+	again.Seq, again.Image, again.ImageID, again.ImageRef, again.Path = planned.Seq, planned.Image, planned.ImageID, planned.ImageRef, planned.Path
+	if again.Outcome == store.ItemPending && a.Expect != "" {
+		again.Plan, again.Outcome, again.Reason = store.PlanFailed, store.ItemFailed, "its labels changed since the plan that is kept; make a new plan with `pictosync plan`"
+	}
+	if again.Outcome == store.ItemPending {
+		if err := a.guardChanged(planned, again); err != nil {
+			return planned, err
+		}
+		for _, class := range c.classes {
+			if !a.hasClass(class.Name) {
+				again.Plan, again.Outcome = store.PlanFailed, store.ItemFailed
+				again.Reason = fmt.Sprintf("its labels changed while the run was going on and now use class %q; run again", class.Name)
+				break
+			}
+		}
+	}
+	return again, a.store.SetItem(a.Stopping, a.record.ID, again)
+}
+
+func (p *planner) hasClass(name string) bool {
+	for _, c := range p.Classes {
+		if c.Name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// batcher gathers images into bulk saves and hands each to the savers. It is
+// used by one goroutine.
+type batcher struct {
+	*applier
+	ctx    context.Context
+	savers pond.Pool
+
+	entries []pictograph.BulkEntry
+	images  []store.BatchImage
+	bytes   int
+}
+
+// bodies are what batches are put together in, each in one that was another's.
+var bodies = sync.Pool{New: func() any { return new([]byte) }}
+
+// entryOverhead is what an entry takes in a bulk save's body beside its
+// annotations: keys, quotes, braces and a UUID.
+const entryOverhead = 96
+
+func (b *batcher) add(row store.Item, labels encoded) error {
+	size := len(labels.payload) + entryOverhead
+	if len(b.images) > 0 && b.bytes+size > b.BatchBytes {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: labels.payload})
+	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount, Prints: labels.prints})
+	b.bytes += size
+	if len(b.images) < b.BatchImages {
+		return nil
+	}
+	return b.flush()
+}
+
+// flush hands the gathered images to the savers; it blocks while they are all
+// busy.
+func (b *batcher) flush() error {
+	if len(b.images) == 0 {
+		return nil
+	}
+	body, images := bodies.Get().(*[]byte), b.images
+	*body = pictograph.AppendBulkSave((*body)[:0], b.entries)
+	b.entries, b.images, b.bytes = b.entries[:0], make([]store.BatchImage, 0, len(images)), 0
+	err := b.savers.Go(func() {
+		defer bodies.Put(body)
+		if err := b.deliver(b.ctx, *body, images); err != nil {
+			b.Halt(err)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("hand a batch to the savers: %w", err)
+	}
+	return context.Cause(b.Stopping)
+}

@@ -1,8 +1,0 @@
-//go:build !linux
-
-package worker
-
-import "os"
-
-// steady writes a file as the system does.
-type steady struct{ *os.File }

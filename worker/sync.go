@@ -1,0 +1,105 @@
+package worker
+
+import (
+	"context"
+
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// Plan decides what a sync with the same options would do, and writes nothing to the
+// service. When stop is closed the requests in flight are finished and it ends with
+// [dataset.ErrInterrupted]; when ctx ends it stops at once.
+//
+// The summary is true as far as the run came, also beside an error.
+func Plan(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, o Options) (Summary, error) {
+	p := newPlanner(c, o)
+	worked, err := p.Work(ctx, stop, func(ctx context.Context) error {
+		defer p.close()
+		if err := p.open(ctx, open, p.readAhead); err != nil {
+			return err
+		}
+		if err := p.begin(ctx, "plan"); err != nil {
+			return err
+		}
+		if err := p.recordSource(ctx); err != nil {
+			return err
+		}
+		return p.planAndGuard()
+	})
+	return p.end(ctx, err, worked, planned, p.addClasses)
+}
+
+// Sync brings the labels of a source into the dataset: it makes a plan, holds it against
+// the limits and applies it. It stops as Plan does.
+func Sync(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, o Options) (Summary, error) {
+	p := newPlanner(c, o)
+	a := newApplier(p)
+	worked, err := p.Work(ctx, stop, func(ctx context.Context) error {
+		defer p.close()
+		if err := p.open(ctx, open, p.readAhead); err != nil {
+			return err
+		}
+		if err := a.finishInFlight(ctx); err != nil {
+			return err
+		}
+		if err := p.begin(ctx, "sync"); err != nil {
+			return err
+		}
+		if err := p.recordSource(ctx); err != nil {
+			return err
+		}
+		p.owns = true
+		return a.planAndApply(ctx)
+	})
+	return p.end(ctx, err, worked, finished(o.IgnoreUnmatched), p.addClasses)
+}
+
+// readAhead begins to convert what will most likely be planned.
+func (p *planner) readAhead(src source.Source) {
+	p.hold(src)
+	p.startWalk()
+}
+
+// recordSource says which source the images are from that the run saves or finds unchanged.
+func (p *planner) recordSource(ctx context.Context) (err error) {
+	p.sourceRef, err = p.store.SetSource(ctx, p.record.ID, p.source+p.Narrowed)
+	return err
+}
+
+func (p *planner) planAndGuard() error {
+	if err := p.listAndPlan(); err != nil {
+		return err
+	}
+	_, err := p.guard(p.Stopping)
+	return err
+}
+
+func (a *applier) planAndApply(ctx context.Context) error {
+	if err := a.listAndPlan(); err != nil {
+		return err
+	}
+	summary, err := a.guard(a.Stopping)
+	if err != nil {
+		return err
+	}
+	a.removed.n = summary.Lost()
+	return a.apply(ctx, summary)
+}
+
+// listAndPlan makes the plan. Labels are converted while the images are listed, where that
+// is begun already.
+func (p *planner) listAndPlan() error {
+	unlock, err := p.LockListing()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := p.List(nil); err != nil {
+		return err
+	}
+	return p.plan(p.Stopping)
+}
+
+// PlanSummary is what a plan would do, in totals.
+type PlanSummary = store.PlanSummary
