@@ -53,7 +53,7 @@ func (l *memoryLog) OtherRequests(context.Context, string, time.Time) ([]store.S
 	return nil, nil
 }
 
-// most is the largest number of requests in any stretch of the given length.
+// most is the largest number of requests in any time of the given length.
 func (l *memoryLog) most(per time.Duration) int {
 	most, from := 0, 0
 	for i, at := range l.sent {
@@ -100,7 +100,7 @@ func TestParseQuota(t *testing.T) {
 	}
 }
 
-// The quota holds for every stretch of an hour, whether the process lives on
+// The quota holds for every hour, whether the process lives on
 // or is started anew every few minutes, and nearly all of it is used.
 func TestQuotaHoldsOverRestarts(t *testing.T) {
 	for _, restartEvery := range []time.Duration{24 * time.Hour, 7 * time.Minute, 20 * time.Second} {

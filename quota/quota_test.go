@@ -18,7 +18,7 @@ import (
 	"pictosync/store"
 )
 
-// A sliding window refuses a request when the stretch of time that ends with it
+// A sliding window refuses a request when the time that ends with it
 // holds the quota already.
 func refusedBySlidingWindow(q Quota, arrivals []time.Time) (refused int) {
 	var taken []time.Time

@@ -70,7 +70,7 @@ type exportKills struct {
 
 // TestExportKills kills an export ten times with kill -9: in its listing, while it
 // reads, and while it writes the snapshot. No image is asked for again whose reading
-// was in the state at a kill, no more than one stretch is lost by each, and in the
+// was in the state at a kill, no more than one chunk is lost by each, and in the
 // end there is one snapshot, whole, that holds what the service has.
 //
 // PICTOSYNC_EXPORT_KILLS_IMAGES makes it larger, as `make export-kills` does.
@@ -109,7 +109,7 @@ func TestExportKills(t *testing.T) {
 	for _, n := range x.reads.now() {
 		total += n
 	}
-	// A stretch of 50 is committed at once: a kill may lose one.
+	// A chunk of 50 is committed at once: a kill may lose one.
 	if total < annotated || total > annotated+50*kills {
 		t.Errorf("%d requests for %d images with annotations and %d kills", total, annotated, kills)
 	}
