@@ -17,11 +17,12 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"pictosync/convert"
+	"pictosync/convert/formats"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/sandbox"
-	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -126,7 +127,7 @@ func (b *bench) access(change ...func(*dataset.Options)) dataset.Options {
 // sync saves labels as a process of its own would.
 func (b *bench) sync(path string, change ...func(*dataset.Options)) worker.Summary {
 	b.t.Helper()
-	src, err := source.Open(context.Background(), path, source.Options{})
+	src, err := formats.Open(context.Background(), path, convert.OpenOptions{})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -13,9 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/convert"
+	"pictosync/convert/formats"
+	"pictosync/convert/snapshot"
 	"pictosync/dataset"
 	"pictosync/pictograph"
-	"pictosync/source"
 )
 
 // reads counts the reads of images that reach the service, and closes what stops
@@ -64,7 +66,7 @@ func TestExportGoesOn(t *testing.T) {
 		c.stop = stop
 		c.mu.Unlock()
 		s, err := b.export(stop, Options{MaxAge: time.Hour})
-		snapshots, listErr := source.Snapshots(filepath.Join(b.dir, "backups"), time.Now())
+		snapshots, listErr := snapshot.List(filepath.Join(b.dir, "backups"), time.Now())
 		if listErr != nil {
 			t.Fatal(listErr)
 		}
@@ -149,12 +151,12 @@ func TestExportReadsWhatChanged(t *testing.T) {
 	if s := export(); len(s.Pruned) == 0 {
 		t.Errorf("%+v", s)
 	}
-	all, err := source.Snapshots(filepath.Join(b.dir, "backups"), time.Now())
+	all, err := snapshot.List(filepath.Join(b.dir, "backups"), time.Now())
 	if err != nil || len(all) != 3 {
 		t.Fatal(all, err)
 	}
 	for _, one := range all {
-		if bad, err := source.CheckSnapshot(context.Background(), one.Dir); err != nil || len(bad) > 0 {
+		if bad, err := snapshot.Check(context.Background(), one.Dir); err != nil || len(bad) > 0 {
 			t.Error(one.Name, bad, err)
 		}
 	}
@@ -263,7 +265,7 @@ func TestExportOfHostileNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src, err := source.Open(t.Context(), filepath.Join(b.dir, "backups"), source.Options{})
+	src, err := formats.Open(t.Context(), filepath.Join(b.dir, "backups"), convert.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +292,7 @@ func TestAHalfRemovedSnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(first.Snapshot, source.ManifestName)); err != nil {
+	if err := os.Remove(filepath.Join(first.Snapshot, snapshot.ContentsName)); err != nil {
 		t.Fatal(err)
 	}
 	left := filepath.Join(b.dir, "backups", partialPrefix+"2020-01-01T000000Z")

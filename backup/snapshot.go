@@ -17,19 +17,21 @@ import (
 
 	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/convert/canonical"
+	"pictosync/convert/snapshot"
+	"pictosync/convert/yolo"
 	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
 // repository is a folder of backups of one dataset.
 type repository struct {
 	dir       string
-	snapshots []source.Snapshot // complete ones, the newest first
+	snapshots []snapshot.Snapshot // complete ones, the newest first
 	// before is the manifest of the newest; beforeErr says why it is not known.
-	before    source.Manifest
+	before    snapshot.Contents
 	beforeErr error
 }
 
@@ -44,11 +46,11 @@ func openRepository(dir string, now time.Time) (*repository, error) {
 		return nil, fmt.Errorf("read the folder of backups: %w", err)
 	}
 	r := &repository{dir: dir}
-	if _, err := os.Stat(filepath.Join(dir, source.RepositoryName)); errors.Is(err, fs.ErrNotExist) && len(entries) > 0 {
+	if _, err := os.Stat(filepath.Join(dir, snapshot.RepositoryName)); errors.Is(err, fs.ErrNotExist) && len(entries) > 0 {
 		return nil, fmt.Errorf("export to %s: the folder is not empty and holds no backups; name an empty one with --out", dir)
 	}
-	if r.snapshots, err = source.Snapshots(dir, now); err == nil && len(r.snapshots) > 0 {
-		r.before, r.beforeErr = source.ReadManifest(r.snapshots[0].Dir)
+	if r.snapshots, err = snapshot.List(dir, now); err == nil && len(r.snapshots) > 0 {
+		r.before, r.beforeErr = snapshot.ReadContents(r.snapshots[0].Dir)
 	}
 	return r, err
 }
@@ -59,7 +61,7 @@ var ErrOtherDataset = errors.New("the folder holds backups of another dataset")
 
 // mark marks the folder as that of a dataset.
 func (p *repository) mark(service string, d pictograph.Dataset) error {
-	mark, err := source.ReadRepository(p.dir)
+	mark, err := snapshot.ReadRepository(p.dir)
 	switch {
 	case err == nil && (mark.Service != service || mark.ID != d.ID):
 		return fmt.Errorf("export dataset %q to %s: %w (%q); name another with --out", d.Name, p.dir, ErrOtherDataset, mark.Dataset)
@@ -68,7 +70,7 @@ func (p *repository) mark(service string, d pictograph.Dataset) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("export to %s: %w", p.dir, err)
 	}
-	return writeJSON(filepath.Join(p.dir, source.RepositoryName), source.NewRepository(service, d.ID, d.Name))
+	return writeJSON(filepath.Join(p.dir, snapshot.RepositoryName), snapshot.NewRepository(service, d.ID, d.Name))
 }
 
 func writeJSON(path string, v any) error {
@@ -101,20 +103,20 @@ func (x *export) writeSnapshot(p *repository) error {
 			taken = s.Taken.Add(time.Second)
 		}
 	}
-	for isThere(filepath.Join(p.dir, taken.Format(source.SnapshotTime))) { // half removed
+	for isThere(filepath.Join(p.dir, taken.Format(snapshot.SnapshotTime))) { // half removed
 		taken = taken.Add(time.Second)
 	}
-	name := taken.Format(source.SnapshotTime)
+	name := taken.Format(snapshot.SnapshotTime)
 	partial := filepath.Join(p.dir, partialPrefix+name)
 	if err := os.Mkdir(partial, 0o700); err != nil {
 		return fmt.Errorf("write the snapshot: %w", err)
 	}
 	defer os.RemoveAll(partial) // nothing where it was renamed
-	manifest := source.NewManifest(x.Shown, taken)
+	manifest := snapshot.NewContents(x.Shown, taken)
 	if err := x.writeContents(partial, &manifest); err != nil {
 		return err
 	}
-	if err := writeJSON(filepath.Join(partial, source.DatasetName), x.Shown); err != nil {
+	if err := writeJSON(filepath.Join(partial, snapshot.DatasetName), x.Shown); err != nil {
 		return err
 	}
 	if err := x.writeFormats(partial); err != nil {
@@ -131,7 +133,7 @@ func (x *export) writeSnapshot(p *repository) error {
 		return err
 	}
 	x.summary.Snapshot = final
-	return x.prune(p, source.Snapshot{Name: name, Dir: final, Taken: taken}, manifest)
+	return x.prune(p, snapshot.Snapshot{Name: name, Dir: final, Taken: taken}, manifest)
 }
 
 func isThere(path string) bool {
@@ -148,7 +150,7 @@ const (
 )
 
 // writeContents writes annotations, images and splits.
-func (x *export) writeContents(dir string, m *source.Manifest) error {
+func (x *export) writeContents(dir string, m *snapshot.Contents) error {
 	images, err := atomicfile.Create(filepath.Join(dir, "images.jsonl"), atomicfile.Private)
 	if err != nil {
 		return err
@@ -189,7 +191,7 @@ func (x *export) writeContents(dir string, m *source.Manifest) error {
 		}
 		annotations, err := c.Annotations()
 		if err != nil {
-			m.Missing = append(m.Missing, source.Missing{Image: c.Path, Reason: err.Error()})
+			m.Missing = append(m.Missing, snapshot.Missing{Image: c.Path, Reason: err.Error()})
 			// What is damaged is read anew by the next export.
 			if err := x.store.ForgetReading(x.Stopping, c.ImageRef); err != nil {
 				return err
@@ -200,7 +202,7 @@ func (x *export) writeContents(dir string, m *source.Manifest) error {
 			x.summary.Images.Empty++
 		}
 		before := len(file)
-		if file, err = convert.AppendCanonical(file, c.Path, sizeOf(c), annotations); err != nil {
+		if file, err = canonical.AppendLine(file, c.Path, sizeOf(c), annotations); err != nil {
 			return err
 		}
 		file = append(file, '\n')
@@ -311,8 +313,8 @@ func (x *export) writeFormats(dir string) error {
 		})
 	}
 	if slices.Contains(x.formats, "yolo") {
-		for _, task := range convert.YOLOTasks {
-			writer, err := convert.NewYOLOWriter(catalog, task)
+		for _, task := range yolo.Tasks {
+			writer, err := yolo.NewWriter(catalog, task)
 			if err != nil { // there are no poses, or they have no one list of keypoints
 				x.Log.Info().Err(err).Str("task", string(task)).Msg("not written")
 				continue
@@ -347,8 +349,8 @@ func (x *export) writeFormats(dir string) error {
 
 // seal hashes every file, shares those that the snapshot before has too, writes the
 // manifest, and brings all of it to the disk.
-func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
-	known := make(map[string]source.FileHash)
+func (x *export) seal(dir string, p *repository, m *snapshot.Contents) error {
+	known := make(map[string]snapshot.FileHash)
 	for _, f := range p.before.Files {
 		known[f.SHA256] = f
 	}
@@ -370,7 +372,7 @@ func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
 		if err != nil {
 			return err
 		}
-		f, err := source.HashFile(dir, filepath.ToSlash(relative))
+		f, err := snapshot.HashFile(dir, filepath.ToSlash(relative))
 		if err == nil {
 			err = syncFile(path)
 		}
@@ -379,7 +381,7 @@ func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
 		}
 		m.Files = append(m.Files, f)
 		// What was damaged since is not passed on.
-		if old, ok := known[f.SHA256]; ok && source.CheckFile(p.snapshots[0].Dir, old) == nil && replaceByLink(filepath.Join(p.snapshots[0].Dir, filepath.FromSlash(old.Path)), path) == nil {
+		if old, ok := known[f.SHA256]; ok && snapshot.CheckFile(p.snapshots[0].Dir, old) == nil && replaceByLink(filepath.Join(p.snapshots[0].Dir, filepath.FromSlash(old.Path)), path) == nil {
 			x.summary.Shared += f.Bytes
 		}
 		return nil
@@ -388,7 +390,7 @@ func (x *export) seal(dir string, p *repository, m *source.Manifest) error {
 		return fmt.Errorf("complete the snapshot: %w", err)
 	}
 	x.summary.Bytes = m.Bytes()
-	if err := writeJSON(filepath.Join(dir, source.ManifestName), m); err != nil {
+	if err := writeJSON(filepath.Join(dir, snapshot.ContentsName), m); err != nil {
 		return err
 	}
 	for _, folder := range folders {
@@ -422,14 +424,14 @@ func syncFile(path string) error {
 // prune takes away the snapshots that the rules do not keep. A snapshot with
 // missing images, or with less than half the annotations of the one before,
 // takes none away: it may be the one that is wrong.
-func (x *export) prune(p *repository, now source.Snapshot, m source.Manifest) error {
+func (x *export) prune(p *repository, now snapshot.Snapshot, m snapshot.Contents) error {
 	if len(p.snapshots) > 0 {
 		if p.beforeErr != nil || len(m.Missing) > 0 || m.Annotations*2 < p.before.Annotations {
 			x.Log.Warn().Err(p.beforeErr).Int("annotations", m.Annotations).Int("before", p.before.Annotations).Int("missing", len(m.Missing)).Msg("no snapshot is taken away, since this one has much less than the one before")
 			return nil
 		}
 	}
-	pruned, err := PruneSnapshots(append([]source.Snapshot{now}, p.snapshots...), x.keep, false)
+	pruned, err := PruneSnapshots(append([]snapshot.Snapshot{now}, p.snapshots...), x.keep, false)
 	x.summary.Pruned = pruned
 	return err
 }
@@ -437,8 +439,8 @@ func (x *export) prune(p *repository, now source.Snapshot, m source.Manifest) er
 // PruneSnapshots takes away the snapshots, the newest first, that the rules do
 // not keep, and names them; with dryRun it takes none away. Those that are dated ahead of
 // the present stay, and take no other's place.
-func PruneSnapshots(all []source.Snapshot, keep Retention, dryRun bool) (pruned []string, err error) {
-	all = slices.DeleteFunc(slices.Clone(all), func(s source.Snapshot) bool { return s.Ahead })
+func PruneSnapshots(all []snapshot.Snapshot, keep Retention, dryRun bool) (pruned []string, err error) {
+	all = slices.DeleteFunc(slices.Clone(all), func(s snapshot.Snapshot) bool { return s.Ahead })
 	times := make([]time.Time, len(all))
 	for i, s := range all {
 		times[i] = s.Taken
@@ -461,7 +463,7 @@ func PruneSnapshots(all []source.Snapshot, keep Retention, dryRun bool) (pruned 
 
 // removeSnapshot takes a snapshot away. By its name it is visibly no backup as soon as that
 // begins, however far it gets: the next export takes away what is left.
-func removeSnapshot(s source.Snapshot) error {
+func removeSnapshot(s snapshot.Snapshot) error {
 	removed := filepath.Join(filepath.Dir(s.Dir), partialPrefix+s.Name)
 	if err := os.RemoveAll(removed); err != nil {
 		return err
@@ -479,21 +481,21 @@ type readings struct {
 	classes []pictograph.Class
 }
 
-func (s *readings) Describe() source.Description {
-	return source.Description{Path: s.dataset.Name, Format: "readings", Reason: "what exports have read", Classes: s.classes}
+func (s *readings) Describe() convert.Description {
+	return convert.Description{Path: s.dataset.Name, Format: "readings", Reason: "what exports have read", Classes: s.classes}
 }
 
-func (s *readings) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
-	return func(yield func(source.Item, error) bool) {
+func (s *readings) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
 		for c, err := range s.store.Contents(ctx, s.dataset, after) {
-			if !yield(source.Item{Cursor: c.Cursor(), Image: c.Path, ImageID: c.ImageID, File: c.Path, Explicit: true}, err) || err != nil {
+			if !yield(convert.Item{Cursor: c.Cursor(), Image: c.Path, ImageID: c.ImageID, File: c.Path, Explicit: true}, err) || err != nil {
 				return
 			}
 		}
 	}
 }
 
-func (s *readings) Load(ctx context.Context, item source.Item, _ convert.Size) (convert.Result, error) {
+func (s *readings) Load(ctx context.Context, item convert.Item, _ convert.Size) (convert.Result, error) {
 	c, err := s.store.ContentOf(ctx, s.dataset, item.ImageID)
 	if err != nil {
 		return convert.Result{}, err
@@ -506,9 +508,9 @@ func (s *readings) Load(ctx context.Context, item source.Item, _ convert.Size) (
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read what was kept of %s: %w", c.Path, err)
 	}
-	result := convert.CanonicalResult(convert.CanonicalImage{Image: c.Path, Size: sizeOf(c), Annotations: annotations})
-	result.Classes = source.Declared(result.Classes, s.classes)
+	result := canonical.ResultOf(canonical.Image{Image: c.Path, Size: sizeOf(c), Annotations: annotations})
+	result.Classes = canonical.Declared(result.Classes, s.classes)
 	return result, nil
 }
 
-func (s *readings) Size(source.Item) convert.Size { return convert.Size{} }
+func (s *readings) Size(convert.Item) convert.Size { return convert.Size{} }

@@ -10,14 +10,14 @@ import (
 	"pictosync/bench"
 	"pictosync/conversion"
 	"pictosync/convert"
-	"pictosync/source"
+	"pictosync/convert/formats"
 )
 
 // converted holds that all labels are taken as they are.
-func converted(t *testing.T, path string, o source.Options) conversion.Summary {
+func converted(t *testing.T, path string, o convert.OpenOptions) conversion.Summary {
 	t.Helper()
 	o.Report = func(f convert.Finding) { t.Errorf("finding about the source: %+v", f) }
-	src, err := source.Open(context.Background(), path, o)
+	src, err := formats.Open(context.Background(), path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestCOCOConvertsWithoutFindings(t *testing.T) {
 		if err := os.WriteFile(path, file.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		summary := converted(t, path, source.Options{})
+		summary := converted(t, path, convert.OpenOptions{})
 		if summary.Images.Converted != spec.Images || summary.Annotations < 4*spec.Images {
 			t.Errorf("%s: %+v", order, summary)
 		}
@@ -78,7 +78,7 @@ func TestYOLOConvertsWithoutFindings(t *testing.T) {
 			if err := bench.WriteYOLO(dir, spec); err != nil {
 				t.Fatal(err)
 			}
-			var options source.Options
+			var options convert.OpenOptions
 			if !o.pictures {
 				options.Sizes = filepath.Join(dir, "sizes.csv")
 			}

@@ -7,7 +7,8 @@ import (
 
 	"pictosync/bench"
 	"pictosync/conversion"
-	"pictosync/source"
+	"pictosync/convert"
+	"pictosync/convert/formats"
 )
 
 // benchmarkFile is a COCO file of 10,000 images, a twelfth of COCO's training set.
@@ -27,8 +28,8 @@ func benchmarkFile(b *testing.B) (path string, size int64) {
 func BenchmarkConvert(b *testing.B) {
 	path, size := benchmarkFile(b)
 	ctx := context.Background()
-	open := func(b *testing.B) source.Source {
-		src, err := source.Open(ctx, path, source.Options{})
+	open := func(b *testing.B) convert.Source {
+		src, err := formats.Open(ctx, path, convert.OpenOptions{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -75,7 +76,7 @@ func BenchmarkConvert(b *testing.B) {
 	})
 }
 
-func all(b *testing.B, src source.Source, encoder conversion.Encoder, write func(*conversion.Image) error) {
+func all(b *testing.B, src convert.Source, encoder conversion.Encoder, write func(*conversion.Image) error) {
 	summary, err := conversion.Run(context.Background(), src, conversion.Options{Encoder: encoder}, write)
 	if err != nil || summary.Images.Failed > 0 {
 		b.Fatal(summary, err)

@@ -7,7 +7,8 @@ import (
 
 	"pictosync/bench"
 	"pictosync/conversion"
-	"pictosync/source"
+	"pictosync/convert"
+	"pictosync/convert/formats"
 )
 
 // BenchmarkConvertYOLO is a conversion of a YOLO folder of 10,000 labels with images,
@@ -22,7 +23,7 @@ func BenchmarkConvertYOLO(b *testing.B) {
 	b.Run("whole", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			src, err := source.Open(context.Background(), dir, source.Options{})
+			src, err := formats.Open(context.Background(), dir, convert.OpenOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -13,7 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pictosync/convert"
-	"pictosync/source"
+	"pictosync/convert/formats"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -29,7 +29,7 @@ func accounted(t *testing.T, path string, a convert.Accepted) (s Summary, writte
 			lost++
 		}
 	}
-	src, err := source.Open(t.Context(), path, source.Options{Report: told})
+	src, err := formats.Open(t.Context(), path, convert.OpenOptions{Report: told})
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}

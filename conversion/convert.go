@@ -11,7 +11,6 @@ import (
 	"pictosync/convert"
 	"pictosync/internal/parallel"
 	"pictosync/internal/progress"
-	"pictosync/source"
 )
 
 // Counted are images and annotations of a source.
@@ -49,7 +48,7 @@ type Summary struct {
 
 // Image is one image of a conversion: its result, or why there is none.
 type Image struct {
-	Item   source.Item
+	Item   convert.Item
 	Result convert.Result
 	Err    error
 
@@ -90,7 +89,7 @@ type Options struct {
 // one at a time. A failed image is told to write too, with its error, and the others go on;
 // write may fail an image itself by setting Err, and add findings. Its own error ends the
 // conversion.
-func Run(ctx context.Context, src source.Source, o Options, write func(*Image) error) (Summary, error) {
+func Run(ctx context.Context, src convert.Source, o Options, write func(*Image) error) (Summary, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -102,9 +101,9 @@ func Run(ctx context.Context, src source.Source, o Options, write func(*Image) e
 	c.progress.Begin("converting", 0)
 	err := c.run(ctx)
 	if err == nil {
-		source.Finish(src)
+		convert.Finish(src)
 	}
-	left := source.LeftOut(src)
+	left := convert.LeftOut(src)
 	c.summary.Read.Images += left.Images
 	c.summary.Read.Annotations += left.Annotations
 	c.summary.Accounts = Account(c.summary.Read, c.summary.Taken)
@@ -117,7 +116,7 @@ const imagesATask = 16
 
 // conversion is one under way.
 type conversion struct {
-	src      source.Source
+	src      convert.Source
 	options  Options
 	write    func(*Image) error
 	progress progress.Tracker
@@ -142,7 +141,7 @@ func (t task) release() {
 }
 
 func (c *conversion) run(ctx context.Context) error {
-	defer source.Hold(c.src)() // the walk ends before the last are converted
+	defer convert.Hold(c.src)() // the walk ends before the last are converted
 	for t, err := range parallel.Map(ctx, c.options.Workers, parallel.Chunks(c.src.Items(ctx, ""), imagesATask), c.convert) {
 		if err == nil {
 			err = context.Cause(ctx)
@@ -158,7 +157,7 @@ func (c *conversion) run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-func (c *conversion) convert(ctx context.Context, items []source.Item) (task, error) {
+func (c *conversion) convert(ctx context.Context, items []convert.Item) (task, error) {
 	t := task{images: make([]Image, len(items)), encoded: encodeBuffers.Get().(*[]byte)}
 	encoded := (*t.encoded)[:0]
 	for i, item := range items {
@@ -208,7 +207,7 @@ func (c *conversion) hand(t task) error {
 
 // Read is how many annotations were read of an item and how many of them were left out.
 // Where it could not be converted, that is all of them, as far as they are known.
-func Read(item source.Item, result convert.Result, err error) (read, leftOut int) {
+func Read(item convert.Item, result convert.Result, err error) (read, leftOut int) {
 	if err != nil && result.Read == 0 {
 		return item.Annotations, item.Annotations
 	}
@@ -217,7 +216,7 @@ func Read(item source.Item, result convert.Result, err error) (read, leftOut int
 
 // WithFailure adds to findings that an image could not be taken, unless one of what was
 // lost of it says so already.
-func WithFailure(findings []convert.Finding, item source.Item, err error) []convert.Finding {
+func WithFailure(findings []convert.Finding, item convert.Item, err error) []convert.Finding {
 	lost := func(f convert.Finding) bool { return f.Kind.Severity() == convert.Lost }
 	var refused convert.RefusedError
 	if err == nil || errors.Is(err, context.Canceled) || errors.As(err, &refused) || slices.ContainsFunc(findings, lost) {
@@ -227,7 +226,7 @@ func WithFailure(findings []convert.Finding, item source.Item, err error) []conv
 }
 
 // convertItem converts an image, and appends what the encoder makes of it.
-func convertItem(ctx context.Context, src source.Source, c *Image, dst []byte, o Options) (encoded []byte) {
+func convertItem(ctx context.Context, src convert.Source, c *Image, dst []byte, o Options) (encoded []byte) {
 	defer func() {
 		if p := recover(); p != nil {
 			*c = Image{Item: c.Item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", c.Item.File, p)}

@@ -15,28 +15,27 @@ import (
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/internal/progress"
-	"pictosync/source"
 )
 
 // numbered is a source of images 0, 1, 2 and so on.
 type numbered struct {
-	source.Source
+	convert.Source
 	count  int
 	loaded atomic.Int64 // of images, those that are being loaded included
 	load   func(ctx context.Context, image string, n int64) error
 }
 
-func (s *numbered) Items(context.Context, string) iter.Seq2[source.Item, error] {
-	return func(yield func(source.Item, error) bool) {
+func (s *numbered) Items(context.Context, string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
 		for i := range s.count {
-			if !yield(source.Item{Image: strconv.Itoa(i)}, nil) {
+			if !yield(convert.Item{Image: strconv.Itoa(i)}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (s *numbered) Load(ctx context.Context, item source.Item, _ convert.Size) (convert.Result, error) {
+func (s *numbered) Load(ctx context.Context, item convert.Item, _ convert.Size) (convert.Result, error) {
 	n := s.loaded.Add(1)
 	if s.load == nil {
 		return convert.Result{}, nil

@@ -6,13 +6,13 @@ import (
 	"strings"
 
 	"pictosync/convert"
+	"pictosync/convert/yolo"
 	"pictosync/pictograph"
-	"pictosync/source"
 )
 
 // Inspection is what a source holds.
 type Inspection struct {
-	source.Description
+	convert.Description
 	Images struct {
 		Found    int `json:"found"`
 		Labelled int `json:"labelled"` // with annotations
@@ -51,7 +51,7 @@ type ImageSize struct {
 }
 
 // Inspect goes through a source and counts what it holds.
-func Inspect(ctx context.Context, src source.Source, o Options) (Inspection, error) {
+func Inspect(ctx context.Context, src convert.Source, o Options) (Inspection, error) {
 	i := Inspection{Description: src.Describe(), Classes: []ClassCounts{}}
 	classes := make(map[string]*ClassCounts)
 	sizes := make(map[convert.Size]struct{})
@@ -72,8 +72,8 @@ func Inspect(ctx context.Context, src source.Source, o Options) (Inspection, err
 	i.Sizes.Distinct = len(sizes)
 	for _, c := range classes {
 		i.Classes = append(i.Classes, *c)
-		if c.Polygon > 0 && i.Task == string(convert.YOLODetect) {
-			i.Task = string(convert.YOLOSegment) // the lines are read alike
+		if c.Polygon > 0 && i.Task == string(yolo.Detect) {
+			i.Task = string(yolo.Segment) // the lines are read alike
 		}
 	}
 	slices.SortFunc(i.Classes, func(a, b ClassCounts) int { return strings.Compare(a.Name, b.Name) })

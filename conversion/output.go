@@ -17,8 +17,10 @@ import (
 	"syscall"
 
 	"pictosync/convert"
+	"pictosync/convert/canonical"
+	"pictosync/convert/coco"
+	"pictosync/convert/yolo"
 	"pictosync/internal/atomicfile"
-	"pictosync/source"
 )
 
 // Output is a format that images are written in. What it makes appears under
@@ -36,7 +38,7 @@ type Output interface {
 
 // Catalog goes through a source once, so that its classes are known before the
 // first image is written.
-func Catalog(ctx context.Context, src source.Source, o Options, m *convert.ClassMap) (*convert.Catalog, error) {
+func Catalog(ctx context.Context, src convert.Source, o Options, m *convert.ClassMap) (*convert.Catalog, error) {
 	c := convert.NewCatalog(m)
 	o.Finding = nil // they are told when the images are written
 	_, err := Run(ctx, src, o, func(image *Image) error {
@@ -62,7 +64,7 @@ func NewCanonicalOutput(path string, mode fs.FileMode) (Output, error) {
 }
 
 func (o *canonicalOutput) Encode(dst []byte, c *Image) []byte {
-	image := convert.CanonicalImage{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations, Boxes: c.Result.Boxes, Slots: c.Result.Slots}
+	image := canonical.Image{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations, Boxes: c.Result.Boxes, Slots: c.Result.Slots}
 	line, err := image.Append(dst)
 	c.Result.Release()
 	if err != nil {
@@ -102,7 +104,7 @@ func (unencoded) WriteEncoded([]byte) error          { return nil }
 type cocoOutput struct {
 	unencoded // ids are given in order
 	*atomicfile.File
-	writer      *convert.COCOWriter
+	writer      *coco.Writer
 	accepted    convert.Accepted
 	annotations *os.File
 	waiting     *bufio.Writer
@@ -125,7 +127,7 @@ func NewCOCOOutput(path string, mode fs.FileMode, c *convert.Catalog, accepted c
 		f.Abort()
 		return nil, fmt.Errorf("write %s: %w", path, err)
 	}
-	o := &cocoOutput{accepted: accepted, File: f, writer: convert.NewCOCOWriter(c), annotations: waiting, waiting: bufio.NewWriterSize(waiting, 1<<20)}
+	o := &cocoOutput{accepted: accepted, File: f, writer: coco.NewWriter(c), annotations: waiting, waiting: bufio.NewWriterSize(waiting, 1<<20)}
 	if _, err := o.WriteString("{\"images\":["); err != nil {
 		o.Abort()
 		return nil, err
@@ -199,7 +201,7 @@ type yoloOutput struct {
 	mode       fs.FileMode
 	path, temp string
 	root       *os.Root // of temp: names of images lead nowhere else
-	writer     *convert.YOLOWriter
+	writer     *yolo.Writer
 	accepted   convert.Accepted
 	sizes      *atomicfile.File
 	folders    []string // at the top of the images' paths
@@ -214,7 +216,7 @@ var ErrTaken = errors.New("is there already and not empty")
 
 // NewYOLOOutput writes a folder, which must not be there yet or be empty, of
 // images that are all in the catalog.
-func NewYOLOOutput(path string, mode fs.FileMode, w *convert.YOLOWriter, accepted convert.Accepted) (Output, error) {
+func NewYOLOOutput(path string, mode fs.FileMode, w *yolo.Writer, accepted convert.Accepted) (Output, error) {
 	path = filepath.Clean(path)
 	switch entries, err := os.ReadDir(path); {
 	case err == nil && len(entries) > 0:

@@ -97,7 +97,7 @@ func (m *ClassMap) entry(from string, value *yamldoc.Node) error {
 			}
 		}
 	}
-	if blank(name) {
+	if Blank(name) {
 		return errors.New("its new name is blank; null drops a class")
 	}
 	m.names[from] = name
@@ -135,7 +135,7 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 		return
 	}
 	dropped := make(map[string]int)
-	kept, taken := r.Annotations[:0], r.taken[:0]
+	kept, taken := r.Annotations[:0], r.Ends[:0]
 	for annotations := range r.sources() {
 		before := len(kept)
 		for _, a := range annotations {
@@ -153,11 +153,11 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 		if len(kept) == before {
 			r.LeftOut++
 			r.Unwanted++
-		} else if r.taken != nil { // else each is one
+		} else if r.Ends != nil { // else each is one
 			taken = append(taken, len(kept))
 		}
 	}
-	r.Annotations, r.taken = kept, taken
+	r.Annotations, r.Ends = kept, taken
 	r.Classes = m.classes(r.Classes)
 	for _, name := range slices.Sorted(maps.Keys(dropped)) {
 		r.Findings = append(r.Findings, Finding{Kind: KindMappedAway, Cause: name, Count: dropped[name], File: file, Image: image,
@@ -199,7 +199,7 @@ func (m *ClassMap) classes(classes []pictograph.Class) []pictograph.Class {
 	return out
 }
 
-// skeleton renames joints. One whose class is dropped keeps its place: edges
+// Skeleton renames joints. One whose class is dropped keeps its place: edges
 // and triplets count joints.
 func (m *ClassMap) skeleton(s *pictograph.Skeleton) *pictograph.Skeleton {
 	if s == nil {
@@ -214,7 +214,7 @@ func (m *ClassMap) skeleton(s *pictograph.Skeleton) *pictograph.Skeleton {
 	return renamed
 }
 
-// number gives every class a number from first on: those that the map numbers
+// Number gives every class a number from first on: those that the map numbers
 // theirs, the others the smallest that are free, in the order of the map and
 // then of their names. Classes of the map count where no annotation has them,
 // so that numbers stay the same from one day to the next.

@@ -3,8 +3,9 @@ package convert
 import (
 	"bytes"
 	"fmt"
-	"pictosync/pictograph"
 	"testing"
+
+	"pictosync/pictograph"
 )
 
 // Numbers of classes are the same whatever order they are met in, and follow
@@ -44,7 +45,7 @@ func FuzzClassMap(f *testing.F) {
 		r := Result{Annotations: []pictograph.Annotation{{ID: "1", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}}}}
 		m.Apply(&r, "", "")
 		for name, n := range m.number([]string{"car"}, 1) {
-			if n < 0 || blank(name) {
+			if n < 0 || Blank(name) {
 				t.Errorf("%q is %d", name, n)
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -17,35 +18,35 @@ import (
 // then, with the catalog complete, each is written.
 type Catalog struct {
 	mapped     *ClassMap
-	categories map[string]*exportCategory
+	categories map[string]*ExportCategory
 	loose      poses // joints whose category nothing tells
-	largestID  int64 // of the annotations' whole-number ids
-	task       exportShapes
+	LargestID  int64 // of the annotations' whole-number ids
+	Task       exportShapes
 }
 
-// exportCategory is a class, with its joints where it is a pose.
-type exportCategory struct {
-	name     string
-	skeleton *pictograph.Skeleton
-	// unnamed is how many joints there is room for, where the category does not name
+// ExportCategory is a class, with its joints where it is a pose.
+type ExportCategory struct {
+	Name     string
+	Skeleton *pictograph.Skeleton
+	// Unnamed is how many joints there is room for, where the category does not name
 	// them or not all.
-	unnamed int
+	Unnamed int
 }
 
 // exportShapes counts what there is to be written.
-type exportShapes struct{ boxes, oriented, polygons, poses int }
+type exportShapes struct{ Boxes, Oriented, Polygons, Poses int }
 
 // NewCatalog begins a catalog. Classes that the map numbers are in it from the
 // start; m may be nil.
 func NewCatalog(m *ClassMap) *Catalog {
-	return &Catalog{mapped: m, categories: make(map[string]*exportCategory), loose: poses{mapped: m}}
+	return &Catalog{mapped: m, categories: make(map[string]*ExportCategory), loose: poses{mapped: m}}
 }
 
 // Add takes on the classes of one image's result.
 func (c *Catalog) Add(r Result) {
 	for _, class := range r.Classes {
 		if class.Skeleton != nil {
-			c.category(class.Name).skeleton = class.Skeleton
+			c.category(class.Name).Skeleton = class.Skeleton
 		}
 	}
 	for _, a := range r.Annotations {
@@ -55,33 +56,33 @@ func (c *Catalog) Add(r Result) {
 		}
 		for _, id := range []string{a.ID, base} {
 			if n, err := strconv.ParseInt(id, 10, 64); err == nil {
-				c.largestID = max(c.largestID, n)
+				c.LargestID = max(c.LargestID, n)
 			}
 		}
 	}
-	for _, o := range objectsOf(r, nil, nil) {
+	for _, o := range ObjectsOf(r, nil, nil) {
 		switch {
-		case o.joints != nil:
-			c.task.poses++
+		case o.Joints != nil:
+			c.Task.Poses++
 			if !c.named(r, o) {
-				c.loose.add(bodyJoints(o.joints), o.name)
+				c.loose.add(bodyJoints(o.Joints), o.name)
 			}
 			continue
-		case o.polygons != nil:
-			c.task.polygons++
-		case o.box.Oriented != nil:
-			c.task.oriented++
+		case o.Polygons != nil:
+			c.Task.Polygons++
+		case o.Box.Oriented != nil:
+			c.Task.Oriented++
 		default:
-			c.task.boxes++
+			c.Task.Boxes++
 		}
 		c.category(o.name)
 	}
 }
 
-func (c *Catalog) category(name string) *exportCategory {
+func (c *Catalog) category(name string) *ExportCategory {
 	known := c.categories[name]
 	if known == nil {
-		known = &exportCategory{name: name}
+		known = &ExportCategory{Name: name}
 		c.categories[name] = known
 	}
 	return known
@@ -89,20 +90,20 @@ func (c *Catalog) category(name string) *exportCategory {
 
 // named reports whether the category of a pose is told by the image's classes
 // or by the pose itself, and notes what it has.
-func (c *Catalog) named(r Result, o exportObject) bool {
-	if class := templateOf(r.Classes, o.joints); class != nil {
+func (c *Catalog) named(r Result, o ExportObject) bool {
+	if class := templateOf(r.Classes, o.Joints); class != nil {
 		known := c.category(class.Name)
-		known.unnamed = max(known.unnamed, roomFor(class.Name, o))
+		known.Unnamed = max(known.Unnamed, roomFor(class.Name, o))
 		return true
 	}
-	if name, numbered := numberedName(o.joints); numbered {
+	if name, numbered := numberedName(o.Joints); numbered {
 		known := c.category(name)
-		known.unnamed = max(known.unnamed, roomFor(name, o))
+		known.Unnamed = max(known.Unnamed, roomFor(name, o))
 		return true
 	}
-	if name, same := oneName(o.joints); same {
+	if name, same := oneName(o.Joints); same {
 		known := c.category(name)
-		known.unnamed = max(known.unnamed, len(o.joints))
+		known.Unnamed = max(known.Unnamed, len(o.Joints))
 		return true
 	}
 	return false
@@ -116,16 +117,16 @@ func jointNumber(category, joint string) (int, bool) {
 		return 0, false
 	}
 	n, err := strconv.Atoi(digits)
-	return n, err == nil && n >= 0 && n < maxSlots && strconv.Itoa(n) == digits
+	return n, err == nil && n >= 0 && n < MaxSlots && strconv.Itoa(n) == digits
 }
 
-// maxSlots bounds the joints of an object.
-const maxSlots = 1 << 14
+// MaxSlots bounds the joints of an object.
+const MaxSlots = 1 << 14
 
 // roomFor is how many joints an object has room for by the numbers of its joints.
-func roomFor(category string, o exportObject) int {
-	room := min(o.slots, maxSlots)
-	for _, j := range o.joints {
+func roomFor(category string, o ExportObject) int {
+	room := min(o.slots, MaxSlots)
+	for _, j := range o.Joints {
 		if n, numbered := jointNumber(category, j.Name); numbered {
 			room = max(room, n+1)
 		}
@@ -142,7 +143,7 @@ func numberedName(joints []pictograph.Annotation) (string, bool) {
 	used := make(map[int]bool)
 	for _, j := range bodyJoints(joints) {
 		parts := numberedJoints.FindStringSubmatch(j.Name)
-		if parts == nil || name != "" && parts[1] != name || parts[1]+"_0" == defaultJointName(0) || j.Geometry.(pictograph.Keypoint).Instance == 0 {
+		if parts == nil || name != "" && parts[1] != name || parts[1]+"_0" == DefaultJointName(0) || j.Geometry.(pictograph.Keypoint).Instance == 0 {
 			return "", false
 		}
 		name = parts[1]
@@ -155,10 +156,10 @@ func numberedName(joints []pictograph.Annotation) (string, bool) {
 	return name, name != ""
 }
 
-// bodyPart tells the joints that COCO-WholeBody has beside those of the body.
-func bodyPart(joint string) (part, slot int, ok bool) {
-	for i, p := range wholeBody {
-		if n, numbered := jointNumber(p.name, joint); numbered && n < p.joints {
+// BodyPart tells the joints that COCO-WholeBody has beside those of the body.
+func BodyPart(joint string) (part, slot int, ok bool) {
+	for i, p := range WholeBody {
+		if n, numbered := jointNumber(p.Name, joint); numbered && n < p.Joints {
 			return i, n, true
 		}
 	}
@@ -168,10 +169,10 @@ func bodyPart(joint string) (part, slot int, ok bool) {
 // bodyJoints are the joints of the body, or all where there are no others.
 func bodyJoints(joints []pictograph.Annotation) (body []pictograph.Annotation) {
 	for i, j := range joints {
-		if _, _, part := bodyPart(j.Name); part {
+		if _, _, part := BodyPart(j.Name); part {
 			body = slices.Clone(joints[:i])
 			for _, j := range joints[i:] {
-				if _, _, part := bodyPart(j.Name); !part {
+				if _, _, part := BodyPart(j.Name); !part {
 					body = append(body, j)
 				}
 			}
@@ -212,7 +213,7 @@ func templateOf(classes []pictograph.Class, joints []pictograph.Annotation) *pic
 				continue
 			}
 			n, numbered := jointNumber(class.Name, j.Name)
-			_, _, part := bodyPart(j.Name)
+			_, _, part := BodyPart(j.Name)
 			fits = fits && (part || numbered && n >= len(class.Skeleton.Nodes))
 			any = any || numbered
 		}
@@ -223,50 +224,50 @@ func templateOf(classes []pictograph.Class, joints []pictograph.Annotation) *pic
 	return nil
 }
 
-// categoryOf is the category of a pose, from the image's classes, from the pose
+// CategoryOf is the category of a pose, from the image's classes, from the pose
 // itself, or from what the joints of all images have in common.
-func (c *Catalog) categoryOf(r Result, o exportObject) *exportCategory {
-	if o.joints == nil {
+func (c *Catalog) CategoryOf(r Result, o ExportObject) *ExportCategory {
+	if o.Joints == nil {
 		return c.category(o.name)
 	}
-	if class := templateOf(r.Classes, o.joints); class != nil {
+	if class := templateOf(r.Classes, o.Joints); class != nil {
 		return c.category(class.Name)
 	}
-	if name, numbered := numberedName(o.joints); numbered {
+	if name, numbered := numberedName(o.Joints); numbered {
 		return c.category(name)
 	}
-	if name, same := oneName(o.joints); same {
+	if name, same := oneName(o.Joints); same {
 		return c.category(name)
 	}
-	return c.loose.category(bodyJoints(o.joints)[0].Name)
+	return c.loose.category(bodyJoints(o.Joints)[0].Name)
 }
 
-// numbers are those of all categories, from first on.
-func (c *Catalog) numbers(first int) map[string]int {
+// Numbers are those of all categories, from first on.
+func (c *Catalog) Numbers(first int) map[string]int {
 	names := slices.Collect(maps.Keys(c.categories))
 	for _, l := range c.loose.categories() {
-		names = append(names, l.name)
+		names = append(names, l.Name)
 	}
 	return c.mapped.number(names, first)
 }
 
-// all are the categories by name, those that only the class map names too.
-func (c *Catalog) all() map[string]*exportCategory {
+// All are the categories by name, those that only the class map names too.
+func (c *Catalog) All() map[string]*ExportCategory {
 	out := maps.Clone(c.categories)
 	for _, l := range c.loose.categories() {
-		out[l.name] = l
+		out[l.Name] = l
 	}
 	if c.mapped != nil {
 		for _, name := range c.mapped.order {
 			if out[name] == nil {
-				out[name] = &exportCategory{name: name}
+				out[name] = &ExportCategory{Name: name}
 			}
 		}
 	}
 	return out
 }
 
-// poses finds out which joints belong together where no class says so: those
+// Poses finds out which joints belong together where no class says so: those
 // that occur in one instance.
 type poses struct {
 	mapped *ClassMap
@@ -274,10 +275,10 @@ type poses struct {
 	seen   []string          // in order of first appearance
 	before map[[2]string]bool
 	called map[string]string // the class of an object that has a joint, "" where several have
-	made   []*exportCategory
+	made   []*ExportCategory
 }
 
-// add takes on the joints of an object; its class is known where it has other shapes.
+// Add takes on the joints of an object; its class is known where it has other shapes.
 func (p *poses) add(joints []pictograph.Annotation, class string) {
 	if p.group == nil {
 		p.group, p.before, p.called = make(map[string]string), make(map[[2]string]bool), make(map[string]string)
@@ -312,9 +313,9 @@ func (p *poses) find(name string) string {
 	return name
 }
 
-// categories are the groups, each with its joints in an order that agrees with
+// Categories are the groups, each with its joints in an order that agrees with
 // that of the instances, as far as they agree themselves.
-func (p *poses) categories() []*exportCategory {
+func (p *poses) categories() []*ExportCategory {
 	if p.made != nil || len(p.seen) == 0 {
 		return p.made
 	}
@@ -331,7 +332,7 @@ func (p *poses) categories() []*exportCategory {
 	}
 	for _, root := range slices.Sorted(maps.Keys(groups)) {
 		if len(groups[root]) == 1 { // never seen beside another joint
-			p.made = append(p.made, &exportCategory{name: root, unnamed: 1})
+			p.made = append(p.made, &ExportCategory{Name: root, Unnamed: 1})
 			continue
 		}
 		name := "pose"
@@ -341,12 +342,12 @@ func (p *poses) categories() []*exportCategory {
 		if p.mapped != nil && p.mapped.names[name] != "" {
 			name = p.mapped.names[name]
 		}
-		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *exportCategory) bool { return c.name == class }) {
+		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *ExportCategory) bool { return c.Name == class }) {
 			name = class
 		}
-		category := &exportCategory{name: name, skeleton: &pictograph.Skeleton{Edges: [][2]int{}}}
+		category := &ExportCategory{Name: name, Skeleton: &pictograph.Skeleton{Edges: [][2]int{}}}
 		for _, joint := range p.ordered(groups[root]) {
-			category.skeleton.Nodes = append(category.skeleton.Nodes, pictograph.SkeletonNode{Name: joint})
+			category.Skeleton.Nodes = append(category.Skeleton.Nodes, pictograph.SkeletonNode{Name: joint})
 		}
 		p.made = append(p.made, category)
 	}
@@ -372,35 +373,35 @@ func (p *poses) ordered(names []string) (out []string) {
 	return out
 }
 
-func (p *poses) category(joint string) *exportCategory {
+func (p *poses) category(joint string) *ExportCategory {
 	for _, c := range p.categories() {
-		if c.skeleton == nil && c.name == joint || c.skeleton != nil && slices.ContainsFunc(c.skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == joint }) {
+		if c.Skeleton == nil && c.Name == joint || c.Skeleton != nil && slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == joint }) {
 			return c
 		}
 	}
 	return nil
 }
 
-// exportObject is one object of an image: a box, the polygons of one source
+// ExportObject is one object of an image: a box, the polygons of one source
 // annotation, or the joints of one instance; or several of these, where all were taken
 // from one.
-type exportObject struct {
-	id         string
-	name       string // class; of a pose, see Catalog.categoryOf
-	box        *pictograph.BBox
-	polygons   []pictograph.Polygon
-	joints     []pictograph.Annotation
-	given      *pictograph.Box // beside the joints
+type ExportObject struct {
+	ID         string
+	name       string // class; of a pose, see Catalog.CategoryOf
+	Box        *pictograph.BBox
+	Polygons   []pictograph.Polygon
+	Joints     []pictograph.Annotation
+	Given      *pictograph.Box // beside the joints
 	slots      int             // joints there is room for; 0 where that is not told
-	scored     bool            // its joints have confidences of their own
-	confidence *float64
-	attributes map[string]any
-	members    []int // its annotations, by their places
+	Scored     bool            // its joints have confidences of their own
+	Confidence *float64
+	Attributes map[string]any
+	Members    []int // its annotations, by their places
 }
 
-// shapes is how many kinds of shapes the object has.
-func (o exportObject) shapes() (n int) {
-	for _, has := range []bool{o.box != nil, o.polygons != nil, o.joints != nil} {
+// Shapes is how many kinds of shapes the object has.
+func (o ExportObject) Shapes() (n int) {
+	for _, has := range []bool{o.Box != nil, o.Polygons != nil, o.Joints != nil} {
 		if has {
 			n++
 		}
@@ -408,12 +409,12 @@ func (o exportObject) shapes() (n int) {
 	return n
 }
 
-// lostAnnotations are places of annotations that the format written does not hold.
-type lostAnnotations map[int]bool
+// LostAnnotations are places of annotations that the format written does not hold.
+type LostAnnotations map[int]bool
 
-// lost counts the source's annotations of which nothing is left without some of the
+// Lost counts the source's annotations of which nothing is left without some of the
 // annotations that they became.
-func (r *Result) lost(some lostAnnotations) (n int) {
+func (r *Result) Lost(some LostAnnotations) (n int) {
 	if len(some) == 0 {
 		return 0
 	}
@@ -434,52 +435,52 @@ func (r *Result) lost(some lostAnnotations) (n int) {
 // partOf takes the id of a part from that of its object.
 var partOf = regexp.MustCompile(`^(.+)-(0|[1-9][0-9]*)$`)
 
-// objectsOf joins the annotations of an image that belong to one object: parts
+// ObjectsOf joins the annotations of an image that belong to one object: parts
 // with the ids ID-0, ID-1, …, joints with one instance id, and what --all-geometries took
 // beside the first shape. What cannot be written at all, or is lost with the joining, is
 // reported and noted as lost; report may be nil.
-func objectsOf(r Result, lost lostAnnotations, report func(kind Kind, at, reason, action string)) []exportObject {
+func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []ExportObject {
 	if report == nil {
 		report = func(Kind, string, string, string) {}
 	}
-	var objects []exportObject
+	var objects []ExportObject
 	instances := make(map[int]int) // instance id to place in objects
 	for i := 0; i < len(r.Annotations); i++ {
 		a := r.Annotations[i]
-		at := "annotation " + shorten(a.ID)
+		at := "annotation " + scan.Shorten(a.ID)
 		if a.AttributeList != nil {
 			report(KindAttributes, at, "attributes in the list form have no place in the format", "left out")
 		}
-		o := exportObject{id: a.ID, name: a.Name, confidence: a.Confidence, attributes: a.Attributes, members: []int{i}}
+		o := ExportObject{ID: a.ID, name: a.Name, Confidence: a.Confidence, Attributes: a.Attributes, Members: []int{i}}
 		switch g := a.Geometry.(type) {
 		case pictograph.BBox:
-			o.box = &g
+			o.Box = &g
 		case pictograph.Polygon:
 			parts := partsFrom(r.Annotations[i:])
 			for n, part := range r.Annotations[i : i+parts] {
-				o.polygons = append(o.polygons, part.Geometry.(pictograph.Polygon))
+				o.Polygons = append(o.Polygons, part.Geometry.(pictograph.Polygon))
 				if n > 0 {
-					o.members = append(o.members, i+n)
+					o.Members = append(o.Members, i+n)
 				}
 			}
 			if parts > 1 {
-				o.id = strings.TrimSuffix(a.ID, "-0")
+				o.ID = strings.TrimSuffix(a.ID, "-0")
 			}
 			i += parts - 1
 		case pictograph.Keypoint:
 			place, known := instances[g.Instance]
 			if known && g.Instance > 0 {
 				objects[place].join(a, at, report)
-				objects[place].members = append(objects[place].members, i)
+				objects[place].Members = append(objects[place].Members, i)
 				continue
 			}
 			instances[g.Instance] = len(objects)
-			o.joints = []pictograph.Annotation{a}
+			o.Joints = []pictograph.Annotation{a}
 			o.name = "" // a joint's
-			o.attributes = withoutOccluded(a.Attributes)
-			o.id = strings.TrimSuffix(a.ID, "-0")
+			o.Attributes = withoutOccluded(a.Attributes)
+			o.ID = strings.TrimSuffix(a.ID, "-0")
 			if box, given := r.Boxes[g.Instance]; given && g.Instance > 0 {
-				o.given = &box
+				o.Given = &box
 			}
 			if g.Instance > 0 {
 				o.slots = r.Slots[g.Instance]
@@ -498,52 +499,52 @@ func objectsOf(r Result, lost lostAnnotations, report func(kind Kind, at, reason
 
 // joinShapes joins the objects ID-segmentation and ID-box to the object ID, from which
 // they were taken with it.
-func joinShapes(objects []exportObject) []exportObject {
-	further := func(o exportObject) (base string, ok bool) {
+func joinShapes(objects []ExportObject) []ExportObject {
+	further := func(o ExportObject) (base string, ok bool) {
 		switch {
-		case o.polygons != nil && o.joints == nil && o.box == nil:
-			return strings.CutSuffix(o.id, "-segmentation")
-		case o.box != nil && o.joints == nil && o.polygons == nil:
-			return strings.CutSuffix(o.id, "-box")
+		case o.Polygons != nil && o.Joints == nil && o.Box == nil:
+			return strings.CutSuffix(o.ID, "-segmentation")
+		case o.Box != nil && o.Joints == nil && o.Polygons == nil:
+			return strings.CutSuffix(o.ID, "-box")
 		}
 		return "", false
 	}
-	if !slices.ContainsFunc(objects, func(o exportObject) bool { _, ok := further(o); return ok }) {
+	if !slices.ContainsFunc(objects, func(o ExportObject) bool { _, ok := further(o); return ok }) {
 		return objects
 	}
 	places := make(map[string]int)
-	var out []exportObject
+	var out []ExportObject
 	for _, o := range objects {
 		base, ok := further(o)
 		place, there := places[base]
 		if !ok || !there || !out[place].takes(o) {
-			if _, taken := places[o.id]; !taken {
-				places[o.id] = len(out)
+			if _, taken := places[o.ID]; !taken {
+				places[o.ID] = len(out)
 			}
 			out = append(out, o)
 			continue
 		}
 		first := &out[place]
-		if o.polygons != nil {
-			first.polygons = o.polygons
+		if o.Polygons != nil {
+			first.Polygons = o.Polygons
 		} else {
-			first.box = o.box
+			first.Box = o.Box
 		}
 		first.name = o.name
-		first.members = append(first.members, o.members...)
+		first.Members = append(first.Members, o.Members...)
 	}
 	return out
 }
 
 // takes reports whether a shape may be of the same object.
-func (o exportObject) takes(further exportObject) bool {
+func (o ExportObject) takes(further ExportObject) bool {
 	switch {
-	case further.polygons != nil && (o.polygons != nil || o.box != nil), further.box != nil && o.box != nil:
+	case further.Polygons != nil && (o.Polygons != nil || o.Box != nil), further.Box != nil && o.Box != nil:
 		return false
-	case o.name != "" && o.name != further.name, !sameAttributes(o.attributes, further.attributes):
+	case o.name != "" && o.name != further.name, !sameAttributes(o.Attributes, further.Attributes):
 		return false
 	}
-	return o.scored || sameConfidence(o.confidence, further.confidence)
+	return o.Scored || sameConfidence(o.Confidence, further.Confidence)
 }
 
 // partsFrom counts the polygons at the beginning that are parts of one object.
@@ -556,7 +557,7 @@ func partsFrom(annotations []pictograph.Annotation) int {
 	n := 1
 	for n < len(annotations) {
 		a := annotations[n]
-		if _, polygon := a.Geometry.(pictograph.Polygon); !polygon || a.ID != partID(base, n) || a.Name != first.Name ||
+		if _, polygon := a.Geometry.(pictograph.Polygon); !polygon || a.ID != PartID(base, n) || a.Name != first.Name ||
 			!sameConfidence(a.Confidence, first.Confidence) || !sameAttributes(a.Attributes, first.Attributes) {
 			break
 		}
@@ -565,12 +566,12 @@ func partsFrom(annotations []pictograph.Annotation) int {
 	return n
 }
 
-func (o *exportObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
-	o.scored = o.scored || !sameConfidence(a.Confidence, o.confidence)
-	if !sameAttributes(withoutOccluded(a.Attributes), o.attributes) {
+func (o *ExportObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
+	o.Scored = o.Scored || !sameConfidence(a.Confidence, o.Confidence)
+	if !sameAttributes(withoutOccluded(a.Attributes), o.Attributes) {
 		report(KindAttributes, at, "the joints of an instance have different attributes", "those of the first were taken")
 	}
-	o.joints = append(o.joints, a)
+	o.Joints = append(o.Joints, a)
 }
 
 func sameConfidence(a, b *float64) bool { return a == b || a != nil && b != nil && *a == *b }
@@ -581,7 +582,7 @@ func sameAttributes(a, b map[string]any) bool {
 
 // withoutOccluded are a joint's attributes but for what its visibility says.
 func withoutOccluded(attributes map[string]any) map[string]any {
-	if !isOccluded(attributes) {
+	if !IsOccluded(attributes) {
 		return attributes
 	}
 	rest := maps.Clone(attributes)
@@ -589,35 +590,35 @@ func withoutOccluded(attributes map[string]any) map[string]any {
 	return rest
 }
 
-func isOccluded(attributes map[string]any) bool { return attributes["occluded"] == "true" }
+func IsOccluded(attributes map[string]any) bool { return attributes["occluded"] == "true" }
 
-// slots puts the joints of a pose in the order of their category; a joint that
+// Slots puts the joints of a pose in the order of their category; a joint that
 // is not there is nil. Joints that find no place are returned too.
-func (c *exportCategory) slots(joints []pictograph.Annotation) (slots []*pictograph.Annotation, extra []*pictograph.Annotation) {
+func (c *ExportCategory) Slots(joints []pictograph.Annotation) (slots []*pictograph.Annotation, extra []*pictograph.Annotation) {
 	named := 0
-	if c.skeleton != nil {
-		named = len(c.skeleton.Nodes)
+	if c.Skeleton != nil {
+		named = len(c.Skeleton.Nodes)
 	}
 	_, numbered := numberedName(joints)
-	if c.skeleton == nil && !numbered {
+	if c.Skeleton == nil && !numbered {
 		for i := range joints {
 			slots = append(slots, &joints[i])
 		}
-		for len(slots) < c.unnamed {
+		for len(slots) < c.Unnamed {
 			slots = append(slots, nil)
 		}
 		return slots, nil
 	}
-	slots = make([]*pictograph.Annotation, max(named, c.unnamed))
+	slots = make([]*pictograph.Annotation, max(named, c.Unnamed))
 joints:
 	for i, j := range joints {
 		for s := range named {
-			if c.skeleton.Nodes[s].Name == j.Name && slots[s] == nil {
+			if c.Skeleton.Nodes[s].Name == j.Name && slots[s] == nil {
 				slots[s] = &joints[i]
 				continue joints
 			}
 		}
-		if n, ok := jointNumber(c.name, j.Name); ok && n >= named && n < len(slots) && slots[n] == nil {
+		if n, ok := jointNumber(c.Name, j.Name); ok && n >= named && n < len(slots) && slots[n] == nil {
 			slots[n] = &joints[i]
 			continue
 		}
@@ -626,23 +627,23 @@ joints:
 	return slots, extra
 }
 
-// lose notes that joints of the object have no place.
-func (o exportObject) lose(lost lostAnnotations, joints []*pictograph.Annotation, r Result) {
-	for _, m := range o.members {
+// Lose notes that joints of the object have no place.
+func (o ExportObject) Lose(lost LostAnnotations, joints []*pictograph.Annotation, r Result) {
+	for _, m := range o.Members {
 		if slices.ContainsFunc(joints, func(j *pictograph.Annotation) bool { return j.ID == r.Annotations[m].ID }) {
 			lost[m] = true
 		}
 	}
 }
 
-func reporter(findings *[]Finding, image string) func(kind Kind, at, reason, action string) {
+func ReportInto(findings *[]Finding, image string) func(kind Kind, at, reason, action string) {
 	return func(kind Kind, at, reason, action string) {
 		*findings = append(*findings, Finding{Kind: kind, Image: image, At: at, Reason: reason, Action: action})
 	}
 }
 
-func reportExtra(report func(Kind, string, string, string), category string, extra []*pictograph.Annotation) {
+func ReportExtra(report func(Kind, string, string, string), category string, extra []*pictograph.Annotation) {
 	if len(extra) > 0 {
-		report(KindKeypoints, "annotation "+shorten(extra[0].ID), fmt.Sprintf("%d joints have no place of their own in category %q", len(extra), category), "left out")
+		report(KindKeypoints, "annotation "+scan.Shorten(extra[0].ID), fmt.Sprintf("%d joints have no place of their own in category %q", len(extra), category), "left out")
 	}
 }

@@ -18,14 +18,14 @@ import (
 // v5(URL namespace, "pictosync:annotation").
 var annotationNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("pictosync:annotation"))
 
-// idTexts makes the ids of annotations whose source gives none. Many share a piece
+// IdTexts makes the ids of annotations whose source gives none. Many share a piece
 // of memory, which lives as long as any of them.
-type idTexts struct {
+type IdTexts struct {
 	piece strings.Builder
 	name  []byte // that is hashed
 }
 
-// annotationID names an annotation by its image's path, its position in the
+// AnnotationID names an annotation by its image's path, its position in the
 // source (line of the label file, or place among the image's annotations, both
 // from 1) and its geometry, so that the same labels give the same ids on every
 // machine and in every run. The name that is hashed is
@@ -34,7 +34,7 @@ type idTexts struct {
 //
 // where geometry is the type and the coordinates as big-endian IEEE 754
 // doubles, for every part, and attempt is 0 unless the id was taken already.
-func (t *idTexts) annotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
+func (t *IdTexts) AnnotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
 	name := append(append(t.name[:0], annotationNamespace[:]...), image...)
 	name = strconv.AppendInt(append(name, '\n'), int64(position), 10)
 	name = strconv.AppendInt(append(name, '\n'), int64(attempt), 10)

@@ -5,24 +5,25 @@ import (
 	"maps"
 	"strconv"
 
+	"pictosync/convert/geometry"
 	"pictosync/pictograph"
 )
 
-// imageBuilder gathers the Result of one image, one source annotation after
+// Builder gathers the Result of one image, one source annotation after
 // the other. Its add methods report whether the annotation is in the result.
-type imageBuilder struct {
-	file, image string
-	size        Size
+type Builder struct {
+	File, Image string
+	Size        Size
 	outside     Outside
 	simplify    float64
 
-	allGeometries bool
-	// noteOutside tells of shapes that lie outside the image where they are kept too.
-	noteOutside bool
+	AllGeometries bool
+	// NoteOutside tells of shapes that lie outside the image where they are kept too.
+	NoteOutside bool
 
-	result      Result
+	Result      Result
 	classes     map[classKey]int // place in result.Classes; nil while they are few
-	instances   int              // instance ids given away so far
+	Instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
 
 	*memory
@@ -33,120 +34,120 @@ type classKey struct {
 	typ  pictograph.Type
 }
 
-func newImageBuilder(file, image string, size Size, o Options, annotations int) *imageBuilder {
+func NewBuilder(file, image string, size Size, o Options, annotations int) *Builder {
 	m := memoryFor(annotations)
-	return &imageBuilder{
-		file: file, image: image, size: size, outside: o.Outside, simplify: o.Simplify, allGeometries: o.AllGeometries,
-		result: Result{Annotations: m.annotations, taken: m.taken[:0], memory: m}, memory: m,
+	return &Builder{
+		File: file, Image: image, Size: size, outside: o.Outside, simplify: o.Simplify, AllGeometries: o.AllGeometries,
+		Result: Result{Annotations: m.annotations, Ends: m.taken[:0], memory: m}, memory: m,
 	}
 }
 
-// count counts one of the source's annotations, which was taken or not.
-func (b *imageBuilder) count(taken bool) {
-	b.result.Read++
+// Count counts one of the source's annotations, which was taken or not.
+func (b *Builder) Count(taken bool) {
+	b.Result.Read++
 	if taken {
-		b.result.taken = append(b.result.taken, len(b.result.Annotations))
+		b.Result.Ends = append(b.Result.Ends, len(b.Result.Annotations))
 	} else {
-		b.result.LeftOut++
+		b.Result.LeftOut++
 	}
 }
 
-// object is what the annotations made from one source annotation have in
+// Object is what the annotations made from one source annotation have in
 // common.
-type object struct {
-	at       place    // in the file, for findings
-	id       string   // the source's own; empty if it has none
-	parts    []string // the ids of its annotations where the source gives those
-	position int      // among the source annotations of the image, or line; from 1
-	name     string   // class
+type Object struct {
+	At       Location // in the file, for findings
+	ID       string   // the source's own; empty if it has none
+	Parts    []string // the ids of its annotations where the source gives those
+	Position int      // among the source annotations of the image, or line; from 1
+	Name     string   // class
 
-	confidence *float64
-	attributes map[string]any
+	Confidence *float64
+	Attributes map[string]any
 
-	oddAngle string // why its box's angle cannot be told
+	OddAngle string // why its box's angle cannot be told
 
-	slots int // how many joints its list has room for; 0 where that is not told
-	// results says that it is a prediction, scored that its joints have scores, and
+	Slots int // how many joints its list has room for; 0 where that is not told
+	// Results says that it is a prediction, scored that its joints have scores, and
 	// constant that what stands in their place says nothing.
-	results, scored, constant bool
+	Results, Scored, Constant bool
 }
 
-func (b *imageBuilder) report(kind Kind, at place, reason, action string) {
-	b.result.Findings = append(b.result.Findings, Finding{
-		Kind: kind, File: b.file, Image: b.image, At: at.String(), Reason: reason, Action: action,
+func (b *Builder) Report(kind Kind, at Location, reason, action string) {
+	b.Result.Findings = append(b.Result.Findings, Finding{
+		Kind: kind, File: b.File, Image: b.Image, At: at.String(), Reason: reason, Action: action,
 	})
 }
 
-// drop reports why something is not taken over; false is what its callers
+// Drop reports why something is not taken over; false is what its callers
 // return then.
-func (b *imageBuilder) drop(kind Kind, at place, reason string) bool {
-	b.report(kind, at, reason, "dropped")
+func (b *Builder) Drop(kind Kind, at Location, reason string) bool {
+	b.Report(kind, at, reason, "dropped")
 	return false
 }
 
-func (b *imageBuilder) addBox(o object, box pictograph.Box) bool {
-	if !finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H) {
-		return b.drop(KindNumber, o.at, "the box is not finite")
+func (b *Builder) AddBox(o Object, box pictograph.Box) bool {
+	if !geometry.Finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H) {
+		return b.Drop(KindNumber, o.At, "the box is not finite")
 	}
 	if box.W <= 0 || box.H <= 0 {
-		return b.drop(KindBox, o.at, fmt.Sprintf("the box is %v wide and %v high", box.W, box.H))
+		return b.Drop(KindBox, o.At, fmt.Sprintf("the box is %v wide and %v high", box.W, box.H))
 	}
-	box, ok := b.within(o.at, box)
+	box, ok := b.within(o.At, box)
 	if !ok {
 		return false
 	}
-	return b.add(o, wholeID, pictograph.BBox{Box: box})
+	return b.add(o, WholeID, pictograph.BBox{Box: box})
 }
 
-// addOrientedBox takes a quadrilateral of finite corners.
-func (b *imageBuilder) addOrientedBox(o object, q quadrilateral) bool {
+// AddOrientedBox takes a quadrilateral of finite corners.
+func (b *Builder) AddOrientedBox(o Object, q geometry.Quadrilateral) bool {
 	const tolerance = 0.01 // px
-	if !q.convex() {
-		return b.drop(KindBox, o.at, "the four corners do not go round a rectangle")
+	if !q.Convex() {
+		return b.Drop(KindBox, o.At, "the four corners do not go round a rectangle")
 	}
-	oriented := q.orientedBox()
-	if !finite(oriented.CX, oriented.CY, oriented.W, oriented.H) {
-		return b.drop(KindNumber, o.at, "the oriented box is not finite")
+	oriented := q.OrientedBox()
+	if !geometry.Finite(oriented.CX, oriented.CY, oriented.W, oriented.H) {
+		return b.Drop(KindNumber, o.At, "the oriented box is not finite")
 	}
-	if fitted := corners(oriented); q.farthest(fitted) > tolerance {
-		b.report(KindOrientedBox, o.at, "the four corners are no rectangle",
-			fmt.Sprintf("a rectangle is fitted; corners move by up to %.2f px", q.farthest(fitted)))
+	if fitted := geometry.Corners(oriented); q.Farthest(fitted) > tolerance {
+		b.Report(KindOrientedBox, o.At, "the four corners are no rectangle",
+			fmt.Sprintf("a rectangle is fitted; corners move by up to %.2f px", q.Farthest(fitted)))
 		q = fitted
 	}
-	return b.addOriented(o, oriented, q)
+	return b.AddOriented(o, oriented, q)
 }
 
-// addOriented takes an oriented box with its corners.
-func (b *imageBuilder) addOriented(o object, oriented pictograph.OrientedBox, q quadrilateral) bool {
-	box, ok := bounds(q[:])
+// AddOriented takes an oriented box with its corners.
+func (b *Builder) AddOriented(o Object, oriented pictograph.OrientedBox, q geometry.Quadrilateral) bool {
+	box, ok := geometry.Bounds(q[:])
 	if !ok {
-		return b.drop(KindBox, o.at, "the oriented box has no extent")
+		return b.Drop(KindBox, o.At, "the oriented box has no extent")
 	}
-	if b.noteOutside && !b.kept(o.at, box) {
+	if b.NoteOutside && !b.kept(o.At, box) {
 		return false
 	}
-	if b.leaves(box) {
+	if b.Leaves(box) {
 		const reason = "the oriented box reaches outside the image"
 		if b.outside == OutsideReport {
-			return b.leaveOutside(o.at, reason)
+			return b.leaveOutside(o.At, reason)
 		}
-		b.report(KindOutside, o.at, reason, "kept whole, since a part of it would be no rectangle")
+		b.Report(KindOutside, o.At, reason, "kept whole, since a part of it would be no rectangle")
 	}
-	return b.add(o, wholeID, pictograph.BBox{Box: box, Oriented: &oriented})
+	return b.add(o, WholeID, pictograph.BBox{Box: box, Oriented: &oriented})
 }
 
-// addPolygons makes one annotation of every polygon, with its enclosing box.
-func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Polygon) bool {
+// AddPolygons makes one annotation of every polygon, with its enclosing box.
+func (b *Builder) AddPolygons(o Object, id idForm, polygons []pictograph.Polygon) bool {
 	geometries := b.parts[:0]
 	for _, polygon := range polygons {
 		if polygon.Box == nil {
-			if box, ok := bounds(polygon.Rings[0]); ok {
-				polygon.Box = &b.boxes.take(1)[0]
+			if box, ok := geometry.Bounds(polygon.Rings[0]); ok {
+				polygon.Box = &b.Boxes.Take(1)[0]
 				*polygon.Box = box
 			}
 		}
 		if polygon.Box != nil {
-			inside, ok := b.within(o.at, *polygon.Box)
+			inside, ok := b.within(o.At, *polygon.Box)
 			if !ok {
 				continue
 			}
@@ -158,68 +159,68 @@ func (b *imageBuilder) addPolygons(o object, id idForm, polygons []pictograph.Po
 	return b.add(o, id, geometries...)
 }
 
-// addMask makes one annotation of every region of a mask.
-func (b *imageBuilder) addMask(o object, m *mask) bool {
-	polygons := b.tracer.trace(m, &b.points)
+// AddMask makes one annotation of every region of a mask.
+func (b *Builder) AddMask(o Object, m *geometry.Mask) bool {
+	polygons := b.tracer.Trace(m, &b.Points)
 	switch {
 	case len(polygons) == 0:
-		return b.drop(KindMask, o.at, "the mask is empty")
-	case len(polygons) > maxRegions:
-		return b.drop(KindMask, o.at, fmt.Sprintf("the mask has %d regions, more than %d", len(polygons), maxRegions))
+		return b.Drop(KindMask, o.At, "the mask is empty")
+	case len(polygons) > geometry.MaxRegions:
+		return b.Drop(KindMask, o.At, fmt.Sprintf("the mask has %d regions, more than %d", len(polygons), geometry.MaxRegions))
 	}
 	if b.simplify > 0 {
 		for i := range polygons {
-			polygons[i] = simplify(polygons[i], b.simplify)
+			polygons[i] = geometry.Simplify(polygons[i], b.simplify)
 		}
 	}
-	return b.addPolygons(o, partIDs(len(polygons)), polygons)
+	return b.AddPolygons(o, PartIDs(len(polygons)), polygons)
 }
 
-// addPose makes one keypoint annotation of every placed joint. The joints share
+// AddPose makes one keypoint annotation of every placed joint. The joints share
 // an instance id, except a lone point of a category without joints: that is a
 // landmark, not an object.
-func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
-	if b.noteOutside {
-		if !b.kept(o.at, aroundJoints(joints)) {
+func (b *Builder) AddPose(o Object, c *Category, joints []Joint) bool {
+	if b.NoteOutside {
+		if !b.kept(o.At, AroundJoints(joints)) {
 			return false
 		}
 	}
-	lone := len(joints) == 1 && len(c.joints) <= 1 && o.slots <= 1 && joints[0].name == ""
+	lone := len(joints) == 1 && len(c.Joints) <= 1 && o.Slots <= 1 && joints[0].Name == ""
 	instance := 0
 	if !lone {
-		b.instances++
-		instance = b.instances
+		b.Instances++
+		instance = b.Instances
 	}
 	geometries := make([]pictograph.Geometry, len(joints))
 	for i, j := range joints {
-		geometries[i] = pictograph.Keypoint{Point: j.point, Instance: instance}
+		geometries[i] = pictograph.Keypoint{Point: j.Point, Instance: instance}
 	}
-	b.require(c.name, pictograph.TypeKeypoint, c.skeleton)
-	if c.skeleton != nil {
-		for _, name := range c.joints {
-			b.require(name, pictograph.TypeKeypoint, nil)
+	b.Require(c.Name, pictograph.TypeKeypoint, c.Skeleton)
+	if c.Skeleton != nil {
+		for _, name := range c.Joints {
+			b.Require(name, pictograph.TypeKeypoint, nil)
 		}
 	}
-	first := len(b.result.Annotations)
-	b.add(o, partID, geometries...)
+	first := len(b.Result.Annotations)
+	b.add(o, PartID, geometries...)
 	unnamed := 0
 	for i, j := range joints {
-		a := &b.result.Annotations[first+i]
+		a := &b.Result.Annotations[first+i]
 		switch {
-		case j.name != "":
-			a.Name = j.name
-			b.require(a.Name, pictograph.TypeKeypoint, nil)
-		case c.skeleton != nil && j.slot < len(c.joints):
-			a.Name = c.joints[j.slot]
+		case j.Name != "":
+			a.Name = j.Name
+			b.Require(a.Name, pictograph.TypeKeypoint, nil)
+		case c.Skeleton != nil && j.Slot < len(c.Joints):
+			a.Name = c.Joints[j.Slot]
 		case !lone:
 			unnamed++
-			a.Name = numberedJoint(c.name, j.slot)
-			b.require(a.Name, pictograph.TypeKeypoint, nil)
+			a.Name = NumberedJoint(c.Name, j.Slot)
+			b.Require(a.Name, pictograph.TypeKeypoint, nil)
 		}
-		if j.score != nil {
-			a.Confidence = j.score
+		if j.Score != nil {
+			a.Confidence = j.Score
 		}
-		if j.occluded {
+		if j.Occluded {
 			if a.Attributes == nil {
 				a.Attributes = make(map[string]any, 1)
 			}
@@ -227,68 +228,68 @@ func (b *imageBuilder) addPose(o object, c *category, joints []joint) bool {
 		}
 	}
 	if unnamed > 0 {
-		b.report(KindJointName, o.at,
-			fmt.Sprintf("category %q has %d joint names; joints placed beyond them: %d", c.name, len(c.joints), unnamed),
-			"named by their number, as "+numberedJoint(c.name, joints[len(joints)-1].slot))
-		b.countSlots(instance, joints, o.slots)
+		b.Report(KindJointName, o.At,
+			fmt.Sprintf("category %q has %d joint names; joints placed beyond them: %d", c.Name, len(c.Joints), unnamed),
+			"named by their number, as "+NumberedJoint(c.Name, joints[len(joints)-1].Slot))
+		b.countSlots(instance, joints, o.Slots)
 	}
 	return true
 }
 
 // countSlots notes how many joints an instance has room for where its joints that are
 // placed do not tell.
-func (b *imageBuilder) countSlots(instance int, joints []joint, slots int) {
+func (b *Builder) countSlots(instance int, joints []Joint, slots int) {
 	for _, j := range joints {
-		if j.name == "" && j.slot+1 >= slots {
+		if j.Name == "" && j.Slot+1 >= slots {
 			return
 		}
 	}
 	if slots == 0 {
 		return
 	}
-	if b.result.Slots == nil {
-		b.result.Slots = make(map[int]int)
+	if b.Result.Slots == nil {
+		b.Result.Slots = make(map[int]int)
 	}
-	b.result.Slots[instance] = slots
+	b.Result.Slots[instance] = slots
 }
 
 // kept reports whether a shape is in the image at least in part, where shapes outside are
 // kept as they are, and tells of those that reach outside.
-func (b *imageBuilder) kept(at place, box pictograph.Box) bool {
+func (b *Builder) kept(at Location, box pictograph.Box) bool {
 	const pixels, share = 1, 0.01
-	if b.outside != OutsideKeep && b.outside != "" || !b.size.Known() {
+	if b.outside != OutsideKeep && b.outside != "" || !b.Size.Known() {
 		return true
 	}
-	w, h := float64(b.size.Width), float64(b.size.Height)
+	w, h := float64(b.Size.Width), float64(b.Size.Height)
 	if box.X >= 0 && box.Y >= 0 && box.X+box.W <= w && box.Y+box.H <= h {
 		return true
 	}
 	dx, dy := max(pixels, share*w), max(pixels, share*h)
 	if out := max(-(box.X + box.W), box.X-w, -(box.Y + box.H), box.Y-h); out > 0 || out == 0 && (box.W > 0 && box.H > 0) {
-		return b.drop(KindOffImage, at, "it lies outside the image altogether")
+		return b.Drop(KindOffImage, at, "it lies outside the image altogether")
 	}
 	if box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy {
-		b.report(KindOutside, at, "it reaches outside the image", "kept as it is; --outside clip cuts boxes off")
+		b.Report(KindOutside, at, "it reaches outside the image", "kept as it is; --outside clip cuts boxes off")
 	}
 	return true
 }
 
-// add makes one annotation of each geometry. None is no annotation.
-func (b *imageBuilder) add(o object, id idForm, geometries ...pictograph.Geometry) bool {
+// Add makes one annotation of each geometry. None is no annotation.
+func (b *Builder) add(o Object, id idForm, geometries ...pictograph.Geometry) bool {
 	if len(geometries) == 0 {
 		return false
 	}
-	if b.freeParts(o.parts, len(geometries)) {
-		id = func(_ string, part int) string { return o.parts[part] }
-		o.id = o.parts[0]
+	if b.freeParts(o.Parts, len(geometries)) {
+		id = func(_ string, part int) string { return o.Parts[part] }
+		o.ID = o.Parts[0]
 	}
 	base := b.uniqueID(o, id, geometries)
-	b.require(o.name, geometries[0].Type(), nil)
+	b.Require(o.Name, geometries[0].Type(), nil)
 	for part, g := range geometries {
 		name := id(base, part)
 		b.ids.add(name)
-		b.result.Annotations = append(b.result.Annotations, pictograph.Annotation{
-			ID: name, Name: o.name, Geometry: g, Confidence: o.confidence, Attributes: maps.Clone(o.attributes),
+		b.Result.Annotations = append(b.Result.Annotations, pictograph.Annotation{
+			ID: name, Name: o.Name, Geometry: g, Confidence: o.Confidence, Attributes: maps.Clone(o.Attributes),
 		})
 	}
 	return true
@@ -297,41 +298,41 @@ func (b *imageBuilder) add(o object, id idForm, geometries ...pictograph.Geometr
 // idForm makes the id of the part-th annotation of one source annotation.
 type idForm func(base string, part int) string
 
-func wholeID(base string, _ int) string   { return base }
-func partID(base string, part int) string { return base + "-" + strconv.Itoa(part) }
+func WholeID(base string, _ int) string   { return base }
+func PartID(base string, part int) string { return base + "-" + strconv.Itoa(part) }
 
-// partIDs is the form of ids for a source annotation of that many parts.
-func partIDs(parts int) idForm {
+// PartIDs is the form of ids for a source annotation of that many parts.
+func PartIDs(parts int) idForm {
 	if parts > 1 {
-		return partID
+		return PartID
 	}
-	return wholeID
+	return WholeID
 }
 
 // uniqueID returns the source's id, or a name-based one where there is none or
 // where it would name two annotations of the image.
-func (b *imageBuilder) uniqueID(o object, id idForm, geometries []pictograph.Geometry) string {
-	if o.id != "" {
-		if b.free(o.id, id, len(geometries)) {
-			return o.id
+func (b *Builder) uniqueID(o Object, id idForm, geometries []pictograph.Geometry) string {
+	if o.ID != "" {
+		if b.free(o.ID, id, len(geometries)) {
+			return o.ID
 		}
-		b.report(KindDuplicateID, o.at, "another annotation of the image has this id", "kept under an id made from its position and geometry")
+		b.Report(KindDuplicateID, o.At, "another annotation of the image has this id", "kept under an id made from its position and geometry")
 	}
 	for attempt := 0; ; attempt++ {
-		if made := b.made.annotationID(b.image, o.position, attempt, geometries); b.free(made, id, len(geometries)) {
+		if made := b.made.AnnotationID(b.Image, o.Position, attempt, geometries); b.free(made, id, len(geometries)) {
 			return made
 		}
 	}
 }
 
 // freeParts reports whether ids can be those of n annotations.
-func (b *imageBuilder) freeParts(ids []string, n int) bool {
+func (b *Builder) freeParts(ids []string, n int) bool {
 	if len(ids) != n {
 		return false
 	}
 	own := make(map[string]bool, n)
 	for _, id := range ids {
-		if b.ids.has(id) || blank(id) || own[id] {
+		if b.ids.has(id) || Blank(id) || own[id] {
 			return false
 		}
 		own[id] = true
@@ -339,7 +340,7 @@ func (b *imageBuilder) freeParts(ids []string, n int) bool {
 	return n > 0
 }
 
-func (b *imageBuilder) free(base string, id idForm, parts int) bool {
+func (b *Builder) free(base string, id idForm, parts int) bool {
 	for part := range parts {
 		if b.ids.has(id(base, part)) {
 			return false
@@ -348,30 +349,30 @@ func (b *imageBuilder) free(base string, id idForm, parts int) bool {
 	return true
 }
 
-// require notes a class that the annotations need.
-func (b *imageBuilder) require(name string, t pictograph.Type, skeleton *pictograph.Skeleton) {
+// Require notes a class that the annotations need.
+func (b *Builder) Require(name string, t pictograph.Type, skeleton *pictograph.Skeleton) {
 	place := b.class(name, t)
 	if place < 0 {
 		if b.classes != nil {
-			b.classes[classKey{name, t}] = len(b.result.Classes)
+			b.classes[classKey{name, t}] = len(b.Result.Classes)
 		}
-		if b.result.Classes == nil {
-			b.result.Classes = make([]pictograph.Class, 0, min(cap(b.result.Annotations), 8))
+		if b.Result.Classes == nil {
+			b.Result.Classes = make([]pictograph.Class, 0, min(cap(b.Result.Annotations), 8))
 		}
-		b.result.Classes = append(b.result.Classes, pictograph.Class{Name: name, Type: t, Skeleton: skeleton})
+		b.Result.Classes = append(b.Result.Classes, pictograph.Class{Name: name, Type: t, Skeleton: skeleton})
 		return
 	}
-	if class := &b.result.Classes[place]; class.Skeleton == nil {
+	if class := &b.Result.Classes[place]; class.Skeleton == nil {
 		class.Skeleton = skeleton
 	}
 }
 
 // class is the place of a class in result.Classes, -1 if it is not there.
-func (b *imageBuilder) class(name string, t pictograph.Type) int {
+func (b *Builder) class(name string, t pictograph.Type) int {
 	const few = 16
-	if len(b.result.Classes) <= few {
-		for i := range b.result.Classes {
-			if c := &b.result.Classes[i]; c.Name == name && c.Type == t {
+	if len(b.Result.Classes) <= few {
+		for i := range b.Result.Classes {
+			if c := &b.Result.Classes[i]; c.Name == name && c.Type == t {
 				return i
 			}
 		}
@@ -379,7 +380,7 @@ func (b *imageBuilder) class(name string, t pictograph.Type) int {
 	}
 	if b.classes == nil {
 		b.classes = make(map[classKey]int)
-		for i, c := range b.result.Classes {
+		for i, c := range b.Result.Classes {
 			b.classes[classKey{c.Name, c.Type}] = i
 		}
 	}
@@ -390,56 +391,56 @@ func (b *imageBuilder) class(name string, t pictograph.Type) int {
 }
 
 // within holds a box against the image as the options say; false drops it.
-func (b *imageBuilder) within(at place, box pictograph.Box) (pictograph.Box, bool) {
-	if !b.leaves(box) {
-		return box, !b.noteOutside || b.kept(at, box)
+func (b *Builder) within(at Location, box pictograph.Box) (pictograph.Box, bool) {
+	if !b.Leaves(box) {
+		return box, !b.NoteOutside || b.kept(at, box)
 	}
 	if b.outside == OutsideReport {
 		return box, b.leaveOutside(at, "the box reaches outside the image")
 	}
-	cut := clip(box, b.size.Width, b.size.Height)
+	cut := geometry.Clip(box, b.Size.Width, b.Size.Height)
 	if cut.W <= 0 || cut.H <= 0 {
 		return box, b.leaveOutside(at, "the box lies outside the image")
 	}
-	b.report(KindOutside, at, "the box reaches outside the image", "box cut off at the edge")
+	b.Report(KindOutside, at, "the box reaches outside the image", "box cut off at the edge")
 	return cut, true
 }
 
-// leaves reports whether a box that is not just kept reaches outside.
-func (b *imageBuilder) leaves(box pictograph.Box) bool {
+// Leaves reports whether a box that is not just kept reaches outside.
+func (b *Builder) Leaves(box pictograph.Box) bool {
 	if b.outside == OutsideKeep || b.outside == "" {
 		return false
 	}
-	if !b.size.Known() {
+	if !b.Size.Known() {
 		if !b.sizeMissing {
-			b.report(KindUnchecked, place{}, "boxes cannot be held against an image of unknown size", "boxes kept")
+			b.Report(KindUnchecked, Location{}, "boxes cannot be held against an image of unknown size", "boxes kept")
 			b.sizeMissing = true
 		}
 		return false
 	}
-	return reachesOutside(box, b.size.Width, b.size.Height)
+	return geometry.ReachesOutside(box, b.Size.Width, b.Size.Height)
 }
 
 // leaveOutside leaves out what reaches outside the image, as the options ask.
-func (b *imageBuilder) leaveOutside(at place, reason string) bool {
-	b.report(KindOutsideLeftOut, at, reason, "left out")
+func (b *Builder) leaveOutside(at Location, reason string) bool {
+	b.Report(KindOutsideLeftOut, at, reason, "left out")
 	return false
 }
 
-const noConfidence = "annotation kept without it; the service counts that as 1"
+const NoConfidence = "annotation kept without it; the service counts that as 1"
 
-// confidence is a score as the service takes it, nil if it cannot.
-func (b *imageBuilder) confidence(at place, score float64) *float64 {
+// Confidence is a score as the service takes it, nil if it cannot.
+func (b *Builder) Confidence(at Location, score float64) *float64 {
 	if score >= 0 && score <= 1 {
 		return &score
 	}
-	b.report(KindConfidence, at, fmt.Sprintf("score %v is not from 0 to 1", score), noConfidence)
+	b.Report(KindConfidence, at, fmt.Sprintf("score %v is not from 0 to 1", score), NoConfidence)
 	return nil
 }
 
-// pairs are the points of coordinates; an odd one at the end is left out.
-func (b *imageBuilder) pairs(coordinates []float64) []pictograph.Point {
-	paired := b.points.take(len(coordinates) / 2)
+// Pairs are the points of coordinates; an odd one at the end is left out.
+func (b *Builder) Pairs(coordinates []float64) []pictograph.Point {
+	paired := b.Points.Take(len(coordinates) / 2)
 	for i := range paired {
 		paired[i] = pictograph.Point{X: coordinates[2*i], Y: coordinates[2*i+1]}
 	}

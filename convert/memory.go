@@ -3,6 +3,7 @@ package convert
 import (
 	"sync"
 
+	"pictosync/convert/geometry"
 	"pictosync/pictograph"
 )
 
@@ -13,14 +14,14 @@ type memory struct {
 	annotations []pictograph.Annotation
 	taken       []int
 	ids         idSet // of the annotations so far
-	made        idTexts
-	numbers     []float64 // of the label line at hand
-	points      slab[pictograph.Point]
-	rings       slab[[]pictograph.Point]
-	boxes       slab[pictograph.Box]
+	made        IdTexts
+	Numbers     []float64 // of the label line at hand
+	Points      geometry.Slab[pictograph.Point]
+	Rings       geometry.Slab[[]pictograph.Point]
+	Boxes       geometry.Slab[pictograph.Box]
 	parts       []pictograph.Geometry // of the annotation at hand
-	mask        mask                  // of the annotation at hand
-	tracer      tracer
+	Mask        geometry.Mask         // of the annotation at hand
+	tracer      geometry.Tracer
 }
 
 var memories = sync.Pool{New: func() any { return new(memory) }}
@@ -36,7 +37,7 @@ func memoryFor(annotations int) *memory {
 		m.taken = make([]int, 0, annotations)
 	}
 	pieces := min(annotations, 256)
-	m.points.likely, m.rings.likely, m.boxes.likely = min(pieces*ringPoints, 1024), pieces, pieces
+	m.Points.Likely, m.Rings.Likely, m.Boxes.Likely = min(pieces*ringPoints, 1024), pieces, pieces
 	return m
 }
 
@@ -46,17 +47,17 @@ func memoryFor(annotations int) *memory {
 func (r *Result) Release() {
 	const most, mostRuns = 4096, 1 << 16 // annotations, and runs or numbers; memory for more is rarely of use again
 	m, all := r.memory, r.Annotations[:cap(r.Annotations)]
-	taken := r.taken
-	r.memory, r.Annotations, r.taken = nil, nil, nil
-	if m == nil || len(all) > most || max(cap(m.mask.runs), cap(m.numbers), cap(m.made.name)/8) > mostRuns {
+	taken := r.Ends
+	r.memory, r.Annotations, r.Ends = nil, nil, nil
+	if m == nil || len(all) > most || max(cap(m.Mask.Runs), cap(m.Numbers), cap(m.made.name)/8) > mostRuns {
 		return
 	}
 	clear(all) // they hold attributes and geometries
 	m.annotations, m.taken = all[:0], taken
 	m.ids.reset()
-	m.points.reset()
-	m.rings.reset()
-	m.boxes.reset()
+	m.Points.Reset()
+	m.Rings.Reset()
+	m.Boxes.Reset()
 	memories.Put(m)
 }
 
@@ -98,7 +99,7 @@ func (s *idSet) add(id string) {
 	s.many[id] = struct{}{}
 }
 
-// reset leaves it empty.
+// Reset leaves it empty.
 func (s *idSet) reset() {
 	clear(s.few)
 	s.few, s.many = s.few[:0], nil

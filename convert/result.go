@@ -5,6 +5,7 @@ import (
 	"iter"
 	"strconv"
 
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -33,9 +34,9 @@ type Result struct {
 	// names nor the joints that are placed tell: the last ones are not placed.
 	Slots map[int]int
 
-	// taken are the annotations, in Annotations, that the first, the second … of the
+	// Ends are the annotations, in Annotations, that the first, the second … of the
 	// source's that were taken end before; nil where each is one.
-	taken  []int
+	Ends   []int
 	memory *memory // of the annotations; nil where it is not told
 }
 
@@ -46,7 +47,7 @@ func (r *Result) Taken() int { return r.Read - r.LeftOut }
 func (r *Result) sources() iter.Seq[[]pictograph.Annotation] {
 	return func(yield func([]pictograph.Annotation) bool) {
 		all, first := r.Annotations, 0
-		if r.taken == nil {
+		if r.Ends == nil {
 			for i := range all {
 				if !yield(all[i : i+1]) {
 					return
@@ -54,7 +55,7 @@ func (r *Result) sources() iter.Seq[[]pictograph.Annotation] {
 			}
 			return
 		}
-		for _, end := range r.taken {
+		for _, end := range r.Ends {
 			if !yield(all[first:end]) {
 				return
 			}
@@ -102,22 +103,22 @@ func (f Finding) MarshalJSON() ([]byte, error) {
 	}{f.Kind, f.Kind.Severity(), f.Cause, f.Count, f.File, f.Image, f.Path, f.At, f.Reason, f.Action})
 }
 
-// place is where in its file something stands; it is put into words only for
+// Location is where in its file something stands; it is put into words only for
 // findings. The zero value is nowhere in particular.
-type place struct {
-	what   string // "annotation", "line"
-	id     string // its own, or "" where its number tells it
-	number int    // from 1
+type Location struct {
+	What   string // "annotation", "line"
+	ID     string // its own, or "" where its number tells it
+	Number int    // from 1
 }
 
-func (p place) String() string {
+func (p Location) String() string {
 	switch {
-	case p.id != "":
-		return p.what + " " + shorten(p.id)
-	case p.number > 0:
-		return p.what + " " + strconv.Itoa(p.number)
+	case p.ID != "":
+		return p.What + " " + scan.Shorten(p.ID)
+	case p.Number > 0:
+		return p.What + " " + strconv.Itoa(p.Number)
 	}
-	return p.what
+	return p.What
 }
 
 // Kind groups findings; it is stable, so that programs can count by it.

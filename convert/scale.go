@@ -3,6 +3,7 @@ package convert
 import (
 	"math"
 
+	"pictosync/convert/geometry"
 	"pictosync/pictograph"
 )
 
@@ -49,8 +50,8 @@ func (r *Result) Scale(to Size) {
 				oriented.CX, oriented.CY = oriented.CX*x, oriented.CY*y
 				oriented.W, oriented.H = oriented.W*math.Sqrt(x*y), oriented.H*math.Sqrt(x*y)
 				g.Oriented = &oriented
-				corners := corners(oriented)
-				if enclosure, ok := bounds(corners[:]); ok {
+				corners := geometry.Corners(oriented)
+				if enclosure, ok := geometry.Bounds(corners[:]); ok {
 					g.Box = enclosure
 				}
 			}

@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// blank reports whether the service takes a name for blank: it strips what
+// Blank reports whether the service takes a name for blank: it strips what
 // Python calls whitespace, which includes the four separators U+001C to U+001F.
-func blank(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return !isSpace(r) }) < 0 }
+func Blank(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return !IsSpace(r) }) < 0 }
 
-func isSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }
+func IsSpace(r rune) bool { return unicode.IsSpace(r) || 0x1c <= r && r <= 0x1f }

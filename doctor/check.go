@@ -24,10 +24,10 @@ import (
 	"github.com/shirou/gopsutil/v4/disk"
 
 	"pictosync/convert"
+	"pictosync/convert/snapshot"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/quota"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -160,7 +160,7 @@ func judgeSpace(free uint64, size int64, dir string) Check {
 
 // CheckSource opens a source and goes through its images without reading their
 // labels. found tells what the source reported about itself.
-func CheckSource(ctx context.Context, path string, open func() (source.Source, error), found func() []convert.Finding) Check {
+func CheckSource(ctx context.Context, path string, open func() (convert.Source, error), found func() []convert.Finding) Check {
 	const name = "source"
 	src, err := open()
 	if err != nil {
@@ -176,7 +176,7 @@ func CheckSource(ctx context.Context, path string, open func() (source.Source, e
 		}
 	}
 	if images == 0 {
-		return Failed(name, &source.Error{Op: "read", Path: path, Err: errors.New("it speaks of no images"), Advice: "check the path, --include and --exclude"}, "")
+		return Failed(name, &convert.Error{Op: "read", Path: path, Err: errors.New("it speaks of no images"), Advice: "check the path, --include and --exclude"}, "")
 	}
 	d := src.Describe()
 	detail := fmt.Sprintf("%s: %s (%s), %s", path, d.Format, d.Reason, english.Plural(images, "image", ""))
@@ -332,7 +332,7 @@ func CheckRole(ctx context.Context, client *pictograph.Client, url string) Check
 func CheckBackups(dir string, now time.Time) Check {
 	const name = "backups"
 	const another = "name another folder"
-	if err := writable(filepath.Join(dir, source.RepositoryName)); err != nil {
+	if err := writable(filepath.Join(dir, snapshot.RepositoryName)); err != nil {
 		return Failed(name, fmt.Errorf("write to %s: %w", dir, err), "let this user write there, or "+another)
 	}
 	entries, err := os.ReadDir(dir)
@@ -342,11 +342,11 @@ func CheckBackups(dir string, now time.Time) Check {
 	case err != nil:
 		return Failed(name, fmt.Errorf("read %s: %w", dir, err), another)
 	}
-	mark, err := source.ReadRepository(dir)
+	mark, err := snapshot.ReadRepository(dir)
 	if err != nil {
 		return Failed(name, fmt.Errorf("read the backups at %s: %w", dir, err), another+": this one holds other things")
 	}
-	all, err := source.Snapshots(dir, now)
+	all, err := snapshot.List(dir, now)
 	if err != nil || len(all) == 0 {
 		return passed(name, "of dataset %q at %s, none complete yet", mark.Dataset, dir)
 	}

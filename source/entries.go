@@ -11,24 +11,24 @@ import (
 	"sort"
 )
 
-// entries are those of a folder, sorted by name. There may be millions, so they
+// Entries are those of a folder, sorted by name. There may be millions, so they
 // are kept in a text of all names and eight bytes each.
-type entries struct {
+type Entries struct {
 	text []byte
-	list []entry
+	List []Entry
 }
 
-type entry struct {
+type Entry struct {
 	start  uint32 // of the name in text
 	length uint16
-	kind   entryKind
+	Kind   entryKind
 }
 
 type entryKind uint8
 
 const (
 	regularEntry entryKind = iota
-	folderEntry
+	FolderEntry
 	linkEntry
 	otherEntry
 )
@@ -38,26 +38,26 @@ func kindOf(mode fs.FileMode) entryKind {
 	case mode.IsRegular():
 		return regularEntry
 	case mode.IsDir():
-		return folderEntry
+		return FolderEntry
 	case mode&fs.ModeSymlink != 0:
 		return linkEntry
 	}
 	return otherEntry
 }
 
-// readEntries reads a folder, but for clutter. Beside an error are the entries that could be read.
-func readEntries(folder string) (*entries, error) {
+// ReadEntries reads a folder, but for clutter. Beside an error are the entries that could be read.
+func ReadEntries(folder string) (*Entries, error) {
 	f, err := os.Open(folder)
 	if err != nil {
-		return &entries{}, err
+		return &Entries{}, err
 	}
 	defer f.Close()
-	var e entries
+	var e Entries
 	for {
 		const some = 1024
 		part, err := f.ReadDir(some)
 		for _, d := range part {
-			if isClutter(d.Name()) {
+			if IsClutter(d.Name()) {
 				continue
 			}
 			if addErr := e.add(d.Name(), kindOf(d.Type())); addErr != nil {
@@ -65,7 +65,7 @@ func readEntries(folder string) (*entries, error) {
 			}
 		}
 		if err != nil {
-			slices.SortFunc(e.list, func(a, b entry) int { return bytes.Compare(e.bytes(a), e.bytes(b)) })
+			slices.SortFunc(e.List, func(a, b Entry) int { return bytes.Compare(e.Bytes(a), e.Bytes(b)) })
 			if errors.Is(err, io.EOF) {
 				err = nil
 			}
@@ -74,29 +74,29 @@ func readEntries(folder string) (*entries, error) {
 	}
 }
 
-func (e *entries) add(name string, kind entryKind) error {
+func (e *Entries) add(name string, kind entryKind) error {
 	start, length := uint32(len(e.text)), uint16(len(name))
 	if int(start) != len(e.text) || int(length) != len(name) {
 		return fmt.Errorf("the folder has more than 4 GB of names, or a name of %d bytes", len(name))
 	}
 	e.text = append(e.text, name...)
-	e.list = append(e.list, entry{start, length, kind})
+	e.List = append(e.List, Entry{start, length, kind})
 	return nil
 }
 
-func (e *entries) bytes(one entry) []byte { return e.text[one.start:][:one.length] }
+func (e *Entries) Bytes(one Entry) []byte { return e.text[one.start:][:one.length] }
 
-func (e *entries) name(one entry) string { return string(e.bytes(one)) }
+func (e *Entries) Name(one Entry) string { return string(e.Bytes(one)) }
 
-// from are the entries whose names are not before a name.
-func (e *entries) from(name string) []entry {
-	return e.list[sort.Search(len(e.list), func(i int) bool { return string(e.bytes(e.list[i])) >= name }):]
+// From are the entries whose names are not before a name.
+func (e *Entries) From(name string) []Entry {
+	return e.List[sort.Search(len(e.List), func(i int) bool { return string(e.Bytes(e.List[i])) >= name }):]
 }
 
-func (e *entries) has(name string) bool {
+func (e *Entries) Has(name string) bool {
 	if e == nil {
 		return false
 	}
-	rest := e.from(name)
-	return len(rest) > 0 && string(e.bytes(rest[0])) == name
+	rest := e.From(name)
+	return len(rest) > 0 && string(e.Bytes(rest[0])) == name
 }

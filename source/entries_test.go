@@ -24,19 +24,19 @@ func TestEntriesAreThoseOfTheFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := readEntries(dir)
-	if err != nil || len(got.list) != len(want) {
-		t.Fatalf("%d entries of %d, %v", len(got.list), len(want), err)
+	got, err := ReadEntries(dir)
+	if err != nil || len(got.List) != len(want) {
+		t.Fatalf("%d entries of %d, %v", len(got.List), len(want), err)
 	}
-	for i, e := range got.list {
-		if got.name(e) != want[i].Name() || e.kind != kindOf(want[i].Type()) {
-			t.Fatalf("entry %d is %q, %d; want %v", i, got.name(e), e.kind, want[i])
+	for i, e := range got.List {
+		if got.Name(e) != want[i].Name() || e.Kind != kindOf(want[i].Type()) {
+			t.Fatalf("entry %d is %q, %d; want %v", i, got.Name(e), e.Kind, want[i])
 		}
-		if from := got.from(want[i].Name()); len(from) != len(want)-i {
+		if from := got.From(want[i].Name()); len(from) != len(want)-i {
 			t.Fatalf("%d entries from %q on, not %d", len(from), want[i].Name(), len(want)-i)
 		}
 	}
-	if _, err := readEntries(filepath.Join(dir, "none")); !isMissing(err) {
+	if _, err := ReadEntries(filepath.Join(dir, "none")); !IsMissing(err) {
 		t.Error(err)
 	}
 }

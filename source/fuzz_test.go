@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"pictosync/convert"
 )
 
 func FuzzSizes(f *testing.F) {
@@ -14,7 +16,7 @@ func FuzzSizes(f *testing.F) {
 		if err := os.WriteFile(file, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		s, err := readSizes(file, newReporter(nil))
+		s, err := readSizes(file, convert.NewReporter(nil))
 		if err != nil {
 			return
 		}

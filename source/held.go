@@ -8,18 +8,18 @@ import (
 	"sync"
 )
 
-// heldFiles are the files of a source. While it is held, those that nobody reads
+// HeldFiles are the files of a source. While it is held, those that nobody reads
 // from stay open, the last of them.
-type heldFiles struct {
+type HeldFiles struct {
 	mu    sync.Mutex
 	holds int
-	idle  []*heldFile // open and read by nobody, the oldest first
+	idle  []*HeldFile // open and read by nobody, the oldest first
 }
 
 // maxIdle bounds how many files are open for nobody.
 const maxIdle = 16
 
-func (o *heldFiles) hold() (release func()) {
+func (o *HeldFiles) Hold() (release func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.holds++
@@ -33,39 +33,39 @@ func (o *heldFiles) hold() (release func()) {
 }
 
 // closeIdle closes all but the last n.
-func (o *heldFiles) closeIdle(n int) {
+func (o *HeldFiles) closeIdle(n int) {
 	for len(o.idle) > n {
 		o.idle[0].close()
 		o.idle = slices.Delete(o.idle, 0, 1)
 	}
 }
 
-// heldFile is a file that many read from at the same time, small pieces from
+// HeldFile is a file that many read from at the same time, small pieces from
 // anywhere.
-type heldFile struct {
-	of   *heldFiles
-	path string      // on disk
-	info os.FileInfo // what it has to be
+type HeldFile struct {
+	Of   *HeldFiles
+	Path string      // on disk
+	Info os.FileInfo // what it has to be
 
 	file    *os.File // nil where it is not open
 	readers int
 }
 
-// take opens the file if it is still what it was; release lets it go.
-func (h *heldFile) take() error {
-	h.of.mu.Lock()
-	defer h.of.mu.Unlock()
+// Take opens the file if it is still what it was; release lets it go.
+func (h *HeldFile) Take() error {
+	h.Of.mu.Lock()
+	defer h.Of.mu.Unlock()
 	if h.file != nil {
-		if err := unchanged(h.file, h.info); err != nil {
+		if err := unchanged(h.file, h.Info); err != nil {
 			return err
 		}
 		if h.readers == 0 {
-			h.of.idle = slices.DeleteFunc(h.of.idle, func(other *heldFile) bool { return other == h })
+			h.Of.idle = slices.DeleteFunc(h.Of.idle, func(other *HeldFile) bool { return other == h })
 		}
 		h.readers++
 		return nil
 	}
-	file, err := openSame(h.path, h.info)
+	file, err := openSame(h.Path, h.Info)
 	if err != nil {
 		return err
 	}
@@ -73,28 +73,28 @@ func (h *heldFile) take() error {
 	return nil
 }
 
-func (h *heldFile) release() {
-	h.of.mu.Lock()
-	defer h.of.mu.Unlock()
+func (h *HeldFile) Release() {
+	h.Of.mu.Lock()
+	defer h.Of.mu.Unlock()
 	if h.readers--; h.readers > 0 {
 		return
 	}
-	if h.of.holds == 0 {
+	if h.Of.holds == 0 {
 		h.close()
 		return
 	}
-	h.of.idle = append(h.of.idle, h)
-	h.of.closeIdle(maxIdle)
+	h.Of.idle = append(h.Of.idle, h)
+	h.Of.closeIdle(maxIdle)
 }
 
-func (h *heldFile) close() {
+func (h *HeldFile) close() {
 	h.file.Close()
 	h.file = nil
 }
 
-// read fills a part of memory from an offset on; it may be called by who has taken the
+// Read fills a part of memory from an offset on; it may be called by who has taken the
 // file.
-func (h *heldFile) read(into []byte, offset int64) error {
+func (h *HeldFile) Read(into []byte, offset int64) error {
 	_, err := h.file.ReadAt(into, offset)
 	if errors.Is(err, io.EOF) {
 		err = errors.New("the file was cut off")
@@ -102,10 +102,10 @@ func (h *heldFile) read(into []byte, offset int64) error {
 	return err
 }
 
-// span is a JSON value's place in a file, in bytes.
-type span struct {
-	start  int64
-	length uint32
+// Span is a JSON value's place in a file, in bytes.
+type Span struct {
+	Start  int64
+	Length uint32
 }
 
-func (s span) end() int64 { return s.start + int64(s.length) }
+func (s Span) End() int64 { return s.Start + int64(s.Length) }

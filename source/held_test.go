@@ -18,36 +18,36 @@ func TestHeldFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := heldFile{of: new(heldFiles), path: path, info: info}
-	if err := h.take(); err != nil {
+	h := HeldFile{Of: new(HeldFiles), Path: path, Info: info}
+	if err := h.Take(); err != nil {
 		t.Fatal(err)
 	}
 	last := make([]byte, 7)
-	if err := h.read(last, 99_993); err != nil || string(last) != "3456789" {
+	if err := h.Read(last, 99_993); err != nil || string(last) != "3456789" {
 		t.Errorf("%q, %v", last, err)
 	}
 	for _, offset := range []int64{99_994, 100_000, 1 << 40} {
-		if err := h.read(last, offset); err == nil {
+		if err := h.Read(last, offset); err == nil {
 			t.Errorf("at %d, behind the end: no error", offset)
 		}
 	}
-	release := h.of.hold()
-	if err := h.take(); err != nil {
+	release := h.Of.Hold()
+	if err := h.Take(); err != nil {
 		t.Fatal(err)
 	}
-	h.release()
-	h.release()
+	h.Release()
+	h.Release()
 	if h.file == nil {
 		t.Error("closed while it is held")
 	}
-	if err := h.take(); err != nil {
+	if err := h.Take(); err != nil {
 		t.Fatal(err)
 	}
 	release()
 	if h.file == nil {
 		t.Error("closed while it is read")
 	}
-	h.release()
+	h.Release()
 	if h.file != nil {
 		t.Error("open though nobody reads or holds it")
 	}
@@ -63,28 +63,28 @@ func TestHeldFileIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := heldFile{of: new(heldFiles), path: path, info: info}
-	if err := h.take(); err != nil {
+	h := HeldFile{Of: new(HeldFiles), Path: path, Info: info}
+	if err := h.Take(); err != nil {
 		t.Fatal(err)
 	}
-	defer h.release()
+	defer h.Release()
 	if err := os.Truncate(path, 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.read(make([]byte, 10), 1<<19); err == nil {
+	if err := h.Read(make([]byte, 10), 1<<19); err == nil {
 		t.Error("what is cut off was read")
 	}
-	if err := h.take(); err == nil {
+	if err := h.Take(); err == nil {
 		t.Error("a changed file was taken for what it was")
-		h.release()
+		h.Release()
 	}
 }
 
 // Of many files that are held the last stay open, and none when they are let go.
 func TestHeldFilesAreBounded(t *testing.T) {
 	dir := t.TempDir()
-	var all heldFiles
-	var files []*heldFile
+	var all HeldFiles
+	var files []*HeldFile
 	for n := range 2 * maxIdle {
 		path := filepath.Join(dir, strconv.Itoa(n))
 		if err := os.WriteFile(path, []byte("0123456789"), 0o644); err != nil {
@@ -94,7 +94,7 @@ func TestHeldFilesAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		files = append(files, &heldFile{of: &all, path: path, info: info})
+		files = append(files, &HeldFile{Of: &all, Path: path, Info: info})
 	}
 	open := func() (open int) {
 		for _, f := range files {
@@ -104,17 +104,17 @@ func TestHeldFilesAreBounded(t *testing.T) {
 		}
 		return open
 	}
-	release := all.hold()
+	release := all.Hold()
 	for range 2 {
 		for n, f := range files {
-			if err := f.take(); err != nil {
+			if err := f.Take(); err != nil {
 				t.Fatal(err)
 			}
 			got := make([]byte, 2)
-			if err := f.read(got, 3); err != nil || string(got) != "34" {
+			if err := f.Read(got, 3); err != nil || string(got) != "34" {
 				t.Errorf("file %d: %q, %v", n, got, err)
 			}
-			f.release()
+			f.Release()
 			if open() > maxIdle {
 				t.Fatalf("%d files are open", open())
 			}

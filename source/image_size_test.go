@@ -25,7 +25,7 @@ func generalSize(data []byte) (size convert.Size, err error) {
 	if err != nil {
 		return size, err
 	}
-	if size, err = wholeSize(float64(config.Width), float64(config.Height)); err == nil && turned(bytes.NewReader(data), format) {
+	if size, err = WholeSize(float64(config.Width), float64(config.Height)); err == nil && turned(bytes.NewReader(data), format) {
 		size.Width, size.Height = size.Height, size.Width
 	}
 	return size, err
@@ -91,7 +91,7 @@ func TestImageSizes(t *testing.T) {
 	sides := make(map[convert.Size]int)
 	for name, data := range images {
 		want, wantErr := generalSize(data)
-		if got, err := imageSize(filepath.Join(dir, name)); got != want || (err == nil) != (wantErr == nil) {
+		if got, err := ImageSize(filepath.Join(dir, name)); got != want || (err == nil) != (wantErr == nil) {
 			t.Errorf("%s: %v, %v; want %v, %v", name, got, err, want, wantErr)
 		}
 		sides[want]++
@@ -109,10 +109,10 @@ func TestImageIsSomethingElse(t *testing.T) {
 	}
 	os.Mkdir(filepath.Join(dir, "folder.png"), 0o755)
 	for _, name := range []string{"pipe.png", "folder.png", "none.png"} {
-		if size, err := imageSize(filepath.Join(dir, name)); err == nil {
+		if size, err := ImageSize(filepath.Join(dir, name)); err == nil {
 			t.Errorf("%s: %v and no error", name, size)
 		}
-		if _, err := readSmall(filepath.Join(dir, name), 100); err == nil {
+		if _, err := ReadAtMost(filepath.Join(dir, name), 100); err == nil {
 			t.Errorf("%s was read", name)
 		}
 	}
@@ -126,10 +126,10 @@ func TestReadSmall(t *testing.T) {
 		if err := os.WriteFile(path, content, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := readInto(make([]byte, 3, 600), path, 5000); err != nil || !bytes.Equal(got, content) {
+		if got, err := ReadInto(make([]byte, 3, 600), path, 5000); err != nil || !bytes.Equal(got, content) {
 			t.Errorf("%d of %d bytes, %v", len(got), size, err)
 		}
-		if _, err := readSmall(path, 512); (err == nil) != (size <= 512) {
+		if _, err := ReadAtMost(path, 512); (err == nil) != (size <= 512) {
 			t.Errorf("%d bytes where 512 are taken: %v", size, err)
 		}
 	}
@@ -144,7 +144,7 @@ func FuzzImageSize(f *testing.F) {
 		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if size, err := imageSize(path); err == nil && !size.Known() {
+		if size, err := ImageSize(path); err == nil && !size.Known() {
 			t.Errorf("a size of %v and no error", size)
 		}
 	})

@@ -16,8 +16,8 @@ import (
 // names, and a record is read again when its image is loaded. So memory follows the number
 // of images, not the size of the labels.
 type Records struct {
-	setting
-	heldFiles
+	Files
+	HeldFiles
 	// What is what messages call a record: a line, an entry.
 	What string
 	// Elsewhere is the file that names images without a record; "" where there is none.
@@ -31,13 +31,13 @@ type Records struct {
 }
 
 type recordFile struct {
-	heldFile
+	HeldFile
 	name string // in messages
 }
 
 // Record is one image's labels in a file.
 type Record struct {
-	span
+	Span
 	file    int
 	Number  int // in its file, from 1; 0 is of no file
 	Image   string
@@ -46,34 +46,34 @@ type Record struct {
 }
 
 // NewRecords makes an empty index for the files of a source.
-func NewRecords(in Input, what string, count func(raw []byte) int) (*Records, error) {
-	s, err := prepare(in)
-	return &Records{setting: s, What: what, Count: count}, err
+func NewRecords(in convert.Input, what string, count func(raw []byte) int) (*Records, error) {
+	s, err := Prepare(in)
+	return &Records{Files: s, What: what, Count: count}, err
 }
 
 // AddFile adds a file to the index: index goes through what it holds, and hands over each
 // record with its place in bytes.
 func (r *Records) AddFile(path, name string, index func(content io.Reader, add func(start, length int64, record Record)) error) error {
-	f, err := openRegular(path)
+	f, err := OpenRegular(path)
 	if err != nil {
-		return openError(path, err)
+		return OpenError(path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return openError(path, err)
+		return OpenError(path, err)
 	}
-	file := &recordFile{heldFile{of: &r.heldFiles, path: path, info: info}, name}
+	file := &recordFile{HeldFile{Of: &r.HeldFiles, Path: path, Info: info}, name}
 	r.files = append(r.files, file)
 	err = index(f, func(start, length int64, record Record) {
-		record.span, record.file = span{start, uint32(length)}, len(r.files)-1
+		record.Span, record.file = Span{start, uint32(length)}, len(r.files)-1
 		if record.Image == "" {
 			record.Image = fmt.Sprintf("%s %d", r.What, record.Number)
 		}
 		r.list = append(r.list, record)
 	})
 	if err != nil {
-		return &Error{Op: "read", Path: path, Err: reasonOf(err)}
+		return &convert.Error{Op: "read", Path: path, Err: ReasonOf(err)}
 	}
 	return nil
 }
@@ -114,21 +114,21 @@ func (r *Records) FailRepeated() {
 }
 
 // Items goes through the records. A cursor is a record's place in the index.
-func (r *Records) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
-		defer r.hold()()
+func (r *Records) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
+		defer r.Hold()()
 		next := 0
 		if after != "" {
 			last, err := strconv.Atoi(after)
 			if err != nil || last < 0 {
-				yield(Item{}, fmt.Errorf("%q is no place among the %ss", after, r.What))
+				yield(convert.Item{}, fmt.Errorf("%q is no place among the %ss", after, r.What))
 				return
 			}
 			next = last + 1
 		}
 		for ; next < len(r.list); next++ {
 			if err := ctx.Err(); err != nil {
-				yield(Item{}, err)
+				yield(convert.Item{}, err)
 				return
 			}
 			l := r.list[next]
@@ -136,10 +136,10 @@ func (r *Records) Items(ctx context.Context, after string) iter.Seq2[Item, error
 			if l.Number > 0 {
 				file = r.files[l.file].name
 			}
-			if !r.filter.takes(l.Image, file) {
+			if !r.Filter.Takes(l.Image, file) {
 				continue
 			}
-			item := Item{Cursor: strconv.Itoa(next), Image: l.Image, ImageID: l.ImageID, File: file, Err: l.Err, place: l}
+			item := convert.Item{Cursor: strconv.Itoa(next), Image: l.Image, ImageID: l.ImageID, File: file, Err: l.Err, Place: l}
 			if l.Err != nil {
 				item.Annotations = r.countIn(l)
 			}
@@ -151,27 +151,27 @@ func (r *Records) Items(ctx context.Context, after string) iter.Seq2[Item, error
 }
 
 // Record is what stands in the file of an item, and where: "line 7".
-func (r *Records) Record(item Item) (raw []byte, at string, err error) {
-	l, ok := item.place.(Record)
+func (r *Records) Record(item convert.Item) (raw []byte, at string, err error) {
+	l, ok := item.Place.(Record)
 	if !ok || l.Number == 0 {
 		return nil, "", item.Err
 	}
 	at = fmt.Sprintf("%s %d", r.What, l.Number)
 	raw, err = r.read(l)
 	if err != nil {
-		return nil, at, fmt.Errorf("read %s: %w", at, reasonOf(err))
+		return nil, at, fmt.Errorf("read %s: %w", at, ReasonOf(err))
 	}
 	return raw, at, nil
 }
 
 func (r *Records) read(l Record) ([]byte, error) {
 	file := r.files[l.file]
-	if err := file.take(); err != nil {
+	if err := file.Take(); err != nil {
 		return nil, err
 	}
-	defer file.release()
-	raw := make([]byte, l.length)
-	return raw, file.read(raw, l.start)
+	defer file.Release()
+	raw := make([]byte, l.Length)
+	return raw, file.Read(raw, l.Start)
 }
 
 // countIn counts the annotations of a record that cannot be taken.
@@ -187,8 +187,8 @@ func (r *Records) countIn(l Record) int {
 }
 
 // Failed is the result of an item whose record cannot be taken, its annotations counted.
-func (r *Records) Failed(item Item) convert.Result {
-	l, ok := item.place.(Record)
+func (r *Records) Failed(item convert.Item) convert.Result {
+	l, ok := item.Place.(Record)
 	if !ok {
 		return convert.Result{}
 	}
@@ -199,7 +199,7 @@ func (r *Records) Failed(item Item) convert.Result {
 // Infos are the files, as they were indexed.
 func (r *Records) Infos() (infos []os.FileInfo) {
 	for _, f := range r.files {
-		infos = append(infos, f.info)
+		infos = append(infos, f.Info)
 	}
 	return infos
 }
@@ -207,7 +207,7 @@ func (r *Records) Infos() (infos []os.FileInfo) {
 // Unchanged reports whether the files are still what they were.
 func (r *Records) Unchanged() bool {
 	for _, f := range r.files {
-		if !stands(f.path, f.info) {
+		if !Stands(f.Path, f.Info) {
 			return false
 		}
 	}
@@ -215,11 +215,11 @@ func (r *Records) Unchanged() bool {
 }
 
 // ImageFile is looked for in the folder of images.
-func (r *Records) ImageFile(item Item) string { return r.inImages(item.Image) }
+func (r *Records) ImageFile(item convert.Item) string { return r.InImages(item.Image) }
 
 // CleanImage is the path of an image as the tool writes it; the error says why a name is none.
 func CleanImage(name string) (string, error) {
-	clean, err := cleanImagePath(name)
+	clean, err := CleanImagePath(name)
 	if err != nil {
 		return "", fmt.Errorf("the image's name %w", err)
 	}

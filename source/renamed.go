@@ -44,7 +44,7 @@ func (r *Rename) apply(name string) string {
 
 // WithRenames is a source whose images are renamed by rules, one after the other, before
 // they are matched. A rule that fits no image of a whole walk is reported.
-func WithRenames(src Source, rules []*Rename, report func(convert.Finding)) Source {
+func WithRenames(src convert.Source, rules []*Rename, report func(convert.Finding)) convert.Source {
 	if len(rules) == 0 {
 		return src
 	}
@@ -52,25 +52,25 @@ func WithRenames(src Source, rules []*Rename, report func(convert.Finding)) Sour
 	for _, r := range rules {
 		fmt.Fprintf(h, "%q", r.rule)
 	}
-	return &renamed{Source: src, rules: rules, reporter: newReporter(report), print: hex.EncodeToString(h.Sum(nil)[:8])}
+	return &renamed{Source: src, rules: rules, reporter: convert.NewReporter(report), print: hex.EncodeToString(h.Sum(nil)[:8])}
 }
 
 type renamed struct {
-	Source
+	convert.Source
 	rules    []*Rename
-	reporter *reporter
+	reporter *convert.Reporter
 	print    string
 }
 
-func (r *renamed) Describe() Description {
+func (r *renamed) Describe() convert.Description {
 	d := r.Source.Describe()
 	d.Fingerprint += " " + r.print
 	return d
 }
 
 // Items are those of the source, each with what it was there.
-func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[Item, error] {
-	return func(yield func(Item, error) bool) {
+func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
 		for item, err := range r.Source.Items(ctx, after) {
 			if !yield(r.rename(item), err) || err != nil {
 				return
@@ -81,13 +81,13 @@ func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[Item, error
 		}
 		for _, rule := range r.rules {
 			if rule.fits.Load() == 0 {
-				r.reporter.report(convert.Finding{Kind: convert.KindRename, Cause: rule.rule, Reason: fmt.Sprintf("the rule %q fits no image", rule.rule), Action: "nothing was renamed by it"})
+				r.reporter.Report(convert.Finding{Kind: convert.KindRename, Cause: rule.rule, Reason: fmt.Sprintf("the rule %q fits no image", rule.rule), Action: "nothing was renamed by it"})
 			}
 		}
 	}
 }
 
-func (r *renamed) rename(item Item) Item {
+func (r *renamed) rename(item convert.Item) convert.Item {
 	was := item
 	item.Image = r.apply(item.Image)
 	item.Aliases = nil
@@ -97,14 +97,14 @@ func (r *renamed) rename(item Item) Item {
 		}
 	}
 	if item.Err == nil {
-		clean, err := cleanImagePath(item.Image)
+		clean, err := CleanImagePath(item.Image)
 		if err != nil {
 			item.Err = fmt.Errorf("rename %s: the new name %w", was.Image, err)
 		} else {
 			item.Image = clean
 		}
 	}
-	item.place = renamedPlace{was}
+	item.Place = renamedPlace{was}
 	return item
 }
 
@@ -116,39 +116,41 @@ func (r *renamed) apply(name string) string {
 }
 
 // renamedPlace is an item as the source itself names it.
-type renamedPlace struct{ item Item }
+type renamedPlace struct{ item convert.Item }
 
 // original is an item as the source that read it names it.
-func originalItem(item Item) Item {
-	if place, ok := item.place.(renamedPlace); ok {
+func UnrenamedItem(item convert.Item) convert.Item {
+	if place, ok := item.Place.(renamedPlace); ok {
 		return place.item
 	}
 	return item
 }
 
-func (r *renamed) hold() (release func()) { return Hold(r.Source) }
+func (r *renamed) Hold() (release func()) { return convert.Hold(r.Source) }
 
-func (r *renamed) LeftOut() Count { return LeftOut(r.Source) }
+func (r *renamed) LeftOut() convert.Count { return convert.LeftOut(r.Source) }
 
-func (r *renamed) Load(ctx context.Context, item Item, listed convert.Size) (convert.Result, error) {
-	result, err := r.Source.Load(ctx, originalItem(item), listed)
+func (r *renamed) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
+	result, err := r.Source.Load(ctx, UnrenamedItem(item), listed)
 	for i := range result.Findings {
 		result.Findings[i].Image = item.Image
 	}
 	return result, err
 }
 
-func (r *renamed) Size(item Item) convert.Size { return r.Source.Size(originalItem(item)) }
+func (r *renamed) Size(item convert.Item) convert.Size { return r.Source.Size(UnrenamedItem(item)) }
 
-func (r *renamed) ImageFile(item Item) string { return ImageFile(r.Source, originalItem(item)) }
+func (r *renamed) ImageFile(item convert.Item) string {
+	return convert.ImageFile(r.Source, UnrenamedItem(item))
+}
 
 func (r *renamed) Unchanged() bool {
-	whole, ok := r.Source.(Whole)
+	whole, ok := r.Source.(convert.Whole)
 	return ok && whole.Unchanged()
 }
 
-// original is a source without the rules that rename its images.
-func original(src Source) Source {
+// Unrenamed is a source without the rules that rename its images.
+func Unrenamed(src convert.Source) convert.Source {
 	if r, ok := src.(*renamed); ok {
 		return r.Source
 	}

@@ -13,29 +13,31 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+
+	"pictosync/convert"
 )
 
-// setting is what sources of every format need: which files are taken, what is known of
+// Files is what sources of every format need: which files are taken, what is known of
 // the sizes of images, and where findings about the source go.
-type setting struct {
-	path     string // as the user named it
-	options  Options
-	formats  []Format
-	filter   filter
-	sizes    *sizes
-	images   string // folder of the images, "" if none was given
-	reporter *reporter
+type Files struct {
+	Path     string // as the user named it
+	Options  convert.OpenOptions
+	Formats  []convert.Format
+	Filter   filter
+	Sizes    *sizes
+	Images   string // folder of the images, "" if none was given
+	Reporter *convert.Reporter
 }
 
-// prepare checks what an input is read with.
-func prepare(in Input) (setting, error) {
-	s := setting{path: in.Path, options: in.Options, formats: in.Formats, reporter: newReporter(in.Report)}
+// Prepare checks what an input is read with.
+func Prepare(in convert.Input) (Files, error) {
+	s := Files{Path: in.Path, Options: in.OpenOptions, Formats: in.Formats, Reporter: convert.NewReporter(in.Report)}
 	var err error
-	if s.filter, err = newFilter(in.Include, in.Exclude); err != nil {
+	if s.Filter, err = NewFilter(in.Include, in.Exclude); err != nil {
 		return s, err
 	}
 	if in.Sizes != "" {
-		if s.sizes, err = readSizes(in.Sizes, s.reporter); err != nil {
+		if s.Sizes, err = readSizes(in.Sizes, s.Reporter); err != nil {
 			return s, err
 		}
 	}
@@ -47,21 +49,21 @@ func prepare(in Input) (setting, error) {
 		err = errors.New("is no folder")
 	}
 	if err != nil {
-		return s, &Error{Op: "open", Path: in.Images, Err: reasonOf(err), Advice: "--images names the folder of the image files"}
+		return s, &convert.Error{Op: "open", Path: in.Images, Err: ReasonOf(err), Advice: "--images names the folder of the image files"}
 	}
-	s.images = in.Images
+	s.Images = in.Images
 	return s, nil
 }
 
-// input is what a format opens for this source: another file or folder of it.
-func (s setting) input(path, name string) Input {
-	in := Input{Path: path, Name: name, Options: s.options, Formats: s.formats}
-	in.Report = s.reporter.report // each thing once
+// Input is what a format opens for this source: another file or folder of it.
+func (s Files) Input(path, name string) convert.Input {
+	in := convert.Input{Path: path, Name: name, OpenOptions: s.Options, Formats: s.Formats}
+	in.Report = s.Reporter.Report // each thing once
 	return in
 }
 
-func openError(path string, err error) *Error {
-	e := &Error{Op: "open", Path: path, Err: reasonOf(err)}
+func OpenError(path string, err error) *convert.Error {
+	e := &convert.Error{Op: "open", Path: path, Err: ReasonOf(err)}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if e.Advice = "check the path"; !filepath.IsAbs(path) {
@@ -73,16 +75,16 @@ func openError(path string, err error) *Error {
 	return e
 }
 
-// reasonOf is an error of the operating system without the operation and path
+// ReasonOf is an error of the operating system without the operation and path
 // that its message would repeat.
-func reasonOf(err error) error {
+func ReasonOf(err error) error {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Err
 	}
 	return err
 }
 
-func readHead(path string, n int64) ([]byte, error) {
+func ReadHead(path string, n int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -91,24 +93,24 @@ func readHead(path string, n int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, n))
 }
 
-// survey goes through the whole folder.
-func (s setting) survey(ctx context.Context) (Survey, error) {
-	var found Survey
-	w := walker{root: s.path, reporter: s.reporter, take: func(name string) bool {
+// Survey goes through the whole folder.
+func (s Files) Survey(ctx context.Context) (convert.Survey, error) {
+	var found convert.Survey
+	w := Walker{Root: s.Path, Reporter: s.Reporter, Take: func(name string) bool {
 		ext := strings.ToLower(filepath.Ext(name))
-		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || archiveName(name) != ""
+		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || ArchiveName(name) != ""
 	}}
-	for file, err := range w.files(ctx, "") {
+	for file, err := range w.Files(ctx, "") {
 		if err != nil {
 			return found, err
 		}
 		switch strings.ToLower(filepath.Ext(file)) {
 		case ".json":
-			if !s.filter.excludes(file) {
+			if !s.Filter.Excludes(file) {
 				found.JSON = append(found.JSON, file)
 			}
 		case ".txt":
-			if found.Label == "" && !notLabels[strings.ToLower(filepath.Base(file))] {
+			if found.Label == "" && !NotLabels[strings.ToLower(filepath.Base(file))] {
 				found.Label = file
 			}
 		case ".jsonl", ".ndjson":
@@ -122,11 +124,11 @@ func (s setting) survey(ctx context.Context) (Survey, error) {
 	return found, nil
 }
 
-// fingerprint is what cursors depend on: the options, and the files whose
+// Fingerprint is what cursors depend on: the options, and the files whose
 // contents they count.
-func (s setting) fingerprint(files ...os.FileInfo) string {
+func (s Files) Fingerprint(files ...os.FileInfo) string {
 	h := sha256.New()
-	options, err := json.Marshal(s.options)
+	options, err := json.Marshal(s.Options)
 	if err != nil {
 		panic(err) // text and lists of text
 	}
@@ -153,27 +155,27 @@ func openSame(path string, was os.FileInfo) (*os.File, error) {
 func unchanged(f *os.File, was os.FileInfo) error {
 	now, err := f.Stat()
 	if err == nil && (now.Size() != was.Size() || !now.ModTime().Equal(was.ModTime()) || !os.SameFile(now, was)) {
-		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", display(f.Name()))
+		err = fmt.Errorf("read %s: the file was changed while it was in use; run again", convert.Display(f.Name()))
 	}
 	return err
 }
 
-// inImages is the file of an image in the folder of images, by its path or its name; "" where
+// InImages is the file of an image in the folder of images, by its path or its name; "" where
 // there is none.
-func (s setting) inImages(image string) string {
-	if s.images == "" {
+func (s Files) InImages(image string) string {
+	if s.Images == "" {
 		return ""
 	}
 	for _, name := range []string{image, path.Base(image)} {
-		if file := existing(filepath.Join(s.images, filepath.FromSlash(name))); file != "" {
+		if file := Existing(filepath.Join(s.Images, filepath.FromSlash(name))); file != "" {
 			return file
 		}
 	}
 	return ""
 }
 
-// stands reports whether a file is still what it was.
-func stands(path string, was os.FileInfo) bool {
+// Stands reports whether a file is still what it was.
+func Stands(path string, was os.FileInfo) bool {
 	f, err := openSame(path, was)
 	if err != nil {
 		return false

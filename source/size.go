@@ -6,13 +6,13 @@ import (
 	"pictosync/convert"
 )
 
-// imageSizes is what is known of the size of an image: as its label states it, as the
+// ImageSizes is what is known of the size of an image: as its label states it, as the
 // header of its file does, and as the dataset lists it. Each may be unknown.
-type imageSizes struct{ stated, local, listed convert.Size }
+type ImageSizes struct{ Stated, Local, Listed convert.Size }
 
-// own is the size that the source knows, the listed one where it knows none.
-func (s imageSizes) own() convert.Size {
-	for _, size := range []convert.Size{s.stated, s.local, s.listed} {
+// Own is the size that the source knows, the listed one where it knows none.
+func (s ImageSizes) Own() convert.Size {
+	for _, size := range []convert.Size{s.Stated, s.Local, s.Listed} {
 		if size.Known() {
 			return size
 		}
@@ -20,10 +20,10 @@ func (s imageSizes) own() convert.Size {
 	return convert.Size{}
 }
 
-// differ reports whether two of the sizes that are known do.
-func (s imageSizes) differ() bool {
-	own := s.own()
-	for _, size := range []convert.Size{s.local, s.listed} {
+// Differ reports whether two of the sizes that are known do.
+func (s ImageSizes) Differ() bool {
+	own := s.Own()
+	for _, size := range []convert.Size{s.Local, s.Listed} {
 		if size.Known() && size != own {
 			return true
 		}
@@ -31,12 +31,12 @@ func (s imageSizes) differ() bool {
 	return false
 }
 
-func (s imageSizes) String() string {
+func (s ImageSizes) String() string {
 	text := ""
 	for _, one := range []struct {
 		size convert.Size
 		what string
-	}{{s.stated, "in its label"}, {s.local, "in its file"}, {s.listed, "in the dataset"}} {
+	}{{s.Stated, "in its label"}, {s.Local, "in its file"}, {s.Listed, "in the dataset"}} {
 		if !one.size.Known() {
 			continue
 		}
@@ -48,16 +48,16 @@ func (s imageSizes) String() string {
 	return text
 }
 
-// reconcile holds the sizes of an item's image against one another, once its labels are
+// Reconcile holds the sizes of an item's image against one another, once its labels are
 // converted for the size that is own; normalized labels are so for whichever it is.
-func (s setting) reconcile(item Item, sizes imageSizes, result *convert.Result) {
-	result.Size = sizes.own()
-	if !sizes.differ() || result.Read == 0 {
+func (s Files) Reconcile(item convert.Item, sizes ImageSizes, result *convert.Result) {
+	result.Size = sizes.Own()
+	if !sizes.Differ() || result.Read == 0 {
 		return
 	}
-	target := sizes.listed
+	target := sizes.Listed
 	if !target.Known() {
-		target = sizes.local
+		target = sizes.Local
 	}
 	report := func(kind convert.Kind, action string) {
 		reason := "the image is " + sizes.String()
@@ -67,12 +67,12 @@ func (s setting) reconcile(item Item, sizes imageSizes, result *convert.Result) 
 		result.Findings = append(result.Findings, convert.Finding{Kind: kind, File: item.File, Image: item.Image, Reason: reason, Action: action})
 	}
 	switch {
-	case s.options.OnSizeMismatch == SizeKeep:
+	case s.Options.OnSizeMismatch == convert.SizeKeep:
 		report(convert.KindResized, "the labels were kept as they stand, as --on-size-mismatch keep says")
-	case s.options.OnSizeMismatch == SizeScale && convert.SameShape(result.Size, target):
+	case s.Options.OnSizeMismatch == convert.SizeScale && convert.SameShape(result.Size, target):
 		result.Scale(target)
 		report(convert.KindResized, fmt.Sprintf("the labels were scaled to %d×%d, as --on-size-mismatch scale says", target.Width, target.Height))
-	case s.options.OnSizeMismatch == SizeScale:
+	case s.Options.OnSizeMismatch == convert.SizeScale:
 		report(convert.KindSizeMismatch, "it cannot be scaled, since the sides are in another ratio; --on-size-mismatch keep takes the labels as they stand")
 	default:
 		report(convert.KindSizeMismatch, "the image is left alone; --on-size-mismatch scale or keep takes its labels")

@@ -7,7 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	_ "image/gif" // image headers
+	_ "image/gif"
 	_ "image/jpeg"
 	_ "image/png"
 	"io"
@@ -28,7 +28,7 @@ import (
 // maxSide is the largest side of an image that is believed, in pixels.
 const maxSide = 1 << 24
 
-// sizes are the sizes that a sizes file states. A nil *sizes knows none.
+// Sizes are the sizes that a sizes file states. A nil *sizes knows none.
 type sizes struct {
 	byPath map[string]convert.Size
 	byName map[string]string // base name to path, "" where several have it
@@ -36,9 +36,9 @@ type sizes struct {
 	twice  map[string]bool   // paths with several sizes, which are not known then
 }
 
-// of returns the size stated for the first of an image's paths that is there,
+// Of returns the size stated for the first of an image's paths that is there,
 // or else for its file name where only one path has it.
-func (s *sizes) of(paths ...string) convert.Size {
+func (s *sizes) Of(paths ...string) convert.Size {
 	if s == nil {
 		return convert.Size{}
 	}
@@ -55,9 +55,9 @@ func (s *sizes) of(paths ...string) convert.Size {
 	return convert.Size{}
 }
 
-// named returns the image that a label file's path without extension is for,
+// Named returns the image that a label file's path without extension is for,
 // tried as a whole and then by its base name.
-func (s *sizes) named(paths ...string) (image string, found bool) {
+func (s *sizes) Named(paths ...string) (image string, found bool) {
 	if s == nil {
 		return "", false
 	}
@@ -75,11 +75,11 @@ func (s *sizes) named(paths ...string) (image string, found bool) {
 }
 
 func (s *sizes) add(name string, width, height float64) error {
-	clean, err := cleanImagePath(name)
+	clean, err := CleanImagePath(name)
 	if err != nil {
 		return err
 	}
-	size, err := wholeSize(width, height)
+	size, err := WholeSize(width, height)
 	if err != nil {
 		return err
 	}
@@ -95,8 +95,8 @@ func (s *sizes) add(name string, width, height float64) error {
 	}
 	s.byPath[clean] = size
 	once(s.byName, path.Base(clean), clean)
-	once(s.byStem, stem(clean), clean)
-	once(s.byStem, "/"+stem(path.Base(clean)), clean)
+	once(s.byStem, Stem(clean), clean)
+	once(s.byStem, "/"+Stem(path.Base(clean)), clean)
 	return nil
 }
 
@@ -108,8 +108,8 @@ func once(m map[string]string, key, value string) {
 	m[key] = value
 }
 
-// wholeSize is a size that an image may have.
-func wholeSize(width, height float64) (convert.Size, error) {
+// WholeSize is a size that an image may have.
+func WholeSize(width, height float64) (convert.Size, error) {
 	size := convert.Size{Width: int(width), Height: int(height)}
 	if !(width >= 1 && height >= 1 && width <= maxSide && height <= maxSide) || float64(size.Width) != width || float64(size.Height) != height {
 		return convert.Size{}, fmt.Errorf("%v×%v is no size in pixels", width, height)
@@ -120,19 +120,19 @@ func wholeSize(width, height float64) (convert.Size, error) {
 // readSizes reads a sizes file: JSON {"a.jpg":[w,h]}, also
 // {"a.jpg":{"width":w,"height":h}}, or CSV with the columns image, width and
 // height.
-func readSizes(file string, r *reporter) (*sizes, error) {
+func readSizes(file string, r *convert.Reporter) (*sizes, error) {
 	f, err := os.Open(file)
 	if err != nil {
-		e := openError(file, err)
+		e := OpenError(file, err)
 		e.Advice = "--sizes names a JSON or CSV file of image sizes"
 		return nil, e
 	}
 	defer f.Close()
 	s := &sizes{byPath: make(map[string]convert.Size), byName: make(map[string]string), byStem: make(map[string]string), twice: make(map[string]bool)}
-	head, err := readHead(file, 512)
+	head, err := ReadHead(file, 512)
 	if err == nil {
 		bad := func(at, reason string) {
-			r.report(convert.Finding{Kind: convert.KindSizesEntry, File: file, At: at, Reason: reason, Action: "the entry was left out"})
+			r.Report(convert.Finding{Kind: convert.KindSizesEntry, File: file, At: at, Reason: reason, Action: "the entry was left out"})
 		}
 		if content := bytes.TrimLeft(bytes.TrimPrefix(head, []byte("\ufeff")), " \t\r\n"); len(content) > 0 && content[0] == '{' {
 			err = s.readJSON(f, bad)
@@ -141,7 +141,7 @@ func readSizes(file string, r *reporter) (*sizes, error) {
 		}
 	}
 	if err != nil {
-		return nil, &Error{Op: "read", Path: file, Err: reasonOf(err), Advice: `sizes are JSON {"a.jpg":[640,480]} or CSV with the columns image,width,height`}
+		return nil, &convert.Error{Op: "read", Path: file, Err: ReasonOf(err), Advice: `sizes are JSON {"a.jpg":[640,480]} or CSV with the columns image,width,height`}
 	}
 	return s, nil
 }
@@ -232,16 +232,16 @@ func (s *sizes) addFields(fields []string, columns map[string]int) error {
 	return s.add(strings.Clone(value["image"]), width, height)
 }
 
-// imageSize reads the size of an image as a decoder shows it from its header.
-func imageSize(file string) (size convert.Size, err error) {
+// ImageSize reads the size of an image as a decoder shows it from its header.
+func ImageSize(file string) (size convert.Size, err error) {
 	defer func() {
 		if p := recover(); p != nil { // decoders of damaged headers
 			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
 		}
 	}()
-	f, err := openRegular(file)
+	f, err := OpenRegular(file)
 	if err != nil {
-		return convert.Size{}, reasonOf(err)
+		return convert.Size{}, ReasonOf(err)
 	}
 	defer f.Close()
 	config, format, err := image.DecodeConfig(f)
@@ -251,7 +251,7 @@ func imageSize(file string) (size convert.Size, err error) {
 	if err != nil {
 		return convert.Size{}, err
 	}
-	if size, err = wholeSize(float64(config.Width), float64(config.Height)); err != nil {
+	if size, err = WholeSize(float64(config.Width), float64(config.Height)); err != nil {
 		return convert.Size{}, err
 	}
 	if turned(f, format) {
@@ -286,9 +286,9 @@ func turned(f io.ReadSeeker, format string) bool {
 	return err == nil && swapped
 }
 
-// openRegular opens a file unless it is a pipe or the like, whose opening could
+// OpenRegular opens a file unless it is a pipe or the like, whose opening could
 // wait for ever.
-func openRegular(file string) (*os.File, error) {
+func OpenRegular(file string) (*os.File, error) {
 	info, err := os.Stat(file)
 	if err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// isClutter reports what systems and tools leave among files, which is never looked at.
-func isClutter(name string) bool {
+// IsClutter reports what systems and tools leave among files, which is never looked at.
+func IsClutter(name string) bool {
 	if strings.HasPrefix(name, "._") || strings.HasSuffix(name, ".cache") {
 		return true
 	}
@@ -21,9 +21,9 @@ func isClutter(name string) bool {
 	return false
 }
 
-// isOdd reports whether a name may be spelled another way and mean the same: with
+// IsOdd reports whether a name may be spelled another way and mean the same: with
 // other code points, or with percent signs as in addresses.
-func isOdd[T string | []byte](name T) bool {
+func IsOdd[T string | []byte](name T) bool {
 	for i := range len(name) {
 		if name[i] == '%' || name[i] >= utf8.RuneSelf {
 			return true
@@ -32,8 +32,8 @@ func isOdd[T string | []byte](name T) bool {
 	return false
 }
 
-// spelling is what the spellings of one name have in common.
-func spelling(name string) string {
+// Spelling is what the spellings of one name have in common.
+func Spelling(name string) string {
 	if strings.Contains(name, "%") {
 		if plain, err := url.PathUnescape(name); err == nil && utf8.ValidString(plain) && !strings.ContainsAny(plain, "/\\\x00") {
 			name = plain
@@ -42,10 +42,10 @@ func spelling(name string) string {
 	return norm.NFC.String(name)
 }
 
-// respelled is a folder's path as its components are spelled on disk, "" if there is
+// Respelled is a folder's path as its components are spelled on disk, "" if there is
 // none, or several.
-func respelled(folder string) string {
-	if !isOdd(folder) {
+func Respelled(folder string) string {
+	if !IsOdd(folder) {
 		return ""
 	}
 	dir, name := filepath.Split(filepath.Clean(folder))
@@ -53,22 +53,22 @@ func respelled(folder string) string {
 	if name == "" || dir == folder {
 		return ""
 	}
-	if !isFolder(dir) {
-		if dir = respelled(dir); dir == "" {
+	if !IsFolder(dir) {
+		if dir = Respelled(dir); dir == "" {
 			return ""
 		}
-		if same := filepath.Join(dir, name); isFolder(same) {
+		if same := filepath.Join(dir, name); IsFolder(same) {
 			return same
 		}
 	}
-	entries, err := readEntries(dir)
+	entries, err := ReadEntries(dir)
 	if err != nil {
 		return ""
 	}
 	found := ""
-	for _, e := range entries.list {
-		other := entries.name(e)
-		if e.kind != folderEntry || norm.NFC.String(other) != norm.NFC.String(name) {
+	for _, e := range entries.List {
+		other := entries.Name(e)
+		if e.Kind != FolderEntry || norm.NFC.String(other) != norm.NFC.String(name) {
 			continue
 		}
 		if found != "" {

@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// maxLabels bounds one label file or line, in bytes: a hundred times what
+	// MaxLabels bounds one label file or line, in bytes: a hundred times what
 	// the service takes for an image.
-	maxLabels = 64 << 20
-	// maxDescription bounds data.yaml, class lists and the like, in bytes.
-	maxDescription = 4 << 20
+	MaxLabels = 64 << 20
+	// MaxDescription bounds data.yaml, class lists and the like, in bytes.
+	MaxDescription = 4 << 20
 )
 
 // skipMark reads r past a byte order mark.
@@ -30,43 +30,43 @@ func skipMark(r io.Reader) *bufio.Reader {
 
 // ReadSmall reads a file that a person wrote, as a configuration: a regular one, of no
 // more than a few megabytes.
-func ReadSmall(path string) ([]byte, error) { return readSmall(path, maxDescription) }
+func ReadSmall(path string) ([]byte, error) { return ReadAtMost(path, MaxDescription) }
 
-// readSmall reads a whole file of at most limit bytes.
-func readSmall(path string, limit int64) ([]byte, error) {
-	return readInto(nil, path, limit)
+// ReadAtMost reads a whole file of at most limit bytes.
+func ReadAtMost(path string, limit int64) ([]byte, error) {
+	return ReadInto(nil, path, limit)
 }
 
-// readInto is readSmall into what there is of dst, if it is large enough.
-func readInto(dst []byte, path string, limit int64) ([]byte, error) {
-	f, err := openRegular(path)
+// ReadInto is ReadAtMost into what there is of dst, if it is large enough.
+func ReadInto(dst []byte, path string, limit int64) ([]byte, error) {
+	f, err := OpenRegular(path)
 	if err != nil {
-		return nil, reasonOf(err)
+		return nil, ReasonOf(err)
 	}
 	defer f.Close()
 	content := bytes.NewBuffer(dst[:0])
 	switch n, err := content.ReadFrom(io.LimitReader(f, limit+1)); {
 	case err != nil:
-		return nil, reasonOf(err)
+		return nil, ReasonOf(err)
 	case n > limit:
 		return nil, fmt.Errorf("is longer than %d bytes", limit)
 	}
 	return content.Bytes(), nil
 }
 
-// isMissing reports that there is no such file, or no folder where it would be.
-func isMissing(err error) bool {
+// IsMissing reports that there is no such file, or no folder where it would be.
+func IsMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-func existing(file string) string {
+func Existing(file string) string {
 	if info, err := os.Stat(file); err != nil || info.IsDir() {
 		return ""
 	}
 	return file
 }
 
-func isFolder(path string) bool {
+func IsFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
 }

@@ -6,22 +6,24 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"pictosync/convert"
 )
 
 // Formats that are known by their look and not read are called by their names, so that
 // nobody looks for a fault in their files.
 
-func notRead(in Input, what string) *Error {
-	e := &Error{Op: "read", Path: in.Path, Err: errors.New(what + ", which is not read"), Advice: "convert it to COCO or YOLO with the tool that wrote it; " + in.KnownSources()}
+func NotRead(in convert.Input, what string) *convert.Error {
+	e := &convert.Error{Op: "read", Path: in.Path, Err: errors.New(what + ", which is not read"), Advice: "convert it to COCO or YOLO with the tool that wrote it; " + in.KnownSources()}
 	if strings.Contains(what, "archive") {
 		e.Advice = "unpack it and give the folder"
 	}
 	return e
 }
 
-// archiveName is what a file is by its name, "" if it is neither an archive nor of
+// ArchiveName is what a file is by its name, "" if it is neither an archive nor of
 // records.
-func archiveName(name string) string {
+func ArchiveName(name string) string {
 	name = strings.ToLower(filepath.Base(name))
 	switch {
 	case strings.HasSuffix(name, ".tar.gz"), strings.HasSuffix(name, ".tar.bz2"), strings.HasSuffix(name, ".tar.xz"):
@@ -36,29 +38,29 @@ func archiveName(name string) string {
 	return ""
 }
 
-// unreadName is what a file is by its name and how it begins, "" where it is nothing that
+// UnreadName is what a file is by its name and how it begins, "" where it is nothing that
 // is known and not read.
-func unreadName(name string, head []byte) string {
-	if what := archiveName(name); what != "" {
+func UnreadName(name string, head []byte) string {
+	if what := ArchiveName(name); what != "" {
 		return what
 	}
-	return formatName(name, head)
+	return FormatName(name, head)
 }
 
-// unreadFile is the same for a file on disk.
-func unreadFile(path string) string {
-	if what := archiveName(path); what != "" {
+// UnreadFile is the same for a file on disk.
+func UnreadFile(path string) string {
+	if what := ArchiveName(path); what != "" {
 		return what
 	}
-	head, err := readHead(path, 4096)
+	head, err := ReadHead(path, 4096)
 	if err != nil {
 		return ""
 	}
-	return formatName(path, head)
+	return FormatName(path, head)
 }
 
-// formatName is what a file is by how it begins, "" where that is not known.
-func formatName(name string, head []byte) string {
+// FormatName is what a file is by how it begins, "" where that is not known.
+func FormatName(name string, head []byte) string {
 	switch {
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")), bytes.HasPrefix(head, []byte("\x1f\x8b")), bytes.HasPrefix(head, []byte("7z\xbc\xaf")), bytes.HasPrefix(head, []byte("Rar!")):
 		return "a packed archive"
@@ -87,9 +89,9 @@ func textFormat(content []byte) string {
 		switch {
 		case len(fields) == 0, len(fields) == 1 && (strings.HasPrefix(fields[0], "imagesource:") || strings.HasPrefix(fields[0], "gsd:")):
 			continue
-		case (len(fields) == 9 || len(fields) == 10) && areNumbers(fields[:8]) && !areNumbers(fields[8:9]):
+		case (len(fields) == 9 || len(fields) == 10) && AreNumbers(fields[:8]) && !AreNumbers(fields[8:9]):
 			return "a DOTA label file"
-		case (len(fields) == 15 || len(fields) == 16) && !areNumbers(fields[:1]) && areNumbers(fields[1:]):
+		case (len(fields) == 15 || len(fields) == 16) && !AreNumbers(fields[:1]) && AreNumbers(fields[1:]):
 			return "a KITTI label file"
 		}
 		return ""
@@ -97,7 +99,7 @@ func textFormat(content []byte) string {
 	return ""
 }
 
-func areNumbers(fields []string) bool {
+func AreNumbers(fields []string) bool {
 	for _, field := range fields {
 		if _, err := strconv.ParseFloat(field, 64); err != nil {
 			return false

@@ -15,30 +15,30 @@ import (
 	"pictosync/convert"
 )
 
-// walker goes through the files below a folder. It follows symbolic links, but
+// Walker goes through the files below a folder. It follows symbolic links, but
 // into no folder twice, and holds one folder's entries at a time (and those of
 // the folders above it).
-type walker struct {
-	root     string
-	prefix   string // of root in messages, slash-separated; may be ""
-	reporter *reporter
-	take     func(name string) bool // by the base name
-	listings *listings              // may be nil
+type Walker struct {
+	Root     string
+	Prefix   string // of root in messages, slash-separated; may be ""
+	Reporter *convert.Reporter
+	Take     func(name string) bool // by the base name
+	Listings *Listings              // may be nil
 }
 
-// files yields the slash-separated paths below the root that take takes, each
+// Files yields the slash-separated paths below the root that take takes, each
 // folder's in the order of their names, beginning after the path after.
-func (w walker) files(ctx context.Context, after string) iter.Seq2[string, error] {
+func (w Walker) Files(ctx context.Context, after string) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		real, err := filepath.EvalSymlinks(w.root)
+		real, err := filepath.EvalSymlinks(w.Root)
 		if err == nil {
 			real, err = filepath.Abs(real)
 		}
 		if err != nil {
-			yield("", openError(w.root, err))
+			yield("", OpenError(w.Root, err))
 			return
 		}
-		v := visit{walker: w, ctx: ctx, yield: yield, trees: []string{real}}
+		v := visit{Walker: w, ctx: ctx, yield: yield, trees: []string{real}}
 		var behind []string
 		if after != "" {
 			behind = strings.Split(after, "/")
@@ -47,10 +47,10 @@ func (w walker) files(ctx context.Context, after string) iter.Seq2[string, error
 	}
 }
 
-// listings remembers the entries of the folders that were read last, so that a
+// Listings remembers the entries of the folders that were read last, so that a
 // walk which begins in the middle of a large folder need not read it again. A
 // nil *listings remembers nothing.
-type listings struct {
+type Listings struct {
 	mu      sync.Mutex
 	folders []listing // the latest last
 }
@@ -58,20 +58,20 @@ type listings struct {
 type listing struct {
 	folder   string
 	modified time.Time
-	entries  *entries
+	entries  *Entries
 }
 
 // maxListings covers a folder of labels, that of its images, and what is above.
 const maxListings = 6
 
-// read returns a folder's entries, sorted by name; they must not be changed.
-func (l *listings) read(folder string) (*entries, error) {
+// Read returns a folder's entries, sorted by name; they must not be changed.
+func (l *Listings) Read(folder string) (*Entries, error) {
 	if l == nil {
-		return readEntries(folder)
+		return ReadEntries(folder)
 	}
 	info, err := os.Stat(folder)
 	if err != nil {
-		return &entries{}, err
+		return &Entries{}, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -84,7 +84,7 @@ func (l *listings) read(folder string) (*entries, error) {
 		}
 		l.folders = l.folders[:len(l.folders)-1]
 	}
-	entries, err := readEntries(folder)
+	entries, err := ReadEntries(folder)
 	if err != nil {
 		return entries, err
 	}
@@ -97,7 +97,7 @@ func (l *listings) read(folder string) (*entries, error) {
 
 // visit is one walk.
 type visit struct {
-	walker
+	Walker
 	ctx   context.Context
 	yield func(string, error) bool
 	trees []string // the real paths of the trees that are walked
@@ -111,18 +111,18 @@ func (v *visit) folder(rel string, behind []string) bool {
 		v.yield("", err)
 		return false
 	}
-	entries, err := v.listings.read(filepath.Join(v.root, filepath.FromSlash(rel)))
+	entries, err := v.Listings.Read(filepath.Join(v.Root, filepath.FromSlash(rel)))
 	if err != nil {
 		if rel == "" {
-			v.yield("", openError(v.root, err))
+			v.yield("", OpenError(v.Root, err))
 			return false
 		}
 		// What could be read of it is taken all the same.
-		v.report(convert.KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", reasonOf(err)), "what could not be read was left out")
+		v.report(convert.KindUnreadable, rel, fmt.Sprintf("the folder cannot be read: %v", ReasonOf(err)), "what could not be read was left out")
 	}
-	prefix := asPrefix(rel)
-	for _, e := range entries.list {
-		v.path = append(append(v.path[:0], prefix...), entries.bytes(e)...)
+	prefix := AsPrefix(rel)
+	for _, e := range entries.List {
+		v.path = append(append(v.path[:0], prefix...), entries.Bytes(e)...)
 		path := string(v.path)
 		name := path[len(prefix):]
 		var below []string
@@ -134,7 +134,7 @@ func (v *visit) folder(rel string, behind []string) bool {
 				below = behind[1:]
 			}
 		}
-		kind := e.kind
+		kind := e.Kind
 		if kind == linkEntry {
 			mode, ok := v.follow(path)
 			if !ok {
@@ -143,11 +143,11 @@ func (v *visit) folder(rel string, behind []string) bool {
 			kind = kindOf(mode)
 		}
 		switch {
-		case kind == folderEntry:
+		case kind == FolderEntry:
 			if !v.folder(path, below) {
 				return false
 			}
-		case !v.take(name) || len(behind) > 0 && name == behind[0]:
+		case !v.Take(name) || len(behind) > 0 && name == behind[0]:
 		case kind != regularEntry:
 			v.report(convert.KindUnreadable, path, "is no regular file", "it was left out")
 		case !v.yield(path, nil):
@@ -160,11 +160,11 @@ func (v *visit) folder(rel string, behind []string) bool {
 // follow tells what a symbolic link leads to, and whether to go there: not to a
 // folder that is walked anyway.
 func (v *visit) follow(path string) (fs.FileMode, bool) {
-	full := filepath.Join(v.root, filepath.FromSlash(path))
+	full := filepath.Join(v.Root, filepath.FromSlash(path))
 	info, err := os.Stat(full)
 	if err != nil {
-		if v.take(filepath.Base(path)) || filepath.Ext(path) == "" {
-			v.report(convert.KindUnreadable, path, fmt.Sprintf("the link leads nowhere: %v", reasonOf(err)), "it was left out")
+		if v.Take(filepath.Base(path)) || filepath.Ext(path) == "" {
+			v.report(convert.KindUnreadable, path, fmt.Sprintf("the link leads nowhere: %v", ReasonOf(err)), "it was left out")
 		}
 		return 0, false
 	}
@@ -176,11 +176,11 @@ func (v *visit) follow(path string) (fs.FileMode, bool) {
 		real, err = filepath.Abs(real)
 	}
 	if err != nil {
-		v.report(convert.KindUnreadable, path, fmt.Sprintf("the link cannot be followed: %v", reasonOf(err)), "it was left out")
+		v.report(convert.KindUnreadable, path, fmt.Sprintf("the link cannot be followed: %v", ReasonOf(err)), "it was left out")
 		return 0, false
 	}
 	for _, tree := range v.trees {
-		if within(tree, real) || within(real, tree) {
+		if Within(tree, real) || Within(real, tree) {
 			v.report(convert.KindRepeatedFolder, path, "the link leads to a folder that is read already", "it was not followed")
 			return 0, false
 		}
@@ -189,18 +189,18 @@ func (v *visit) follow(path string) (fs.FileMode, bool) {
 	return fs.ModeDir, true
 }
 
-// within reports whether path is folder or lies below it.
-func within(folder, path string) bool {
+// Within reports whether path is folder or lies below it.
+func Within(folder, path string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, string(filepath.Separator))+string(filepath.Separator))
 }
 
 func (v *visit) report(kind convert.Kind, path, reason, action string) {
-	v.reporter.report(convert.Finding{Kind: kind, File: join(v.prefix, path), Reason: reason, Action: action})
+	v.Reporter.Report(convert.Finding{Kind: kind, File: Join(v.Prefix, path), Reason: reason, Action: action})
 }
 
-// notLabels are text files that lie among labels and are none, unless an image
+// NotLabels are text files that lie among labels and are none, unless an image
 // has their name.
-var notLabels = map[string]bool{
+var NotLabels = map[string]bool{
 	"classes.txt": true, "labels.txt": true, "names.txt": true, "requirements.txt": true, "readme.txt": true,
 	"predefined_classes.txt": true, "_classes.txt": true, "readme.roboflow.txt": true, "readme.dataset.txt": true, "license.txt": true,
 	"train.txt": true, "val.txt": true, "valid.txt": true, "validation.txt": true, "test.txt": true,

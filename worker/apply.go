@@ -9,9 +9,9 @@ import (
 
 	"github.com/alitto/pond/v2"
 
+	"pictosync/convert"
 	"pictosync/internal/parallel"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -160,7 +160,7 @@ func (r *run) pendingRows(pending, limit int) iter.Seq2[[]store.Item, error] {
 // toSave is a planned image, with what is saved on it.
 type toSave struct {
 	row   store.Item
-	item  source.Item
+	item  convert.Item
 	image store.Image
 	converted
 }
@@ -168,7 +168,7 @@ type toSave struct {
 // convertChunk finds the items and images of planned rows, and converts their labels where
 // they were not kept.
 func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave, error) {
-	if whole, ok := a.src.(source.Whole); ok && !whole.Unchanged() {
+	if whole, ok := a.src.(convert.Whole); ok && !whole.Unchanged() {
 		a.payloads.drop()
 		a.hold(a.src)
 	}
@@ -239,12 +239,12 @@ func untilGap(rows []store.Item) []store.Item {
 
 // findItems walks the source for the items of planned rows. An item that is no
 // longer there is left out.
-func findItems(ctx context.Context, src source.Source, rows []store.Item) (map[string]source.Item, error) {
+func findItems(ctx context.Context, src convert.Source, rows []store.Item) (map[string]convert.Item, error) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
 	wanted := make(map[string]bool, len(rows))
-	found := make(map[string]source.Item, len(rows))
+	found := make(map[string]convert.Item, len(rows))
 	for _, row := range rows {
 		if row.Pruned {
 			found[itemKey(row)] = departedItem(row.ImageID, row.Path)

@@ -6,7 +6,6 @@ import (
 
 	"pictosync/convert"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -19,7 +18,7 @@ type Change struct {
 
 // Diff tells what a planned save would change on one image, named as the source
 // or the dataset names it. same counts the annotations that stay what they are.
-func Diff(ctx context.Context, client *pictograph.Client, st State, src source.Source, run store.Run, image string) (changes []Change, same int, err error) {
+func Diff(ctx context.Context, client *pictograph.Client, st State, src convert.Source, run store.Run, image string) (changes []Change, same int, err error) {
 	var planned *store.Item
 	for i, err := range st.Items(ctx, run.ID) {
 		if err != nil {
@@ -69,7 +68,7 @@ func Diff(ctx context.Context, client *pictograph.Client, st State, src source.S
 }
 
 // planLoad converts the labels of a planned item again.
-func planLoad(ctx context.Context, st State, src source.Source, run store.Run, planned store.Item) ([]pictograph.Annotation, error) {
+func planLoad(ctx context.Context, st State, src convert.Source, run store.Run, planned store.Item) ([]pictograph.Annotation, error) {
 	if planned.Pruned {
 		return nil, nil
 	}

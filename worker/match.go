@@ -7,8 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"pictosync/convert"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -101,9 +101,9 @@ func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]s
 }
 
 // pathsOf are the paths that an item's image may have.
-func pathsOf(item source.Item) []string { return append([]string{item.Image}, item.Aliases...) }
+func pathsOf(item convert.Item) []string { return append([]string{item.Image}, item.Aliases...) }
 
-func (p *planner) matchItem(ctx context.Context, item source.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
+func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
 	none := "the dataset has no image of this name"
 	if item.ImageID != "" {
 		if image, ok := byID[item.ImageID]; ok {
@@ -131,7 +131,7 @@ func (p *planner) matchItem(ctx context.Context, item source.Item, byID map[stri
 }
 
 // exactly are the images at an item's path.
-func (p *planner) exactly(ctx context.Context, item source.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
+func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
 	add := func(more []store.Image) {
 		for _, i := range more {
 			if !slices.ContainsFunc(images, func(o store.Image) bool { return o.Ref == i.Ref }) {
@@ -157,7 +157,7 @@ func (p *planner) exactly(ctx context.Context, item source.Item, byPath map[stri
 
 // closest is the image whose path agrees best with an item's; ok is false where none
 // does.
-func (p *planner) closest(ctx context.Context, item source.Item) (m match, ok bool, err error) {
+func (p *planner) closest(ctx context.Context, item convert.Item) (m match, ok bool, err error) {
 	best := 0
 	var closest []store.Name
 	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
@@ -184,7 +184,7 @@ func (p *planner) closest(ctx context.Context, item source.Item) (m match, ok bo
 }
 
 // byName is the only image of an item's file name, or else of its stem.
-func (p *planner) byName(ctx context.Context, item source.Item) (m match, ok bool, err error) {
+func (p *planner) byName(ctx context.Context, item convert.Item) (m match, ok bool, err error) {
 	var named, stemmed []store.Name
 	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
 		if err != nil {
@@ -204,7 +204,7 @@ func (p *planner) byName(ctx context.Context, item source.Item) (m match, ok boo
 }
 
 // stemForms are the file names without extension that an item's image may have.
-func stemForms(item source.Item) []string {
+func stemForms(item convert.Item) []string {
 	name := path.Base(item.Image)
 	if !item.Stem {
 		name = withoutExtension(name)
@@ -313,7 +313,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 }
 
 // archived is the path of an archived image that an item agrees with, "" for none.
-func (p *planner) archived(ctx context.Context, item source.Item) (string, error) {
+func (p *planner) archived(ctx context.Context, item convert.Item) (string, error) {
 	if p.Shown.ArchivedImageCount == 0 || p.searched.archived >= maxArchivedAsked || item.Stem {
 		return "", nil
 	}

@@ -15,7 +15,6 @@ import (
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -35,7 +34,7 @@ type planner struct {
 	Backup                  BackupPolicy // see Options
 	BatchImages, BatchBytes int
 
-	src     source.Source
+	src     convert.Source
 	release func() // ends holding src
 	walk    *walk  // nil before it is begun
 
@@ -79,7 +78,7 @@ type converted struct {
 
 // load reads and converts one item; keeps is asked whether annotations of a size are
 // kept. The item's failures, panics included, are its own; an error is not the item's.
-func (p *planner) load(ctx context.Context, item source.Item, image store.Image, keeps func(size int) bool) (c converted, err error) {
+func (p *planner) load(ctx context.Context, item convert.Item, image store.Image, keeps func(size int) bool) (c converted, err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, problem)}
@@ -143,13 +142,13 @@ func (p *planner) plan(ctx context.Context) error {
 	if err := p.recordChunks(ctx, p.planChunks(&next)); err != nil {
 		return err
 	}
-	source.Finish(p.src)
+	convert.Finish(p.src)
 	// What the end of the walk reported, and an empty source's findings.
 	found := p.Findings()
 	if p.Short != nil {
 		found = append(found, *p.Short)
 	}
-	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(source.LeftOut(p.src))}); err != nil {
+	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
 		return err
 	}
 	if p.Prune {
@@ -325,7 +324,7 @@ func (p *planner) convertMatched(ctx context.Context, i matchedItem) (converted,
 func sizeOf(i store.Image) convert.Size { return convert.Size{Width: i.Width, Height: i.Height} }
 
 // decide is the heart of the plan: what is to be done with one item.
-func (p *planner) decide(item source.Item, m match, c converted) (store.Item, error) {
+func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, error) {
 	i := store.Item{Image: item.Image, File: item.File, Labels: c.labels, LeftOut: c.leftOut, Closeness: m.closeness, ImageID: m.image.ID, ImageRef: m.image.Ref, Path: m.image.Path, ListedCount: m.image.AnnotationCount,
 		Hash: c.hash, Count: c.count, Bytes: c.size, Findings: len(c.findings), Pruned: hasDeparted(item)}
 	fail := func(plan store.Plan, format string, args ...any) (store.Item, error) {

@@ -6,7 +6,6 @@ import (
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -14,11 +13,11 @@ import (
 // are in no walk of it.
 const departedCursor = "\x00left"
 
-func hasDeparted(item source.Item) bool { return item.Cursor == departedCursor }
+func hasDeparted(item convert.Item) bool { return item.Cursor == departedCursor }
 
 // departedItem is an image that is to have no annotations any more.
-func departedItem(id, path string) source.Item {
-	return source.Item{Cursor: departedCursor, Image: path, ImageID: id, Explicit: true}
+func departedItem(id, path string) convert.Item {
+	return convert.Item{Cursor: departedCursor, Image: path, ImageID: id, Explicit: true}
 }
 
 // planDeparted plans to clear the images that left the source: those that it, narrowed

@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"pictosync/convert"
+	"pictosync/convert/formats"
 	"pictosync/sandbox"
-	"pictosync/source"
 )
 
 func pruning(o *Options) { o.Prune, o.Backup = true, BackupAuto }
@@ -76,7 +77,7 @@ func TestPruneTellsNamesFromImages(t *testing.T) {
 	b.images("a.jpg", "b.jpg")
 	path := b.labels("a.jpg car", "b.jpg car car")
 	first := b.done(path)
-	src, err := source.Open(context.Background(), b.labels("a.jpg car"), source.Options{})
+	src, err := formats.Open(context.Background(), b.labels("a.jpg car"), convert.OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,12 +93,12 @@ func TestPruneTellsNamesFromImages(t *testing.T) {
 
 // relabelled is a source whose only item is of an image with an id.
 type relabelled struct {
-	source.Source
+	convert.Source
 	id string
 }
 
-func (s relabelled) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
-	return func(yield func(source.Item, error) bool) {
+func (s relabelled) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
 		for item, err := range s.Source.Items(ctx, after) {
 			item.ImageID = s.id
 			if !yield(item, err) {

@@ -3,7 +3,7 @@ package worker
 import (
 	"context"
 
-	"pictosync/source"
+	"pictosync/convert"
 	"pictosync/store"
 )
 
@@ -56,7 +56,7 @@ func Sync(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 }
 
 // readAhead begins to convert what will most likely be planned.
-func (p *planner) readAhead(src source.Source) {
+func (p *planner) readAhead(src convert.Source) {
 	p.hold(src)
 	p.startWalk()
 }

@@ -24,12 +24,12 @@ import (
 
 	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/convert/formats"
 	"pictosync/dataset"
 	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/sandbox"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -156,7 +156,7 @@ func (b *bench) connection() Connection {
 // opened is a source that is open.
 func (b *bench) opened(path string) Opener {
 	b.t.Helper()
-	src, err := source.Open(context.Background(), path, source.Options{})
+	src, err := formats.Open(context.Background(), path, convert.OpenOptions{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -714,9 +714,9 @@ func TestTheSourceIsOpenedMeanwhile(t *testing.T) {
 		}
 		return false
 	}
-	s, err := b.syncFrom(nil, func() (source.Source, error) {
+	s, err := b.syncFrom(nil, func() (convert.Source, error) {
 		<-asked
-		return source.Open(t.Context(), path, source.Options{})
+		return formats.Open(t.Context(), path, convert.OpenOptions{})
 	}, path)
 	if err != nil || s.Images.Saved != 1 {
 		t.Errorf("saved %d, %v", s.Images.Saved, err)
@@ -734,7 +734,7 @@ func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
 		return true
 	}
 	broken := errors.New("broken")
-	_, err := b.syncFrom(nil, func() (source.Source, error) {
+	_, err := b.syncFrom(nil, func() (convert.Source, error) {
 		<-asked
 		return nil, broken
 	}, "labels")
@@ -749,7 +749,7 @@ func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
 // spySource tells where its walks begin and that labels are loaded, and breaks after
 // some items.
 type spySource struct {
-	source.Whole
+	convert.Whole
 	breaks int // 0 is never
 	loaded func()
 
@@ -757,11 +757,11 @@ type spySource struct {
 	begins []string
 }
 
-func (s *spySource) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
+func (s *spySource) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.begins = append(s.begins, after)
-	return func(yield func(source.Item, error) bool) {
+	return func(yield func(convert.Item, error) bool) {
 		n := 0
 		for item, err := range s.Whole.Items(ctx, after) {
 			if n++; n == s.breaks {
@@ -774,7 +774,7 @@ func (s *spySource) Items(ctx context.Context, after string) iter.Seq2[source.It
 	}
 }
 
-func (s *spySource) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {
+func (s *spySource) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
 	if s.loaded != nil {
 		s.loaded()
 	}
@@ -783,11 +783,11 @@ func (s *spySource) Load(ctx context.Context, item source.Item, listed convert.S
 
 func (b *bench) spy(path string) *spySource {
 	b.t.Helper()
-	src, err := source.Open(b.t.Context(), path, source.Options{})
+	src, err := formats.Open(b.t.Context(), path, convert.OpenOptions{})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &spySource{Whole: src.(source.Whole)}
+	return &spySource{Whole: src.(convert.Whole)}
 }
 
 // Labels are converted while the dataset is asked for.

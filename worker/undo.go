@@ -11,9 +11,9 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"pictosync/convert"
+	"pictosync/convert/canonical"
 	"pictosync/dataset"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -200,8 +200,8 @@ type backups struct {
 	edited bool
 }
 
-func (b *backups) Describe() source.Description {
-	return source.Description{Path: undoPrefix + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
+func (b *backups) Describe() convert.Description {
+	return convert.Description{Path: undoPrefix + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
 }
 
 // undoPrefix and the id of a run name its backups as a source.
@@ -212,19 +212,19 @@ func UndoneBy(r store.Run) (undone string, undo bool) {
 	return strings.CutPrefix(r.Source, undoPrefix)
 }
 
-func (b *backups) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
-	return func(yield func(source.Item, error) bool) {
+func (b *backups) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
 		for t, err := range b.store.Touched(ctx, b.run.ID, after) {
 			if err != nil {
-				yield(source.Item{}, err)
+				yield(convert.Item{}, err)
 				return
 			}
 			if b.glob != "" && !doublestar.MatchUnvalidated(b.glob, t.Path) {
 				continue
 			}
-			item := source.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
+			item := convert.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
 			if item.Err, err = b.lacks(ctx, t); err != nil {
-				yield(source.Item{}, err)
+				yield(convert.Item{}, err)
 				return
 			}
 			if !yield(item, nil) {
@@ -253,7 +253,7 @@ func (b *backups) lacks(ctx context.Context, t store.Touched) (missing, err erro
 	return missing, nil
 }
 
-func (b *backups) Load(ctx context.Context, item source.Item, listed convert.Size) (convert.Result, error) {
+func (b *backups) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
 	backup, err := b.store.Backup(ctx, b.run.ID, item.ImageID)
 	if errors.Is(err, store.ErrNoBackup) { // there was nothing to keep
 		return convert.Result{Size: listed}, nil
@@ -265,7 +265,7 @@ func (b *backups) Load(ctx context.Context, item source.Item, listed convert.Siz
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read the backup: %w", err)
 	}
-	return convert.CanonicalResult(convert.CanonicalImage{Image: item.Image, Size: listed, Annotations: annotations}), nil
+	return canonical.ResultOf(canonical.Image{Image: item.Image, Size: listed, Annotations: annotations}), nil
 }
 
-func (b *backups) Size(source.Item) convert.Size { return convert.Size{} }
+func (b *backups) Size(convert.Item) convert.Size { return convert.Size{} }

@@ -9,7 +9,6 @@ import (
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -118,7 +117,7 @@ func (v *verifier) verify(ctx context.Context) error {
 }
 
 // compare reads one image back.
-func (v *verifier) compare(row store.Item, item source.Item) (store.Item, error) {
+func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error) {
 	row.Outcome = store.ItemFailed
 	if item.Image == "" {
 		row.Reason = "its labels were there when the run was planned and are not any more"

@@ -7,13 +7,12 @@ import (
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
-	"pictosync/source"
 	"pictosync/store"
 )
 
 // walked is an item of the walk of a source.
 type walked struct {
-	source.Item
+	convert.Item
 	findings []convert.Finding // that the source reported on the way to it
 	early    *converted        // nil where it was not converted on the way
 	err      error             // that ended the walk
@@ -38,7 +37,7 @@ const walkAhead = 8000
 // convertsAlike reports whether labels come to the same whenever they are
 // converted, and whatever their images have.
 func (p *planner) convertsAlike() bool {
-	_, whole := p.src.(source.Whole)
+	_, whole := p.src.(convert.Whole)
 	return whole && len(p.OnlyClasses) == 0
 }
 
@@ -109,12 +108,12 @@ func (w *walk) end() {
 }
 
 // hold keeps what the source reads from open until the run ends, or opens it anew.
-func (p *planner) hold(src source.Source) {
+func (p *planner) hold(src convert.Source) {
 	p.src = src
 	if p.release != nil {
 		p.release()
 	}
-	p.release = source.Hold(src)
+	p.release = convert.Hold(src)
 }
 
 // close ends the walk, and lets go of the source.

@@ -24,7 +24,6 @@ import (
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/quota"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -36,10 +35,10 @@ type Connection struct {
 }
 
 // Opener opens the source of a run. The dataset is asked for meanwhile.
-type Opener func() (source.Source, error)
+type Opener func() (convert.Source, error)
 
 // Opened is a source that is open.
-func Opened(src source.Source) Opener { return func() (source.Source, error) { return src, nil } }
+func Opened(src convert.Source) Opener { return func() (convert.Source, error) { return src, nil } }
 
 // run is one process's work on a run, whatever its kind.
 type run struct {
@@ -76,13 +75,13 @@ func newRun(c Connection, o Common) *run {
 
 // open opens the dataset, and the source meanwhile: one that cannot be read is told of
 // first, and stops the asking. opened is called when the source is there.
-func (r *run) open(ctx context.Context, open Opener, opened func(source.Source)) error {
+func (r *run) open(ctx context.Context, open Opener, opened func(convert.Source)) error {
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
 	var opening sync.WaitGroup
 	var sourceErr error
 	opening.Go(func() {
-		var src source.Source
+		var src convert.Source
 		if src, sourceErr = open(); sourceErr != nil {
 			stop()
 			return

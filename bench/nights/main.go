@@ -37,7 +37,6 @@ import (
 	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/quota"
-	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -228,32 +227,32 @@ func beNight(images int, dir, url string) error {
 // madeUp are labels that are made up as they are asked for, a box an image.
 type madeUp struct{ images int }
 
-func (m madeUp) Describe() source.Description {
-	return source.Description{Path: "/made up", Format: "canonical", Reason: "it is made up", Fingerprint: strconv.Itoa(m.images)}
+func (m madeUp) Describe() convert.Description {
+	return convert.Description{Path: "/made up", Format: "canonical", Reason: "it is made up", Fingerprint: strconv.Itoa(m.images)}
 }
 
-func (m madeUp) Items(ctx context.Context, after string) iter.Seq2[source.Item, error] {
-	return func(yield func(source.Item, error) bool) {
+func (m madeUp) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
 		next := 0
 		if after != "" {
 			last, err := strconv.Atoi(after)
 			if err != nil {
-				yield(source.Item{}, err)
+				yield(convert.Item{}, err)
 				return
 			}
 			next = last + 1
 		}
 		for ; next < m.images && ctx.Err() == nil; next++ {
-			if !yield(source.Item{Cursor: strconv.Itoa(next), Image: instant.Name(next), File: "made up"}, nil) {
+			if !yield(convert.Item{Cursor: strconv.Itoa(next), Image: instant.Name(next), File: "made up"}, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (m madeUp) Load(_ context.Context, item source.Item, _ convert.Size) (convert.Result, error) {
+func (m madeUp) Load(_ context.Context, item convert.Item, _ convert.Size) (convert.Result, error) {
 	box := pictograph.Annotation{ID: "1", Name: "thing", Geometry: pictograph.BBox{Box: pictograph.Box{X: 1, Y: 2, W: 30, H: 40}}}
 	return convert.Result{Size: m.Size(item), Annotations: []pictograph.Annotation{box}, Classes: []pictograph.Class{{Name: "thing", Type: pictograph.TypeBBox}}}, nil
 }
 
-func (m madeUp) Size(source.Item) convert.Size { return convert.Size{Width: 640, Height: 480} }
+func (m madeUp) Size(convert.Item) convert.Size { return convert.Size{Width: 640, Height: 480} }

@@ -13,8 +13,8 @@ import (
 
 	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/convert/yolo"
 	"pictosync/internal/atomicfile"
-	"pictosync/source"
 )
 
 type convertOptions struct {
@@ -75,7 +75,7 @@ func (o convertOptions) check() error {
 		return usagef("--to yolo writes a folder; name it with --out")
 	case o.out == "-" && o.output.json:
 		return usagef("--json and --out - both want standard output; name a file with --out")
-	case o.yoloTask != "" && !slices.Contains(convert.YOLOTasks, convert.YOLOTask(o.yoloTask)):
+	case o.yoloTask != "" && !slices.Contains(yolo.Tasks, yolo.Task(o.yoloTask)):
 		return usagef("read --yolo-task: %q must be one of: detect, segment, pose, obb", o.yoloTask)
 	}
 	return nil
@@ -162,7 +162,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 
 // open begins the output. Formats that number their classes need to have seen
 // all of them first.
-func (o convertOptions) open(ctx context.Context, src source.Source, options conversion.Options) (conversion.Output, error) {
+func (o convertOptions) open(ctx context.Context, src convert.Source, options conversion.Options) (conversion.Output, error) {
 	if o.to == "canonical" {
 		return conversion.NewCanonicalOutput(o.out, atomicfile.Shared)
 	}
@@ -177,7 +177,7 @@ func (o convertOptions) open(ctx context.Context, src source.Source, options con
 	if o.to == "coco" {
 		return conversion.NewCOCOOutput(o.out, atomicfile.Shared, catalog, options.Accepted)
 	}
-	writer, err := convert.NewYOLOWriter(catalog, convert.YOLOTask(o.yoloTask))
+	writer, err := yolo.NewWriter(catalog, yolo.Task(o.yoloTask))
 	if err != nil {
 		return nil, usagef("write YOLO labels: %w", err)
 	}

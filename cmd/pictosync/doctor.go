@@ -15,12 +15,12 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/doctor"
 	"pictosync/internal/nearest"
 	"pictosync/pictograph"
 	"pictosync/quota"
-	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -231,7 +231,7 @@ func (e *examination) saves() bool {
 // source goes through a source as a sync with the same flags would open it.
 func (e *examination) source(name, path string, o sourceOptions) {
 	var found collector
-	check := doctor.CheckSource(e.ctx, path, func() (source.Source, error) {
+	check := doctor.CheckSource(e.ctx, path, func() (convert.Source, error) {
 		return o.open(e.ctx, path, &found)
 	}, found.take)
 	check.Name = name

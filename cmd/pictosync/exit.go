@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/backup"
+	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/nearest"
 	"pictosync/pictograph"
 	"pictosync/quota"
-	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -64,7 +64,7 @@ func (e saidError) Unwrap() error { return e.error }
 // exitCode is the one place where errors become exit statuses.
 func exitCode(err error) int {
 	var (
-		unread    *source.Error
+		unread    *convert.Error
 		forbidden = errors.Is(err, pictograph.ErrUnauthorized) || errors.Is(err, pictograph.ErrForbidden)
 	)
 	switch {

@@ -14,7 +14,7 @@ import (
 
 	"pictosync/backup"
 	"pictosync/convert"
-	"pictosync/source"
+	"pictosync/convert/snapshot"
 	"pictosync/worker"
 )
 
@@ -186,7 +186,7 @@ other classes stay as they are.` + exitHelp,
 			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
-			if _, err := os.Stat(args[0]); err == nil && !source.IsBackup(args[0]) {
+			if _, err := os.Stat(args[0]); err == nil && !snapshot.Is(args[0]) {
 				return usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", args[0])
 			}
 			o.source.include = images
@@ -253,10 +253,10 @@ type snapshotJSON struct {
 }
 
 func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun bool) error {
-	if _, err := source.ReadRepository(dir); err != nil {
-		return &source.Error{Op: "read", Path: dir, Err: fmt.Errorf("it is no folder of backups: %w", err)}
+	if _, err := snapshot.ReadRepository(dir); err != nil {
+		return &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("it is no folder of backups: %w", err)}
 	}
-	all, err := source.Snapshots(dir, now())
+	all, err := snapshot.List(dir, now())
 	if err != nil {
 		return err
 	}
@@ -271,7 +271,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		}
 		if check && !dryRun {
 			for _, s := range all {
-				if damaged, err := source.CheckSnapshot(ctx, s.Dir); err != nil || len(damaged) > 0 {
+				if damaged, err := snapshot.Check(ctx, s.Dir); err != nil || len(damaged) > 0 {
 					return fmt.Errorf("prune the snapshots of %s: %s is damaged, so none was taken away; look at it with `pictosync snapshots %s --check`, and move it away", dir, s.Name, dir)
 				}
 			}
@@ -281,16 +281,16 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 			return err
 		}
 		out.Pruned = append(out.Pruned, pruned...)
-		if all, err = source.Snapshots(dir, now()); err != nil {
+		if all, err = snapshot.List(dir, now()); err != nil {
 			return err
 		}
 	}
 	var failed error
 	for _, s := range all {
 		line := snapshotJSON{Name: s.Name, Taken: s.Taken, Ahead: s.Ahead}
-		m, err := source.ReadManifest(s.Dir)
+		m, err := snapshot.ReadContents(s.Dir)
 		if err == nil && check {
-			line.Damaged, err = source.CheckSnapshot(ctx, s.Dir)
+			line.Damaged, err = snapshot.Check(ctx, s.Dir)
 		}
 		if err != nil {
 			line.Error = err.Error()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pictosync/source"
+	"pictosync/convert/manifest"
 )
 
 type manifestOptions struct {
@@ -55,7 +55,7 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	if err != nil {
 		return err
 	}
-	n, err := source.WriteManifest(ctx, src, o.out, findings.add)
+	n, err := manifest.Write(ctx, src, o.out, findings.add)
 	if err != nil {
 		return err
 	}

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"pictosync/conversion"
+	"pictosync/convert"
 	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
-	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -172,7 +172,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 
 // showDiff prints what a save would change on one image: lines with - for what
 // goes and + for what comes.
-func (o *planOptions) showDiff(s *session, w io.Writer, src source.Source, id string) error {
+func (o *planOptions) showDiff(s *session, w io.Writer, src convert.Source, id string) error {
 	run, err := s.store.FindRun(s.ctx, id)
 	if err != nil {
 		return err

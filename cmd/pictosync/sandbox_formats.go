@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"pictosync/convert"
+	"pictosync/convert/coco"
+	"pictosync/convert/yolo"
 	"pictosync/pictograph"
 	"pictosync/sandbox"
 )
@@ -21,8 +23,8 @@ func sandboxFormats() map[string]sandbox.ExportFormat {
 	return map[string]sandbox.ExportFormat{
 		"coco":      exportCOCO,
 		"yolo":      exportYOLO(""),
-		"yolo_obb":  exportYOLO(convert.YOLOOBB),
-		"yolo_pose": exportYOLO(convert.YOLOPose),
+		"yolo_obb":  exportYOLO(yolo.OBB),
+		"yolo_pose": exportYOLO(yolo.Pose),
 	}
 }
 
@@ -62,7 +64,7 @@ func exportCOCO(d pictograph.Dataset, images exportImages, create func(string) (
 	if err != nil {
 		return err
 	}
-	writer := convert.NewCOCOWriter(catalog)
+	writer := coco.NewWriter(catalog)
 	entries, objects := &jsonList{w: w}, &jsonList{w: later}
 	fmt.Fprint(w, `{"images":`)
 	for i, err := range images {
@@ -121,13 +123,13 @@ func (l *jsonList) end() {
 	fmt.Fprint(l.w, "]")
 }
 
-func exportYOLO(task convert.YOLOTask) sandbox.ExportFormat {
+func exportYOLO(task yolo.Task) sandbox.ExportFormat {
 	return func(d pictograph.Dataset, images exportImages, create func(string) (io.Writer, error)) error {
 		catalog, err := catalogOf(d, images)
 		if err != nil {
 			return err
 		}
-		writer, err := convert.NewYOLOWriter(catalog, task)
+		writer, err := yolo.NewWriter(catalog, task)
 		if err != nil {
 			return err
 		}

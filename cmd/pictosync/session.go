@@ -18,11 +18,11 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
+	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/sandbox"
-	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -355,7 +355,7 @@ func logRetries(log zerolog.Logger) func(pictograph.Retry) {
 // seed makes the dataset with its images in a sandbox of this process, where there is
 // none. To a dataset that is there nothing is added: whether the names fit its images can
 // be tried so. On another service it does nothing.
-func (s *session) seed(dataset string, src source.Source) error {
+func (s *session) seed(dataset string, src convert.Source) error {
 	if s.sandbox == nil {
 		return nil
 	}

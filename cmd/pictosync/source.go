@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/convert/formats"
 	"pictosync/internal/progress"
 	"pictosync/source"
 )
@@ -21,7 +22,7 @@ type sourceOptions struct {
 	images           string
 	sizes            string
 	from             string
-	own              map[string]source.Flags // by the name of the format
+	own              map[string]convert.Flags // by the name of the format
 	outside          string
 	simplify         float64
 	allGeometries    bool
@@ -39,8 +40,8 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
 	f.StringVar(&o.from, "from", "", "`FORMAT` of the source, where it is not to be recognized: "+formatNames())
-	o.own = make(map[string]source.Flags)
-	for _, format := range source.All() {
+	o.own = make(map[string]convert.Flags)
+	for _, format := range formats.All() {
 		if format.Flags != nil {
 			o.own[format.Name] = format.Flags()
 			o.own[format.Name].Add(f)
@@ -67,7 +68,7 @@ func (o *sourceOptions) addClassMap(f *pflag.FlagSet) {
 	f.StringVar(&o.classMap, "class-map", "", "`FILE` (YAML) that renames, merges, drops and numbers classes: car: vehicle, ignore: null")
 }
 
-func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (source.Source, error) {
+func (o sourceOptions) open(ctx context.Context, path string, findings *collector) (convert.Source, error) {
 	read, err := o.read(findings)
 	if err != nil {
 		return nil, err
@@ -78,7 +79,7 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 // sourceSettings is how a source is opened, once the flags are known to be right.
 type sourceSettings struct {
 	from    string // "" is recognized
-	options source.Options
+	options convert.OpenOptions
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
 	text    []byte            // of the class map
@@ -90,7 +91,7 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 		return nil, err
 	}
 	if o.from != "" {
-		if _, err := source.Named(o.from); err != nil {
+		if _, err := formats.Named(o.from); err != nil {
 			return nil, usagef("read --from: %w", err)
 		}
 	}
@@ -102,7 +103,7 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 	if err := oneOf("--outside", o.outside, convert.OutsideKeep, convert.OutsideClip, convert.OutsideReport); err != nil {
 		return nil, err
 	}
-	if err := oneOf("--on-size-mismatch", o.onSizeMismatch, source.SizeFail, source.SizeScale, source.SizeKeep); err != nil {
+	if err := oneOf("--on-size-mismatch", o.onSizeMismatch, convert.SizeFail, convert.SizeScale, convert.SizeKeep); err != nil {
 		return nil, err
 	}
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
@@ -116,15 +117,15 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 		}
 		renames = append(renames, r)
 	}
-	return &sourceSettings{from: o.from, renames: renames, classes: classes, text: text, options: source.Options{
+	return &sourceSettings{from: o.from, renames: renames, classes: classes, text: text, options: convert.OpenOptions{
 		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Own: o.own,
-		OnSizeMismatch: source.SizePolicy(o.onSizeMismatch),
+		OnSizeMismatch: convert.SizePolicy(o.onSizeMismatch),
 		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
 }
 
-func (s *sourceSettings) open(ctx context.Context, path string) (source.Source, error) {
-	src, err := source.OpenAs(ctx, path, s.from, s.options)
+func (s *sourceSettings) open(ctx context.Context, path string) (convert.Source, error) {
+	src, err := formats.OpenAs(ctx, path, s.from, s.options)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ func (s *sourceSettings) open(ctx context.Context, path string) (source.Source, 
 	if s.classes == nil {
 		return src, nil
 	}
-	return source.WithClassMap(src, s.classes, s.text, s.options.Report), nil
+	return convert.WithClassMap(src, s.classes, s.text, s.options.Report), nil
 }
 
 // classes reads the class map, nil if there is none.
@@ -222,7 +223,7 @@ func oneOf[T ~string](flag, value string, values ...T) error {
 // formatNames are the names of all formats, for help.
 func formatNames() string {
 	var names []string
-	for _, f := range source.All() {
+	for _, f := range formats.All() {
 		names = append(names, f.Name)
 	}
 	last := len(names) - 1

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"pictosync/source"
+	"pictosync/convert"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -57,15 +57,15 @@ func (o *sourcedOptions) common() (c worker.Common, err error) {
 // opening is the source of a run, which is opened once.
 type opening struct {
 	path string // absolute
-	open func() (source.Source, error)
+	open func() (convert.Source, error)
 	take *collector // of what it reports about itself
 
-	src source.Source
+	src convert.Source
 	err error
 }
 
 // Open is a worker.Opener.
-func (o *opening) Open() (source.Source, error) {
+func (o *opening) Open() (convert.Source, error) {
 	if o.src == nil && o.err == nil {
 		o.src, o.err = o.open()
 	}
@@ -83,7 +83,7 @@ func (o *sourcedOptions) opening(s *session, path string) (*opening, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &opening{path: absolute, take: &found, open: func() (source.Source, error) { return read.open(s.ctx, path) }}, nil
+	return &opening{path: absolute, take: &found, open: func() (convert.Source, error) { return read.open(s.ctx, path) }}, nil
 }
 
 // openWith opens the state; the source is opened while the service is asked for the dataset,

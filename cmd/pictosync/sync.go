@@ -10,8 +10,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"pictosync/convert"
 	"pictosync/internal/nearest"
-	"pictosync/source"
 	"pictosync/worker"
 )
 
@@ -245,7 +245,7 @@ func (o *saveOptions) opening(s *session, path string) (*opening, error) {
 		return nil, err
 	}
 	open := src.open
-	src.open = func() (source.Source, error) {
+	src.open = func() (convert.Source, error) {
 		opened, err := open()
 		if err != nil {
 			return nil, err
@@ -257,7 +257,7 @@ func (o *saveOptions) opening(s *session, path string) (*opening, error) {
 
 // checkClasses holds the classes that are to be brought back against those that
 // the backup has.
-func (o *saveOptions) checkClasses(src source.Source) error {
+func (o *saveOptions) checkClasses(src convert.Source) error {
 	names := src.Describe().Defined
 	for _, class := range o.classes {
 		if slices.Contains(names, class) {

@@ -21,8 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/convert/snapshot"
 	"pictosync/sandbox"
-	"pictosync/source"
 )
 
 // year is a model of what happens to a dataset over many nights: what the labels
@@ -451,7 +451,7 @@ func (y *year) checkService() {
 
 // checkSnapshot holds the newest snapshot against the model.
 func (y *year) checkSnapshot() {
-	all, err := source.Snapshots(filepath.Join(y.dir, "backups"), time.Unix(y.now.Load(), 0))
+	all, err := snapshot.List(filepath.Join(y.dir, "backups"), time.Unix(y.now.Load(), 0))
 	if err != nil || len(all) == 0 {
 		y.t.Fatalf("morning %d: no snapshot: %v", y.day, err)
 	}
@@ -573,7 +573,7 @@ func (y *year) stateSize() (bytes int64) {
 // checkRetention wants the snapshots of the last week, and no more than the rules
 // keep.
 func (y *year) checkRetention(count int) {
-	all, err := source.Snapshots(filepath.Join(y.dir, "backups"), time.Unix(y.now.Load(), 0))
+	all, err := snapshot.List(filepath.Join(y.dir, "backups"), time.Unix(y.now.Load(), 0))
 	if err != nil {
 		y.t.Fatal(err)
 	}

@@ -1,0 +1,74 @@
+package canonical
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+const Name = "canonical"
+
+func Format() convert.Format {
+	return convert.Format{
+		Name:     Name,
+		About:    "canonical JSON Lines (.jsonl)",
+		Detect:   detect,
+		Open:     open,
+		Explicit: true,
+		Labels: func(_ []byte, in convert.Input) (convert.Labels, error) {
+			s, err := source.Prepare(in)
+			return rowLabels{s}, err
+		},
+	}
+}
+
+func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
+	if !c.Dir {
+		if c.Ext != ".jsonl" && c.Ext != ".ndjson" {
+			return convert.Match{}, nil
+		}
+		return convert.Match{Score: convert.Likely, Reason: "its name ends in " + filepath.Ext(c.Path)}, nil
+	}
+	found, err := c.Survey()
+	if err == nil && found.Lines != "" && len(found.JSON) == 0 {
+		err = &convert.Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds canonical JSON Lines"),
+			Advice: fmt.Sprintf("give the file itself: %s", convert.Display(filepath.Join(c.Path, filepath.FromSlash(found.Lines))))}
+	}
+	return convert.Match{}, err
+}
+
+// rowLabels are lists of annotations without the line around them.
+type rowLabels struct{ source.Files }
+
+func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []byte) (convert.Result, error) {
+	line, err := json.Marshal(struct {
+		Image       string          `json:"image"`
+		Annotations json.RawMessage `json:"annotations"`
+	}{item.Image, label})
+	var image Image
+	if err == nil {
+		image, err = Parse(line)
+	}
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
+	}
+	result := ResultOf(image)
+	s.Reconcile(item, source.ImageSizes{Stated: stated, Listed: listed}, &result)
+	return result, nil
+}
+
+// List says that rows need nothing beside the lines.
+func (c *Dataset) List() (convert.Listing, error) {
+	if c.format != Name {
+		return convert.Listing{}, fmt.Errorf("a %s source cannot be listed", c.format)
+	}
+	return convert.Listing{Root: filepath.Dir(c.Path)}, nil
+}
+
+// LabelFile is the file of lines.
+func (c *Dataset) LabelFile(convert.Item) string { return c.Path }

@@ -1,0 +1,404 @@
+package coco
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
+	"pictosync/pictograph"
+)
+
+// boxForm is what the bbox of an annotation is.
+type boxForm int
+
+const (
+	noBox      boxForm = iota
+	plainBox           // x, y, width, height
+	cornersBox         // the four corners of an oriented one
+	badBox             // there is one, and nothing can be made of it
+)
+
+// givenBox is the bbox of an annotation as the file gives it.
+type givenBox struct {
+	form    boxForm
+	box     pictograph.Box
+	corners geometry.Quadrilateral
+	// kind and reason say what is wrong with a bad one.
+	kind   convert.Kind
+	reason string
+	// byArea says that the annotation's area is that of a box given by its corners.
+	byArea bool
+}
+
+// usable is a box of four finite numbers with an extent.
+func (g givenBox) usable() bool { return g.form == plainBox && geometry.Sound(g.box) }
+
+// readBox reads the bbox of an annotation.
+func (r *reader) readBox(a *rawAnnotation) givenBox {
+	if a.boxed {
+		return givenBox{form: plainBox, box: a.box}
+	}
+	raw := a.bbox
+	if emptyValue(raw) {
+		return givenBox{}
+	}
+	bad := func(kind convert.Kind, reason string) givenBox {
+		return givenBox{form: badBox, kind: kind, reason: reason}
+	}
+	if !scan.IsArray(raw) {
+		return bad(convert.KindBox, "the bbox is "+scan.Describe(raw))
+	}
+	numbers, err := scan.AppendNumbers(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		return bad(convert.KindNumber, "bbox: "+err.Error())
+	}
+	switch len(numbers) {
+	case 4:
+		return givenBox{form: plainBox, box: pictograph.Box{X: numbers[0], Y: numbers[1], W: numbers[2], H: numbers[3]}}
+	case 5:
+		return bad(convert.KindCount, "the bbox has 5 numbers: a rotated box, whose first two may be its centre or its corner, and whose angle may be in degrees or radians, clockwise or not")
+	case 8:
+		if !geometry.Finite(numbers...) {
+			return bad(convert.KindNumber, "a corner of the bbox is not finite")
+		}
+		g := givenBox{form: cornersBox}
+		for i := range g.corners {
+			g.corners[i] = pictograph.Point{X: numbers[2*i], Y: numbers[2*i+1]}
+		}
+		return g
+	}
+	return bad(convert.KindCount, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
+}
+
+// areaOfCorners reports whether an area is that between the corners x1,y1 and x2,y2, to a
+// hundredth or counted in whole pixels, and by a tenth not that of a width and a height.
+func areaOfCorners(box pictograph.Box, raw []byte) bool {
+	const agree, differ = 0.01, 0.1
+	w, h := box.W-box.X, box.H-box.Y
+	if w <= 0 || h <= 0 || !scan.IsNumber(raw) {
+		return false
+	}
+	area := scan.ParseNumber(raw)
+	near := func(other, share float64) bool { return math.Abs(area-other) <= share*other }
+	return (near(w*h, agree) || near((w+1)*(h+1), agree)) && !near(box.W*box.H, differ)
+}
+
+// areaOfBox reports whether an area is that of the width and height, and by a tenth not that
+// of corners.
+func areaOfBox(box pictograph.Box, raw []byte) bool {
+	if !scan.IsNumber(raw) {
+		return false
+	}
+	area, corners := scan.ParseNumber(raw), (box.W-box.X)*(box.H-box.Y)
+	return math.Abs(area-box.W*box.H) <= 0.01*box.W*box.H && math.Abs(area-corners) > 0.1*math.Abs(corners)
+}
+
+const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that of x,y,width,height"
+
+// convertBox takes the box of an annotation.
+func convertBox(b *convert.Builder, r *reader, o convert.Object, g givenBox) bool {
+	switch g.form {
+	case noBox:
+		return b.Drop(convert.KindNoGeometry, o.At, "no joint is placed, and there is no segmentation and no bbox")
+	case badBox:
+		return b.Drop(g.kind, o.At, g.reason)
+	case cornersBox:
+		return b.AddOrientedBox(o, g.corners)
+	}
+	switch {
+	case !geometry.Sound(g.box):
+	case r.notation != "":
+		r.oddBoxes.add(o.At)
+		return false
+	case g.byArea:
+		return b.Drop(convert.KindBoxNotation, o.At, cornersByArea)
+	case o.OddAngle != "":
+		return b.Drop(convert.KindAngle, o.At, o.OddAngle)
+	default:
+		angle, turned := rotation(o.Attributes)
+		if turned {
+			o.Attributes = without(o.Attributes, rotationAttribute)
+		}
+		if angle != 0 {
+			return addTurnedBox(b, o, g.box, angle)
+		}
+	}
+	return b.AddBox(o, g.box)
+}
+
+// rotationAttribute is where CVAT writes a box's rotation: degrees, clockwise, about the
+// centre of the box that the bbox gives unrotated.
+const rotationAttribute = "rotation"
+
+// rotation is the angle that attributes give a box, from 0 to 360.
+func rotation(attributes map[string]any) (angle float64, turned bool) {
+	angle, turned = angleOf(attributes[rotationAttribute])
+	if !turned {
+		return 0, false
+	}
+	if angle = math.Mod(angle, 360); angle < 0 {
+		angle += 360
+	}
+	if angle = geometry.Round(angle); angle >= 360 {
+		angle = 0
+	}
+	return angle + 0, true // no negative zero
+}
+
+// angleOf is a number, or a text that is one.
+func angleOf(value any) (angle float64, ok bool) {
+	var raw []byte
+	switch v := value.(type) {
+	case json.Number:
+		raw = []byte(v)
+	case string:
+		raw = []byte(strings.TrimSpace(v))
+	}
+	if !scan.IsNumber(raw) || !jsontext.Value(raw).IsValid() {
+		return 0, false
+	}
+	angle = scan.ParseNumber(raw)
+	return angle, geometry.Finite(angle)
+}
+
+// namesAngle reports whether a member or attribute is most likely a box's angle. What unit
+// and direction it has, nothing tells.
+func namesAngle(name string) bool {
+	switch strings.ToLower(name) {
+	case rotationAttribute, "angle", "theta", "rotation_angle":
+		return true
+	}
+	return false
+}
+
+// OddAngle says what in the attributes and the other members of an annotation may turn its
+// box by an angle that cannot be told, "" where nothing does.
+func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) {
+	first := ""
+	for name, value := range attributes {
+		if !namesAngle(name) || odd != "" && name > first {
+			continue
+		}
+		angle, ok := angleOf(value)
+		text, isText := value.(string)
+		switch {
+		case name != rotationAttribute && angle != 0:
+			odd = fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
+		case name == rotationAttribute && !ok && value != nil && !(isText && convert.Blank(text)):
+			odd = fmt.Sprintf("the attribute %q is %v, which is no angle", name, scan.Shorten(fmt.Sprint(value)))
+		default:
+			continue
+		}
+		first = name
+	}
+	if odd != "" {
+		return odd
+	}
+	for _, m := range r.others {
+		if !namesAngle(m.name) || c.keeps(m.name) {
+			continue
+		}
+		value, _ := keptValue(m.value)
+		if angle, _ := angleOf(value); angle != 0 {
+			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; --keep-members keeps it as an attribute of the upright box", m.name, value)
+		}
+	}
+	return ""
+}
+
+func turnedBox(attributes map[string]any) bool {
+	angle, _ := rotation(attributes)
+	return angle != 0
+}
+
+func without(attributes map[string]any, name string) map[string]any {
+	if len(attributes) <= 1 {
+		return nil
+	}
+	rest := make(map[string]any, len(attributes)-1)
+	for key, value := range attributes {
+		if key != name {
+			rest[key] = value
+		}
+	}
+	return rest
+}
+
+// addTurnedBox takes a box that is turned about its centre.
+func addTurnedBox(b *convert.Builder, o convert.Object, box pictograph.Box, angle float64) bool {
+	oriented := pictograph.OrientedBox{CX: box.X + box.W/2, CY: box.Y + box.H/2, W: box.W, H: box.H, Angle: angle}
+	q := geometry.Corners(oriented)
+	return b.AddOriented(o, oriented, q)
+}
+
+// boxNotations counts what the boxes of an image look like.
+type boxNotations struct {
+	boxes, shares, fractions, corners, beyond int
+
+	byArea int // whose area is that of width and height, and not that of corners
+}
+
+// shareTolerance is how far what is a share of the image may be beyond 0 and 1.
+const shareTolerance = 0.01
+
+func isShare(values ...float64) bool {
+	for _, v := range values {
+		if !(v >= -shareTolerance && v <= 1+shareTolerance) {
+			return false
+		}
+	}
+	return true
+}
+
+func isWhole(values ...float64) bool {
+	for _, v := range values {
+		if v != math.Trunc(v) {
+			return false
+		}
+	}
+	return true
+}
+
+// tooSmallForShares are sides of images in which a box of a pixel may be meant.
+const tooSmallForShares = 64
+
+// mayBeShares reports whether coordinates from 0 to 1 can hardly be pixels.
+func mayBeShares(s convert.Size, fractions bool) bool {
+	if s.Known() {
+		return min(s.Width, s.Height) >= tooSmallForShares
+	}
+	return fractions
+}
+
+func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
+	n.boxes++
+	if box.X <= 1+shareTolerance && isShare(box.X, box.Y, box.W, box.H) {
+		n.shares++
+		if !isWhole(box.X, box.Y, box.W, box.H) {
+			n.fractions++
+		}
+	}
+	w, h := float64(size.Width), float64(size.Height)
+	if !size.Known() {
+		w, h = math.Inf(1), math.Inf(1)
+	}
+	if box.X >= 0 && box.Y >= 0 && box.W > box.X && box.H > box.Y && box.W <= w && box.H <= h {
+		n.corners++
+	}
+	if box.X+box.W > max(w*1.01, w+1.5) || box.Y+box.H > max(h*1.01, h+1.5) {
+		n.beyond++
+	}
+}
+
+// corner reports whether the boxes of an image can hardly be but corners.
+func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxes }
+
+// odd says what the boxes of an image most likely are instead of x, y, width and height
+// in pixels, "" where nothing speaks against these. Elsewhere is an image of the file whose
+// boxes are corners, or ""; refuted says that those of nearly all of its images cannot be,
+// and then areas that are those of width and height are believed.
+func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) string {
+	switch {
+	case n.boxes == 0:
+	case n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
+		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
+	case refuted && n.byArea == n.boxes:
+	case n.corner():
+		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
+	case elsewhere != "" && n.corners == n.boxes:
+		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + elsewhere + " in the same file can hardly be anything else"
+	}
+	return ""
+}
+
+// Corners tells of the boxes of some images of a file whether these are corners, in which
+// a file may have them all where x, y, width and height belong.
+type Corners struct {
+	found, refuted int
+	first          string // image of which they are
+	numbers        []float64
+}
+
+// Look takes in the annotations of an image.
+func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
+	const key = `"bbox"`
+	var n boxNotations
+	for _, raw := range annotations {
+		i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
+		if i < 0 {
+			continue
+		}
+		if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+			continue
+		}
+		if i = scan.Space(raw, i+1); i == len(raw) || raw[i] != '[' {
+			continue
+		}
+		var end int
+		if c.numbers, end = scan.Numbers(c.numbers[:0], raw, i); end == 0 || len(c.numbers) != 4 {
+			continue
+		}
+		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); geometry.Sound(box) {
+			n.add(box, size)
+		}
+	}
+	switch {
+	case n.boxes == 0 || !size.Known():
+	case n.corner():
+		if c.found++; c.first == "" {
+			c.first = image
+		}
+	case n.corners < n.boxes:
+		c.refuted++
+	}
+}
+
+// isRefuted reports that more than ten times as many images have boxes that cannot be
+// corners as such as can hardly be anything else.
+func (c *Corners) isRefuted() bool { return c.refuted > 10*c.found }
+
+// reportNotation tells of the boxes that were left out for their notation.
+func (r *reader) reportNotation(b *convert.Builder) {
+	if n := r.oddBoxes.count; n > 0 {
+		b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindBoxNotation, Count: n, File: b.File, Image: b.Image,
+			At: r.oddBoxes.first.String(), Reason: r.notation, Action: "boxes dropped"})
+	}
+}
+
+// placeCount counts places and remembers the first.
+type placeCount struct {
+	count int
+	first convert.Location
+}
+
+func (c *placeCount) add(at convert.Location) {
+	if c.count == 0 {
+		c.first = at
+	}
+	c.count++
+}
+
+// boxesDiffer reports whether an edge of one box is away from the other's by more than
+// pixels and also by more than a share of the side.
+func boxesDiffer(a, b pictograph.Box, pixels, share float64) bool {
+	x, y := max(pixels, share*max(a.W, b.W)), max(pixels, share*max(a.H, b.H))
+	return math.Abs(a.X-b.X) > x || math.Abs(a.X+a.W-b.X-b.W) > x || math.Abs(a.Y-b.Y) > y || math.Abs(a.Y+a.H-b.Y-b.H) > y
+}
+
+// overlap is the intersection of two boxes over their union.
+func overlap(a, b pictograph.Box) float64 {
+	w := min(a.X+a.W, b.X+b.W) - max(a.X, b.X)
+	h := min(a.Y+a.H, b.Y+b.H) - max(a.Y, b.Y)
+	if w <= 0 || h <= 0 {
+		return 0
+	}
+	return float64(w*h) / (float64(a.W*a.H) + float64(b.W*b.H) - float64(w*h))
+}

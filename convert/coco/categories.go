@@ -1,0 +1,204 @@
+package coco
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/convert"
+	"pictosync/internal/scan"
+)
+
+// categoryReader reads the categories of a file into a COCO.
+type categoryReader struct {
+	coco     *Converter
+	names    map[string]ID     // first category of each name
+	folded   map[string]string // first name that folds so
+	at       string
+	findings []convert.Finding
+	err      error // that ends it
+}
+
+func (r *categoryReader) report(kind convert.Kind, reason, action string) {
+	r.findings = append(r.findings, convert.Finding{Kind: kind, File: r.coco.file, At: r.at, Reason: reason, Action: action})
+}
+
+func (r *categoryReader) read(position int, raw []byte) {
+	const unusable = "category left out; its annotations are dropped"
+	r.at = fmt.Sprintf("category at position %d", position)
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(raw, &members, jsontext.AllowDuplicateNames(true)); err != nil {
+		r.report(convert.KindCategory, "the category is "+scan.Describe(raw)+", not an object", unusable)
+		return
+	}
+	if r.findTwice(raw); r.err != nil {
+		return
+	}
+	id, err := ParseID(members["id"])
+	if err != nil {
+		r.report(convert.KindCategory, err.Error(), unusable)
+		return
+	}
+	r.at = "category " + scan.Shorten(string(id))
+	name, ok := text(members["name"])
+	if !ok {
+		r.report(convert.KindCategory, "the name is "+scan.Describe(members["name"]), unusable)
+		return
+	}
+	joints := r.joints(members["keypoints"])
+	c := convert.NewCategory(name, joints, r.edges(members["skeleton"], len(joints)))
+	r.compare(id, c)
+	if earlier := r.coco.Categories[id]; earlier != nil && len(earlier.Joints) > 0 {
+		return // the one that says more
+	}
+	r.coco.Categories[id] = c
+}
+
+// findTwice tells of keys of a category, valid JSON, that stand twice in it. Where they
+// say different things, nothing tells what the category is.
+func (r *categoryReader) findTwice(raw []byte) {
+	seen := make(map[string][]byte)
+	var decoder jsontext.Decoder
+	decoder.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true))
+	r.err = scan.ReadMembers(&decoder, raw, func(name, value []byte) error {
+		key := string(name)
+		before, twice := seen[key]
+		seen[key] = value
+		switch {
+		case !twice || key != "id" && key != "name" && key != "keypoints" && key != "skeleton":
+			return nil
+		case bytes.Equal(before, value):
+			r.report(convert.KindDuplicateKey, fmt.Sprintf("the key %q stands twice, with one value", key), "taken once")
+			return nil
+		}
+		return ContradictionError{fmt.Sprintf("the %s has the key %q twice, with %s and %s", r.at, key, scan.Shorten(string(before)), scan.Shorten(string(value)))}
+	})
+}
+
+// Compare reports what the category shares with earlier ones.
+func (r *categoryReader) compare(id ID, c *convert.Category) {
+	if earlier := r.coco.Categories[id]; earlier != nil {
+		switch {
+		case earlier.Name != c.Name:
+			r.err = ContradictionError{fmt.Sprintf("the categories %q and %q have one id, %s, so nothing tells which of them annotations are of", earlier.Name, c.Name, scan.Shorten(string(id)))}
+		case len(earlier.Joints) > 0 && len(c.Joints) > 0 && !slices.Equal(earlier.Joints, c.Joints):
+			r.err = ContradictionError{fmt.Sprintf("category %q, id %s, stands there twice with different joints", c.Name, scan.Shorten(string(id)))}
+		default:
+			r.report(convert.KindDuplicateCategory, "the category stands there twice", "taken once")
+		}
+		return
+	}
+	other, shared := r.names[c.Name]
+	if !shared {
+		r.names[c.Name] = id
+		if similar, there := r.folded[convert.Fold(c.Name)]; there {
+			r.report(convert.KindSimilarClass, fmt.Sprintf("the names %q and %q differ in case or blanks alone", similar, c.Name), "both classes kept; a class map can merge them")
+		} else {
+			r.folded[convert.Fold(c.Name)] = c.Name
+		}
+		return
+	}
+	if other == id {
+		return
+	}
+	reason := fmt.Sprintf("category %s has the name %q too", scan.Shorten(string(other)), c.Name)
+	if !slices.Equal(r.coco.Categories[other].Joints, c.Joints) {
+		reason += ", with other joints"
+	}
+	r.report(convert.KindSharedCategoryName, reason, "both become the class of that name")
+}
+
+// Joints reads the names that keypoint triplets are aligned to.
+func (r *categoryReader) joints(raw []byte) []string {
+	if scan.Absent(raw) {
+		return nil
+	}
+	if !scan.IsArray(raw) {
+		r.report(convert.KindJointName, "the joint names are "+scan.Describe(raw)+", not a list", "left out")
+		return nil
+	}
+	var joints []string
+	for element := range scan.Elements(raw) {
+		name, ok := text(element)
+		if !ok {
+			name = convert.DefaultJointName(len(joints))
+			r.report(convert.KindJointName, fmt.Sprintf("the name of joint %d is %s", len(joints)+1, scan.Describe(element)), "named "+name)
+		} else if slices.Contains(joints, name) {
+			r.report(convert.KindJointName, fmt.Sprintf("two joints are named %q", name), "kept")
+		}
+		joints = append(joints, name)
+	}
+	return joints
+}
+
+// edges turns a skeleton's pairs, counted from 1, into pairs counted from 0.
+func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
+	if scan.Absent(raw) {
+		return nil
+	}
+	const action = "edge left out"
+	if !scan.IsArray(raw) {
+		r.report(convert.KindSkeletonEdge, "the skeleton is "+scan.Describe(raw)+", not a list", "left out")
+		return nil
+	}
+	base := r.skeletonBase(raw, joints)
+	var edges [][2]int
+	for element := range scan.Elements(raw) {
+		i, j, ok := pair(element)
+		switch {
+		case !ok:
+			r.report(convert.KindSkeletonEdge, scan.Shorten(string(element))+" is no pair of whole numbers", action)
+		case i < base || i >= joints+base || j < base || j >= joints+base:
+			r.report(convert.KindSkeletonEdge, fmt.Sprintf("the edge %d-%d names no joint; joints are counted from %d to %d", i, j, base, joints+base-1), action)
+		case i == j:
+			r.report(convert.KindSkeletonEdge, fmt.Sprintf("the edge %d-%d joins a joint to itself", i, j), action)
+		default:
+			edges = append(edges, [2]int{i - base, j - base})
+		}
+	}
+	return edges
+}
+
+// skeletonBase is what the first joint is counted as: 1, as COCO says, unless an edge
+// names a joint 0 and none the last joint counted from 1.
+func (r *categoryReader) skeletonBase(raw []byte, joints int) int {
+	zero, last := false, false
+	for element := range scan.Elements(raw) {
+		if i, j, ok := pair(element); ok {
+			zero = zero || i == 0 || j == 0
+			last = last || i >= joints || j >= joints
+		}
+	}
+	if !zero || last {
+		return 1
+	}
+	r.report(convert.KindSkeletonBase, fmt.Sprintf("an edge of the skeleton names joint 0 and none names joint %d: its joints are counted from 0", joints), "read so")
+	return 0
+}
+
+func pair(raw []byte) (i, j int, ok bool) {
+	if !scan.IsArray(raw) {
+		return 0, 0, false
+	}
+	numbers, err := scan.AppendNumbers(nil, raw)
+	if err != nil || len(numbers) != 2 {
+		return 0, 0, false
+	}
+	i, j = int(numbers[0]), int(numbers[1])
+	return i, j, float64(i) == numbers[0] && float64(j) == numbers[1]
+}
+
+// text is a name: a string that is not blank, or a number as it is written.
+func text(raw []byte) (string, bool) {
+	if scan.IsNumber(raw) {
+		return string(raw), true
+	}
+	if !scan.IsString(raw) {
+		return "", false
+	}
+	name := string(scan.TextOf(raw))
+	return name, !convert.Blank(name)
+}

@@ -1,0 +1,240 @@
+package coco
+
+import (
+	stdjson "encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
+)
+
+// Converter converts the annotations of one COCO file. It is read-only once made and
+// may be used from several goroutines at once.
+type Converter struct {
+	file       string
+	options    convert.Options
+	Categories map[ID]*convert.Category
+	classless  *convert.Category // of annotations without a category_id; may be nil
+	readers    sync.Pool         // of *reader
+	names      memberNames
+	results    bool
+	corners    string // image of the file whose boxes are corners
+	noCorners  bool   // those of most images cannot be
+}
+
+// ContradictionError says that a file contradicts itself, so that what it means cannot
+// be told.
+type ContradictionError struct{ Reason string }
+
+func (e ContradictionError) Error() string { return e.Reason }
+
+// TakeResults reads annotations as prediction results: the third number of a joint is
+// its score there, or says nothing.
+func (c *Converter) TakeResults() { c.results = true }
+
+// Suspect takes boxes for corners where they fit as such, if those of a sample of the
+// file's images are.
+func (c *Converter) Suspect(sample *Corners) {
+	if c.noCorners = sample.isRefuted(); !c.noCorners && c.corners == "" {
+		c.corners = sample.first
+	}
+}
+
+// ClasslessName is the class of annotations in files without any, as SA-1B's:
+// a class map renames it.
+const ClasslessName = "object"
+
+// NewClassless is for a file whose annotations have no categories.
+func NewClassless(file string, o convert.Options) *Converter {
+	return &Converter{file: file, options: o, classless: convert.NewCategory(ClasslessName, nil, nil)}
+}
+
+// NewConverter reads the categories of a file, a JSON array that may be nil, and
+// reports the ones that cannot be used as they stand. File names the file in
+// findings.
+func NewConverter(categories []byte, file string, o convert.Options) (*Converter, []convert.Finding, error) {
+	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}}
+	if scan.Absent(categories) {
+		return c, nil, nil
+	}
+	var list []jsontext.Value
+	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+		return nil, nil, fmt.Errorf("read the categories of %s: %w", file, err)
+	}
+	r := categoryReader{coco: c, names: map[string]ID{}, folded: map[string]string{}}
+	for i, raw := range list {
+		if r.read(i+1, raw); r.err != nil {
+			return nil, nil, r.err
+		}
+	}
+	return c, r.findings, nil
+}
+
+// Image converts the annotations of one image, each a JSON object, in file
+// order. A size is needed only for what Options say about boxes and by masks.
+func (c *Converter) Image(image string, size convert.Size, annotations [][]byte) convert.Result {
+	r, _ := c.readers.Get().(*reader)
+	if r == nil {
+		r = new(reader)
+	}
+	defer c.readers.Put(r)
+	result := c.image(r, image, size, annotations, "")
+	// What boxes are can be told only from all of an image; the few that are something
+	// else are left out in a second pass.
+	if notation := r.boxes.odd(size, c.corners, c.noCorners); notation != "" {
+		result.Release()
+		result = c.image(r, image, size, annotations, notation)
+	}
+	return result
+}
+
+func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string) convert.Result {
+	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
+	b.NoteOutside = true
+	r.begin(notation)
+	for i, raw := range annotations {
+		b.Count(c.convert(b, r, i+1, raw))
+	}
+	r.reportMembers(b)
+	r.reportNotation(b)
+	return b.Result
+}
+
+// convert reports whether the annotation is in the result.
+func (c *Converter) convert(b *convert.Builder, r *reader, position int, raw []byte) bool {
+	o := convert.Object{Position: position}
+	parsed, err := r.annotation(raw)
+	if err != nil {
+		return b.Drop(convert.KindInvalidJSON, atPosition(position), err.Error())
+	}
+	a := &parsed
+	o.ID, o.At = identify(b, position, a)
+	restoreID(&o, a.ownID)
+	switch {
+	case a.differs:
+		return b.Drop(convert.KindInvalidJSON, o.At, fmt.Sprintf("the key %q stands twice, with different values", a.repeated))
+	case a.repeated != "":
+		b.Report(convert.KindDuplicateKey, o.At, fmt.Sprintf("the key %q stands twice, with one value", a.repeated), "taken once")
+	}
+	category, err := c.category(a.categoryID)
+	if err != nil {
+		return b.Drop(convert.KindUnknownClass, o.At, err.Error())
+	}
+	o.Name = category.Name
+	o.Attributes = readAttributes(b, o.At, a)
+	o.OddAngle = c.oddAngle(r, o.Attributes)
+	c.carryMembers(r, &o)
+	r.readScores(b, &o, a, c.results)
+	return convertGeometry(b, r, o, category, a)
+}
+
+func (c *Converter) category(raw []byte) (*convert.Category, error) {
+	if scan.Absent(raw) {
+		if c.classless != nil {
+			return c.classless, nil
+		}
+		return nil, errors.New("the annotation has no category_id")
+	}
+	if isDigits(raw) { // the map is asked without an allocation
+		if category := c.Categories[ID(raw)]; category != nil {
+			return category, nil
+		}
+	}
+	id, err := ParseID(raw)
+	if err != nil {
+		return nil, fmt.Errorf("category_id: %w", err)
+	}
+	if category := c.Categories[id]; category != nil {
+		return category, nil
+	}
+	return nil, fmt.Errorf("the file has no usable category %s", scan.Shorten(string(id)))
+}
+
+func atPosition(position int) convert.Location {
+	return convert.Location{What: "annotation at position", Number: position}
+}
+
+// identify returns the annotation's own id and how findings call it. Only
+// prediction results, which have scores, have no ids by right.
+func identify(b *convert.Builder, position int, a *rawAnnotation) (id string, at convert.Location) {
+	const made = "an id made from its position and geometry is used"
+	if scan.Absent(a.id) {
+		if scan.Absent(a.score) {
+			b.Report(convert.KindMissingID, atPosition(position), "the annotation has no id", made)
+		}
+		return "", atPosition(position)
+	}
+	parsed, err := ParseID(a.id)
+	if err != nil {
+		b.Report(convert.KindMissingID, atPosition(position), err.Error(), made)
+		return "", atPosition(position)
+	}
+	return string(parsed), convert.Location{What: "annotation", ID: string(parsed)}
+}
+
+// restoreID takes the ids that the annotation had before it was written as COCO.
+func restoreID(o *convert.Object, raw []byte) {
+	if scan.IsString(raw) {
+		if id := string(scan.TextOf(raw)); !convert.Blank(id) {
+			o.ID = id
+		}
+		return
+	}
+	if !scan.IsArray(raw) {
+		return
+	}
+	for element := range scan.Elements(raw) {
+		if !scan.IsString(element) {
+			o.Parts = nil
+			return
+		}
+		o.Parts = append(o.Parts, string(scan.TextOf(element)))
+	}
+}
+
+// instanceScore is the attribute that holds the score of an object whose joints have
+// scores of their own.
+const instanceScore = "instance_score"
+
+// readScores reads the score of an annotation. Where its joints have their own, it is
+// kept as an attribute, since the service has a confidence for each joint alone.
+func (r *reader) readScores(b *convert.Builder, o *convert.Object, a *rawAnnotation, results bool) {
+	o.Results = results
+	scored := !scan.Absent(a.jointScores)
+	if results && !scan.Absent(a.keypoints) && scan.IsArray(a.keypoints) {
+		numbers, err := appendJoints(r.scores[:0], a.keypoints)
+		r.scores = numbers
+		o.Constant, o.Scored = err == nil, err == nil
+		between := false
+		for i := 2; i < len(numbers); i += 3 {
+			v := numbers[i]
+			o.Constant = o.Constant && v == numbers[2]
+			o.Scored = o.Scored && v >= 0 && v <= 1
+			between = between || v > 0 && v < 1
+		}
+		o.Scored = o.Scored && between && !o.Constant
+		scored = scored || o.Scored
+	}
+	switch {
+	case scan.Absent(a.score):
+	case !scan.IsNumber(a.score):
+		b.Report(convert.KindConfidence, o.At, "the score is "+scan.Describe(a.score), convert.NoConfidence)
+	case scored:
+		if !geometry.Finite(scan.ParseNumber(a.score)) {
+			b.Report(convert.KindConfidence, o.At, "the score is not finite", "left out")
+			return
+		}
+		if o.Attributes == nil {
+			o.Attributes = make(map[string]any, 1)
+		}
+		o.Attributes[instanceScore] = stdjson.Number(a.score)
+	default:
+		o.Confidence = b.Confidence(o.At, scan.ParseNumber(a.score))
+	}
+}

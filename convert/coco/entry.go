@@ -1,0 +1,127 @@
+package coco
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pictosync/convert"
+	"pictosync/internal/scan"
+)
+
+// imageEntry is an entry of a COCO file's images, as it stands there: each member is JSON,
+// nil where it is missing.
+type imageEntry struct {
+	id, imageID       []byte // image_id is SA-1B's id
+	fileName, cocoURL []byte
+	width, height     []byte
+}
+
+// member is where a member of that name belongs, nil for those that say nothing of the
+// image. As for encoding/json the case of letters does not matter.
+func (e *imageEntry) member(name []byte) *[]byte {
+	switch string(name) {
+	case "id":
+		return &e.id
+	case "image_id":
+		return &e.imageID
+	case "file_name":
+		return &e.fileName
+	case "coco_url":
+		return &e.cocoURL
+	case "width":
+		return &e.width
+	case "height":
+		return &e.height
+	}
+	return nil
+}
+
+// textOf is what a member says, "" where it is no text. There says that it is neither
+// missing nor null.
+func textOf(raw []byte) (text string, there bool) {
+	if isNull(raw) {
+		return "", false
+	}
+	if raw[0] == '"' {
+		text = string(scan.Unquote(raw))
+	}
+	return text, true
+}
+
+func isNull(raw []byte) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// sideOf is a member that is a side of an image, in pixels. Ok is false where it is
+// something else, and there says that it is neither missing nor null.
+func sideOf(raw []byte) (side float64, ok, there bool) {
+	side, end := scan.Number(raw, 0)
+	if end > 0 && math.IsInf(side, 0) {
+		return 0, false, false
+	}
+	return side, end > 0, !isNull(raw)
+}
+
+// readImageEntry takes an entry of images apart. What harms one member harms no other: the
+// words that Python writes for what is no number are null. What encoding/json takes without
+// a word is found: names that stand twice, names that are no text, and annotations within
+// the entry. Repeated is a key that stands twice, with one value.
+func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
+	if !json.Valid(raw) {
+		invalid := json.Unmarshal(raw, new(any))
+		repaired, found := nullNonFinite(raw)
+		if !found {
+			return e, "", invalid
+		}
+		if err := json.Unmarshal(repaired, new(any)); err != nil {
+			return e, "", err
+		}
+		raw = repaired
+	}
+	switch start := bytes.TrimSpace(raw); {
+	case string(start) == "null":
+		return e, "", errors.New("it is null")
+	case start[0] != '{':
+		return e, "", fmt.Errorf("it is no JSON object but %s", convert.Display(string(raw[:min(len(raw), 40)])))
+	}
+	scanErr := scan.Bytes(raw, func(s *scan.Scanner) {
+		s.Token()
+		for name := range s.Members() {
+			if bytes.ContainsFunc(name, notLowerCase) {
+				name = bytes.ToLower(name)
+			}
+			value := s.Value()
+			switch string(name) {
+			case "annotations", "annotation", "objects", "instances", "bboxes", "boxes", "regions", "shapes":
+				if (value[0] == '[' || value[0] == '{') && !saysNothing(value) {
+					err = fmt.Errorf("it has %s of its own, which belong into the list of annotations", convert.Display(string(name)))
+				}
+				continue
+			case "file_name", "coco_url":
+				if value[0] == '"' && !jsontext.Value(value).IsValid() {
+					err = fmt.Errorf("its %s is no valid UTF-8", name)
+				}
+			}
+			switch member := e.member(name); {
+			case member == nil:
+			case *member == nil:
+				*member = value
+			case bytes.Equal(*member, value):
+				repeated = string(name)
+			default:
+				err = fmt.Errorf("it has the key %q twice, with %s and %s", name, convert.Display(string(*member)), convert.Display(string(value)))
+			}
+		}
+	})
+	return e, repeated, errors.Join(err, scanErr)
+}
+
+func notLowerCase(r rune) bool { return 'A' <= r && r <= 'Z' || r > '~' }
+
+// nullNonFinite replaces NaN, Infinity and -Infinity outside of strings by null.
+func nullNonFinite(raw []byte) (repaired []byte, found bool) {
+	return scan.ReplaceWords(raw, "null", "NaN", "-Infinity", "Infinity", "nan", "-inf", "inf")
+}

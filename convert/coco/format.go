@@ -1,0 +1,165 @@
+package coco
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/pflag"
+
+	"pictosync/convert"
+	"pictosync/internal/scan"
+	"pictosync/source"
+)
+
+const Name = "coco"
+
+func Format() convert.Format {
+	return convert.Format{
+		Name:   Name,
+		About:  "a COCO file or a folder of them",
+		Detect: detect,
+		Open:   open,
+		Flags:  func() convert.Flags { return new(Flags) },
+		Labels: func(classes []byte, in convert.Input) (convert.Labels, error) {
+			if classes == nil {
+				return nil, convert.ErrNoClasses
+			}
+			s, err := source.Prepare(in)
+			if err != nil {
+				return nil, err
+			}
+			c, findings, err := NewConverter(classes, filepath.Base(in.Path), in.Convert)
+			for _, f := range findings {
+				s.Reporter.Report(f)
+			}
+			return rowLabels{s, c}, err
+		},
+	}
+}
+
+// Flags are the options of COCO files.
+type Flags struct {
+	// MergeFiles takes files that describe the same images as one, and their annotations
+	// with one id as one object.
+	MergeFiles bool
+}
+
+// Add adds them to the flags of a command.
+func (o *Flags) Add(f *pflag.FlagSet) {
+	f.BoolVar(&o.MergeFiles, "merge-files", false, "take COCO files that describe the same images as one, annotations with one id as one object")
+}
+
+// Check has nothing to refuse.
+func (o *Flags) Check() error { return nil }
+
+func flagsOf(o convert.OpenOptions) Flags {
+	if own, ok := o.Own[Name].(*Flags); ok {
+		return *own
+	}
+	return Flags{}
+}
+
+func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
+	if !c.Dir {
+		if !c.JSON() {
+			return convert.Match{}, nil
+		}
+		return convert.Match{Score: convert.Possible, Reason: "a JSON file"}, nil
+	}
+	found, err := c.Survey()
+	if err != nil || len(found.JSON) == 0 {
+		return convert.Match{}, err
+	}
+	return convert.Match{Score: convert.Possible, Reason: fmt.Sprintf("a folder with %d JSON files", len(found.JSON))}, nil
+}
+
+func open(ctx context.Context, in convert.Input) (convert.Source, error) {
+	s, err := source.Prepare(in)
+	if err != nil {
+		return nil, err
+	}
+	if !source.IsFolder(in.Path) {
+		return openFile(ctx, s, cmp.Or(in.Name, filepath.Base(in.Path)))
+	}
+	found, err := s.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(found.JSON) == 0 {
+		return nil, &convert.Error{Op: "read", Path: in.Path, Err: errors.New("the folder holds no JSON files"), Advice: in.KnownSources()}
+	}
+	return openFolder(ctx, s, found.JSON)
+}
+
+// rowLabels are lists of annotations without the file around them.
+type rowLabels struct {
+	source.Files
+	coco *Converter
+}
+
+func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []byte) (convert.Result, error) {
+	annotations, err := listOf(label)
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
+	}
+	sizes := source.ImageSizes{Stated: stated, Listed: listed}
+	result := s.coco.Image(item.Image, sizes.Own(), annotations)
+	s.Reconcile(item, sizes, &result)
+	return result, nil
+}
+
+// listOf takes a JSON list apart.
+func listOf(data []byte) (list [][]byte, err error) {
+	err = scan.Bytes(bytes.TrimSpace(data), func(s *scan.Scanner) {
+		if s.Token() != '[' {
+			s.Fail("the label is no JSON list")
+		}
+		for range s.Elements() {
+			list = append(list, bytes.Clone(s.Value()))
+		}
+		s.End()
+	})
+	return list, err
+}
+
+// List says that rows need nothing beside the files.
+func (c *dataset) List() (convert.Listing, error) {
+	if len(c.merged) > 0 {
+		return convert.Listing{}, errors.New("files that are merged cannot be listed, since a row has one label; convert them to one COCO file first")
+	}
+	if source.IsFolder(c.Path) {
+		return convert.Listing{Root: c.Path}, nil
+	}
+	return convert.Listing{Root: filepath.Dir(c.Path)}, nil
+}
+
+// LabelFile is the file of an item's image.
+func (c *dataset) LabelFile(item convert.Item) string {
+	if place, ok := item.Place.(place); ok {
+		return place.file.Path
+	}
+	return c.Path
+}
+
+// ImageFile is looked for in the folder of images, and then beside the file.
+func (c *dataset) ImageFile(item convert.Item) string {
+	place, ok := item.Place.(place)
+	if !ok {
+		return ""
+	}
+	return c.imageFile(item, place)
+}
+
+// Unchanged is false for panoptic segments: their pictures are read one by one.
+func (c *dataset) Unchanged() bool {
+	for _, f := range c.files {
+		if f.panoptic || !source.Stands(f.Path, f.Info) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,326 @@
+package coco
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
+	"pictosync/pictograph"
+)
+
+// convertGeometry takes placed joints, else the segmentation, else the box, as
+// the service's own importer does.
+func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert.Category, a *rawAnnotation) bool {
+	g := r.readBox(a)
+	if g.usable() {
+		r.boxes.add(g.box, b.Size)
+		if areaOfBox(g.box, a.area) {
+			r.boxes.byArea++
+		}
+		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a)
+	}
+	joints, ok := readAllJoints(b, r, &o, c, a)
+	if !ok {
+		return false
+	}
+	if b.AllGeometries {
+		return convertGeometries(b, r, o, c, a, joints, g)
+	}
+	if len(joints) > 0 {
+		if joints = b.InImage(o.At, joints); len(joints) == 0 {
+			return false
+		}
+		instances := b.Instances
+		if !b.AddPose(o, c, joints) {
+			return false
+		}
+		r.carryBox(b, o, g, joints, b.Instances > instances)
+		if r.segmented(a) {
+			b.Report(convert.KindGeometry, o.At, "there is a segmentation beside the joints", allGeometries)
+		}
+		return true
+	}
+	if taken, there := convertSegmentation(b, r, o, a, g); there {
+		return taken
+	}
+	return convertBox(b, r, o, g)
+}
+
+// carryBox keeps the box that is given beside the joints of the last instance. One that is
+// just around them tells nothing more: it is what is written where none is given.
+func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, joints []convert.Joint, instance bool) {
+	switch {
+	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H):
+	case g.form == badBox:
+		b.Report(g.kind, o.At, "beside the joints: "+g.reason, "bbox left out")
+	case !g.usable():
+		b.Report(convert.KindGeometry, o.At, "there is a bbox beside the joints that is no upright box of finite numbers", allGeometries)
+	case r.notation != "":
+		r.oddBoxes.add(o.At)
+	case g.byArea:
+		b.Report(convert.KindBoxNotation, o.At, "beside the joints: "+cornersByArea, "bbox left out")
+	case o.OddAngle != "":
+		b.Report(convert.KindAngle, o.At, "beside the joints: "+o.OddAngle, "bbox left out")
+	case turnedBox(o.Attributes):
+		b.Report(convert.KindGeometry, o.At, "there is a turned bbox beside the joints", allGeometries)
+	case !instance:
+		b.Report(convert.KindGeometry, o.At, "there is a bbox beside a lone point", allGeometries)
+	case g.box == convert.AroundJoints(joints):
+	default:
+		if b.Result.Boxes == nil {
+			b.Result.Boxes = make(map[int]pictograph.Box)
+		}
+		b.Result.Boxes[b.Instances] = g.box
+	}
+}
+
+// convertGeometries takes every geometry there is.
+func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *convert.Category, a *rawAnnotation, joints []convert.Joint, g givenBox) bool {
+	taken := false
+	further := func(what string) convert.Object {
+		if taken && o.ID != "" {
+			o := o
+			o.ID += "-" + what
+			return o
+		}
+		return o
+	}
+	if joints = b.InImage(o.At, joints); len(joints) > 0 {
+		taken = b.AddPose(o, c, joints)
+	}
+	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
+	taken = taken || segmentation
+	if g.form == plainBox && (taken || there) && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H) {
+		return taken // how writers say that there is no box
+	}
+	if g.form != noBox {
+		return convertBox(b, r, further("box"), g) || taken
+	}
+	if !taken && !there {
+		return convertBox(b, r, o, g)
+	}
+	return taken
+}
+
+// hasParts reports whether there are joints beside those of the body: nothing tells then
+// which of them the category names.
+func (a *rawAnnotation) hasParts() bool {
+	return slices.ContainsFunc(a.parts[:], func(raw []byte) bool { return !scan.Absent(raw) })
+}
+
+// visibilities reports whether every third number may be one.
+func visibilities(numbers []float64) bool {
+	for i := 2; i < len(numbers); i += 3 {
+		if v := numbers[i]; v != convert.NotLabelled && v != convert.Occluded && v != convert.Visible {
+			return false
+		}
+	}
+	return len(numbers)%3 == 0
+}
+
+// readJoints returns the placed joints of a list and how many it has room for, -1 where
+// the annotation is left out for it: named is how many joints its category names.
+func readJoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, what string, named int) (joints []convert.Joint, slots int) {
+	at := o.At
+	if emptyValue(raw) {
+		return nil, 0
+	}
+	const instead = "left out; segmentation or bbox taken, if there is one"
+	if !scan.IsArray(raw) {
+		b.Report(convert.KindKeypoints, at, "the "+what+" are "+scan.Describe(raw), instead)
+		return nil, 0
+	}
+	numbers, err := appendJoints(r.numbers[:0], raw)
+	r.numbers = numbers
+	if err != nil {
+		b.Report(convert.KindNumber, at, what+": "+err.Error(), instead)
+		return nil, 0
+	}
+	if named > 0 && len(numbers) == 2*named && !visibilities(numbers) {
+		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s for %d joints are two a joint, where x, y and visibility belong", len(numbers), what, named))
+		return nil, -1
+	}
+	if left := len(numbers) % 3; left != 0 {
+		b.Report(convert.KindCount, at, fmt.Sprintf("%d numbers of %s are no triplets", len(numbers), what), fmt.Sprintf("last %d left out", left))
+	}
+	numbers = numbers[:len(numbers)-len(numbers)%3]
+	if o.Results {
+		joints = b.ResultJoints(o, numbers)
+	} else {
+		joints = b.PlacedJoints(at, numbers)
+	}
+	if len(joints) > 0 && looksNormalized(joints, b.Size) {
+		b.Report(convert.KindKeypoints, at, "every placed joint lies between 0 and 1, which looks normalized: shares of the image where pixels belong", "the "+what+" were left out")
+		return nil, len(numbers) / 3
+	}
+	return joints, len(numbers) / 3
+}
+
+// looksNormalized reports whether joints have coordinates that can hardly be pixels.
+func looksNormalized(joints []convert.Joint, size convert.Size) bool {
+	fractions := false
+	for _, j := range joints {
+		if !isShare(j.Point.X, j.Point.Y) {
+			return false
+		}
+		fractions = fractions || !isWhole(j.Point.X, j.Point.Y)
+	}
+	return fractions && mayBeShares(size, true)
+}
+
+// appendJoints appends the numbers of a list of them, or of a list of triplets.
+func appendJoints(dst []float64, raw []byte) ([]float64, error) {
+	if i := scan.Space(raw, 1); raw[i] != '[' {
+		return scan.AppendNumbers(dst, raw)
+	}
+	for element := range scan.Elements(raw) {
+		if !scan.IsArray(element) {
+			return dst, errors.New("there are triplets and other values in it")
+		}
+		before := len(dst)
+		var err error
+		if dst, err = scan.AppendNumbers(dst, element); err != nil {
+			return dst, err
+		}
+		if len(dst)-before != 3 {
+			return dst, fmt.Errorf("joint %d has %d numbers, not x, y and visibility", before/3+1, len(dst)-before)
+		}
+	}
+	return dst, nil
+}
+
+// giveScores gives joints the confidences that are listed by their places; null is none.
+func (r *reader) giveScores(b *convert.Builder, at convert.Location, joints []convert.Joint, raw []byte) {
+	if !scan.IsArray(raw) {
+		b.Report(convert.KindConfidence, at, "the scores of the joints are "+scan.Describe(raw), "left out")
+		return
+	}
+	slot, next := 0, 0
+	for element := range scan.Elements(raw) {
+		if next < len(joints) && joints[next].Slot == slot {
+			if score := parseScore(element); score != nil {
+				joints[next].Score = score
+			} else if !scan.Absent(element) {
+				b.Report(convert.KindConfidence, at, fmt.Sprintf("the score of joint %d is %s", slot+1, scan.Describe(element)), "left out")
+			}
+			next++
+		}
+		slot++
+	}
+}
+
+// parseScore is a number from 0 to 1, nil for all else.
+func parseScore(raw []byte) *float64 {
+	if !scan.IsNumber(raw) {
+		return nil
+	}
+	if score := scan.ParseNumber(raw); score >= 0 && score <= 1 {
+		return &score
+	}
+	return nil
+}
+
+const ringLeftOut = "ring left out"
+
+// convertMask converts a run-length encoded segmentation. A mask that cannot be
+// converted is dropped: a box in its stead would pass for the real thing.
+func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotation, g givenBox) bool {
+	m := &b.Mask
+	var err error
+	if a.runs {
+		err = m.Decode(r.maskSize, func(d *geometry.CountDecoder) error { return d.Numbers(r.counts) })
+	} else {
+		err = m.Unmarshal(a.segmentation)
+	}
+	if err != nil {
+		return b.Drop(convert.KindMask, o.At, err.Error())
+	}
+	if own := (convert.Size{Width: m.Width, Height: m.Height}); b.Size.Known() && own != b.Size {
+		return b.Drop(convert.KindMask, o.At, fmt.Sprintf("the mask is %d×%d pixels and the image %d×%d", own.Width, own.Height, b.Size.Width, b.Size.Height))
+	}
+	if m.Beyond > 0 {
+		if !agreesWithBox(m, g) {
+			return b.Drop(convert.KindMask, o.At, fmt.Sprintf("the counts go beyond the %d×%d pixels of the mask", m.Width, m.Height))
+		}
+		b.Report(convert.KindMaskFilled, o.At, fmt.Sprintf("the last count, of pixels outside, goes %d beyond the mask; the pixels inside are those of the bbox", m.Beyond), "the last count was cut off")
+	}
+	if reason := r.contradicts(m, g, a.area); reason != "" {
+		return b.Drop(convert.KindMask, o.At, reason)
+	}
+	return b.AddMask(o, m)
+}
+
+// agreesWithBox reports whether a mask has its pixels just where a bbox says.
+func agreesWithBox(m *geometry.Mask, g givenBox) bool {
+	box, some := m.Bounds()
+	return some && g.form == plainBox && !boxesDiffer(box, g.box, 1, 0)
+}
+
+// mostAreas is how many times the area that an annotation gives its mask's pixels may be,
+// or they it, where the bbox is another too.
+const mostAreas = 2
+
+// contradicts says why a mask is not what the bbox and area of its annotation are of, ""
+// where it may be.
+func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
+	box, some := m.Bounds()
+	if !some || !g.usable() || r.notation != "" || !boxesDiffer(box, g.box, 2, 0.02) {
+		return ""
+	}
+	pixels := float64(m.Pixels())
+	reason := fmt.Sprintf("the mask lies at %v,%v to %v,%v, and the bbox at %v,%v to %v,%v", box.X, box.Y, box.X+box.W, box.Y+box.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
+	if other, some := m.RowBounds(); some && !boxesDiffer(other, g.box, 2, 0.02) {
+		return reason + ", where the counts have it if they go along the rows, as COCO's do not"
+	}
+	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !boxesDiffer(other, g.box, 2, 0.02) {
+		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
+	}
+	if overlap(box, g.box) < leastOverlap {
+		return reason + ", far from it"
+	}
+	if scan.IsNumber(area) {
+		if given := scan.ParseNumber(area); given > 0 && (pixels > mostAreas*given || given > mostAreas*pixels) {
+			return fmt.Sprintf("%s, and it has %v pixels where the area is %v", reason, pixels, given)
+		}
+	}
+	return ""
+}
+
+// readAllJoints returns the placed joints of an annotation and notes how many its lists
+// have room for.
+//
+// False is for an annotation that is left out, since its joints may be read in two ways.
+func readAllJoints(b *convert.Builder, r *reader, o *convert.Object, c *convert.Category, a *rawAnnotation) (joints []convert.Joint, ok bool) {
+	if !scan.Absent(a.keypoints) {
+		joints, o.Slots = readJoints(b, r, o, a.keypoints, "keypoints", len(c.Joints))
+		if o.Slots < 0 {
+			return nil, false
+		}
+		if len(joints) > 0 && len(c.Joints) > 0 && o.Slots != len(c.Joints) && len(r.numbers)%3 == 0 && !a.hasParts() {
+			return nil, b.Drop(convert.KindCount, o.At, fmt.Sprintf("there are %d joints, and its category names %d: nothing tells which are which", o.Slots, len(c.Joints)))
+		}
+		if !o.Results && o.Slots > 0 {
+			b.TellUnlabelled(o.At, r.numbers, len(joints), a.jointCount)
+		}
+		if !scan.Absent(a.jointScores) {
+			r.giveScores(b, o.At, joints, a.jointScores)
+		}
+	}
+	for i, raw := range a.parts {
+		if scan.Absent(raw) {
+			continue
+		}
+		more, slots := readJoints(b, r, o, raw, convert.WholeBody[i].Member, 0)
+		if !o.Results && slots > 0 {
+			b.TellUnlabelled(o.At, r.numbers, len(more), nil)
+		}
+		for _, j := range more {
+			j.Name = fmt.Sprintf("%s_%d", convert.WholeBody[i].Name, j.Slot)
+			joints = append(joints, j)
+		}
+	}
+	return joints, true
+}

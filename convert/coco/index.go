@@ -1,0 +1,745 @@
+package coco
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/internal/scan"
+	"pictosync/source"
+)
+
+// labelFile is a COCO file's index: its images and categories, and where the
+// annotations of each image stand. The annotations themselves stay in the file.
+type labelFile struct {
+	source.HeldFile
+	name string // in messages
+
+	categories *Converter
+	images     []indexedImage
+	errs       map[int]error // by place in images, of those that cannot be taken
+	refs       refs          // of annotations, grouped by image
+
+	folder string // it lies in
+	prefix string // of the names of its images, where they have the file's folder
+
+	panoptic bool // its annotations are segments in PNGs
+	results  bool // they are prediction results
+
+	entries     int // in its list of images
+	annotations int // in its list of annotations
+	// unlinked are annotations that may be of any of its images, and why.
+	unlinked       int
+	unlinkedReason string
+	// ownerless says which annotations may be of any of its images that seem to have none,
+	// "" where there are none such.
+	ownerless string
+	// suspects are images, by place, whose names annotations give as the ids of unknown
+	// images.
+	suspects map[int]string
+
+	rawCategories []byte // where files are merged
+	ids           []ID   // of the images, by place, where files are merged
+}
+
+// indexedImage is small, since there may be millions.
+type indexedImage struct {
+	name          string // cleaned; "" where it has none
+	width, height uint32 // 0 where they are not known
+	first, end    uint32 // of its annotations in refs
+}
+
+func (i *indexedImage) size() convert.Size {
+	return convert.Size{Width: int(i.width), Height: int(i.height)}
+}
+
+// errNotCOCO says of JSON that it is something else.
+type errNotCOCO struct{ reason string }
+
+func (e errNotCOCO) Error() string { return e.reason }
+
+// kindCounts are counts by kind.
+type kindCounts = map[convert.Kind]int
+
+// maxReports bounds the findings of one kind about a file's structure; what is
+// more is counted.
+const maxReports = 1000
+
+// indexer makes a labelFile in one pass.
+type indexer struct {
+	file     *labelFile
+	reporter *convert.Reporter
+	reports  map[convert.Kind]int
+	beyond   kindCounts // what is not reported, since there is too much of it
+	keepIDs  bool       // of the images
+
+	links map[string]bool // members of annotations that may name an image
+	keys  []byte          // of the annotation at hand, each with a line feed before it
+
+	slots  *idSlots
+	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
+	refs   refs
+
+	content io.ReaderAt // the file; nil for that of the images of results
+
+	categories []byte
+	seen       map[string]bool // top-level keys
+	// imagesOnly passes annotations over: those of another file are wanted.
+	imagesOnly bool
+	results    bool // the annotations are prediction results, a bare list
+}
+
+// index reads a COCO file. The error is errNotCOCO, a *scan.Error or one of
+// the operating system.
+func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labelFile, error) {
+	f, err := source.OpenRegular(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	x := indexer{
+		file: &labelFile{HeldFile: source.HeldFile{Path: file, Info: info}, name: name, folder: filepath.Dir(file)}, reporter: r, reports: make(kindCounts), beyond: make(kindCounts),
+		slots: newIDSlots(info.Size()), seen: make(map[string]bool),
+		content: f, keepIDs: flagsOf(o).MergeFiles,
+	}
+	if err := x.read(f); err != nil {
+		return nil, err
+	}
+	if x.results {
+		if err := x.readImages(file); err != nil {
+			return nil, err
+		}
+	}
+	if err := x.check(); err != nil {
+		return nil, err
+	}
+	x.group()
+	if x.file.results = x.results; x.results {
+		// Results say nothing of images without any.
+		x.dropEmpty()
+	}
+	x.tellRest()
+	if flagsOf(o).MergeFiles {
+		x.file.rawCategories = x.categories
+	}
+	if !x.seen["categories"] && x.seen["image"] {
+		x.file.categories = NewClassless(name, o.Convert)
+		return x.file, nil
+	}
+	var findings []convert.Finding
+	x.file.categories, findings, err = NewConverter(x.categories, name, o.Convert)
+	if contradiction, ok := errors.AsType[ContradictionError](err); ok {
+		return nil, contradiction
+	}
+	if err != nil {
+		return nil, errNotCOCO{err.Error()}
+	}
+	if x.results {
+		x.file.categories.TakeResults()
+	}
+	for _, f := range findings {
+		r.Report(f)
+	}
+	return x.file, nil
+}
+
+// readImages reads the images and categories that prediction results are about
+// from the one COCO file beside them.
+func (x *indexer) readImages(results string) error {
+	folder := filepath.Dir(results)
+	entries, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	var found *indexer
+	var name string
+	for _, e := range entries {
+		if !strings.EqualFold(filepath.Ext(e.Name()), ".json") || e.Name() == filepath.Base(results) {
+			continue
+		}
+		other := &indexer{file: &labelFile{name: e.Name()}, reporter: convert.NewReporter(nil), reports: make(kindCounts), beyond: make(kindCounts),
+			slots: x.slots, seen: make(map[string]bool), imagesOnly: true}
+		f, err := source.OpenRegular(filepath.Join(folder, e.Name()))
+		if err != nil {
+			continue
+		}
+		err = other.read(f)
+		f.Close()
+		if err != nil || !other.seen["images"] || !other.seen["categories"] {
+			continue
+		}
+		if found != nil {
+			return errNotCOCO{fmt.Sprintf("is a list of results, and several files beside it have images and categories: %s and %s; leave one there", name, e.Name())}
+		}
+		found, name = other, e.Name()
+	}
+	if found == nil {
+		return errNotCOCO{"is a list, as prediction results are; put the COCO file with their images and categories beside it"}
+	}
+	x.file.images, x.file.errs, x.images, x.categories = found.file.images, found.file.errs, found.images, found.categories
+	for key := range found.seen {
+		x.seen[key] = true
+	}
+	x.seen["annotations"] = true
+	return x.matchResults()
+}
+
+func (x *indexer) read(r io.Reader) error {
+	var wrong error // what is valid JSON and no COCO
+	err := scan.Reader(r, func(s *scan.Scanner) {
+		switch s.Token() {
+		case '{':
+		case '[':
+			if x.imagesOnly {
+				wrong = errNotCOCO{"is a list"}
+				return
+			}
+			if x.content != nil {
+				if wrong = foreignList(x.content); wrong != nil {
+					return
+				}
+			}
+			x.results = true
+			x.annotations(s)
+			s.End()
+			return
+		default:
+			wrong = errNotCOCO{"is not a COCO file: it holds no JSON object"}
+			return
+		}
+		for name := range s.Members() {
+			key := string(name)
+			switch key {
+			case "images", "annotations", "categories":
+				if x.seen[key] {
+					s.Fail("%q stands there a second time", key)
+				}
+				x.seen[key] = true
+				if s.Peek() != '[' {
+					s.Fail("%q is no list", key)
+				}
+			case "image": // as in SA-1B, of one image a file
+				if s.Peek() == '{' && !x.seen["images"] {
+					x.seen[key] = true
+					x.image(s.Value())
+					continue
+				}
+			}
+			switch key {
+			case "images":
+				for range s.Elements() {
+					x.image(s.Value())
+				}
+			case "annotations":
+				if x.imagesOnly {
+					s.Skip()
+					continue
+				}
+				x.annotations(s)
+			case "categories":
+				x.categories = bytes.Clone(s.Value())
+			default:
+				s.Skip()
+			}
+		}
+		s.End()
+	})
+	return errors.Join(wrong, err)
+}
+
+func (x *indexer) check() error {
+	if x.seen["image"] && !x.seen["images"] && len(x.file.images) == 1 && x.seen["annotations"] {
+		return x.assignAll()
+	}
+	if !x.seen["images"] && x.content != nil {
+		if format := foreignObject(x.content); format != "" {
+			return foreignLabels{format}
+		}
+	}
+	for _, key := range []string{"images", "annotations"} {
+		if !x.seen[key] {
+			return errNotCOCO{fmt.Sprintf("is not a COCO file: it has no list %q", key)}
+		}
+	}
+	if x.captions() {
+		return errNotCOCO{"its annotations are captions, which say nothing of shapes"}
+	}
+	if !x.seen["categories"] && x.refs.count > 0 {
+		return errNotCOCO{`has annotations but no list "categories", so they have no classes`}
+	}
+	return nil
+}
+
+// assignAll gives all annotations of a file with one image to that image, to
+// which they do not refer.
+func (x *indexer) assignAll() error {
+	if slot := slices.Index(x.images, 1); slot >= 0 {
+		x.refs.each(func(r *ref) { r.slot = int32(slot) })
+	}
+	return nil
+}
+
+// image takes on one entry of images.
+func (x *indexer) image(raw []byte) {
+	x.file.entries++
+	n := x.file.entries
+	entry, repeated, err := readImageEntry(raw)
+	if err != nil {
+		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
+		return
+	}
+	if entry.id == nil {
+		entry.id = entry.imageID
+	}
+	at := func() string {
+		if id := entry.id; id != nil {
+			return fmt.Sprintf("image %s", id)
+		}
+		return fmt.Sprintf("image entry %d", n)
+	}
+	if repeated != "" {
+		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
+	}
+	var img indexedImage
+	name, named := textOf(entry.fileName)
+	address, _ := textOf(entry.cocoURL)
+	switch {
+	case named:
+		img.name, err = x.imageName(name, at)
+	case address != "": // as in LVIS, which has no file names
+		img.name, err = nameOfURL(address)
+	default:
+		err = errors.New("has no file_name")
+	}
+	if err != nil {
+		err = fmt.Errorf("read %s of %s: its name %w", at(), x.file.name, err)
+		if img.name == "" {
+			img.name = at()
+		}
+	}
+	width, widthOK, hasWidth := sideOf(entry.width)
+	height, heightOK, hasHeight := sideOf(entry.height)
+	switch {
+	case widthOK && heightOK:
+		size, err := source.WholeSize(width, height)
+		if err != nil && (width != 0 || height != 0) {
+			x.report(convert.KindImageName, img.name, at(), err.Error(), "the size was looked for elsewhere")
+		}
+		img.width, img.height = uint32(size.Width), uint32(size.Height)
+	case hasWidth || hasHeight:
+		x.report(convert.KindImageName, img.name, at(), "its width or height is no number", "the size was looked for elsewhere")
+	}
+	slot, idErr := x.slots.ofRaw(entry.id)
+	if idErr != nil {
+		x.add(img, fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, idErr))
+		return
+	}
+	if first, twice := x.imageOf(slot); twice {
+		x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
+		if old := &x.file.images[first]; old.name == img.name && old.size().Known() && img.size().Known() && old.size() != img.size() {
+			x.fail(first, fmt.Errorf("read %s of %s: it stands there twice, as %d×%d and as %d×%d", at(), x.file.name, old.width, old.height, img.width, img.height))
+		} else if old.name != img.name {
+			err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
+			x.fail(first, err)
+			x.add(img, err)
+		}
+		return
+	}
+	if missing := int(slot) + 1 - len(x.images); missing > 0 {
+		x.images = append(x.images, make([]int32, missing)...)
+	}
+	x.add(img, err)
+	x.images[slot] = int32(len(x.file.images))
+	if x.keepIDs {
+		for len(x.file.ids) < len(x.file.images) {
+			x.file.ids = append(x.file.ids, "")
+		}
+		if id, err := ParseID(entry.id); err == nil {
+			x.file.ids[len(x.file.images)-1] = id
+		}
+	}
+}
+
+// add adds an image, which cannot be taken where there is an error.
+func (x *indexer) add(img indexedImage, err error) {
+	x.file.images = append(x.file.images, img)
+	if err != nil {
+		x.fail(len(x.file.images)-1, err)
+	}
+}
+
+func (x *indexer) fail(place int, err error) {
+	if x.file.errs == nil {
+		x.file.errs = make(map[int]error)
+	}
+	x.file.errs[place] = err
+}
+
+// imageOf is the place in file.images of the image with a slot.
+func (x *indexer) imageOf(slot int32) (place int, there bool) {
+	if int(slot) < len(x.images) {
+		place = int(x.images[slot]) - 1
+		return place, place >= 0
+	}
+	return 0, false
+}
+
+// imageName is a file_name as a path inside a dataset. Absolute paths and addresses are
+// those of another machine: what of them is a path below something is kept, since the
+// dataset's paths are compared from their ends.
+func (x *indexer) imageName(name string, at func() string) (string, error) {
+	clean, err := source.CleanImagePath(name)
+	what := ""
+	if strings.Contains(name, "://") {
+		address := name
+		if u, parseErr := url.Parse(name); parseErr == nil {
+			address = u.Path // decoded
+		} else {
+			_, address, _ = strings.Cut(name, "://")
+			_, address, _ = strings.Cut(address, "/")
+		}
+		clean, err = source.CleanImagePath(strings.TrimLeft(path.Clean("/"+strings.ReplaceAll(address, `\`, "/")), "/"))
+		if what = "is an address"; err != nil {
+			return "", err
+		}
+	} else if err != nil && clean == "" {
+		rest := strings.ReplaceAll(name, `\`, "/")
+		if source.HasDrive(rest) {
+			rest = rest[2:]
+		}
+		if rest = path.Clean("/" + rest); strings.HasSuffix(name, "/") || strings.HasSuffix(name, `\`) || rest == "/" {
+			return "", err
+		}
+		what = err.Error()
+		if clean, err = source.CleanImagePath(rest[1:]); err != nil {
+			return "", err
+		}
+	}
+	if what != "" {
+		x.report(convert.KindImageName, clean, at(), fmt.Sprintf("its name %s %s", convert.Display(name), what), "taken as "+convert.Display(clean))
+	}
+	return clean, err
+}
+
+// nameOfURL is the file name of an address, with the folder it lies in, as
+// train2017/000000391895.jpg.
+func nameOfURL(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", err
+	}
+	folder, name := path.Split(strings.TrimPrefix(path.Clean(u.Path), "/"))
+	return source.CleanImagePath(source.Join(path.Base(folder), name))
+}
+
+// annotations takes on a list of them.
+func (x *indexer) annotations(s *scan.Scanner) {
+	n := 0
+	for range s.Elements() {
+		x.annotation(s, n)
+		n++
+	}
+	x.file.annotations = n
+}
+
+// plainAnnotation reads the annotation that data begins with, if it is as nearly all are:
+// whole, of plain members, one of which is the id of its image. It returns that and the
+// annotation's length, which is 0 for all others: these are left to the scanner.
+func plainAnnotation(data []byte) (image wholeID, length int) {
+	told := false
+	for i, first := 0, true; ; first = false {
+		name, value := scan.Member(data, i, first)
+		if value == 0 {
+			return 0, 0
+		}
+		if i = scan.PlainEnd(data, value); i == 0 {
+			return 0, 0
+		}
+		switch string(name) {
+		case "image_id":
+			whole := false
+			if image, whole = wholeIDOf(data[value:i]); !whole || told {
+				return 0, 0
+			}
+			told = true
+		case "segments_info":
+			return 0, 0
+		}
+		if end := scan.Space(data, i); end < len(data) && data[end] == '}' {
+			if !told {
+				return 0, 0
+			}
+			return image, end + 1
+		}
+	}
+}
+
+// annotation takes on the n-th annotation, which s stands before.
+func (x *indexer) annotation(s *scan.Scanner, n int) {
+	start := s.Offset()
+	if c := s.Peek(); c != '{' {
+		s.Skip()
+		if c == 'n' { // null: there is nothing that an image could lack
+			x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is null", "it was left out")
+			return
+		}
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
+		return
+	}
+	if image, length := plainAnnotation(s.Window()); length > 0 && length <= source.MaxLabels {
+		s.Advance(length)
+		x.refs.add(ref{start, uint32(length), x.slots.ofWhole(image)})
+		return
+	}
+	slot, err := int32(0), error(nil)
+	told, twice := false, false
+	x.keys = x.keys[:0]
+	for key := range s.Members() {
+		switch string(key) {
+		case "image_id":
+			if raw := s.Value(); string(raw) != "null" && string(raw) != "NaN" {
+				before := slot
+				if slot, err = x.slots.ofRaw(raw); told && slot != before {
+					twice = true
+				}
+				told = true
+			}
+		case "segments_info":
+			x.file.panoptic = true
+			s.Skip()
+		default:
+			if !told {
+				x.keys = append(append(x.keys, '\n'), key...)
+			}
+			s.Skip()
+		}
+	}
+	length := s.Offset() - start
+	switch {
+	case err != nil:
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error())
+		return
+	case twice:
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "has several image_ids")
+		return
+	case length > source.MaxLabels:
+		x.unlink(fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", source.MaxLabels))
+		return
+	case !told:
+		slot = x.slots.of("")
+		for key := range strings.SplitSeq(string(x.keys), "\n") {
+			const most = 8
+			if len(x.links) < most && mayLink(key) {
+				if x.links == nil {
+					x.links = make(map[string]bool)
+				}
+				x.links[key] = true
+			}
+		}
+	}
+	x.refs.add(ref{start, uint32(length), slot})
+}
+
+// suspectNames notes the images that unknown ids may mean by their names.
+func (x *indexer) suspectNames(unknown []string, lost map[string]uint32) {
+	if x.results {
+		return // matched by them already
+	}
+	var names namedImages
+	for _, id := range unknown {
+		if id == "" || lost[id] == 0 {
+			continue
+		}
+		if names.byName == nil {
+			names = x.namedImages()
+		}
+		if place, found := names.of(id); found {
+			if x.file.suspects == nil {
+				x.file.suspects = make(map[int]string)
+			}
+			x.file.suspects[place] = fmt.Sprintf("%d annotations have the image_id %s, which is no id of the file and may mean the name of this image", lost[id], id)
+		}
+	}
+}
+
+// unlink leaves out an annotation that may be of any image of the file.
+func (x *indexer) unlink(at, reason string) {
+	x.report(convert.KindUnknownImage, "", at, reason, "it was left out")
+	if x.file.unlinked++; x.file.unlinkedReason == "" {
+		x.file.unlinkedReason = at + " " + reason
+	}
+}
+
+// mayLink reports whether a member of an annotation may name its image.
+func mayLink(key string) bool {
+	if key == "" || key == "image_id" {
+		return false
+	}
+	key = strings.ToLower(key)
+	for _, word := range []string{"image", "img", "item", "file", "photo", "picture", "frame", "sample", "asset", "media", "document"} {
+		if strings.Contains(key, word) {
+			return true
+		}
+	}
+	return false
+}
+
+// group brings the annotations of each image together and reports those of unknown
+// images.
+func (x *indexer) group() {
+	ends := x.refs.group(x.slots.count)
+	of := func(slot int) (first, end uint32) {
+		if slot > 0 {
+			first = ends[slot-1]
+		}
+		return first, ends[slot]
+	}
+	known := 0
+	for slot, image := range x.images {
+		if image > 0 {
+			img := &x.file.images[image-1]
+			img.first, img.end = of(slot)
+			known++
+		}
+	}
+	var unknown []string
+	lost := make(map[string]uint32)
+	if known < x.slots.count {
+		note := func(id ID, slot int32) {
+			if _, there := x.imageOf(slot); !there {
+				first, end := of(int(slot))
+				unknown = append(unknown, string(id))
+				lost[string(id)] = end - first
+			}
+		}
+		x.slots.each(func(id wholeID, slot int32) { note(id.cocoID(), slot) }, note)
+	}
+	x.file.refs, x.refs = x.refs, refs{}
+	slices.Sort(unknown)
+	x.suspectNames(unknown, lost)
+	for _, id := range unknown {
+		switch {
+		case lost[id] == 0:
+			continue
+		case id == "":
+			reason := fmt.Sprintf("%d annotations name no image: they have no image_id", lost[id])
+			if names := slices.Sorted(maps.Keys(x.links)); len(names) > 0 {
+				reason += "; it may be what they call " + strings.Join(names, ", ")
+			}
+			x.file.unlinked += int(lost[id])
+			x.file.unlinkedReason = reason
+			x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "annotations", reason, "they were left out")
+			continue
+		}
+		if x.file.ownerless == "" {
+			x.file.ownerless = fmt.Sprintf("the file has annotations of the image_id %s, which it has no image for", id)
+		}
+		x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
+	}
+}
+
+// dropEmpty leaves out the images without annotations.
+func (x *indexer) dropEmpty() {
+	all, errs := x.file.images, x.file.errs
+	x.file.images, x.file.errs = nil, nil
+	for place, img := range all {
+		if img.first < img.end {
+			x.add(img, errs[place])
+		}
+	}
+	x.file.entries = len(x.file.images)
+}
+
+func (x *indexer) report(kind convert.Kind, image, at, reason, action string) {
+	x.reportSome(0, kind, image, at, reason, action)
+}
+
+// reportSome reports what stands for some things.
+func (x *indexer) reportSome(some int, kind convert.Kind, image, at, reason, action string) {
+	if x.reports[kind]++; x.reports[kind] <= maxReports {
+		x.reporter.Report(convert.Finding{Kind: kind, Count: some, File: x.file.name, Image: image, At: at, Reason: reason, Action: action})
+		return
+	}
+	x.beyond[kind] += max(some, 1)
+}
+
+// tellRest counts the findings beyond the limit.
+func (x *indexer) tellRest() {
+	for kind, n := range x.beyond {
+		x.reporter.Report(convert.Finding{Kind: kind, Count: n, File: x.file.name, Reason: fmt.Sprintf("%d more of this kind are in the file", n), Action: "as for the others"})
+	}
+}
+
+// annotationReader holds the annotations of the image that is loaded; what it has
+// read is void with the next.
+type annotationReader struct {
+	bytes       []byte
+	spans       []source.Span
+	annotations [][]byte
+}
+
+// Read reads the annotations of an image.
+func (r *annotationReader) read(f *labelFile, img *indexedImage) ([][]byte, error) {
+	if img.first == img.end {
+		return nil, nil
+	}
+	r.spans = f.refs.spans(r.spans[:0], img.first, img.end)
+	spans := r.spans
+	if err := f.Take(); err != nil {
+		return nil, err
+	}
+	defer f.Release()
+	total := 0
+	for _, s := range spans {
+		total += int(s.Length)
+	}
+	if total > source.MaxLabels {
+		return nil, fmt.Errorf("its annotations are longer than %d bytes", source.MaxLabels)
+	}
+	if most := total + len(spans)*maxGap; cap(r.bytes) < most {
+		r.bytes = make([]byte, most)
+	}
+	rest := r.bytes[:cap(r.bytes)]
+	r.annotations = r.annotations[:0]
+	for len(spans) > 0 {
+		// Annotations that stand side by side are read together.
+		n := sideBySide(spans)
+		first, last := spans[0], spans[n-1]
+		into := rest[:last.End()-first.Start]
+		rest = rest[len(into):]
+		if err := f.Read(into, first.Start); err != nil {
+			return nil, fmt.Errorf("read %s: %w", f.name, source.ReasonOf(err))
+		}
+		for _, s := range spans[:n] {
+			r.annotations = append(r.annotations, into[s.Start-first.Start:][:s.Length:s.Length])
+		}
+		spans = spans[n:]
+	}
+	return r.annotations, nil
+}
+
+// maxGap is what writers put between two annotations at most, in bytes.
+const maxGap = 64
+
+// sideBySide counts the annotations at the beginning that are apart by no more
+// than maxGap.
+func sideBySide(spans []source.Span) int {
+	n := 1
+	for n < len(spans) && spans[n].Start-spans[n-1].End() <= maxGap {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,138 @@
+package coco
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"pictosync/convert"
+	"pictosync/internal/scan"
+)
+
+// otherMember is a member that says nothing that an annotation has a place for.
+type otherMember struct {
+	name  string
+	value []byte
+}
+
+// memberCount counts the annotations of an image that have such a member.
+type memberCount struct {
+	name   string
+	first  convert.Location
+	count  int
+	reason string
+}
+
+// memberNames are the names of a file's members that findings tell apart. Files may
+// have an unbounded number, as where ids are keys.
+type memberNames struct {
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+// otherNames stands for the names beyond the bound.
+const otherNames = "…"
+
+// of is the name as findings say it.
+func (n *memberNames) of(name string) string {
+	const most = 100
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.known[name] {
+		return name
+	}
+	if len(n.known) >= most {
+		return otherNames
+	}
+	if n.known == nil {
+		n.known = make(map[string]bool)
+	}
+	n.known[name] = true
+	return name
+}
+
+// keeps reports whether the options ask for a member.
+func (c *Converter) keeps(member string) bool {
+	return slices.Contains(c.options.KeepMembers, member) || slices.Contains(c.options.KeepMembers, "all")
+}
+
+// carryMembers keeps the members that the options ask for as attributes and counts the
+// others.
+func (c *Converter) carryMembers(r *reader, o *convert.Object) {
+	for _, m := range r.others {
+		name := m.name
+		if !c.keeps(name) {
+			r.countMember(c.names.of(scan.Shorten(name)), o.At, "")
+			continue
+		}
+		value, ok := keptValue(m.value)
+		_, taken := o.Attributes[name]
+		switch {
+		case !ok:
+			r.countMember(c.names.of(scan.Shorten(name)), o.At, "is neither a scalar nor a list of at most 16")
+		case taken:
+			r.countMember(c.names.of(scan.Shorten(name)), o.At, "has the name of an attribute that is there")
+		default:
+			if o.Attributes == nil {
+				o.Attributes = make(map[string]any, 1)
+			}
+			o.Attributes[name] = value
+		}
+	}
+}
+
+// countMember counts a member that is not carried over; why says what kept it from that
+// where the options ask for it.
+func (r *reader) countMember(name string, at convert.Location, why string) {
+	for i := range r.members {
+		if m := &r.members[i]; m.name == name && m.reason == why {
+			m.count++
+			return
+		}
+	}
+	r.members = append(r.members, memberCount{name: name, first: at, count: 1, reason: why})
+}
+
+// reportMembers tells of each member of the image once.
+func (r *reader) reportMembers(b *convert.Builder) {
+	for _, m := range r.members {
+		f := convert.Finding{Kind: convert.KindMember, Cause: m.name, Count: m.count, File: b.File, Image: b.Image, At: m.first.String()}
+		switch {
+		case m.name == otherNames:
+			f.Reason = "further members have no place in an annotation"
+			f.Action = "left out; --keep-members all keeps what attributes can hold"
+		case m.reason != "":
+			f.Reason, f.Action = fmt.Sprintf("the member %q %s", m.name, m.reason), "left out"
+		default:
+			f.Reason = fmt.Sprintf("the member %q has no place in an annotation", m.name)
+			f.Action = "left out; --keep-members keeps it as an attribute"
+		}
+		b.Result.Findings = append(b.Result.Findings, f)
+	}
+	r.members = r.members[:0]
+}
+
+// keptValue is a member's value as an attribute: a scalar, or a short list of them.
+func keptValue(raw []byte) (any, bool) {
+	const most = 16
+	if scan.IsObject(raw) {
+		return nil, false
+	}
+	if scan.IsArray(raw) {
+		n := 0
+		for element := range scan.Elements(raw) {
+			if n++; n > most || scan.IsArray(element) || scan.IsObject(element) || scan.Absent(element) {
+				return nil, false
+			}
+		}
+	}
+	decoder := json.NewDecoder(strings.NewReader(string(raw)))
+	decoder.UseNumber()
+	var value any
+	if decoder.Decode(&value) != nil || finiteNumbers(value) != nil {
+		return nil, false
+	}
+	return value, true
+}

@@ -1,0 +1,213 @@
+package coco
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// Several COCO files that describe the same images, as those of COCO itself do, may be
+// taken as one: annotations with one id are one object then, which has the members of
+// all. What they say differently of it is an error of the image: nothing tells which of
+// them is right.
+
+// merge takes the files as one.
+func (c *dataset) merge(shared []*sharedImage) error {
+	c.merged = make(map[string]*sharedImage, len(shared))
+	for _, one := range shared {
+		c.merged[one.name] = one
+		if err := one.check(); err != nil {
+			c.repeated[one.name] = err
+		}
+	}
+	var all []json.RawMessage
+	var names []string
+	for _, f := range c.files {
+		if f.panoptic || f.rawCategories == nil {
+			return ContradictionError{Reason: f.name + " has no list of categories, or segments in pictures, and cannot be merged with others"}
+		}
+		var list []json.RawMessage
+		if err := json.Unmarshal(f.rawCategories, &list); err != nil {
+			return errNotCOCO{fmt.Sprintf("the categories of %s: %v", f.name, err)}
+		}
+		all, names = append(all, list...), append(names, f.name)
+	}
+	categories, err := json.Marshal(all)
+	if err != nil {
+		return errNotCOCO{err.Error()}
+	}
+	c.converter, _, err = NewConverter(categories, namesText(names), c.Options.Convert) // each file's were told
+	if contradiction, ok := errors.AsType[ContradictionError](err); ok {
+		return ContradictionError{Reason: contradiction.Reason + "; the files to be merged are " + namesText(names)}
+	}
+	return err
+}
+
+// check holds the entries of the image against one another.
+func (s *sharedImage) check() error {
+	first := s.places[0]
+	for _, p := range s.places[1:] {
+		if a, b := first.id(), p.id(); a != b {
+			return fmt.Errorf("%s calls it %s and %s calls it %s, so their annotations cannot be merged", first.file.name, a, p.file.name, b)
+		}
+		if a, b := first.image.size(), p.image.size(); a.Known() && b.Known() && a != b {
+			return fmt.Errorf("it is %d×%d in %s and %d×%d in %s", a.Width, a.Height, first.file.name, b.Width, b.Height, p.file.name)
+		}
+	}
+	return nil
+}
+
+// id is the image's id in its file.
+func (p place) id() ID {
+	if p.at < len(p.file.ids) {
+		return p.file.ids[p.at]
+	}
+	return ""
+}
+
+func (c *dataset) loadMerged(one *sharedImage, item convert.Item, listed convert.Size) (convert.Result, error) {
+	var merged mergedObjects
+	total := 0
+	for _, p := range one.places {
+		r := new(annotationReader)
+		annotations, err := r.read(p.file, p.image)
+		if err != nil {
+			return convert.Result{}, err
+		}
+		total += len(annotations)
+		for _, raw := range annotations {
+			if err := merged.add(raw, p.file.name); err != nil {
+				return convert.Result{}, err
+			}
+		}
+	}
+	objects, err := merged.encode()
+	if err != nil {
+		return convert.Result{}, err
+	}
+	sizes := source.ImageSizes{Listed: listed}
+	for _, p := range one.places {
+		if own := c.sizesOf(item, p); !sizes.Stated.Known() || !sizes.Local.Known() {
+			if !sizes.Stated.Known() {
+				sizes.Stated = own.Stated
+			}
+			if !sizes.Local.Known() {
+				sizes.Local = own.Local
+			}
+		}
+	}
+	result := c.converter.Image(item.Image, c.checkedSize(sizes), objects)
+	result.Read += total - len(objects) // merged into others, which were taken
+	for _, p := range one.places {
+		p.file.tellUnlinked(item, p.image, &result)
+	}
+	c.reconcileFirst(item, sizes, &result)
+	return result, nil
+}
+
+// mergedObjects are the annotations of an image, those with one id once.
+type mergedObjects struct {
+	list []*mergedObject
+	byID map[ID]*mergedObject
+}
+
+type mergedObject struct {
+	members map[string]json.RawMessage
+	raw     []byte // as it stands, where it is of one file alone
+	file    string
+	broken  bool
+}
+
+func (m *mergedObjects) add(raw []byte, file string) error {
+	o := &mergedObject{raw: bytes.Clone(raw), file: file}
+	repaired, _ := nullNonFinite(raw)
+	if err := json.Unmarshal(repaired, &o.members); err != nil {
+		o.broken = true
+	}
+	id, err := ParseID(o.members["id"])
+	if o.broken || err != nil {
+		m.list = append(m.list, o)
+		return nil
+	}
+	other := m.byID[id]
+	if other == nil || other.file == file { // twice in one file: told by who converts them
+		if m.byID == nil {
+			m.byID = make(map[ID]*mergedObject)
+		}
+		if m.list = append(m.list, o); other == nil {
+			m.byID[id] = o
+		}
+		return nil
+	}
+	other.raw = nil
+	for _, key := range slices.Sorted(maps.Keys(o.members)) {
+		value, known := other.members[key]
+		switch {
+		case !known || saysNothing(value):
+			other.members[key] = o.members[key]
+		case saysNothing(o.members[key]) || key == "area" || key == "num_keypoints" || alike(value, o.members[key]):
+		default:
+			return fmt.Errorf("the annotation %s has another %s in %s than in %s", id, key, o.file, other.file)
+		}
+	}
+	return nil
+}
+
+func (m *mergedObjects) encode() ([][]byte, error) {
+	var out [][]byte
+	for _, o := range m.list {
+		raw := o.raw
+		if raw == nil {
+			var err error
+			if raw, err = json.Marshal(o.members); err != nil {
+				return nil, errors.New("the merged annotation cannot be written")
+			}
+		}
+		out = append(out, raw)
+	}
+	return out, nil
+}
+
+// saysNothing reports whether a value is how writers say that there is none.
+func saysNothing(raw json.RawMessage) bool {
+	switch string(bytes.Join(bytes.Fields(raw), nil)) {
+	case "", "null", "[]", "[[]]", "{}", `""`:
+		return true
+	}
+	return false
+}
+
+// alike reports whether two values are the same within the rounding of numbers.
+func alike(a, b json.RawMessage) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	var one, two any
+	if json.Unmarshal(a, &one) != nil || json.Unmarshal(b, &two) != nil {
+		return false
+	}
+	return alikeValues(one, two)
+}
+
+func alikeValues(a, b any) bool {
+	const rounding, share = 0.01, 1e-6
+	switch a := a.(type) {
+	case float64:
+		b, ok := b.(float64)
+		return ok && math.Abs(a-b) <= max(rounding, share*math.Abs(a))
+	case []any:
+		b, ok := b.([]any)
+		return ok && slices.EqualFunc(a, b, alikeValues)
+	case map[string]any:
+		b, ok := b.(map[string]any)
+		return ok && maps.EqualFunc(a, b, alikeValues)
+	}
+	return a == b
+}

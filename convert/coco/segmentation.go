@@ -1,0 +1,463 @@
+package coco
+
+import (
+	"fmt"
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
+	"pictosync/pictograph"
+)
+
+// segmentationForm is what the segmentation of an annotation is.
+type segmentationForm int
+
+const (
+	noSegmentation segmentationForm = iota
+	ringSegmentation
+	maskSegmentation
+	badSegmentation
+)
+
+// emptyValue reports whether a value says that there is nothing, as writers of labels do:
+// null, an empty text, object or list, or a list of such lists.
+func emptyValue(raw []byte) bool {
+	switch {
+	case scan.Absent(raw):
+		return true
+	case scan.IsString(raw):
+		return len(raw) == 2
+	case scan.IsObject(raw):
+		return len(raw) >= 2 && scan.Space(raw, 1) == len(raw)-1
+	case scan.IsArray(raw):
+		for _, c := range raw {
+			switch c {
+			case '[', ']', ',', ' ', '\n', '\t', '\r':
+			default:
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// segmented reports whether there is a segmentation that says anything.
+func (r *reader) segmented(a *rawAnnotation) bool {
+	if a.rings {
+		return len(r.coordinates) > 0
+	}
+	return a.runs || !emptyValue(a.segmentation)
+}
+
+// flaw is what several rings of an annotation have in common that is wrong.
+type flaw struct {
+	kind   convert.Kind
+	reason string
+	count  int
+	first  int // ring, from 1
+}
+
+// flawed notes that a ring is wrong; one finding tells of all that are so.
+func (r *reader) flawed(kind convert.Kind, ring int, reason string) {
+	for i := range r.flaws {
+		if f := &r.flaws[i]; f.kind == kind {
+			f.count++
+			return
+		}
+	}
+	r.flaws = append(r.flaws, flaw{kind, reason, 1, ring})
+}
+
+func (r *reader) reportFlaws(b *convert.Builder, at convert.Location, action string) {
+	for _, f := range r.flaws {
+		reason := fmt.Sprintf("ring %d %s", f.first, f.reason)
+		if f.count > 1 {
+			reason += fmt.Sprintf(", and there are %d more that cannot be used", f.count-1)
+		}
+		b.Report(f.kind, at, reason, action)
+	}
+	r.flaws = r.flaws[:0]
+}
+
+// readSegmentation brings the rings of a segmentation into r.coordinates and r.ringEnds,
+// or tells where the mask is.
+func (r *reader) readSegmentation(a *rawAnnotation) (form segmentationForm, mask []byte, reason string) {
+	r.flaws = r.flaws[:0]
+	switch {
+	case a.runs:
+		return maskSegmentation, nil, ""
+	case !r.segmented(a):
+		return noSegmentation, nil, ""
+	case a.rings:
+		r.joinPairs()
+		return ringSegmentation, nil, ""
+	case scan.IsObject(a.segmentation):
+		return maskSegmentation, a.segmentation, ""
+	case !scan.IsArray(a.segmentation):
+		return badSegmentation, nil, "the segmentation is " + scan.Describe(a.segmentation)
+	}
+	r.coordinates, r.ringEnds = r.coordinates[:0], r.ringEnds[:0]
+	if mask = maskInList(a.segmentation); mask != nil {
+		return maskSegmentation, mask, ""
+	}
+	if reason = r.nest(a.segmentation, 1); reason != "" {
+		return badSegmentation, nil, "the segmentation " + reason
+	}
+	return ringSegmentation, nil, ""
+}
+
+// joinPairs makes one ring of lists of two numbers each, which are points: a ring of
+// one point is none.
+func (r *reader) joinPairs() {
+	if len(r.coordinates) < 6 {
+		return
+	}
+	first := 0
+	for _, end := range r.ringEnds {
+		if n := end - first; n != 0 && n != 2 {
+			return
+		}
+		first = end
+	}
+	r.ringEnds = append(r.ringEnds[:0], len(r.coordinates))
+}
+
+// maskInList is the one run-length encoding of a list with nothing else in it.
+func maskInList(list []byte) (mask []byte) {
+	for element := range scan.Elements(list) {
+		if mask != nil || !scan.IsObject(element) || pointObject(element) {
+			return nil
+		}
+		mask = element
+	}
+	return mask
+}
+
+func pointObject(raw []byte) bool {
+	_, _, ok := pointOf(raw)
+	return ok
+}
+
+// pointOf reads {"x": 1, "y": 2}.
+func pointOf(raw []byte) (x, y float64, ok bool) {
+	members := 0
+	for i, first := 0, true; ; first = false {
+		name, start := scan.Member(raw, i, first)
+		value, end := scan.Number(raw, start)
+		if start == 0 || end == 0 {
+			return 0, 0, false
+		}
+		switch string(name) {
+		case "x":
+			x = value
+		case "y":
+			y = value
+		default:
+			return 0, 0, false
+		}
+		members++
+		if i = end; raw[scan.Space(raw, i)] == '}' {
+			return x, y, members == 2
+		}
+	}
+}
+
+// deepestNesting is how many lists a ring's numbers stand in at most: those of points,
+// rings, polygons, and all of these.
+const deepestNesting = 4
+
+// nest reads the rings of a list, however they are nested, where that can mean one
+// thing alone; the reason says why not.
+func (r *reader) nest(list []byte, level int) (reason string) {
+	var lists, objects, others, filled, pairs int
+	innermost := true // no list in it holds lists
+	for element := range scan.Elements(list) {
+		switch {
+		case scan.IsArray(element):
+			lists++
+			if emptyValue(element) {
+				continue
+			}
+			filled++
+			if i := scan.Space(element, 1); element[i] == '[' || element[i] == '{' {
+				innermost = false
+			} else if isPair(element) {
+				pairs++
+			}
+		case scan.IsObject(element):
+			objects++
+		default:
+			others++
+		}
+	}
+	switch {
+	case level > deepestNesting:
+		return "is nested deeper than polygons are"
+	case objects > 0 && lists+others == 0:
+		return r.pointObjects(list)
+	case lists == 0 && objects == 0:
+		r.leaf(list)
+		return ""
+	case others > 0 || objects > 0:
+		return "mixes lists with other values"
+	case innermost && pairs == filled && filled >= 3:
+		start := len(r.ringEnds)
+		for element := range scan.Elements(list) {
+			if !emptyValue(element) {
+				r.leaf(element)
+			}
+		}
+		r.ringEnds = append(r.ringEnds[:start], len(r.coordinates))
+		return ""
+	case innermost && level > 1 && filled > 1:
+		return "has several lists of numbers where one ring belongs: nothing tells whether they are parts or holes"
+	case innermost:
+		for element := range scan.Elements(list) {
+			r.leaf(element)
+		}
+		return ""
+	}
+	for element := range scan.Elements(list) {
+		if emptyValue(element) {
+			continue
+		}
+		before := len(r.ringEnds)
+		if reason := r.nest(element, level+1); reason != "" {
+			return reason
+		}
+		if level > 1 && filled > 1 || len(r.ringEnds) > before+1 {
+			return "nests several rings in one: nothing tells whether they are parts or holes"
+		}
+	}
+	return ""
+}
+
+// isPair reports whether a list has two numbers.
+func isPair(list []byte) bool {
+	n := 0
+	for element := range scan.Elements(list) {
+		if n++; n > 2 || !scan.IsNumber(element) {
+			return false
+		}
+	}
+	return n == 2
+}
+
+// leaf appends the numbers of a list as a ring.
+func (r *reader) leaf(list []byte) {
+	before := len(r.coordinates)
+	var err error
+	if r.coordinates, err = scan.AppendNumbers(r.coordinates, list); err != nil {
+		r.flawed(convert.KindNumber, len(r.ringEnds)+1, "has no number where one belongs: "+err.Error())
+		r.coordinates = r.coordinates[:before]
+	}
+	r.ringEnds = append(r.ringEnds, len(r.coordinates))
+}
+
+// pointObjects appends the points of a list as a ring.
+func (r *reader) pointObjects(list []byte) (reason string) {
+	for element := range scan.Elements(list) {
+		x, y, ok := pointOf(element)
+		if !ok {
+			return "is a list of objects that are neither points nor one run-length encoding"
+		}
+		r.coordinates = append(r.coordinates, x, y)
+	}
+	r.ringEnds = append(r.ringEnds, len(r.coordinates))
+	return ""
+}
+
+// usableRings are the rings of the annotation at hand, each a polygon of its own: COCO's
+// rings are a union, never holes. Parts counts those that cannot be used too; they are
+// noted as flaws. The polygons are valid until the next annotation is read.
+func usableRings(b *convert.Builder, r *reader, g givenBox) (polygons []pictograph.Polygon, parts int) {
+	r.polygons = r.polygons[:0]
+	var all pictograph.Box // around them
+	first := 0
+	for i, end := range r.ringEnds {
+		coordinates := r.coordinates[first:end]
+		first = end
+		ring, box := r.ring(b, i+1, coordinates)
+		if ring == nil {
+			continue
+		}
+		rings := b.Rings.Take(1)
+		rings[0] = ring
+		polygon := pictograph.Polygon{Rings: rings}
+		if box.W > 0 && box.H > 0 {
+			polygon.Box = &b.Boxes.Take(1)[0]
+			*polygon.Box = box
+		}
+		if len(r.polygons) == 0 {
+			all = box
+		} else {
+			all = around(all, box)
+		}
+		r.polygons = append(r.polygons, polygon)
+	}
+	if all.W > 0 && all.H > 0 && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
+		lie := "lies"
+		if len(r.polygons) > 1 {
+			lie = "and those beside it lie"
+		}
+		reason := fmt.Sprintf("%s at %v,%v to %v,%v, far from the bbox %v,%v to %v,%v", lie, all.X, all.Y, all.X+all.W, all.Y+all.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
+		if looksLikeRuns(r.coordinates, b.Size) {
+			reason += "; its numbers look like run-length counts"
+		}
+		r.flawed(convert.KindRing, 1, reason)
+		r.polygons = r.polygons[:0]
+	}
+	return r.polygons, len(r.ringEnds)
+}
+
+// around is the box around two.
+func around(a, b pictograph.Box) pictograph.Box {
+	x, y := min(a.X, b.X), min(a.Y, b.Y)
+	return pictograph.Box{X: x, Y: y, W: max(a.X+a.W, b.X+b.W) - x, H: max(a.Y+a.H, b.Y+b.H) - y}
+}
+
+// leastOverlap is how much the enclosure of a segmentation and its bbox share at least,
+// as intersection over union, where they are of one object.
+const leastOverlap = 0.1
+
+// ring pairs a ring's coordinates; nil if they make none. The box is around its points.
+// An empty ring is how some writers say that there is no segmentation, and is not told.
+func (r *reader) ring(b *convert.Builder, number int, coordinates []float64) (ring []pictograph.Point, box pictograph.Box) {
+	switch {
+	case len(coordinates) == 0:
+		return nil, box
+	case len(coordinates) < 6:
+		r.flawed(convert.KindRing, number, fmt.Sprintf("has %d numbers, fewer than three points", len(coordinates)))
+		return nil, box
+	}
+	ring = b.Points.Take(len(coordinates) / 2)
+	left, top, right, bottom := coordinates[0], coordinates[1], coordinates[0], coordinates[1]
+	for i := range ring {
+		x, y := coordinates[2*i], coordinates[2*i+1]
+		ring[i] = pictograph.Point{X: x, Y: y}
+		left, right = min(left, x), max(right, x)
+		top, bottom = min(top, y), max(bottom, y)
+	}
+	box = pictograph.Box{X: left, Y: top, W: right - left, H: bottom - top}
+	last := coordinates[len(coordinates)-1]
+	if !geometry.Finite(left, top, right, bottom, box.W, box.H, last) {
+		r.flawed(convert.KindNumber, number, "has a coordinate that is not finite")
+		return nil, box
+	}
+	if reason := farOutside(coordinates, left, top, right, bottom, b.Size); reason != "" {
+		r.flawed(convert.KindRing, number, reason)
+		return nil, box
+	}
+	if len(coordinates)%2 == 1 {
+		r.flawed(convert.KindCount, number, fmt.Sprintf("has an odd count of %d coordinates", len(coordinates)))
+		return nil, box
+	}
+	if !geometry.Enclosing(ring) {
+		r.flawed(convert.KindRing, number, "has fewer than three different points")
+		return nil, box
+	}
+	return ring, box
+}
+
+// farShare is how far, as a share of the image's side, a point of a ring may lie outside
+// its image: beyond that it is no annotator's hand that slipped.
+const farShare = 0.25
+
+// farOutside says why the coordinates of a ring, between the given ones, cannot be pixels
+// of the image, "" where they can.
+func farOutside(coordinates []float64, left, top, right, bottom float64, size convert.Size) string {
+	if isShare(left, top, right, bottom) && mayBeShares(size, !isWhole(coordinates...)) {
+		return "lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
+	}
+	w, h := float64(size.Width), float64(size.Height)
+	if !size.Known() || left >= -farShare*w && right <= w+farShare*w && top >= -farShare*h && bottom <= h+farShare*h {
+		return ""
+	}
+	reason := fmt.Sprintf("reaches from %v,%v to %v,%v, far outside the image of %d×%d", left, top, right, bottom, size.Width, size.Height)
+	if looksLikeRuns(coordinates, size) {
+		reason += "; its numbers look like run-length counts"
+	}
+	return reason
+}
+
+// looksLikeRuns reports whether numbers may be the counts of a run-length encoding: all
+// whole, and together the pixels of the image or about that.
+func looksLikeRuns(numbers []float64, size convert.Size) bool {
+	sum := 0.0
+	for _, n := range numbers {
+		if n < 0 || n != float64(int(n)) {
+			return false
+		}
+		sum += n
+	}
+	side := float64(max(size.Width, size.Height))
+	return size.Known() && sum <= float64(size.Width*size.Height) && slices.Max(numbers) > 2*side
+}
+
+// convertSegmentation takes the segmentation of an annotation; there is false where
+// there is none. One that cannot be used leaves out the annotation: a box in its stead
+// would pass for the real thing.
+func convertSegmentation(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotation, g givenBox) (taken, there bool) {
+	form, mask, reason := r.readSegmentation(a)
+	switch form {
+	case noSegmentation:
+		return false, false
+	case badSegmentation:
+		return b.Drop(convert.KindRing, o.At, reason), true
+	case maskSegmentation:
+		if mask != nil && !a.runs {
+			a.segmentation = mask
+		}
+		first := len(b.Result.Annotations)
+		if !convertMask(b, r, o, a, g) {
+			return false, true
+		}
+		r.compareBox(b, o, g, first)
+		return true, true
+	}
+	polygons, parts := usableRings(b, r, g)
+	if len(polygons) == 0 {
+		if len(r.flaws) == 0 {
+			return false, false // empty rings alone
+		}
+		r.reportFlaws(b, o.At, "dropped")
+		return false, true
+	}
+	r.reportFlaws(b, o.At, ringLeftOut)
+	first := len(b.Result.Annotations)
+	if !b.AddPolygons(o, convert.PartIDs(parts), polygons) {
+		return false, true
+	}
+	r.compareBox(b, o, g, first)
+	return true, true
+}
+
+const allGeometries = "left out; --all-geometries takes all that an annotation has"
+
+// compareBox tells of a box beside a segmentation, whose enclosure it is not.
+func (r *reader) compareBox(b *convert.Builder, o convert.Object, g givenBox, first int) {
+	if b.AllGeometries || g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) || r.notation != "" {
+		return
+	}
+	if g.usable() {
+		var all pictograph.Box
+		found := false
+		for _, a := range b.Result.Annotations[first:] {
+			p, _ := a.Geometry.(pictograph.Polygon)
+			if p.Box == nil {
+				continue
+			}
+			if box := *p.Box; !found {
+				all, found = box, true
+			} else {
+				all = around(all, box)
+			}
+		}
+		if !found || b.Leaves(g.box) || !boxesDiffer(all, g.box, 2, 0.02) {
+			return
+		}
+	}
+	b.Report(convert.KindGeometry, o.At, "there is a bbox beside the segmentation, and it is not its enclosure", allGeometries)
+}

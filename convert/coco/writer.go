@@ -1,0 +1,312 @@
+package coco
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
+	"pictosync/pictograph"
+)
+
+// Writer writes images as the entries of a COCO file. It is not for
+// concurrent use: ids are given in order.
+type Writer struct {
+	catalog *convert.Catalog
+	numbers map[string]int
+	images  int
+	used    map[int64]struct{} // annotation ids
+	next    int64
+}
+
+// NewWriter writes images that are all in the catalog.
+func NewWriter(c *convert.Catalog) *Writer {
+	return &Writer{catalog: c, numbers: c.Numbers(1), used: make(map[int64]struct{}), next: c.LargestID + 1}
+}
+
+// cocoImage, writtenAnnotation and writtenCategory are entries as COCO defines them.
+type cocoImage struct {
+	ID       int    `json:"id"`
+	FileName string `json:"file_name"`
+	Width    int    `json:"width,omitempty"`
+	Height   int    `json:"height,omitempty"`
+}
+
+type writtenAnnotation struct {
+	ID           int64           `json:"id"`
+	ImageID      int             `json:"image_id"`
+	CategoryID   int             `json:"category_id"`
+	Segmentation json.RawMessage `json:"segmentation"`
+	Area         float64         `json:"area"`
+	BBox         [4]float64      `json:"bbox"`
+	Crowd        int             `json:"iscrowd"`
+	Keypoints    []float64       `json:"keypoints,omitempty"`
+	NumKeypoints int             `json:"num_keypoints,omitempty"`
+	Foot         []float64       `json:"foot_kpts,omitempty"`
+	Face         []float64       `json:"face_kpts,omitempty"`
+	LeftHand     []float64       `json:"lefthand_kpts,omitempty"`
+	RightHand    []float64       `json:"righthand_kpts,omitempty"`
+	Score        any             `json:"score,omitempty"`
+	// JointScores are the confidences of the joints, by their places, where they have
+	// their own.
+	JointScores []*float64     `json:"keypoint_scores,omitempty"`
+	Attributes  map[string]any `json:"attributes,omitempty"`
+	// PictographID is the annotation's id where it is no whole number of its
+	// own in the file, which COCO's tools want, or the ids of its parts where
+	// they are not ID-0, ID-1, ….
+	PictographID any `json:"pictograph_id,omitempty"`
+}
+
+type writtenCategory struct {
+	ID        int      `json:"id"`
+	Name      string   `json:"name"`
+	Keypoints []string `json:"keypoints,omitempty"`
+	Skeleton  [][2]int `json:"skeleton,omitempty"`
+}
+
+// Categories is the list of categories, a JSON array.
+func (w *Writer) Categories() ([]byte, error) {
+	all := w.catalog.All()
+	names := slices.SortedFunc(maps.Keys(all), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
+	list := make([]writtenCategory, 0, len(names))
+	for _, name := range names {
+		c := writtenCategory{ID: w.numbers[name], Name: name}
+		if s := all[name].Skeleton; s != nil {
+			for _, node := range s.Nodes {
+				c.Keypoints = append(c.Keypoints, node.Name)
+			}
+			for _, e := range s.Edges {
+				c.Skeleton = append(c.Skeleton, [2]int{e[0] + 1, e[1] + 1})
+			}
+		}
+		list = append(list, c)
+	}
+	return json.Marshal(list)
+}
+
+// Image returns an image's entry and those of its annotations, JSON objects, what COCO
+// cannot hold of it, and how many of the source's annotations found no place. The error
+// says why the image cannot be written at all.
+func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotations [][]byte, leftOut int, findings []convert.Finding, err error) {
+	report := convert.ReportInto(&findings, image)
+	lost := make(convert.LostAnnotations)
+	objects := convert.ObjectsOf(r, lost, report)
+	if len(objects) == 0 && len(r.Annotations) > 0 {
+		return nil, nil, r.Lost(lost), findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
+	}
+	w.images++
+	if entry, err = json.Marshal(cocoImage{w.images, image, r.Size.Width, r.Size.Height}); err != nil {
+		return nil, nil, 0, nil, fmt.Errorf("write image %s: %w", image, err)
+	}
+	for _, o := range objects {
+		category := w.catalog.CategoryOf(r, o)
+		c := writtenAnnotation{ImageID: w.images, CategoryID: w.numbers[category.Name], Segmentation: json.RawMessage("[]")}
+		if o.Confidence != nil {
+			c.Score = *o.Confidence
+		}
+		w.identify(&c, o, category)
+		c.Attributes, c.Crowd = crowd(o.Attributes)
+		at := "annotation " + scan.Shorten(o.ID)
+		if o.Polygons != nil {
+			w.polygons(&c, o, r.Size, at, report)
+		}
+		if o.Box != nil {
+			c.box(o.Box.Box)
+			if o.Polygons == nil {
+				c.Area = o.Box.Box.W * o.Box.Box.H
+			}
+			if o.Box.Oriented != nil {
+				report(convert.KindOtherShape, at, "COCO has no oriented boxes", "its enclosing box was written")
+			}
+		}
+		if o.Joints != nil {
+			o.Lose(lost, w.pose(&c, o, category, report), r)
+		}
+		data, err := json.Marshal(c)
+		if err != nil {
+			return nil, nil, 0, nil, fmt.Errorf("write %s of %s: %w", at, image, err)
+		}
+		annotations = append(annotations, data)
+	}
+	return entry, annotations, r.Lost(lost), findings, nil
+}
+
+// identify gives an annotation its number: its own id where that is one that is
+// free.
+func (w *Writer) identify(c *writtenAnnotation, o convert.ExportObject, category *convert.ExportCategory) {
+	regular := true
+	var ids []string
+	if o.Joints != nil {
+		slots, parts, _ := places(category, o.Joints)
+		for _, list := range append([][]*pictograph.Annotation{slots}, parts[:]...) {
+			for _, j := range list {
+				if j == nil {
+					continue
+				}
+				regular = regular && j.ID == convert.PartID(o.ID, len(ids))
+				ids = append(ids, j.ID)
+			}
+		}
+	}
+	n, err := strconv.ParseInt(o.ID, 10, 64)
+	_, taken := w.used[n]
+	switch {
+	case regular && err == nil && !taken && n >= 0 && strconv.FormatInt(n, 10) == o.ID:
+		c.ID = n
+	case regular:
+		c.ID, c.PictographID = w.free(), o.ID
+	default:
+		c.ID, c.PictographID = w.free(), ids
+	}
+	w.used[c.ID] = struct{}{}
+}
+
+// free is a number that no annotation has.
+func (w *Writer) free() int64 {
+	w.next++
+	return w.next - 1
+}
+
+// crowd takes iscrowd out of attributes.
+func crowd(attributes map[string]any) (map[string]any, int) {
+	if attributes["iscrowd"] != "true" {
+		return attributes, 0
+	}
+	rest := maps.Clone(attributes)
+	delete(rest, "iscrowd")
+	return rest, 1
+}
+
+func (c *writtenAnnotation) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y, b.W, b.H} }
+
+// places puts the joints of a pose in the order of their category, and those of parts of
+// the body in that of COCO-WholeBody; extra find no place.
+func places(c *convert.ExportCategory, joints []pictograph.Annotation) (slots []*pictograph.Annotation, parts [len(convert.WholeBody)][]*pictograph.Annotation, extra []*pictograph.Annotation) {
+	slots, beyond := c.Slots(joints)
+	for _, j := range beyond {
+		part, slot, ok := convert.BodyPart(j.Name)
+		if !ok || parts[part] != nil && parts[part][slot] != nil {
+			extra = append(extra, j)
+			continue
+		}
+		if parts[part] == nil {
+			parts[part] = make([]*pictograph.Annotation, convert.WholeBody[part].Joints)
+		}
+		parts[part][slot] = j
+	}
+	return slots, parts, extra
+}
+
+// pose writes the joints of an object and returns those that have no place.
+func (w *Writer) pose(c *writtenAnnotation, o convert.ExportObject, category *convert.ExportCategory, report func(convert.Kind, string, string, string)) (lost []*pictograph.Annotation) {
+	slots, parts, extra := places(category, o.Joints)
+	convert.ReportExtra(report, category.Name, extra)
+	var placed []pictograph.Point
+	triplets := func(list []*pictograph.Annotation) (out []float64) {
+		for _, j := range list {
+			if j == nil {
+				out = append(out, 0, 0, convert.NotLabelled)
+				continue
+			}
+			p := j.Geometry.(pictograph.Keypoint).Point
+			v := float64(convert.Visible)
+			if convert.IsOccluded(j.Attributes) {
+				v = convert.Occluded
+			}
+			out = append(out, p.X, p.Y, v)
+			placed = append(placed, p)
+		}
+		return out
+	}
+	c.Keypoints = triplets(slots)
+	c.NumKeypoints = len(placed)
+	for i, list := range []*[]float64{&c.Foot, &c.Face, &c.LeftHand, &c.RightHand} {
+		*list = triplets(parts[i])
+	}
+	c.scores(o, slots, parts[:], report)
+	switch box := geometry.Enclosure(placed); {
+	case o.Box != nil || o.Polygons != nil: // written already
+	case o.Given != nil:
+		c.box(*o.Given)
+		c.Area = o.Given.W * o.Given.H
+	case box != nil:
+		c.box(*box)
+		c.Area = box.W * box.H
+	case len(placed) > 0:
+		c.BBox = [4]float64{placed[0].X, placed[0].Y, 0, 0}
+	}
+	return extra
+}
+
+// scores writes the confidences of joints where they have their own, and that of their
+// object, which is an attribute then.
+func (c *writtenAnnotation) scores(o convert.ExportObject, slots []*pictograph.Annotation, parts [][]*pictograph.Annotation, report func(convert.Kind, string, string, string)) {
+	own := c.Attributes[instanceScore]
+	_, number := own.(json.Number)
+	if _, float := own.(float64); float {
+		number = true
+	}
+	if !o.Scored && !number {
+		return
+	}
+	c.Score = nil
+	if number {
+		c.Score, c.Attributes = own, without(c.Attributes, instanceScore)
+	}
+	c.JointScores = make([]*float64, len(slots))
+	for i, j := range slots {
+		if j != nil {
+			c.JointScores[i] = j.Confidence
+		}
+	}
+	for _, list := range parts {
+		for _, j := range list {
+			if j != nil && j.Confidence != nil {
+				report(convert.KindConfidence, "annotation "+scan.Shorten(j.ID), "the confidence of a joint beside the body's has no place in COCO", "left out")
+				return
+			}
+		}
+	}
+}
+
+// Polygons writes rings as they are, since COCO's are a union, and as a mask
+// where one is a hole.
+func (w *Writer) polygons(c *writtenAnnotation, o convert.ExportObject, size convert.Size, at string, report func(convert.Kind, string, string, string)) {
+	var all []pictograph.Point
+	holes := false
+	for _, p := range o.Polygons {
+		all = append(all, p.Rings[0]...)
+		holes = holes || len(p.Rings) > 1
+	}
+	if box := geometry.Enclosure(all); box != nil {
+		c.box(*box)
+	}
+	if holes && !size.Known() {
+		report(convert.KindMask, at, "holes need a mask of the image's size, which is unknown", "the holes were left out")
+		holes = false
+	}
+	if holes {
+		if m, err := geometry.FillPolygons(o.Polygons, size.Width, size.Height); err != nil {
+			report(convert.KindMask, at, err.Error(), "the holes were left out")
+		} else {
+			if !geometry.OnPixelEdges(o.Polygons, size.Width, size.Height) {
+				report(convert.KindMaskFilled, at, "a polygon with holes does not follow pixel edges within the image", "written as the mask of the pixels whose centres it covers")
+			}
+			c.Segmentation, c.Area = m.RLE(nil), float64(m.Pixels())
+			return
+		}
+	}
+	rings := make([][]float64, len(o.Polygons))
+	for i, p := range o.Polygons {
+		for _, q := range p.Rings[0] {
+			rings[i] = append(rings[i], q.X, q.Y)
+		}
+		c.Area += math.Abs(geometry.Area(p.Rings[0])) / 2
+	}
+	c.Segmentation, _ = json.Marshal(rings) // finite numbers always marshal
+}

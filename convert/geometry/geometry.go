@@ -1,0 +1,166 @@
+package geometry
+
+import (
+	"math"
+
+	"pictosync/pictograph"
+)
+
+// Products that are added to something are wrapped in float64(…) throughout:
+// the conversion forbids fused multiply-add, which some processors have and
+// others lack, and payloads must be the same bytes everywhere.
+
+// EdgeTolerance is how far, as a part of the image's side, a coordinate may
+// reach outside before it counts as outside: what rounding to four decimals
+// can do to a normalized coordinate.
+const EdgeTolerance = 1e-4
+
+func Finite(values ...float64) bool {
+	const exponent = 0x7ff << 52 // all ones in infinities and what is no number
+	for _, v := range values {
+		if math.Float64bits(v)&exponent == exponent {
+			return false
+		}
+	}
+	return true
+}
+
+// Enclosure returns the axis-aligned box around points, nil if it would be
+// without width or height: the service wants both positive.
+func Enclosure(points []pictograph.Point) *pictograph.Box {
+	if box, ok := Bounds(points); ok {
+		return &box
+	}
+	return nil
+}
+
+// Bounds is the enclosure; ok is false where there is none.
+func Bounds(points []pictograph.Point) (box pictograph.Box, ok bool) {
+	x0, y0 := math.Inf(1), math.Inf(1)
+	x1, y1 := math.Inf(-1), math.Inf(-1)
+	for _, p := range points {
+		x0, x1 = min(x0, p.X), max(x1, p.X)
+		y0, y1 = min(y0, p.Y), max(y1, p.Y)
+	}
+	box = pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
+	return box, box.W > 0 && box.H > 0 && Finite(box.W, box.H)
+}
+
+// ReachesOutside reports whether a box leaves an image by more than rounding.
+func ReachesOutside(box pictograph.Box, width, height int) bool {
+	w, h := float64(width), float64(height)
+	dx, dy := float64(w*EdgeTolerance), float64(h*EdgeTolerance)
+	return box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy
+}
+
+// Clip cuts a box off at the image's edges; what is left may have no extent.
+func Clip(box pictograph.Box, width, height int) pictograph.Box {
+	x0, y0 := max(box.X, 0), max(box.Y, 0)
+	x1 := min(box.X+box.W, float64(width))
+	y1 := min(box.Y+box.H, float64(height))
+	return pictograph.Box{X: x0, Y: y0, W: x1 - x0, H: y1 - y0}
+}
+
+// Quadrilateral is four corners in pixels, walked around the shape.
+type Quadrilateral [4]pictograph.Point
+
+// Convex reports whether the corners go once round a shape that has an area:
+// every turn bends the same way.
+func (q Quadrilateral) Convex() bool {
+	var left, right int
+	for i := range q {
+		a, b, c := q[i], q[(i+1)%4], q[(i+2)%4]
+		switch turn := float64((b.X-a.X)*(c.Y-b.Y)) - float64((b.Y-a.Y)*(c.X-b.X)); {
+		case turn > 0:
+			right++
+		case turn < 0:
+			left++
+		}
+	}
+	return left == 4 || right == 4
+}
+
+// OrientedBox fits a rotated rectangle: its centre is the mean of the corners,
+// its extents are the means of opposite sides, and its angle is that of all
+// four sides together, so that a short first side, badly rounded, does not
+// turn a long box. A rectangle comes back as it is.
+//
+// The angle is rounded, which moves the corners of a box of 10,000 pixels by
+// less than 0.0002.
+func (q Quadrilateral) OrientedBox() pictograph.OrientedBox {
+	along := pictograph.Point{X: q[1].X - q[0].X + q[2].X - q[3].X, Y: q[1].Y - q[0].Y + q[2].Y - q[3].Y}
+	across := pictograph.Point{X: q[3].X - q[0].X + q[2].X - q[1].X, Y: q[3].Y - q[0].Y + q[2].Y - q[1].Y}
+	if float64(along.X*across.Y) < float64(along.Y*across.X) { // walked anticlockwise
+		across = pictograph.Point{X: -across.X, Y: -across.Y}
+	}
+	angle := math.Atan2(along.Y-across.X, along.X+across.Y) * (180 / math.Pi)
+	angle = Round(angle)
+	if angle < 0 {
+		angle += 360
+	}
+	return pictograph.OrientedBox{
+		CX:    (q[0].X + q[1].X + q[2].X + q[3].X) / 4,
+		CY:    (q[0].Y + q[1].Y + q[2].Y + q[3].Y) / 4,
+		W:     (Distance(q[0], q[1]) + Distance(q[3], q[2])) / 2,
+		H:     (Distance(q[1], q[2]) + Distance(q[0], q[3])) / 2,
+		Angle: angle + 0, // no negative zero
+	}
+}
+
+// Round takes degrees and pixels to the nearest millionth: trigonometric
+// functions may differ in the last bit between processors, payloads must not.
+func Round(v float64) float64 {
+	const grid = 1e6
+	return math.Round(v*grid) / grid
+}
+
+// Corners walks an oriented box from the corner that is top left at angle 0,
+// clockwise.
+func Corners(o pictograph.OrientedBox) Quadrilateral {
+	sin, cos := math.Sincos(o.Angle * (math.Pi / 180))
+	var q Quadrilateral
+	for i, sign := range [4][2]float64{{-1, -1}, {1, -1}, {1, 1}, {-1, 1}} {
+		dx, dy := sign[0]*o.W/2, sign[1]*o.H/2
+		q[i] = pictograph.Point{
+			X: Round(o.CX + float64(dx*cos) - float64(dy*sin)),
+			Y: Round(o.CY + float64(dx*sin) + float64(dy*cos)),
+		}
+	}
+	return q
+}
+
+// Farthest is how far the corners of two quadrilaterals are apart at most,
+// whichever way round the second is walked.
+func (q Quadrilateral) Farthest(other Quadrilateral) float64 {
+	same, mirrored := 0.0, 0.0
+	for i := range q {
+		same = max(same, Distance(q[i], other[i]))
+		mirrored = max(mirrored, Distance(q[i], other[[4]int{3, 2, 1, 0}[i]]))
+	}
+	return min(same, mirrored)
+}
+
+func Distance(a, b pictograph.Point) float64 {
+	dx, dy := b.X-a.X, b.Y-a.Y
+	return math.Sqrt(float64(dx*dx) + float64(dy*dy))
+}
+
+// Enclosing reports whether a ring has three different points: one of three
+// whose last repeats the first, to close it, encloses nothing.
+func Enclosing(ring []pictograph.Point) bool {
+	a, b := ring[0], ring[0]
+	for _, p := range ring[1:] {
+		switch {
+		case p == a:
+		case b == a:
+			b = p
+		case p != b:
+			return true
+		}
+	}
+	return false
+}
+
+func Sound(box pictograph.Box) bool {
+	return box.W > 0 && box.H > 0 && Finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H)
+}

@@ -1,0 +1,37 @@
+package manifest
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+func Format() convert.Format {
+	return convert.Format{
+		Name:  "manifest",
+		About: "a manifest (.db) made by pictosync manifest",
+		Detect: func(_ context.Context, c *convert.Candidate) (convert.Match, error) {
+			if !bytes.HasPrefix(c.Head, []byte("SQLite format 3\x00")) {
+				return convert.Match{}, nil
+			}
+			return convert.Match{Score: convert.Certain, Reason: "a SQLite file with the tables of a manifest"}, nil
+		},
+		Open: open,
+	}
+}
+
+// ImageFile is looked for in the folder of images, and then below the manifest's root.
+func (m *manifest) ImageFile(item convert.Item) string {
+	if file := m.InImages(item.Image); file != "" {
+		return file
+	}
+	if p, ok := item.Place.(place); ok && p.ofMany() {
+		if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
+			return convert.ImageFile(f, inner)
+		}
+	}
+	return source.Existing(filepath.Join(m.root, filepath.FromSlash(item.Image)))
+}

@@ -1,0 +1,591 @@
+package manifest
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	_ "github.com/mattn/go-sqlite3"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// Schema is the layout of a manifest, version 1.
+//
+//   - images.image is the image's path in the dataset: slash-separated and
+//     relative. For YOLO it may lack the extension where that is not known.
+//   - images.aliases is a JSON list of other paths it may have; may be NULL.
+//   - images.format is the name of a format, "yolo", "coco" or "canonical", say.
+//   - images.label_path is the label file, relative to root and below it: a YOLO
+//     label, or a COCO file or canonical JSON Lines that has the image. images.label is the
+//     label itself instead: YOLO lines, or a JSON list of COCO or canonical
+//     annotations. A row has one of them. Lines that are empty, and an empty
+//     list, say that the image is empty.
+//   - images.image_id is the service's id, which wins over the path; width and
+//     height are in pixels; each may be NULL.
+//   - images.class_set names the classes that YOLO labels and COCO annotations
+//     within the row use; not needed otherwise.
+//   - class_sets.classes is for YOLO {"names":{"0":"car"}}, with "task" and for
+//     poses "kpt_shape" and "kpt_names" where they are known, "columns" where
+//     those of the lines were given, and "trailer", of confidence and id, where
+//     these stand behind the task's shape; for COCO the list of categories.
+//   - meta has version and root, the folder that label paths are relative to,
+//     itself relative to the manifest's.
+const Schema = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE class_sets (id INTEGER PRIMARY KEY, classes TEXT NOT NULL) STRICT;
+CREATE TABLE images (
+	id         INTEGER PRIMARY KEY,
+	image      TEXT NOT NULL,
+	aliases    TEXT,
+	format     TEXT NOT NULL,
+	label_path TEXT,
+	label      TEXT,
+	image_id   TEXT,
+	width      INTEGER,
+	height     INTEGER,
+	class_set  INTEGER REFERENCES class_sets (id),
+	CHECK ((label IS NULL) <> (label_path IS NULL))
+) STRICT;
+`
+
+const version = "1"
+
+// pageRows is how many rows are read at a time, so that no transaction is
+// held open while images are saved.
+const pageRows = 1000
+
+// manifest is a SQLite manifest.
+type manifest struct {
+	source.Files
+	root      string
+	print     string
+	classSets map[int64][]byte
+	repeated  map[string]bool
+
+	mu       sync.Mutex
+	sets     map[classesOf]convert.Labels
+	opened   map[string]*labelFile
+	openings []string // keys of opened, the oldest first
+	holds    int
+	readers  int
+	db       *sql.DB // nil where it is not open
+}
+
+// place is a row's rest.
+type place struct {
+	format    convert.Format
+	labelPath string // "" where the label is in the row
+	classSet  int64
+	size      convert.Size
+}
+
+// ofMany reports whether the label is a file with the labels of several images.
+func (p place) ofMany() bool { return p.labelPath != "" && !p.format.OneImage }
+
+// classesOf is a set of classes as one format takes it.
+type classesOf struct {
+	id     int64
+	format string
+}
+
+// labelFile is a COCO or canonical file that rows refer to.
+type labelFile struct {
+	source  convert.Source
+	items   map[string]convert.Item // by image
+	err     error
+	release func() // what the source holds
+}
+
+// maxOpened bounds how many label files' indexes are held.
+const maxOpened = 16
+
+func open(ctx context.Context, in convert.Input) (convert.Source, error) {
+	s, err := source.Prepare(in)
+	if err != nil {
+		return nil, err
+	}
+	m := &manifest{Files: s, root: filepath.Dir(s.Path), classSets: make(map[int64][]byte), repeated: make(map[string]bool),
+		sets: make(map[classesOf]convert.Labels), opened: make(map[string]*labelFile)}
+	info, err := os.Stat(s.Path)
+	if err != nil {
+		return nil, source.OpenError(s.Path, err)
+	}
+	err = m.query(ctx, func(db *sql.DB) error { return m.readHead(ctx, db) })
+	if err != nil {
+		return nil, &convert.Error{Op: "read", Path: s.Path, Err: err, Advice: "a manifest is a SQLite file as pictosync manifest writes it"}
+	}
+	m.print = s.Fingerprint(info)
+	return m, nil
+}
+
+// Hold keeps the manifest open, and the label files that rows refer to.
+func (m *manifest) Hold() (release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.holds++; m.holds == 1 {
+		for _, f := range m.opened {
+			f.release = convert.Hold(f.source)
+		}
+	}
+	return sync.OnceFunc(func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.holds--; m.holds > 0 {
+			return
+		}
+		for _, f := range m.opened {
+			f.release()
+		}
+		m.closeUnused()
+	})
+}
+
+// query reads from the manifest.
+func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
+	db, err := m.take()
+	if err != nil {
+		return err
+	}
+	defer m.release()
+	return read(db)
+}
+
+// Take opens the manifest for reading alone; release lets it go.
+func (m *manifest) take() (*sql.DB, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.db == nil {
+		abs, err := filepath.Abs(m.Path)
+		if err != nil {
+			return nil, err
+		}
+		address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "mode=ro&_query_only=1&_busy_timeout=5000"}
+		if m.db, err = sql.Open("sqlite3", address.String()); err != nil {
+			return nil, err
+		}
+		m.db.SetMaxIdleConns(runtime.GOMAXPROCS(0))
+	}
+	m.readers++
+	return m.db, nil
+}
+
+func (m *manifest) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.readers--
+	m.closeUnused()
+}
+
+// closeUnused closes the manifest when nobody reads from it or holds it.
+func (m *manifest) closeUnused() {
+	if m.db != nil && m.holds == 0 && m.readers == 0 {
+		m.db.Close()
+		m.db = nil
+	}
+}
+
+func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
+	var version string
+	err := db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'version'`).Scan(&version)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return errors.New("it has no version in meta")
+	case err != nil && strings.Contains(err.Error(), "no such table"):
+		return errors.New("is a SQLite file but no manifest: it has no table meta")
+	case err != nil:
+		return err
+	case version != version:
+		return fmt.Errorf("it has version %s, this program reads version %s", convert.Display(version), version)
+	}
+	var views int
+	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name IN ('images', 'meta', 'class_sets')`).Scan(&views); err != nil {
+		return err
+	}
+	if views > 0 {
+		return errors.New("its images must be a table: a view may have no end")
+	}
+	var root string
+	err = db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'root'`).Scan(&root)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if root = filepath.FromSlash(root); filepath.IsAbs(root) {
+		m.root = root
+	} else {
+		m.root = filepath.Join(filepath.Dir(m.Path), root)
+	}
+	if err := eachRow(ctx, db, `SELECT id, CAST(classes AS BLOB) FROM class_sets`, func(rows *sql.Rows) error {
+		var id int64
+		var classes []byte
+		if err := rows.Scan(&id, &classes); err != nil {
+			return err
+		}
+		m.classSets[id] = classes
+		return nil
+	}); err != nil {
+		return err
+	}
+	return eachRow(ctx, db, `SELECT CAST(image AS TEXT) FROM images WHERE image IS NOT NULL GROUP BY image HAVING count(*) > 1`, func(rows *sql.Rows) error {
+		var image string
+		if err := rows.Scan(&image); err != nil {
+			return err
+		}
+		m.repeated[image] = true
+		return nil
+	})
+}
+
+func eachRow(ctx context.Context, db *sql.DB, query string, read func(*sql.Rows) error, args ...any) error {
+	rows, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := read(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func (m *manifest) Describe() convert.Description {
+	return convert.Description{Path: m.Path, Format: "manifest", Reason: "a SQLite file with the tables of a manifest", Fingerprint: m.print}
+}
+
+// Items goes through the rows by their id, which is the cursor.
+func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
+		defer m.Hold()()
+		last := int64(-1 << 63)
+		if after != "" {
+			var err error
+			if last, err = strconv.ParseInt(after, 10, 64); err != nil {
+				yield(convert.Item{}, fmt.Errorf("%q is no row of a manifest", after))
+				return
+			}
+		}
+		for {
+			items, next, err := m.page(ctx, last)
+			if err != nil {
+				yield(convert.Item{}, &convert.Error{Op: "read", Path: m.Path, Err: err})
+				return
+			}
+			for _, item := range items {
+				if !m.Filter.Takes(item.Image, item.File) {
+					continue
+				}
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if next == last {
+				return
+			}
+			last = next
+		}
+	}
+}
+
+// page reads rows behind the one with the id last; the id of the last row read
+// is last itself at the end.
+func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, end int64, err error) {
+	end = last
+	err = m.query(ctx, func(db *sql.DB) error {
+		// Large labels are read when they are needed.
+		return eachRow(ctx, db, `
+			SELECT id, image, aliases, format, label_path, label IS NOT NULL, image_id, width, height, class_set
+			FROM images WHERE id > ? ORDER BY id LIMIT ?`, func(rows *sql.Rows) error {
+			var id int64
+			var image, aliases, format, labelPath, imageID, width, height, set any
+			var inline bool
+			if err := rows.Scan(&id, &image, &aliases, &format, &labelPath, &inline, &imageID, &width, &height, &set); err != nil {
+				return err
+			}
+			end = id
+			items = append(items, m.item(row{id, image, aliases, format, labelPath, imageID, width, height, set, inline}))
+			return nil
+		}, last, pageRows)
+	})
+	return items, end, err
+}
+
+// row is a row of images as it stands there, of whatever types.
+type row struct {
+	id                                                                  int64
+	image, aliases, format, labelPath, imageID, width, height, classSet any
+	inline                                                              bool
+}
+
+func (m *manifest) item(r row) convert.Item {
+	item := convert.Item{Cursor: strconv.FormatInt(r.id, 10), File: fmt.Sprintf("row %d", r.id)}
+	place, err := m.readRow(r, &item)
+	if item.Place = place; err != nil {
+		item.Err = fmt.Errorf("read row %d of the manifest: %w", r.id, err)
+	}
+	if item.Image == "" {
+		item.Image = fmt.Sprintf("row %d", r.id)
+	}
+	return item
+}
+
+func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
+	name, err := rowText("image", r.image)
+	if err != nil {
+		return place, err
+	}
+	item.Image = name
+	clean, err := source.CleanImagePath(name)
+	if err != nil {
+		return place, fmt.Errorf("the image's name %w", err)
+	}
+	item.Image = clean
+	if m.repeated[name] {
+		return place, errors.New("several rows are for this image; leave one")
+	}
+	format, err := rowText("format", r.format)
+	if err != nil {
+		return place, err
+	}
+	if place.format, err = m.rowFormat(format); err != nil {
+		return place, err
+	}
+	item.Stem = place.format.OneImage && !source.IsImageName(item.Image)
+	aliases, err := rowText("aliases", r.aliases)
+	if err != nil {
+		return place, err
+	}
+	if aliases != "" {
+		if err := json.Unmarshal([]byte(aliases), &item.Aliases); err != nil {
+			return place, errors.New("aliases are no JSON list of text")
+		}
+	}
+	if item.ImageID, err = rowText("image_id", r.imageID); err != nil {
+		return place, err
+	}
+	if place.labelPath, err = rowText("label_path", r.labelPath); err != nil {
+		return place, err
+	}
+	switch {
+	case place.labelPath == "" && !r.inline:
+		return place, errors.New("it has neither label nor label_path, so it says nothing of the image")
+	case place.labelPath != "" && r.inline:
+		return place, errors.New("it has both label and label_path; leave one")
+	case place.labelPath != "" && !filepath.IsLocal(filepath.FromSlash(place.labelPath)):
+		return place, fmt.Errorf("its label_path %s leads out of the manifest's root", convert.Display(place.labelPath))
+	case place.labelPath != "":
+		item.File = place.labelPath
+		item.Explicit = place.format.Explicit
+	default:
+		item.Explicit = true
+	}
+	if r.width != nil || r.height != nil {
+		width, widthOK := r.width.(int64)
+		height, heightOK := r.height.(int64)
+		if !widthOK || !heightOK {
+			return place, errors.New("width and height are not both whole numbers")
+		}
+		if place.size, err = source.WholeSize(float64(width), float64(height)); err != nil {
+			return place, err
+		}
+	}
+	switch set := r.classSet.(type) {
+	case nil:
+	case int64:
+		place.classSet = set
+	default:
+		return place, errors.New("class_set is no whole number")
+	}
+	return place, nil
+}
+
+// rowText is a column of text; NULL is "".
+// rowFormat is the format of a row.
+func (m *manifest) rowFormat(name string) (convert.Format, error) {
+	var names []string
+	for _, f := range m.Formats {
+		if f.Labels == nil {
+			continue
+		}
+		if f.Name == name {
+			return f, nil
+		}
+		names = append(names, f.Name)
+	}
+	return convert.Format{}, fmt.Errorf("the format is %q and must be one of: %s", name, strings.Join(names, ", "))
+}
+
+func rowText(column string, v any) (string, error) {
+	switch v := v.(type) {
+	case nil:
+		return "", nil
+	case string:
+		return v, nil
+	case []byte:
+		return string(v), nil
+	}
+	return "", fmt.Errorf("%s is no text", column)
+}
+
+func (m *manifest) Size(item convert.Item) convert.Size {
+	if size := m.Sizes.Of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
+		return size
+	}
+	p, ok := item.Place.(place)
+	if !ok {
+		return convert.Size{}
+	}
+	if p.size.Known() || !p.ofMany() {
+		return p.size
+	}
+	if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
+		return f.Size(inner)
+	}
+	return convert.Size{}
+}
+
+func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
+	p, ok := item.Place.(place)
+	if !ok {
+		return convert.Result{}, item.Err
+	}
+	if p.ofMany() {
+		f, inner, err := m.inFile(ctx, p, item.Image)
+		if err != nil {
+			return convert.Result{}, err
+		}
+		if !p.size.Known() || f.Size(inner).Known() {
+			return f.Load(ctx, inner, listed)
+		}
+		result, err := f.Load(ctx, inner, p.size)
+		if err == nil {
+			m.Reconcile(item, source.ImageSizes{Stated: p.size, Listed: listed}, &result)
+		}
+		return result, err
+	}
+	label, err := m.label(ctx, item, p)
+	if err != nil {
+		return convert.Result{}, err
+	}
+	labels, err := m.labels(p.classSet, p.format)
+	if err != nil {
+		return convert.Result{}, err
+	}
+	return labels.Load(item, m.Size(item), listed, label)
+}
+
+// label reads a row's label, from its file or the manifest.
+func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byte, error) {
+	if p.labelPath != "" {
+		data, err := source.ReadAtMost(m.file(p.labelPath), source.MaxLabels)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", p.labelPath, err)
+		}
+		return data, nil
+	}
+	var label []byte
+	var long bool
+	err := m.query(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `SELECT CAST(iif(length(label) > ?2, zeroblob(0), label) AS BLOB), length(label) > ?2 FROM images WHERE id = ?1 AND label IS NOT NULL`, item.Cursor, source.MaxLabels).Scan(&label, &long)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errors.New("the label is gone since the run began")
+	}
+	if err == nil && (long || len(label) > source.MaxLabels) {
+		err = fmt.Errorf("the label is longer than %d bytes", source.MaxLabels)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s of the manifest: %w", item.File, err)
+	}
+	return label, nil
+}
+
+func (m *manifest) file(labelPath string) string {
+	return filepath.Join(m.root, filepath.FromSlash(labelPath))
+}
+
+// labels are what reads the labels of a format with a class set, made once.
+func (m *manifest) labels(id int64, f convert.Format) (convert.Labels, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := classesOf{id, f.Name}
+	if made, ok := m.sets[key]; ok {
+		return made, nil
+	}
+	made, err := f.Labels(m.classSets[id], m.Input(m.Path, ""))
+	if errors.Is(err, convert.ErrNoClasses) {
+		return nil, fmt.Errorf("the manifest has no class set %d, so the classes are not known", id)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read class set %d of the manifest: %w", id, err)
+	}
+	m.sets[key] = made
+	return made, nil
+}
+
+// inFile finds a row's image in the COCO or canonical file it names, which is
+// read once.
+func (m *manifest) inFile(ctx context.Context, p place, image string) (convert.Source, convert.Item, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key := p.format.Name + " " + p.labelPath
+	f := m.opened[key]
+	if f == nil {
+		f = m.openFile(ctx, p)
+		if ctx.Err() != nil {
+			return nil, convert.Item{}, ctx.Err()
+		}
+		if m.holds > 0 {
+			f.release = convert.Hold(f.source)
+		}
+		if len(m.openings) == maxOpened {
+			m.opened[m.openings[0]].release()
+			delete(m.opened, m.openings[0])
+			m.openings = m.openings[1:]
+		}
+		m.opened[key] = f
+		m.openings = append(m.openings, key)
+	}
+	if f.err != nil {
+		return nil, convert.Item{}, f.err
+	}
+	item, ok := f.items[image]
+	switch {
+	case !ok:
+		return nil, convert.Item{}, fmt.Errorf("%s has no image %s", p.labelPath, convert.Display(image))
+	case item.Err != nil:
+		return nil, convert.Item{}, item.Err
+	}
+	return f.source, item, nil
+}
+
+func (m *manifest) openFile(ctx context.Context, p place) *labelFile {
+	in := m.Input(m.file(p.labelPath), p.labelPath)
+	in.Include, in.Exclude = nil, nil
+	f := labelFile{release: func() {}}
+	f.source, f.err = p.format.Open(ctx, in)
+	if f.err != nil {
+		return &f
+	}
+	f.items = make(map[string]convert.Item)
+	for item, err := range f.source.Items(ctx, "") {
+		if err != nil {
+			f.err = err
+			return &f
+		}
+		f.items[item.Image] = item
+	}
+	return &f
+}

@@ -1,0 +1,191 @@
+package manifest
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// Write writes a manifest of a source's items to out, and returns how
+// many images it names. Items that cannot be taken are left out and reported.
+// The file appears when it is complete; one that is there and is a manifest is
+// replaced.
+func Write(ctx context.Context, src convert.Source, out string, report func(convert.Finding)) (images int, err error) {
+	fail := func(err error) (int, error) {
+		return 0, &convert.Error{Op: "write", Path: out, Err: source.ReasonOf(err)}
+	}
+	if err := replaceable(ctx, out); err != nil {
+		return 0, &convert.Error{Op: "write", Path: out, Err: err, Advice: "name a file that is not there yet"}
+	}
+	temp, err := os.CreateTemp(filepath.Dir(out), ".pictosync-*.db")
+	if err != nil {
+		return fail(err)
+	}
+	defer os.Remove(temp.Name())
+	if err := temp.Close(); err != nil {
+		return fail(err)
+	}
+	abs, err := filepath.Abs(temp.Name())
+	if err != nil {
+		return fail(err)
+	}
+	address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "_journal_mode=MEMORY"}
+	db, err := sql.Open("sqlite3", address.String())
+	if err != nil {
+		return fail(err)
+	}
+	defer db.Close()
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return fail(err)
+	}
+	defer tx.Rollback()
+	w, err := newWriter(ctx, tx, src, out)
+	if err != nil {
+		return fail(err)
+	}
+	for item, err := range src.Items(ctx, "") {
+		if err != nil {
+			return 0, err
+		}
+		if item.Err != nil {
+			report(convert.Finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
+			continue
+		}
+		labelPath, err := w.labelPath(item)
+		if err != nil {
+			report(convert.Finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
+			continue
+		}
+		if err := w.write(ctx, src, item, labelPath); err != nil {
+			return fail(err)
+		}
+		images++
+	}
+	if err := errors.Join(tx.Commit(), db.Close()); err != nil {
+		return fail(err)
+	}
+	if err := syncFile(temp.Name()); err != nil {
+		return fail(err)
+	}
+	if err := os.Rename(temp.Name(), out); err != nil {
+		return fail(err)
+	}
+	return images, nil
+}
+
+// replaceable says why a file must not be written over.
+func replaceable(ctx context.Context, out string) error {
+	info, err := os.Stat(out)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return source.ReasonOf(err)
+	case info.Size() == 0 && info.Mode().IsRegular():
+		return nil
+	}
+	m := &manifest{Files: source.Files{Path: out}, classSets: make(map[int64][]byte), repeated: make(map[string]bool)}
+	if !info.Mode().IsRegular() || m.query(ctx, func(db *sql.DB) error { return m.readHead(ctx, db) }) != nil {
+		return errors.New("there is something else of this name, which is no manifest")
+	}
+	return nil
+}
+
+func syncFile(name string) error {
+	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Chmod(0o644), f.Sync(), f.Close())
+}
+
+// writer writes the rows of one source.
+type writer struct {
+	source   convert.Listed
+	insert   *sql.Stmt
+	root     string // absolute
+	classSet any    // id of the labels' class set, or nil
+}
+
+func newWriter(ctx context.Context, tx *sql.Tx, src convert.Source, out string) (*writer, error) {
+	listed, ok := source.Unrenamed(src).(convert.Listed)
+	if !ok {
+		return nil, fmt.Errorf("a %s source cannot be listed", src.Describe().Format)
+	}
+	list, err := listed.List()
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{source: listed}
+	root, err := filepath.Abs(list.Root)
+	if err != nil {
+		return nil, err
+	}
+	w.root = root
+	// Side by side they can be moved together.
+	stated := root
+	if folder, err := filepath.Abs(filepath.Dir(out)); err == nil {
+		if rel, err := filepath.Rel(folder, root); err == nil && filepath.IsLocal(rel) {
+			stated = rel
+		}
+	}
+	if _, err := tx.ExecContext(ctx, Schema); err != nil {
+		return nil, err
+	}
+	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('version', ?), ('root', ?)`, version, filepath.ToSlash(stated)); err != nil {
+		return nil, err
+	}
+	if list.Classes != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO class_sets (id, classes) VALUES (1, ?)`, string(list.Classes)); err != nil {
+			return nil, err
+		}
+		w.classSet = 1
+	}
+	w.insert, err = tx.PrepareContext(ctx, `
+		INSERT INTO images (image, aliases, format, label_path, image_id, width, height, class_set)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`)
+	return w, err
+}
+
+// labelPath is where an item's label lies below the root.
+func (w *writer) labelPath(item convert.Item) (string, error) {
+	file := w.source.LabelFile(source.UnrenamedItem(item))
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(w.root, abs)
+	if err != nil || !filepath.IsLocal(rel) {
+		return "", fmt.Errorf("its label %s lies outside the data set's folder", convert.Display(file))
+	}
+	return filepath.ToSlash(rel), nil
+}
+
+func (w *writer) write(ctx context.Context, src convert.Source, item convert.Item, labelPath string) error {
+	var aliases, id, width, height any
+	if len(item.Aliases) > 0 {
+		list, err := json.Marshal(slices.Compact(item.Aliases))
+		if err != nil {
+			return err
+		}
+		aliases = string(list)
+	}
+	if item.ImageID != "" {
+		id = item.ImageID
+	}
+	if size := src.Size(item); size.Known() {
+		width, height = size.Width, size.Height
+	}
+	_, err := w.insert.ExecContext(ctx, item.Image, aliases, src.Describe().Format, labelPath, id, width, height, w.classSet)
+	return err
+}

@@ -1,0 +1,329 @@
+package snapshot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"pictosync/convert"
+	"pictosync/convert/canonical"
+	"pictosync/pictograph"
+	"pictosync/source"
+)
+
+// The layout of a folder of backups:
+//
+//	pictosync-backups.json      Repository: which dataset they are of
+//	2026-03-01T020000Z/         a snapshot, named after the time it was begun
+//	  manifest.json             Manifest: what is in it, written last
+//	  dataset.json              pictograph.Dataset: classes and their templates
+//	  images.jsonl              what else the service says of each image
+//	  annotations/00001.jsonl   canonical JSON Lines, by the images' paths
+//	  splits/train.txt          paths of the images of a split, one a line
+//	  coco/, yolo-detect/ …     other formats, where they were asked for
+//	.partial-…                  a snapshot that is being written
+const (
+	RepositoryName = "pictosync-backups.json"
+	ContentsName   = "manifest.json"
+	DatasetName    = "dataset.json"
+	snapshotFormat = "pictosync-backup"
+	// SnapshotTime is the form of a snapshot's name, in UTC.
+	SnapshotTime = "2006-01-02T150405Z"
+)
+
+// Repository says which dataset the backups of a folder are of.
+type Repository struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+	Service string `json:"service"`
+	ID      string `json:"dataset_id"`
+	Dataset string `json:"dataset"`
+}
+
+// NewRepository is what marks a folder of backups.
+func NewRepository(service, id, name string) Repository {
+	return Repository{Format: snapshotFormat, Version: 1, Service: service, ID: id, Dataset: name}
+}
+
+// Contents says what a snapshot holds.
+type Contents struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+	Dataset string `json:"dataset"`
+	ID      string `json:"dataset_id"`
+	// Taken is when the export was begun, OldestRead when the image that was
+	// read longest ago was.
+	Taken       time.Time  `json:"taken_at"`
+	Images      int        `json:"images"`
+	Annotations int        `json:"annotations"`
+	Missing     []Missing  `json:"missing"` // images whose annotations are not in it
+	Files       []FileHash `json:"files"`
+}
+
+// Missing is an image that is not in a backup, and why.
+type Missing struct {
+	Image  string `json:"image"`
+	Reason string `json:"reason"`
+}
+
+// FileHash is a file of a snapshot.
+type FileHash struct {
+	Path   string `json:"path"` // slash-separated, below the snapshot
+	Bytes  int64  `json:"bytes"`
+	SHA256 string `json:"sha256"`
+}
+
+// NewContents begins a manifest.
+func NewContents(d pictograph.Dataset, taken time.Time) Contents {
+	return Contents{Format: snapshotFormat, Version: 1, Dataset: d.Name, ID: d.ID, Taken: taken.UTC(), Missing: []Missing{}}
+}
+
+// Bytes is the size of all files.
+func (m Contents) Bytes() (n int64) {
+	for _, f := range m.Files {
+		n += f.Bytes
+	}
+	return n
+}
+
+// Snapshot is a complete snapshot in a folder of backups.
+type Snapshot struct {
+	Name  string // of its folder
+	Dir   string
+	Taken time.Time
+	// Ahead says that it is dated more than a day after the present: the clock was wrong
+	// then, or is now.
+	Ahead bool
+}
+
+// List lists the complete snapshots of a folder of backups, the newest
+// first and those that are dated ahead of the present last. What is not complete is passed
+// over.
+func List(dir string, now time.Time) ([]Snapshot, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, source.OpenError(dir, err)
+	}
+	var all, ahead []Snapshot
+	for _, e := range slices.Backward(entries) {
+		taken, err := time.Parse(SnapshotTime, e.Name())
+		if err != nil || !e.IsDir() {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(dir, e.Name(), ContentsName)); err == nil {
+			s := Snapshot{Name: e.Name(), Dir: filepath.Join(dir, e.Name()), Taken: taken, Ahead: taken.After(now.Add(24 * time.Hour))}
+			if s.Ahead {
+				ahead = append(ahead, s)
+			} else {
+				all = append(all, s)
+			}
+		}
+	}
+	return append(all, ahead...), nil
+}
+
+// ReadRepository reads the mark of a folder of backups; the error matches
+// fs.ErrNotExist where there is none.
+func ReadRepository(dir string) (Repository, error) {
+	var r Repository
+	err := readJSON(filepath.Join(dir, RepositoryName), &r)
+	if err == nil && (r.Format != snapshotFormat || r.Version != 1) {
+		err = fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", filepath.Join(dir, RepositoryName), r.Format, r.Version, snapshotFormat)
+	}
+	return r, err
+}
+
+// ReadContents reads the manifest of a snapshot.
+func ReadContents(dir string) (Contents, error) {
+	var m Contents
+	path := filepath.Join(dir, ContentsName)
+	if err := readJSON(path, &m); err != nil {
+		return m, err
+	}
+	if m.Format != snapshotFormat || m.Version != 1 {
+		return m, fmt.Errorf("read %s: it says format %q, version %d; this program knows %q, version 1", path, m.Format, m.Version, snapshotFormat)
+	}
+	for _, f := range m.Files {
+		if !fs.ValidPath(f.Path) {
+			return m, fmt.Errorf("read %s: %q is no path below the snapshot", path, f.Path)
+		}
+	}
+	return m, nil
+}
+
+func readJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", path, source.ReasonOf(err))
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("read %s: %w", path, err)
+	}
+	return nil
+}
+
+// Check holds every file of a snapshot against the manifest and tells
+// which are missing or differ.
+func Check(ctx context.Context, dir string) (bad []string, err error) {
+	m, err := ReadContents(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range m.Files {
+		if err := ctx.Err(); err != nil {
+			return bad, err
+		}
+		if err := CheckFile(dir, f); err != nil {
+			bad = append(bad, err.Error())
+		}
+	}
+	return bad, nil
+}
+
+// CheckFile tells whether a file of a snapshot is what its manifest says.
+func CheckFile(dir string, f FileHash) error {
+	is, err := HashFile(dir, f.Path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", f.Path, source.ReasonOf(err))
+	case is.Bytes != f.Bytes:
+		return fmt.Errorf("%s: has %d bytes, the manifest says %d", f.Path, is.Bytes, f.Bytes)
+	case is.SHA256 != f.SHA256:
+		return fmt.Errorf("%s: its checksum is not the manifest's", f.Path)
+	}
+	return nil
+}
+
+// HashFile is what a manifest says of a file of a snapshot.
+func HashFile(dir, path string) (FileHash, error) {
+	file, err := source.OpenRegular(filepath.Join(dir, filepath.FromSlash(path)))
+	if err != nil {
+		return FileHash{}, err
+	}
+	defer file.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, file)
+	return FileHash{Path: path, Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
+}
+
+// open opens a snapshot, or the newest of a folder of them. All of what is
+// read is held against the manifest first: a damaged backup restores nothing.
+func open(ctx context.Context, in convert.Input) (convert.Source, error) {
+	dir := in.Path
+	reason := "its manifest says that it is a snapshot"
+	if _, err := os.Stat(filepath.Join(dir, ContentsName)); errors.Is(err, fs.ErrNotExist) {
+		if _, err := ReadRepository(dir); err != nil {
+			return nil, &convert.Error{Op: "read", Path: dir, Err: err}
+		}
+		now := in.Now
+		if now.IsZero() {
+			now = time.Now()
+		}
+		all, err := List(dir, now)
+		if err != nil {
+			return nil, err
+		}
+		if len(all) == 0 {
+			return nil, &convert.Error{Op: "read", Path: dir, Err: errors.New("the folder of backups holds no complete snapshot"), Advice: "run `pictosync export` to its end"}
+		}
+		dir, reason = all[0].Dir, fmt.Sprintf("%s is the newest of %d snapshots", all[0].Name, len(all))
+	}
+	m, err := ReadContents(dir)
+	if err != nil {
+		return nil, &convert.Error{Op: "read", Path: dir, Err: err}
+	}
+	c, err := canonical.NewCanonical(in, canonical.FormatBackup, reason)
+	if err != nil {
+		return nil, err
+	}
+	c.Elsewhere = ContentsName
+	var ids map[string]string // the service's, by path
+	for _, f := range m.Files {
+		annotations := strings.HasPrefix(f.Path, "annotations/")
+		if !annotations && f.Path != DatasetName && f.Path != imagesName {
+			continue
+		}
+		if err := CheckFile(dir, f); err != nil {
+			return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+		}
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if f.Path == imagesName {
+			if ids, err = readImageIDs(path); err != nil {
+				return nil, &convert.Error{Op: "read", Path: path, Err: err}
+			}
+			continue
+		}
+		if !annotations {
+			var d pictograph.Dataset
+			if err := readJSON(path, &d); err != nil {
+				return nil, &convert.Error{Op: "read", Path: dir, Err: err}
+			}
+			c.Classes = d.Classes
+			continue
+		}
+		if err := c.AddLines(ctx, path, f.Path); err != nil {
+			return nil, err
+		}
+	}
+	if c.Len() != m.Images {
+		return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, c.Len()), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+	}
+	c.FailRepeated()
+	for _, missing := range m.Missing {
+		c.Lack(missing.Image, fmt.Errorf("it is not in the backup: %s", missing.Reason))
+	}
+	for i := range c.All() {
+		record := &c.All()[i]
+		record.ImageID = ids[record.Image]
+	}
+	return c, nil
+}
+
+// imagesName is what the service said of each image, beside its annotations.
+const imagesName = "images.jsonl"
+
+// readImageIDs reads the service's ids of the images of a snapshot, by path. Of two
+// images with one path neither is known: nothing tells whose the annotations are.
+func readImageIDs(file string) (map[string]string, error) {
+	f, err := source.OpenRegular(file)
+	if err != nil {
+		return nil, source.ReasonOf(err)
+	}
+	defer f.Close()
+	ids := make(map[string]string)
+	for lines := json.NewDecoder(f); ; {
+		var image struct {
+			ID   string `json:"id"`
+			Path string `json:"image"`
+		}
+		switch err := lines.Decode(&image); {
+		case errors.Is(err, io.EOF):
+			return ids, nil
+		case err != nil:
+			return nil, err
+		}
+		if _, twice := ids[image.Path]; twice {
+			image.ID = ""
+		}
+		ids[image.Path] = image.ID
+	}
+}
+
+// Is reports whether a folder is a snapshot or a folder of them.
+func Is(dir string) bool {
+	if _, err := os.Stat(filepath.Join(dir, RepositoryName)); err == nil {
+		return true
+	}
+	head, err := source.ReadHead(filepath.Join(dir, ContentsName), 200)
+	return err == nil && strings.Contains(string(head), snapshotFormat)
+}

@@ -1,0 +1,195 @@
+package yolo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Columns of label lines, as YOLOColumns has them.
+const (
+	ColumnBox        = "box"        // centre and size, 4 numbers
+	ColumnPolygon    = "polygon"    // points, or the corners of an oriented box
+	ColumnPoints     = "points"     // the joints of a pose, behind its box
+	ColumnAngle      = "angle"      // of the box, in degrees, clockwise
+	ColumnConfidence = "confidence" // from 0 to 1
+	ColumnID         = "id"         // of a tracker, a whole number
+)
+
+// Columns is what stands behind the class of every line. Nil is what the task
+// says, and behind that what YOLO.Trailer says.
+type Columns []string
+
+// ParseColumns reads the names of all columns, the class first.
+func ParseColumns(names []string) (Columns, error) {
+	var c Columns
+	for i, name := range names {
+		name = strings.ToLower(strings.TrimSpace(name))
+		switch name {
+		case "class":
+			if i > 0 {
+				return nil, errors.New("class is the first column of every line")
+			}
+			continue
+		case ColumnBox, ColumnPolygon, ColumnPoints, ColumnAngle, ColumnConfidence, ColumnID:
+		default:
+			return nil, fmt.Errorf("a column is %q and must be one of: class, box, polygon, points, angle, confidence, id", name)
+		}
+		if i == 0 {
+			return nil, errors.New("class is the first column of every line")
+		}
+		if c.has(name) {
+			return nil, fmt.Errorf("%s stands there twice", name)
+		}
+		c = append(c, name)
+	}
+	switch {
+	case !c.has(ColumnBox) && !c.has(ColumnPolygon):
+		return nil, errors.New("there is neither box nor polygon")
+	case c.has(ColumnPoints) && (!c.has(ColumnBox) || c.has(ColumnAngle) || c.has(ColumnPolygon)):
+		return nil, errors.New("points belong to a box without an angle or a polygon")
+	case c.has(ColumnAngle) && (!c.has(ColumnBox) || c.has(ColumnPolygon)):
+		return nil, errors.New("an angle belongs to a box without a polygon")
+	}
+	return c, nil
+}
+
+func (c Columns) has(name string) bool { return slices.Contains(c, name) }
+
+// Task is the one that the columns are of. A polygon may be of two.
+func (c Columns) Task(stated Task) (Task, error) {
+	var tasks []Task
+	switch {
+	case c.has(ColumnPoints):
+		tasks = []Task{Pose}
+	case c.has(ColumnAngle):
+		tasks = []Task{OBB}
+	case c.has(ColumnPolygon):
+		tasks = []Task{Segment, OBB}
+	default:
+		return Detect, nil // boxes are read the same way in every task
+	}
+	switch {
+	case stated == "":
+		return tasks[0], nil
+	case slices.Contains(tasks, stated):
+		return stated, nil
+	}
+	return "", fmt.Errorf("%s are no lines of the task %s", strings.Join(c, ", "), stated)
+}
+
+func (c Columns) String() string { return strings.Join(append([]string{"class"}, c...), ",") }
+
+// split cuts a line's numbers up as the columns say: the shape's own, and the single
+// ones. Boxes may lack the id, or score and id, at the end, as detections do that no
+// tracker has taken up. ok is false where the count is another.
+func (y *Converter) split(n []float64) (s splitLine, ok bool) {
+	joints := y.KeypointCount * y.KeypointDims
+	rest := len(n)
+	for _, c := range y.Columns {
+		switch c {
+		case ColumnBox:
+			rest -= 4
+		case ColumnPoints:
+			rest -= joints
+		case ColumnPolygon:
+		default:
+			rest--
+		}
+	}
+	columns := y.Columns
+	polygon := columns.has(ColumnPolygon)
+	for rest < 0 && !polygon && (columns[len(columns)-1] == ColumnID || columns[len(columns)-1] == ColumnConfidence) {
+		columns = columns[:len(columns)-1]
+		rest++
+	}
+	if rest < 0 || rest > 0 && !polygon {
+		return s, false
+	}
+	cut := func(count int) (part []float64) {
+		part, n = n[:count], n[count:]
+		return part
+	}
+	for _, c := range columns {
+		switch c {
+		case ColumnPoints:
+			s.joints = cut(joints)
+		case ColumnBox:
+			s.box = cut(4)
+		case ColumnPolygon:
+			s.shape = cut(rest)
+		case ColumnAngle:
+			s.angle = cut(1)
+		case ColumnConfidence:
+			s.confidence = cut(1)
+		case ColumnID:
+			s.id = cut(1)
+		}
+	}
+	if !polygon {
+		s.shape, s.box = s.box, nil
+	}
+	return s, true
+}
+
+// splitLine is a line's numbers by what they are; those that are not there are empty. The
+// box is one beside the shape.
+type splitLine struct{ shape, box, joints, angle, confidence, id []float64 }
+
+// Trailer says what stands behind the shape of a line. A line may lack the id, or
+// all of it, as detections do that no tracker has taken up.
+type Trailer struct{ Confidence, ID bool }
+
+// splitTask cuts a line's numbers up as the task and the trailer say.
+func (y *Converter) splitTask(n []float64) (s splitLine, ok bool) {
+	shape, joints := 0, 0
+	switch y.Task {
+	case Pose:
+		if joints = y.poseNumbers() - 4; joints > 0 {
+			shape = 4
+		}
+	case OBB:
+		shape = 8
+	}
+	trailing := -1
+	for _, count := range []int{shape + joints, 4} {
+		if t := len(n) - count; count > 0 && t >= 0 && t <= 2 && y.Trailer.takes(t) {
+			trailing = t
+			break
+		}
+		joints = 0
+	}
+	if trailing < 0 && y.takesPolygons() {
+		for t := range 3 {
+			// An id alone is no confidence, so a polygon says which of them it has.
+			full := y.Trailer.count()
+			if points := len(n) - t; points >= 6 && points%2 == 0 && (t == full || t == 1 && full == 2) {
+				trailing = t
+			}
+		}
+	}
+	if trailing < 0 {
+		return s, false
+	}
+	body, rest := n[:len(n)-trailing], n[len(n)-trailing:]
+	s.shape, s.joints = body[:len(body)-joints], body[len(body)-joints:]
+	if y.Trailer.Confidence && len(rest) > 0 {
+		s.confidence, rest = rest[:1], rest[1:]
+	}
+	s.id = rest
+	return s, true
+}
+
+// takes reports whether a box may have that many numbers behind it.
+func (t Trailer) takes(numbers int) bool { return numbers <= t.count() }
+
+func (t Trailer) count() (n int) {
+	if t.Confidence {
+		n++
+	}
+	if t.ID {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,591 @@
+package yolo
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
+)
+
+// Evidence gathers what the lines of a data set can be, so that its lines are read
+// by all of them together. The order in which label files are added does not matter,
+// but for the example that is named.
+//
+// A line fits a reading where its numbers can be what the reading says: coordinates
+// lie within the image, boxes have an extent, scores are from 0 to 1, ids are whole
+// and once in a file. A line that fits none, as one of pixels, says nothing.
+type Evidence struct {
+	counts map[int]*lineCount
+	lines  int // that fit something
+	// boxed are lines that may be boxes, cornered those of them whose numbers can be two
+	// corners, and leaving is one of these that, taken for centre and size, clearly
+	// reaches out of its image.
+	boxed, cornered int
+	leaving         string
+	// long are the lines of more than a box, enclosing those of them that begin with the
+	// box around the points behind it.
+	long, enclosing int
+	Files           int // with lines that do
+
+	numbers []float64
+	ids     map[float64]bool // of the file at hand
+}
+
+// lineCount is what lines of one count of numbers fit.
+type lineCount struct {
+	lines   int
+	fits    [trailers][lineShapes]int
+	turned  int                       // that fit a box and an angle alone
+	flags   int                       // that end with a whole 0 or 1
+	zeros   int                       // that end with 0
+	apart   [trailers][lineShapes]int // of these, whose box reaches out of the image
+	example string
+}
+
+type lineShape int
+
+const (
+	boxShape lineShape = iota
+	polygonShape
+	cornersShape
+	pose2Shape
+	pose3Shape
+	angleShape // a box and an angle
+	boxedShape // a box and its polygon
+	lineShapes
+)
+
+// trailer is a YOLOTrailer by number.
+type trailer int
+
+const (
+	noTrailer trailer = iota
+	scoreTrailer
+	idTrailer
+	bothTrailer
+	trailers
+)
+
+func (t trailer) public() Trailer {
+	return Trailer{Confidence: t == scoreTrailer || t == bothTrailer, ID: t == idTrailer || t == bothTrailer}
+}
+
+func (t trailer) count() int { return t.public().count() }
+
+// Add takes the lines of one label file.
+func (e *Evidence) Add(file string, label []byte) {
+	if e.counts == nil {
+		e.counts, e.ids = make(map[int]*lineCount), make(map[float64]bool)
+	}
+	if _, _, found := angleHeader(withoutMark(label)); found {
+		return
+	}
+	clear(e.ids)
+	before := e.lines
+	for number, line := range labelLines(label) {
+		class, rest := nextField(line)
+		if _, err := parseClass(class); err != nil {
+			continue
+		}
+		var err error
+		if e.numbers, err = appendFields(e.numbers[:0], rest); err != nil || len(e.numbers) < 4 {
+			continue
+		}
+		c := e.add(line)
+		if c == nil {
+			continue
+		}
+		if c.example == "" {
+			c.example = exampleLine(file, number, line)
+		}
+		if e.corner() && e.leaving == "" {
+			e.leaving = exampleLine(file, number, line)
+		}
+	}
+	if e.lines > before {
+		e.Files++
+	}
+}
+
+func exampleLine(file string, number int, line []byte) string {
+	return fmt.Sprintf("%s line %d: %s", file, number, scan.Shorten(string(line)))
+}
+
+// corner counts a line that may be a box, and reports one that can be two corners and
+// can hardly be centre and size.
+func (e *Evidence) corner() bool {
+	const clearly, longest = 0.01, 6 // with score and id
+	n := e.numbers
+	if len(n) > longest {
+		return false
+	}
+	e.boxed++
+	if outOfRange(n[:4]) >= 0 || n[2] <= n[0] || n[3] <= n[1] {
+		return false
+	}
+	e.cornered++
+	return leavesImage(n, clearly)
+}
+
+// enclosesRest reports whether a line begins with the box around the points behind it.
+func enclosesRest(n []float64) bool {
+	const fewest = 4 + 6
+	return len(n) >= fewest && encloses(n[:4], n[4:])
+}
+
+// encloses reports whether a box, but for rounding, is the one around points.
+func encloses(box, points []float64) bool {
+	const rounding = 0.002
+	x0, y0, x1, y1 := points[0], points[1], points[0], points[1]
+	for ; len(points) > 1; points = points[2:] {
+		x0, x1 = min(x0, points[0]), max(x1, points[0])
+		y0, y1 = min(y0, points[1]), max(y1, points[1])
+	}
+	for i, v := range []float64{(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0} {
+		if math.Abs(v-box[i]) > rounding {
+			return false
+		}
+	}
+	return true
+}
+
+// Add counts one line, whose numbers are read; nil is one that fits nothing.
+func (e *Evidence) add(line []byte) *lineCount {
+	n := e.numbers
+	if len(n) == 4 { // nearly all lines of most data sets
+		if !fitsBox(n) {
+			return nil
+		}
+		c := e.count(4)
+		c.lines++
+		c.fits[noTrailer][boxShape]++
+		e.lines++
+		return c
+	}
+	var fits, apart [trailers][lineShapes]bool
+	some := false
+	last := n[len(n)-1]
+	field := line[bytes.LastIndexFunc(line, convert.IsSpace)+1:]
+	// Angles are written with a point where ids are not, and may be there twice.
+	whole := !bytes.ContainsAny(field, ".eE")
+	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || whole)
+	if id {
+		e.ids[last] = true
+	}
+	score := func(v float64) bool { return v >= 0 && v <= 1 }
+	for t := range trailers {
+		m := len(n) - t.count()
+		switch {
+		case m < 4,
+			t == scoreTrailer && !score(last),
+			t == idTrailer && !id,
+			t == bothTrailer && !(id && last >= 1 && n[m] > 0 && score(n[m])):
+			continue
+		}
+		fits[t], apart[t] = fittingShapes(n[:m])
+		some = some || slices.Contains(fits[t][:], true)
+	}
+	turned := len(n) == 5 && fitsBox(n[:4]) && last >= -360 && last <= 360
+	if !some && !turned {
+		return nil
+	}
+	c := e.count(len(n))
+	if fits[noTrailer][angleShape] = turned; turned && !some {
+		c.turned++
+	}
+	c.lines++
+	e.lines++
+	if last == 0 {
+		c.zeros++
+	}
+	if whole && (last == 0 || last == 1) {
+		c.flags++
+	}
+	if e.long++; enclosesRest(n) {
+		e.enclosing++
+	}
+	for t := range trailers {
+		for s := range lineShapes {
+			if fits[t][s] {
+				c.fits[t][s]++
+			}
+			if apart[t][s] {
+				c.apart[t][s]++
+			}
+		}
+	}
+	return c
+}
+
+func (e *Evidence) count(numbers int) *lineCount {
+	c := e.counts[numbers]
+	if c == nil {
+		c = &lineCount{}
+		e.counts[numbers] = c
+	}
+	return c
+}
+
+// carelessness is how far boxes that are drawn by hand may reach out of their image.
+const carelessness = 0.05
+
+// leavesImage reports whether a box reaches out of its image by more than that.
+func leavesImage(n []float64, far float64) bool {
+	return n[0]-n[2]/2 < -far || n[1]-n[3]/2 < -far || n[0]+n[2]/2 > 1+far || n[1]+n[3]/2 > 1+far
+}
+
+func fitsBox(n []float64) bool { return outOfRange(n) < 0 && n[2] > 0 && n[3] > 0 }
+
+// fittingShapes are those that numbers can be.
+func fittingShapes(n []float64) (fits, apart [lineShapes]bool) {
+	if len(n) == 4 {
+		fits[boxShape], apart[boxShape] = fitsBox(n), leavesImage(n, carelessness)
+		return fits, apart
+	}
+	if len(n) >= 6 && len(n)%2 == 0 && outOfRange(n) < 0 {
+		fits[polygonShape], fits[cornersShape] = true, len(n) == 8
+	}
+	if fitsBox(n[:4]) {
+		fits[pose2Shape], fits[pose3Shape] = fitsJoints(n, 2), fitsJoints(n, 3)
+		apart[pose2Shape] = fits[pose2Shape] && leavesImage(n, carelessness)
+		apart[pose3Shape] = fits[pose3Shape] && leavesImage(n, carelessness)
+	}
+	return fits, apart
+}
+
+// fitsJoints reports whether joints can follow a box.
+func fitsJoints(n []float64, dims int) bool {
+	joints := n[4:]
+	if len(joints) == 0 || len(joints)%dims > 0 || len(joints)/dims > maxYOLOJoints {
+		return false
+	}
+	for ; len(joints) > 0; joints = joints[dims:] {
+		x, y := joints[0], joints[1]
+		if dims == 3 {
+			switch v := joints[2]; {
+			case v == convert.NotLabelled || v < 0 && (x < 0 || y < 0):
+				continue
+			case v != convert.Visible && !(v > 0 && v <= 1):
+				return false
+			}
+		} else if x < -geometry.EdgeTolerance || y < -geometry.EdgeTolerance || x == 0 && y == 0 {
+			continue
+		}
+		if beyondRange(x) || beyondRange(y) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxYOLOJoints bounds the joints of a pose that nothing states.
+const maxYOLOJoints = 1 << 10
+
+// Reading is one way to read all lines of a data set.
+type Reading struct {
+	Task          Task
+	Trailer       Trailer
+	KeypointCount int
+	KeypointDims  int
+	// misfits are lines that fit otherwise alone.
+	misfits int
+	shape   lineShape
+}
+
+// Stated is what is known of a data set before its lines are looked at.
+type Stated struct {
+	Task                        Task
+	KeypointCount, KeypointDims int
+}
+
+// Readings are the ways that the lines gathered so far can be read: those that fit all
+// lines, else those that fit nine of ten. None is where nothing does.
+func (e *Evidence) Readings(stated Stated) []Reading {
+	var all []Reading
+	for t := range trailers {
+		for _, shape := range []lineShape{boxShape, polygonShape, cornersShape, pose2Shape, pose3Shape} {
+			for _, count := range e.jointCounts(shape, t, stated) {
+				if r, ok := e.reading(shape, t, count); ok && stated.allows(r) {
+					all = append(all, r)
+				}
+			}
+		}
+	}
+	boxes := slices.IndexFunc(all, func(r Reading) bool { return r.shape == boxShape && r.Trailer == Trailer{} })
+	var few []Reading
+	if boxes >= 0 && e.few(all[boxes].misfits) {
+		few = []Reading{all[boxes]}
+	}
+	fitting := e.fitting(all, stated)
+	if len(fitting) > 1 && few != nil && stated.Task == "" {
+		return few // the odd lines among boxes are left out, rather than asked about
+	}
+	return append(fitting, e.alternatives(fitting, stated)...)
+}
+
+// alternatives are what lines may be besides the readings that fit them by their numbers:
+// these fit too, and what they say is another.
+func (e *Evidence) alternatives(fitting []Reading, stated Stated) (more []Reading) {
+	reads := func(so func(Reading) bool) bool { return slices.ContainsFunc(fitting, so) }
+	// Where boxes are oriented, a fifth number below 1 may be an angle as well as a score.
+	oriented := stated.Task == OBB && reads(func(r Reading) bool { return r.Trailer != Trailer{} })
+	if c := e.counts[5]; c != nil && (c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB) || oriented && c.fits[noTrailer][angleShape] > 0) {
+		more = append(more, Reading{Task: OBB, shape: angleShape})
+	}
+	if c := e.counts[6]; c != nil && oriented && c.fits[bothTrailer][boxShape] > 0 {
+		more = append(more, Reading{Task: OBB, shape: angleShape, Trailer: Trailer{Confidence: true}})
+	}
+	if e.boxedPolygons() && reads(func(r Reading) bool { return r.shape == polygonShape }) {
+		more = append(more, Reading{Task: Segment, shape: boxedShape})
+	}
+	if e.onlyFlags() {
+		for _, r := range fitting {
+			scored, byID := r.Trailer == Trailer{Confidence: true}, r
+			byID.Trailer = Trailer{ID: true}
+			if scored && r.shape.dims() == 0 && !reads(func(r Reading) bool { return r.shape == byID.shape && r.Trailer == byID.Trailer }) {
+				more = append(more, byID)
+			}
+		}
+	}
+	return more
+}
+
+// boxedPolygons reports whether lines, but for a few, begin with the box around their points.
+func (e *Evidence) boxedPolygons() bool { return e.enclosing > 0 && e.enclosing*10 >= e.long*9 }
+
+// onlyFlags reports whether the one number behind all shapes is 0 throughout, or a whole 0
+// or 1, which says more of a mark or an id than of a score.
+func (e *Evidence) onlyFlags() bool {
+	lines, flags, zeros := 0, 0, 0
+	for n, c := range e.counts {
+		if n%2 == 1 {
+			lines, flags, zeros = lines+c.lines, flags+c.flags, zeros+c.zeros
+		}
+	}
+	return lines > 0 && (flags == lines || zeros == lines)
+}
+
+// few reports that hardly any lines are of that kind.
+func (e *Evidence) few(lines int) bool {
+	const someLines = 5
+	return lines*10 <= e.lines || lines == 1 && e.lines >= someLines
+}
+
+// fitting are the readings that fit all lines, or nine of ten where none does. Then
+// one that fits ten times as many of the lines that differ is taken over another.
+func (e *Evidence) fitting(all []Reading, stated Stated) []Reading {
+	least := e.lines
+	for _, r := range all {
+		least = min(least, r.misfits)
+	}
+	all = slices.DeleteFunc(all, func(r Reading) bool {
+		return r.misfits > least && r.misfits >= 10*least || r.misfits*10 > e.lines
+	})
+	if stated.Task == "" {
+		return all
+	}
+	// Who states another task does not mean boxes, unless nothing else is there, and
+	// means the task's shapes alone where all lines are these.
+	all = preferred(all, func(r Reading) bool { return r.shape != boxShape })
+	return preferred(all, func(r Reading) bool { return r.misfits == 0 && r.Trailer == Trailer{} })
+}
+
+// preferred are those that are so, if any is.
+func preferred(all []Reading, so func(Reading) bool) []Reading {
+	if !slices.ContainsFunc(all, so) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(r Reading) bool { return !so(r) })
+}
+
+func (s Stated) allows(r Reading) bool {
+	switch {
+	case s.Task == "" || r.shape == boxShape:
+	case r.Task != s.Task:
+		return false
+	}
+	return s.Task != Pose || s.KeypointCount == 0 || r.shape == boxShape || r.KeypointCount == s.KeypointCount && r.KeypointDims == s.KeypointDims
+}
+
+// jointCounts are the counts of joints that a pose may have, one of 0 for what has
+// none.
+func (e *Evidence) jointCounts(shape lineShape, t trailer, stated Stated) []int {
+	dims := shape.dims()
+	if dims == 0 {
+		return []int{0}
+	}
+	if stated.KeypointCount > 0 {
+		return []int{stated.KeypointCount}
+	}
+	var counts []int
+	boxes := 0
+	if c := e.counts[4]; c != nil {
+		boxes = c.lines
+	}
+	for n, c := range e.counts {
+		if c.lines*4 < e.lines-boxes {
+			continue // the lines of a pose are of one count, but for the trailer
+		}
+		if rest := n - 4 - t.count(); rest > 0 && rest%dims == 0 {
+			counts = append(counts, rest/dims)
+		}
+	}
+	slices.Sort(counts)
+	return counts
+}
+
+// dims is how many numbers a joint of the shape has, 0 where it has no joints.
+func (s lineShape) dims() int {
+	switch s {
+	case pose2Shape:
+		return 2
+	case pose3Shape:
+		return 3
+	}
+	return 0
+}
+
+var shapeTasks = [lineShapes]Task{boxShape: Detect, polygonShape: Segment, cornersShape: OBB, pose2Shape: Pose, pose3Shape: Pose, angleShape: OBB, boxedShape: Segment}
+
+// reading holds the lines against one way to read them; ok is false where no line is
+// what it is about.
+func (e *Evidence) reading(shape lineShape, t trailer, joints int) (r Reading, ok bool) {
+	r = Reading{Task: shapeTasks[shape], Trailer: t.public(), KeypointCount: joints, KeypointDims: shape.dims(), shape: shape}
+	fitting, apart := 0, 0
+	for n, c := range e.counts {
+		best := 0
+		for _, with := range t.variants() {
+			m := n - with.count()
+			if m == 4 {
+				best = max(best, c.fits[with][boxShape])
+				apart += c.apart[with][boxShape]
+				fitting += c.fits[with][boxShape]
+				ok = ok || shape == boxShape && with == t && c.fits[with][boxShape] > 0
+				continue
+			}
+			if shape == boxShape || joints > 0 && m != 4+joints*r.KeypointDims || shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer) {
+				continue
+			}
+			best = max(best, c.fits[with][shape])
+			ok = ok || with == t && c.fits[with][shape] > 0
+			apart += c.apart[with][shape]
+			fitting += c.fits[with][shape]
+		}
+		r.misfits += c.lines - best
+	}
+	// Points of a polygon, taken for a box, mostly lie outside.
+	return r, ok && apart*2 <= fitting
+}
+
+// variants are the trailers that lines may have where the data set has one.
+func (t trailer) variants() []trailer {
+	switch t {
+	case bothTrailer:
+		return []trailer{noTrailer, scoreTrailer, bothTrailer}
+	case noTrailer:
+		return []trailer{noTrailer}
+	}
+	return []trailer{noTrailer, t}
+}
+
+// Asks reports whether the reading is not taken without being told: how many joints
+// a pose has, and what an angle means, no line says.
+func (r Reading) Asks(stated Stated) bool {
+	return r.shape == angleShape || r.Task == Pose && stated.KeypointCount == 0
+}
+
+// String says what a line is by the reading.
+func (r Reading) String() string {
+	text := map[lineShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes"}[r.shape]
+	if r.KeypointDims > 0 {
+		text = fmt.Sprintf("poses of %d joints (%d numbers each)", r.KeypointCount, r.KeypointDims)
+		if r.KeypointCount == 1 {
+			text = fmt.Sprintf("poses of one joint (%d numbers)", r.KeypointDims)
+		}
+	}
+	switch t := r.Trailer; {
+	case t.Confidence && t.ID:
+		text += " with score and id"
+	case t.Confidence:
+		text += " with a score"
+	case t.ID:
+		text += " with an id"
+	}
+	return text
+}
+
+// Flags are those that ask for the reading.
+func (r Reading) Flags() string {
+	flags := ""
+	switch {
+	case r.KeypointDims > 0:
+		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
+	case r.shape == angleShape, r.shape == boxedShape:
+	case r.Trailer == Trailer{} || r.shape == cornersShape:
+		flags = "--task " + string(r.Task)
+	}
+	if (r.Trailer != Trailer{}) || r.shape == angleShape || r.shape == boxedShape {
+		flags = strings.TrimSpace(flags + " --columns " + r.columns())
+	}
+	return flags
+}
+
+// FlagsAmong are those that tell the reading from others: a task tells nothing between
+// two readings of it.
+func (r Reading) FlagsAmong(others []Reading) string {
+	if r.shape == polygonShape && slices.ContainsFunc(others, func(o Reading) bool { return o.shape == boxedShape }) {
+		return "--columns " + r.columns()
+	}
+	return r.Flags()
+}
+
+// columns are those of the reading's lines.
+func (r Reading) columns() string {
+	columns := map[lineShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle", boxedShape: "class,box,polygon"}[r.shape]
+	if r.Trailer.Confidence {
+		columns += ",confidence"
+	}
+	if r.Trailer.ID {
+		columns += ",id"
+	}
+	return columns
+}
+
+// Corners says how the boxes of a reading would be told to be such, where they seem to be
+// two corners each: all can be, and taken for centre and size one clearly reaches out of
+// its image, which example shows. ok is false where nothing speaks for corners; a single
+// box may look so by itself.
+func (e *Evidence) Corners(r Reading) (columns, example string, ok bool) {
+	const someLines = 2
+	return r.columns(), e.leaving, r.shape == boxShape && e.boxed >= someLines && e.cornered == e.boxed && e.leaving != ""
+}
+
+// Example is a line of the longest that are there, with its place.
+func (e *Evidence) Example() string {
+	if len(e.counts) == 0 {
+		return ""
+	}
+	return e.counts[slices.Max(slices.Collect(maps.Keys(e.counts)))].example
+}
+
+// Different names lines of the counts that are there, the most frequent first.
+func (e *Evidence) Different() string {
+	const some = 3
+	numbers := slices.SortedFunc(maps.Keys(e.counts), func(a, b int) int {
+		if d := e.counts[b].lines - e.counts[a].lines; d != 0 {
+			return d
+		}
+		return a - b
+	})
+	var texts []string
+	for _, n := range numbers[:min(len(numbers), some)] {
+		texts = append(texts, fmt.Sprintf("%d of %d numbers (%s)", e.counts[n].lines, n, e.counts[n].example))
+	}
+	return strings.Join(texts, ", ")
+}

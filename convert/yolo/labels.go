@@ -1,0 +1,115 @@
+package yolo
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// classSet is a class set of YOLO labels.
+type classSet struct {
+	Names    map[int]string `json:"names"`
+	Task     Task           `json:"task,omitempty"`
+	Shape    []int          `json:"kpt_shape,omitempty"`
+	Keypoint []string       `json:"kpt_names,omitempty"`
+	Columns  []string       `json:"columns,omitempty"`
+	Trailer  []string       `json:"trailer,omitempty"` // behind the task's shape
+}
+
+// rowLabels are label files without their data set.
+type rowLabels struct {
+	source.Files
+	convert *Converter
+}
+
+func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []byte) (convert.Result, error) {
+	return loadYOLO(s.Files, s.convert, item, source.ImageSizes{Stated: stated, Listed: listed}, label)
+}
+
+func newRowLabels(classes []byte, in convert.Input) (convert.Labels, error) {
+	if classes == nil {
+		return nil, convert.ErrNoClasses
+	}
+	s, err := source.Prepare(in)
+	if err != nil {
+		return nil, err
+	}
+	y, err := parseClassSet(classes, in.OpenOptions)
+	return rowLabels{s, y}, err
+}
+
+func parseClassSet(raw []byte, o convert.OpenOptions) (*Converter, error) {
+	var c classSet
+	if err := json.Unmarshal(raw, &c); err != nil || len(c.Names) == 0 {
+		return nil, errors.New(`it is no {"names":{"0":"…"}}`)
+	}
+	y := &Converter{Classes: c.Names, Task: c.Task, KeypointNames: c.Keypoint, Options: o.Convert}
+	if len(c.Shape) > 0 {
+		if len(c.Shape) != 2 || c.Shape[0] < 1 || c.Shape[0] > maxJoints || c.Shape[1] != 2 && c.Shape[1] != 3 {
+			return nil, errors.New("kpt_shape is not [number of joints, 2 or 3]")
+		}
+		y.KeypointCount, y.KeypointDims = c.Shape[0], c.Shape[1]
+	}
+	y.Trailer = Trailer{Confidence: slices.Contains(c.Trailer, ColumnConfidence), ID: slices.Contains(c.Trailer, ColumnID)}
+	flags := flagsOf(o)
+	if len(flags.Columns) == 0 {
+		flags.Columns = c.Columns
+	}
+	if err := flags.state(y, o.Convert); err != nil {
+		return nil, err
+	}
+	switch y.Task {
+	case "":
+		y.Task = Detect
+		if y.KeypointCount > 0 {
+			y.Task = Pose
+		}
+	case Detect, Segment, OBB:
+	case Pose:
+		if y.KeypointCount == 0 {
+			return nil, errors.New("poses need kpt_shape")
+		}
+	default:
+		return nil, fmt.Errorf("the task is %q and must be one of: detect, segment, pose, obb", y.Task)
+	}
+	return y, nil
+}
+
+// List has the classes, and what was found out about the lines.
+func (y *dataset) List() (convert.Listing, error) {
+	set := classSet{Names: y.convert.Classes, Task: y.convert.Task, Keypoint: y.convert.KeypointNames}
+	if y.convert.KeypointCount > 0 {
+		set.Shape = []int{y.convert.KeypointCount, y.convert.KeypointDims}
+	}
+	if y.convert.Columns != nil {
+		set.Columns = append([]string{"class"}, y.convert.Columns...)
+	}
+	if y.convert.Trailer.Confidence {
+		set.Trailer = append(set.Trailer, ColumnConfidence)
+	}
+	if y.convert.Trailer.ID {
+		set.Trailer = append(set.Trailer, ColumnID)
+	}
+	classes, err := json.Marshal(set)
+	return convert.Listing{Root: y.root, Classes: classes}, err
+}
+
+// LabelFile is the label file.
+func (y *dataset) LabelFile(item convert.Item) string {
+	if place, ok := item.Place.(place); ok {
+		return place.label
+	}
+	return item.File
+}
+
+// ImageFile is the image that the label was found for.
+func (y *dataset) ImageFile(item convert.Item) string {
+	if place, ok := item.Place.(place); ok {
+		return place.image
+	}
+	return ""
+}

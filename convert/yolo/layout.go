@@ -1,0 +1,689 @@
+package yolo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+var yamlWithNames = regexp.MustCompile(`(?m)^(\x{feff})?["']?names["']?\s*:`)
+
+// findDescription finds the file that describes a data set at the top of its
+// folder: data.yaml and its like, or Darknet's obj.data; "" if there is none.
+func findDescription(folder string, entries []fs.DirEntry) (string, error) {
+	var described, darknet []string
+	for _, e := range entries {
+		if e.IsDir() || source.IsClutter(e.Name()) {
+			continue
+		}
+		name := strings.ToLower(e.Name())
+		switch filepath.Ext(name) {
+		case ".yaml", ".yml":
+			data, err := source.ReadAtMost(filepath.Join(folder, e.Name()), source.MaxDescription)
+			if known := name == "data.yaml" || name == "data.yml"; known && err != nil {
+				return "", &convert.Error{Op: "read", Path: filepath.Join(folder, e.Name()), Err: err}
+			} else if known {
+				return filepath.Join(folder, e.Name()), nil
+			}
+			if err == nil && yamlWithNames.Match(data) {
+				described = append(described, e.Name())
+			}
+		case ".data":
+			darknet = append(darknet, e.Name())
+		}
+	}
+	for _, found := range [][]string{described, darknet} {
+		switch len(found) {
+		case 0:
+			continue
+		case 1:
+			return filepath.Join(folder, found[0]), nil
+		}
+		return "", &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("several files describe a data set: %s", strings.Join(found, ", ")), Advice: "give one of them as the source"}
+	}
+	return "", nil
+}
+
+func readDescription(file string) ([]byte, os.FileInfo, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, nil, source.OpenError(file, err)
+	}
+	data, err := source.ReadAtMost(file, source.MaxDescription)
+	if err != nil {
+		return nil, nil, &convert.Error{Op: "read", Path: file, Err: err}
+	}
+	return data, info, nil
+}
+
+// openUltralytics opens what a data.yaml describes.
+func openUltralytics(ctx context.Context, s source.Files, folder, file string) (convert.Source, error) {
+	data, info, err := readDescription(file)
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Base(file)
+	d, findings, err := parseDescription(data, name)
+	if err != nil {
+		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "data.yaml has names, and train, val or test"}
+	}
+	for _, f := range findings {
+		s.Reporter.Report(f)
+	}
+	y := &dataset{Files: s, reason: name + " describes it", convert: d.yolo(), listings: &source.Listings{}, described: true}
+	files := []os.FileInfo{info}
+	if flagsOf(s.Options).ClassList != "" {
+		names, err := takeClassList(s, &y.convert)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, names)
+	} else if len(d.names) == 0 {
+		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("has no names, so the classes are not known"),
+			Advice: "data.yaml has names; or give --class-list" + beside(s.Path, isClassList)}
+	}
+	y.locate(folder, d, name)
+	y.prefix = relativePrefix(folder, y.root)
+	if len(d.splits) == 0 {
+		y.parts = []labelPart{{path: y.root}}
+	}
+	if len(y.parts) == 0 {
+		advice := "paths are relative to data.yaml, or to path: in it"
+		if d.root != "" {
+			advice += ", which is " + convert.Display(d.root)
+		}
+		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("none of the splits it names is there"), Advice: advice}
+	}
+	if flagsOf(s.Options).ClassList == "" {
+		if err := y.checkClassLists(file); err != nil {
+			return nil, err
+		}
+	}
+	return y.settle(ctx, files...)
+}
+
+// locate finds the data set's folder and the parts of its splits. Where path of
+// data.yaml is not there, as one of the machine the data set was trained on, its last
+// components may be; the folder is the one that has most of the splits.
+func (y *dataset) locate(folder string, d description, name string) {
+	roots, full := candidateRoots(folder, d.root)
+	best, most := folder, -1
+	for _, root := range roots {
+		y.root = root
+		found := 0
+		for _, split := range d.splits {
+			for _, entry := range split.entries {
+				if _, _, ok := y.locatePart(entry); ok {
+					found++
+				}
+			}
+		}
+		if found > most {
+			best, most = root, found
+		}
+	}
+	if y.root = best; full != "" && y.root != full {
+		reason := fmt.Sprintf("there is no folder %s", convert.Display(d.root))
+		if source.IsFolder(full) {
+			reason = fmt.Sprintf("the folder %s has fewer of the splits", convert.Display(d.root))
+		}
+		taken := "the folder of " + name
+		if rel := relativePrefix(folder, y.root); rel != "" {
+			taken = "the folder " + convert.Display(rel)
+		}
+		if abs, err := filepath.Abs(folder); err != nil || y.root != folder || filepath.Base(abs) != filepath.Base(full) {
+			y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
+		}
+	}
+	for _, split := range d.splits {
+		for _, entry := range split.entries {
+			part, moved, ok := y.locatePart(entry)
+			if !ok {
+				y.missing(name, split.name, fmt.Sprintf("neither %s nor labels for it are there", convert.Display(entry)))
+				continue
+			}
+			if moved {
+				y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", convert.Display(entry)), Action: convert.Display(part.rel) + " was taken instead"})
+			}
+			y.addPart(part)
+		}
+	}
+	y.addUnnamed(name)
+}
+
+// addUnnamed adds what lies where the other splits do, as a folder test that a
+// data.yaml of train and val does not name.
+func (y *dataset) addUnnamed(name string) {
+	for _, part := range slices.Clone(y.parts) {
+		components := strings.Split(part.rel, "/")
+		for i, c := range components {
+			if part.list || !source.SplitNames[c] || !slices.Contains(components, "labels") {
+				continue
+			}
+			for _, other := range []string{"train", "val", "valid", "validation", "test"} {
+				rel := strings.Join(slices.Concat(components[:i], []string{other}, components[i+1:]), "/")
+				before := len(y.parts)
+				if folder := filepath.Join(y.root, filepath.FromSlash(rel)); source.IsFolder(folder) {
+					y.addPart(labelPart{path: folder, rel: rel})
+				}
+				if len(y.parts) > before {
+					y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, File: name, Reason: fmt.Sprintf("no split names %s, which lies beside those that are named", convert.Display(rel)), Action: "its labels were read too"})
+				}
+			}
+		}
+	}
+}
+
+// missing reports a split that is not there. Many exports name a test split that they
+// lack.
+func (y *dataset) missing(file, split, reason string) {
+	kind := convert.KindMissingSplit
+	if split == "test" {
+		kind = convert.KindMissingTest
+	}
+	y.Reporter.Report(convert.Finding{Kind: kind, File: file, At: split, Reason: reason, Action: "the other splits were read"})
+}
+
+// candidateRoots are the folders that may be a data set's, given that of its data.yaml
+// and the path that is stated there; full is the latter on this machine.
+func candidateRoots(folder, stated string) (roots []string, full string) {
+	if stated == "" {
+		return []string{folder}, ""
+	}
+	stated = strings.ReplaceAll(stated, `\`, "/")
+	if full = filepath.FromSlash(stated); !filepath.IsAbs(full) {
+		full = filepath.Join(folder, full)
+	}
+	candidates := []string{full}
+	for _, rest := range source.Shortened(stated) {
+		candidates = append(candidates, filepath.Join(folder, filepath.FromSlash(rest)))
+	}
+	// The description may lie in a folder of the data set, as config/data.yaml.
+	if abs, err := filepath.Abs(folder); err == nil {
+		for i, above := range []string{filepath.Dir(abs), filepath.Dir(filepath.Dir(abs))} {
+			if filepath.Base(above) == path.Base(path.Clean(stated)) {
+				candidates = append(candidates, filepath.Join(folder, []string{"..", filepath.Join("..", "..")}[i]))
+			}
+		}
+	}
+	for _, c := range append(candidates, folder) {
+		if source.IsFolder(c) && !slices.Contains(roots, c) {
+			roots = append(roots, c)
+		}
+	}
+	if len(roots) == 0 {
+		roots = []string{folder}
+	}
+	return roots, full
+}
+
+// locatePart finds what an entry of a split names: the labels of a folder of
+// images, or a list. moved says that it is not where the entry says.
+func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
+	entry = strings.ReplaceAll(entry, `\`, "/")
+	candidates := []string{filepath.Join(y.root, filepath.FromSlash(entry))}
+	if path.IsAbs(entry) {
+		candidates = []string{filepath.FromSlash(entry)}
+	}
+	// "../train/images" is what Roboflow writes for "train/images".
+	usual := len(candidates)
+	if strings.HasPrefix(entry, "../") {
+		usual++
+	}
+	short := source.Shortened(entry)
+	for _, rest := range short {
+		candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(rest)))
+	}
+	for _, rest := range short {
+		for _, other := range source.OtherSplits(rest) {
+			candidates = append(candidates, filepath.Join(y.root, filepath.FromSlash(other)))
+		}
+	}
+	for i, c := range candidates {
+		if strings.EqualFold(filepath.Ext(c), ".txt") {
+			if source.Existing(c) != "" {
+				return labelPart{path: c, rel: relative(y.root, c), list: true}, i >= usual && c != candidates[0], true
+			}
+			continue
+		}
+		if folder, ok := y.labelFolder(c); ok {
+			return labelPart{path: folder, rel: relative(y.root, folder)}, i >= usual && c != candidates[0], true
+		}
+	}
+	return labelPart{}, false, false
+}
+
+// labelFolder is where the labels of a folder of images are: in the folder with
+// "labels" for the last "images" of its path, or in the folder itself. Where neither
+// has any, they are in "labels" beside a folder with another name for images.
+func (y *dataset) labelFolder(images string) (string, bool) {
+	rel := relative(y.root, images)
+	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
+	if labels, found := source.ReplaceLast(rel, "images", "labels"); found {
+		if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
+			return folder, true
+		}
+	}
+	if others := otherLabelFolders(rel); len(others) > 0 && !hasLabels(images) {
+		for _, labels := range others {
+			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
+				return folder, true
+			}
+		}
+	}
+	return images, source.IsFolder(images)
+}
+
+// otherLabelFolders are where the labels of a folder of images may be whose name for
+// images is another than "images"; trainers do not look there.
+func otherLabelFolders(images string) (folders []string) {
+	parts := strings.Split(images, "/")
+	for i := len(parts) - 1; i >= 0; i-- {
+		if !source.IsImageFolder(parts[i]) {
+			continue
+		}
+		for _, name := range source.LabelFolderNames {
+			parts[i] = name
+			folders = append(folders, strings.Join(parts, "/"))
+		}
+		break
+	}
+	return folders
+}
+
+// hasLabels reports whether label files lie in a folder itself.
+func hasLabels(folder string) bool {
+	entries, err := source.ReadEntries(folder)
+	if err != nil {
+		return false
+	}
+	for _, e := range entries.List {
+		if name := entries.Name(e); e.Kind != source.FolderEntry && source.IsLabelName(name) && !source.NotLabels[strings.ToLower(name)] {
+			return true
+		}
+	}
+	return false
+}
+
+// addPart adds a part unless it is read already, as where train and val are the
+// same folder.
+func (y *dataset) addPart(part labelPart) {
+	for i, old := range y.parts {
+		switch {
+		case filepath.Clean(old.path) == filepath.Clean(part.path), !old.list && !part.list && source.Within(old.path, part.path):
+			return
+		case !old.list && !part.list && source.Within(part.path, old.path):
+			y.parts[i] = part
+			return
+		}
+	}
+	y.parts = append(y.parts, part)
+}
+
+// relativePrefix is root as seen from the source, for messages.
+func relativePrefix(folder, root string) string {
+	rel, err := filepath.Rel(folder, root)
+	if err != nil || rel == "." {
+		return ""
+	}
+	return filepath.ToSlash(rel)
+}
+
+// openDarknet opens what an obj.data describes: lines key = value with train,
+// valid, names.
+func openDarknet(ctx context.Context, s source.Files, folder, file string) (convert.Source, error) {
+	data, info, err := readDescription(file)
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.Base(file)
+	values := make(map[string]string)
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		if key, value, found := strings.Cut(line, "="); found {
+			values[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+		}
+	}
+	y := &dataset{Files: s, root: folder, reason: name + " describes it (Darknet)", listings: &source.Listings{}, described: true}
+	files := []os.FileInfo{info}
+	names, found := y.locateDarknet(values["names"])
+	switch {
+	case flagsOf(s.Options).ClassList != "":
+		list, err := takeClassList(s, &y.convert)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, list)
+	case !found:
+		return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("there are no class names: its names file (%q) is not there", values["names"]), Advice: "names = obj.names names a file with one class a line" + beside(s.Path, isClassList)}
+	default:
+		if y.convert.Classes, err = readClassList(names, s.Reporter); err != nil {
+			return nil, err
+		}
+	}
+	classes := y.convert.Classes
+	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
+		s.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
+	}
+	for _, split := range []string{"train", "valid", "val", "test"} {
+		if values[split] == "" {
+			continue
+		}
+		list, ok := y.locateDarknet(values[split])
+		if !ok {
+			y.missing(name, split, fmt.Sprintf("there is no list %s", convert.Display(values[split])))
+			continue
+		}
+		y.addPart(labelPart{path: list, rel: relative(folder, list), list: true})
+	}
+	if len(y.parts) == 0 {
+		y.parts = []labelPart{{path: folder}}
+	}
+	if flagsOf(s.Options).ClassList == "" {
+		if err := y.checkClassLists(file); err != nil {
+			return nil, err
+		}
+	}
+	return y.settle(ctx, files...)
+}
+
+// locateDarknet finds a file that obj.data names relative to wherever the
+// trainer was started.
+func (y *dataset) locateDarknet(name string) (string, bool) {
+	name = path.Clean(strings.ReplaceAll(name, `\`, "/"))
+	if path.IsAbs(name) && source.Existing(filepath.FromSlash(name)) != "" {
+		return filepath.FromSlash(name), true
+	}
+	for rest, found := strings.TrimLeft(name, "/"), true; found; _, rest, found = strings.Cut(rest, "/") {
+		if file := source.Existing(filepath.Join(y.root, filepath.FromSlash(rest))); rest != "." && file != "" {
+			return file, true
+		}
+	}
+	return "", false
+}
+
+var classLists = []string{"classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt"}
+
+// findClassList finds the list of class names of a folder without another
+// description: at its top, or in the folders there and in those. Lists that differ
+// from one another are an error, as the labels beside each are numbered by it.
+func findClassList(folder string, entries []fs.DirEntry, l *source.Listings) (string, error) {
+	var found string
+	var names []string
+	take := func(file string) error {
+		lines, err := classLines(file)
+		if err != nil {
+			return nil // it is no file
+		}
+		if found == "" {
+			found, names = file, lines
+		} else if !slices.Equal(lines, names) {
+			return &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("two lists of class names differ: %s and %s", convert.Display(relativePrefix(folder, found)), convert.Display(relativePrefix(folder, file))),
+				Advice: "say which is right for all with --class-list FILE, or give the folders one at a time"}
+		}
+		return nil
+	}
+	for _, name := range classLists[:3] {
+		for _, e := range entries {
+			if !e.IsDir() && strings.EqualFold(e.Name(), name) {
+				if err := take(filepath.Join(folder, e.Name())); err != nil {
+					return "", err
+				}
+			}
+		}
+	}
+	for _, e := range entries {
+		if found == "" && !e.IsDir() && (isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")) {
+			return filepath.Join(folder, e.Name()), nil
+		}
+	}
+	atTop, described := found, ""
+	for _, e := range entries {
+		if below := filepath.Join(folder, e.Name()); source.IsFolder(below) {
+			if err := takeBelow(below, 1, l, &described, take); err != nil {
+				return "", err
+			}
+		}
+	}
+	if atTop == "" && found != "" && described != "" {
+		return "", &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("it has no description of its own, and %s below describes a data set", convert.Display(relativePrefix(folder, described))),
+			Advice: "give the folder " + convert.Display(filepath.Dir(described)) + ", or --class-list FILE"}
+	}
+	return found, nil
+}
+
+// classLines are the lines of a class list, without blank ones at the end.
+func classLines(file string) (lines []string, err error) {
+	data, err := source.ReadAtMost(file, source.MaxDescription)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		lines = append(lines, strings.TrimSpace(line))
+	}
+	for len(lines) > 0 && lines[len(lines)-1] == "" {
+		lines = lines[:len(lines)-1]
+	}
+	return lines, nil
+}
+
+// takeBelow takes the class lists of a folder and of those in it, and the first
+// description of a data set there.
+func takeBelow(folder string, levels int, l *source.Listings, described *string, take func(file string) error) error {
+	entries, err := l.Read(folder)
+	if err != nil {
+		return nil // it is told of when it is walked
+	}
+	for _, name := range classLists[:3] {
+		if !entries.Has(name) {
+			continue
+		}
+		if err := take(filepath.Join(folder, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"data.yaml", "data.yml", "obj.data"} {
+		if *described == "" && entries.Has(name) {
+			*described = filepath.Join(folder, name)
+		}
+	}
+	if levels == 0 {
+		return nil
+	}
+	for _, e := range entries.List {
+		if e.Kind == source.FolderEntry {
+			if err := takeBelow(filepath.Join(folder, entries.Name(e)), levels-1, l, described, take); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// beside says where, one or two folders down, files lie that are missed at the top; ""
+// where none is.
+func beside(folder string, wanted func(name string) bool) string {
+	var found []string
+	for _, pattern := range []string{"*", "*/*", "*/*/*"} {
+		files, err := filepath.Glob(filepath.Join(escapeGlob(folder), filepath.FromSlash(pattern)))
+		if err != nil {
+			return ""
+		}
+		for _, file := range files {
+			rel := relativePrefix(folder, file)
+			if wanted(path.Base(rel)) && !slices.ContainsFunc(strings.Split(rel, "/"), source.IsClutter) && source.Existing(file) != "" {
+				found = append(found, convert.Display(rel))
+			}
+		}
+	}
+	const some = 3
+	switch {
+	case len(found) == 0:
+		return ""
+	case len(found) > some:
+		found = append(found[:some], fmt.Sprintf("and %d more", len(found)-some))
+	}
+	return "; there is " + strings.Join(found, ", ")
+}
+
+func escapeGlob(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// takeClassList reads the list that --class-list names.
+func takeClassList(s source.Files, y *Converter) (os.FileInfo, error) {
+	file := flagsOf(s.Options).ClassList
+	info, err := os.Stat(file)
+	if err != nil {
+		e := source.OpenError(file, err)
+		e.Advice = "--class-list names a file with one class a line"
+		return nil, e
+	}
+	y.Classes, err = readClasses(file, s.Reporter)
+	return info, err
+}
+
+// readClasses are the names of a class list, or of a description of a data set.
+func readClasses(file string, r *convert.Reporter) (map[int]string, error) {
+	if !isYAML(file) {
+		return readClassList(file, r)
+	}
+	data, _, err := readDescription(file)
+	if err != nil {
+		return nil, err
+	}
+	d, _, err := parseDescription(data, filepath.Base(file))
+	if err == nil && len(d.names) == 0 {
+		err = errors.New("has no names")
+	}
+	if err != nil {
+		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "--class-list names a file with one class a line, or a data.yaml with names"}
+	}
+	return d.names, nil
+}
+
+func isClassList(name string) bool {
+	for _, list := range classLists {
+		if strings.EqualFold(name, list) {
+			return true
+		}
+	}
+	return false
+}
+
+// openPlain opens a folder that has a list of class names and labels somewhere.
+func openPlain(ctx context.Context, s source.Files, names string, l *source.Listings) (convert.Source, error) {
+	info, err := os.Stat(names)
+	if err != nil {
+		return nil, source.OpenError(names, err)
+	}
+	classes, err := readClasses(names, s.Reporter)
+	if err != nil {
+		return nil, err
+	}
+	list := relativePrefix(s.Path, names)
+	if flagsOf(s.Options).ClassList != "" {
+		list = "--class-list"
+	}
+	y := &dataset{Files: s, root: s.Path, reason: list + " names the classes", parts: []labelPart{{path: s.Path}},
+		convert: Converter{Classes: classes}, listings: l, classList: filepath.Clean(names)}
+	return y.settle(ctx, info)
+}
+
+// readClassList reads class names, one a line. A blank line has no name and
+// keeps its number.
+func readClassList(file string, r *convert.Reporter) (map[int]string, error) {
+	data, err := source.ReadAtMost(file, source.MaxDescription)
+	if err != nil {
+		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "class names are text, one a line"}
+	}
+	if !utf8.Valid(data) {
+		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("is not UTF-8"), Advice: "save it as UTF-8"}
+	}
+	text := strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), " \t\r\n")
+	if err := checkClassLines(strings.Split(text, "\n")); err != nil {
+		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "write one class name a line and nothing else, or, where the names are so, give them as names of a data.yaml with --class-list"}
+	}
+	names := make(map[int]string)
+	number := 0
+	for line := range strings.Lines(text) {
+		if name := strings.TrimSpace(line); name != "" {
+			names[number] = name
+		} else {
+			r.Report(convert.Finding{Kind: convert.KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
+		}
+		number++
+	}
+	if len(names) == 0 {
+		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("it names no classes"), Advice: "write the class names into it, one a line"}
+	}
+	reportSharedNames(names, filepath.Base(file), r.Report)
+	return names, nil
+}
+
+// numberedLine is a line of a class list that begins with a number of its own.
+var numberedLine = regexp.MustCompile(`^(\d+)(?:\s*[:;,.=)\-]?\s+|[:=])\S`)
+
+// checkClassLines refuses lists of class names that hold more than these, which would
+// shift the numbers or change the names of all.
+func checkClassLines(lines []string) error {
+	inOrder, first := 0, 0
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "#") {
+			return fmt.Errorf("line %d, %s, looks like a comment, and every line of a class list is a class", i+1, convert.Display(line))
+		}
+		match := numberedLine.FindStringSubmatch(line)
+		if match == nil {
+			continue
+		}
+		number, err := strconv.Atoi(match[1])
+		if i == 0 {
+			first = number
+		}
+		if err == nil && number == first+i && first <= 1 {
+			inOrder++
+		}
+	}
+	if inOrder == len(lines) && (inOrder > 1 || first == 0) {
+		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
+	}
+	return nil
+}
+
+// reportSharedNames reports names that several classes have: their annotations
+// become those of one class.
+func reportSharedNames(names map[int]string, file string, report func(convert.Finding)) {
+	first, folded := make(map[string]int), make(map[string]string)
+	for _, number := range sortedKeys(names) {
+		name := names[number]
+		if other, shared := first[name]; shared {
+			report(convert.Finding{Kind: convert.KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, convert.Display(name)), Action: "both become one class"})
+			continue
+		}
+		first[name] = number
+		key := convert.Fold(norm.NFC.String(name))
+		if similar, there := folded[key]; there {
+			reason := fmt.Sprintf("the names %q and %q differ in case or blanks alone", similar, name)
+			if convert.Fold(similar) != convert.Fold(name) {
+				reason = fmt.Sprintf("the names %+q and %+q differ in how their letters are composed, or in case or blanks, alone", similar, name)
+			}
+			report(convert.Finding{Kind: convert.KindSimilarClass, File: file, At: fmt.Sprintf("class %d", number), Reason: reason, Action: "both classes kept; a class map can merge them"})
+			continue
+		}
+		folded[key] = name
+	}
+}

@@ -1,0 +1,285 @@
+package yolo
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// listItems goes through a list of image paths, one a line. A line whose label
+// file is missing says nothing: its image is left alone. An image that the lists name
+// again is passed over.
+func (y *dataset) listItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[convert.Item, error] {
+	part := y.parts[number]
+	return func(yield func(convert.Item, error) bool) {
+		var offset int64
+		if behind != "" {
+			var err error
+			if offset, err = strconv.ParseInt(behind, 10, 64); err != nil {
+				yield(convert.Item{}, fmt.Errorf("%q is no place in a list", behind))
+				return
+			}
+		}
+		f, err := source.OpenRegular(part.path)
+		if err != nil {
+			yield(convert.Item{}, source.OpenError(part.path, err))
+			return
+		}
+		defer f.Close()
+		if _, err := f.Seek(offset, io.SeekStart); err != nil {
+			yield(convert.Item{}, source.OpenError(part.path, err))
+			return
+		}
+		in := bufio.NewReaderSize(f, 64<<10)
+		tally := listTally{reporter: y.Reporter, list: source.Join(y.prefix, part.rel)}
+		for {
+			if err := ctx.Err(); err != nil {
+				yield(convert.Item{}, err)
+				return
+			}
+			line, err := in.ReadSlice('\n')
+			start := offset
+			offset += int64(len(line))
+			for errors.Is(err, bufio.ErrBufferFull) { // no path is that long
+				line = nil
+				var rest []byte
+				rest, err = in.ReadSlice('\n')
+				offset += int64(len(rest))
+			}
+			if err != nil && !errors.Is(err, io.EOF) {
+				yield(convert.Item{}, source.OpenError(part.path, err))
+				return
+			}
+			text := strings.TrimSpace(strings.TrimPrefix(string(line), "\ufeff"))
+			if item, ok := y.listedItem(part, text, start, &tally); ok && !y.isListed(listed, item) {
+				item.Cursor = fmt.Sprintf("%d:%d", number, offset)
+				if !yield(item, nil) {
+					return
+				}
+			}
+			if err != nil {
+				if behind == "" {
+					tally.rest()
+				}
+				return
+			}
+		}
+	}
+}
+
+// listTally tells of what a list names and what has no label. Of many only the first
+// are told one by one.
+type listTally struct {
+	reporter            *convert.Reporter
+	list                string
+	missing, unlabelled int
+	folders             map[string]error // of labels, what speaks against reading them
+}
+
+// folder says what speaks against reading the labels of a folder.
+func (t *listTally) folder(y *dataset, label, file string) error {
+	folder := filepath.Dir(label)
+	err, known := t.folders[folder]
+	if !known {
+		prefix, _ := path.Split(file)
+		err = y.classListsIn(folder, prefix, func(name string) bool { return source.Existing(filepath.Join(folder, name)) != "" })
+		if t.folders == nil {
+			t.folders = make(map[string]error)
+		}
+		t.folders[folder] = err
+	}
+	return err
+}
+
+func (t *listTally) miss(line string) {
+	if t.missing++; t.missing <= mostUnlabelled {
+		t.reporter.Report(convert.Finding{Kind: convert.KindMissingFile, File: t.list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
+	}
+}
+
+func (t *listTally) unlabel(image string) {
+	if t.unlabelled++; t.unlabelled <= mostUnlabelled {
+		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
+	}
+}
+
+func (t *listTally) rest() {
+	if more := t.missing - mostUnlabelled; more > 0 {
+		t.reporter.Report(convert.Finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
+	}
+	if more := t.unlabelled - mostUnlabelled; more > 0 {
+		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
+	}
+}
+
+// listKey stands for the label of a listed image.
+type listKey [2]uint64
+
+var listSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+
+// isListed reports whether an item was listed before, or is one of a folder that is
+// read too.
+func (y *dataset) isListed(listed map[listKey]struct{}, item convert.Item) bool {
+	label := filepath.Clean(item.Place.(place).label)
+	for _, part := range y.parts {
+		if !part.list && source.Within(part.path, label) {
+			return true
+		}
+	}
+	key := listKey{maphash.String(listSeeds[0], label), maphash.String(listSeeds[1], label)}
+	_, twice := listed[key]
+	listed[key] = struct{}{}
+	return twice
+}
+
+// listedBefore are the images of lists up to a place in one of them.
+func (y *dataset) listedBefore(ctx context.Context, number int, behind string) (listed map[listKey]struct{}, err error) {
+	listed = make(map[listKey]struct{})
+	offset, err := strconv.ParseInt(behind, 10, 64)
+	if y.parts[number].list && behind != "" && err != nil {
+		return nil, fmt.Errorf("%q is no place in a list", behind)
+	}
+	for part := range number + 1 {
+		if !y.parts[part].list || part == number && behind == "" {
+			continue
+		}
+		for item, err := range y.listItems(ctx, part, "", listed) {
+			if err != nil {
+				return nil, err
+			}
+			_, place, _ := strings.Cut(item.Cursor, ":")
+			if at, _ := strconv.ParseInt(place, 10, 64); part == number && at >= offset {
+				break
+			}
+		}
+	}
+	return listed, nil
+}
+
+// listedItem is the item of a line at an offset of a list.
+func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *listTally) (convert.Item, bool) {
+	if line == "" || strings.HasPrefix(line, "#") {
+		return convert.Item{}, false
+	}
+	list := source.Join(y.prefix, part.rel)
+	if source.IsClutter(path.Base(strings.ReplaceAll(line, `\`, "/"))) {
+		return convert.Item{}, false
+	}
+	image, label, ok := y.listedFiles(filepath.Dir(part.path), line)
+	if plain := source.Spelling(line); !ok && image == "" && plain != line {
+		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
+	}
+	if plain := norm.NFD.String(line); !ok && image == "" && plain != line {
+		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
+	}
+	switch {
+	case ok:
+	case image != "":
+		tally.unlabel(relative(y.root, image))
+		return convert.Item{}, false
+	default:
+		tally.miss(line)
+		return convert.Item{}, false
+	}
+	rel := relative(y.root, label)
+	item := convert.Item{File: source.Join(y.prefix, rel), Place: place{label: label, image: image}}
+	bare, withImages := imagePaths(source.Stem(rel))
+	y.name(&item, bare, withImages, line)
+	if _, err := source.CleanImagePath(item.Image); err != nil {
+		item.Err = fmt.Errorf("read %s at byte %d: the image's name %w", list, offset, err)
+	} else if err := tally.folder(y, label, item.File); err != nil {
+		item.Err = err
+	}
+	return item, true
+}
+
+// listedFiles finds the label that belongs to a listed image. Lists are written
+// relative to themselves, to the data set, or to wherever their trainer was
+// started; so leading folders are left out until a label is found. image is ""
+// where only the label is there, and alone where only the image is.
+func (y *dataset) listedFiles(listDir, line string) (image, label string, ok bool) {
+	line = path.Clean(strings.ReplaceAll(line, `\`, "/"))
+	if path.IsAbs(line) {
+		if label, ok = labelOf(filepath.FromSlash(line)); ok {
+			return source.Existing(filepath.FromSlash(line)), label, true
+		}
+		image = source.Existing(filepath.FromSlash(line))
+	}
+	parts := strings.Split(strings.TrimLeft(line, "/"), "/")
+	for len(parts) > 0 {
+		for _, base := range []string{listDir, y.root} {
+			candidate := filepath.Join(base, filepath.FromSlash(strings.Join(parts, "/")))
+			if label, ok = labelOf(candidate); ok {
+				return source.Existing(candidate), label, true
+			}
+			if image == "" {
+				image = source.Existing(candidate)
+			}
+		}
+		if image != "" {
+			break // what is left of the path would be another image
+		}
+		parts = parts[1:]
+	}
+	return image, "", false
+}
+
+// labelOf is the label file of an image file: with the last folder "images" of
+// its path as "labels", or beside it.
+func labelOf(image string) (string, bool) {
+	dir, name := filepath.Split(image)
+	if !source.IsImageName(name) {
+		return "", false
+	}
+	dir = filepath.Clean(dir)
+	var folders []string
+	if labels, found := source.ReplaceLast(filepath.ToSlash(dir), "images", "labels"); found {
+		folders = append(folders, filepath.FromSlash(labels))
+	}
+	folders = append(folders, dir)
+	for _, labels := range otherLabelFolders(filepath.ToSlash(dir)) {
+		folders = append(folders, filepath.FromSlash(labels))
+	}
+	for _, folder := range folders {
+		for _, file := range []string{source.Stem(name) + ".txt", source.Stem(name) + ".TXT", name + ".txt"} {
+			label := filepath.Join(folder, file)
+			if info, err := os.Stat(label); err == nil && !info.IsDir() {
+				return label, true
+			}
+		}
+	}
+	return "", false
+}
+
+// relative is the slash-separated path of file below root; of one that lies
+// elsewhere, its file name with the folders from "images" or "labels" on.
+func relative(root, file string) string {
+	rel, err := filepath.Rel(root, file)
+	if rel = filepath.ToSlash(rel); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+		if rel == "." {
+			return ""
+		}
+		return rel
+	}
+	parts := strings.Split(filepath.ToSlash(file), "/")
+	for i := len(parts) - 2; i >= 0; i-- {
+		if parts[i] == "labels" || parts[i] == "images" {
+			return strings.Join(parts[i:], "/")
+		}
+	}
+	return parts[len(parts)-1]
+}

@@ -1,0 +1,493 @@
+package yolo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"pictosync/convert"
+	"pictosync/source"
+)
+
+// dataset is a data set of YOLO label files.
+type dataset struct {
+	source.Files
+	reason string
+	print  string
+	// Root is the data set's folder on disk; image paths are relative to it.
+	root string
+	// Prefix is root relative to the source, for messages; "" where it is that.
+	prefix  string
+	parts   []labelPart
+	convert Converter
+	// classList is the file of class names where that lies among the labels, and
+	// described says that the names are nevertheless another's to tell, not a list's
+	// beside the labels.
+	classList string
+	described bool
+	listings  *source.Listings
+	told      toldFolders // of images without labels
+	leftOut   leftOut
+	buffers   sync.Pool // of *[]byte, for labels
+}
+
+// labelPart is a folder of labels or a list of images, relative to the data
+// set's root unless it lies elsewhere.
+type labelPart struct {
+	path string // on disk
+	rel  string // slash-separated, "" for the root
+	list bool
+}
+
+// place is what an item of a YOLO data set needs to be loaded.
+type place struct {
+	label string // on disk
+	image string // on disk; "" where there is none
+	near  string // then an image that it may be, for messages
+}
+
+// settle completes a data set whose parts and classes are known.
+func (y *dataset) settle(ctx context.Context, files ...os.FileInfo) (convert.Source, error) {
+	if err := flagsOf(y.Options).state(&y.convert, y.Options.Convert); err != nil {
+		return nil, err
+	}
+	y.print = y.Fingerprint(files...)
+	if list := flagsOf(y.Options).ClassList; list != "" {
+		y.classList, y.described = y.amongLabels(list), true
+	}
+	if y.convert.Columns == nil {
+		if err := y.findReading(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return y, nil
+}
+
+// amongLabels is a file's path as a walk from the data set's folder comes to it; "" where
+// it lies elsewhere.
+func (y *dataset) amongLabels(file string) string {
+	if file == "" {
+		return ""
+	}
+	root, rootErr := filepath.Abs(y.root)
+	abs, err := filepath.Abs(file)
+	if err != nil || rootErr != nil || !source.Within(root, abs) {
+		return ""
+	}
+	return filepath.Join(y.root, strings.TrimPrefix(abs, root))
+}
+
+// state puts what the flags say of lines before what a data set says.
+func (o Flags) state(y *Converter, c convert.Options) error {
+	y.Options = c
+	if o.Shape[0] > 0 {
+		y.KeypointCount, y.KeypointDims = o.Shape[0], o.Shape[1]
+		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
+		y.Task = Pose
+	}
+	if o.Task != "" {
+		y.Task = o.Task
+	}
+	if len(o.Columns) == 0 {
+		return nil
+	}
+	columns, err := ParseColumns(o.Columns)
+	if err == nil {
+		y.Columns, y.Trailer = columns, Trailer{}
+		stated := o.Task
+		if o.Shape[0] > 0 {
+			stated = Pose
+		}
+		known := y.Task
+		if y.Task, err = columns.Task(stated); err == nil && stated == "" && known != "" {
+			if task, err := columns.Task(known); err == nil {
+				y.Task = task
+			}
+		}
+	}
+	if err == nil && y.Task == Pose && y.KeypointCount == 0 {
+		err = errors.New("points need the number of joints: give --kpt-shape too")
+	}
+	if err != nil {
+		return &convert.Error{Op: "read", Path: "--columns", Err: err, Advice: "as class,box,confidence,id, or polygon, or box,points in place of box"}
+	}
+	return nil
+}
+
+// enoughFiles is how many label files decide how lines are read, the first in the
+// order of the walk, where that leaves one reading: to read all of a large data set
+// twice would cost too much. A line that is met later and does not fit is left out
+// with a finding, never read another way.
+const enoughFiles = 1000
+
+// findReading tells from the label lines how all of them are read.
+func (y *dataset) findReading(ctx context.Context) error {
+	stated := Stated{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
+	var evidence Evidence
+	var readings []Reading
+	var buffer []byte
+	found, next := false, enoughFiles
+	foreign := ""
+	for item, err := range y.Items(ctx, "") {
+		if err != nil {
+			return err
+		}
+		found = true
+		p, ok := item.Place.(place)
+		if !ok {
+			continue
+		}
+		data, err := source.ReadInto(buffer, p.label, source.MaxLabels)
+		if err != nil {
+			continue // the item fails when it is loaded
+		}
+		buffer = data
+		evidence.Add(item.File, data)
+		if foreign == "" && evidence.Files == 0 {
+			if name := source.FormatName(item.File, data); name != "" {
+				foreign = fmt.Sprintf("holds %s (%s)", name, convert.Display(item.File))
+			}
+		}
+		if evidence.Files < next {
+			continue
+		}
+		if readings = evidence.Readings(stated); len(readings) == 1 {
+			break
+		}
+		next *= 2
+	}
+	if !found && stated.Task == "" {
+		return y.noLabels(ctx)
+	}
+	readings = evidence.Readings(stated)
+	switch {
+	case foreign != "" && evidence.Files == 0:
+		return source.NotRead(y.Input(y.Path, ""), foreign)
+	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
+		return y.settleTask()
+	case len(readings) != 1 || readings[0].Asks(stated):
+		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: flagsOfReadings(readings)}
+	}
+	r := readings[0]
+	if columns, example, corners := evidence.Corners(r); corners {
+		return &convert.Error{Op: "read", Path: y.Path, Err: fmt.Errorf("the boxes may be centre and size or two corners, x1 y1 x2 y2: as corners all of them fit, and as centre and size some reach out of their image (%s)", example),
+			Advice: "--columns " + columns + " takes them for centre and size; corners are not read"}
+	}
+	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
+		y.convert.Task = r.Task
+	}
+	return y.settleTask()
+}
+
+// settleTask is for what no line says.
+func (y *dataset) settleTask() error {
+	if y.convert.Task == "" {
+		y.convert.Task = Detect
+	}
+	if y.convert.Task == Pose && y.convert.KeypointCount == 0 {
+		return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("nothing says how many joints a pose has"),
+			Advice: "give --kpt-shape JOINTS,NUMBERS, or write kpt_shape: [joints, 2 or 3] into data.yaml"}
+	}
+	return nil
+}
+
+// unclear says how lines may be read, with one of them.
+func unclear(e *Evidence, readings []Reading) error {
+	switch len(readings) {
+	case 0:
+		return fmt.Errorf("the label lines fit nothing that all could be: %s", e.Different())
+	case 1:
+		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.Example())
+	}
+	const some = 4
+	var names []string
+	for _, r := range readings[:min(len(readings), some)] {
+		names = append(names, r.String())
+	}
+	if more := len(readings) - some; more > 0 {
+		names = append(names, fmt.Sprintf("%d other things", more))
+	}
+	last := len(names) - 1
+	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
+}
+
+func flagsOfReadings(readings []Reading) string {
+	const some = 4
+	var flags []string
+	for _, r := range readings[:min(len(readings), some)] {
+		flags = append(flags, r.FlagsAmong(readings))
+	}
+	switch {
+	case len(readings) == 0:
+		flags = []string{"--task", "--kpt-shape", "--columns"}
+	case len(readings) == 1 && readings[0].KeypointDims > 0:
+		flags = append(flags, "(kpt_shape of data.yaml)", "--task segment")
+	}
+	return "say which they are with " + strings.Join(flags, " or ")
+}
+
+func (y *dataset) noLabels(ctx context.Context) error {
+	if found, err := y.Survey(ctx); err == nil && found.Other != "" {
+		if what := source.UnreadFile(filepath.Join(y.Path, filepath.FromSlash(found.Other))); what != "" {
+			return source.NotRead(y.Input(y.Path, ""), fmt.Sprintf("holds %s (%s)", what, convert.Display(found.Other)))
+		}
+	}
+	advice := "labels are .txt files named after their images"
+	if len(y.Filter.Include)+len(y.Filter.Exclude) > 0 {
+		advice = "check --include and --exclude"
+	}
+	return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("there are no labels in it"), Advice: advice}
+}
+
+func (y *dataset) Describe() convert.Description {
+	return convert.Description{Path: y.Path, Format: "yolo", Reason: y.reason, Task: string(y.convert.Task), Fingerprint: y.print}
+}
+
+// Items goes through the parts, and in each through the label files in the
+// order of their paths, or through the lines of a list. A cursor is the number
+// of the part and the path, or the offset behind the line.
+func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return func(yield func(convert.Item, error) bool) {
+		part, behind := 0, ""
+		if after != "" {
+			number, rest, found := strings.Cut(after, ":")
+			n, err := strconv.Atoi(number)
+			if err != nil || !found || n < 0 || n >= len(y.parts) {
+				yield(convert.Item{}, fmt.Errorf("%q is no place in a YOLO data set", after))
+				return
+			}
+			part, behind = n, rest
+		}
+		listed, err := y.listedBefore(ctx, part, behind)
+		if err != nil {
+			yield(convert.Item{}, err)
+			return
+		}
+		for ; part < len(y.parts); part, behind = part+1, "" {
+			for item, err := range y.partItems(ctx, part, behind, listed) {
+				if err == nil && !y.Filter.Takes(item.Image, item.File) {
+					y.leftOut.add(item.File)
+					continue
+				}
+				if !yield(item, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// LeftOut counts the images that --include and --exclude took out so far.
+func (y *dataset) LeftOut() convert.Count { return y.leftOut.count() }
+
+// leftOut counts items, each once, however often a source is walked.
+type leftOut struct {
+	mu    sync.Mutex
+	files map[uint64]struct{}
+}
+
+var leftOutSeed = maphash.MakeSeed()
+
+func (l *leftOut) add(file string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.files == nil {
+		l.files = make(map[uint64]struct{})
+	}
+	l.files[maphash.String(leftOutSeed, file)] = struct{}{}
+}
+
+func (l *leftOut) count() convert.Count {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return convert.Count{Images: len(l.files)}
+}
+
+// toldFolders are folders that something was told of.
+type toldFolders struct {
+	mu      sync.Mutex
+	folders map[string]bool
+}
+
+// first reports whether a folder comes for the first time.
+func (t *toldFolders) first(folder string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.folders == nil {
+		t.folders = make(map[string]bool)
+	}
+	was := t.folders[folder]
+	t.folders[folder] = true
+	return !was
+}
+
+func (y *dataset) partItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[convert.Item, error] {
+	if y.parts[number].list {
+		return y.listItems(ctx, number, behind, listed)
+	}
+	return y.folderItems(ctx, number, behind)
+}
+
+func (y *dataset) folderItems(ctx context.Context, number int, behind string) iter.Seq2[convert.Item, error] {
+	part := y.parts[number]
+	w := source.Walker{Root: part.path, Prefix: source.Join(y.prefix, part.rel), Reporter: y.Reporter, Take: source.IsLabelName, Listings: y.listings}
+	return func(yield func(convert.Item, error) bool) {
+		labels := labelFolder{dataset: y, part: part}
+		cursor := strconv.Itoa(number) + ":"
+		found := behind != ""
+		defer func() {
+			if !found {
+				y.tellNone(ctx, part)
+			}
+		}()
+		for file, err := range w.Files(ctx, behind) {
+			if err != nil {
+				yield(convert.Item{}, err)
+				return
+			}
+			item, ok := labels.item(file)
+			if !ok {
+				continue
+			}
+			found = true
+			item.Cursor = cursor + file
+			if !yield(item, nil) {
+				return
+			}
+		}
+	}
+}
+
+// tellNone tells of the images of a part that has no labels at all.
+func (y *dataset) tellNone(ctx context.Context, part labelPart) {
+	images := 0
+	w := source.Walker{Root: part.path, Prefix: source.Join(y.prefix, part.rel), Reporter: y.Reporter, Take: source.IsImageName, Listings: y.listings}
+	for _, err := range w.Files(ctx, "") {
+		if err != nil {
+			return
+		}
+		images++
+	}
+	if images > 0 && y.told.first(part.path) {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: images, File: source.Join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "they were left alone"})
+	}
+}
+
+// Name says which image an item is for: that of the local file, else one of the
+// sizes file, else the label's own name without extension.
+func (y *dataset) name(item *convert.Item, bare, withImages, found string) {
+	ext := filepath.Ext(found)
+	if found == "" {
+		if image, ok := y.Sizes.Named(bare, withImages); ok {
+			item.Image, ext = image, path.Ext(image)
+			for _, alias := range []string{bare + ext, withImages + ext} {
+				if alias != image {
+					item.Aliases = append(item.Aliases, alias)
+				}
+			}
+			return
+		}
+		item.Stem = true
+	}
+	item.Image = bare + ext
+	if withImages != bare {
+		item.Aliases = []string{withImages + ext}
+	}
+}
+
+// imagePaths are the paths that an image may have in a dataset, given that of
+// its label in the data set, both without extension: without the folder
+// "labels" (or "images", where the labels lie among those), and with "images".
+func imagePaths(label string) (bare, withImages string) {
+	dir, name := path.Split(label)
+	bare, withImages = imageDirs(strings.TrimSuffix(dir, "/"))
+	return source.Join(bare, name), source.Join(withImages, name)
+}
+
+// imageDirs are the folders of imagePaths for the labels of one folder.
+func imageDirs(dir string) (bare, withImages string) {
+	for _, labels := range source.LabelFolderNames {
+		if without, found := source.ReplaceLast(dir, labels, ""); found {
+			with, _ := source.ReplaceLast(dir, labels, "images")
+			return without, with
+		}
+	}
+	without, _ := source.ReplaceLast(dir, "images", "")
+	return without, dir
+}
+
+func (y *dataset) Load(_ context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
+	p, ok := item.Place.(place)
+	if !ok {
+		return convert.Result{}, item.Err
+	}
+	buffer, _ := y.buffers.Get().(*[]byte)
+	if buffer == nil {
+		buffer = new([]byte)
+	}
+	label, err := source.ReadInto(*buffer, p.label, source.MaxLabels)
+	if err != nil {
+		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
+	}
+	if cap(label) <= 1<<20 { // longer ones are rare
+		*buffer = label
+		defer y.buffers.Put(buffer)
+	}
+	sizes := source.ImageSizes{Stated: y.statedSize(item), Local: y.localSize(item), Listed: listed}
+	result, err := loadYOLO(y.Files, &y.convert, item, sizes, label)
+	if err != nil && p.near != "" {
+		err = fmt.Errorf("%w; %s differs from it in letter case alone", err, convert.Display(p.near))
+	}
+	return result, err
+}
+
+// loadYOLO converts a label with the size that the source knows, or else the
+// listed one.
+func loadYOLO(s source.Files, y *Converter, item convert.Item, sizes source.ImageSizes, label []byte) (convert.Result, error) {
+	size := sizes.Own()
+	if !size.Known() {
+		if lines := CountLines(label); lines > 0 {
+			const reason = "the size of its image is not known, which normalized coordinates need"
+			lost := convert.Finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
+			return convert.Result{Read: lines, LeftOut: lines, Findings: []convert.Finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)
+		}
+	}
+	result := y.Image(item.File, item.Image, size, label)
+	s.Reconcile(item, sizes, &result)
+	return result, nil
+}
+
+func (y *dataset) Size(item convert.Item) convert.Size {
+	if size := y.statedSize(item); size.Known() {
+		return size
+	}
+	return y.localSize(item)
+}
+
+func (y *dataset) statedSize(item convert.Item) convert.Size {
+	if y.Sizes == nil {
+		return convert.Size{}
+	}
+	return y.Sizes.Of(append([]string{item.Image}, item.Aliases...)...)
+}
+
+// localSize is that of the image's file.
+func (y *dataset) localSize(item convert.Item) convert.Size {
+	p, ok := item.Place.(place)
+	if !ok || p.image == "" {
+		return convert.Size{}
+	}
+	size, err := source.ImageSize(p.image)
+	if err != nil {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindImageHeader, Image: item.Image, File: p.image, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+	}
+	return size
+}

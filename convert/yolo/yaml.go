@@ -1,0 +1,293 @@
+package yolo
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/internal/yamldoc"
+)
+
+// description is what a data.yaml says.
+type description struct {
+	root   string
+	splits []split
+	names  map[int]string
+	task   Task // "" where it is not told
+
+	joints, dims int // kpt_shape; 0 where the data set has no poses
+	jointNames   []string
+}
+
+// split is one part of a data set: folders or lists.
+type split struct {
+	name    string
+	entries []string
+}
+
+func (d description) yolo() Converter {
+	y := Converter{Classes: d.names, KeypointCount: d.joints, KeypointDims: d.dims, KeypointNames: d.jointNames}
+	if y.Task = d.task; d.task == "" && d.joints > 0 {
+		y.Task = Pose
+	}
+	return y
+}
+
+const (
+	// maxClass bounds class indices.
+	maxClass = 1 << 20
+	// maxJoints bounds kpt_shape.
+	maxJoints = 1 << 10
+)
+
+// parseDescription reads a data.yaml. What can be done without is a finding.
+// Names are taken as they are written: no and 1.0 are names like others.
+func parseDescription(data []byte, file string) (d description, findings []convert.Finding, err error) {
+	docs, err := yamldoc.Parse(data)
+	if err != nil {
+		return d, nil, err
+	}
+	var top []yamldoc.Pair
+	for _, doc := range docs {
+		if yamldoc.IsMapping(doc) {
+			if top, err = yamldoc.Pairs(doc); err != nil {
+				return d, nil, err
+			}
+			break
+		}
+	}
+	if top == nil {
+		return d, nil, errors.New("holds no mapping of keys to values")
+	}
+	p := descriptionParser{d: &d, file: file}
+	for _, v := range top {
+		if err := p.entry(v); err != nil {
+			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.Line, v.Key.Value, err)
+		}
+	}
+	p.check()
+	return d, p.findings, nil
+}
+
+type descriptionParser struct {
+	d        *description
+	file     string
+	findings []convert.Finding
+
+	classes *int // nc
+	flips   []int
+	hasFlip bool
+	perName [][]string
+}
+
+func (p *descriptionParser) report(kind convert.Kind, at, reason, action string) {
+	p.findings = append(p.findings, convert.Finding{Kind: kind, File: p.file, At: at, Reason: reason, Action: action})
+}
+
+func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
+	key := v.Key.Value
+	switch key {
+	case "path":
+		p.d.root, err = yamldoc.Text(v.Value)
+	case "train", "val", "valid", "validation", "test", "minival":
+		var entries []string
+		if entries, err = texts(v.Value); err == nil && len(entries) > 0 {
+			p.d.splits = append(p.d.splits, split{key, entries})
+		}
+	case "names":
+		p.d.names, err = p.names(v.Value)
+	case "nc":
+		var n int
+		if n, err = integer(v.Value); err != nil {
+			p.report(convert.KindClassList, "nc", err.Error(), "the names were taken")
+			return nil
+		}
+		p.classes = &n
+	case "kpt_shape":
+		p.d.joints, p.d.dims, err = shape(v.Value)
+	case "task":
+		var task string
+		if task, err = yamldoc.Text(v.Value); err == nil {
+			err = p.task(Task(task))
+		}
+	case "kpt_names":
+		p.perName, err = p.jointNames(v.Value)
+		if err != nil {
+			p.report(convert.KindDescription, key, err.Error(), "the joints are joint_0, joint_1 and so on")
+			return nil
+		}
+	case "flip_idx":
+		p.hasFlip = true
+		if p.flips, err = integers(v.Value); err != nil {
+			p.flips, err = nil, nil
+		}
+	}
+	return err
+}
+
+// task is no key of the trainers', but what tells polygons of four points from
+// oriented boxes where it is there.
+func (p *descriptionParser) task(task Task) error {
+	switch task {
+	case Detect, Segment, Pose, OBB:
+		p.d.task = task
+	default:
+		p.report(convert.KindDescription, "task", fmt.Sprintf("the task is %q and must be one of: detect, segment, pose, obb", task), "the task was found from the labels")
+	}
+	return nil
+}
+
+func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
+	names := make(map[int]string)
+	var twice error
+	add := func(number int, node *yamldoc.Node) {
+		name, err := yamldoc.Text(node)
+		if name = strings.TrimSpace(name); err != nil || name == "" {
+			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
+			return
+		}
+		if old, there := names[number]; there && old != name {
+			twice = fmt.Errorf("class %d is named twice: %s and %s", number, convert.Display(old), convert.Display(name))
+		}
+		names[number] = name
+	}
+	if list, ok := yamldoc.List(node); ok {
+		for i, v := range list {
+			add(i, v)
+		}
+	} else if pairs, err := yamldoc.Pairs(node); err == nil {
+		for _, v := range pairs {
+			number, err := strconv.Atoi(v.Key.Value)
+			if err != nil || number < 0 || number > maxClass {
+				return nil, fmt.Errorf("%q is no class number", v.Key.Value)
+			}
+			add(number, v.Value)
+		}
+	} else if yamldoc.IsMapping(node) {
+		return nil, err
+	} else {
+		return nil, errors.New("is neither a list nor a mapping of numbers to names")
+	}
+	if twice != nil {
+		return nil, twice
+	}
+	reportSharedNames(names, p.file, func(f convert.Finding) { p.findings = append(p.findings, f) })
+	return names, nil
+}
+
+// jointNames are the names of kpt_names: a list, or a list for each class.
+func (p *descriptionParser) jointNames(node *yamldoc.Node) ([][]string, error) {
+	if yamldoc.IsMapping(node) {
+		pairs, err := yamldoc.Pairs(node)
+		if err != nil {
+			return nil, err
+		}
+		var all [][]string
+		for _, v := range pairs {
+			names, err := texts(v.Value)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, names)
+		}
+		return all, nil
+	}
+	names, err := texts(node)
+	return [][]string{names}, err
+}
+
+// check compares the entries with one another.
+func (p *descriptionParser) check() {
+	d := p.d
+	if p.classes != nil && *p.classes != len(d.names) && len(d.names) > 0 {
+		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
+	}
+	if len(p.perName) > 0 {
+		d.jointNames = p.perName[0]
+		for _, other := range p.perName[1:] {
+			if !slices.Equal(other, d.jointNames) {
+				p.report(convert.KindDescription, "kpt_names", "the classes have different joints", "those of the first class were taken for all")
+				break
+			}
+		}
+		if d.joints > 0 && len(d.jointNames) != d.joints {
+			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("it names %d joints, kpt_shape says %d", len(d.jointNames), d.joints), "joints without a name are joint_0, joint_1 and so on by their number")
+			d.jointNames = d.jointNames[:min(len(d.jointNames), d.joints)]
+		}
+	}
+	if p.hasFlip && d.joints > 0 && !isPermutation(p.flips, d.joints) {
+		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d joints once", d.joints), "it was ignored, as labels do not depend on it")
+	}
+}
+
+func isPermutation(numbers []int, n int) bool {
+	sorted := slices.Sorted(slices.Values(numbers))
+	for i, v := range sorted {
+		if v != i {
+			return false
+		}
+	}
+	return len(sorted) == n
+}
+
+func shape(node *yamldoc.Node) (joints, dims int, err error) {
+	numbers, err := integers(node)
+	if err != nil || len(numbers) != 2 || numbers[0] < 1 || numbers[0] > maxJoints || numbers[1] != 2 && numbers[1] != 3 {
+		return 0, 0, errors.New("is not [number of joints, 2 or 3]")
+	}
+	return numbers[0], numbers[1], nil
+}
+
+// texts are the scalars of a list, or the one there is.
+func texts(node *yamldoc.Node) ([]string, error) {
+	list, ok := yamldoc.List(node)
+	if !ok {
+		one, err := yamldoc.Text(node)
+		if one == "" || err != nil {
+			return nil, err
+		}
+		return []string{one}, nil
+	}
+	var all []string
+	for _, v := range list {
+		one, err := yamldoc.Text(v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+func integer(node *yamldoc.Node) (int, error) {
+	t, err := yamldoc.Text(node)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.ParseFloat(t, 64)
+	if err != nil || n != math.Trunc(n) || math.Abs(n) > math.MaxInt32 {
+		return 0, fmt.Errorf("%q is no whole number", t)
+	}
+	return int(n), nil
+}
+
+func integers(node *yamldoc.Node) ([]int, error) {
+	all, err := texts(node)
+	if err != nil {
+		return nil, err
+	}
+	numbers := make([]int, len(all))
+	for i, t := range all {
+		if numbers[i], err = strconv.Atoi(t); err != nil {
+			return nil, fmt.Errorf("%q is no whole number", t)
+		}
+	}
+	return numbers, nil
+}
+
+func sortedKeys(m map[int]string) []int { return slices.Sorted(maps.Keys(m)) }
