@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"iter"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,8 +19,8 @@ import (
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/convert/canonical"
+	"pictosync/convert/formats"
 	"pictosync/convert/snapshot"
-	"pictosync/convert/yolo"
 	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
@@ -287,7 +288,8 @@ func (x *export) writeFormats(dir string) error {
 		return x.store.AddPlan(x.Stopping, x.record.ID, chunk)
 	}
 	var keepErr error
-	options := conversion.Options{Workers: x.convert, Finding: func(f convert.Finding) {
+	// The canonical lines beside them hold all.
+	options := conversion.Options{Workers: x.convert, Accepted: convert.Accepted{Lost: true}, Finding: func(f convert.Finding) {
 		if found = append(found, dataset.FindingOf(0, f)); len(found) >= chunkFindings && keepErr == nil {
 			keepErr = keep()
 		}
@@ -297,54 +299,57 @@ func (x *export) writeFormats(dir string) error {
 		}
 		x.summary.Kinds[string(f.Kind)]++
 	}}
-	// The canonical lines beside them hold all.
-	held := convert.Accepted{Lost: true}
 	catalog, err := conversion.Catalog(x.Stopping, src, options, nil)
 	if err != nil {
 		return err
 	}
-	var outputs []func() (conversion.Output, error)
-	if slices.Contains(x.formats, "coco") {
-		outputs = append(outputs, func() (conversion.Output, error) {
-			if err := os.Mkdir(filepath.Join(dir, "coco"), 0o700); err != nil {
-				return nil, fmt.Errorf("write the snapshot: %w", err)
-			}
-			return conversion.NewCOCOOutput(filepath.Join(dir, "coco", "annotations.json"), atomicfile.Private, catalog, held)
-		})
-	}
-	if slices.Contains(x.formats, "yolo") {
-		for _, task := range yolo.Tasks {
-			writer, err := yolo.NewWriter(catalog, task)
-			if err != nil { // there are no poses, or they have no one list of keypoints
-				x.Log.Info().Err(err).Str("task", string(task)).Msg("not written")
-				continue
-			}
-			outputs = append(outputs, func() (conversion.Output, error) {
-				return conversion.NewYOLOOutput(filepath.Join(dir, "yolo-"+string(task)), atomicfile.Private, writer, held)
-			})
-		}
-	}
-	for _, open := range outputs {
-		out, err := open()
+	for _, name := range x.formats {
+		format, err := formats.Writable(name)
 		if err != nil {
 			return err
 		}
-		_, err = conversion.Run(x.Stopping, src, options, func(c *conversion.Image) error {
-			err := out.Write(c)
-			if err == nil && c.Err != nil {
-				options.Finding(convert.Finding{Kind: convert.KindNotTaken, Image: c.Item.Image, Reason: c.Err.Error(), Action: "left out of this format; the canonical lines have it"})
-			}
-			return err
-		})
-		if err == nil {
-			err = out.Close()
+		variants := map[string]convert.Flags{name: nil}
+		if format.Write.Variants != nil {
+			variants = format.Write.Variants()
 		}
-		out.Abort()
-		if err = cmp.Or(err, keepErr); err != nil {
-			return err
+		for _, variant := range slices.Sorted(maps.Keys(variants)) {
+			output := convert.Output{Path: filepath.Join(dir, variant), Mode: atomicfile.Private, Catalog: catalog, Own: variants[variant]}
+			if !format.Write.Folder {
+				if err := os.Mkdir(output.Path, 0o700); err != nil {
+					return fmt.Errorf("write the snapshot: %w", err)
+				}
+				output.Path = filepath.Join(output.Path, format.Write.File)
+			}
+			err := x.writeFormat(src, format, output, options)
+			if errors.As(err, new(convert.UnfitError)) { // there are no poses, or they have no one list of keypoints
+				x.Log.Info().Err(err).Str("format", variant).Msg("not written")
+				continue
+			}
+			if err = cmp.Or(err, keepErr); err != nil {
+				return err
+			}
 		}
 	}
 	return keep()
+}
+
+// writeFormat writes the dataset in one format.
+func (x *export) writeFormat(src convert.Source, format convert.Format, output convert.Output, o conversion.Options) error {
+	sink, err := format.Write.Create(output)
+	if err != nil {
+		return err
+	}
+	defer sink.Abort()
+	o.Sink = sink
+	if _, err := conversion.Run(x.Stopping, src, o, func(c *conversion.Image) error {
+		if c.Err != nil {
+			o.Finding(convert.Finding{Kind: convert.KindNotTaken, Image: c.Item.Image, Reason: c.Err.Error(), Action: "left out of this format; the canonical lines have it"})
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	return sink.Close()
 }
 
 // seal hashes every file, shares those that the snapshot before has too, writes the

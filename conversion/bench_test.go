@@ -8,6 +8,7 @@ import (
 	"pictosync/bench"
 	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/convert/canonical"
 	"pictosync/convert/formats"
 )
 
@@ -35,17 +36,17 @@ func BenchmarkConvert(b *testing.B) {
 		}
 		return src
 	}
-	run := func(name string, convert func(*testing.B)) {
+	run := func(name string, do func(*testing.B)) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(size)
 			b.ReportAllocs()
 			for b.Loop() {
-				convert(b)
+				do(b)
 			}
 		})
 	}
-	output := func(b *testing.B) conversion.Output {
-		out, err := conversion.NewCanonicalOutput(filepath.Join(b.TempDir(), "out.jsonl"), 0o600)
+	output := func(b *testing.B) convert.Sink {
+		out, err := canonical.Format().Write.Create(convert.Output{Path: filepath.Join(b.TempDir(), "out.jsonl"), Mode: 0o600})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -53,31 +54,26 @@ func BenchmarkConvert(b *testing.B) {
 	}
 	src := open(b)
 	run("converted", func(b *testing.B) {
-		all(b, src, released{}, none)
-	})
-	run("encoded", func(b *testing.B) {
-		out := output(b)
-		defer out.Abort()
-		all(b, src, out, none)
+		all(b, src, released{})
 	})
 	run("written", func(b *testing.B) {
 		out := output(b)
-		all(b, src, out, out.Write)
+		all(b, src, out)
 		if err := out.Close(); err != nil {
 			b.Fatal(err)
 		}
 	})
 	run("whole", func(b *testing.B) {
 		out := output(b)
-		all(b, open(b), out, out.Write)
+		all(b, open(b), out)
 		if err := out.Close(); err != nil {
 			b.Fatal(err)
 		}
 	})
 }
 
-func all(b *testing.B, src convert.Source, encoder conversion.Encoder, write func(*conversion.Image) error) {
-	summary, err := conversion.Run(context.Background(), src, conversion.Options{Encoder: encoder}, write)
+func all(b *testing.B, src convert.Source, sink convert.Sink) {
+	summary, err := conversion.Run(context.Background(), src, conversion.Options{Sink: sink}, func(*conversion.Image) error { return nil })
 	if err != nil || summary.Images.Failed > 0 {
 		b.Fatal(summary, err)
 	}
@@ -86,10 +82,11 @@ func all(b *testing.B, src convert.Source, encoder conversion.Encoder, write fun
 // released is no output at all.
 type released struct{}
 
-func (released) Encode(dst []byte, c *conversion.Image) []byte {
+func (released) Encode(dst []byte, c *convert.Converted) []byte {
 	c.Result.Release()
 	return dst
 }
-func (released) WriteEncoded([]byte) error { return nil }
-
-func none(*conversion.Image) error { return nil }
+func (released) WriteEncoded([]byte) error      { return nil }
+func (released) Write(*convert.Converted) error { return nil }
+func (released) Close() error                   { return nil }
+func (released) Abort()                         {}

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"pictosync/bench"
-	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/convert/canonical"
 	"pictosync/convert/formats"
 )
 
@@ -27,11 +27,11 @@ func BenchmarkConvertYOLO(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			lines, err := conversion.NewCanonicalOutput(out, 0o600)
+			lines, err := canonical.Format().Write.Create(convert.Output{Path: out, Mode: 0o600})
 			if err != nil {
 				b.Fatal(err)
 			}
-			all(b, src, lines, lines.Write)
+			all(b, src, lines)
 			if err := lines.Close(); err != nil {
 				b.Fatal(err)
 			}

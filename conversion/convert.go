@@ -1,3 +1,6 @@
+// Package conversion converts whole sources without a service: image by image in the order
+// of the source, by several workers ([Run]), into a sink of
+// any format, or into a count of what they hold ([Inspect]).
 package conversion
 
 import (
@@ -48,26 +51,11 @@ type Summary struct {
 
 // Image is one image of a conversion: its result, or why there is none.
 type Image struct {
-	Item   convert.Item
-	Result convert.Result
-	Err    error
+	convert.Converted
 
-	count int // of the annotations, which an Encoder may release
+	count int // of the annotations, which a sink may release
 	// read and leftOut are the source's annotations.
 	read, leftOut int
-	// encodedErr is why there is nothing of the image in what was encoded.
-	encodedErr error
-}
-
-// Encoder does of an output what needs no other image.
-type Encoder interface {
-	// Encode appends what a converted image is in the output. It is called by
-	// several workers at once and in no order.
-	Encode(dst []byte, i *Image) []byte
-	// WriteEncoded writes what Encode appended for images that follow each other.
-	// It is called in the order of the source, and before the images themselves are
-	// handed on. Its error ends the conversion.
-	WriteEncoded(encoded []byte) error
 }
 
 // Options say how a conversion is done.
@@ -77,26 +65,25 @@ type Options struct {
 	// Workers is how many images are converted at the same time. 0 means the
 	// default.
 	Workers int
-	// Encoder is told every image that was converted. May be nil.
-	Encoder Encoder
+	// Sink is what the images that are taken are written to. May be nil.
+	Sink convert.Sink
 	// Finding is told every finding, in the order of the source. May be nil.
 	Finding func(convert.Finding)
 	// Progress is told how far the conversion is. May be nil.
 	Progress func(progress.Progress)
 }
 
-// Run converts every item of src and hands the results to write, in the source's order and
-// one at a time. A failed image is told to write too, with its error, and the others go on;
-// write may fail an image itself by setting Err, and add findings. Its own error ends the
-// conversion.
-func Run(ctx context.Context, src convert.Source, o Options, write func(*Image) error) (Summary, error) {
+// Run converts every item of src, writes what is taken to the sink, and tells each of every
+// image, in the source's order and one at a time. A failed image is told too, with its error,
+// and the others go on. An error of each ends the conversion.
+func Run(ctx context.Context, src convert.Source, o Options, each func(*Image) error) (Summary, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.Finding == nil {
 		o.Finding = func(convert.Finding) {}
 	}
-	c := conversion{src: src, options: o, write: write, progress: progress.Tracker{Report: o.Progress}}
+	c := conversion{src: src, options: o, each: each, progress: progress.Tracker{Report: o.Progress}}
 	c.summary.Kinds = make(map[string]int)
 	c.progress.Begin("converting", 0)
 	err := c.run(ctx)
@@ -118,7 +105,7 @@ const imagesATask = 16
 type conversion struct {
 	src      convert.Source
 	options  Options
-	write    func(*Image) error
+	each     func(*Image) error
 	progress progress.Tracker
 	summary  Summary
 }
@@ -174,7 +161,7 @@ func (c *conversion) convert(ctx context.Context, items []convert.Item) (task, e
 // hand hands on a task.
 func (c *conversion) hand(t task) error {
 	if len(*t.encoded) > 0 {
-		if err := c.options.Encoder.WriteEncoded(*t.encoded); err != nil {
+		if err := c.options.Sink.WriteEncoded(*t.encoded); err != nil {
 			return err
 		}
 	}
@@ -183,6 +170,9 @@ func (c *conversion) hand(t task) error {
 		c.summary.Images.Found++
 		c.summary.Read.Images++
 		if err := c.write(image); err != nil {
+			return err
+		}
+		if err := c.each(image); err != nil {
 			return err
 		}
 		c.summary.Read.Annotations += image.read
@@ -203,6 +193,17 @@ func (c *conversion) hand(t task) error {
 		c.progress.Add(1, 0)
 	}
 	return nil
+}
+
+// write writes an image that was taken to the sink, and counts what the format cannot hold.
+func (c *conversion) write(image *Image) error {
+	if c.options.Sink == nil || image.Err != nil {
+		return nil
+	}
+	before := image.Result.LeftOut
+	err := c.options.Sink.Write(&image.Converted)
+	image.leftOut += image.Result.LeftOut - before
+	return err
 }
 
 // Read is how many annotations were read of an item and how many of them were left out.
@@ -229,7 +230,7 @@ func WithFailure(findings []convert.Finding, item convert.Item, err error) []con
 func convertItem(ctx context.Context, src convert.Source, c *Image, dst []byte, o Options) (encoded []byte) {
 	defer func() {
 		if p := recover(); p != nil {
-			*c = Image{Item: c.Item, Err: fmt.Errorf("convert %s: internal error: %v; please report it", c.Item.File, p)}
+			c.Result, c.Err = convert.Result{}, fmt.Errorf("convert %s: internal error: %v; please report it", c.Item.File, p)
 			encoded = dst
 		}
 	}()
@@ -242,8 +243,9 @@ func convertItem(ctx context.Context, src convert.Source, c *Image, dst []byte, 
 		return dst
 	}
 	c.count = len(c.Result.Annotations)
-	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Encoder != nil {
-		return o.Encoder.Encode(dst, c)
+	c.Accepted = o.Accepted
+	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Sink != nil {
+		return o.Sink.Encode(dst, &c.Converted)
 	}
 	return dst
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// Format is one label format: how it is recognised, and how it is read. A format is
+// Format is one label format: how it is recognised, read and written. A format is
 // a folder of its own that makes one of these; the list of all is in package formats,
 // and whatever ranges over formats (detection, flags, help, the rows of a manifest)
 // ranges over that list.
@@ -32,6 +32,8 @@ type Format struct {
 	// where the format has no such labels. classes is the row's set of classes, nil
 	// where it names none: [ErrNoClasses] then says that the format needs them.
 	Labels func(classes []byte, in Input) (Labels, error)
+	// Write is how it is written, nil where it cannot be.
+	Write *Writing
 	// Explicit says that a source of this format says outright which images are to have
 	// no annotations: an empty label is then no accident.
 	Explicit bool

@@ -1,3 +1,17 @@
+// Package source has what label formats share about files: which are taken, how folders are
+// walked and listed, what sizes images have, the index of files that hold the labels of many
+// images ([Records]), and files that stay open while a source is walked. It names no format.
+//
+// # What is promised
+//
+//   - Items come in an order that depends on nothing but the source, so that a walk can go
+//     on behind any of them.
+//   - Memory follows the number of images, never the size of the labels; a folder is walked
+//     without holding more than one of its folders.
+//   - What is wrong with one image or label is that item's error or a finding. Only a source
+//     that cannot be understood at all is a [convert.Error].
+//   - Nothing is written, and no file beyond the source, the folder of images and the sizes
+//     file is read.
 package source
 
 import (

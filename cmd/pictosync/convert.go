@@ -6,14 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"pictosync/conversion"
 	"pictosync/convert"
-	"pictosync/convert/yolo"
+	"pictosync/convert/formats"
 	"pictosync/internal/atomicfile"
 )
 
@@ -24,21 +24,17 @@ type convertOptions struct {
 	to       string
 	out      string
 	findings string
-	yoloTask string
+	own      map[string]convert.Flags // of writing, by the name of the format
 }
 
 func newConvert() *cobra.Command {
 	var o convertOptions
 	cmd := &cobra.Command{
-		Use:   "convert SOURCE --to canonical|coco|yolo --out PATH",
+		Use:   "convert SOURCE --to FORMAT --out PATH",
 		Short: "Convert a source on this machine, without a network",
 		Long: `Convert a source on this machine, without a network:
 
-  canonical  what sync would save, as JSON Lines, one image a line
-  coco       one COCO file, poses and masks included
-  yolo       a folder with data.yaml, labels and sizes.csv; --yolo-task says for
-             which task (default: the one that loses least)
-
+` + writtenFormats() + `
 What the format cannot hold is a finding. Numbers of categories follow the class
 map and then the names of the classes, so that they are the same tomorrow.
 --out - writes to standard output.` + exitHelp,
@@ -55,9 +51,15 @@ map and then the names of the classes, so that they are the same tomorrow.
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
-	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: canonical, coco or yolo")
-	f.StringVar(&o.out, "out", "", "`PATH` of the file, or for yolo the folder, to write; - for standard output")
-	f.StringVar(&o.yoloTask, "yolo-task", "", "what YOLO labels are written for: detect, segment, pose or obb")
+	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: "+orList(formats.Names(true)))
+	f.StringVar(&o.out, "out", "", "`PATH` of the file or folder to write; - for standard output")
+	o.own = make(map[string]convert.Flags)
+	for _, format := range formats.All() {
+		if format.Write != nil && format.Write.Flags != nil {
+			o.own[format.Name] = format.Write.Flags()
+			o.own[format.Name].Add(f)
+		}
+	}
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
@@ -66,17 +68,21 @@ map and then the names of the classes, so that they are the same tomorrow.
 }
 
 func (o convertOptions) check() error {
+	format, err := formats.Writable(o.to)
 	switch {
-	case o.to != "canonical" && o.to != "coco" && o.to != "yolo":
-		return usagef("read --to: %q is no format that can be written; give canonical, coco or yolo", o.to)
+	case err != nil:
+		return usagef("read --to: %w", err)
 	case o.out == "":
 		return usagef("no output: name a file with --out, or - for standard output")
-	case o.out == "-" && o.to == "yolo":
-		return usagef("--to yolo writes a folder; name it with --out")
+	case o.out == "-" && format.Write.Folder:
+		return usagef("--to %s writes a folder; name it with --out", o.to)
 	case o.out == "-" && o.output.json:
 		return usagef("--json and --out - both want standard output; name a file with --out")
-	case o.yoloTask != "" && !slices.Contains(yolo.Tasks, yolo.Task(o.yoloTask)):
-		return usagef("read --yolo-task: %q must be one of: detect, segment, pose, obb", o.yoloTask)
+	}
+	for _, own := range o.own {
+		if err := own.Check(); err != nil {
+			return usageError{err}
+		}
 	}
 	return nil
 }
@@ -117,23 +123,20 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	}
 	ofSource := teller{from: &found, tell: tell, accepted: accepted}
 	options := conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: tell}
-	out, err := o.open(ctx, src, options)
-	if err != nil {
+	if options.Sink, err = o.create(ctx, src, options); err != nil {
 		return causeOf(ctx, err)
 	}
-	defer out.Abort()
-	options.Encoder = out
+	defer options.Sink.Abort()
 	summary, err := conversion.Run(ctx, src, options, func(c *conversion.Image) error {
-		err := out.Write(c)
 		if c.Err != nil {
 			failed.line("failed: %s: %v", printable(c.Item.Image), c.Err)
 		}
-		return err
+		return nil
 	})
 	if err != nil {
 		return causeOf(ctx, err)
 	}
-	if err := out.Close(); err != nil {
+	if err := options.Sink.Close(); err != nil {
 		return err
 	}
 	progress.end()
@@ -160,32 +163,38 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	return failure
 }
 
-// open begins the output. Formats that number their classes need to have seen
-// all of them first.
-func (o convertOptions) open(ctx context.Context, src convert.Source, options conversion.Options) (conversion.Output, error) {
-	if o.to == "canonical" {
-		return conversion.NewCanonicalOutput(o.out, atomicfile.Shared)
-	}
-	classes, _, err := o.source.classes()
+// create begins the output. Formats that number their classes need to have seen all of them
+// first.
+func (o convertOptions) create(ctx context.Context, src convert.Source, options conversion.Options) (convert.Sink, error) {
+	format, err := formats.Writable(o.to)
 	if err != nil {
-		return nil, err
+		return nil, usagef("read --to: %w", err)
 	}
-	catalog, err := conversion.Catalog(ctx, src, options, classes)
-	if err != nil {
-		return nil, err
+	output := convert.Output{Path: o.out, Mode: atomicfile.Shared, Own: o.own[o.to]}
+	if format.Write.Catalog {
+		classes, _, err := o.source.classes()
+		if err != nil {
+			return nil, err
+		}
+		if output.Catalog, err = conversion.Catalog(ctx, src, options, classes); err != nil {
+			return nil, err
+		}
 	}
-	if o.to == "coco" {
-		return conversion.NewCOCOOutput(o.out, atomicfile.Shared, catalog, options.Accepted)
-	}
-	writer, err := yolo.NewWriter(catalog, yolo.Task(o.yoloTask))
-	if err != nil {
-		return nil, usagef("write YOLO labels: %w", err)
-	}
-	out, err := conversion.NewYOLOOutput(o.out, atomicfile.Shared, writer, options.Accepted)
-	if errors.Is(err, conversion.ErrTaken) {
+	sink, err := format.Write.Create(output)
+	if errors.Is(err, convert.ErrTaken) || errors.As(err, new(convert.UnfitError)) {
 		return nil, usageError{err}
 	}
-	return out, err
+	return sink, err
+}
+
+// writtenFormats are the formats that can be written, a line each, for help.
+func writtenFormats() string {
+	var b strings.Builder
+	for _, name := range formats.Names(true) {
+		format, _ := formats.Writable(name)
+		fmt.Fprintf(&b, "  %-10s %s\n", name, format.Write.About)
+	}
+	return b.String()
 }
 
 // stoppable is a context that the first signal ends: there is nothing in flight

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 
 	"pictosync/backup"
 	"pictosync/convert"
+	"pictosync/convert/canonical"
+	"pictosync/convert/formats"
 	"pictosync/convert/snapshot"
 	"pictosync/worker"
 )
@@ -63,7 +66,7 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
 // addJobFlags are those that each job of a configuration has for itself.
 func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
-	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
+	f.StringSliceVar(&o.formats, "formats", nil, "write these `FORMATS` beside the canonical lines: "+strings.Join(besideCanonical(), ", ")+" (all tasks of yolo)")
 	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, such as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
@@ -80,8 +83,8 @@ func (o *exportOptions) settings() (e backup.Options, err error) {
 		return e, usagef("read --snapshots: %w", err)
 	}
 	for _, format := range o.formats {
-		if format != "coco" && format != "yolo" {
-			return e, usagef("read --formats: %q must be one of: coco, yolo", format)
+		if !slices.Contains(besideCanonical(), format) {
+			return e, usagef("read --formats: %q must be one of: %s", format, strings.Join(besideCanonical(), ", "))
 		}
 	}
 	e.Formats = o.formats
@@ -330,4 +333,9 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		fmt.Printf("%s %s\n", did, strings.Join(out.Pruned, ", "))
 	}
 	return failed
+}
+
+// besideCanonical are the formats that a snapshot may have beside its own.
+func besideCanonical() []string {
+	return slices.DeleteFunc(formats.Names(true), func(name string) bool { return name == canonical.Name })
 }

@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bufio"
-	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
-	"slices"
-	"strings"
+	"path/filepath"
 
 	"pictosync/convert"
-	"pictosync/convert/coco"
+	"pictosync/convert/formats"
 	"pictosync/convert/yolo"
+	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
 	"pictosync/sandbox"
 )
@@ -21,10 +20,10 @@ import (
 // not in it.
 func sandboxFormats() map[string]sandbox.ExportFormat {
 	return map[string]sandbox.ExportFormat{
-		"coco":      exportCOCO,
-		"yolo":      exportYOLO(""),
-		"yolo_obb":  exportYOLO(yolo.OBB),
-		"yolo_pose": exportYOLO(yolo.Pose),
+		"coco":      exportAs("coco", nil),
+		"yolo":      exportAs("yolo", nil),
+		"yolo_obb":  exportAs("yolo", &yolo.WriteFlags{Task: yolo.OBB}),
+		"yolo_pose": exportAs("yolo", &yolo.WriteFlags{Task: yolo.Pose}),
 	}
 }
 
@@ -47,121 +46,71 @@ func catalogOf(d pictograph.Dataset, images exportImages) (*convert.Catalog, err
 	return c, nil
 }
 
-func exportCOCO(d pictograph.Dataset, images exportImages, create func(string) (io.Writer, error)) error {
-	catalog, err := catalogOf(d, images)
-	if err != nil {
-		return err
-	}
-	// The annotations, which stand behind the images, wait in a file.
-	waiting, err := os.CreateTemp("", "pictosync-annotations-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(waiting.Name())
-	defer waiting.Close()
-	later := bufio.NewWriter(waiting)
-	w, err := create("annotations.json")
-	if err != nil {
-		return err
-	}
-	writer := coco.NewWriter(catalog)
-	entries, objects := &jsonList{w: w}, &jsonList{w: later}
-	fmt.Fprint(w, `{"images":`)
-	for i, err := range images {
+// exportAs writes an export in one of the project's formats: beside it first, and then into
+// the export.
+func exportAs(name string, own convert.Flags) sandbox.ExportFormat {
+	return func(d pictograph.Dataset, images exportImages, create func(string) (io.Writer, error)) error {
+		format, err := formats.Writable(name)
 		if err != nil {
 			return err
 		}
-		entry, annotations, _, _, err := writer.Image(i.Path, resultOf(d, i))
-		if err != nil {
-			continue // nothing of it has a place
-		}
-		entries.add(entry)
-		for _, a := range annotations {
-			objects.add(a)
-		}
-	}
-	entries.end()
-	objects.end()
-	categories, err := writer.Categories()
-	if err != nil {
-		return err
-	}
-	if err := later.Flush(); err != nil {
-		return err
-	}
-	if _, err := waiting.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	fmt.Fprint(w, `,"annotations":`)
-	if _, err := io.Copy(w, waiting); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(w, ",\"categories\":%s}\n", categories)
-	return err
-}
-
-// jsonList writes entries as a JSON list, a line each. Its writer keeps the
-// first error, for whoever ends it.
-type jsonList struct {
-	w   io.Writer
-	any bool
-}
-
-func (l *jsonList) add(entry []byte) {
-	if l.any {
-		fmt.Fprintf(l.w, ",\n%s", entry)
-		return
-	}
-	l.any = true
-	fmt.Fprintf(l.w, "[\n%s", entry)
-}
-
-func (l *jsonList) end() {
-	if !l.any {
-		fmt.Fprint(l.w, "[")
-	}
-	fmt.Fprint(l.w, "]")
-}
-
-func exportYOLO(task yolo.Task) sandbox.ExportFormat {
-	return func(d pictograph.Dataset, images exportImages, create func(string) (io.Writer, error)) error {
 		catalog, err := catalogOf(d, images)
 		if err != nil {
 			return err
 		}
-		writer, err := yolo.NewWriter(catalog, task)
+		temp, err := os.MkdirTemp("", "pictosync-export-")
 		if err != nil {
 			return err
 		}
-		var folders []string
+		defer os.RemoveAll(temp)
+		made := filepath.Join(temp, "made")
+		path := made
+		if !format.Write.Folder {
+			if err := os.Mkdir(made, 0o700); err != nil {
+				return err
+			}
+			path = filepath.Join(made, format.Write.File)
+		}
+		sink, err := format.Write.Create(convert.Output{Path: path, Mode: atomicfile.Private, Catalog: catalog, Own: own})
+		if err != nil {
+			return err
+		}
+		defer sink.Abort()
 		for i, err := range images {
 			if err != nil {
 				return err
 			}
-			top, _, nested := strings.Cut(i.Path, "/")
-			if !nested {
-				top = ""
-			}
-			if !slices.Contains(folders, top) {
-				folders = append(folders, top)
-			}
-			label, _, _, err := writer.Image(i.Path, resultOf(d, i))
-			if err != nil {
-				continue // nothing of it has a place, or its size is not known
-			}
-			w, err := create(writer.LabelPath(i.Path))
-			if err != nil {
-				return err
-			}
-			if _, err := w.Write(label); err != nil {
+			image := convert.Converted{Item: convert.Item{Image: i.Path}, Result: resultOf(d, i), Accepted: convert.Accepted{Lost: true}}
+			if err := sink.Write(&image); err != nil {
 				return err
 			}
 		}
-		w, err := create("data.yaml")
+		if err := sink.Close(); err != nil {
+			return err
+		}
+		return copyInto(made, create)
+	}
+}
+
+// copyInto copies the files of a folder.
+func copyInto(folder string, create func(string) (io.Writer, error)) error {
+	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
 		if err != nil {
 			return err
 		}
-		_, err = w.Write(writer.Description(folders))
+		from, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer from.Close()
+		to, err := create(filepath.ToSlash(name))
+		if err == nil {
+			_, err = io.Copy(to, from)
+		}
 		return err
-	}
+	})
 }

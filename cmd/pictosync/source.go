@@ -39,7 +39,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out images whose path, or label file, fits the `GLOB` (again for more)")
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
-	f.StringVar(&o.from, "from", "", "`FORMAT` of the source, where it is not to be recognized: "+formatNames())
+	f.StringVar(&o.from, "from", "", "`FORMAT` of the source, where it is not to be recognized: "+orList(formats.Names(false)))
 	o.own = make(map[string]convert.Flags)
 	for _, format := range formats.All() {
 		if format.Flags != nil {
@@ -220,14 +220,13 @@ func oneOf[T ~string](flag, value string, values ...T) error {
 	return usagef("read %s: %q must be one of: %s", flag, value, strings.Join(names, ", "))
 }
 
-// formatNames are the names of all formats, for help.
-func formatNames() string {
-	var names []string
-	for _, f := range formats.All() {
-		names = append(names, f.Name)
+// orList is a list of words with an or: a, b or c.
+func orList(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
 	}
-	last := len(names) - 1
-	return strings.Join(names[:last], ", ") + " or " + names[last]
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // accepted is what the images may lose and be taken all the same.

@@ -20,6 +20,7 @@ func Format() convert.Format {
 		Detect:   detect,
 		Open:     open,
 		Explicit: true,
+		Write:    &convert.Writing{About: "what sync would save, as JSON Lines, one image a line", Create: create},
 		Labels: func(_ []byte, in convert.Input) (convert.Labels, error) {
 			s, err := source.Prepare(in)
 			return rowLabels{s}, err

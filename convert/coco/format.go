@@ -23,6 +23,7 @@ func Format() convert.Format {
 		About:  "a COCO file or a folder of them",
 		Detect: detect,
 		Open:   open,
+		Write:  &convert.Writing{About: "one COCO file, poses and masks included", File: "annotations.json", Catalog: true, Create: create},
 		Flags:  func() convert.Flags { return new(Flags) },
 		Labels: func(classes []byte, in convert.Input) (convert.Labels, error) {
 			if classes == nil {

@@ -1,18 +1,7 @@
-// Package source finds labels: COCO files, YOLO folders, canonical JSON Lines
-// and SQLite manifests. It knows where labels, images and sizes lie, and yields
-// one [Item] for each image that the labels speak of; what the labels say is
-// read by package convert when an item is loaded.
-//
-// # What is promised
-//
-//   - Items come in an order that depends on nothing but the source, so that a
-//     walk can go on behind any of them.
-//   - Memory follows the number of images, never the size of the labels; a YOLO
-//     folder is walked without holding more than one of its folders.
-//   - What is wrong with one image or label is that item's error or a finding.
-//     Only a source that cannot be understood at all is an [Error].
-//   - Nothing is written, and no file beyond the source, the folder of images
-//     and the sizes file is read.
+// Package formats is the list of all label formats, and tells which of them a source is.
+// A new format is a folder below convert that makes a [convert.Format], and one line in
+// [All]: detection, flags, help, completion, what can be written and the rows of manifests
+// range over that list.
 package formats
 
 import (
@@ -40,22 +29,40 @@ func All() []convert.Format {
 	return []convert.Format{manifest.Format(), snapshot.Format(), yolo.Format(), canonical.Format(), coco.Format()}
 }
 
+// Names are the names of the formats that are read, or that can be written.
+func Names(written bool) (names []string) {
+	for _, f := range slices.Backward(All()) {
+		if !written || f.Write != nil {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
 // Named is the format with a name.
 func Named(name string) (convert.Format, error) {
-	var names []string
 	for _, f := range All() {
 		if f.Name == name {
 			return f, nil
 		}
-		names = append(names, f.Name)
 	}
-	return convert.Format{}, fmt.Errorf("%q must be one of: %s", name, strings.Join(names, ", "))
+	return convert.Format{}, fmt.Errorf("%q must be one of: %s", name, strings.Join(Names(false), ", "))
 }
 
 // Open recognizes what path is and opens it. The error is an [*Error] where the
 // source is what fails.
 func Open(ctx context.Context, path string, o convert.OpenOptions) (convert.Source, error) {
 	return OpenAs(ctx, path, "", o)
+}
+
+// Writable is the format with a name, which can be written.
+func Writable(name string) (convert.Format, error) {
+	for _, f := range All() {
+		if f.Name == name && f.Write != nil {
+			return f, nil
+		}
+	}
+	return convert.Format{}, fmt.Errorf("%q must be one of: %s", name, strings.Join(Names(true), ", "))
 }
 
 // OpenAs opens a source of the format with a name, "" to recognize it.

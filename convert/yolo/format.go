@@ -22,10 +22,12 @@ const Name = "yolo"
 
 func Format() convert.Format {
 	return convert.Format{
-		Name:     Name,
-		About:    "a YOLO folder",
-		Detect:   detect,
-		Open:     open,
+		Name:   Name,
+		About:  "a YOLO folder",
+		Detect: detect,
+		Open:   open,
+		Write: &convert.Writing{About: "a folder with data.yaml, labels and sizes.csv; --yolo-task says for which task (default: the one that loses least)",
+			Folder: true, Variants: variants, Catalog: true, Flags: func() convert.Flags { return new(WriteFlags) }, Create: create},
 		Flags:    func() convert.Flags { return new(Flags) },
 		OneImage: true,
 		Labels:   newRowLabels,
