@@ -48,9 +48,10 @@ func (s *numbered) Load(ctx context.Context, item convert.Item, _ convert.Size) 
 type lines struct {
 	text    strings.Builder
 	written int
+	fails   map[int]error // the n-th image
 }
 
-func (l *lines) Encode(dst []byte, c *conversion.Image) []byte {
+func (l *lines) Encode(dst []byte, c *convert.Converted) []byte {
 	return append(append(dst, c.Item.Image...), '\n')
 }
 
@@ -59,10 +60,16 @@ func (l *lines) WriteEncoded(encoded []byte) error {
 	return nil
 }
 
-func (l *lines) write(*conversion.Image) error {
+func (l *lines) Write(*convert.Converted) error {
 	l.written++
-	return nil
+	return l.fails[l.written]
 }
+
+func (*lines) Close() error { return nil }
+func (*lines) Abort()       {}
+
+// noted is told of images and has nothing to do.
+func noted(*conversion.Image) error { return nil }
 
 func TestConvertKeepsTheOrderOfTheSource(t *testing.T) {
 	const images = 5000
@@ -85,7 +92,7 @@ func TestConvertKeepsTheOrderOfTheSource(t *testing.T) {
 	out := &lines{}
 	var done int
 	summary, err := conversion.Run(context.Background(), src,
-		conversion.Options{Workers: 4, Encoder: out, Progress: func(p progress.Progress) { done = p.Done }}, out.write)
+		conversion.Options{Workers: 4, Sink: out, Progress: func(p progress.Progress) { done = p.Done }}, noted)
 	if err != nil || summary.Images.Converted != images || out.written != images || done != images {
 		t.Fatalf("%+v, %v, %d written, %d told", summary.Images, err, out.written, done)
 	}
@@ -122,7 +129,7 @@ func TestConvertGoesNoFartherThanWhatIsDue(t *testing.T) {
 		}
 		cancel(stop)
 	}()
-	summary, err := conversion.Run(ctx, src, conversion.Options{Workers: 4, Encoder: out}, out.write)
+	summary, err := conversion.Run(ctx, src, conversion.Options{Workers: 4, Sink: out}, noted)
 	if !errors.Is(err, stop) {
 		t.Errorf("%v; who stops it is told why", err)
 	}
@@ -137,16 +144,10 @@ func TestConvertGoesNoFartherThanWhatIsDue(t *testing.T) {
 func TestConvertEndsWithTheErrorOfTheOutput(t *testing.T) {
 	full := errors.New("no space left")
 	src := &numbered{count: 10_000}
-	out := &lines{}
-	written := 0
-	summary, err := conversion.Run(context.Background(), src, conversion.Options{Workers: 4, Encoder: out}, func(*conversion.Image) error {
-		if written++; written == 100 {
-			return full
-		}
-		return nil
-	})
-	if !errors.Is(err, full) || summary.Images.Converted != 99 || written != 100 {
-		t.Errorf("%v, %+v, %d written", err, summary.Images, written)
+	out := &lines{fails: map[int]error{100: full}}
+	summary, err := conversion.Run(context.Background(), src, conversion.Options{Workers: 4, Sink: out}, noted)
+	if !errors.Is(err, full) || summary.Images.Converted != 99 || out.written != 100 {
+		t.Errorf("%v, %+v, %d written", err, summary.Images, out.written)
 	}
 	if src.loaded.Load() == 10_000 {
 		t.Error("all was converted though nothing could be written")
@@ -162,7 +163,7 @@ func TestConvertFailsAnImageThatBreaksTheConverter(t *testing.T) {
 	}}
 	out := &lines{}
 	var failed []string
-	summary, err := conversion.Run(context.Background(), src, conversion.Options{Encoder: out}, func(c *conversion.Image) error {
+	summary, err := conversion.Run(context.Background(), src, conversion.Options{Sink: out}, func(c *conversion.Image) error {
 		if c.Err != nil {
 			failed = append(failed, c.Err.Error())
 		}
