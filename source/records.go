@@ -18,8 +18,8 @@ import (
 type Records struct {
 	Files
 	HeldFiles
-	// What is what messages call a record: a line, an entry.
-	What string
+	// One and Many are what messages call records: line and lines.
+	One, Many string
 	// Elsewhere is the file that names images without a record; "" where there is none.
 	Elsewhere string
 	// Count counts the annotations of a record that cannot be taken, as far as it can be
@@ -46,9 +46,9 @@ type Record struct {
 }
 
 // NewRecords makes an empty index for the files of a source.
-func NewRecords(in convert.Input, what string, count func(raw []byte) int) (*Records, error) {
+func NewRecords(in convert.Input, one, many string, count func(raw []byte) int) (*Records, error) {
 	s, err := Prepare(in)
-	return &Records{Files: s, What: what, Count: count}, err
+	return &Records{Files: s, One: one, Many: many, Count: count}, err
 }
 
 // AddFile adds a file to the index: index goes through what it holds, and hands over each
@@ -68,7 +68,7 @@ func (r *Records) AddFile(path, name string, index func(content io.Reader, add f
 	err = index(f, func(start, length int64, record Record) {
 		record.Span, record.file = Span{start, uint32(length)}, len(r.files)-1
 		if record.Image == "" {
-			record.Image = fmt.Sprintf("%s %d", r.What, record.Number)
+			record.Image = fmt.Sprintf("%s %d", r.One, record.Number)
 		}
 		r.list = append(r.list, record)
 	})
@@ -101,9 +101,9 @@ func (r *Records) FailRepeated() {
 			continue
 		}
 		other := &r.list[j]
-		err := fmt.Errorf("%ss %d and %d both are for it; leave one", r.What, other.Number, l.Number)
+		err := fmt.Errorf("%s %d and %d both are for it; leave one", r.Many, other.Number, l.Number)
 		if other.file != l.file {
-			err = fmt.Errorf("%s %s %d and %s %s %d both are for it; leave one", r.files[other.file].name, r.What, other.Number, r.files[l.file].name, r.What, l.Number)
+			err = fmt.Errorf("%s %s %d and %s %s %d both are for it; leave one", r.files[other.file].name, r.One, other.Number, r.files[l.file].name, r.One, l.Number)
 		}
 		for _, l := range []*Record{other, l} {
 			if l.Err == nil {
@@ -121,7 +121,7 @@ func (r *Records) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 		if after != "" {
 			last, err := strconv.Atoi(after)
 			if err != nil || last < 0 {
-				yield(convert.Item{}, fmt.Errorf("%q is no place among the %ss", after, r.What))
+				yield(convert.Item{}, fmt.Errorf("%q is no place among the %s", after, r.Many))
 				return
 			}
 			next = last + 1
@@ -156,7 +156,7 @@ func (r *Records) Record(item convert.Item) (raw []byte, at string, err error) {
 	if !ok || l.Number == 0 {
 		return nil, "", item.Err
 	}
-	at = fmt.Sprintf("%s %d", r.What, l.Number)
+	at = fmt.Sprintf("%s %d", r.One, l.Number)
 	raw, err = r.read(l)
 	if err != nil {
 		return nil, at, fmt.Errorf("read %s: %w", at, ReasonOf(err))

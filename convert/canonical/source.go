@@ -29,7 +29,7 @@ type Dataset struct {
 }
 
 func NewCanonical(in convert.Input, format, reason string) (*Dataset, error) {
-	r, err := source.NewRecords(in, "line", countInLine)
+	r, err := source.NewRecords(in, "line", "lines", countInLine)
 	return &Dataset{Records: r, format: format, reason: reason}, err
 }
 

@@ -232,17 +232,16 @@ func TestCornersOfAFile(t *testing.T) {
 // JSON of other formats is named as what it is, in a folder too.
 func TestForeignLabels(t *testing.T) {
 	for text, want := range map[string]string{
-		`[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":1,"y":2,"width":3,"height":4}}]}]`: "CreateML",
-		`[{"id":1,"data":{"image":"a.jpg"},"annotations":[{"result":[]}]}]`:                                    "Label Studio",
-		`[{"image":"a.jpg","id":1,"label":[{"x":1}]}]`:                                                         "Label Studio",
-		`{"version":"5","shapes":[],"imagePath":"a.jpg"}`:                                                      "LabelMe",
-		`{"a.jpg123":{"filename":"a.jpg","size":123,"regions":[]}}`:                                            "VIA",
-		`{"_via_settings":{},"_via_img_metadata":{}}`:                                                          "VIA",
-		`[{"name":"a.jpg","labels":[{"category":"car","box2d":{}}]}]`:                                          "BDD100K",
-		`[{"data_row":{"id":"x"},"projects":{}}]`:                                                              "Labelbox",
-		`{"metadata":{"name":"a.jpg"},"instances":[]}`:                                                         "SuperAnnotate",
-		`[{"id":1,"category_id":1,"bbox":[1,2,3,4],"item_id":7}]`:                                              "name no image",
-		`[{"file":"a.jpg","objects":[]}]`:                                                                      "no format that is read",
+		`[{"id":1,"data":{"image":"a.jpg"},"annotations":[{"result":[]}]}]`: "Label Studio",
+		`[{"image":"a.jpg","id":1,"label":[{"x":1}]}]`:                      "Label Studio",
+		`{"version":"5","shapes":[],"imagePath":"a.jpg"}`:                   "LabelMe",
+		`{"a.jpg123":{"filename":"a.jpg","size":123,"regions":[]}}`:         "VIA",
+		`{"_via_settings":{},"_via_img_metadata":{}}`:                       "VIA",
+		`[{"name":"a.jpg","labels":[{"category":"car","box2d":{}}]}]`:       "BDD100K",
+		`[{"data_row":{"id":"x"},"projects":{}}]`:                           "Labelbox",
+		`{"metadata":{"name":"a.jpg"},"instances":[]}`:                      "SuperAnnotate",
+		`[{"id":1,"category_id":1,"bbox":[1,2,3,4],"item_id":7}]`:           "name no image",
+		`[{"file":"a.jpg","objects":[]}]`:                                   "no format that is read",
 	} {
 		root := tree(t, map[string]string{"labels.json": text, "gt.json": twoImages})
 		for _, source := range []string{"labels.json", "."} {

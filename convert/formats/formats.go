@@ -18,6 +18,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/canonical"
 	"pictosync/convert/coco"
+	"pictosync/convert/createml"
 	"pictosync/convert/manifest"
 	"pictosync/convert/snapshot"
 	"pictosync/convert/yolo"
@@ -26,7 +27,7 @@ import (
 
 // All are the formats that are read, in the order in which a source is held against them.
 func All() []convert.Format {
-	return []convert.Format{manifest.Format(), snapshot.Format(), yolo.Format(), canonical.Format(), coco.Format()}
+	return []convert.Format{manifest.Format(), snapshot.Format(), yolo.Format(), canonical.Format(), createml.Format(), coco.Format()}
 }
 
 // Names are the names of the formats that are read, or that can be written.

@@ -1,0 +1,125 @@
+// Package createml reads and writes the object detection labels of Apple's Create ML: a JSON
+// list with one entry an image, each with boxes that are given by their centre and size in
+// pixels. A source is one such file, or a folder with the files that Roboflow calls
+// _annotations.createml.json.
+package createml
+
+import (
+	"context"
+	"errors"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/internal/scan"
+	"pictosync/source"
+)
+
+// Name is the format's.
+const Name = "createml"
+
+// Format is Create ML's JSON.
+func Format() convert.Format {
+	return convert.Format{
+		Name:   Name,
+		About:  "a Create ML file",
+		Detect: detect,
+		Open:   open,
+		Write:  &convert.Writing{About: "one file of Create ML, boxes alone", File: "annotations.createml.json", Create: create},
+	}
+}
+
+// fileSuffix ends the names of files that say what they are.
+const fileSuffix = ".createml.json"
+
+func isNamed(file string) bool { return strings.HasSuffix(strings.ToLower(file), fileSuffix) }
+
+func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
+	if c.Dir {
+		found, err := c.Survey()
+		if err != nil || !slices.ContainsFunc(found.JSON, isNamed) {
+			return convert.Match{}, err
+		}
+		return convert.Match{Score: convert.Likely, Reason: "it has files whose names end in " + fileSuffix}, nil
+	}
+	if !strings.HasPrefix(c.Content(), "[") || !isList(c.Head) {
+		return convert.Match{}, nil
+	}
+	return convert.Match{Score: convert.Likely, Reason: "a JSON list of images with their annotations"}, nil
+}
+
+// isList reports whether the first entry of a list has the members of an image of Create ML
+// and none that labels of others have. head may break off anywhere.
+func isList(head []byte) bool {
+	var image, annotations, coordinates, foreign bool
+	// The error is that of a head that breaks off; what was seen before it counts.
+	_ = scan.Bytes(head, func(s *scan.Scanner) {
+		for range s.Elements() {
+			for key := range s.Members() {
+				switch string(key) {
+				case "image", "imagefilename":
+					image = true
+					s.Skip()
+				case "annotations", "annotation":
+					annotations = s.Peek() == '['
+					for range s.Elements() {
+						for key := range s.Members() {
+							coordinates = coordinates || string(key) == "coordinates"
+							s.Skip()
+						}
+					}
+				default:
+					foreign = true
+					s.Skip()
+				}
+			}
+			if coordinates || foreign {
+				return
+			}
+		}
+	})
+	return image && annotations && (coordinates || !foreign)
+}
+
+// open opens a file, or the files of a folder that are named after the format.
+func open(ctx context.Context, in convert.Input) (convert.Source, error) {
+	d, err := newDataset(in)
+	if err != nil {
+		return nil, err
+	}
+	if !source.IsFolder(in.Path) {
+		name := filepath.Base(in.Path)
+		if in.Name != "" {
+			name = in.Name
+		}
+		if err := d.add(in.Path, name, ""); err != nil {
+			return nil, err
+		}
+		d.FailRepeated()
+		return d, nil
+	}
+	found, err := d.Survey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range found.JSON {
+		if !isNamed(file) {
+			d.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: "its name does not end in " + fileSuffix, Action: "it was passed over; give the file itself to read it"})
+			continue
+		}
+		folder := path.Dir(file) // where Roboflow puts the images too
+		if folder == "." {
+			folder = ""
+		}
+		if err := d.add(filepath.Join(in.Path, filepath.FromSlash(file)), file, folder); err != nil {
+			return nil, err
+		}
+	}
+	if d.Len() == 0 {
+		return nil, &convert.Error{Op: "read", Path: in.Path, Err: errors.New("no file in it ends in " + fileSuffix), Advice: "give the file itself"}
+	}
+	d.FailRepeated()
+	return d, nil
+}
