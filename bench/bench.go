@@ -22,7 +22,7 @@ type Spec struct {
 	// Masks is the share of annotations that are run-length encoded masks in
 	// COCO, and polygons instead of boxes in YOLO.
 	Masks float64
-	// Keypoints is the share of annotations with joints, COCO only.
+	// Keypoints is the share of annotations with keypoints, COCO only.
 	Keypoints float64
 	Order     Order
 	// PerFolder is how many label files lie in one folder, YOLO only; 0 is all.

@@ -9,10 +9,10 @@ import (
 	"strconv"
 )
 
-// jointNames are those of the first class.
-var jointNames = [...]string{"nose", "eye_l", "eye_r", "ear_l", "ear_r", "shoulder_l", "shoulder_r", "elbow_l", "elbow_r", "wrist_l", "wrist_r", "hip_l", "hip_r", "knee_l", "knee_r", "ankle_l", "ankle_r"}
+// keypointNames are those of the first class.
+var keypointNames = [...]string{"nose", "eye_l", "eye_r", "ear_l", "ear_r", "shoulder_l", "shoulder_r", "elbow_l", "elbow_r", "wrist_l", "wrist_r", "hip_l", "hip_r", "knee_l", "knee_r", "ankle_l", "ankle_r"}
 
-var jointEdges = [...][2]int{{1, 2}, {1, 3}, {2, 4}, {3, 5}, {6, 7}, {6, 8}, {8, 10}, {7, 9}, {9, 11}, {6, 12}, {7, 13}, {12, 13}, {12, 14}, {14, 16}, {13, 15}, {15, 17}}
+var keypointEdges = [...][2]int{{1, 2}, {1, 3}, {2, 4}, {3, 5}, {6, 7}, {6, 8}, {8, 10}, {7, 9}, {9, 11}, {6, 12}, {7, 13}, {12, 13}, {12, 14}, {14, 16}, {13, 15}, {15, 17}}
 
 // WriteCOCOFile writes a COCO file to path and returns its size in bytes.
 func WriteCOCOFile(path string, s Spec) (size int64, err error) {
@@ -61,7 +61,7 @@ func WriteCOCO(w io.Writer, s Spec) error {
 		out.separate(class)
 		fmt.Fprintf(out, `{"supercategory": "thing", "id": %d, "name": %q`, categoryID(class), name)
 		if class == 0 && s.Keypoints > 0 {
-			out.joints()
+			out.keypoints()
 		}
 		out.WriteByte('}')
 	}
@@ -90,14 +90,14 @@ func (o *cocoWriter) image(image int) {
 		id, id, height, width, id%28+1, id%24, id%60, id)
 }
 
-func (o *cocoWriter) joints() {
+func (o *cocoWriter) keypoints() {
 	o.WriteString(`, "keypoints": [`)
-	for i, name := range jointNames {
+	for i, name := range keypointNames {
 		o.separate(i)
 		fmt.Fprintf(o, "%q", name)
 	}
 	o.WriteString(`], "skeleton": [`)
-	for i, e := range jointEdges {
+	for i, e := range keypointEdges {
 		o.separate(i)
 		fmt.Fprintf(o, "[%d, %d]", e[0], e[1])
 	}
@@ -119,7 +119,7 @@ func (o *cocoWriter) annotation(image, number int) {
 	}
 	if crowd == 0 && kind < o.spec.Masks+o.spec.Keypoints {
 		category = 0
-		line = appendJoints(line, r, e)
+		line = appendKeypoints(line, r, e)
 	}
 	line = appendNumber(append(line, `, "area": `...), covered)
 	line = strconv.AppendInt(append(line, `, "iscrowd": `...), int64(crowd), 10)
@@ -204,11 +204,11 @@ func appendMask(line []byte, r *rand.Rand, e extent, width, height int) ([]byte,
 	return append(line, "]}"...), float64(pixels), extent{float64(left), float64(top), float64(right - left), float64(bottom - top)}
 }
 
-// appendJoints appends joints in e, of which a third is not placed or hidden.
-func appendJoints(line []byte, r *rand.Rand, e extent) []byte {
+// appendKeypoints appends keypoints in e, of which a third is not placed or hidden.
+func appendKeypoints(line []byte, r *rand.Rand, e extent) []byte {
 	placed := 0
 	line = append(line, `, "keypoints": [`...)
-	for i := range jointNames {
+	for i := range keypointNames {
 		if i > 0 {
 			line = append(line, ", "...)
 		}

@@ -20,7 +20,7 @@ func WriteYOLO(dir string, s Spec) error {
 		return err
 	}
 	if s.Keypoints > 0 {
-		return fmt.Errorf("write %s: joints in YOLO folders are not made", dir)
+		return fmt.Errorf("write %s: keypoints in YOLO folders are not made", dir)
 	}
 	o := yoloWriter{spec: s, dir: dir, pictures: make(map[[2]int][]byte)}
 	if err := o.describe(); err != nil {

@@ -122,7 +122,7 @@ func (m *ClassMap) Key(class string) (key string, fits bool) {
 	if _, fits = m.names[class]; fits {
 		return class, true
 	}
-	if parts := numberedJoints.FindStringSubmatch(class); parts != nil {
+	if parts := numberedKeypoints.FindStringSubmatch(class); parts != nil {
 		_, fits = m.names[parts[1]]
 		return parts[1], fits
 	}
@@ -165,7 +165,7 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 	}
 }
 
-// of is what becomes of a class. Joints that are named after a class by their number
+// of is what becomes of a class. Keypoints that are named after a class by their number
 // follow it.
 func (m *ClassMap) of(class string) (name string, listed bool) {
 	key, listed := m.Key(class)
@@ -199,8 +199,8 @@ func (m *ClassMap) classes(classes []pictograph.Class) []pictograph.Class {
 	return out
 }
 
-// Skeleton renames joints. One whose class is dropped keeps its place: edges
-// and triplets count joints.
+// Skeleton renames keypoints. One whose class is dropped keeps its place: edges
+// and triplets count keypoints.
 func (m *ClassMap) skeleton(s *pictograph.Skeleton) *pictograph.Skeleton {
 	if s == nil {
 		return nil

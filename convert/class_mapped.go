@@ -80,8 +80,8 @@ func (m mapped) Load(ctx context.Context, item Item, listed Size) (Result, error
 	for _, c := range result.Classes { // those of all its annotations
 		m.note(c.Name)
 		if c.Skeleton != nil {
-			for _, joint := range c.Skeleton.Nodes {
-				m.note(joint.Name)
+			for _, keypoint := range c.Skeleton.Nodes {
+				m.note(keypoint.Name)
 			}
 		}
 	}

@@ -19,16 +19,16 @@ import (
 type Catalog struct {
 	mapped     *ClassMap
 	categories map[string]*ExportCategory
-	loose      poses // joints whose category nothing tells
+	loose      poses // keypoints whose category nothing tells
 	LargestID  int64 // of the annotations' whole-number ids
 	Task       exportShapes
 }
 
-// ExportCategory is a class, with its joints where it is a pose.
+// ExportCategory is a class, with its keypoints where it is a pose.
 type ExportCategory struct {
 	Name     string
 	Skeleton *pictograph.Skeleton
-	// Unnamed is how many joints there is room for, where the category does not name
+	// Unnamed is how many keypoints there is room for, where the category does not name
 	// them or not all.
 	Unnamed int
 }
@@ -62,10 +62,10 @@ func (c *Catalog) Add(r Result) {
 	}
 	for _, o := range ObjectsOf(r, nil, nil) {
 		switch {
-		case o.Joints != nil:
+		case o.Keypoints != nil:
 			c.Task.Poses++
 			if !c.named(r, o) {
-				c.loose.add(bodyJoints(o.Joints), o.name)
+				c.loose.add(bodyKeypoints(o.Keypoints), o.name)
 			}
 			continue
 		case o.Polygons != nil:
@@ -91,28 +91,28 @@ func (c *Catalog) category(name string) *ExportCategory {
 // named reports whether the category of a pose is told by the image's classes
 // or by the pose itself, and notes what it has.
 func (c *Catalog) named(r Result, o ExportObject) bool {
-	if class := templateOf(r.Classes, o.Joints); class != nil {
+	if class := templateOf(r.Classes, o.Keypoints); class != nil {
 		known := c.category(class.Name)
 		known.Unnamed = max(known.Unnamed, roomFor(class.Name, o))
 		return true
 	}
-	if name, numbered := numberedName(o.Joints); numbered {
+	if name, numbered := numberedName(o.Keypoints); numbered {
 		known := c.category(name)
 		known.Unnamed = max(known.Unnamed, roomFor(name, o))
 		return true
 	}
-	if name, same := oneName(o.Joints); same {
+	if name, same := oneName(o.Keypoints); same {
 		known := c.category(name)
-		known.Unnamed = max(known.Unnamed, len(o.Joints))
+		known.Unnamed = max(known.Unnamed, len(o.Keypoints))
 		return true
 	}
 	return false
 }
 
-// jointNumber is the number of a joint that is named after its category; false for all
+// keypointNumber is the number of a keypoint that is named after its category; false for all
 // others.
-func jointNumber(category, joint string) (int, bool) {
-	digits, ok := strings.CutPrefix(joint, category+"_")
+func keypointNumber(category, keypoint string) (int, bool) {
+	digits, ok := strings.CutPrefix(keypoint, category+"_")
 	if !ok {
 		return 0, false
 	}
@@ -120,34 +120,34 @@ func jointNumber(category, joint string) (int, bool) {
 	return n, err == nil && n >= 0 && n < MaxSlots && strconv.Itoa(n) == digits
 }
 
-// MaxSlots bounds the joints of an object.
+// MaxSlots bounds the keypoints of an object.
 const MaxSlots = 1 << 14
 
-// roomFor is how many joints an object has room for by the numbers of its joints.
+// roomFor is how many keypoints an object has room for by the numbers of its keypoints.
 func roomFor(category string, o ExportObject) int {
 	room := min(o.slots, MaxSlots)
-	for _, j := range o.Joints {
-		if n, numbered := jointNumber(category, j.Name); numbered {
+	for _, j := range o.Keypoints {
+		if n, numbered := keypointNumber(category, j.Name); numbered {
 			room = max(room, n+1)
 		}
 	}
 	return room
 }
 
-var numberedJoints = regexp.MustCompile(`^(.+)_(0|[1-9][0-9]{0,3})$`)
+var numberedKeypoints = regexp.MustCompile(`^(.+)_(0|[1-9][0-9]{0,3})$`)
 
-// numberedName is the category that all joints of the body are named after, by their
-// numbers. The joints of poses that name nothing at all, joint_0 and so on, have none.
-func numberedName(joints []pictograph.Annotation) (string, bool) {
+// numberedName is the category that all keypoints of the body are named after, by their
+// numbers. The keypoints of poses that name nothing at all, joint_0 and so on, have none.
+func numberedName(keypoints []pictograph.Annotation) (string, bool) {
 	name := ""
 	used := make(map[int]bool)
-	for _, j := range bodyJoints(joints) {
-		parts := numberedJoints.FindStringSubmatch(j.Name)
-		if parts == nil || name != "" && parts[1] != name || parts[1]+"_0" == DefaultJointName(0) || j.Geometry.(pictograph.Keypoint).Instance == 0 {
+	for _, j := range bodyKeypoints(keypoints) {
+		parts := numberedKeypoints.FindStringSubmatch(j.Name)
+		if parts == nil || name != "" && parts[1] != name || parts[1]+"_0" == DefaultKeypointName(0) || j.Geometry.(pictograph.Keypoint).Instance == 0 {
 			return "", false
 		}
 		name = parts[1]
-		n, _ := jointNumber(name, j.Name)
+		n, _ := keypointNumber(name, j.Name)
 		if used[n] {
 			return "", false
 		}
@@ -156,63 +156,63 @@ func numberedName(joints []pictograph.Annotation) (string, bool) {
 	return name, name != ""
 }
 
-// BodyPart tells the joints that COCO-WholeBody has beside those of the body.
-func BodyPart(joint string) (part, slot int, ok bool) {
+// BodyPart tells the keypoints that COCO-WholeBody has beside those of the body.
+func BodyPart(keypoint string) (part, slot int, ok bool) {
 	for i, p := range WholeBody {
-		if n, numbered := jointNumber(p.Name, joint); numbered && n < p.Joints {
+		if n, numbered := keypointNumber(p.Name, keypoint); numbered && n < p.Keypoints {
 			return i, n, true
 		}
 	}
 	return 0, 0, false
 }
 
-// bodyJoints are the joints of the body, or all where there are no others.
-func bodyJoints(joints []pictograph.Annotation) (body []pictograph.Annotation) {
-	for i, j := range joints {
+// bodyKeypoints are the keypoints of the body, or all where there are no others.
+func bodyKeypoints(keypoints []pictograph.Annotation) (body []pictograph.Annotation) {
+	for i, j := range keypoints {
 		if _, _, part := BodyPart(j.Name); part {
-			body = slices.Clone(joints[:i])
-			for _, j := range joints[i:] {
+			body = slices.Clone(keypoints[:i])
+			for _, j := range keypoints[i:] {
 				if _, _, part := BodyPart(j.Name); !part {
 					body = append(body, j)
 				}
 			}
 			if len(body) == 0 {
-				return joints
+				return keypoints
 			}
 			return body
 		}
 	}
-	return joints
+	return keypoints
 }
 
-// oneName is the name that all joints have, as those of a category that names
+// oneName is the name that all keypoints have, as those of a category that names
 // none: several of them, or a landmark that belongs to no instance.
-func oneName(joints []pictograph.Annotation) (string, bool) {
-	if len(joints) == 1 && joints[0].Geometry.(pictograph.Keypoint).Instance > 0 {
+func oneName(keypoints []pictograph.Annotation) (string, bool) {
+	if len(keypoints) == 1 && keypoints[0].Geometry.(pictograph.Keypoint).Instance > 0 {
 		return "", false
 	}
-	for _, j := range joints {
-		if j.Name != joints[0].Name {
+	for _, j := range keypoints {
+		if j.Name != keypoints[0].Name {
 			return "", false
 		}
 	}
-	return joints[0].Name, true
+	return keypoints[0].Name, true
 }
 
-// templateOf is the class whose skeleton has all the joints; nil if none has. Joints that
+// templateOf is the class whose skeleton has all the keypoints; nil if none has. Keypoints that
 // are named after the class by their number, or after a part of the body, may be beside.
-func templateOf(classes []pictograph.Class, joints []pictograph.Annotation) *pictograph.Class {
+func templateOf(classes []pictograph.Class, keypoints []pictograph.Annotation) *pictograph.Class {
 	for i, class := range classes {
 		if class.Skeleton == nil {
 			continue
 		}
 		fits, any := true, false
-		for _, j := range joints {
+		for _, j := range keypoints {
 			if slices.ContainsFunc(class.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == j.Name }) {
 				any = true
 				continue
 			}
-			n, numbered := jointNumber(class.Name, j.Name)
+			n, numbered := keypointNumber(class.Name, j.Name)
 			_, _, part := BodyPart(j.Name)
 			fits = fits && (part || numbered && n >= len(class.Skeleton.Nodes))
 			any = any || numbered
@@ -225,21 +225,21 @@ func templateOf(classes []pictograph.Class, joints []pictograph.Annotation) *pic
 }
 
 // CategoryOf is the category of a pose, from the image's classes, from the pose
-// itself, or from what the joints of all images have in common.
+// itself, or from what the keypoints of all images have in common.
 func (c *Catalog) CategoryOf(r Result, o ExportObject) *ExportCategory {
-	if o.Joints == nil {
+	if o.Keypoints == nil {
 		return c.category(o.name)
 	}
-	if class := templateOf(r.Classes, o.Joints); class != nil {
+	if class := templateOf(r.Classes, o.Keypoints); class != nil {
 		return c.category(class.Name)
 	}
-	if name, numbered := numberedName(o.Joints); numbered {
+	if name, numbered := numberedName(o.Keypoints); numbered {
 		return c.category(name)
 	}
-	if name, same := oneName(o.Joints); same {
+	if name, same := oneName(o.Keypoints); same {
 		return c.category(name)
 	}
-	return c.loose.category(bodyJoints(o.Joints)[0].Name)
+	return c.loose.category(bodyKeypoints(o.Keypoints)[0].Name)
 }
 
 // Numbers are those of all categories, from first on.
@@ -267,24 +267,24 @@ func (c *Catalog) All() map[string]*ExportCategory {
 	return out
 }
 
-// Poses finds out which joints belong together where no class says so: those
+// Poses finds out which keypoints belong together where no class says so: those
 // that occur in one instance.
 type poses struct {
 	mapped *ClassMap
-	group  map[string]string // union-find over joint names
+	group  map[string]string // union-find over keypoint names
 	seen   []string          // in order of first appearance
 	before map[[2]string]bool
-	called map[string]string // the class of an object that has a joint, "" where several have
+	called map[string]string // the class of an object that has a keypoint, "" where several have
 	made   []*ExportCategory
 }
 
-// Add takes on the joints of an object; its class is known where it has other shapes.
-func (p *poses) add(joints []pictograph.Annotation, class string) {
+// Add takes on the keypoints of an object; its class is known where it has other shapes.
+func (p *poses) add(keypoints []pictograph.Annotation, class string) {
 	if p.group == nil {
 		p.group, p.before, p.called = make(map[string]string), make(map[[2]string]bool), make(map[string]string)
 	}
 	if class != "" {
-		for _, j := range joints {
+		for _, j := range keypoints {
 			if other, known := p.called[j.Name]; known && other != class {
 				p.called[j.Name] = ""
 			} else {
@@ -292,14 +292,14 @@ func (p *poses) add(joints []pictograph.Annotation, class string) {
 			}
 		}
 	}
-	for i, j := range joints {
+	for i, j := range keypoints {
 		if _, known := p.group[j.Name]; !known {
 			p.group[j.Name] = j.Name
 			p.seen = append(p.seen, j.Name)
 		}
 		if i > 0 {
-			p.before[[2]string{joints[i-1].Name, j.Name}] = true
-			a, b := p.find(joints[0].Name), p.find(j.Name)
+			p.before[[2]string{keypoints[i-1].Name, j.Name}] = true
+			a, b := p.find(keypoints[0].Name), p.find(j.Name)
 			p.group[max(a, b)] = min(a, b)
 		}
 	}
@@ -313,7 +313,7 @@ func (p *poses) find(name string) string {
 	return name
 }
 
-// Categories are the groups, each with its joints in an order that agrees with
+// Categories are the groups, each with its keypoints in an order that agrees with
 // that of the instances, as far as they agree themselves.
 func (p *poses) categories() []*ExportCategory {
 	if p.made != nil || len(p.seen) == 0 {
@@ -325,13 +325,13 @@ func (p *poses) categories() []*ExportCategory {
 		groups[root] = append(groups[root], name)
 	}
 	several := 0
-	for _, joints := range groups {
-		if len(joints) > 1 {
+	for _, keypoints := range groups {
+		if len(keypoints) > 1 {
 			several++
 		}
 	}
 	for _, root := range slices.Sorted(maps.Keys(groups)) {
-		if len(groups[root]) == 1 { // never seen beside another joint
+		if len(groups[root]) == 1 { // never seen beside another keypoint
 			p.made = append(p.made, &ExportCategory{Name: root, Unnamed: 1})
 			continue
 		}
@@ -346,15 +346,15 @@ func (p *poses) categories() []*ExportCategory {
 			name = class
 		}
 		category := &ExportCategory{Name: name, Skeleton: &pictograph.Skeleton{Edges: [][2]int{}}}
-		for _, joint := range p.ordered(groups[root]) {
-			category.Skeleton.Nodes = append(category.Skeleton.Nodes, pictograph.SkeletonNode{Name: joint})
+		for _, keypoint := range p.ordered(groups[root]) {
+			category.Skeleton.Nodes = append(category.Skeleton.Nodes, pictograph.SkeletonNode{Name: keypoint})
 		}
 		p.made = append(p.made, category)
 	}
 	return p.made
 }
 
-// ordered takes, again and again, the first joint that none of those left comes
+// ordered takes, again and again, the first keypoint that none of those left comes
 // before; where they go in circles, the first that is left.
 func (p *poses) ordered(names []string) (out []string) {
 	left := slices.Clone(names)
@@ -373,9 +373,9 @@ func (p *poses) ordered(names []string) (out []string) {
 	return out
 }
 
-func (p *poses) category(joint string) *ExportCategory {
+func (p *poses) category(keypoint string) *ExportCategory {
 	for _, c := range p.categories() {
-		if c.Skeleton == nil && c.Name == joint || c.Skeleton != nil && slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == joint }) {
+		if c.Skeleton == nil && c.Name == keypoint || c.Skeleton != nil && slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == keypoint }) {
 			return c
 		}
 	}
@@ -383,17 +383,17 @@ func (p *poses) category(joint string) *ExportCategory {
 }
 
 // ExportObject is one object of an image: a box, the polygons of one source
-// annotation, or the joints of one instance; or several of these, where all were taken
+// annotation, or the keypoints of one instance; or several of these, where all were taken
 // from one.
 type ExportObject struct {
 	ID         string
 	name       string // class; of a pose, see Catalog.CategoryOf
 	Box        *pictograph.BBox
 	Polygons   []pictograph.Polygon
-	Joints     []pictograph.Annotation
-	Given      *pictograph.Box // beside the joints
-	slots      int             // joints there is room for; 0 where that is not told
-	Scored     bool            // its joints have confidences of their own
+	Keypoints  []pictograph.Annotation
+	Given      *pictograph.Box // beside the keypoints
+	slots      int             // keypoints there is room for; 0 where that is not told
+	Scored     bool            // its keypoints have confidences of their own
 	Confidence *float64
 	Attributes map[string]any
 	Members    []int // its annotations, by their places
@@ -401,7 +401,7 @@ type ExportObject struct {
 
 // Shapes is how many kinds of shapes the object has.
 func (o ExportObject) Shapes() (n int) {
-	for _, has := range []bool{o.Box != nil, o.Polygons != nil, o.Joints != nil} {
+	for _, has := range []bool{o.Box != nil, o.Polygons != nil, o.Keypoints != nil} {
 		if has {
 			n++
 		}
@@ -436,7 +436,7 @@ func (r *Result) Lost(some LostAnnotations) (n int) {
 var partOf = regexp.MustCompile(`^(.+)-(0|[1-9][0-9]*)$`)
 
 // ObjectsOf joins the annotations of an image that belong to one object: parts
-// with the ids ID-0, ID-1, …, joints with one instance id, and what --all-geometries took
+// with the ids ID-0, ID-1, …, keypoints with one instance id, and what --all-geometries took
 // beside the first shape. What cannot be written at all, or is lost with the joining, is
 // reported and noted as lost; report may be nil.
 func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []ExportObject {
@@ -475,8 +475,8 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 				continue
 			}
 			instances[g.Instance] = len(objects)
-			o.Joints = []pictograph.Annotation{a}
-			o.name = "" // a joint's
+			o.Keypoints = []pictograph.Annotation{a}
+			o.name = "" // a keypoint's
 			o.Attributes = withoutOccluded(a.Attributes)
 			o.ID = strings.TrimSuffix(a.ID, "-0")
 			if box, given := r.Boxes[g.Instance]; given && g.Instance > 0 {
@@ -502,9 +502,9 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 func joinShapes(objects []ExportObject) []ExportObject {
 	further := func(o ExportObject) (base string, ok bool) {
 		switch {
-		case o.Polygons != nil && o.Joints == nil && o.Box == nil:
+		case o.Polygons != nil && o.Keypoints == nil && o.Box == nil:
 			return strings.CutSuffix(o.ID, "-segmentation")
-		case o.Box != nil && o.Joints == nil && o.Polygons == nil:
+		case o.Box != nil && o.Keypoints == nil && o.Polygons == nil:
 			return strings.CutSuffix(o.ID, "-box")
 		}
 		return "", false
@@ -569,9 +569,9 @@ func partsFrom(annotations []pictograph.Annotation) int {
 func (o *ExportObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
 	o.Scored = o.Scored || !sameConfidence(a.Confidence, o.Confidence)
 	if !sameAttributes(withoutOccluded(a.Attributes), o.Attributes) {
-		report(KindAttributes, at, "the joints of an instance have different attributes", "those of the first were taken")
+		report(KindAttributes, at, "the keypoints of an instance have different attributes", "those of the first were taken")
 	}
-	o.Joints = append(o.Joints, a)
+	o.Keypoints = append(o.Keypoints, a)
 }
 
 func sameConfidence(a, b *float64) bool { return a == b || a != nil && b != nil && *a == *b }
@@ -580,7 +580,7 @@ func sameAttributes(a, b map[string]any) bool {
 	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
 }
 
-// withoutOccluded are a joint's attributes but for what its visibility says.
+// withoutOccluded are a keypoint's attributes but for what its visibility says.
 func withoutOccluded(attributes map[string]any) map[string]any {
 	if !IsOccluded(attributes) {
 		return attributes
@@ -592,17 +592,17 @@ func withoutOccluded(attributes map[string]any) map[string]any {
 
 func IsOccluded(attributes map[string]any) bool { return attributes["occluded"] == "true" }
 
-// Slots puts the joints of a pose in the order of their category; a joint that
-// is not there is nil. Joints that find no place are returned too.
-func (c *ExportCategory) Slots(joints []pictograph.Annotation) (slots []*pictograph.Annotation, extra []*pictograph.Annotation) {
+// Slots puts the keypoints of a pose in the order of their category; a keypoint that
+// is not there is nil. Keypoints that find no place are returned too.
+func (c *ExportCategory) Slots(keypoints []pictograph.Annotation) (slots []*pictograph.Annotation, extra []*pictograph.Annotation) {
 	named := 0
 	if c.Skeleton != nil {
 		named = len(c.Skeleton.Nodes)
 	}
-	_, numbered := numberedName(joints)
+	_, numbered := numberedName(keypoints)
 	if c.Skeleton == nil && !numbered {
-		for i := range joints {
-			slots = append(slots, &joints[i])
+		for i := range keypoints {
+			slots = append(slots, &keypoints[i])
 		}
 		for len(slots) < c.Unnamed {
 			slots = append(slots, nil)
@@ -610,27 +610,27 @@ func (c *ExportCategory) Slots(joints []pictograph.Annotation) (slots []*pictogr
 		return slots, nil
 	}
 	slots = make([]*pictograph.Annotation, max(named, c.Unnamed))
-joints:
-	for i, j := range joints {
+keypoints:
+	for i, j := range keypoints {
 		for s := range named {
 			if c.Skeleton.Nodes[s].Name == j.Name && slots[s] == nil {
-				slots[s] = &joints[i]
-				continue joints
+				slots[s] = &keypoints[i]
+				continue keypoints
 			}
 		}
-		if n, ok := jointNumber(c.Name, j.Name); ok && n >= named && n < len(slots) && slots[n] == nil {
-			slots[n] = &joints[i]
+		if n, ok := keypointNumber(c.Name, j.Name); ok && n >= named && n < len(slots) && slots[n] == nil {
+			slots[n] = &keypoints[i]
 			continue
 		}
-		extra = append(extra, &joints[i])
+		extra = append(extra, &keypoints[i])
 	}
 	return slots, extra
 }
 
-// Lose notes that joints of the object have no place.
-func (o ExportObject) Lose(lost LostAnnotations, joints []*pictograph.Annotation, r Result) {
+// Lose notes that keypoints of the object have no place.
+func (o ExportObject) Lose(lost LostAnnotations, keypoints []*pictograph.Annotation, r Result) {
 	for _, m := range o.Members {
-		if slices.ContainsFunc(joints, func(j *pictograph.Annotation) bool { return j.ID == r.Annotations[m].ID }) {
+		if slices.ContainsFunc(keypoints, func(j *pictograph.Annotation) bool { return j.ID == r.Annotations[m].ID }) {
 			lost[m] = true
 		}
 	}
@@ -644,6 +644,6 @@ func ReportInto(findings *[]Finding, image string) func(kind Kind, at, reason, a
 
 func ReportExtra(report func(Kind, string, string, string), category string, extra []*pictograph.Annotation) {
 	if len(extra) > 0 {
-		report(KindKeypoints, "annotation "+scan.Shorten(extra[0].ID), fmt.Sprintf("%d joints have no place of their own in category %q", len(extra), category), "left out")
+		report(KindKeypoints, "annotation "+scan.Shorten(extra[0].ID), fmt.Sprintf("%d keypoints have no place of their own in category %q", len(extra), category), "left out")
 	}
 }

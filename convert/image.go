@@ -66,8 +66,8 @@ type Object struct {
 
 	OddAngle string // why its box's angle cannot be told
 
-	Slots int // how many joints its list has room for; 0 where that is not told
-	// Results says that it is a prediction, scored that its joints have scores, and
+	Slots int // how many keypoints its list has room for; 0 where that is not told
+	// Results says that it is a prediction, scored that its keypoints have scores, and
 	// constant that what stands in their place says nothing.
 	Results, Scored, Constant bool
 }
@@ -176,45 +176,45 @@ func (b *Builder) AddMask(o Object, m *geometry.Mask) bool {
 	return b.AddPolygons(o, PartIDs(len(polygons)), polygons)
 }
 
-// AddPose makes one keypoint annotation of every placed joint. The joints share
-// an instance id, except a lone point of a category without joints: that is a
+// AddPose makes one keypoint annotation of every placed keypoint. The keypoints share
+// an instance id, except a lone point of a category without keypoints: that is a
 // landmark, not an object.
-func (b *Builder) AddPose(o Object, c *Category, joints []Joint) bool {
+func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 	if b.NoteOutside {
-		if !b.kept(o.At, AroundJoints(joints)) {
+		if !b.kept(o.At, AroundKeypoints(keypoints)) {
 			return false
 		}
 	}
-	lone := len(joints) == 1 && len(c.Joints) <= 1 && o.Slots <= 1 && joints[0].Name == ""
+	lone := len(keypoints) == 1 && len(c.Keypoints) <= 1 && o.Slots <= 1 && keypoints[0].Name == ""
 	instance := 0
 	if !lone {
 		b.Instances++
 		instance = b.Instances
 	}
-	geometries := make([]pictograph.Geometry, len(joints))
-	for i, j := range joints {
+	geometries := make([]pictograph.Geometry, len(keypoints))
+	for i, j := range keypoints {
 		geometries[i] = pictograph.Keypoint{Point: j.Point, Instance: instance}
 	}
 	b.Require(c.Name, pictograph.TypeKeypoint, c.Skeleton)
 	if c.Skeleton != nil {
-		for _, name := range c.Joints {
+		for _, name := range c.Keypoints {
 			b.Require(name, pictograph.TypeKeypoint, nil)
 		}
 	}
 	first := len(b.Result.Annotations)
 	b.add(o, PartID, geometries...)
 	unnamed := 0
-	for i, j := range joints {
+	for i, j := range keypoints {
 		a := &b.Result.Annotations[first+i]
 		switch {
 		case j.Name != "":
 			a.Name = j.Name
 			b.Require(a.Name, pictograph.TypeKeypoint, nil)
-		case c.Skeleton != nil && j.Slot < len(c.Joints):
-			a.Name = c.Joints[j.Slot]
+		case c.Skeleton != nil && j.Slot < len(c.Keypoints):
+			a.Name = c.Keypoints[j.Slot]
 		case !lone:
 			unnamed++
-			a.Name = NumberedJoint(c.Name, j.Slot)
+			a.Name = NumberedKeypoint(c.Name, j.Slot)
 			b.Require(a.Name, pictograph.TypeKeypoint, nil)
 		}
 		if j.Score != nil {
@@ -228,18 +228,18 @@ func (b *Builder) AddPose(o Object, c *Category, joints []Joint) bool {
 		}
 	}
 	if unnamed > 0 {
-		b.Report(KindJointName, o.At,
-			fmt.Sprintf("category %q has %d joint names; joints placed beyond them: %d", c.Name, len(c.Joints), unnamed),
-			"named by their number, as "+NumberedJoint(c.Name, joints[len(joints)-1].Slot))
-		b.countSlots(instance, joints, o.Slots)
+		b.Report(KindKeypointName, o.At,
+			fmt.Sprintf("category %q has %d keypoint names; keypoints placed beyond them: %d", c.Name, len(c.Keypoints), unnamed),
+			"named by their number, as "+NumberedKeypoint(c.Name, keypoints[len(keypoints)-1].Slot))
+		b.countSlots(instance, keypoints, o.Slots)
 	}
 	return true
 }
 
-// countSlots notes how many joints an instance has room for where its joints that are
+// countSlots notes how many keypoints an instance has room for where its keypoints that are
 // placed do not tell.
-func (b *Builder) countSlots(instance int, joints []Joint, slots int) {
-	for _, j := range joints {
+func (b *Builder) countSlots(instance int, keypoints []Keypoint, slots int) {
+	for _, j := range keypoints {
 		if j.Name == "" && j.Slot+1 >= slots {
 			return
 		}

@@ -41,11 +41,11 @@ const (
 	// KindMaskFilled is a mask that is not quite what was given: one whose last count was
 	// cut off, or a shape written as the mask of the pixels it covers.
 	KindMaskFilled Kind = "mask-filled"
-	// KindKeypoints are joints that cannot be used, or fewer than the annotation counts.
+	// KindKeypoints are keypoints that cannot be used, or fewer than the annotation counts.
 	KindKeypoints Kind = "keypoints"
-	// KindJointAbsent is a joint whose coordinates say that it is not placed.
-	KindJointAbsent Kind = "joint-absent"
-	// KindVisibility is a joint's visibility other than 0, 1 and 2, or 0 for one that has
+	// KindKeypointAbsent is a keypoint whose coordinates say that it is not placed.
+	KindKeypointAbsent Kind = "joint-absent"
+	// KindVisibility is a keypoint's visibility other than 0, 1 and 2, or 0 for one that has
 	// coordinates.
 	KindVisibility Kind = "visibility"
 	// KindAngle is a box's angle that nothing tells the unit or direction of, or that
@@ -70,7 +70,7 @@ const (
 	KindOutside Kind = "outside-image"
 	// KindOutsideLeftOut is one that was left out for it, as a flag asks.
 	KindOutsideLeftOut Kind = "outside-left-out"
-	// KindOffImage is a shape, or a joint, that lies outside its image altogether.
+	// KindOffImage is a shape, or a keypoint, that lies outside its image altogether.
 	KindOffImage Kind = "off-image"
 	// KindUnknownSize is an image whose size is needed and not known.
 	KindUnknownSize Kind = "unknown-size"
@@ -82,7 +82,7 @@ const (
 	// KindResized is one whose labels were scaled, or kept, as a flag asks.
 	KindResized Kind = "resized"
 
-	// About classes and joints.
+	// About classes and keypoints.
 
 	// KindCategory is a category whose id or name cannot be used.
 	KindCategory Kind = "category"
@@ -90,12 +90,12 @@ const (
 	KindDuplicateCategory Kind = "duplicate-category"
 	// KindSharedCategoryName is one name for several categories.
 	KindSharedCategoryName Kind = "shared-category-name"
-	// KindJointName is a joint of a category or pose without a usable name, or
-	// with the name of another joint.
-	KindJointName Kind = "joint-name"
-	// KindSkeletonEdge is an edge of a skeleton that joins no two joints.
+	// KindKeypointName is a keypoint of a category or pose without a usable name, or
+	// with the name of another keypoint.
+	KindKeypointName Kind = "joint-name"
+	// KindSkeletonEdge is an edge of a skeleton that joins no two keypoints.
 	KindSkeletonEdge Kind = "skeleton-edge"
-	// KindSkeletonBase is a skeleton whose joints are counted from 0.
+	// KindSkeletonBase is a skeleton whose keypoints are counted from 0.
 	KindSkeletonBase Kind = "skeleton-base"
 	// KindMappedAway are annotations of a class that the class map drops.
 	KindMappedAway Kind = "class-dropped"
@@ -190,13 +190,13 @@ const (
 var severities = map[Kind]Severity{
 	KindInvalidJSON: Lost, KindDuplicateKey: Changed, KindMissingID: Noted, KindDuplicateID: Noted, KindUnknownClass: Lost,
 	KindNumber: Lost, KindCount: Lost, KindCoordinateRange: Lost, KindNoGeometry: Lost, KindBox: Lost, KindBoxNotation: Lost,
-	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindJointAbsent: Noted, KindVisibility: Changed,
+	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindKeypointAbsent: Noted, KindVisibility: Changed,
 	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
 
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
 	KindSizeMismatch: Lost, KindResized: Changed,
 
-	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Noted, KindJointName: Noted,
+	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Noted, KindKeypointName: Noted,
 	KindSkeletonEdge: Changed, KindSkeletonBase: Changed, KindMappedAway: Noted, KindSimilarClass: Noted, KindClassList: Noted,
 
 	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,

@@ -9,7 +9,7 @@ type Options struct {
 	// rid of points; 0 keeps it exactly. Every point of the mask's outline is at
 	// most that far from the simplified one.
 	Simplify float64
-	// AllGeometries takes all that an annotation has, joints, segmentation and
+	// AllGeometries takes all that an annotation has, keypoints, segmentation and
 	// box, instead of the first of these: the further ones have the ids
 	// ID-segmentation and ID-box.
 	AllGeometries bool

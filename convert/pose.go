@@ -10,25 +10,25 @@ import (
 	"pictosync/pictograph"
 )
 
-// Category is a class of the source with, for a pose, its joints.
+// Category is a class of the source with, for a pose, its keypoints.
 type Category struct {
 	Name string
-	// Joints are the names that triplets are aligned to.
-	Joints []string
-	// Skeleton is the class template; nil unless there are two joints or more,
+	// Keypoints are the names that triplets are aligned to.
+	Keypoints []string
+	// Skeleton is the class template; nil unless there are two keypoints or more,
 	// since a single point is named for its category and needs none.
 	Skeleton *pictograph.Skeleton
 }
 
-// NewCategory makes a category; edges are pairs of places in joints, from 0.
-func NewCategory(name string, joints []string, edges [][2]int) *Category {
-	c := &Category{Name: name, Joints: joints}
-	if len(joints) < 2 {
+// NewCategory makes a category; edges are pairs of places in keypoints, from 0.
+func NewCategory(name string, keypoints []string, edges [][2]int) *Category {
+	c := &Category{Name: name, Keypoints: keypoints}
+	if len(keypoints) < 2 {
 		return c
 	}
-	c.Skeleton = &pictograph.Skeleton{Nodes: make([]pictograph.SkeletonNode, len(joints)), Edges: edges}
-	for i, joint := range joints {
-		c.Skeleton.Nodes[i].Name = joint
+	c.Skeleton = &pictograph.Skeleton{Nodes: make([]pictograph.SkeletonNode, len(keypoints)), Edges: edges}
+	for i, keypoint := range keypoints {
+		c.Skeleton.Nodes[i].Name = keypoint
 	}
 	if edges == nil {
 		c.Skeleton.Edges = [][2]int{} // [] in JSON, not null
@@ -36,54 +36,54 @@ func NewCategory(name string, joints []string, edges [][2]int) *Category {
 	return c
 }
 
-// DefaultJointName names a joint that the source leaves without a name.
-func DefaultJointName(slot int) string { return fmt.Sprintf("joint_%d", slot) }
+// DefaultKeypointName names a keypoint that the source leaves without a name.
+func DefaultKeypointName(slot int) string { return fmt.Sprintf("joint_%d", slot) }
 
-// Joint is a placed joint of one object.
-type Joint struct {
-	Slot     int // place among the category's joints
+// Keypoint is a placed keypoint of one object.
+type Keypoint struct {
+	Slot     int // place among the category's keypoints
 	Point    pictograph.Point
 	Occluded bool
 	Name     string   // where the category has nothing to do with it
 	Score    *float64 // its own; nil where it has none
 }
 
-// NumberedJoint names a joint by its place, where its category does not.
-func NumberedJoint(category string, slot int) string {
+// NumberedKeypoint names a keypoint by its place, where its category does not.
+func NumberedKeypoint(category string, slot int) string {
 	return category + "_" + strconv.Itoa(slot)
 }
 
-// ResultJoints reads x, y and a third number that is a score or a constant: prediction
-// results know no visibility. Every joint is placed but those at 0, 0 with a 0.
-func (b *Builder) ResultJoints(o *Object, triplets []float64) []Joint {
-	var joints []Joint
+// ResultKeypoints reads x, y and a third number that is a score or a constant: prediction
+// results know no visibility. Every keypoint is placed but those at 0, 0 with a 0.
+func (b *Builder) ResultKeypoints(o *Object, triplets []float64) []Keypoint {
+	var keypoints []Keypoint
 	var lost Flaws
 	odd := false
 	for slot := range len(triplets) / 3 {
 		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
 		switch {
 		case !geometry.Finite(x, y):
-			lost.Add(fmt.Sprintf("joint %d", slot+1))
+			lost.Add(fmt.Sprintf("keypoint %d", slot+1))
 			continue
 		case x == 0 && y == 0 && v == 0:
 			continue
 		}
-		j := Joint{Slot: slot, Point: pictograph.Point{X: x, Y: y}}
+		j := Keypoint{Slot: slot, Point: pictograph.Point{X: x, Y: y}}
 		if o.Scored {
 			score := v
 			j.Score = &score
 		} else {
 			odd = odd || v != 0 && v != 1 && v != 2 && !o.Constant
 		}
-		joints = append(joints, j)
+		keypoints = append(keypoints, j)
 	}
 	if odd {
-		b.Report(KindVisibility, o.At, "the third numbers of the joints are neither scores from 0 to 1 nor one constant", "left out; the joints were taken as visible")
+		b.Report(KindVisibility, o.At, "the third numbers of the keypoints are neither scores from 0 to 1 nor one constant", "left out; the keypoints were taken as visible")
 	}
 	if lost.Count > 0 {
-		b.Report(KindNumber, o.At, "joints at no finite place: "+lost.String(), "joints left out")
+		b.Report(KindNumber, o.At, "keypoints at no finite place: "+lost.String(), "keypoints left out")
 	}
-	return joints
+	return keypoints
 }
 
 // COCO's visibility flags.
@@ -93,10 +93,10 @@ const (
 	Visible     = 2
 )
 
-// PlacedJoints reads x, y, visibility triplets in pixels. Joints that are not
+// PlacedKeypoints reads x, y, visibility triplets in pixels. Keypoints that are not
 // labelled are left out, whatever their coordinates ([Builder.TellUnlabelled]);
 // what else is left out or changed is reported.
-func (b *Builder) PlacedJoints(at Location, triplets []float64) []Joint {
+func (b *Builder) PlacedKeypoints(at Location, triplets []float64) []Keypoint {
 	count := 0
 	for i := 2; i < len(triplets); i += 3 {
 		if triplets[i] != NotLabelled {
@@ -106,38 +106,38 @@ func (b *Builder) PlacedJoints(at Location, triplets []float64) []Joint {
 	if count == 0 {
 		return nil
 	}
-	joints := make([]Joint, 0, count)
+	keypoints := make([]Keypoint, 0, count)
 	var oddFlags, lost, shares Flaws
 	for slot := range len(triplets) / 3 {
 		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
 		flag := clampVisibility(v)
-		if v > 0 && v < 1 { // a score, and whether the joint is placed it does not say
-			shares.Add(fmt.Sprintf("joint %d has %v", slot+1, v))
+		if v > 0 && v < 1 { // a score, and whether the keypoint is placed it does not say
+			shares.Add(fmt.Sprintf("keypoint %d has %v", slot+1, v))
 			continue
 		}
 		if float64(flag) != v {
-			oddFlags.Add(fmt.Sprintf("joint %d has %v", slot+1, v))
+			oddFlags.Add(fmt.Sprintf("keypoint %d has %v", slot+1, v))
 		}
 		if flag == NotLabelled {
 			continue
 		}
 		if !geometry.Finite(x, y) {
-			lost.Add(fmt.Sprintf("joint %d", slot+1))
+			lost.Add(fmt.Sprintf("keypoint %d", slot+1))
 			continue
 		}
-		joints = append(joints, Joint{Slot: slot, Point: pictograph.Point{X: x, Y: y}, Occluded: flag == Occluded})
+		keypoints = append(keypoints, Keypoint{Slot: slot, Point: pictograph.Point{X: x, Y: y}, Occluded: flag == Occluded})
 	}
 	if oddFlags.Count > 0 {
 		b.Report(KindVisibility, at, "visibility other than 0, 1 and 2: "+oddFlags.String(),
-			"cut down to a whole number from 0 to 2; joints at 0 left out")
+			"cut down to a whole number from 0 to 2; keypoints at 0 left out")
 	}
 	if shares.Count > 0 {
-		b.Report(KindKeypoints, at, "visibility between 0 and 1, as scores are: "+shares.String(), "joints left out")
+		b.Report(KindKeypoints, at, "visibility between 0 and 1, as scores are: "+shares.String(), "keypoints left out")
 	}
 	if lost.Count > 0 {
-		b.Report(KindNumber, at, "joints at no finite place: "+lost.String(), "joints left out")
+		b.Report(KindNumber, at, "keypoints at no finite place: "+lost.String(), "keypoints left out")
 	}
-	return joints
+	return keypoints
 }
 
 func clampVisibility(v float64) int {
@@ -167,8 +167,8 @@ func (f Flaws) String() string {
 	return fmt.Sprintf("%s and %d more", f.first, f.Count-1)
 }
 
-// TellUnlabelled tells of joints that say that they are not labelled and where they are.
-// Where the annotation counts more joints than were placed, one of the two is wrong.
+// TellUnlabelled tells of keypoints that say that they are not labelled and where they are.
+// Where the annotation counts more keypoints than were placed, one of the two is wrong.
 func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, count []byte) {
 	somewhere := 0
 	for i := 2; i < len(triplets); i += 3 {
@@ -179,49 +179,49 @@ func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, co
 	if somewhere == 0 {
 		return
 	}
-	reason := fmt.Sprintf("joints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
+	reason := fmt.Sprintf("keypoints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
 	if scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed) {
-		b.Report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "joints left out")
+		b.Report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "keypoints left out")
 		return
 	}
-	b.Report(KindVisibility, at, reason, "joints left out")
+	b.Report(KindVisibility, at, reason, "keypoints left out")
 }
 
-// InImage leaves out joints that lie outside the image by more than a pixel and a
+// InImage leaves out keypoints that lie outside the image by more than a pixel and a
 // hundredth of its side.
-func (b *Builder) InImage(at Location, joints []Joint) []Joint {
+func (b *Builder) InImage(at Location, keypoints []Keypoint) []Keypoint {
 	const pixels, share = 1, 0.01
 	if !b.Size.Known() {
-		return joints
+		return keypoints
 	}
 	w, h := float64(b.Size.Width), float64(b.Size.Height)
 	dx, dy := max(pixels, share*w), max(pixels, share*h)
 	var off Flaws
-	inside := joints[:0]
-	for _, j := range joints {
+	inside := keypoints[:0]
+	for _, j := range keypoints {
 		if p := j.Point; p.X < -dx || p.Y < -dy || p.X > w+dx || p.Y > h+dy {
-			off.Add(fmt.Sprintf("joint %d at %v,%v", j.Slot+1, p.X, p.Y))
+			off.Add(fmt.Sprintf("keypoint %d at %v,%v", j.Slot+1, p.X, p.Y))
 			continue
 		}
 		inside = append(inside, j)
 	}
 	if off.Count > 0 {
-		b.Report(KindOffImage, at, fmt.Sprintf("outside the image of %d×%d: %s", b.Size.Width, b.Size.Height, off), "joints left out")
+		b.Report(KindOffImage, at, fmt.Sprintf("outside the image of %d×%d: %s", b.Size.Width, b.Size.Height, off), "keypoints left out")
 	}
 	return inside
 }
 
-// WholeBody are the joints that COCO-WholeBody gives beside those of the body, each
+// WholeBody are the keypoints that COCO-WholeBody gives beside those of the body, each
 // named after its part and its place there.
 var WholeBody = [...]struct {
 	Member, Name string
-	Joints       int
+	Keypoints    int
 }{{"foot_kpts", "foot", 6}, {"face_kpts", "face", 68}, {"lefthand_kpts", "lefthand", 21}, {"righthand_kpts", "righthand", 21}}
 
-// AroundJoints is the box around joints, as the writers make it.
-func AroundJoints(joints []Joint) pictograph.Box {
-	points := make([]pictograph.Point, len(joints))
-	for i, j := range joints {
+// AroundKeypoints is the box around keypoints, as the writers make it.
+func AroundKeypoints(keypoints []Keypoint) pictograph.Box {
+	points := make([]pictograph.Point, len(keypoints))
+	for i, j := range keypoints {
 		points[i] = j.Point
 	}
 	box, _ := geometry.Bounds(points)

@@ -17,7 +17,7 @@ type Result struct {
 	Size Size
 	// Classes are what a dataset needs for the annotations, in order of first
 	// use: the class of every annotation with that annotation's type and, for a
-	// pose, the category with its skeleton and all of its joint classes. A class
+	// pose, the category with its skeleton and all of its keypoint classes. A class
 	// that is used with several types has an entry for each.
 	Classes []pictograph.Class
 	// Findings say what could not be taken over as it stands.
@@ -27,11 +27,11 @@ type Result struct {
 	// here: Read is LeftOut and those that were taken. Unwanted are those of LeftOut
 	// whose class a class map drops.
 	Read, LeftOut, Unwanted int
-	// Boxes are the boxes that the source gives beside joints, by instance id. The
+	// Boxes are the boxes that the source gives beside keypoints, by instance id. The
 	// service has no place for them; canonical lines and formats that are written do.
 	Boxes map[int]pictograph.Box
-	// Slots are how many joints an instance has room for, by instance id, where neither
-	// names nor the joints that are placed tell: the last ones are not placed.
+	// Slots are how many keypoints an instance has room for, by instance id, where neither
+	// names nor the keypoints that are placed tell: the last ones are not placed.
 	Slots map[int]int
 
 	// Ends are the annotations, in Annotations, that the first, the second … of the

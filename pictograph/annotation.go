@@ -15,7 +15,7 @@ const (
 	TypeKeypoint Type = "keypoint"
 )
 
-// Annotation is one labelled object, or one joint of an object, on an image.
+// Annotation is one labelled object, or one keypoint of an object, on an image.
 //
 // Coordinates are absolute pixels, x to the right and y down, (0,0) the top
 // left corner of the image's top left pixel.
@@ -84,7 +84,7 @@ type Polyline struct {
 	Box *Box
 }
 
-// Keypoint is a single point, named for its joint's class. Joints of one
+// Keypoint is a single point, named for its keypoint's class. Keypoints of one
 // object share Instance.
 type Keypoint struct {
 	Point Point

@@ -11,7 +11,7 @@ type Class struct {
 	// Color is "#rrggbb"; the service assigns one when it is left out.
 	Color      string           `json:"color,omitempty"`
 	Attributes []ClassAttribute `json:"attributes,omitempty"`
-	// Skeleton is the joint template of a keypoint class.
+	// Skeleton is the keypoint template of a keypoint class.
 	Skeleton *Skeleton `json:"skeleton,omitempty"`
 }
 
@@ -22,14 +22,14 @@ type ClassAttribute struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// Skeleton is the joint template of a keypoint class: the joints in order and
+// Skeleton is the keypoint template of a keypoint class: the keypoints in order and
 // the edges between them as 0-indexed pairs.
 type Skeleton struct {
 	Nodes []SkeletonNode `json:"nodes"`
 	Edges [][2]int       `json:"edges"`
 }
 
-// SkeletonNode is one joint: the joint's own class name and, where known, a
+// SkeletonNode is one keypoint: the keypoint's own class name and, where known, a
 // suggested position on the unit square.
 type SkeletonNode struct {
 	Name string   `json:"name"`

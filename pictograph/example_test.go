@@ -57,12 +57,12 @@ func ExampleClient_Annotations() {
 		case pictograph.BBox:
 			fmt.Printf("%s: a box of %v × %v pixels\n", a.Name, g.Box.W, g.Box.H)
 		case pictograph.Keypoint:
-			fmt.Printf("%s: a joint of object %d\n", a.Name, g.Instance)
+			fmt.Printf("%s: a keypoint of object %d\n", a.Name, g.Instance)
 		}
 	}
 	// Output:
 	// car: a box of 30 × 40 pixels
-	// nose: a joint of object 1
+	// nose: a keypoint of object 1
 }
 
 // Replace everything that an image has.

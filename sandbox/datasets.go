@@ -86,7 +86,7 @@ func colored(classes []pictograph.Class) []pictograph.Class {
 	return out
 }
 
-// placed gives the joints of a template the position that the service shows
+// placed gives the keypoints of a template the position that the service shows
 // for those without.
 func placed(s pictograph.Skeleton) *pictograph.Skeleton {
 	nodes := append([]pictograph.SkeletonNode{}, s.Nodes...)
@@ -285,11 +285,11 @@ func skeletonErrors(c pictograph.Class, at string) (errs pictograph.FieldErrors)
 		errs = append(errs, pictograph.FieldError{Path: at, Reason: "only a keypoint class has a skeleton"})
 	}
 	if len(c.Skeleton.Nodes) == 0 {
-		errs = append(errs, pictograph.FieldError{Path: at + ".nodes", Reason: "a skeleton needs a joint"})
+		errs = append(errs, pictograph.FieldError{Path: at + ".nodes", Reason: "a skeleton needs a keypoint"})
 	}
 	for i, e := range c.Skeleton.Edges {
 		if e[0] < 0 || e[1] < 0 || e[0] >= len(c.Skeleton.Nodes) || e[1] >= len(c.Skeleton.Nodes) {
-			errs = append(errs, pictograph.FieldError{Path: fmt.Sprintf("%s.edges[%d]", at, i), Reason: "it names a joint that is not there"})
+			errs = append(errs, pictograph.FieldError{Path: fmt.Sprintf("%s.edges[%d]", at, i), Reason: "it names a keypoint that is not there"})
 		}
 	}
 	return errs

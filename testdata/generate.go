@@ -161,11 +161,11 @@ func (f *cocoFile) add(name string, shapes []shape) {
 		}
 		a["segmentation"] = [][]float64{flat}
 		if classes[s.class] == "triangle" {
-			var joints []float64
+			var keypoints []float64
 			for _, c := range s.corners {
-				joints = append(joints, c[0], c[1], 2)
+				keypoints = append(keypoints, c[0], c[1], 2)
 			}
-			a["keypoints"], a["num_keypoints"] = joints, 3
+			a["keypoints"], a["num_keypoints"] = keypoints, 3
 		}
 		f.Annotations = append(f.Annotations, a)
 	}

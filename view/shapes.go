@@ -135,11 +135,11 @@ func bones(side string, annotations []pictograph.Annotation, skeletons []pictogr
 	if len(skeletons) == 0 {
 		return nil
 	}
-	type joint struct {
+	type keypoint struct {
 		instance int
 		name     string
 	}
-	points := make(map[joint]pictograph.Point)
+	points := make(map[keypoint]pictograph.Point)
 	var instances []int
 	seen := make(map[int]bool)
 	for _, a := range annotations {
@@ -147,7 +147,7 @@ func bones(side string, annotations []pictograph.Annotation, skeletons []pictogr
 		if !ok || k.Instance == 0 {
 			continue
 		}
-		points[joint{k.Instance, a.Name}] = k.Point
+		points[keypoint{k.Instance, a.Name}] = k.Point
 		if !seen[k.Instance] {
 			seen[k.Instance] = true
 			instances = append(instances, k.Instance)
@@ -159,8 +159,8 @@ func bones(side string, annotations []pictograph.Annotation, skeletons []pictogr
 				if e[0] < 0 || e[1] < 0 || e[0] >= len(s.Nodes) || e[1] >= len(s.Nodes) {
 					continue
 				}
-				from, ok := points[joint{instance, s.Nodes[e[0]].Name}]
-				to, both := points[joint{instance, s.Nodes[e[1]].Name}]
+				from, ok := points[keypoint{instance, s.Nodes[e[0]].Name}]
+				to, both := points[keypoint{instance, s.Nodes[e[1]].Name}]
 				if ok && both {
 					all = append(all, Bone{Side: side, Colour: colour(s.Nodes[e[0]].Name), X1: number(from.X), Y1: number(from.Y), X2: number(to.X), Y2: number(to.Y)})
 				}

@@ -23,7 +23,7 @@ func main() {
 	pflag.Float64Var(&s.PerImage, "annotations-per-image", s.PerImage, "mean number of annotations of an image")
 	pflag.Uint64Var(&s.Seed, "seed", s.Seed, "the same seed makes the same bytes")
 	pflag.Float64Var(&s.Masks, "masks", s.Masks, "share of annotations that are run-length encoded masks; in YOLO, polygons")
-	pflag.Float64Var(&s.Keypoints, "keypoints", s.Keypoints, "share of annotations with joints (COCO)")
+	pflag.Float64Var(&s.Keypoints, "keypoints", s.Keypoints, "share of annotations with keypoints (COCO)")
 	pflag.IntVar(&s.PerFolder, "per-folder", 0, "label files in one folder (YOLO; 0: all)")
 	pflag.BoolVar(&s.Pictures, "pictures", false, "write an image for each label (YOLO), instead of sizes.csv")
 	pflag.IntVar(&s.Distinct, "distinct", 0, "label files that differ; those behind are hard links to them (YOLO; 0: all)")

@@ -50,7 +50,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,...`, or all")
 	f.StringArrayVar(&o.renames, "rename", nil, "rename the source's images before they are matched, as `'REGEX=>REPLACEMENT'` (again for more)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
-	f.BoolVar(&o.allGeometries, "all-geometries", false, "take joints, segmentation and box where an annotation has several, not the first of these alone")
+	f.BoolVar(&o.allGeometries, "all-geometries", false, "take keypoints, segmentation and box where an annotation has several, not the first of these alone")
 	o.addLossFlags(f)
 	f.Float64Var(&o.simplify, "simplify", 0, "leave out points of mask outlines that this moves by at most `PX` pixels (0: exact)")
 }

@@ -73,7 +73,7 @@ func parseCanonical(line []byte, annotations func([]byte) ([]pictograph.Annotati
 	return c, nil
 }
 
-// canonicalBoxes reads the boxes that are given beside joints, one an instance.
+// canonicalBoxes reads the boxes that are given beside keypoints, one an instance.
 func canonicalBoxes(raw []byte, annotations []pictograph.Annotation) (map[int]pictograph.Box, error) {
 	var boxes map[int]pictograph.Box
 	err := perInstance(raw, annotations, []string{"x", "y", "w", "h"}, func(instance int, n []float64) error {
@@ -90,12 +90,12 @@ func canonicalBoxes(raw []byte, annotations []pictograph.Annotation) (map[int]pi
 	return boxes, err
 }
 
-// canonicalSlots reads how many joints instances have room for.
+// canonicalSlots reads how many keypoints instances have room for.
 func canonicalSlots(raw []byte, annotations []pictograph.Annotation) (map[int]int, error) {
 	var slots map[int]int
 	err := perInstance(raw, annotations, []string{"joints"}, func(instance int, n []float64) error {
 		if n[0] != float64(int(n[0])) || n[0] < 1 || n[0] > convert.MaxSlots {
-			return fmt.Errorf("instance %d has %v joints", instance, n[0])
+			return fmt.Errorf("instance %d has %v keypoints", instance, n[0])
 		}
 		if slots == nil {
 			slots = make(map[int]int)
@@ -141,7 +141,7 @@ func perInstance(raw []byte, annotations []pictograph.Annotation, names []string
 		case count != len(numbers):
 			return fmt.Errorf("an entry has instance_id, %s", strings.Join(names, ", "))
 		case float64(instance) != numbers[0] || !hasInstance(annotations, instance):
-			return fmt.Errorf("no joint has the instance_id %v", numbers[0])
+			return fmt.Errorf("no keypoint has the instance_id %v", numbers[0])
 		case seen[instance]:
 			return fmt.Errorf("instance %d stands there twice", instance)
 		}
@@ -158,8 +158,8 @@ func perInstance(raw []byte, annotations []pictograph.Annotation, names []string
 
 func hasInstance(annotations []pictograph.Annotation, instance int) bool {
 	return instance > 0 && slices.ContainsFunc(annotations, func(a pictograph.Annotation) bool {
-		k, joint := a.Geometry.(pictograph.Keypoint)
-		return joint && k.Instance == instance
+		k, keypoint := a.Geometry.(pictograph.Keypoint)
+		return keypoint && k.Instance == instance
 	})
 }
 
@@ -219,13 +219,13 @@ func (c Image) Append(dst []byte) ([]byte, error) {
 		}
 		return dst
 	})
-	line = appendPerInstance(line, "slots", c.Annotations, c.Slots, func(dst []byte, joints int) []byte {
-		return strconv.AppendInt(append(dst, `,"joints":`...), int64(joints), 10)
+	line = appendPerInstance(line, "slots", c.Annotations, c.Slots, func(dst []byte, keypoints int) []byte {
+		return strconv.AppendInt(append(dst, `,"joints":`...), int64(keypoints), 10)
 	})
 	return append(line, '}'), nil
 }
 
-// appendPerInstance appends what there is for instances that have joints, in their order.
+// appendPerInstance appends what there is for instances that have keypoints, in their order.
 func appendPerInstance[T any](dst []byte, name string, annotations []pictograph.Annotation, of map[int]T, member func([]byte, T) []byte) []byte {
 	first := true
 	for _, instance := range slices.Sorted(maps.Keys(of)) {

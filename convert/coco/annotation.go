@@ -24,7 +24,7 @@ type reader struct {
 	polygons    []pictograph.Polygon
 	others      []otherMember // of the annotation at hand
 	flaws       []flaw        // of its rings
-	scores      []float64     // of its joints
+	scores      []float64     // of its keypoints
 
 	// Of the image at hand:
 	members  []memberCount
@@ -41,13 +41,13 @@ func (r *reader) begin(notation string) {
 // rawAnnotation is the raw JSON of the members that matter.
 type rawAnnotation struct {
 	id, categoryID, bbox, segmentation, keypoints, score, attributes, isCrowd, ownID []byte
-	// Parts are the joints of COCO-WholeBody beside those of the body, jointScores
-	// what COCOWriter writes of joints' confidences.
-	parts       [len(convert.WholeBody)][]byte
-	jointScores []byte
-	// imageID was asked for before the annotation came here, area and jointCount, its
+	// Parts are the keypoints of COCO-WholeBody beside those of the body, keypointScores
+	// what COCOWriter writes of keypoints' confidences.
+	parts          [len(convert.WholeBody)][]byte
+	keypointScores []byte
+	// imageID was asked for before the annotation came here, area and keypointCount, its
 	// num_keypoints, are what the shapes are held against.
-	imageID, area, jointCount []byte
+	imageID, area, keypointCount []byte
 	// repeated is a member that stands twice, and differs says that with several values.
 	repeated string
 	differs  bool
@@ -87,9 +87,9 @@ func (a *rawAnnotation) member(name []byte) *[]byte {
 	case "area":
 		return &a.area
 	case "num_keypoints":
-		return &a.jointCount
+		return &a.keypointCount
 	case "keypoint_scores":
-		return &a.jointScores
+		return &a.keypointScores
 	}
 	for i, part := range convert.WholeBody {
 		if string(name) == part.Member {

@@ -107,7 +107,7 @@ const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that
 func convertBox(b *convert.Builder, r *reader, o convert.Object, g givenBox) bool {
 	switch g.form {
 	case noBox:
-		return b.Drop(convert.KindNoGeometry, o.At, "no joint is placed, and there is no segmentation and no bbox")
+		return b.Drop(convert.KindNoGeometry, o.At, "no keypoint is placed, and there is no segmentation and no bbox")
 	case badBox:
 		return b.Drop(g.kind, o.At, g.reason)
 	case cornersBox:

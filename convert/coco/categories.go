@@ -48,10 +48,10 @@ func (r *categoryReader) read(position int, raw []byte) {
 		r.report(convert.KindCategory, "the name is "+scan.Describe(members["name"]), unusable)
 		return
 	}
-	joints := r.joints(members["keypoints"])
-	c := convert.NewCategory(name, joints, r.edges(members["skeleton"], len(joints)))
+	keypoints := r.keypoints(members["keypoints"])
+	c := convert.NewCategory(name, keypoints, r.edges(members["skeleton"], len(keypoints)))
 	r.compare(id, c)
-	if earlier := r.coco.Categories[id]; earlier != nil && len(earlier.Joints) > 0 {
+	if earlier := r.coco.Categories[id]; earlier != nil && len(earlier.Keypoints) > 0 {
 		return // the one that says more
 	}
 	r.coco.Categories[id] = c
@@ -84,8 +84,8 @@ func (r *categoryReader) compare(id ID, c *convert.Category) {
 		switch {
 		case earlier.Name != c.Name:
 			r.err = ContradictionError{fmt.Sprintf("the categories %q and %q have one id, %s, so nothing tells which of them annotations are of", earlier.Name, c.Name, scan.Shorten(string(id)))}
-		case len(earlier.Joints) > 0 && len(c.Joints) > 0 && !slices.Equal(earlier.Joints, c.Joints):
-			r.err = ContradictionError{fmt.Sprintf("category %q, id %s, stands there twice with different joints", c.Name, scan.Shorten(string(id)))}
+		case len(earlier.Keypoints) > 0 && len(c.Keypoints) > 0 && !slices.Equal(earlier.Keypoints, c.Keypoints):
+			r.err = ContradictionError{fmt.Sprintf("category %q, id %s, stands there twice with different keypoints", c.Name, scan.Shorten(string(id)))}
 		default:
 			r.report(convert.KindDuplicateCategory, "the category stands there twice", "taken once")
 		}
@@ -105,37 +105,37 @@ func (r *categoryReader) compare(id ID, c *convert.Category) {
 		return
 	}
 	reason := fmt.Sprintf("category %s has the name %q too", scan.Shorten(string(other)), c.Name)
-	if !slices.Equal(r.coco.Categories[other].Joints, c.Joints) {
-		reason += ", with other joints"
+	if !slices.Equal(r.coco.Categories[other].Keypoints, c.Keypoints) {
+		reason += ", with other keypoints"
 	}
 	r.report(convert.KindSharedCategoryName, reason, "both become the class of that name")
 }
 
-// Joints reads the names that keypoint triplets are aligned to.
-func (r *categoryReader) joints(raw []byte) []string {
+// Keypoints reads the names that keypoint triplets are aligned to.
+func (r *categoryReader) keypoints(raw []byte) []string {
 	if scan.Absent(raw) {
 		return nil
 	}
 	if !scan.IsArray(raw) {
-		r.report(convert.KindJointName, "the joint names are "+scan.Describe(raw)+", not a list", "left out")
+		r.report(convert.KindKeypointName, "the keypoint names are "+scan.Describe(raw)+", not a list", "left out")
 		return nil
 	}
-	var joints []string
+	var keypoints []string
 	for element := range scan.Elements(raw) {
 		name, ok := text(element)
 		if !ok {
-			name = convert.DefaultJointName(len(joints))
-			r.report(convert.KindJointName, fmt.Sprintf("the name of joint %d is %s", len(joints)+1, scan.Describe(element)), "named "+name)
-		} else if slices.Contains(joints, name) {
-			r.report(convert.KindJointName, fmt.Sprintf("two joints are named %q", name), "kept")
+			name = convert.DefaultKeypointName(len(keypoints))
+			r.report(convert.KindKeypointName, fmt.Sprintf("the name of keypoint %d is %s", len(keypoints)+1, scan.Describe(element)), "named "+name)
+		} else if slices.Contains(keypoints, name) {
+			r.report(convert.KindKeypointName, fmt.Sprintf("two keypoints are named %q", name), "kept")
 		}
-		joints = append(joints, name)
+		keypoints = append(keypoints, name)
 	}
-	return joints
+	return keypoints
 }
 
 // edges turns a skeleton's pairs, counted from 1, into pairs counted from 0.
-func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
+func (r *categoryReader) edges(raw []byte, keypoints int) [][2]int {
 	if scan.Absent(raw) {
 		return nil
 	}
@@ -144,17 +144,17 @@ func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
 		r.report(convert.KindSkeletonEdge, "the skeleton is "+scan.Describe(raw)+", not a list", "left out")
 		return nil
 	}
-	base := r.skeletonBase(raw, joints)
+	base := r.skeletonBase(raw, keypoints)
 	var edges [][2]int
 	for element := range scan.Elements(raw) {
 		i, j, ok := pair(element)
 		switch {
 		case !ok:
 			r.report(convert.KindSkeletonEdge, scan.Shorten(string(element))+" is no pair of whole numbers", action)
-		case i < base || i >= joints+base || j < base || j >= joints+base:
-			r.report(convert.KindSkeletonEdge, fmt.Sprintf("the edge %d-%d names no joint; joints are counted from %d to %d", i, j, base, joints+base-1), action)
+		case i < base || i >= keypoints+base || j < base || j >= keypoints+base:
+			r.report(convert.KindSkeletonEdge, fmt.Sprintf("the edge %d-%d names no keypoint; keypoints are counted from %d to %d", i, j, base, keypoints+base-1), action)
 		case i == j:
-			r.report(convert.KindSkeletonEdge, fmt.Sprintf("the edge %d-%d joins a joint to itself", i, j), action)
+			r.report(convert.KindSkeletonEdge, fmt.Sprintf("the edge %d-%d joins a keypoint to itself", i, j), action)
 		default:
 			edges = append(edges, [2]int{i - base, j - base})
 		}
@@ -162,20 +162,20 @@ func (r *categoryReader) edges(raw []byte, joints int) [][2]int {
 	return edges
 }
 
-// skeletonBase is what the first joint is counted as: 1, as COCO says, unless an edge
-// names a joint 0 and none the last joint counted from 1.
-func (r *categoryReader) skeletonBase(raw []byte, joints int) int {
+// skeletonBase is what the first keypoint is counted as: 1, as COCO says, unless an edge
+// names a keypoint 0 and none the last keypoint counted from 1.
+func (r *categoryReader) skeletonBase(raw []byte, keypoints int) int {
 	zero, last := false, false
 	for element := range scan.Elements(raw) {
 		if i, j, ok := pair(element); ok {
 			zero = zero || i == 0 || j == 0
-			last = last || i >= joints || j >= joints
+			last = last || i >= keypoints || j >= keypoints
 		}
 	}
 	if !zero || last {
 		return 1
 	}
-	r.report(convert.KindSkeletonBase, fmt.Sprintf("an edge of the skeleton names joint 0 and none names joint %d: its joints are counted from 0", joints), "read so")
+	r.report(convert.KindSkeletonBase, fmt.Sprintf("an edge of the skeleton names keypoint 0 and none names keypoint %d: its keypoints are counted from 0", keypoints), "read so")
 	return 0
 }
 

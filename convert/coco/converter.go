@@ -34,7 +34,7 @@ type ContradictionError struct{ Reason string }
 
 func (e ContradictionError) Error() string { return e.Reason }
 
-// TakeResults reads annotations as prediction results: the third number of a joint is
+// TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
 
@@ -198,17 +198,17 @@ func restoreID(o *convert.Object, raw []byte) {
 	}
 }
 
-// instanceScore is the attribute that holds the score of an object whose joints have
+// instanceScore is the attribute that holds the score of an object whose keypoints have
 // scores of their own.
 const instanceScore = "instance_score"
 
-// readScores reads the score of an annotation. Where its joints have their own, it is
-// kept as an attribute, since the service has a confidence for each joint alone.
+// readScores reads the score of an annotation. Where its keypoints have their own, it is
+// kept as an attribute, since the service has a confidence for each keypoint alone.
 func (r *reader) readScores(b *convert.Builder, o *convert.Object, a *rawAnnotation, results bool) {
 	o.Results = results
-	scored := !scan.Absent(a.jointScores)
+	scored := !scan.Absent(a.keypointScores)
 	if results && !scan.Absent(a.keypoints) && scan.IsArray(a.keypoints) {
-		numbers, err := appendJoints(r.scores[:0], a.keypoints)
+		numbers, err := appendKeypoints(r.scores[:0], a.keypoints)
 		r.scores = numbers
 		o.Constant, o.Scored = err == nil, err == nil
 		between := false

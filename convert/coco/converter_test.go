@@ -80,7 +80,7 @@ func TestCOCOAnnotations(t *testing.T) {
 			dropped:     1,
 		},
 		{
-			name: "poses are numbered over placed joints and over the image",
+			name: "poses are numbered over placed keypoints and over the image",
 			annotations: []string{
 				`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "bbox": [1,2,3,4], "segmentation": [[0,0,2,0,2,2]], "score": 0.5, "attributes": {"a": "b"}}`,
 				`{"id": 8, "category_id": 5, "keypoints": [0,0,0, 3,4,2, 0,0,0]}`,
@@ -93,18 +93,18 @@ func TestCOCOAnnotations(t *testing.T) {
 			findings: []convert.Kind{convert.KindGeometry},
 		},
 		{
-			name:        "a lone point without joint names is a landmark of no instance",
+			name:        "a lone point without keypoint names is a landmark of no instance",
 			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2]}`, `{"id": 8, "category_id": "s", "keypoints": [1,2,1]}`, `{"id": 9, "category_id": 5, "keypoints": [3,4,2, 0,0,0, 0,0,0]}`},
 			want:        []string{"7-0 landmark keypoint {1 2} of 0", "8-0 tip keypoint {1 2} of 0 map[occluded:true]", "9-0 nose keypoint {3 4} of 1"},
 		},
 		{
-			name:        "joints that the category does not name are named by their number",
+			name:        "keypoints that the category does not name are named by their number",
 			annotations: []string{`{"id": 7, "category_id": 9, "keypoints": [1,2,2, 3,4,2]}`, `{"id": 8, "category_id": 9, "keypoints": [1,1,2, 0,0,0, 0,0,0, 9,9,2]}`},
 			want: []string{
 				"7-0 landmark_0 keypoint {1 2} of 1", "7-1 landmark_1 keypoint {3 4} of 1",
 				"8-0 landmark_0 keypoint {1 1} of 2", "8-1 landmark_3 keypoint {9 9} of 2",
 			},
-			findings: []convert.Kind{convert.KindJointName, convert.KindJointName},
+			findings: []convert.Kind{convert.KindKeypointName, convert.KindKeypointName},
 		},
 		{
 			name:        "visibility is cut down to 0, 1 and 2",
@@ -113,20 +113,20 @@ func TestCOCOAnnotations(t *testing.T) {
 			findings:    []convert.Kind{convert.KindVisibility, convert.KindKeypoints},
 		},
 		{
-			name:        "a joint at no finite place is left out, one that is not labelled may be anywhere",
+			name:        "a keypoint at no finite place is left out, one that is not labelled may be anywhere",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, NaN,NaN,0, 5,Infinity,2]}`},
 			want:        []string{"7-0 nose keypoint {1 2} of 1"},
 			findings:    []convert.Kind{convert.KindNumber},
 		},
 		{
-			name:        "fewer joints than the category names, or more, are not taken",
+			name:        "fewer keypoints than the category names, or more, are not taken",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,2], "bbox": [1,2,3,4]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 7,8,2, 9,9,2]}`, `{"id": 9, "category_id": 5, "keypoints": [0,0,0], "bbox": [1,2,3,4]}`},
 			want:        []string{"9 person bbox {1 2 3 4}"},
 			findings:    []convert.Kind{convert.KindCount, convert.KindCount},
 			dropped:     2,
 		},
 		{
-			name: "joints that are not labelled and have coordinates are told",
+			name: "keypoints that are not labelled and have coordinates are told",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 3}`,
 				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 3}`},
 			want:     []string{"7-0 nose keypoint {1 2} of 1", "8-0 nose keypoint {1 2} of 2", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 3"},
@@ -361,7 +361,7 @@ func TestCOCOCategories(t *testing.T) {
 		{"one id twice", `[{"id": 1, "name": "a", "keypoints": ["x", "y"]}, {"id": "1", "name": "a"}]`, []convert.Kind{convert.KindDuplicateCategory}, map[ID]string{"1": "a"}},
 		{"one key twice", `[{"id": 1, "name": "a", "id": 1, "x": 1, "x": 2}]`, []convert.Kind{convert.KindDuplicateKey}, map[ID]string{"1": "a"}},
 		{"one name twice", `[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]`, []convert.Kind{convert.KindSharedCategoryName}, map[ID]string{"1": "a", "2": "a"}},
-		{"joint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]convert.Kind{convert.KindJointName}, 4), map[ID]string{"1": "a", "2": "b"}},
+		{"keypoint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]convert.Kind{convert.KindKeypointName}, 4), map[ID]string{"1": "a", "2": "b"}},
 		{"edges", `[{"id": 1, "name": "a", "keypoints": ["x", "y"], "skeleton": [[0,1], [2,2], [1,3], [1], [1,"2"], [1.5,2], [2,1]]}, {"id": 2, "name": "b", "skeleton": {}}]`, slices.Repeat([]convert.Kind{convert.KindSkeletonEdge}, 7), map[ID]string{"1": "a", "2": "b"}},
 	}
 	for _, test := range tests {
@@ -382,7 +382,7 @@ func TestCOCOCategories(t *testing.T) {
 		})
 	}
 	c, _, _ := NewConverter([]byte(tests[7].categories), "", convert.Options{})
-	labeltest.Compare(t, "joints", c.Categories["1"].Joints, []string{"x", "joint_1", "x", "joint_3"})
+	labeltest.Compare(t, "joints", c.Categories["1"].Keypoints, []string{"x", "joint_1", "x", "joint_3"})
 	c, _, _ = NewConverter([]byte(tests[8].categories), "", convert.Options{})
 	labeltest.Compare(t, "edges", c.Categories["1"].Skeleton.Edges, [][2]int{{1, 0}})
 	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`,

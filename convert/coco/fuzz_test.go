@@ -53,7 +53,7 @@ func FuzzCOCOCategories(f *testing.F) {
 			}
 			for _, edge := range class.Skeleton.Edges {
 				if n := len(class.Skeleton.Nodes); edge[0] == edge[1] || min(edge[0], edge[1]) < 0 || max(edge[0], edge[1]) >= n {
-					t.Fatalf("edge %v among %d joints", edge, n)
+					t.Fatalf("edge %v among %d keypoints", edge, n)
 				}
 			}
 		}

@@ -11,7 +11,7 @@ import (
 	"pictosync/pictograph"
 )
 
-// convertGeometry takes placed joints, else the segmentation, else the box, as
+// convertGeometry takes placed keypoints, else the segmentation, else the box, as
 // the service's own importer does.
 func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert.Category, a *rawAnnotation) bool {
 	g := r.readBox(a)
@@ -22,24 +22,24 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 		}
 		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a)
 	}
-	joints, ok := readAllJoints(b, r, &o, c, a)
+	keypoints, ok := readAllKeypoints(b, r, &o, c, a)
 	if !ok {
 		return false
 	}
 	if b.AllGeometries {
-		return convertGeometries(b, r, o, c, a, joints, g)
+		return convertGeometries(b, r, o, c, a, keypoints, g)
 	}
-	if len(joints) > 0 {
-		if joints = b.InImage(o.At, joints); len(joints) == 0 {
+	if len(keypoints) > 0 {
+		if keypoints = b.InImage(o.At, keypoints); len(keypoints) == 0 {
 			return false
 		}
 		instances := b.Instances
-		if !b.AddPose(o, c, joints) {
+		if !b.AddPose(o, c, keypoints) {
 			return false
 		}
-		r.carryBox(b, o, g, joints, b.Instances > instances)
+		r.carryBox(b, o, g, keypoints, b.Instances > instances)
 		if r.segmented(a) {
-			b.Report(convert.KindGeometry, o.At, "there is a segmentation beside the joints", allGeometries)
+			b.Report(convert.KindGeometry, o.At, "there is a segmentation beside the keypoints", allGeometries)
 		}
 		return true
 	}
@@ -49,26 +49,26 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 	return convertBox(b, r, o, g)
 }
 
-// carryBox keeps the box that is given beside the joints of the last instance. One that is
+// carryBox keeps the box that is given beside the keypoints of the last instance. One that is
 // just around them tells nothing more: it is what is written where none is given.
-func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, joints []convert.Joint, instance bool) {
+func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keypoints []convert.Keypoint, instance bool) {
 	switch {
 	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H):
 	case g.form == badBox:
-		b.Report(g.kind, o.At, "beside the joints: "+g.reason, "bbox left out")
+		b.Report(g.kind, o.At, "beside the keypoints: "+g.reason, "bbox left out")
 	case !g.usable():
-		b.Report(convert.KindGeometry, o.At, "there is a bbox beside the joints that is no upright box of finite numbers", allGeometries)
+		b.Report(convert.KindGeometry, o.At, "there is a bbox beside the keypoints that is no upright box of finite numbers", allGeometries)
 	case r.notation != "":
 		r.oddBoxes.add(o.At)
 	case g.byArea:
-		b.Report(convert.KindBoxNotation, o.At, "beside the joints: "+cornersByArea, "bbox left out")
+		b.Report(convert.KindBoxNotation, o.At, "beside the keypoints: "+cornersByArea, "bbox left out")
 	case o.OddAngle != "":
-		b.Report(convert.KindAngle, o.At, "beside the joints: "+o.OddAngle, "bbox left out")
+		b.Report(convert.KindAngle, o.At, "beside the keypoints: "+o.OddAngle, "bbox left out")
 	case turnedBox(o.Attributes):
-		b.Report(convert.KindGeometry, o.At, "there is a turned bbox beside the joints", allGeometries)
+		b.Report(convert.KindGeometry, o.At, "there is a turned bbox beside the keypoints", allGeometries)
 	case !instance:
 		b.Report(convert.KindGeometry, o.At, "there is a bbox beside a lone point", allGeometries)
-	case g.box == convert.AroundJoints(joints):
+	case g.box == convert.AroundKeypoints(keypoints):
 	default:
 		if b.Result.Boxes == nil {
 			b.Result.Boxes = make(map[int]pictograph.Box)
@@ -78,7 +78,7 @@ func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, join
 }
 
 // convertGeometries takes every geometry there is.
-func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *convert.Category, a *rawAnnotation, joints []convert.Joint, g givenBox) bool {
+func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *convert.Category, a *rawAnnotation, keypoints []convert.Keypoint, g givenBox) bool {
 	taken := false
 	further := func(what string) convert.Object {
 		if taken && o.ID != "" {
@@ -88,8 +88,8 @@ func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *conve
 		}
 		return o
 	}
-	if joints = b.InImage(o.At, joints); len(joints) > 0 {
-		taken = b.AddPose(o, c, joints)
+	if keypoints = b.InImage(o.At, keypoints); len(keypoints) > 0 {
+		taken = b.AddPose(o, c, keypoints)
 	}
 	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
 	taken = taken || segmentation
@@ -105,7 +105,7 @@ func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *conve
 	return taken
 }
 
-// hasParts reports whether there are joints beside those of the body: nothing tells then
+// hasParts reports whether there are keypoints beside those of the body: nothing tells then
 // which of them the category names.
 func (a *rawAnnotation) hasParts() bool {
 	return slices.ContainsFunc(a.parts[:], func(raw []byte) bool { return !scan.Absent(raw) })
@@ -121,9 +121,9 @@ func visibilities(numbers []float64) bool {
 	return len(numbers)%3 == 0
 }
 
-// readJoints returns the placed joints of a list and how many it has room for, -1 where
-// the annotation is left out for it: named is how many joints its category names.
-func readJoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, what string, named int) (joints []convert.Joint, slots int) {
+// readKeypoints returns the placed keypoints of a list and how many it has room for, -1 where
+// the annotation is left out for it: named is how many keypoints its category names.
+func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, what string, named int) (keypoints []convert.Keypoint, slots int) {
 	at := o.At
 	if emptyValue(raw) {
 		return nil, 0
@@ -133,14 +133,14 @@ func readJoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, wh
 		b.Report(convert.KindKeypoints, at, "the "+what+" are "+scan.Describe(raw), instead)
 		return nil, 0
 	}
-	numbers, err := appendJoints(r.numbers[:0], raw)
+	numbers, err := appendKeypoints(r.numbers[:0], raw)
 	r.numbers = numbers
 	if err != nil {
 		b.Report(convert.KindNumber, at, what+": "+err.Error(), instead)
 		return nil, 0
 	}
 	if named > 0 && len(numbers) == 2*named && !visibilities(numbers) {
-		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s for %d joints are two a joint, where x, y and visibility belong", len(numbers), what, named))
+		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s for %d keypoints are two a keypoint, where x, y and visibility belong", len(numbers), what, named))
 		return nil, -1
 	}
 	if left := len(numbers) % 3; left != 0 {
@@ -148,21 +148,21 @@ func readJoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, wh
 	}
 	numbers = numbers[:len(numbers)-len(numbers)%3]
 	if o.Results {
-		joints = b.ResultJoints(o, numbers)
+		keypoints = b.ResultKeypoints(o, numbers)
 	} else {
-		joints = b.PlacedJoints(at, numbers)
+		keypoints = b.PlacedKeypoints(at, numbers)
 	}
-	if len(joints) > 0 && looksNormalized(joints, b.Size) {
-		b.Report(convert.KindKeypoints, at, "every placed joint lies between 0 and 1, which looks normalized: shares of the image where pixels belong", "the "+what+" were left out")
+	if len(keypoints) > 0 && looksNormalized(keypoints, b.Size) {
+		b.Report(convert.KindKeypoints, at, "every placed keypoint lies between 0 and 1, which looks normalized: shares of the image where pixels belong", "the "+what+" were left out")
 		return nil, len(numbers) / 3
 	}
-	return joints, len(numbers) / 3
+	return keypoints, len(numbers) / 3
 }
 
-// looksNormalized reports whether joints have coordinates that can hardly be pixels.
-func looksNormalized(joints []convert.Joint, size convert.Size) bool {
+// looksNormalized reports whether keypoints have coordinates that can hardly be pixels.
+func looksNormalized(keypoints []convert.Keypoint, size convert.Size) bool {
 	fractions := false
-	for _, j := range joints {
+	for _, j := range keypoints {
 		if !isShare(j.Point.X, j.Point.Y) {
 			return false
 		}
@@ -171,8 +171,8 @@ func looksNormalized(joints []convert.Joint, size convert.Size) bool {
 	return fractions && mayBeShares(size, true)
 }
 
-// appendJoints appends the numbers of a list of them, or of a list of triplets.
-func appendJoints(dst []float64, raw []byte) ([]float64, error) {
+// appendKeypoints appends the numbers of a list of them, or of a list of triplets.
+func appendKeypoints(dst []float64, raw []byte) ([]float64, error) {
 	if i := scan.Space(raw, 1); raw[i] != '[' {
 		return scan.AppendNumbers(dst, raw)
 	}
@@ -186,25 +186,25 @@ func appendJoints(dst []float64, raw []byte) ([]float64, error) {
 			return dst, err
 		}
 		if len(dst)-before != 3 {
-			return dst, fmt.Errorf("joint %d has %d numbers, not x, y and visibility", before/3+1, len(dst)-before)
+			return dst, fmt.Errorf("keypoint %d has %d numbers, not x, y and visibility", before/3+1, len(dst)-before)
 		}
 	}
 	return dst, nil
 }
 
-// giveScores gives joints the confidences that are listed by their places; null is none.
-func (r *reader) giveScores(b *convert.Builder, at convert.Location, joints []convert.Joint, raw []byte) {
+// giveScores gives keypoints the confidences that are listed by their places; null is none.
+func (r *reader) giveScores(b *convert.Builder, at convert.Location, keypoints []convert.Keypoint, raw []byte) {
 	if !scan.IsArray(raw) {
-		b.Report(convert.KindConfidence, at, "the scores of the joints are "+scan.Describe(raw), "left out")
+		b.Report(convert.KindConfidence, at, "the scores of the keypoints are "+scan.Describe(raw), "left out")
 		return
 	}
 	slot, next := 0, 0
 	for element := range scan.Elements(raw) {
-		if next < len(joints) && joints[next].Slot == slot {
+		if next < len(keypoints) && keypoints[next].Slot == slot {
 			if score := parseScore(element); score != nil {
-				joints[next].Score = score
+				keypoints[next].Score = score
 			} else if !scan.Absent(element) {
-				b.Report(convert.KindConfidence, at, fmt.Sprintf("the score of joint %d is %s", slot+1, scan.Describe(element)), "left out")
+				b.Report(convert.KindConfidence, at, fmt.Sprintf("the score of keypoint %d is %s", slot+1, scan.Describe(element)), "left out")
 			}
 			next++
 		}
@@ -289,38 +289,38 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	return ""
 }
 
-// readAllJoints returns the placed joints of an annotation and notes how many its lists
+// readAllKeypoints returns the placed keypoints of an annotation and notes how many its lists
 // have room for.
 //
-// False is for an annotation that is left out, since its joints may be read in two ways.
-func readAllJoints(b *convert.Builder, r *reader, o *convert.Object, c *convert.Category, a *rawAnnotation) (joints []convert.Joint, ok bool) {
+// False is for an annotation that is left out, since its keypoints may be read in two ways.
+func readAllKeypoints(b *convert.Builder, r *reader, o *convert.Object, c *convert.Category, a *rawAnnotation) (keypoints []convert.Keypoint, ok bool) {
 	if !scan.Absent(a.keypoints) {
-		joints, o.Slots = readJoints(b, r, o, a.keypoints, "keypoints", len(c.Joints))
+		keypoints, o.Slots = readKeypoints(b, r, o, a.keypoints, "keypoints", len(c.Keypoints))
 		if o.Slots < 0 {
 			return nil, false
 		}
-		if len(joints) > 0 && len(c.Joints) > 0 && o.Slots != len(c.Joints) && len(r.numbers)%3 == 0 && !a.hasParts() {
-			return nil, b.Drop(convert.KindCount, o.At, fmt.Sprintf("there are %d joints, and its category names %d: nothing tells which are which", o.Slots, len(c.Joints)))
+		if len(keypoints) > 0 && len(c.Keypoints) > 0 && o.Slots != len(c.Keypoints) && len(r.numbers)%3 == 0 && !a.hasParts() {
+			return nil, b.Drop(convert.KindCount, o.At, fmt.Sprintf("there are %d keypoints, and its category names %d: nothing tells which are which", o.Slots, len(c.Keypoints)))
 		}
 		if !o.Results && o.Slots > 0 {
-			b.TellUnlabelled(o.At, r.numbers, len(joints), a.jointCount)
+			b.TellUnlabelled(o.At, r.numbers, len(keypoints), a.keypointCount)
 		}
-		if !scan.Absent(a.jointScores) {
-			r.giveScores(b, o.At, joints, a.jointScores)
+		if !scan.Absent(a.keypointScores) {
+			r.giveScores(b, o.At, keypoints, a.keypointScores)
 		}
 	}
 	for i, raw := range a.parts {
 		if scan.Absent(raw) {
 			continue
 		}
-		more, slots := readJoints(b, r, o, raw, convert.WholeBody[i].Member, 0)
+		more, slots := readKeypoints(b, r, o, raw, convert.WholeBody[i].Member, 0)
 		if !o.Results && slots > 0 {
 			b.TellUnlabelled(o.At, r.numbers, len(more), nil)
 		}
 		for _, j := range more {
 			j.Name = fmt.Sprintf("%s_%d", convert.WholeBody[i].Name, j.Slot)
-			joints = append(joints, j)
+			keypoints = append(keypoints, j)
 		}
 	}
-	return joints, true
+	return keypoints, true
 }

@@ -52,10 +52,10 @@ type writtenAnnotation struct {
 	LeftHand     []float64       `json:"lefthand_kpts,omitempty"`
 	RightHand    []float64       `json:"righthand_kpts,omitempty"`
 	Score        any             `json:"score,omitempty"`
-	// JointScores are the confidences of the joints, by their places, where they have
+	// KeypointScores are the confidences of the keypoints, by their places, where they have
 	// their own.
-	JointScores []*float64     `json:"keypoint_scores,omitempty"`
-	Attributes  map[string]any `json:"attributes,omitempty"`
+	KeypointScores []*float64     `json:"keypoint_scores,omitempty"`
+	Attributes     map[string]any `json:"attributes,omitempty"`
 	// PictographID is the annotation's id where it is no whole number of its
 	// own in the file, which COCO's tools want, or the ids of its parts where
 	// they are not ID-0, ID-1, ….
@@ -124,7 +124,7 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 				report(convert.KindOtherShape, at, "COCO has no oriented boxes", "its enclosing box was written")
 			}
 		}
-		if o.Joints != nil {
+		if o.Keypoints != nil {
 			o.Lose(lost, w.pose(&c, o, category, report), r)
 		}
 		data, err := json.Marshal(c)
@@ -141,8 +141,8 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 func (w *Writer) identify(c *writtenAnnotation, o convert.ExportObject, category *convert.ExportCategory) {
 	regular := true
 	var ids []string
-	if o.Joints != nil {
-		slots, parts, _ := places(category, o.Joints)
+	if o.Keypoints != nil {
+		slots, parts, _ := places(category, o.Keypoints)
 		for _, list := range append([][]*pictograph.Annotation{slots}, parts[:]...) {
 			for _, j := range list {
 				if j == nil {
@@ -184,10 +184,10 @@ func crowd(attributes map[string]any) (map[string]any, int) {
 
 func (c *writtenAnnotation) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y, b.W, b.H} }
 
-// places puts the joints of a pose in the order of their category, and those of parts of
+// places puts the keypoints of a pose in the order of their category, and those of parts of
 // the body in that of COCO-WholeBody; extra find no place.
-func places(c *convert.ExportCategory, joints []pictograph.Annotation) (slots []*pictograph.Annotation, parts [len(convert.WholeBody)][]*pictograph.Annotation, extra []*pictograph.Annotation) {
-	slots, beyond := c.Slots(joints)
+func places(c *convert.ExportCategory, keypoints []pictograph.Annotation) (slots []*pictograph.Annotation, parts [len(convert.WholeBody)][]*pictograph.Annotation, extra []*pictograph.Annotation) {
+	slots, beyond := c.Slots(keypoints)
 	for _, j := range beyond {
 		part, slot, ok := convert.BodyPart(j.Name)
 		if !ok || parts[part] != nil && parts[part][slot] != nil {
@@ -195,16 +195,16 @@ func places(c *convert.ExportCategory, joints []pictograph.Annotation) (slots []
 			continue
 		}
 		if parts[part] == nil {
-			parts[part] = make([]*pictograph.Annotation, convert.WholeBody[part].Joints)
+			parts[part] = make([]*pictograph.Annotation, convert.WholeBody[part].Keypoints)
 		}
 		parts[part][slot] = j
 	}
 	return slots, parts, extra
 }
 
-// pose writes the joints of an object and returns those that have no place.
+// pose writes the keypoints of an object and returns those that have no place.
 func (w *Writer) pose(c *writtenAnnotation, o convert.ExportObject, category *convert.ExportCategory, report func(convert.Kind, string, string, string)) (lost []*pictograph.Annotation) {
-	slots, parts, extra := places(category, o.Joints)
+	slots, parts, extra := places(category, o.Keypoints)
 	convert.ReportExtra(report, category.Name, extra)
 	var placed []pictograph.Point
 	triplets := func(list []*pictograph.Annotation) (out []float64) {
@@ -243,7 +243,7 @@ func (w *Writer) pose(c *writtenAnnotation, o convert.ExportObject, category *co
 	return extra
 }
 
-// scores writes the confidences of joints where they have their own, and that of their
+// scores writes the confidences of keypoints where they have their own, and that of their
 // object, which is an attribute then.
 func (c *writtenAnnotation) scores(o convert.ExportObject, slots []*pictograph.Annotation, parts [][]*pictograph.Annotation, report func(convert.Kind, string, string, string)) {
 	own := c.Attributes[instanceScore]
@@ -258,16 +258,16 @@ func (c *writtenAnnotation) scores(o convert.ExportObject, slots []*pictograph.A
 	if number {
 		c.Score, c.Attributes = own, without(c.Attributes, instanceScore)
 	}
-	c.JointScores = make([]*float64, len(slots))
+	c.KeypointScores = make([]*float64, len(slots))
 	for i, j := range slots {
 		if j != nil {
-			c.JointScores[i] = j.Confidence
+			c.KeypointScores[i] = j.Confidence
 		}
 	}
 	for _, list := range parts {
 		for _, j := range list {
 			if j != nil && j.Confidence != nil {
-				report(convert.KindConfidence, "annotation "+scan.Shorten(j.ID), "the confidence of a joint beside the body's has no place in COCO", "left out")
+				report(convert.KindConfidence, "annotation "+scan.Shorten(j.ID), "the confidence of a keypoint beside the body's has no place in COCO", "left out")
 				return
 			}
 		}

@@ -150,12 +150,12 @@ func TestSkeletonBase(t *testing.T) {
 	}
 }
 
-// The joints of results have scores, or a constant, and are never hidden.
+// The keypoints of results have scores, or a constant, and are never hidden.
 func TestKeypointResults(t *testing.T) {
 	for _, c := range []struct {
-		joints   string
-		want     []string
-		findings []convert.Kind
+		keypoints string
+		want      []string
+		findings  []convert.Kind
 	}{
 		{`1,2,1, 3,4,1, 5,6,1`, []string{"nose {1 2} 0.9", "eye {3 4} 0.9", "ear {5 6} 0.9"}, nil},
 		{`1,2,0.5, 3,4,0.031, 5,6,1.0`, []string{"nose {1 2} 0.5 map[instance_score:0.90]", "eye {3 4} 0.031 map[instance_score:0.90]", "ear {5 6} 1 map[instance_score:0.90]"}, nil},
@@ -167,7 +167,7 @@ func TestKeypointResults(t *testing.T) {
 	} {
 		conv := cocoOf(t, labeltest.TestCategories, convert.Options{})
 		conv.TakeResults()
-		r := conv.Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"image_id": 1, "category_id": 5, "score": 0.90, "keypoints": [`+c.joints+`]}`))
+		r := conv.Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"image_id": 1, "category_id": 5, "score": 0.90, "keypoints": [`+c.keypoints+`]}`))
 		var got []string
 		for _, a := range r.Annotations {
 			line := fmt.Sprint(a.Name, " ", a.Geometry.(pictograph.Keypoint).Point, " ", *a.Confidence)
@@ -176,29 +176,29 @@ func TestKeypointResults(t *testing.T) {
 			}
 			got = append(got, line)
 		}
-		labeltest.Compare(t, c.joints, got, c.want)
-		labeltest.Compare(t, c.joints, labeltest.Kinds(r.Findings), c.findings)
+		labeltest.Compare(t, c.keypoints, got, c.want)
+		labeltest.Compare(t, c.keypoints, labeltest.Kinds(r.Findings), c.findings)
 		if len(r.Findings) > 0 {
 			continue
 		}
 		// Out to COCO and back the scores are what they were.
 		again, findings := throughCOCO(t, []convert.Result{r})
 		if len(findings) > 0 || labeltest.Encode(t, again[0].Annotations) != labeltest.Encode(t, r.Annotations) {
-			t.Errorf("%s came back as\n%s\nand was\n%s\n%v", c.joints, labeltest.Encode(t, again[0].Annotations), labeltest.Encode(t, r.Annotations), findings)
+			t.Errorf("%s came back as\n%s\nand was\n%s\n%v", c.keypoints, labeltest.Encode(t, again[0].Annotations), labeltest.Encode(t, r.Annotations), findings)
 		}
 	}
 }
 
-// Two numbers a joint are no triplets, also where they can be counted off as such.
-func TestPairsOfJoints(t *testing.T) {
-	for joints, want := range map[string][]convert.Kind{`10,20,30,40,50,60`: {convert.KindCount}, `[10,20],[30,40],[50,60]`: {convert.KindNumber}, `10,20,2,40,50,0,0,0,0`: {convert.KindVisibility}, `10,20,30,40`: {convert.KindCount, convert.KindVisibility}, `10,20,30,40,50,60,70,80,2`: {convert.KindVisibility}} {
-		r := cocoOf(t, labeltest.TestCategories, convert.Options{}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`], "bbox": [1,2,30,40]}`))
-		labeltest.Compare(t, joints, labeltest.Kinds(r.Findings), want)
+// Two numbers a keypoint are no triplets, also where they can be counted off as such.
+func TestPairsOfKeypoints(t *testing.T) {
+	for keypoints, want := range map[string][]convert.Kind{`10,20,30,40,50,60`: {convert.KindCount}, `[10,20],[30,40],[50,60]`: {convert.KindNumber}, `10,20,2,40,50,0,0,0,0`: {convert.KindVisibility}, `10,20,30,40`: {convert.KindCount, convert.KindVisibility}, `10,20,30,40,50,60,70,80,2`: {convert.KindVisibility}} {
+		r := cocoOf(t, labeltest.TestCategories, convert.Options{}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 5, "keypoints": [`+keypoints+`], "bbox": [1,2,30,40]}`))
+		labeltest.Compare(t, keypoints, labeltest.Kinds(r.Findings), want)
 	}
 }
 
-// The box given beside joints goes along to every format that can hold it.
-func TestBoxesBesideJoints(t *testing.T) {
+// The box given beside keypoints goes along to every format that can hold it.
+func TestBoxesBesideKeypoints(t *testing.T) {
 	conv := cocoOf(t, labeltest.TestCategories, convert.Options{})
 	r := conv.Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(
 		`{"id": 1, "category_id": 5, "keypoints": [110,110,2, 0,0,0, 150,160,1], "bbox": [100, 100, 80, 90]}`,
@@ -251,8 +251,8 @@ func TestBoxesBesideJoints(t *testing.T) {
 	}
 }
 
-// Joints without names are named by their number, and go back to it.
-func TestNumberedJoints(t *testing.T) {
+// Keypoints without names are named by their number, and go back to it.
+func TestNumberedKeypoints(t *testing.T) {
 	conv := cocoOf(t, `[{"id": 1, "name": "person"}, {"id": 2, "name": "dog", "keypoints": ["nose", "tail"]}]`, convert.Options{})
 	triplets := make([]float64, 3*136)
 	for _, slot := range []int{0, 5, 127} {
@@ -292,7 +292,7 @@ func TestNumberedJoints(t *testing.T) {
 	}
 }
 
-// The parts of COCO-WholeBody are joints of their object.
+// The parts of COCO-WholeBody are keypoints of their object.
 func TestWholeBody(t *testing.T) {
 	conv := cocoOf(t, labeltest.TestCategories, convert.Options{})
 	r := conv.Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 5,6,1], "foot_kpts": [7,8,2, 0,0,0, 9,9,1], "righthand_kpts": [0,0,0, 4,4,2], "face_kpts": [], "bbox": [1,2,30,40]}`))
@@ -444,14 +444,14 @@ func TestAnglesThatNothingTellsOf(t *testing.T) {
 	labeltest.Compare(t, "kept", labeltest.Lines(r.Annotations), []string{"1 cat bbox {350 300 100 100} map[angle:30]"})
 }
 
-// Joints outside the image are left out, others of the object kept.
-func TestJointsOutside(t *testing.T) {
-	for joints, want := range map[string][]convert.Kind{
+// Keypoints outside the image are left out, others of the object kept.
+func TestKeypointsOutside(t *testing.T) {
+	for keypoints, want := range map[string][]convert.Kind{
 		`10,10,2, 643,20,2, 0,0,0`: {}, `10,10,2, 700,20,2, 0,0,0`: {convert.KindOffImage}, `10,10,2, 20,-9,1, 0,0,0`: {convert.KindOffImage}, `700,10,2, 800,20,2, 0,0,0`: {convert.KindOffImage},
 	} {
-		r := cocoOf(t, labeltest.TestCategories, convert.Options{}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 5, "keypoints": [`+joints+`]}`))
-		if got := labeltest.Kinds(r.Findings); !slices.Equal(got, want) || len(r.Annotations) != 2-strings.Count(joints, "00,")-strings.Count(joints, "-9") {
-			t.Errorf("%s: %v, %q", joints, r.Findings, labeltest.Lines(r.Annotations))
+		r := cocoOf(t, labeltest.TestCategories, convert.Options{}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 5, "keypoints": [`+keypoints+`]}`))
+		if got := labeltest.Kinds(r.Findings); !slices.Equal(got, want) || len(r.Annotations) != 2-strings.Count(keypoints, "00,")-strings.Count(keypoints, "-9") {
+			t.Errorf("%s: %v, %q", keypoints, r.Findings, labeltest.Lines(r.Annotations))
 		}
 	}
 }

@@ -342,7 +342,7 @@ func TestUselessSources(t *testing.T) {
 		{"deep YAML lists", map[string]string{"data.yaml": strings.Repeat("- ", 100_000) + "a"}, "", "nested deeper"},
 		{"no names", map[string]string{"data.yaml": "train: x\n"}, "", "has no names"},
 		{"no split is there", map[string]string{"data.yaml": "train: x\n" + names}, "", "none of the splits"},
-		{"bad kpt_shape", map[string]string{"data.yaml": "kpt_shape: [17, 4]\n" + names}, "", "kpt_shape: is not [number of joints, 2 or 3]"},
+		{"bad kpt_shape", map[string]string{"data.yaml": "kpt_shape: [17, 4]\n" + names}, "", "kpt_shape: is not [number of keypoints, 2 or 3]"},
 		{"an image", map[string]string{"a.png": small}, "a.png", "not a known label format"},
 		{"a label file", map[string]string{"a.txt": box}, "a.txt", "one file of a YOLO folder"},
 		{"another database", map[string]string{"a.db": "SQLite format 3\x00rubbish"}, "a.db", "read"},

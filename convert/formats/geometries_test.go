@@ -11,7 +11,7 @@ import (
 	"pictosync/convert/yolo"
 )
 
-// By default the first of joints, segmentation and box is taken; all of them
+// By default the first of keypoints, segmentation and box is taken; all of them
 // where that is asked for, under ids of their own.
 func TestAllGeometries(t *testing.T) {
 	categories := []byte(`[{"id":1,"name":"cat","keypoints":["nose","tail"],"skeleton":[[1,2]]}]`)

@@ -84,12 +84,12 @@ func (d *drawer) details(a pictograph.Annotation) pictograph.Annotation {
 	return a
 }
 
-var jointNames = []string{"nose", "tail", "paw"}
+var keypointNames = []string{"nose", "tail", "paw"}
 
-// pose are the joints of one instance, in the order of their category.
+// pose are the keypoints of one instance, in the order of their category.
 func (d *drawer) pose(instance int) (out []pictograph.Annotation) {
 	base := d.id()
-	for _, name := range jointNames {
+	for _, name := range keypointNames {
 		if len(out) > 0 && rapid.Bool().Draw(d.T, "absent") {
 			continue
 		}
@@ -402,7 +402,7 @@ func TestLostInExport(t *testing.T) {
 	turned := pictograph.Annotation{ID: "2", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 1, Y: 1, W: 2, H: 2}, Oriented: &pictograph.OrientedBox{CX: 2, CY: 2, W: 1, H: 1, Angle: 45}}}
 	ring := pictograph.Annotation{ID: "3", Name: "car", Geometry: pictograph.Polygon{Rings: [][]pictograph.Point{square, hole}}}
 	line := pictograph.Annotation{ID: "4", Name: "lane", Geometry: pictograph.Polyline{Path: square}}
-	joint := pictograph.Annotation{ID: "5", Name: "nose", Geometry: pictograph.Keypoint{Point: square[0], Instance: 1}}
+	keypoint := pictograph.Annotation{ID: "5", Name: "nose", Geometry: pictograph.Keypoint{Point: square[0], Instance: 1}}
 	outside := pictograph.Annotation{ID: "6", Name: "car", Geometry: pictograph.BBox{Box: pictograph.Box{X: 90, Y: 90, W: 20, H: 20}}}
 	for _, c := range []struct {
 		name        string
@@ -421,7 +421,7 @@ func TestLostInExport(t *testing.T) {
 		{"a box for segment", []pictograph.Annotation{turned}, yolo.Segment, []convert.Kind{convert.KindOtherShape}, false},
 		{"a polygon for obb", []pictograph.Annotation{turned, ring}, yolo.OBB, []convert.Kind{convert.KindLostShape}, false},
 		{"a polygon alone for obb", []pictograph.Annotation{ring}, yolo.OBB, []convert.Kind{convert.KindLostShape}, true},
-		{"joints for detect", []pictograph.Annotation{turned, joint}, yolo.Detect, []convert.Kind{convert.KindOtherShape, convert.KindLostShape}, false},
+		{"keypoints for detect", []pictograph.Annotation{turned, keypoint}, yolo.Detect, []convert.Kind{convert.KindOtherShape, convert.KindLostShape}, false},
 		{"a box beyond the edge", []pictograph.Annotation{outside}, yolo.Detect, []convert.Kind{convert.KindOtherShape}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -487,7 +487,7 @@ func TestClassMap(t *testing.T) {
 	for _, c := range r.Classes {
 		classes = append(classes, c.Name)
 		if c.Skeleton != nil && c.Skeleton.Nodes[0].Name != "snout" {
-			t.Errorf("the joint is still %s", c.Skeleton.Nodes[0].Name)
+			t.Errorf("the keypoint is still %s", c.Skeleton.Nodes[0].Name)
 		}
 	}
 	if got := fmt.Sprint(names, classes); got != "[vehicle vehicle cat one] [vehicle cat one animal]" {

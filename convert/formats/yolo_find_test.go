@@ -251,7 +251,7 @@ func TestYOLORefuses(t *testing.T) {
 		options convert.OpenOptions
 		want    []string
 	}{
-		{name: "landmarks", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6\n"}, want: []string{"polygons", "5 joints (2 numbers each)", "labels/a.txt line 1", "--kpt-shape 5,2", "--task segment"}},
+		{name: "landmarks", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6\n"}, want: []string{"polygons", "5 keypoints (2 numbers each)", "labels/a.txt line 1", "--kpt-shape 5,2", "--task segment"}},
 		{name: "scores or ids", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 1\n"}, want: []string{"--columns class,box,confidence or --columns class,box,id"}},
 		{name: "angles", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 -30\n0 .5 .5 .4 .4 12.5\n"}, want: []string{"angle", "--columns class,box,angle"}},
 		{name: "corners", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .1 .1 .9 .9\n0 .3 .3 .6 .6\n0 .2 .1 .6 .8\n"}, want: []string{"two corners", "--columns class,box"}},
@@ -259,7 +259,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "scores or angles", files: map[string]string{"data.yaml": "task: obb\n" + names, "labels/a.txt": "0 .5 .5 .4 .4 .3\n"}, want: []string{"boxes with a score or boxes with an angle", "--columns class,box,confidence or --columns class,box,angle"}},
 		{name: "polygons behind boxes", files: map[string]string{"data.yaml": "task: segment\n" + names, "labels/a.txt": "0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n"}, want: []string{"polygons or polygons behind their boxes", "--columns class,polygon or --columns class,box,polygon"}},
 		{name: "zeros", files: map[string]string{"data.yaml": names, "labels/a.txt": "0 .5 .5 .4 .4 0\n0 .5 .5 .2 .2 0\n"}, want: []string{"--columns class,box,confidence or --columns class,box,id"}},
-		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Task: yolo.Pose}), want: []string{"how many joints", "--kpt-shape"}},
+		{name: "poses without a shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Task: yolo.Pose}), want: []string{"how many keypoints", "--kpt-shape"}},
 		{name: "columns", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Columns: []string{"class", "boxes"}}), want: []string{"--columns", `"boxes" and must be one of`}},
 		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Columns: []string{"class", "polygon"}, Task: yolo.Pose}), want: []string{"no lines of the task pose"}},
 		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Columns: []string{"class", "box", "points"}}), want: []string{"--kpt-shape"}},

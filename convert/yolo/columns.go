@@ -11,7 +11,7 @@ import (
 const (
 	ColumnBox        = "box"        // centre and size, 4 numbers
 	ColumnPolygon    = "polygon"    // points, or the corners of an oriented box
-	ColumnPoints     = "points"     // the joints of a pose, behind its box
+	ColumnPoints     = "points"     // the keypoints of a pose, behind its box
 	ColumnAngle      = "angle"      // of the box, in degrees, clockwise
 	ColumnConfidence = "confidence" // from 0 to 1
 	ColumnID         = "id"         // of a tracker, a whole number
@@ -85,14 +85,14 @@ func (c Columns) String() string { return strings.Join(append([]string{"class"},
 // ones. Boxes may lack the id, or score and id, at the end, as detections do that no
 // tracker has taken up. ok is false where the count is another.
 func (y *Converter) split(n []float64) (s splitLine, ok bool) {
-	joints := y.KeypointCount * y.KeypointDims
+	keypoints := y.KeypointCount * y.KeypointDims
 	rest := len(n)
 	for _, c := range y.Columns {
 		switch c {
 		case ColumnBox:
 			rest -= 4
 		case ColumnPoints:
-			rest -= joints
+			rest -= keypoints
 		case ColumnPolygon:
 		default:
 			rest--
@@ -114,7 +114,7 @@ func (y *Converter) split(n []float64) (s splitLine, ok bool) {
 	for _, c := range columns {
 		switch c {
 		case ColumnPoints:
-			s.joints = cut(joints)
+			s.keypoints = cut(keypoints)
 		case ColumnBox:
 			s.box = cut(4)
 		case ColumnPolygon:
@@ -135,7 +135,7 @@ func (y *Converter) split(n []float64) (s splitLine, ok bool) {
 
 // splitLine is a line's numbers by what they are; those that are not there are empty. The
 // box is one beside the shape.
-type splitLine struct{ shape, box, joints, angle, confidence, id []float64 }
+type splitLine struct{ shape, box, keypoints, angle, confidence, id []float64 }
 
 // Trailer says what stands behind the shape of a line. A line may lack the id, or
 // all of it, as detections do that no tracker has taken up.
@@ -143,22 +143,22 @@ type Trailer struct{ Confidence, ID bool }
 
 // splitTask cuts a line's numbers up as the task and the trailer say.
 func (y *Converter) splitTask(n []float64) (s splitLine, ok bool) {
-	shape, joints := 0, 0
+	shape, keypoints := 0, 0
 	switch y.Task {
 	case Pose:
-		if joints = y.poseNumbers() - 4; joints > 0 {
+		if keypoints = y.poseNumbers() - 4; keypoints > 0 {
 			shape = 4
 		}
 	case OBB:
 		shape = 8
 	}
 	trailing := -1
-	for _, count := range []int{shape + joints, 4} {
+	for _, count := range []int{shape + keypoints, 4} {
 		if t := len(n) - count; count > 0 && t >= 0 && t <= 2 && y.Trailer.takes(t) {
 			trailing = t
 			break
 		}
-		joints = 0
+		keypoints = 0
 	}
 	if trailing < 0 && y.takesPolygons() {
 		for t := range 3 {
@@ -173,7 +173,7 @@ func (y *Converter) splitTask(n []float64) (s splitLine, ok bool) {
 		return s, false
 	}
 	body, rest := n[:len(n)-trailing], n[len(n)-trailing:]
-	s.shape, s.joints = body[:len(body)-joints], body[len(body)-joints:]
+	s.shape, s.keypoints = body[:len(body)-keypoints], body[len(body)-keypoints:]
 	if y.Trailer.Confidence && len(rest) > 0 {
 		s.confidence, rest = rest[:1], rest[1:]
 	}

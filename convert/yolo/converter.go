@@ -44,7 +44,7 @@ var Tasks = []Task{Detect, Segment, Pose, OBB}
 //	4           a box, in every task
 //	6, 8, 10…   a polygon, in the task segment
 //	8           the corners of an oriented box, in the task obb
-//	4 + k·dims  a box and joints, in the task pose
+//	4 + k·dims  a box and keypoints, in the task pose
 //
 // What stands behind these is Trailer's, and where Columns are given they say all of
 // it. A line that is none of what is expected is left out with a finding, and so is
@@ -60,7 +60,7 @@ type Converter struct {
 	// KeypointCount and KeypointDims are the kpt_shape of a pose data set; dims
 	// is 2 (x, y) or 3 (x, y, visibility).
 	KeypointCount, KeypointDims int
-	// KeypointNames name the joints; those without a name are joint_0, joint_1…
+	// KeypointNames name the keypoints; those without a name are joint_0, joint_1…
 	KeypointNames []string
 	Options       convert.Options
 }
@@ -105,8 +105,8 @@ func angleHeader(label []byte) (rest []byte, lines int, found bool) {
 type reader struct {
 	*Converter
 	*convert.Builder
-	joints []string // made when first needed
-	angles bool     // the file says that its lines end with angles
+	keypoints []string // made when first needed
+	angles    bool     // the file says that its lines end with angles
 }
 
 // convert reports whether the line is in the result.
@@ -183,8 +183,8 @@ func (r *reader) convertNumbers(o convert.Object, n []float64) bool {
 		return r.boxedPolygon(o, line.box, shape)
 	case len(line.angle) > 0:
 		return r.angledBox(o, shape, line.angle[0])
-	case len(line.joints) > 0:
-		return r.pose(o, shape, line.joints)
+	case len(line.keypoints) > 0:
+		return r.pose(o, shape, line.keypoints)
 	case len(shape) == 4 && !r.Columns.has(ColumnPolygon):
 		return r.box(o, shape)
 	case r.Task == OBB && len(shape) == 8:
@@ -236,7 +236,7 @@ func (y *Converter) expected() string {
 	case y.Task == OBB:
 		return "an oriented box has 8, a box 4" + behind
 	case y.poseNumbers() < 0:
-		return "poses need a kpt_shape of at least one joint with 2 or 3 numbers"
+		return "poses need a kpt_shape of at least one keypoint with 2 or 3 numbers"
 	default:
 		return fmt.Sprintf("a pose of kpt_shape [%d, %d] has %d%s", y.KeypointCount, y.KeypointDims, y.poseNumbers(), behind)
 	}
@@ -329,21 +329,21 @@ func (r *reader) pixels(n []float64) []pictograph.Point {
 	return scaled
 }
 
-// pose converts a box with joints. Where no joint is placed, the box is what
+// pose converts a box with keypoints. Where no keypoint is placed, the box is what
 // is known of the object.
 func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	if !r.inRange(o.At, box) {
 		return false
 	}
-	joints, scores, ok := r.placed(o.At, numbers)
+	keypoints, scores, ok := r.placed(o.At, numbers)
 	if !ok {
 		return false
 	}
-	if len(joints) == 0 {
+	if len(keypoints) == 0 {
 		return r.box(o, box)
 	}
 	first := len(r.Result.Annotations)
-	if !r.AddPose(o, convert.NewCategory(o.Name, r.jointNames(), nil), joints) {
+	if !r.AddPose(o, convert.NewCategory(o.Name, r.keypointNames(), nil), keypoints) {
 		return false
 	}
 	for i := range scores {
@@ -355,18 +355,18 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	return true
 }
 
-// placed are the joints that are placed, and where their third numbers are scores
-// these. A joint of two numbers is not placed where both are 0 or one is negative:
+// placed are the keypoints that are placed, and where their third numbers are scores
+// these. A keypoint of two numbers is not placed where both are 0 or one is negative:
 // that is how Ultralytics trains on them. A third number is COCO's visibility, or a
 // score where one of the line's is a fraction.
-func (r *reader) placed(at convert.Location, numbers []float64) (joints []convert.Joint, scores []float64, ok bool) {
+func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []convert.Keypoint, scores []float64, ok bool) {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	dims := r.KeypointDims
 	scored := false
 	for i := 2; dims == 3 && i < len(numbers); i += 3 {
 		scored = scored || numbers[i] > 0 && numbers[i] < 1
 	}
-	joints = make([]convert.Joint, 0, len(numbers)/dims)
+	keypoints = make([]convert.Keypoint, 0, len(numbers)/dims)
 	var absent, unlabelled, odd convert.Flaws
 	for slot := range len(numbers) / dims {
 		n := numbers[slot*dims : (slot+1)*dims]
@@ -380,48 +380,48 @@ func (r *reader) placed(at convert.Location, numbers []float64) (joints []conver
 		switch {
 		case flag == convert.NotLabelled:
 			if x != 0 || y != 0 {
-				unlabelled.Add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+				unlabelled.Add(fmt.Sprintf("keypoint %d at %v, %v", slot+1, x, y))
 			}
 			continue
 		case negative && (dims == 2 || flag < 0):
-			absent.Add(fmt.Sprintf("joint %d at %v, %v", slot+1, x, y))
+			absent.Add(fmt.Sprintf("keypoint %d at %v, %v", slot+1, x, y))
 			continue
 		case !(flag > 0 && flag <= 1) && (scored || flag != convert.Visible):
-			odd.Add(fmt.Sprintf("joint %d has %v", slot+1, flag))
+			odd.Add(fmt.Sprintf("keypoint %d has %v", slot+1, flag))
 			continue
 		}
 		if i := outOfRange(n[:2]); i >= 0 {
-			return nil, nil, r.Drop(convert.KindCoordinateRange, at, fmt.Sprintf("joint %d is at %v, %v, outside 0 to 1%s", slot+1, x, y, r.looksLikePixels(numbers)))
+			return nil, nil, r.Drop(convert.KindCoordinateRange, at, fmt.Sprintf("keypoint %d is at %v, %v, outside 0 to 1%s", slot+1, x, y, r.looksLikePixels(numbers)))
 		}
-		joints = append(joints, convert.Joint{Slot: slot, Point: pictograph.Point{X: x * w, Y: y * h}, Occluded: !scored && flag == convert.Occluded})
+		keypoints = append(keypoints, convert.Keypoint{Slot: slot, Point: pictograph.Point{X: x * w, Y: y * h}, Occluded: !scored && flag == convert.Occluded})
 		if scored {
 			scores = append(scores, flag)
 		}
 	}
 	if odd.Count > 0 {
-		return nil, nil, r.Drop(convert.KindKeypoints, at, "third numbers of joints that are neither visibility, 0 to 2, nor a score: "+odd.String())
+		return nil, nil, r.Drop(convert.KindKeypoints, at, "third numbers of keypoints that are neither visibility, 0 to 2, nor a score: "+odd.String())
 	}
 	if absent.Count > 0 {
-		r.Report(convert.KindJointAbsent, at, "negative coordinate: "+absent.String(), "joint taken for not placed")
+		r.Report(convert.KindKeypointAbsent, at, "negative coordinate: "+absent.String(), "keypoint taken for not placed")
 	}
 	if unlabelled.Count > 0 {
-		r.Report(convert.KindVisibility, at, "visibility 0, which is not labelled, with coordinates: "+unlabelled.String(), "joint left out")
+		r.Report(convert.KindVisibility, at, "visibility 0, which is not labelled, with coordinates: "+unlabelled.String(), "keypoint left out")
 		r.Result.Findings[len(r.Result.Findings)-1].Count = unlabelled.Count
 	}
-	return joints, scores, true
+	return keypoints, scores, true
 }
 
-func (r *reader) jointNames() []string {
-	if r.joints == nil {
-		r.joints = make([]string, r.KeypointCount)
-		copy(r.joints, r.KeypointNames)
-		for i, name := range r.joints {
+func (r *reader) keypointNames() []string {
+	if r.keypoints == nil {
+		r.keypoints = make([]string, r.KeypointCount)
+		copy(r.keypoints, r.KeypointNames)
+		for i, name := range r.keypoints {
 			if convert.Blank(name) {
-				r.joints[i] = convert.DefaultJointName(i)
+				r.keypoints[i] = convert.DefaultKeypointName(i)
 			}
 		}
 	}
-	return r.joints
+	return r.keypoints
 }
 
 // inRange drops the line of a coordinate outside the image.

@@ -111,12 +111,12 @@ func TestYOLOLines(t *testing.T) {
 			label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0 0 0 0 0 0 0.5 0.5 2",
 			want:  []string{"nose keypoint {20 10} of 1", "eye keypoint {40 20} of 1 map[occluded:true]", "joint_2 keypoint {100 50} of 2"},
 		},
-		{name: "a pose without placed joints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}, findings: []convert.Kind{convert.KindVisibility}},
-		{name: "a pose of two numbers a joint", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0.2 0", want: []string{"joint_0 keypoint {20 10} of 1", "joint_2 keypoint {40 0} of 1"}},
-		{name: "negative joints are not placed", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 -1 -1", want: []string{"joint_0 keypoint {20 10} of 1"}, findings: []convert.Kind{convert.KindJointAbsent}},
-		{name: "joints outside", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 0.2 1.5", findings: []convert.Kind{convert.KindCoordinateRange}, dropped: 1},
-		{name: "joints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []convert.Kind{convert.KindJointAbsent, convert.KindVisibility}},
-		{name: "joints with scores", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 2 0 0 0", want: []string{"nose keypoint {20 10} of 1 confidence 0.75", "eye keypoint {40 20} of 1 confidence 1"}, findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
+		{name: "a pose without placed keypoints is a box", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0 0 0 0 0", want: []string{"person bbox {75 25 50 50}"}, findings: []convert.Kind{convert.KindVisibility}},
+		{name: "a pose of two numbers a keypoint", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0 0 0.2 0", want: []string{"joint_0 keypoint {20 10} of 1", "joint_2 keypoint {40 0} of 1"}},
+		{name: "negative keypoints are not placed", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 -1 -1", want: []string{"joint_0 keypoint {20 10} of 1"}, findings: []convert.Kind{convert.KindKeypointAbsent}},
+		{name: "keypoints outside", yolo: pose2, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 -1 -1 0.2 1.5", findings: []convert.Kind{convert.KindCoordinateRange}, dropped: 1},
+		{name: "keypoints that are not labelled lie anywhere", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2 -7 9 0 -1 -1 -1", want: []string{"nose keypoint {20 10} of 1"}, findings: []convert.Kind{convert.KindKeypointAbsent, convert.KindVisibility}},
+		{name: "keypoints with scores", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 2 0 0 0", want: []string{"nose keypoint {20 10} of 1 confidence 0.75", "eye keypoint {40 20} of 1 confidence 1"}, findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
 		{name: "a lone point is named for its class", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"person keypoint {20 10} of 0"}},
 		{name: "visibility that is none", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 7", findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
 		{name: "no pose by its count", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2\n0 .1 .2 .3 .4 .5 .6", findings: []convert.Kind{convert.KindCount, convert.KindCount}, dropped: 2},
@@ -257,8 +257,8 @@ func TestYOLOTellsOfBoxesOutside(t *testing.T) {
 	labeltest.Compare(t, "a turned box", labeltest.Kinds(r.Findings), []convert.Kind{convert.KindOutside})
 }
 
-// A joint that is called not labelled and has coordinates is not left out in silence.
-func TestYOLOJointsNotLabelled(t *testing.T) {
+// A keypoint that is called not labelled and has coordinates is not left out in silence.
+func TestYOLOKeypointsNotLabelled(t *testing.T) {
 	y := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 3, KeypointDims: 3}
 	r := y.Image("a.txt", "a.jpg", convert.Size{Width: 200, Height: 100}, []byte("0 .5 .5 .4 .4 .4 .4 0 .5 .5 0 .6 .6 0\n0 .5 .5 .4 .4 0 0 0 .5 .5 2 0 0 0"))
 	if len(r.Findings) != 1 || r.Findings[0].Kind != convert.KindVisibility || r.Findings[0].Count != 3 || r.Findings[0].At != "line 1" {
@@ -368,30 +368,30 @@ func TestYOLOReadings(t *testing.T) {
 		{"tracks", Stated{}, []string{"0 .5 .5 .2 .2 .91 1\n0 .2 .2 .1 .1 .80 2", "0 .5 .5 .2 .2 .91 1"}, "boxes with score and id"},
 		{"tracks, some not taken up yet", Stated{}, []string{"0 .5 .5 .2 .2 .91\n0 .2 .2 .1 .1 .80 2"}, "boxes with score and id"},
 		{"triangles", Stated{}, []string{"0 .1 .1 .9 .1 .9 .8", "0 .1 .1 .9 .9 .9 .8"}, "polygons"},
-		{"triangles or tracks", Stated{}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons; poses of one joint (2 numbers); boxes with score and id"},
+		{"triangles or tracks", Stated{}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons; poses of one keypoint (2 numbers); boxes with score and id"},
 		{"triangles, stated", Stated{Task: Segment}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons"},
-		{"a polygon to the edge", Stated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 0 1"}, "polygons; poses of 3 joints (2 numbers each); poses of 2 joints (3 numbers each)"},
-		{"a square to the corner", Stated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons; poses of 3 joints (2 numbers each); poses of 2 joints (3 numbers each); polygons with score and id; oriented boxes of four points with score and id; poses of 2 joints (2 numbers each) with score and id"},
+		{"a polygon to the edge", Stated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 0 1"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each)"},
+		{"a square to the corner", Stated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each); polygons with score and id; oriented boxes of four points with score and id; poses of 2 keypoints (2 numbers each) with score and id"},
 		{"a square to the corner, stated", Stated{Task: Segment}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons"},
 		{"boxes and polygons", Stated{}, []string{"0 .5 .5 .2 .2", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3\n0 .1 .1 .2 .1 .2 .2"}, "polygons"},
-		{"four points", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4"}, "polygons; oriented boxes of four points; poses of 2 joints (2 numbers each); poses of one joint (3 numbers) with a score"},
-		{"four points and boxes", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .5 .5 .2 .2"}, "polygons; oriented boxes of four points; poses of 2 joints (2 numbers each); poses of one joint (3 numbers) with a score"},
+		{"four points", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4"}, "polygons; oriented boxes of four points; poses of 2 keypoints (2 numbers each); poses of one keypoint (3 numbers) with a score"},
+		{"four points and boxes", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .5 .5 .2 .2"}, "polygons; oriented boxes of four points; poses of 2 keypoints (2 numbers each); poses of one keypoint (3 numbers) with a score"},
 		{"an odd line among boxes", Stated{}, []string{strings.Repeat("0 .5 .5 .2 .2\n", 6), "0 .1 .1 .2 .2 .3 .3 .4"}, "boxes"},
 		{"four points among others", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3"}, "polygons"},
-		{"four corners, score and id", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4 .9 2", "0 .1 .1 .3 .1 .3 .3 .1 .4 .9 3"}, "polygons with score and id; oriented boxes of four points with score and id; poses of 2 joints (2 numbers each) with score and id"},
-		{"landmarks", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6"}, "polygons; poses of 5 joints (2 numbers each); poses of 3 joints (3 numbers each) with a score"},
-		{"landmarks that are not placed", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"}, "poses of 5 joints (2 numbers each)"},
-		{"landmarks and boxes", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4"}, "polygons; poses of 5 joints (2 numbers each); poses of 3 joints (3 numbers each) with a score"},
-		{"joints with visibility", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 2 .58 .45 1 0 0 0"}, "poses of 3 joints (3 numbers each)"},
+		{"four corners, score and id", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4 .9 2", "0 .1 .1 .3 .1 .3 .3 .1 .4 .9 3"}, "polygons with score and id; oriented boxes of four points with score and id; poses of 2 keypoints (2 numbers each) with score and id"},
+		{"landmarks", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6"}, "polygons; poses of 5 keypoints (2 numbers each); poses of 3 keypoints (3 numbers each) with a score"},
+		{"landmarks that are not placed", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"}, "poses of 5 keypoints (2 numbers each)"},
+		{"landmarks and boxes", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4"}, "polygons; poses of 5 keypoints (2 numbers each); poses of 3 keypoints (3 numbers each) with a score"},
+		{"keypoints with visibility", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 2 .58 .45 1 0 0 0"}, "poses of 3 keypoints (3 numbers each)"},
 		{"points that are no box", Stated{}, []string{"0 .1 .1 .5 .1 .2 .2 .1 .6 .5 .9"}, "polygons"},
-		{"points far from what may be their box", Stated{}, []string{"0 .1 .1 .2 .1 .2 .2 .1 .6 .5 .9"}, "polygons; poses of 3 joints (2 numbers each); poses of 2 joints (3 numbers each)"},
+		{"points far from what may be their box", Stated{}, []string{"0 .1 .1 .2 .1 .2 .2 .1 .6 .5 .9"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each)"},
 		{"polygons with a score", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .5", "0 .1 .1 .3 .1 .3 .3 .1 .4 .5"}, "polygons with a score"},
 		{"polygons, one cut off", Stated{}, []string{strings.Repeat("0 .1 .1 .3 .1 .3 .3\n0 .1 .1 .3 .1 .3 .3 .1 .4 .1 .2\n", 20), "0 .1 .1 .3 .1 .3 .3 .1 .4 .1"}, "polygons"},
 		{"this and that", Stated{}, []string{"0 .5 .5 .2 .2 9\n0 .1 .1 .2 .1 .2 .2 .1"}, ""},
 		{"pixels say nothing", Stated{}, []string{"0 320 240 100 50", "0 .5 .5 .2 .2"}, "boxes"},
 		{"a header says nothing", Stated{}, []string{"YOLO_OBB\n0 .5 .5 .2 .2 .1", "0 .5 .5 .2 .2"}, "boxes"},
-		{"stated poses", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1"}, "poses of 2 joints (3 numbers each)"},
-		{"stated poses with score and id", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .9 4"}, "poses of 2 joints (3 numbers each) with score and id"},
+		{"stated poses", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1"}, "poses of 2 keypoints (3 numbers each)"},
+		{"stated poses with score and id", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .9 4"}, "poses of 2 keypoints (3 numbers each) with score and id"},
 		{"stated poses of another count", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .4 .4 2"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -252,23 +252,23 @@ func fittingShapes(n []float64) (fits, apart [lineShapes]bool) {
 		fits[polygonShape], fits[cornersShape] = true, len(n) == 8
 	}
 	if fitsBox(n[:4]) {
-		fits[pose2Shape], fits[pose3Shape] = fitsJoints(n, 2), fitsJoints(n, 3)
+		fits[pose2Shape], fits[pose3Shape] = fitsKeypoints(n, 2), fitsKeypoints(n, 3)
 		apart[pose2Shape] = fits[pose2Shape] && leavesImage(n, carelessness)
 		apart[pose3Shape] = fits[pose3Shape] && leavesImage(n, carelessness)
 	}
 	return fits, apart
 }
 
-// fitsJoints reports whether joints can follow a box.
-func fitsJoints(n []float64, dims int) bool {
-	joints := n[4:]
-	if len(joints) == 0 || len(joints)%dims > 0 || len(joints)/dims > maxYOLOJoints {
+// fitsKeypoints reports whether keypoints can follow a box.
+func fitsKeypoints(n []float64, dims int) bool {
+	keypoints := n[4:]
+	if len(keypoints) == 0 || len(keypoints)%dims > 0 || len(keypoints)/dims > maxYOLOKeypoints {
 		return false
 	}
-	for ; len(joints) > 0; joints = joints[dims:] {
-		x, y := joints[0], joints[1]
+	for ; len(keypoints) > 0; keypoints = keypoints[dims:] {
+		x, y := keypoints[0], keypoints[1]
 		if dims == 3 {
-			switch v := joints[2]; {
+			switch v := keypoints[2]; {
 			case v == convert.NotLabelled || v < 0 && (x < 0 || y < 0):
 				continue
 			case v != convert.Visible && !(v > 0 && v <= 1):
@@ -284,8 +284,8 @@ func fitsJoints(n []float64, dims int) bool {
 	return true
 }
 
-// maxYOLOJoints bounds the joints of a pose that nothing states.
-const maxYOLOJoints = 1 << 10
+// maxYOLOKeypoints bounds the keypoints of a pose that nothing states.
+const maxYOLOKeypoints = 1 << 10
 
 // Reading is one way to read all lines of a data set.
 type Reading struct {
@@ -310,7 +310,7 @@ func (e *Evidence) Readings(stated Stated) []Reading {
 	var all []Reading
 	for t := range trailers {
 		for _, shape := range []lineShape{boxShape, polygonShape, cornersShape, pose2Shape, pose3Shape} {
-			for _, count := range e.jointCounts(shape, t, stated) {
+			for _, count := range e.keypointCounts(shape, t, stated) {
 				if r, ok := e.reading(shape, t, count); ok && stated.allows(r) {
 					all = append(all, r)
 				}
@@ -413,9 +413,9 @@ func (s Stated) allows(r Reading) bool {
 	return s.Task != Pose || s.KeypointCount == 0 || r.shape == boxShape || r.KeypointCount == s.KeypointCount && r.KeypointDims == s.KeypointDims
 }
 
-// jointCounts are the counts of joints that a pose may have, one of 0 for what has
+// keypointCounts are the counts of keypoints that a pose may have, one of 0 for what has
 // none.
-func (e *Evidence) jointCounts(shape lineShape, t trailer, stated Stated) []int {
+func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []int {
 	dims := shape.dims()
 	if dims == 0 {
 		return []int{0}
@@ -440,7 +440,7 @@ func (e *Evidence) jointCounts(shape lineShape, t trailer, stated Stated) []int 
 	return counts
 }
 
-// dims is how many numbers a joint of the shape has, 0 where it has no joints.
+// dims is how many numbers a keypoint of the shape has, 0 where it has no keypoints.
 func (s lineShape) dims() int {
 	switch s {
 	case pose2Shape:
@@ -455,8 +455,8 @@ var shapeTasks = [lineShapes]Task{boxShape: Detect, polygonShape: Segment, corne
 
 // reading holds the lines against one way to read them; ok is false where no line is
 // what it is about.
-func (e *Evidence) reading(shape lineShape, t trailer, joints int) (r Reading, ok bool) {
-	r = Reading{Task: shapeTasks[shape], Trailer: t.public(), KeypointCount: joints, KeypointDims: shape.dims(), shape: shape}
+func (e *Evidence) reading(shape lineShape, t trailer, keypoints int) (r Reading, ok bool) {
+	r = Reading{Task: shapeTasks[shape], Trailer: t.public(), KeypointCount: keypoints, KeypointDims: shape.dims(), shape: shape}
 	fitting, apart := 0, 0
 	for n, c := range e.counts {
 		best := 0
@@ -469,7 +469,7 @@ func (e *Evidence) reading(shape lineShape, t trailer, joints int) (r Reading, o
 				ok = ok || shape == boxShape && with == t && c.fits[with][boxShape] > 0
 				continue
 			}
-			if shape == boxShape || joints > 0 && m != 4+joints*r.KeypointDims || shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer) {
+			if shape == boxShape || keypoints > 0 && m != 4+keypoints*r.KeypointDims || shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer) {
 				continue
 			}
 			best = max(best, c.fits[with][shape])
@@ -494,7 +494,7 @@ func (t trailer) variants() []trailer {
 	return []trailer{noTrailer, t}
 }
 
-// Asks reports whether the reading is not taken without being told: how many joints
+// Asks reports whether the reading is not taken without being told: how many keypoints
 // a pose has, and what an angle means, no line says.
 func (r Reading) Asks(stated Stated) bool {
 	return r.shape == angleShape || r.Task == Pose && stated.KeypointCount == 0
@@ -504,9 +504,9 @@ func (r Reading) Asks(stated Stated) bool {
 func (r Reading) String() string {
 	text := map[lineShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes"}[r.shape]
 	if r.KeypointDims > 0 {
-		text = fmt.Sprintf("poses of %d joints (%d numbers each)", r.KeypointCount, r.KeypointDims)
+		text = fmt.Sprintf("poses of %d keypoints (%d numbers each)", r.KeypointCount, r.KeypointDims)
 		if r.KeypointCount == 1 {
-			text = fmt.Sprintf("poses of one joint (%d numbers)", r.KeypointDims)
+			text = fmt.Sprintf("poses of one keypoint (%d numbers)", r.KeypointDims)
 		}
 	}
 	switch t := r.Trailer; {

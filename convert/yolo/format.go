@@ -51,7 +51,7 @@ type Flags struct {
 // Add adds them to the flags of a command.
 func (o *Flags) Add(f *pflag.FlagSet) {
 	f.StringVar(&o.task, "task", "", "what YOLO lines are: detect, segment, pose or obb (default: found from the data)")
-	f.StringVar(&o.shape, "kpt-shape", "", "joints and numbers a joint of YOLO poses, as `17,3`, where data.yaml does not say")
+	f.StringVar(&o.shape, "kpt-shape", "", "keypoints and numbers a keypoint of YOLO poses, as `17,3`, where data.yaml does not say")
 	f.StringVar(&o.columns, "columns", "", "what the numbers of YOLO lines are, where nothing tells: `class,box,confidence,id`, or polygon or points in place of box")
 	f.StringVar(&o.ClassList, "class-list", "", "`FILE` of class names, one a line, or a data.yaml, where a YOLO folder has several lists")
 }
@@ -74,7 +74,7 @@ func (o *Flags) Check() (err error) {
 		}
 	}
 	if err != nil || o.Shape[0] < 1 || o.Shape[0] > 1024 || o.Shape[1] != 2 && o.Shape[1] != 3 {
-		return fmt.Errorf("read --kpt-shape: %q must be the number of joints and 2 or 3 numbers a joint, such as 17,3", o.shape)
+		return fmt.Errorf("read --kpt-shape: %q must be the number of keypoints and 2 or 3 numbers a keypoint, such as 17,3", o.shape)
 	}
 	return nil
 }

@@ -49,8 +49,8 @@ func parseClassSet(raw []byte, o convert.OpenOptions) (*Converter, error) {
 	}
 	y := &Converter{Classes: c.Names, Task: c.Task, KeypointNames: c.Keypoint, Options: o.Convert}
 	if len(c.Shape) > 0 {
-		if len(c.Shape) != 2 || c.Shape[0] < 1 || c.Shape[0] > maxJoints || c.Shape[1] != 2 && c.Shape[1] != 3 {
-			return nil, errors.New("kpt_shape is not [number of joints, 2 or 3]")
+		if len(c.Shape) != 2 || c.Shape[0] < 1 || c.Shape[0] > maxKeypoints || c.Shape[1] != 2 && c.Shape[1] != 3 {
+			return nil, errors.New("kpt_shape is not [number of keypoints, 2 or 3]")
 		}
 		y.KeypointCount, y.KeypointDims = c.Shape[0], c.Shape[1]
 	}

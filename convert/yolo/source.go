@@ -114,7 +114,7 @@ func (o Flags) state(y *Converter, c convert.Options) error {
 		}
 	}
 	if err == nil && y.Task == Pose && y.KeypointCount == 0 {
-		err = errors.New("points need the number of joints: give --kpt-shape too")
+		err = errors.New("points need the number of keypoints: give --kpt-shape too")
 	}
 	if err != nil {
 		return &convert.Error{Op: "read", Path: "--columns", Err: err, Advice: "as class,box,confidence,id, or polygon, or box,points in place of box"}
@@ -193,8 +193,8 @@ func (y *dataset) settleTask() error {
 		y.convert.Task = Detect
 	}
 	if y.convert.Task == Pose && y.convert.KeypointCount == 0 {
-		return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("nothing says how many joints a pose has"),
-			Advice: "give --kpt-shape JOINTS,NUMBERS, or write kpt_shape: [joints, 2 or 3] into data.yaml"}
+		return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("nothing says how many keypoints a pose has"),
+			Advice: "give --kpt-shape JOINTS,NUMBERS, or write kpt_shape: [keypoints, 2 or 3] into data.yaml"}
 	}
 	return nil
 }

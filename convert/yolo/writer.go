@@ -20,10 +20,10 @@ import (
 // Writer writes images as label files of the Ultralytics layout. It may be
 // used from several goroutines at once.
 type Writer struct {
-	catalog *convert.Catalog
-	task    Task
-	numbers map[string]int
-	joints  []string // of the data set's poses
+	catalog   *convert.Catalog
+	task      Task
+	numbers   map[string]int
+	keypoints []string // of the data set's poses
 }
 
 // NewWriter writes images that are all in the catalog. Without a task it is
@@ -51,24 +51,24 @@ func NewWriter(c *convert.Catalog, task Task) (*Writer, error) {
 	all := c.All()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		category := all[name]
-		var joints []string
+		var keypoints []string
 		if category.Skeleton != nil {
 			for _, node := range category.Skeleton.Nodes {
-				joints = append(joints, node.Name)
+				keypoints = append(keypoints, node.Name)
 			}
 		}
-		for len(joints) < category.Unnamed {
-			joints = append(joints, convert.NumberedJoint(category.Name, len(joints)))
+		for len(keypoints) < category.Unnamed {
+			keypoints = append(keypoints, convert.NumberedKeypoint(category.Name, len(keypoints)))
 		}
 		switch {
-		case len(joints) == 0:
-		case w.joints == nil:
-			w.joints = joints
-		case !slices.Equal(joints, w.joints):
-			return nil, fmt.Errorf("the poses have different joints (class %q has %d, another %d), and a YOLO data set has one list for all: drop classes with --class-map, or write --to coco", name, len(joints), len(w.joints))
+		case len(keypoints) == 0:
+		case w.keypoints == nil:
+			w.keypoints = keypoints
+		case !slices.Equal(keypoints, w.keypoints):
+			return nil, fmt.Errorf("the poses have different keypoints (class %q has %d, another %d), and a YOLO data set has one list for all: drop classes with --class-map, or write --to coco", name, len(keypoints), len(w.keypoints))
 		}
 	}
-	if w.joints == nil {
+	if w.keypoints == nil {
 		return nil, errors.New("there are no poses to write with --task pose")
 	}
 	return w, nil
@@ -84,7 +84,7 @@ func (w *Writer) Classes() map[int]string {
 }
 
 // Keypoints are the names of the keypoints of poses, in order.
-func (w *Writer) Keypoints() []string { return w.joints }
+func (w *Writer) Keypoints() []string { return w.keypoints }
 
 // Task is the task that the label files are for.
 func (w *Writer) Task() Task { return w.task }
@@ -135,12 +135,12 @@ func (w *Writer) Description(folders []string) []byte {
 	for _, name := range slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] }) {
 		dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], quoteYAML(name))
 	}
-	if w.joints != nil {
-		quoted := make([]string, len(w.joints))
-		for i, j := range w.joints {
+	if w.keypoints != nil {
+		quoted := make([]string, len(w.keypoints))
+		for i, j := range w.keypoints {
 			quoted[i] = quoteYAML(j)
 		}
-		dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names: [%s]\n", len(w.joints), strings.Join(quoted, ", "))
+		dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names: [%s]\n", len(w.keypoints), strings.Join(quoted, ", "))
 	}
 	return dst
 }
@@ -163,7 +163,7 @@ func (w *Writer) Image(image string, r convert.Result) (label []byte, leftOut in
 	}
 	report := convert.ReportInto(&findings, image)
 	l := lineWriter{Writer: w, size: r.Size, report: report, lost: make(convert.LostAnnotations)}
-	lost, joints, further := 0, 0, 0
+	lost, keypoints, further := 0, 0, 0
 	for _, o := range convert.ObjectsOf(r, l.lost, report) {
 		if o.Confidence != nil || o.Scored || len(o.Attributes) > 0 {
 			lost++
@@ -177,15 +177,15 @@ func (w *Writer) Image(image string, r convert.Result) (label []byte, leftOut in
 			}
 		case o.Shapes() > 1:
 			further++
-		case o.Joints != nil && w.task != Pose && o.Given != nil:
-			joints++
+		case o.Keypoints != nil && w.task != Pose && o.Given != nil:
+			keypoints++
 		}
 	}
 	if lost > 0 {
 		report(convert.KindLostDetail, "", fmt.Sprintf("confidence or attributes of %s have no place in a label file", count(lost, "annotation")), "left out")
 	}
-	if joints > 0 {
-		report(convert.KindLostDetail, "", fmt.Sprintf("the joints of %s have no place in a %s dataset", count(joints, "annotation"), w.task), "their given boxes were written")
+	if keypoints > 0 {
+		report(convert.KindLostDetail, "", fmt.Sprintf("the keypoints of %s have no place in a %s dataset", count(keypoints, "annotation"), w.task), "their given boxes were written")
 	}
 	if further > 0 {
 		report(convert.KindGeometry, "", fmt.Sprintf("%s with several shapes, and a line of a %s dataset has one", count(further, "annotation"), w.task), "the others were left out")
@@ -219,7 +219,7 @@ type lineWriter struct {
 func (l *lineWriter) object(r convert.Result, c *convert.ExportCategory, o convert.ExportObject) {
 	at := "annotation " + scan.Shorten(o.ID)
 	switch {
-	case l.task == Pose && o.Joints != nil:
+	case l.task == Pose && o.Keypoints != nil:
 		o.Lose(l.lost, l.pose(c, o), r)
 	case l.task == Pose:
 		l.report(convert.KindLostShape, at, "a "+shapeName(o)+" has no place in a data set of poses", "left out")
@@ -233,18 +233,18 @@ func (l *lineWriter) object(r convert.Result, c *convert.ExportCategory, o conve
 		l.boxLine(c, *o.Given, at)
 	case l.task == Detect:
 		var points []pictograph.Point
-		for _, j := range o.Joints {
+		for _, j := range o.Keypoints {
 			points = append(points, j.Geometry.(pictograph.Keypoint).Point)
 		}
 		box := geometry.Enclosure(points)
 		if box == nil {
-			l.report(convert.KindLostShape, at, "joints without a given box, and with no extent of their own, have no place in a detect dataset", "left out")
+			l.report(convert.KindLostShape, at, "keypoints without a given box, and with no extent of their own, have no place in a detect dataset", "left out")
 			return
 		}
-		l.report(convert.KindOtherShape, at, "joints without a given box in a detect dataset", "their enclosing box was written")
+		l.report(convert.KindOtherShape, at, "keypoints without a given box in a detect dataset", "their enclosing box was written")
 		l.boxLine(c, *box, at)
 	default:
-		l.report(convert.KindLostShape, at, "joints have no place in a dataset of task "+string(l.task), "left out")
+		l.report(convert.KindLostShape, at, "keypoints have no place in a dataset of task "+string(l.task), "left out")
 	}
 }
 
@@ -397,14 +397,14 @@ func (l *lineWriter) corners(c *convert.ExportCategory, points []pictograph.Poin
 	l.numbersLine(c, numbers...)
 }
 
-// pose writes the joints of an object and returns those that have no place.
+// pose writes the keypoints of an object and returns those that have no place.
 func (l *lineWriter) pose(c *convert.ExportCategory, o convert.ExportObject) (lost []*pictograph.Annotation) {
-	slots, extra := c.Slots(o.Joints)
+	slots, extra := c.Slots(o.Keypoints)
 	convert.ReportExtra(l.report, c.Name, extra)
 	w, h := float64(l.size.Width), float64(l.size.Height)
 	var placed []pictograph.Point
 	var triplets []float64
-	for i := range l.joints {
+	for i := range l.keypoints {
 		if i >= len(slots) || slots[i] == nil {
 			triplets = append(triplets, 0, 0, convert.NotLabelled)
 			continue
@@ -438,7 +438,7 @@ func (l *lineWriter) inside(b pictograph.Box, id string) pictograph.Box {
 	return b
 }
 
-// poseBox is the box of a pose's line: around its joints, and at least a pixel
+// poseBox is the box of a pose's line: around its keypoints, and at least a pixel
 // each way, since trainers refuse boxes without extent.
 func poseBox(placed []pictograph.Point, size convert.Size) pictograph.Box {
 	var b pictograph.Box

@@ -20,8 +20,8 @@ type description struct {
 	names  map[int]string
 	task   Task // "" where it is not told
 
-	joints, dims int // kpt_shape; 0 where the data set has no poses
-	jointNames   []string
+	keypoints, dims int // kpt_shape; 0 where the data set has no poses
+	keypointNames   []string
 }
 
 // split is one part of a data set: folders or lists.
@@ -31,8 +31,8 @@ type split struct {
 }
 
 func (d description) yolo() Converter {
-	y := Converter{Classes: d.names, KeypointCount: d.joints, KeypointDims: d.dims, KeypointNames: d.jointNames}
-	if y.Task = d.task; d.task == "" && d.joints > 0 {
+	y := Converter{Classes: d.names, KeypointCount: d.keypoints, KeypointDims: d.dims, KeypointNames: d.keypointNames}
+	if y.Task = d.task; d.task == "" && d.keypoints > 0 {
 		y.Task = Pose
 	}
 	return y
@@ -41,8 +41,8 @@ func (d description) yolo() Converter {
 const (
 	// maxClass bounds class indices.
 	maxClass = 1 << 20
-	// maxJoints bounds kpt_shape.
-	maxJoints = 1 << 10
+	// maxKeypoints bounds kpt_shape.
+	maxKeypoints = 1 << 10
 )
 
 // parseDescription reads a data.yaml. What can be done without is a finding.
@@ -109,16 +109,16 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 		}
 		p.classes = &n
 	case "kpt_shape":
-		p.d.joints, p.d.dims, err = shape(v.Value)
+		p.d.keypoints, p.d.dims, err = shape(v.Value)
 	case "task":
 		var task string
 		if task, err = yamldoc.Text(v.Value); err == nil {
 			err = p.task(Task(task))
 		}
 	case "kpt_names":
-		p.perName, err = p.jointNames(v.Value)
+		p.perName, err = p.keypointNames(v.Value)
 		if err != nil {
-			p.report(convert.KindDescription, key, err.Error(), "the joints are joint_0, joint_1 and so on")
+			p.report(convert.KindDescription, key, err.Error(), "the keypoints are joint_0, joint_1 and so on")
 			return nil
 		}
 	case "flip_idx":
@@ -180,8 +180,8 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	return names, nil
 }
 
-// jointNames are the names of kpt_names: a list, or a list for each class.
-func (p *descriptionParser) jointNames(node *yamldoc.Node) ([][]string, error) {
+// keypointNames are the names of kpt_names: a list, or a list for each class.
+func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([][]string, error) {
 	if yamldoc.IsMapping(node) {
 		pairs, err := yamldoc.Pairs(node)
 		if err != nil {
@@ -208,20 +208,20 @@ func (p *descriptionParser) check() {
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
-		d.jointNames = p.perName[0]
+		d.keypointNames = p.perName[0]
 		for _, other := range p.perName[1:] {
-			if !slices.Equal(other, d.jointNames) {
-				p.report(convert.KindDescription, "kpt_names", "the classes have different joints", "those of the first class were taken for all")
+			if !slices.Equal(other, d.keypointNames) {
+				p.report(convert.KindDescription, "kpt_names", "the classes have different keypoints", "those of the first class were taken for all")
 				break
 			}
 		}
-		if d.joints > 0 && len(d.jointNames) != d.joints {
-			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("it names %d joints, kpt_shape says %d", len(d.jointNames), d.joints), "joints without a name are joint_0, joint_1 and so on by their number")
-			d.jointNames = d.jointNames[:min(len(d.jointNames), d.joints)]
+		if d.keypoints > 0 && len(d.keypointNames) != d.keypoints {
+			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("it names %d keypoints, kpt_shape says %d", len(d.keypointNames), d.keypoints), "keypoints without a name are joint_0, joint_1 and so on by their number")
+			d.keypointNames = d.keypointNames[:min(len(d.keypointNames), d.keypoints)]
 		}
 	}
-	if p.hasFlip && d.joints > 0 && !isPermutation(p.flips, d.joints) {
-		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d joints once", d.joints), "it was ignored, as labels do not depend on it")
+	if p.hasFlip && d.keypoints > 0 && !isPermutation(p.flips, d.keypoints) {
+		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d keypoints once", d.keypoints), "it was ignored, as labels do not depend on it")
 	}
 }
 
@@ -235,10 +235,10 @@ func isPermutation(numbers []int, n int) bool {
 	return len(sorted) == n
 }
 
-func shape(node *yamldoc.Node) (joints, dims int, err error) {
+func shape(node *yamldoc.Node) (keypoints, dims int, err error) {
 	numbers, err := integers(node)
-	if err != nil || len(numbers) != 2 || numbers[0] < 1 || numbers[0] > maxJoints || numbers[1] != 2 && numbers[1] != 3 {
-		return 0, 0, errors.New("is not [number of joints, 2 or 3]")
+	if err != nil || len(numbers) != 2 || numbers[0] < 1 || numbers[0] > maxKeypoints || numbers[1] != 2 && numbers[1] != 3 {
+		return 0, 0, errors.New("is not [number of keypoints, 2 or 3]")
 	}
 	return numbers[0], numbers[1], nil
 }

@@ -18,8 +18,8 @@ func FuzzDescription(f *testing.F) {
 				t.Errorf("class %d is %q", n, name)
 			}
 		}
-		if d.joints < 0 || d.joints > maxJoints || len(d.jointNames) > 0 && d.joints > 0 && len(d.jointNames) > d.joints {
-			t.Errorf("%d joints, %d names", d.joints, len(d.jointNames))
+		if d.keypoints < 0 || d.keypoints > maxKeypoints || len(d.keypointNames) > 0 && d.keypoints > 0 && len(d.keypointNames) > d.keypoints {
+			t.Errorf("%d keypoints, %d names", d.keypoints, len(d.keypointNames))
 		}
 	})
 }
