@@ -153,6 +153,7 @@ type Flaws struct {
 	first string
 }
 
+// Add notes one.
 func (f *Flaws) Add(fault string) {
 	if f.Count == 0 {
 		f.first = fault
@@ -160,6 +161,7 @@ func (f *Flaws) Add(fault string) {
 	f.Count++
 }
 
+// String is the first few, and how many more there are.
 func (f Flaws) String() string {
 	if f.Count == 1 {
 		return f.first

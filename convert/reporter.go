@@ -13,6 +13,7 @@ type Reporter struct {
 	told map[Finding]bool
 }
 
+// NewReporter tells each finding once; tell may be nil.
 func NewReporter(tell func(Finding)) *Reporter {
 	if tell == nil {
 		tell = func(Finding) {}
@@ -20,6 +21,7 @@ func NewReporter(tell func(Finding)) *Reporter {
 	return &Reporter{tell: tell, told: make(map[Finding]bool)}
 }
 
+// Report tells a finding, unless it was told before.
 func (r *Reporter) Report(f Finding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

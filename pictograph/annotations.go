@@ -19,6 +19,7 @@ type ImageRef struct {
 	Path    string // directory and file name, as "val/a.jpg"
 }
 
+// String is the image as messages name it.
 func (r ImageRef) String() string {
 	if r.Path != "" {
 		return r.Path

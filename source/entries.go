@@ -18,6 +18,7 @@ type Entries struct {
 	List []Entry
 }
 
+// Entry is one name in a folder.
 type Entry struct {
 	start  uint32 // of the name in text
 	length uint16
@@ -84,8 +85,10 @@ func (e *Entries) add(name string, kind entryKind) error {
 	return nil
 }
 
+// Bytes is the name of an entry; it must not be changed.
 func (e *Entries) Bytes(one Entry) []byte { return e.text[one.start:][:one.length] }
 
+// Name is the name of an entry.
 func (e *Entries) Name(one Entry) string { return string(e.Bytes(one)) }
 
 // From are the entries whose names are not before a name.
@@ -93,6 +96,7 @@ func (e *Entries) From(name string) []Entry {
 	return e.List[sort.Search(len(e.List), func(i int) bool { return string(e.Bytes(e.List[i])) >= name }):]
 }
 
+// Has reports whether a folder has a name.
 func (e *Entries) Has(name string) bool {
 	if e == nil {
 		return false

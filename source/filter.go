@@ -12,6 +12,7 @@ import (
 // matched against the image's path and the label file's; ** crosses folders.
 type filter struct{ Include, Exclude []string }
 
+// NewFilter checks the globs.
 func NewFilter(include, exclude []string) (filter, error) {
 	for flag, globs := range map[string][]string{"--include": include, "--exclude": exclude} {
 		for _, glob := range globs {

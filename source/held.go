@@ -19,6 +19,7 @@ type HeldFiles struct {
 // maxIdle bounds how many files are open for nobody.
 const maxIdle = 16
 
+// Hold keeps the files open until release is called.
 func (o *HeldFiles) Hold() (release func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -73,6 +74,7 @@ func (h *HeldFile) Take() error {
 	return nil
 }
 
+// Release lets the file go.
 func (h *HeldFile) Release() {
 	h.Of.mu.Lock()
 	defer h.Of.mu.Unlock()
@@ -108,4 +110,5 @@ type Span struct {
 	Length uint32
 }
 
+// End is the byte behind it.
 func (s Span) End() int64 { return s.Start + int64(s.Length) }

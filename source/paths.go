@@ -13,8 +13,10 @@ var ImageExtensions = map[string]bool{
 	".jpeg": true, ".jpg": true, ".mpo": true, ".pfm": true, ".png": true, ".tif": true, ".tiff": true, ".webp": true,
 }
 
+// IsImageName reports whether a name ends as those of images do.
 func IsImageName(name string) bool { return ImageExtensions[strings.ToLower(path.Ext(name))] }
 
+// IsLabelName reports whether a name ends in .txt.
 func IsLabelName(name string) bool { return strings.EqualFold(path.Ext(name), ".txt") }
 
 // Stem returns the name without its extension. A name such as ".txt" has none.
@@ -50,6 +52,7 @@ var imageFolderNames = []string{"images", "jpegimages", "image", "imgs", "img"}
 // LabelFolderNames are folders of labels; trainers know the first alone.
 var LabelFolderNames = []string{"labels", "Labels", "label"}
 
+// IsImageFolder reports whether a folder's name is one that data sets give to that of their images.
 func IsImageFolder(name string) bool {
 	name = strings.ToLower(name)
 	for _, known := range imageFolderNames {

@@ -118,7 +118,7 @@ func (r *renamed) apply(name string) string {
 // renamedPlace is an item as the source itself names it.
 type renamedPlace struct{ item convert.Item }
 
-// original is an item as the source that read it names it.
+// UnrenamedItem is an item as the source that read it names it.
 func UnrenamedItem(item convert.Item) convert.Item {
 	if place, ok := item.Place.(renamedPlace); ok {
 		return place.item

@@ -76,6 +76,7 @@ func (s Files) Input(path, name string) convert.Input {
 	return in
 }
 
+// OpenError says why a file or folder cannot be opened, and what to do about it.
 func OpenError(path string, err error) *convert.Error {
 	e := &convert.Error{Op: "open", Path: path, Err: ReasonOf(err)}
 	switch {
@@ -98,6 +99,7 @@ func ReasonOf(err error) error {
 	return err
 }
 
+// ReadHead is how a file begins.
 func ReadHead(path string, n int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

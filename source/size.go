@@ -31,6 +31,7 @@ func (s ImageSizes) Differ() bool {
 	return false
 }
 
+// String names all that are known.
 func (s ImageSizes) String() string {
 	text := ""
 	for _, one := range []struct {

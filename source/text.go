@@ -59,6 +59,7 @@ func IsMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
+// Existing is a path if there is a file, and "" if there is none.
 func Existing(file string) string {
 	if info, err := os.Stat(file); err != nil || info.IsDir() {
 		return ""
@@ -66,6 +67,7 @@ func Existing(file string) string {
 	return file
 }
 
+// IsFolder reports whether there is a folder.
 func IsFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()

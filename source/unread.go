@@ -10,9 +10,8 @@ import (
 	"pictosync/convert"
 )
 
-// Formats that are known by their look and not read are called by their names, so that
-// nobody looks for a fault in their files.
-
+// NotRead is the error for a source of a format that is known by its look and not read: it is
+// called by its name, so that nobody looks for a fault in its files.
 func NotRead(in convert.Input, what string) *convert.Error {
 	e := &convert.Error{Op: "read", Path: in.Path, Err: errors.New(what + ", which is not read"), Advice: "convert it to COCO or YOLO with the tool that wrote it; " + in.KnownSources()}
 	if strings.Contains(what, "archive") {
@@ -99,6 +98,7 @@ func textFormat(content []byte) string {
 	return ""
 }
 
+// AreNumbers reports whether all fields are numbers.
 func AreNumbers(fields []string) bool {
 	for _, field := range fields {
 		if _, err := strconv.ParseFloat(field, 64); err != nil {

@@ -88,6 +88,7 @@ func ParseLimit(s string) (Limit, error) {
 	return Limit{set: true, number: n}, nil
 }
 
+// String is the limit as the flag takes it.
 func (l Limit) String() string {
 	switch {
 	case !l.set:

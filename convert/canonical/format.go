@@ -11,8 +11,10 @@ import (
 	"pictosync/source"
 )
 
+// Name is the format's.
 const Name = "canonical"
 
+// Format is canonical JSON Lines, the exchange format of convert, export and restore.
 func Format() convert.Format {
 	return convert.Format{
 		Name:     Name,

@@ -28,6 +28,7 @@ type Dataset struct {
 	Classes        []pictograph.Class // of the dataset, where a backup tells them
 }
 
+// NewCanonical makes a source of canonical lines without any yet; what reads them for another format names it.
 func NewCanonical(in convert.Input, format, reason string) (*Dataset, error) {
 	r, err := source.NewRecords(in, "line", "lines", countInLine)
 	return &Dataset{Records: r, format: format, reason: reason}, err
@@ -135,6 +136,7 @@ func imageOfLine(line []byte) (image string, err error) {
 	return image, err
 }
 
+// Describe says what was found.
 func (c *Dataset) Describe() convert.Description {
 	d := convert.Description{Path: c.Path, Format: c.format, Reason: c.reason, Fingerprint: c.Fingerprint(c.Infos()...)}
 	if len(c.Options.Include)+len(c.Options.Exclude) == 0 { // a part of the images may not need them all
@@ -185,6 +187,7 @@ func countInLine(line []byte) int {
 	return len(image.Annotations)
 }
 
+// Load reads one line.
 func (c *Dataset) Load(_ context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
 	image, err := c.read(item)
 	if err != nil {
@@ -200,6 +203,7 @@ func (c *Dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	return result, nil
 }
 
+// Size is the one of the sizes file, or else of the line.
 func (c *Dataset) Size(item convert.Item) convert.Size {
 	if size := c.Sizes.Of(item.Image); size.Known() {
 		return size

@@ -15,8 +15,10 @@ import (
 	"pictosync/source"
 )
 
+// Name is the format's.
 const Name = "coco"
 
+// Format is COCO, with its relatives: prediction results, panoptic, LVIS, SA-1B.
 func Format() convert.Format {
 	return convert.Format{
 		Name:   Name,

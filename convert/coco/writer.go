@@ -138,7 +138,7 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 
 // identify gives an annotation its number: its own id where that is one that is
 // free.
-func (w *Writer) identify(c *writtenAnnotation, o convert.ExportObject, category *convert.ExportCategory) {
+func (w *Writer) identify(c *writtenAnnotation, o convert.WholeObject, category *convert.CatalogEntry) {
 	regular := true
 	var ids []string
 	if o.Keypoints != nil {
@@ -186,7 +186,7 @@ func (c *writtenAnnotation) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y
 
 // places puts the keypoints of a pose in the order of their category, and those of parts of
 // the body in that of COCO-WholeBody; extra find no place.
-func places(c *convert.ExportCategory, keypoints []pictograph.Annotation) (slots []*pictograph.Annotation, parts [len(convert.WholeBody)][]*pictograph.Annotation, extra []*pictograph.Annotation) {
+func places(c *convert.CatalogEntry, keypoints []pictograph.Annotation) (slots []*pictograph.Annotation, parts [len(convert.WholeBody)][]*pictograph.Annotation, extra []*pictograph.Annotation) {
 	slots, beyond := c.Slots(keypoints)
 	for _, j := range beyond {
 		part, slot, ok := convert.BodyPart(j.Name)
@@ -203,7 +203,7 @@ func places(c *convert.ExportCategory, keypoints []pictograph.Annotation) (slots
 }
 
 // pose writes the keypoints of an object and returns those that have no place.
-func (w *Writer) pose(c *writtenAnnotation, o convert.ExportObject, category *convert.ExportCategory, report func(convert.Kind, string, string, string)) (lost []*pictograph.Annotation) {
+func (w *Writer) pose(c *writtenAnnotation, o convert.WholeObject, category *convert.CatalogEntry, report func(convert.Kind, string, string, string)) (lost []*pictograph.Annotation) {
 	slots, parts, extra := places(category, o.Keypoints)
 	convert.ReportExtra(report, category.Name, extra)
 	var placed []pictograph.Point
@@ -245,7 +245,7 @@ func (w *Writer) pose(c *writtenAnnotation, o convert.ExportObject, category *co
 
 // scores writes the confidences of keypoints where they have their own, and that of their
 // object, which is an attribute then.
-func (c *writtenAnnotation) scores(o convert.ExportObject, slots []*pictograph.Annotation, parts [][]*pictograph.Annotation, report func(convert.Kind, string, string, string)) {
+func (c *writtenAnnotation) scores(o convert.WholeObject, slots []*pictograph.Annotation, parts [][]*pictograph.Annotation, report func(convert.Kind, string, string, string)) {
 	own := c.Attributes[instanceScore]
 	_, number := own.(json.Number)
 	if _, float := own.(float64); float {
@@ -276,7 +276,7 @@ func (c *writtenAnnotation) scores(o convert.ExportObject, slots []*pictograph.A
 
 // Polygons writes rings as they are, since COCO's are a union, and as a mask
 // where one is a hole.
-func (w *Writer) polygons(c *writtenAnnotation, o convert.ExportObject, size convert.Size, at string, report func(convert.Kind, string, string, string)) {
+func (w *Writer) polygons(c *writtenAnnotation, o convert.WholeObject, size convert.Size, at string, report func(convert.Kind, string, string, string)) {
 	var all []pictograph.Point
 	holes := false
 	for _, p := range o.Polygons {

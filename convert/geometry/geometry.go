@@ -15,6 +15,7 @@ import (
 // can do to a normalized coordinate.
 const EdgeTolerance = 1e-4
 
+// Finite reports whether all values are.
 func Finite(values ...float64) bool {
 	const exponent = 0x7ff << 52 // all ones in infinities and what is no number
 	for _, v := range values {
@@ -140,6 +141,7 @@ func (q Quadrilateral) Farthest(other Quadrilateral) float64 {
 	return min(same, mirrored)
 }
 
+// Distance is how far two points are apart.
 func Distance(a, b pictograph.Point) float64 {
 	dx, dy := b.X-a.X, b.Y-a.Y
 	return math.Sqrt(float64(dx*dx) + float64(dy*dy))
@@ -161,6 +163,7 @@ func Enclosing(ring []pictograph.Point) bool {
 	return false
 }
 
+// Sound reports whether a box has an extent and is finite.
 func Sound(box pictograph.Box) bool {
 	return box.W > 0 && box.H > 0 && Finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H)
 }

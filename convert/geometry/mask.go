@@ -38,6 +38,7 @@ type Mask struct {
 // maskRun is the pixels (x, top) to (x, bottom-1).
 type maskRun struct{ x, top, bottom int32 }
 
+// NewMask is a mask without a pixel; one that is too large is an error.
 func NewMask(width, height int) (*Mask, error) {
 	m := new(Mask)
 	return m, m.begin(width, height)
@@ -70,6 +71,7 @@ func (m *Mask) fill(first, n int) error {
 	return nil
 }
 
+// Add adds a run of pixels of a column. They come column by column, from top to bottom.
 func (m *Mask) Add(x, top, bottom int) error {
 	m.CloseColumns(x)
 	if last := len(m.Runs) - 1; last >= int(m.columns[x]) && int(m.Runs[last].bottom) == top {
@@ -107,6 +109,7 @@ func DecodeMask(segmentation []byte) (*Mask, error) {
 	return m, m.Unmarshal(segmentation)
 }
 
+// Unmarshal makes it the mask of a COCO run-length encoding.
 func (m *Mask) Unmarshal(segmentation []byte) error {
 	var rle struct {
 		Size   []float64      `json:"size"`
@@ -187,6 +190,7 @@ func (d *CountDecoder) plain(counts []byte) error {
 	return d.Numbers(numbers)
 }
 
+// Numbers takes counts.
 func (d *CountDecoder) Numbers(counts []float64) error {
 	for _, n := range counts {
 		if n != float64(int(n)) {

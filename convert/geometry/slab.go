@@ -8,6 +8,7 @@ type Slab[T any] struct {
 	Likely int
 }
 
+// Take lends n values, which are zero.
 func (s *Slab[T]) Take(n int) []T {
 	if n > len(s.rest) {
 		const most = 1 << 14

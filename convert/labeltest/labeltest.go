@@ -12,6 +12,7 @@ import (
 	"pictosync/pictograph"
 )
 
+// Raws are annotations as a converter takes them.
 func Raws(annotations ...string) [][]byte {
 	list := make([][]byte, len(annotations))
 	for i, a := range annotations {
@@ -20,6 +21,7 @@ func Raws(annotations ...string) [][]byte {
 	return list
 }
 
+// Box is a box.
 func Box(x, y, w, h float64) *pictograph.Box { return &pictograph.Box{X: x, Y: y, W: w, H: h} }
 
 // Lines writes annotations as one line each, which is easy to compare and to
@@ -53,6 +55,7 @@ func Lines(annotations []pictograph.Annotation) []string {
 	return list
 }
 
+// Kinds are those of findings, in their order.
 func Kinds(findings []convert.Finding) []convert.Kind {
 	var list []convert.Kind
 	for _, f := range findings {
@@ -61,6 +64,7 @@ func Kinds(findings []convert.Finding) []convert.Kind {
 	return list
 }
 
+// Compare fails a test where two lists differ.
 func Compare[T comparable](t *testing.T, what string, got, want []T) {
 	t.Helper()
 	if !slices.Equal(got, want) {
@@ -68,6 +72,7 @@ func Compare[T comparable](t *testing.T, what string, got, want []T) {
 	}
 }
 
+// Encode is annotations as they are saved, a line each.
 func Encode(t interface{ Fatalf(string, ...any) }, annotations []pictograph.Annotation) string {
 	data, err := pictograph.AppendAnnotations(nil, annotations)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"pictosync/source"
 )
 
+// Format is the SQLite manifest, a list of images and where their labels are.
 func Format() convert.Format {
 	return convert.Format{
 		Name:  "manifest",

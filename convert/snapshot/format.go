@@ -6,6 +6,7 @@ import (
 	"pictosync/convert"
 )
 
+// Format is a snapshot of an export, or a folder of them.
 func Format() convert.Format {
 	return convert.Format{
 		Name:  "backup",

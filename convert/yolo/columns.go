@@ -79,6 +79,7 @@ func (c Columns) Task(stated Task) (Task, error) {
 	return "", fmt.Errorf("%s are no lines of the task %s", strings.Join(c, ", "), stated)
 }
 
+// String is the columns as the flag takes them.
 func (c Columns) String() string { return strings.Join(append([]string{"class"}, c...), ",") }
 
 // split cuts a line's numbers up as the columns say: the shape's own, and the single

@@ -18,6 +18,7 @@ import (
 // mean that could mean several things.
 type Task string
 
+// The tasks of Ultralytics.
 const (
 	Detect  Task = "detect"
 	Segment Task = "segment"

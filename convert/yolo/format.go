@@ -18,8 +18,10 @@ import (
 	"pictosync/source"
 )
 
+// Name is the format's.
 const Name = "yolo"
 
+// Format is YOLO: the data sets of Ultralytics and Darknet, and folders with a list of class names.
 func Format() convert.Format {
 	return convert.Format{
 		Name:   Name,

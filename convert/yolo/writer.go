@@ -216,7 +216,7 @@ type lineWriter struct {
 }
 
 // Object writes the shape of an object that the task is for, or else the nearest.
-func (l *lineWriter) object(r convert.Result, c *convert.ExportCategory, o convert.ExportObject) {
+func (l *lineWriter) object(r convert.Result, c *convert.CatalogEntry, o convert.WholeObject) {
 	at := "annotation " + scan.Shorten(o.ID)
 	switch {
 	case l.task == Pose && o.Keypoints != nil:
@@ -248,14 +248,14 @@ func (l *lineWriter) object(r convert.Result, c *convert.ExportCategory, o conve
 	}
 }
 
-func shapeName(o convert.ExportObject) string {
+func shapeName(o convert.WholeObject) string {
 	if o.Polygons != nil {
 		return "polygon"
 	}
 	return "box"
 }
 
-func (l *lineWriter) box(c *convert.ExportCategory, o convert.ExportObject, at string) {
+func (l *lineWriter) box(c *convert.CatalogEntry, o convert.WholeObject, at string) {
 	b := o.Box.Box
 	switch l.task {
 	case Detect:
@@ -281,7 +281,7 @@ func rectangle(b pictograph.Box) []pictograph.Point {
 	return []pictograph.Point{{X: b.X, Y: b.Y}, {X: b.X + b.W, Y: b.Y}, {X: b.X + b.W, Y: b.Y + b.H}, {X: b.X, Y: b.Y + b.H}}
 }
 
-func (l *lineWriter) boxLine(c *convert.ExportCategory, b pictograph.Box, at string) {
+func (l *lineWriter) boxLine(c *convert.CatalogEntry, b pictograph.Box, at string) {
 	if geometry.ReachesOutside(b, l.size.Width, l.size.Height) {
 		b = geometry.Clip(b, l.size.Width, l.size.Height)
 		if b.W <= 0 || b.H <= 0 {
@@ -294,7 +294,7 @@ func (l *lineWriter) boxLine(c *convert.ExportCategory, b pictograph.Box, at str
 	l.numbersLine(c, (b.X+b.W/2)/w, (b.Y+b.H/2)/h, b.W/w, b.H/h)
 }
 
-func (l *lineWriter) polygons(c *convert.ExportCategory, o convert.ExportObject, at string) {
+func (l *lineWriter) polygons(c *convert.CatalogEntry, o convert.WholeObject, at string) {
 	switch l.task {
 	case Detect:
 		l.report(convert.KindOtherShape, at, "a polygon in a detect dataset", "its enclosing box was written")
@@ -377,7 +377,7 @@ func nearestPoints(a, b []pictograph.Point) (i, j int) {
 }
 
 // Corners writes points that have to lie in the image.
-func (l *lineWriter) corners(c *convert.ExportCategory, points []pictograph.Point, at string) {
+func (l *lineWriter) corners(c *convert.CatalogEntry, points []pictograph.Point, at string) {
 	inside := make([]pictograph.Point, len(points))
 	w, h := float64(l.size.Width), float64(l.size.Height)
 	for i, p := range points {
@@ -398,7 +398,7 @@ func (l *lineWriter) corners(c *convert.ExportCategory, points []pictograph.Poin
 }
 
 // pose writes the keypoints of an object and returns those that have no place.
-func (l *lineWriter) pose(c *convert.ExportCategory, o convert.ExportObject) (lost []*pictograph.Annotation) {
+func (l *lineWriter) pose(c *convert.CatalogEntry, o convert.WholeObject) (lost []*pictograph.Annotation) {
 	slots, extra := c.Slots(o.Keypoints)
 	convert.ReportExtra(l.report, c.Name, extra)
 	w, h := float64(l.size.Width), float64(l.size.Height)
@@ -460,7 +460,7 @@ func poseBox(placed []pictograph.Point, size convert.Size) pictograph.Box {
 	return geometry.Clip(b, size.Width, size.Height)
 }
 
-func (l *lineWriter) numbersLine(c *convert.ExportCategory, numbers ...float64) {
+func (l *lineWriter) numbersLine(c *convert.CatalogEntry, numbers ...float64) {
 	l.dst = strconv.AppendInt(l.dst, int64(l.Writer.numbers[c.Name]), 10)
 	for _, n := range numbers {
 		l.dst = append(l.dst, ' ')

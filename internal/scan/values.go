@@ -73,9 +73,16 @@ func OverflowNonFinite(raw []byte) (repaired []byte, found bool) {
 // Absent reports whether a member is missing or null.
 func Absent(raw []byte) bool { return len(raw) == 0 || raw[0] == 'n' }
 
-func IsArray(raw []byte) bool  { return len(raw) > 0 && raw[0] == '[' }
+// IsArray reports whether a JSON value is a list.
+func IsArray(raw []byte) bool { return len(raw) > 0 && raw[0] == '[' }
+
+// IsObject reports whether a JSON value is an object.
 func IsObject(raw []byte) bool { return len(raw) > 0 && raw[0] == '{' }
+
+// IsString reports whether a JSON value is a string.
 func IsString(raw []byte) bool { return len(raw) > 0 && raw[0] == '"' }
+
+// IsNumber reports whether a JSON value is a number.
 func IsNumber(raw []byte) bool {
 	return len(raw) > 0 && (raw[0] == '-' || '0' <= raw[0] && raw[0] <= '9')
 }

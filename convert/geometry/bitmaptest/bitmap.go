@@ -8,6 +8,7 @@ import (
 // Bitmap is a mask pixel by pixel, for tests to compare with: [y][x].
 type Bitmap [][]bool
 
+// NewBitmap is one without a pixel set.
 func NewBitmap(width, height int) Bitmap {
 	b := make(Bitmap, height)
 	for y := range b {
@@ -32,6 +33,7 @@ func (b Bitmap) counts() (counts []int) {
 	return append(counts, n)
 }
 
+// RLE is the bitmap in COCO's uncompressed form.
 func (b Bitmap) RLE() string {
 	return fmt.Sprintf(`{"size":[%d,%d],"counts":%s}`, len(b), len(b[0]), strings.ReplaceAll(fmt.Sprint(b.counts()), " ", ","))
 }
@@ -61,6 +63,7 @@ func (b Bitmap) Compressed() string {
 	return fmt.Sprintf(`{"size":[%d,%d],"counts":%q}`, len(b), len(b[0]), s)
 }
 
+// String draws it, a line a row.
 func (b Bitmap) String() string {
 	var s strings.Builder
 	for _, row := range b {

@@ -34,6 +34,7 @@ type classKey struct {
 	typ  pictograph.Type
 }
 
+// NewBuilder begins the result of an image. annotations is about how many it will have.
 func NewBuilder(file, image string, size Size, o Options, annotations int) *Builder {
 	m := memoryFor(annotations)
 	return &Builder{
@@ -72,6 +73,7 @@ type Object struct {
 	Results, Scored, Constant bool
 }
 
+// Report adds a finding about the image.
 func (b *Builder) Report(kind Kind, at Location, reason, action string) {
 	b.Result.Findings = append(b.Result.Findings, Finding{
 		Kind: kind, File: b.File, Image: b.Image, At: at.String(), Reason: reason, Action: action,
@@ -85,6 +87,7 @@ func (b *Builder) Drop(kind Kind, at Location, reason string) bool {
 	return false
 }
 
+// AddBox takes an upright box; false says that it was left out.
 func (b *Builder) AddBox(o Object, box pictograph.Box) bool {
 	if !geometry.Finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H) {
 		return b.Drop(KindNumber, o.At, "the box is not finite")
@@ -298,7 +301,10 @@ func (b *Builder) add(o Object, id idForm, geometries ...pictograph.Geometry) bo
 // idForm makes the id of the part-th annotation of one source annotation.
 type idForm func(base string, part int) string
 
-func WholeID(base string, _ int) string   { return base }
+// WholeID is the id of a source annotation that became one of ours.
+func WholeID(base string, _ int) string { return base }
+
+// PartID is that of one of several that it became.
 func PartID(base string, part int) string { return base + "-" + strconv.Itoa(part) }
 
 // PartIDs is the form of ids for a source annotation of that many parts.
@@ -427,6 +433,7 @@ func (b *Builder) leaveOutside(at Location, reason string) bool {
 	return false
 }
 
+// NoConfidence is what becomes of an annotation whose score cannot be taken.
 const NoConfidence = "annotation kept without it; the service counts that as 1"
 
 // Confidence is a score as the service takes it, nil if it cannot.

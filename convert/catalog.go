@@ -1,15 +1,12 @@
 package convert
 
 import (
-	"fmt"
 	"maps"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
-	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
 
@@ -18,14 +15,14 @@ import (
 // then, with the catalog complete, each is written.
 type Catalog struct {
 	mapped     *ClassMap
-	categories map[string]*ExportCategory
+	categories map[string]*CatalogEntry
 	loose      poses // keypoints whose category nothing tells
 	LargestID  int64 // of the annotations' whole-number ids
-	Task       exportShapes
+	Task       shapeCounts
 }
 
-// ExportCategory is a class, with its keypoints where it is a pose.
-type ExportCategory struct {
+// CatalogEntry is a class, with its keypoints where it is a pose.
+type CatalogEntry struct {
 	Name     string
 	Skeleton *pictograph.Skeleton
 	// Unnamed is how many keypoints there is room for, where the category does not name
@@ -33,13 +30,13 @@ type ExportCategory struct {
 	Unnamed int
 }
 
-// exportShapes counts what there is to be written.
-type exportShapes struct{ Boxes, Oriented, Polygons, Poses int }
+// shapeCounts counts what there is to be written.
+type shapeCounts struct{ Boxes, Oriented, Polygons, Poses int }
 
 // NewCatalog begins a catalog. Classes that the map numbers are in it from the
 // start; m may be nil.
 func NewCatalog(m *ClassMap) *Catalog {
-	return &Catalog{mapped: m, categories: make(map[string]*ExportCategory), loose: poses{mapped: m}}
+	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), loose: poses{mapped: m}}
 }
 
 // Add takes on the classes of one image's result.
@@ -79,10 +76,10 @@ func (c *Catalog) Add(r Result) {
 	}
 }
 
-func (c *Catalog) category(name string) *ExportCategory {
+func (c *Catalog) category(name string) *CatalogEntry {
 	known := c.categories[name]
 	if known == nil {
-		known = &ExportCategory{Name: name}
+		known = &CatalogEntry{Name: name}
 		c.categories[name] = known
 	}
 	return known
@@ -90,7 +87,7 @@ func (c *Catalog) category(name string) *ExportCategory {
 
 // named reports whether the category of a pose is told by the image's classes
 // or by the pose itself, and notes what it has.
-func (c *Catalog) named(r Result, o ExportObject) bool {
+func (c *Catalog) named(r Result, o WholeObject) bool {
 	if class := templateOf(r.Classes, o.Keypoints); class != nil {
 		known := c.category(class.Name)
 		known.Unnamed = max(known.Unnamed, roomFor(class.Name, o))
@@ -124,7 +121,7 @@ func keypointNumber(category, keypoint string) (int, bool) {
 const MaxSlots = 1 << 14
 
 // roomFor is how many keypoints an object has room for by the numbers of its keypoints.
-func roomFor(category string, o ExportObject) int {
+func roomFor(category string, o WholeObject) int {
 	room := min(o.slots, MaxSlots)
 	for _, j := range o.Keypoints {
 		if n, numbered := keypointNumber(category, j.Name); numbered {
@@ -226,7 +223,7 @@ func templateOf(classes []pictograph.Class, keypoints []pictograph.Annotation) *
 
 // CategoryOf is the category of a pose, from the image's classes, from the pose
 // itself, or from what the keypoints of all images have in common.
-func (c *Catalog) CategoryOf(r Result, o ExportObject) *ExportCategory {
+func (c *Catalog) CategoryOf(r Result, o WholeObject) *CatalogEntry {
 	if o.Keypoints == nil {
 		return c.category(o.name)
 	}
@@ -252,7 +249,7 @@ func (c *Catalog) Numbers(first int) map[string]int {
 }
 
 // All are the categories by name, those that only the class map names too.
-func (c *Catalog) All() map[string]*ExportCategory {
+func (c *Catalog) All() map[string]*CatalogEntry {
 	out := maps.Clone(c.categories)
 	for _, l := range c.loose.categories() {
 		out[l.Name] = l
@@ -260,7 +257,7 @@ func (c *Catalog) All() map[string]*ExportCategory {
 	if c.mapped != nil {
 		for _, name := range c.mapped.order {
 			if out[name] == nil {
-				out[name] = &ExportCategory{Name: name}
+				out[name] = &CatalogEntry{Name: name}
 			}
 		}
 	}
@@ -275,7 +272,7 @@ type poses struct {
 	seen   []string          // in order of first appearance
 	before map[[2]string]bool
 	called map[string]string // the class of an object that has a keypoint, "" where several have
-	made   []*ExportCategory
+	made   []*CatalogEntry
 }
 
 // Add takes on the keypoints of an object; its class is known where it has other shapes.
@@ -315,7 +312,7 @@ func (p *poses) find(name string) string {
 
 // Categories are the groups, each with its keypoints in an order that agrees with
 // that of the instances, as far as they agree themselves.
-func (p *poses) categories() []*ExportCategory {
+func (p *poses) categories() []*CatalogEntry {
 	if p.made != nil || len(p.seen) == 0 {
 		return p.made
 	}
@@ -332,7 +329,7 @@ func (p *poses) categories() []*ExportCategory {
 	}
 	for _, root := range slices.Sorted(maps.Keys(groups)) {
 		if len(groups[root]) == 1 { // never seen beside another keypoint
-			p.made = append(p.made, &ExportCategory{Name: root, Unnamed: 1})
+			p.made = append(p.made, &CatalogEntry{Name: root, Unnamed: 1})
 			continue
 		}
 		name := "pose"
@@ -342,10 +339,10 @@ func (p *poses) categories() []*ExportCategory {
 		if p.mapped != nil && p.mapped.names[name] != "" {
 			name = p.mapped.names[name]
 		}
-		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *ExportCategory) bool { return c.Name == class }) {
+		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *CatalogEntry) bool { return c.Name == class }) {
 			name = class
 		}
-		category := &ExportCategory{Name: name, Skeleton: &pictograph.Skeleton{Edges: [][2]int{}}}
+		category := &CatalogEntry{Name: name, Skeleton: &pictograph.Skeleton{Edges: [][2]int{}}}
 		for _, keypoint := range p.ordered(groups[root]) {
 			category.Skeleton.Nodes = append(category.Skeleton.Nodes, pictograph.SkeletonNode{Name: keypoint})
 		}
@@ -373,277 +370,11 @@ func (p *poses) ordered(names []string) (out []string) {
 	return out
 }
 
-func (p *poses) category(keypoint string) *ExportCategory {
+func (p *poses) category(keypoint string) *CatalogEntry {
 	for _, c := range p.categories() {
 		if c.Skeleton == nil && c.Name == keypoint || c.Skeleton != nil && slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == keypoint }) {
 			return c
 		}
 	}
 	return nil
-}
-
-// ExportObject is one object of an image: a box, the polygons of one source
-// annotation, or the keypoints of one instance; or several of these, where all were taken
-// from one.
-type ExportObject struct {
-	ID         string
-	name       string // class; of a pose, see Catalog.CategoryOf
-	Box        *pictograph.BBox
-	Polygons   []pictograph.Polygon
-	Keypoints  []pictograph.Annotation
-	Given      *pictograph.Box // beside the keypoints
-	slots      int             // keypoints there is room for; 0 where that is not told
-	Scored     bool            // its keypoints have confidences of their own
-	Confidence *float64
-	Attributes map[string]any
-	Members    []int // its annotations, by their places
-}
-
-// Shapes is how many kinds of shapes the object has.
-func (o ExportObject) Shapes() (n int) {
-	for _, has := range []bool{o.Box != nil, o.Polygons != nil, o.Keypoints != nil} {
-		if has {
-			n++
-		}
-	}
-	return n
-}
-
-// LostAnnotations are places of annotations that the format written does not hold.
-type LostAnnotations map[int]bool
-
-// Lost counts the source's annotations of which nothing is left without some of the
-// annotations that they became.
-func (r *Result) Lost(some LostAnnotations) (n int) {
-	if len(some) == 0 {
-		return 0
-	}
-	at := 0
-	for annotations := range r.sources() {
-		left := false
-		for range annotations {
-			left = left || !some[at]
-			at++
-		}
-		if !left && len(annotations) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// partOf takes the id of a part from that of its object.
-var partOf = regexp.MustCompile(`^(.+)-(0|[1-9][0-9]*)$`)
-
-// ObjectsOf joins the annotations of an image that belong to one object: parts
-// with the ids ID-0, ID-1, …, keypoints with one instance id, and what --all-geometries took
-// beside the first shape. What cannot be written at all, or is lost with the joining, is
-// reported and noted as lost; report may be nil.
-func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []ExportObject {
-	if report == nil {
-		report = func(Kind, string, string, string) {}
-	}
-	var objects []ExportObject
-	instances := make(map[int]int) // instance id to place in objects
-	for i := 0; i < len(r.Annotations); i++ {
-		a := r.Annotations[i]
-		at := "annotation " + scan.Shorten(a.ID)
-		if a.AttributeList != nil {
-			report(KindAttributes, at, "attributes in the list form have no place in the format", "left out")
-		}
-		o := ExportObject{ID: a.ID, name: a.Name, Confidence: a.Confidence, Attributes: a.Attributes, Members: []int{i}}
-		switch g := a.Geometry.(type) {
-		case pictograph.BBox:
-			o.Box = &g
-		case pictograph.Polygon:
-			parts := partsFrom(r.Annotations[i:])
-			for n, part := range r.Annotations[i : i+parts] {
-				o.Polygons = append(o.Polygons, part.Geometry.(pictograph.Polygon))
-				if n > 0 {
-					o.Members = append(o.Members, i+n)
-				}
-			}
-			if parts > 1 {
-				o.ID = strings.TrimSuffix(a.ID, "-0")
-			}
-			i += parts - 1
-		case pictograph.Keypoint:
-			place, known := instances[g.Instance]
-			if known && g.Instance > 0 {
-				objects[place].join(a, at, report)
-				objects[place].Members = append(objects[place].Members, i)
-				continue
-			}
-			instances[g.Instance] = len(objects)
-			o.Keypoints = []pictograph.Annotation{a}
-			o.name = "" // a keypoint's
-			o.Attributes = withoutOccluded(a.Attributes)
-			o.ID = strings.TrimSuffix(a.ID, "-0")
-			if box, given := r.Boxes[g.Instance]; given && g.Instance > 0 {
-				o.Given = &box
-			}
-			if g.Instance > 0 {
-				o.slots = r.Slots[g.Instance]
-			}
-		default:
-			report(KindPolyline, at, "a polyline has no place in the format", "left out")
-			if lost != nil {
-				lost[i] = true
-			}
-			continue
-		}
-		objects = append(objects, o)
-	}
-	return joinShapes(objects)
-}
-
-// joinShapes joins the objects ID-segmentation and ID-box to the object ID, from which
-// they were taken with it.
-func joinShapes(objects []ExportObject) []ExportObject {
-	further := func(o ExportObject) (base string, ok bool) {
-		switch {
-		case o.Polygons != nil && o.Keypoints == nil && o.Box == nil:
-			return strings.CutSuffix(o.ID, "-segmentation")
-		case o.Box != nil && o.Keypoints == nil && o.Polygons == nil:
-			return strings.CutSuffix(o.ID, "-box")
-		}
-		return "", false
-	}
-	if !slices.ContainsFunc(objects, func(o ExportObject) bool { _, ok := further(o); return ok }) {
-		return objects
-	}
-	places := make(map[string]int)
-	var out []ExportObject
-	for _, o := range objects {
-		base, ok := further(o)
-		place, there := places[base]
-		if !ok || !there || !out[place].takes(o) {
-			if _, taken := places[o.ID]; !taken {
-				places[o.ID] = len(out)
-			}
-			out = append(out, o)
-			continue
-		}
-		first := &out[place]
-		if o.Polygons != nil {
-			first.Polygons = o.Polygons
-		} else {
-			first.Box = o.Box
-		}
-		first.name = o.name
-		first.Members = append(first.Members, o.Members...)
-	}
-	return out
-}
-
-// takes reports whether a shape may be of the same object.
-func (o ExportObject) takes(further ExportObject) bool {
-	switch {
-	case further.Polygons != nil && (o.Polygons != nil || o.Box != nil), further.Box != nil && o.Box != nil:
-		return false
-	case o.name != "" && o.name != further.name, !sameAttributes(o.Attributes, further.Attributes):
-		return false
-	}
-	return o.Scored || sameConfidence(o.Confidence, further.Confidence)
-}
-
-// partsFrom counts the polygons at the beginning that are parts of one object.
-func partsFrom(annotations []pictograph.Annotation) int {
-	first := annotations[0]
-	base, ok := strings.CutSuffix(first.ID, "-0")
-	if !ok || base == "" {
-		return 1
-	}
-	n := 1
-	for n < len(annotations) {
-		a := annotations[n]
-		if _, polygon := a.Geometry.(pictograph.Polygon); !polygon || a.ID != PartID(base, n) || a.Name != first.Name ||
-			!sameConfidence(a.Confidence, first.Confidence) || !sameAttributes(a.Attributes, first.Attributes) {
-			break
-		}
-		n++
-	}
-	return n
-}
-
-func (o *ExportObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
-	o.Scored = o.Scored || !sameConfidence(a.Confidence, o.Confidence)
-	if !sameAttributes(withoutOccluded(a.Attributes), o.Attributes) {
-		report(KindAttributes, at, "the keypoints of an instance have different attributes", "those of the first were taken")
-	}
-	o.Keypoints = append(o.Keypoints, a)
-}
-
-func sameConfidence(a, b *float64) bool { return a == b || a != nil && b != nil && *a == *b }
-
-func sameAttributes(a, b map[string]any) bool {
-	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
-}
-
-// withoutOccluded are a keypoint's attributes but for what its visibility says.
-func withoutOccluded(attributes map[string]any) map[string]any {
-	if !IsOccluded(attributes) {
-		return attributes
-	}
-	rest := maps.Clone(attributes)
-	delete(rest, "occluded")
-	return rest
-}
-
-func IsOccluded(attributes map[string]any) bool { return attributes["occluded"] == "true" }
-
-// Slots puts the keypoints of a pose in the order of their category; a keypoint that
-// is not there is nil. Keypoints that find no place are returned too.
-func (c *ExportCategory) Slots(keypoints []pictograph.Annotation) (slots []*pictograph.Annotation, extra []*pictograph.Annotation) {
-	named := 0
-	if c.Skeleton != nil {
-		named = len(c.Skeleton.Nodes)
-	}
-	_, numbered := numberedName(keypoints)
-	if c.Skeleton == nil && !numbered {
-		for i := range keypoints {
-			slots = append(slots, &keypoints[i])
-		}
-		for len(slots) < c.Unnamed {
-			slots = append(slots, nil)
-		}
-		return slots, nil
-	}
-	slots = make([]*pictograph.Annotation, max(named, c.Unnamed))
-keypoints:
-	for i, j := range keypoints {
-		for s := range named {
-			if c.Skeleton.Nodes[s].Name == j.Name && slots[s] == nil {
-				slots[s] = &keypoints[i]
-				continue keypoints
-			}
-		}
-		if n, ok := keypointNumber(c.Name, j.Name); ok && n >= named && n < len(slots) && slots[n] == nil {
-			slots[n] = &keypoints[i]
-			continue
-		}
-		extra = append(extra, &keypoints[i])
-	}
-	return slots, extra
-}
-
-// Lose notes that keypoints of the object have no place.
-func (o ExportObject) Lose(lost LostAnnotations, keypoints []*pictograph.Annotation, r Result) {
-	for _, m := range o.Members {
-		if slices.ContainsFunc(keypoints, func(j *pictograph.Annotation) bool { return j.ID == r.Annotations[m].ID }) {
-			lost[m] = true
-		}
-	}
-}
-
-func ReportInto(findings *[]Finding, image string) func(kind Kind, at, reason, action string) {
-	return func(kind Kind, at, reason, action string) {
-		*findings = append(*findings, Finding{Kind: kind, Image: image, At: at, Reason: reason, Action: action})
-	}
-}
-
-func ReportExtra(report func(Kind, string, string, string), category string, extra []*pictograph.Annotation) {
-	if len(extra) > 0 {
-		report(KindKeypoints, "annotation "+scan.Shorten(extra[0].ID), fmt.Sprintf("%d keypoints have no place of their own in category %q", len(extra), category), "left out")
-	}
 }

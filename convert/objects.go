@@ -1,0 +1,282 @@
+package convert
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pictosync/internal/scan"
+	"pictosync/pictograph"
+)
+
+// WholeObject is one object of an image: a box, the polygons of one source
+// annotation, or the keypoints of one instance; or several of these, where all were taken
+// from one.
+type WholeObject struct {
+	ID         string
+	name       string // class; of a pose, see Catalog.CategoryOf
+	Box        *pictograph.BBox
+	Polygons   []pictograph.Polygon
+	Keypoints  []pictograph.Annotation
+	Given      *pictograph.Box // beside the keypoints
+	slots      int             // keypoints there is room for; 0 where that is not told
+	Scored     bool            // its keypoints have confidences of their own
+	Confidence *float64
+	Attributes map[string]any
+	Members    []int // its annotations, by their places
+}
+
+// Shapes is how many kinds of shapes the object has.
+func (o WholeObject) Shapes() (n int) {
+	for _, has := range []bool{o.Box != nil, o.Polygons != nil, o.Keypoints != nil} {
+		if has {
+			n++
+		}
+	}
+	return n
+}
+
+// LostAnnotations are places of annotations that the format written does not hold.
+type LostAnnotations map[int]bool
+
+// Lost counts the source's annotations of which nothing is left without some of the
+// annotations that they became.
+func (r *Result) Lost(some LostAnnotations) (n int) {
+	if len(some) == 0 {
+		return 0
+	}
+	at := 0
+	for annotations := range r.sources() {
+		left := false
+		for range annotations {
+			left = left || !some[at]
+			at++
+		}
+		if !left && len(annotations) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// partOf takes the id of a part from that of its object.
+var partOf = regexp.MustCompile(`^(.+)-(0|[1-9][0-9]*)$`)
+
+// ObjectsOf joins the annotations of an image that belong to one object: parts
+// with the ids ID-0, ID-1, …, keypoints with one instance id, and what --all-geometries took
+// beside the first shape. What cannot be written at all, or is lost with the joining, is
+// reported and noted as lost; report may be nil.
+func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []WholeObject {
+	if report == nil {
+		report = func(Kind, string, string, string) {}
+	}
+	var objects []WholeObject
+	instances := make(map[int]int) // instance id to place in objects
+	for i := 0; i < len(r.Annotations); i++ {
+		a := r.Annotations[i]
+		at := "annotation " + scan.Shorten(a.ID)
+		if a.AttributeList != nil {
+			report(KindAttributes, at, "attributes in the list form have no place in the format", "left out")
+		}
+		o := WholeObject{ID: a.ID, name: a.Name, Confidence: a.Confidence, Attributes: a.Attributes, Members: []int{i}}
+		switch g := a.Geometry.(type) {
+		case pictograph.BBox:
+			o.Box = &g
+		case pictograph.Polygon:
+			parts := partsFrom(r.Annotations[i:])
+			for n, part := range r.Annotations[i : i+parts] {
+				o.Polygons = append(o.Polygons, part.Geometry.(pictograph.Polygon))
+				if n > 0 {
+					o.Members = append(o.Members, i+n)
+				}
+			}
+			if parts > 1 {
+				o.ID = strings.TrimSuffix(a.ID, "-0")
+			}
+			i += parts - 1
+		case pictograph.Keypoint:
+			place, known := instances[g.Instance]
+			if known && g.Instance > 0 {
+				objects[place].join(a, at, report)
+				objects[place].Members = append(objects[place].Members, i)
+				continue
+			}
+			instances[g.Instance] = len(objects)
+			o.Keypoints = []pictograph.Annotation{a}
+			o.name = "" // a keypoint's
+			o.Attributes = withoutOccluded(a.Attributes)
+			o.ID = strings.TrimSuffix(a.ID, "-0")
+			if box, given := r.Boxes[g.Instance]; given && g.Instance > 0 {
+				o.Given = &box
+			}
+			if g.Instance > 0 {
+				o.slots = r.Slots[g.Instance]
+			}
+		default:
+			report(KindPolyline, at, "a polyline has no place in the format", "left out")
+			if lost != nil {
+				lost[i] = true
+			}
+			continue
+		}
+		objects = append(objects, o)
+	}
+	return joinShapes(objects)
+}
+
+// joinShapes joins the objects ID-segmentation and ID-box to the object ID, from which
+// they were taken with it.
+func joinShapes(objects []WholeObject) []WholeObject {
+	further := func(o WholeObject) (base string, ok bool) {
+		switch {
+		case o.Polygons != nil && o.Keypoints == nil && o.Box == nil:
+			return strings.CutSuffix(o.ID, "-segmentation")
+		case o.Box != nil && o.Keypoints == nil && o.Polygons == nil:
+			return strings.CutSuffix(o.ID, "-box")
+		}
+		return "", false
+	}
+	if !slices.ContainsFunc(objects, func(o WholeObject) bool { _, ok := further(o); return ok }) {
+		return objects
+	}
+	places := make(map[string]int)
+	var out []WholeObject
+	for _, o := range objects {
+		base, ok := further(o)
+		place, there := places[base]
+		if !ok || !there || !out[place].takes(o) {
+			if _, taken := places[o.ID]; !taken {
+				places[o.ID] = len(out)
+			}
+			out = append(out, o)
+			continue
+		}
+		first := &out[place]
+		if o.Polygons != nil {
+			first.Polygons = o.Polygons
+		} else {
+			first.Box = o.Box
+		}
+		first.name = o.name
+		first.Members = append(first.Members, o.Members...)
+	}
+	return out
+}
+
+// takes reports whether a shape may be of the same object.
+func (o WholeObject) takes(further WholeObject) bool {
+	switch {
+	case further.Polygons != nil && (o.Polygons != nil || o.Box != nil), further.Box != nil && o.Box != nil:
+		return false
+	case o.name != "" && o.name != further.name, !sameAttributes(o.Attributes, further.Attributes):
+		return false
+	}
+	return o.Scored || sameConfidence(o.Confidence, further.Confidence)
+}
+
+// partsFrom counts the polygons at the beginning that are parts of one object.
+func partsFrom(annotations []pictograph.Annotation) int {
+	first := annotations[0]
+	base, ok := strings.CutSuffix(first.ID, "-0")
+	if !ok || base == "" {
+		return 1
+	}
+	n := 1
+	for n < len(annotations) {
+		a := annotations[n]
+		if _, polygon := a.Geometry.(pictograph.Polygon); !polygon || a.ID != PartID(base, n) || a.Name != first.Name ||
+			!sameConfidence(a.Confidence, first.Confidence) || !sameAttributes(a.Attributes, first.Attributes) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+func (o *WholeObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
+	o.Scored = o.Scored || !sameConfidence(a.Confidence, o.Confidence)
+	if !sameAttributes(withoutOccluded(a.Attributes), o.Attributes) {
+		report(KindAttributes, at, "the keypoints of an instance have different attributes", "those of the first were taken")
+	}
+	o.Keypoints = append(o.Keypoints, a)
+}
+
+func sameConfidence(a, b *float64) bool { return a == b || a != nil && b != nil && *a == *b }
+
+func sameAttributes(a, b map[string]any) bool {
+	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
+}
+
+// withoutOccluded are a keypoint's attributes but for what its visibility says.
+func withoutOccluded(attributes map[string]any) map[string]any {
+	if !IsOccluded(attributes) {
+		return attributes
+	}
+	rest := maps.Clone(attributes)
+	delete(rest, "occluded")
+	return rest
+}
+
+// IsOccluded reports whether the attributes are those of an occluded keypoint.
+func IsOccluded(attributes map[string]any) bool { return attributes["occluded"] == "true" }
+
+// Slots puts the keypoints of a pose in the order of their category; a keypoint that
+// is not there is nil. Keypoints that find no place are returned too.
+func (c *CatalogEntry) Slots(keypoints []pictograph.Annotation) (slots []*pictograph.Annotation, extra []*pictograph.Annotation) {
+	named := 0
+	if c.Skeleton != nil {
+		named = len(c.Skeleton.Nodes)
+	}
+	_, numbered := numberedName(keypoints)
+	if c.Skeleton == nil && !numbered {
+		for i := range keypoints {
+			slots = append(slots, &keypoints[i])
+		}
+		for len(slots) < c.Unnamed {
+			slots = append(slots, nil)
+		}
+		return slots, nil
+	}
+	slots = make([]*pictograph.Annotation, max(named, c.Unnamed))
+keypoints:
+	for i, j := range keypoints {
+		for s := range named {
+			if c.Skeleton.Nodes[s].Name == j.Name && slots[s] == nil {
+				slots[s] = &keypoints[i]
+				continue keypoints
+			}
+		}
+		if n, ok := keypointNumber(c.Name, j.Name); ok && n >= named && n < len(slots) && slots[n] == nil {
+			slots[n] = &keypoints[i]
+			continue
+		}
+		extra = append(extra, &keypoints[i])
+	}
+	return slots, extra
+}
+
+// Lose notes that keypoints of the object have no place.
+func (o WholeObject) Lose(lost LostAnnotations, keypoints []*pictograph.Annotation, r Result) {
+	for _, m := range o.Members {
+		if slices.ContainsFunc(keypoints, func(j *pictograph.Annotation) bool { return j.ID == r.Annotations[m].ID }) {
+			lost[m] = true
+		}
+	}
+}
+
+// ReportInto makes a function that adds findings about an image to a list.
+func ReportInto(findings *[]Finding, image string) func(kind Kind, at, reason, action string) {
+	return func(kind Kind, at, reason, action string) {
+		*findings = append(*findings, Finding{Kind: kind, Image: image, At: at, Reason: reason, Action: action})
+	}
+}
+
+// ReportExtra tells of keypoints that have no place in their category.
+func ReportExtra(report func(Kind, string, string, string), category string, extra []*pictograph.Annotation) {
+	if len(extra) > 0 {
+		report(KindKeypoints, "annotation "+scan.Shorten(extra[0].ID), fmt.Sprintf("%d keypoints have no place of their own in category %q", len(extra), category), "left out")
+	}
+}
