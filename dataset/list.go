@@ -56,7 +56,7 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 	defer listing.Close()
 	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
-	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency, nil) {
+	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency) {
 		if err != nil {
 			return shown, err
 		}

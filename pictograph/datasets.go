@@ -161,14 +161,10 @@ func listImages(dataset string) string { return fmt.Sprintf("list the images of 
 // the same time, also while others are decoded and dealt with. They come in order
 // all the same. A page that is short before the end is followed by one at a time,
 // since those behind it begin elsewhere.
-//
-// first is the first page where that was asked for before, with the same filter, and
-// nil otherwise. It is taken if its images are of the dataset, which is named by its
-// id then.
-func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFilter, expected, ahead int, first *FirstPage) iter.Seq2[[]Image, error] {
+func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFilter, expected, ahead int) iter.Seq2[[]Image, error] {
 	return func(yield func([]Image, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
-		p := pagesAhead{client: c, ctx: ctx, dataset: dataset, filter: f, expected: expected, ahead: max(ahead, 1), first: first}
+		p := pagesAhead{client: c, ctx: ctx, dataset: dataset, filter: f, expected: expected, ahead: max(ahead, 1)}
 		defer p.asking.Wait()
 		defer cancel()
 		p.received = make(chan struct{}, p.ahead)
@@ -200,7 +196,6 @@ type pagesAhead struct {
 	dataset         string
 	filter          ImageFilter
 	expected, ahead int
-	first           *FirstPage // nil where it was not asked for before
 
 	asked    []chan pageAnswer // in the order of the pages
 	offset   int               // of the page behind them
@@ -234,8 +229,7 @@ func (p *pagesAhead) next() pageAnswer {
 func (p *pagesAhead) ask() {
 	for len(p.asked) == 0 || p.offset < p.expected && p.underWay < p.ahead && len(p.asked) < 2*p.ahead {
 		answered := make(chan pageAnswer, 1)
-		offset, first, expected := p.offset, p.first, p.expected
-		p.first = nil
+		offset := p.offset
 		p.asking.Go(func() {
 			told := sync.OnceFunc(func() {
 				select {
@@ -244,10 +238,8 @@ func (p *pagesAhead) ask() {
 				case <-p.ctx.Done():
 				}
 			})
-			a, ok := first.of(p.ctx, p.dataset, expected)
-			if !ok {
-				a.page, a.err = pageAt[Image](p.ctx, p.client, listImages(p.dataset), imagesPath, p.filter.query(p.dataset), offset, told)
-			}
+			var a pageAnswer
+			a.page, a.err = pageAt[Image](p.ctx, p.client, listImages(p.dataset), imagesPath, p.filter.query(p.dataset), offset, told)
 			told()
 			answered <- a
 		})

@@ -96,7 +96,7 @@ func TestPagesAhead(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			service := httptest.NewServer(test.lister)
 			client := clientOf(t, service)
-			n := countInOrder(t, client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3, nil))
+			n := countInOrder(t, client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, test.expected, 3))
 			if n != test.lister.images {
 				t.Errorf("%d images of %d came", n, test.lister.images)
 			}
@@ -114,7 +114,7 @@ func TestPagesAreAskedForTogether(t *testing.T) {
 	l := &lister{images: 9000, gate: make(chan struct{})}
 	service := httptest.NewServer(l)
 	client := clientOf(t, service)
-	for _, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 9000, 3, nil) {
+	for _, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 9000, 3) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -136,7 +136,7 @@ func TestPagesAreAskedForMeanwhile(t *testing.T) {
 		l.ServeHTTP(w, r)
 	}))
 	client := clientOf(t, service)
-	for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 4000, 3, nil) {
+	for page, err := range client.ImagePagesAhead(t.Context(), "set", ImageFilter{}, 4000, 3) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,45 +148,5 @@ func TestPagesAreAskedForMeanwhile(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatal("the fourth page is not asked for before the first is dealt with")
 		}
-	}
-}
-
-// The first page that was asked for before is the listing's, unless it is none of the
-// dataset's images: it is asked for then, and every image comes once either way.
-func TestFirstPage(t *testing.T) {
-	for _, test := range []struct {
-		name             string
-		images, expected int
-		asked            string // the name that the first page is asked for by; "renamed" is another dataset's, "" unknown
-		requests         int
-	}{
-		{"taken", 2500, 2500, "name", 3},
-		{"the only one", 7, 7, "name", 1},
-		{"of no images", 0, 0, "name", 1},
-		{"of no images, and some are expected", 0, 5, "name", 2},
-		{"of another dataset", 2500, 2500, "renamed", 4},
-		{"refused", 2500, 2500, "", 4},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			l := &lister{images: test.images}
-			service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.URL.Query().Get("dataset") == "" {
-					l.mu.Lock()
-					l.offsets = append(l.offsets, 0)
-					l.mu.Unlock()
-					http.Error(w, `{"detail":"no such dataset"}`, http.StatusNotFound)
-					return
-				}
-				l.ServeHTTP(w, r)
-			}))
-			client := clientOf(t, service)
-			first := client.AskFirstPage(t.Context(), test.asked, ImageFilter{})
-			defer first.Close()
-			n := countInOrder(t, client.ImagePagesAhead(t.Context(), "id", ImageFilter{}, test.expected, 3, first))
-			service.Close() // nothing is under way there any more
-			if n != test.images || len(l.offsets) != test.requests {
-				t.Errorf("%d images of %d came with %d requests, want %d", n, test.images, len(l.offsets), test.requests)
-			}
-		})
 	}
 }
