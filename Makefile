@@ -64,7 +64,7 @@ bench-sync: ## hold sync against the official SDK, a latency and a state in memo
 
 .PHONY: bench-nights
 bench-nights: ## how nights grow with the images: DIR for the states (1 kB an image), IMAGES as 1000,10000
-	$(GO) run ./bench/nights --dir $(or $(DIR),$(error name a folder with DIR=)) --images $(or $(IMAGES),1000,10000,100000)
+	$(GO) run ./bench nights --dir $(or $(DIR),$(error name a folder with DIR=)) --images $(or $(IMAGES),1000,10000,100000)
 
 .PHONY: bench
 bench: ## the Go benchmarks, stage by stage

@@ -34,17 +34,17 @@ KINDS = {
 }
 
 
-def grown(kind, images, o, work, command, generate, read, env):
+def grown(kind, images, o, work, command, bench, env):
     """Seconds, the ratio to a plain read, and memory of one size."""
     source = work / f"{kind}-{images}"
     made = not source.exists()
     if made:
         links = ["--distinct", str(DISTINCT)] if kind == "yolo" and images > 1_000_000 else []
-        subprocess.run([generate, "--out", source, "--images", str(images), *GENERATED[kind], *links], check=True)
+        subprocess.run([bench, "generate", "--out", source, "--images", str(images), *GENERATED[kind], *links], check=True)
     seconds, ratios, memory = [], [], []
     for turn in range((o.runs if images < 10_000_000 else 1) + 1):
         with undisturbed(o.lock):
-            plain = measure(read, source)
+            plain = measure(bench, "read", source)
             own = conversion(command, source, work, env)
         print(f"{kind} {images}: read in {plain.seconds:.2f} s, converted in {own.seconds:.2f} s, {own.anonymous:.0f} MiB", flush=True)
         if turn == 0:
@@ -76,8 +76,7 @@ def main() -> int:
     o = options.parse_args()
     work = Path(o.work or tempfile.mkdtemp())
     work.mkdir(exist_ok=True)
-    command, generate = build(work)
-    subprocess.run(["go", "build", "-o", f"{work}/", "./bench/read"], cwd=ROOT, check=True)
+    command, bench = build(work)
     env = environment(work)
     lines = []
     for kind, title in KINDS.items():
@@ -85,7 +84,7 @@ def main() -> int:
         lines += [f"### {title}", "", "| images | seconds (median) | exponent | times a plain read of the same files | MiB, not page cache | exponent |", "|--:|--:|--:|--:|--:|--:|"]
         last = None
         for images in map(int, filter(None, sizes.split(","))):
-            seconds, ratio, memory = grown(kind, images, o, work, command, generate, work / "read", env)
+            seconds, ratio, memory = grown(kind, images, o, work, command, bench, env)
             of_time = f"{exponent((last[0], last[1]), (images, seconds)):.2f}" if last else ""
             of_memory = f"{exponent((last[0], last[2]), (images, memory)):.2f}" if last else ""
             lines.append(f"| {images:,} | {seconds:.3g} | {of_time} | {ratio:.3g} | {memory:,.0f} | {of_memory} |")

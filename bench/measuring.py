@@ -76,10 +76,10 @@ def undisturbed(lock):
 
 
 def build(folder: Path) -> tuple[Path, Path]:
-    """The command and the generator of labels."""
-    for package, flags in [("./cmd/pictosync", ["-pgo=bench/convert.pgo"]), ("./bench/generate", [])]:  # as make build does
+    """The command, and what makes labels and measures."""
+    for package, flags in [("./cmd/pictosync", ["-pgo=bench/convert.pgo"]), ("./bench", [])]:  # as make build does
         subprocess.run(["go", "build", *flags, "-o", f"{folder}/", package], cwd=ROOT, check=True)
-    return folder / "pictosync", folder / "generate"
+    return folder / "pictosync", folder / "bench"
 
 
 def environment(folder: Path) -> dict:

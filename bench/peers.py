@@ -89,14 +89,14 @@ def main() -> int:
     results = json.loads(kept.read_text()) if kept.exists() else {}
     work = Path(o.work or tempfile.mkdtemp())
     work.mkdir(exist_ok=True)
-    command, generate = build(work)
+    command, bench = build(work)
     env = environment(work)
     for file in o.files.split(","):
         path = work / "annotations" / f"instances_{file}.json"
         for folder in ["annotations", "images"]:  # as datumaro wants them
             (work / folder).mkdir(exist_ok=True)
         if not path.exists():
-            subprocess.run([generate, "--out", path, *FILES[file][1]], check=True)
+            subprocess.run([bench, "generate", "--out", path, *FILES[file][1]], check=True)
         for name in o.peers.split(","):
             packages, reads, statements = PEERS[name]
             try:

@@ -2,14 +2,14 @@
 
     python3 bench/sync.py [--images 5000] [--pairs 3] [--only sdk] [--dir DIR] [--lock FILE]
 
-Both import the same COCO file into a service that answers at once (bench/serve: the
+Both import the same COCO file into a service that answers at once (bench serve: the
 sandbox checks and keeps everything, which takes longer than a sync, so that nothing
 faster than it could be seen), in turn. What is printed, and with all three parts written
 into docs/performance.md, are medians of ratios of runs side by side, numbers of requests
 and peaks of memory; of the SDK import_coco alone is timed, of pictosync the whole process.
 
 Then pictosync alone: with a latency, against what its requests alone must take, computed and
-as a client takes that only sends them again (bench/replay); and with its state on a file
+as a client takes that only sends them again (bench replay); and with its state on a file
 system in memory, against the disk.
 """
 
@@ -67,8 +67,8 @@ class Service:
 
 
 @contextlib.contextmanager
-def service(command, coco, *flags):
-    process = subprocess.Popen([command, "--coco", coco, *flags], stdout=subprocess.PIPE, text=True)
+def service(bench, coco, *flags):
+    process = subprocess.Popen([bench, "serve", "--coco", coco, *flags], stdout=subprocess.PIPE, text=True)
     try:
         ready = process.stdout.readline().split()
         if not ready:
@@ -93,10 +93,10 @@ def sync(command, service, coco, folder, begin=Service.reset):
     return done, json.loads(done.output)["images"]["saved"], service.stats()["requests"]
 
 
-def against_sdk(o, command, serve, coco):
+def against_sdk(o, command, bench, coco):
     python = venv(ROOT / "bench" / ".venv-sdk", [f"pictograph=={SDK}"])
     ratios, theirs, ours = [], [], []
-    with service(serve, coco) as s:
+    with service(bench, coco) as s:
         for _ in range(o.pairs):
             with undisturbed(o.lock):
                 theirs.append(sdk(python, s, coco))
@@ -112,18 +112,18 @@ def against_sdk(o, command, serve, coco):
             + row.format("pictosync sync", f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})", ours[0][2], max(done.anonymous for done, _, _ in ours)))
 
 
-def against_latency(o, command, serve, coco):
+def against_latency(o, command, bench, coco):
     pages, runs = math.ceil(o.images / 1000), []
     orders = {"": [], "--together": []}
-    replay, requests = serve.with_name("replay"), serve.with_name("requests.json")
-    with service(serve, coco, "--latency", f"{LATENCY}s") as s, undisturbed(o.lock):
+    requests = bench.with_name("requests.json")
+    with service(bench, coco, "--latency", f"{LATENCY}s") as s, undisturbed(o.lock):
         sync(command, s, coco, o.dir, Service.record)
         requests.write_bytes(s.recorded())
         for _ in range(3 * o.pairs):
             runs.append(sync(command, s, coco, o.dir))
             for order, bare in orders.items():
                 s.reset()
-                bare.append(measure(replay, "--concurrency", CONCURRENCY, *order.split(), s.url, requests).own)
+                bare.append(measure(bench, "replay", "--concurrency", CONCURRENCY, *order.split(), s.url, requests).own)
     saves = math.ceil((runs[0][2] - pages - 2) / CONCURRENCY)
     # Each needs the one before: the dataset, the pages, the classes; saves go side by side.
     chain = 1 + pages + 1 + saves
@@ -141,11 +141,11 @@ def against_latency(o, command, serve, coco):
             f"| as a sync sends them: the first page together with the dataset | {together} | {computed(together)} | {than(orders['--together'])} |\n")
 
 
-def against_memory(o, command, serve, coco):
+def against_memory(o, command, bench, coco):
     memory, ratios = "/dev/shm", []
     if not os.path.isdir(memory):
         return "No file system in memory: what the disk costs was not measured.\n"
-    with service(serve, coco) as s, undisturbed(o.lock):
+    with service(bench, coco) as s, undisturbed(o.lock):
         for n in range(5 * o.pairs):
             folders = [o.dir, memory] if n % 2 else [memory, o.dir]
             seconds = {folder: sync(command, s, coco, folder)[0].seconds for folder in folders}
@@ -169,11 +169,10 @@ def main():
     o = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=o.dir) as o.dir:
         folder = Path(o.dir)
-        command, generate = build(folder)
-        subprocess.run(["go", "build", "-o", f"{folder}/", "./bench/serve", "./bench/replay"], cwd=ROOT, check=True)
+        command, bench = build(folder)
         coco = folder / "labels.json"
-        subprocess.run([generate, "--out", coco, "--images", str(o.images)], check=True)
-        said = "\n".join(PARTS[part](o, command, folder / "serve", coco) for part in o.only or PARTS)
+        subprocess.run([bench, "generate", "--out", coco, "--images", str(o.images)], check=True)
+        said = "\n".join(PARTS[part](o, command, bench, coco) for part in o.only or PARTS)
     if o.only:
         print(said)
     else:

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pictosync/bench"
+	"pictosync/bench/labels"
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/convert/canonical"
@@ -14,10 +14,10 @@ import (
 
 // benchmarkFile is a COCO file of 10,000 images, a twelfth of COCO's training set.
 func benchmarkFile(b *testing.B) (path string, size int64) {
-	spec := bench.Train2017
+	spec := labels.Train2017
 	spec.Images = 10_000
 	path = filepath.Join(b.TempDir(), "labels.json")
-	size, err := bench.WriteCOCOFile(path, spec)
+	size, err := labels.WriteCOCOFile(path, spec)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pictosync/bench"
+	"pictosync/bench/labels"
 	"pictosync/convert"
 	"pictosync/convert/canonical"
 	"pictosync/convert/formats"
@@ -15,8 +15,8 @@ import (
 // which make bench-profile looks at as well.
 func BenchmarkConvertYOLO(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "data")
-	spec := bench.Spec{Images: 10_000, PerImage: 7, Seed: 1, Masks: 0.1, Order: bench.Sorted, PerFolder: 1000, Pictures: true}
-	if err := bench.WriteYOLO(dir, spec); err != nil {
+	spec := labels.Spec{Images: 10_000, PerImage: 7, Seed: 1, Masks: 0.1, Order: labels.Sorted, PerFolder: 1000, Pictures: true}
+	if err := labels.WriteYOLO(dir, spec); err != nil {
 		b.Fatal(err)
 	}
 	out := filepath.Join(b.TempDir(), "out.jsonl")

@@ -8,17 +8,17 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pictosync/bench"
+	"pictosync/bench/labels"
 	"pictosync/convert"
 	"pictosync/convert/formats"
 )
 
 // writtenCOCO is a COCO file of 10,000 images, a twelfth of COCO's training set.
 func writtenCOCO(b *testing.B) (path string, size int64) {
-	spec := bench.Train2017
+	spec := labels.Train2017
 	spec.Images = 10_000
 	path = filepath.Join(b.TempDir(), "labels.json")
-	size, err := bench.WriteCOCOFile(path, spec)
+	size, err := labels.WriteCOCOFile(path, spec)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -126,8 +126,8 @@ func loadAll(b *testing.B, src convert.Source) {
 // BenchmarkYOLO is a YOLO folder of 5,000 labels with images.
 func BenchmarkYOLO(b *testing.B) {
 	dir := filepath.Join(b.TempDir(), "data")
-	spec := bench.Spec{Images: 5000, PerImage: 7, Seed: 1, Masks: 0.1, Order: bench.Sorted, PerFolder: 1000, Pictures: true}
-	if err := bench.WriteYOLO(dir, spec); err != nil {
+	spec := labels.Spec{Images: 5000, PerImage: 7, Seed: 1, Masks: 0.1, Order: labels.Sorted, PerFolder: 1000, Pictures: true}
+	if err := labels.WriteYOLO(dir, spec); err != nil {
 		b.Fatal(err)
 	}
 	ctx := context.Background()

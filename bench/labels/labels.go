@@ -1,8 +1,8 @@
-// Package bench makes label files of any size to measure with: COCO files and
+// Package labels makes label files of any size to measure with: COCO files and
 // YOLO folders whose shapes are like those of COCO 2017, told by a seed, so that
 // everyone measures with the same bytes. Nothing is held of what is written but
 // four bytes an image.
-package bench
+package labels
 
 import (
 	"errors"

@@ -1,13 +1,3 @@
-// Command replay sends the requests again that bench/serve has recorded, as a
-// client would that has nothing to compute in between: what a sync takes beside
-// its requests is what it takes longer than this.
-//
-//	go run ./bench/replay --concurrency 4 URL FILE
-//
-// The dataset is asked for, then the pages of its images side by side, then its classes
-// are added, then its images saved, side by side. With --together the first page is asked
-// for together with the dataset, as a sync does. It prints the seconds from the first
-// request to the last answer.
 package main
 
 import (
@@ -27,7 +17,17 @@ import (
 	"pictosync/bench/instant"
 )
 
-func main() {
+// replayMain sends the requests again that bench/serve has recorded, as a
+// client would that has nothing to compute in between: what a sync takes beside
+// its requests is what it takes longer than this.
+//
+//	go run ./bench replay --concurrency 4 URL FILE
+//
+// The dataset is asked for, then the pages of its images side by side, then its classes
+// are added, then its images saved, side by side. With --together the first page is asked
+// for together with the dataset, as a sync does. It prints the seconds from the first
+// request to the last answer.
+func replayMain() {
 	concurrency := pflag.Int("concurrency", 4, "`NUMBER` of requests that are under way at once")
 	together := pflag.Bool("together", false, "ask for the first page together with the dataset")
 	pflag.Parse()

@@ -1,12 +1,3 @@
-// Command serve runs a service that answers at once, or after a latency, until
-// it is interrupted:
-//
-//	go run ./bench/serve --coco small.json                    # a dataset with the images of a COCO file
-//	go run ./bench/serve --images 1000000 --latency 50ms
-//
-// It says on standard output when it is ready and where it listens. GET /
-// tells what was asked of it, POST / makes it what it was in the beginning. After
-// POST /record it is that too, and keeps what it is asked, for GET /recorded.
 package main
 
 import (
@@ -21,7 +12,16 @@ import (
 	"pictosync/bench/instant"
 )
 
-func main() {
+// serveMain runs a service that answers at once, or after a latency, until
+// it is interrupted:
+//
+//	go run ./bench serve --coco small.json                    # a dataset with the images of a COCO file
+//	go run ./bench serve --images 1000000 --latency 50ms
+//
+// It says on standard output when it is ready and where it listens. GET /
+// tells what was asked of it, POST / makes it what it was in the beginning. After
+// POST /record it is that too, and keeps what it is asked, for GET /recorded.
+func serveMain() {
 	var o instant.Options
 	coco := pflag.String("coco", "", "the dataset has the images of this COCO `FILE`")
 	pflag.IntVar(&o.Images, "images", 0, "the dataset has this `NUMBER` of images, with names of the service's own")

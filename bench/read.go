@@ -1,7 +1,3 @@
-// Command read reads every file below folders and does nothing with them: what a
-// file system takes at least to give them up.
-//
-//	go run ./bench/read FOLDER…
 package main
 
 import (
@@ -15,7 +11,11 @@ import (
 	"sync/atomic"
 )
 
-func main() {
+// readMain reads every file below folders and does nothing with them: what a
+// file system takes at least to give them up.
+//
+//	go run ./bench read FOLDER…
+func readMain() {
 	files := make(chan string, 1000)
 	var group sync.WaitGroup
 	var bytes, failed atomic.Int64

@@ -1,13 +1,3 @@
-// Command nights measures how what a sync costs grows with the number of images:
-// the first night, which saves them all, and the nights after it, which find
-// nothing to do.
-//
-//	go run ./bench/nights --dir DIR --images 1000,10000,100000
-//
-// The labels are made up as they are asked for, one box an image, and the service
-// is one that answers at once, in a process of its own: what is measured is the
-// plan, the state and the requests. Every night is a process of its own too, so
-// that its peak of memory is.
 package main
 
 import (
@@ -41,7 +31,17 @@ import (
 	"pictosync/worker"
 )
 
-func main() {
+// nightsMain measures how what a sync costs grows with the number of images:
+// the first night, which saves them all, and the nights after it, which find
+// nothing to do.
+//
+//	go run ./bench nights --dir DIR --images 1000,10000,100000
+//
+// The labels are made up as they are asked for, one box an image, and the service
+// is one that answers at once, in a process of its own: what is measured is the
+// plan, the state and the requests. Every night is a process of its own too, so
+// that its peak of memory is.
+func nightsMain() {
 	dir := pflag.String("dir", "", "`FOLDER` for the states; one that is there is gone on with")
 	images := pflag.IntSlice("images", []int{1_000, 10_000, 100_000}, "numbers of images")
 	night := pflag.Bool("night", false, "be one night, as the command runs itself")
@@ -52,7 +52,7 @@ func main() {
 	var err error
 	switch {
 	case *service:
-		err = serve((*images)[0], *annotations)
+		err = serveNights((*images)[0], *annotations)
 	case *night:
 		err = beNight((*images)[0], *dir, *url)
 	default:
@@ -112,7 +112,7 @@ func measureNight(n, which int, state string) (f figures, err error) {
 	if _, err := os.Stat(filepath.Join(state, "saved")); err == nil || which > 0 {
 		annotations = 1
 	}
-	service := exec.Command(os.Args[0], "--service", "--images", strconv.Itoa(n), "--annotations", strconv.Itoa(annotations))
+	service := exec.Command(program(), "nights", "--service", "--images", strconv.Itoa(n), "--annotations", strconv.Itoa(annotations))
 	service.Stderr = os.Stderr
 	out, err := service.StdoutPipe()
 	if err != nil {
@@ -127,7 +127,7 @@ func measureNight(n, which int, state string) (f figures, err error) {
 	if err != nil {
 		return f, fmt.Errorf("start the service: %w", err)
 	}
-	night := exec.Command(os.Args[0], "--night", "--images", strconv.Itoa(n), "--dir", state, "--url", strings.TrimSpace(url))
+	night := exec.Command(program(), "nights", "--night", "--images", strconv.Itoa(n), "--dir", state, "--url", strings.TrimSpace(url))
 	night.Stderr = os.Stderr
 	answer, err := night.Output()
 	if err != nil {
@@ -163,7 +163,7 @@ func printTable(title string, rows []figures) {
 		exponent(func(f figures) float64 { return f.Total }), exponent(func(f figures) float64 { return float64(f.Requests) }), exponent(func(f figures) float64 { return f.MiB }))
 }
 
-func serve(images, annotations int) error {
+func serveNights(images, annotations int) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -1,4 +1,4 @@
-package bench_test
+package labels_test
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"pictosync/bench"
+	"pictosync/bench/labels"
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/convert/formats"
@@ -39,15 +39,15 @@ func converted(t *testing.T, path string, o convert.OpenOptions) conversion.Summ
 }
 
 func TestCOCOConvertsWithoutFindings(t *testing.T) {
-	spec := bench.Spec{Images: 300, PerImage: 6, Seed: 7, Masks: 0.1, Keypoints: 0.2}
-	annotations := make(map[bench.Order]int)
-	for _, order := range []bench.Order{bench.Sorted, bench.Random} {
+	spec := labels.Spec{Images: 300, PerImage: 6, Seed: 7, Masks: 0.1, Keypoints: 0.2}
+	annotations := make(map[labels.Order]int)
+	for _, order := range []labels.Order{labels.Sorted, labels.Random} {
 		spec.Order = order
 		var file, again bytes.Buffer
-		if err := bench.WriteCOCO(&file, spec); err != nil {
+		if err := labels.WriteCOCO(&file, spec); err != nil {
 			t.Fatal(err)
 		}
-		if err := bench.WriteCOCO(&again, spec); err != nil || !bytes.Equal(file.Bytes(), again.Bytes()) {
+		if err := labels.WriteCOCO(&again, spec); err != nil || !bytes.Equal(file.Bytes(), again.Bytes()) {
 			t.Fatalf("the same seed made other bytes, %v", err)
 		}
 		path := filepath.Join(t.TempDir(), "a.json")
@@ -60,13 +60,13 @@ func TestCOCOConvertsWithoutFindings(t *testing.T) {
 		}
 		annotations[order] = summary.Annotations
 	}
-	if annotations[bench.Sorted] != annotations[bench.Random] {
+	if annotations[labels.Sorted] != annotations[labels.Random] {
 		t.Errorf("%v annotations; the order must change nothing but the order", annotations)
 	}
 }
 
 func TestYOLOConvertsWithoutFindings(t *testing.T) {
-	spec := bench.Spec{Images: 100, PerImage: 4, Seed: 7, Masks: 0.3, Order: bench.Sorted}
+	spec := labels.Spec{Images: 100, PerImage: 4, Seed: 7, Masks: 0.3, Order: labels.Sorted}
 	for name, o := range map[string]struct {
 		perFolder int
 		pictures  bool
@@ -75,7 +75,7 @@ func TestYOLOConvertsWithoutFindings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			spec.PerFolder, spec.Pictures, spec.Distinct = o.perFolder, o.pictures, o.distinct
-			if err := bench.WriteYOLO(dir, spec); err != nil {
+			if err := labels.WriteYOLO(dir, spec); err != nil {
 				t.Fatal(err)
 			}
 			var options convert.OpenOptions
