@@ -26,6 +26,8 @@ type reader struct {
 	flaws       []flaw        // of its rings
 	scores      []float64     // of its keypoints
 
+	turn Turn // of the angles of boxes of five numbers
+
 	// Of the image at hand:
 	members  []memberCount
 	boxes    boxNotations

@@ -19,10 +19,11 @@ import (
 type boxForm int
 
 const (
-	noBox      boxForm = iota
-	plainBox           // x, y, width, height
-	cornersBox         // the four corners of an oriented one
-	badBox             // there is one, and nothing can be made of it
+	noBox       boxForm = iota
+	plainBox            // x, y, width, height
+	cornersBox          // the four corners of an oriented one
+	boxAndAngle         // centre, size and angle
+	badBox              // there is one, and nothing can be made of it
 )
 
 // givenBox is the bbox of an annotation as the file gives it.
@@ -30,6 +31,7 @@ type givenBox struct {
 	form    boxForm
 	box     pictograph.Box
 	corners geometry.Quadrilateral
+	turned  pictograph.OrientedBox
 	// kind and reason say what is wrong with a bad one.
 	kind   convert.Kind
 	reason string
@@ -64,7 +66,10 @@ func (r *reader) readBox(a *rawAnnotation) givenBox {
 	case 4:
 		return givenBox{form: plainBox, box: pictograph.Box{X: numbers[0], Y: numbers[1], W: numbers[2], H: numbers[3]}}
 	case 5:
-		return bad(convert.KindCount, "the bbox has 5 numbers: a rotated box, whose first two may be its centre or its corner, and whose angle may be in degrees or radians, clockwise or not")
+		if r.turn == "" {
+			return bad(convert.KindCount, "the bbox has 5 numbers: a rotated box, and nothing tells which way its angle turns; --box-angle clockwise or counterclockwise reads centre, size and degrees")
+		}
+		return r.turned(numbers)
 	case 8:
 		if !geometry.Finite(numbers...) {
 			return bad(convert.KindNumber, "a corner of the bbox is not finite")
@@ -76,6 +81,30 @@ func (r *reader) readBox(a *rawAnnotation) givenBox {
 		return g
 	}
 	return bad(convert.KindCount, fmt.Sprintf("the bbox has %d numbers instead of 4", len(numbers)))
+}
+
+// turned reads a box of five numbers: its centre, its width and height, and its angle in
+// degrees, which turns as the flag says.
+func (r *reader) turned(numbers []float64) givenBox {
+	if !geometry.Finite(numbers...) {
+		return givenBox{form: badBox, kind: convert.KindNumber, reason: "a number of the bbox is not finite"}
+	}
+	o := pictograph.OrientedBox{CX: numbers[0], CY: numbers[1], W: numbers[2], H: numbers[3], Angle: numbers[4]}
+	switch {
+	case o.W <= 0 || o.H <= 0:
+		return givenBox{form: badBox, kind: convert.KindBox, reason: fmt.Sprintf("the bbox has a width of %v and a height of %v", o.W, o.H)}
+	case math.Abs(o.Angle) > 360:
+		return givenBox{form: badBox, kind: convert.KindAngle, reason: fmt.Sprintf("the bbox is turned by %v, which is no angle in degrees", o.Angle)}
+	case r.turn == Counterclockwise:
+		o.Angle = -o.Angle
+	}
+	if o.Angle < 0 {
+		o.Angle += 360
+	}
+	if o.Angle >= 360 {
+		o.Angle -= 360
+	}
+	return givenBox{form: boxAndAngle, turned: o}
 }
 
 // areaOfCorners reports whether an area is that between the corners x1,y1 and x2,y2, to a
@@ -112,6 +141,8 @@ func convertBox(b *convert.Builder, r *reader, o convert.Object, g givenBox) boo
 		return b.Drop(g.kind, o.At, g.reason)
 	case cornersBox:
 		return b.AddOrientedBox(o, g.corners)
+	case boxAndAngle:
+		return b.AddOriented(o, g.turned, geometry.Corners(g.turned))
 	}
 	switch {
 	case !geometry.Sound(g.box):

@@ -26,6 +26,7 @@ type Converter struct {
 	results    bool
 	corners    string // image of the file whose boxes are corners
 	noCorners  bool   // those of most images cannot be
+	turn       Turn   // of the angles of boxes of five numbers
 }
 
 // ContradictionError says that a file contradicts itself, so that what it means cannot
@@ -37,6 +38,9 @@ func (e ContradictionError) Error() string { return e.Reason }
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
+
+// TurnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
+func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
 
 // Suspect takes boxes for corners where they fit as such, if those of a sample of the
 // file's images are.
@@ -98,6 +102,7 @@ func (c *Converter) image(r *reader, image string, size convert.Size, annotation
 	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
 	b.NoteOutside = true
 	r.begin(notation)
+	r.turn = c.turn
 	for i, raw := range annotations {
 		b.Count(c.convert(b, r, i+1, raw))
 	}

@@ -36,6 +36,9 @@ func Format() convert.Format {
 				return nil, err
 			}
 			c, findings, err := NewConverter(classes, filepath.Base(in.Path), in.Convert)
+			if err == nil {
+				c.TurnBoxes(flagsOf(in.OpenOptions).BoxAngle)
+			}
 			for _, f := range findings {
 				s.Reporter.Report(f)
 			}
@@ -49,15 +52,35 @@ type Flags struct {
 	// MergeFiles takes files that describe the same images as one, and their annotations
 	// with one id as one object.
 	MergeFiles bool
+	// BoxAngle reads boxes of five numbers; "" leaves them out.
+	BoxAngle Turn
+
+	boxAngle string // as it was given
 }
 
 // Add adds them to the flags of a command.
 func (o *Flags) Add(f *pflag.FlagSet) {
 	f.BoolVar(&o.MergeFiles, "merge-files", false, "take COCO files that describe the same images as one, annotations with one id as one object")
+	f.StringVar(&o.boxAngle, "box-angle", "", "read COCO boxes of five numbers as centre, size and an angle in degrees that turns `clockwise` or counterclockwise")
 }
 
-// Check has nothing to refuse.
-func (o *Flags) Check() error { return nil }
+// Check reads the way that angles turn.
+func (o *Flags) Check() error {
+	o.BoxAngle = Turn(o.boxAngle)
+	if o.BoxAngle != "" && o.BoxAngle != Clockwise && o.BoxAngle != Counterclockwise {
+		return fmt.Errorf("read --box-angle: %q must be one of: clockwise, counterclockwise", o.boxAngle)
+	}
+	return nil
+}
+
+// Turn is which way the angles of boxes turn, as seen on the screen.
+type Turn string
+
+// The ways. Detectron2's rotated boxes turn counterclockwise.
+const (
+	Clockwise        Turn = "clockwise"
+	Counterclockwise Turn = "counterclockwise"
+)
 
 func flagsOf(o convert.OpenOptions) Flags {
 	if own, ok := o.Own[Name].(*Flags); ok {

@@ -137,6 +137,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 	}
 	if !x.seen["categories"] && x.seen["image"] {
 		x.file.categories = NewClassless(name, o.Convert)
+		x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
 		return x.file, nil
 	}
 	var findings []convert.Finding
@@ -147,6 +148,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 	if err != nil {
 		return nil, errNotCOCO{err.Error()}
 	}
+	x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
 	if x.results {
 		x.file.categories.TakeResults()
 	}

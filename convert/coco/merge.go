@@ -47,6 +47,9 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	if contradiction, ok := errors.AsType[ContradictionError](err); ok {
 		return ContradictionError{Reason: contradiction.Reason + "; the files to be merged are " + namesText(names)}
 	}
+	if err == nil {
+		c.converter.TurnBoxes(flagsOf(c.Options).BoxAngle)
+	}
 	return err
 }
 
