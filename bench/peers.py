@@ -28,6 +28,7 @@ PEERS = {
     "labelformat": (["labelformat"], "polygons", "from labelformat.formats import COCOInstanceSegmentationInput as I; from pathlib import Path; assert sum(len(l.objects) for l in I(input_file=Path(F)).get_labels())"),
     "pycocotools": (["pycocotools"], "polygons, as they stand", "from pycocotools.coco import COCO; COCO(F)"),
     "globox": (["globox"], "boxes only", "from globox import AnnotationSet; assert len(AnnotationSet.from_coco(F))"),
+    "panlabel": (["panlabel==0.7.0"], "boxes only, and writes them", "import os; import subprocess; import sys; subprocess.run([os.path.join(os.path.dirname(sys.executable), 'panlabel'), 'convert', '-f', 'coco', '-t', 'create-ml', '-i', F, '-o', F + '.panlabel', '--allow-lossy'], check=True, capture_output=True)"),
     "Python's json": ([], "JSON only", "import json; json.load(open(F))"),
     "pysimdjson": (["pysimdjson"], "JSON only", "import simdjson; simdjson.Parser().load(F)"),
 }
