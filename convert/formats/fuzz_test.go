@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pictosync/convert"
@@ -100,4 +101,14 @@ func FuzzManifestRow(f *testing.F) {
 		exec(`INSERT INTO images (image, format, label_path, label, width, height, class_set) VALUES (?, ?, ?, ?, ?, ?, 1)`, image, format, labelPath, inline, width, height)
 		drain(t, file)
 	})
+}
+
+// A manifest of a later version is refused by its version.
+func TestManifestOfAnotherVersion(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "m.db")
+	exec := newManifest(t, file)
+	exec(`UPDATE meta SET value = '2' WHERE key = 'version'`)
+	if _, err := Open(t.Context(), file, convert.OpenOptions{}); err == nil || !strings.Contains(err.Error(), "it has version 2, this program reads version 1") {
+		t.Errorf("%v", err)
+	}
 }

@@ -60,7 +60,7 @@ CREATE TABLE images (
 ) STRICT;
 `
 
-const version = "1"
+const schemaVersion = "1"
 
 // pageRows is how many rows are read at a time, so that no transaction is
 // held open while images are saved.
@@ -206,8 +206,8 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		return errors.New("is a SQLite file but no manifest: it has no table meta")
 	case err != nil:
 		return err
-	case version != version:
-		return fmt.Errorf("it has version %s, this program reads version %s", convert.Display(version), version)
+	case version != schemaVersion:
+		return fmt.Errorf("it has version %s, this program reads version %s", convert.Display(version), schemaVersion)
 	}
 	var views int
 	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name IN ('images', 'meta', 'class_sets')`).Scan(&views); err != nil {

@@ -142,7 +142,7 @@ func newWriter(ctx context.Context, tx *sql.Tx, src convert.Source, out string) 
 	if _, err := tx.ExecContext(ctx, Schema); err != nil {
 		return nil, err
 	}
-	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('version', ?), ('root', ?)`, version, filepath.ToSlash(stated)); err != nil {
+	if _, err := tx.ExecContext(ctx, `INSERT INTO meta (key, value) VALUES ('version', ?), ('root', ?)`, schemaVersion, filepath.ToSlash(stated)); err != nil {
 		return nil, err
 	}
 	if list.Classes != nil {
