@@ -177,11 +177,11 @@ func take(b *convert.Builder, number int, raw []byte, shares bool, members map[s
 func allShares(annotations []json.RawMessage) bool {
 	for _, raw := range annotations {
 		var a annotation
-		c := a.Coordinates
 		if json.Unmarshal(raw, &a) != nil {
 			continue
 		}
-		if c = a.Coordinates; c == nil || c.X == nil || c.Y == nil || c.Width == nil || c.Height == nil {
+		c := a.Coordinates
+		if c == nil || c.X == nil || c.Y == nil || c.Width == nil || c.Height == nil {
 			continue
 		}
 		if max(*c.X, *c.Y, *c.Width, *c.Height) > 1 {
