@@ -59,5 +59,6 @@ an interrupted run when the same command is given again.` + exitHelp,
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newDoctor(), newSandbox(), newMan())
+	addCompletions(root)
 	return root
 }

@@ -79,3 +79,17 @@ func TestExampleExplainsEverySetting(t *testing.T) {
 		}
 	}
 }
+
+// A shell is told the formats and other values that a flag takes.
+func TestCompletion(t *testing.T) {
+	for flag, want := range map[string]string{"--from": "createml", "--to": "canonical", "--on-size-mismatch": "scale"} {
+		root := newRoot()
+		var out strings.Builder
+		root.SetOut(&out)
+		root.SetErr(&out)
+		root.SetArgs([]string{"__complete", "convert", "x", flag, ""})
+		if err := root.Execute(); err != nil || !strings.Contains(out.String(), want+"\n") {
+			t.Errorf("%s: %q, %v", flag, out.String(), err)
+		}
+	}
+}
