@@ -30,8 +30,8 @@ func (a *applier) finishInFlight(ctx context.Context) error {
 	a.Log.Info().Int("batches", len(open)).Msg("finishing what was in flight")
 	for _, b := range open {
 		b.Account = a.Pacer.Account()
-		if b.Body == nil {
-			a.Log.Warn().Int64("batch", b.ID).Msg("the bytes of a batch in flight are missing in the state: what its images have is read instead")
+		if !isWhole(b) {
+			a.Log.Warn().Int64("batch", b.ID).Msg("the bytes of a batch in flight are missing or damaged in the state: what its images have is read instead")
 			_, err = a.giveUp(ctx, b, "the state lost what was sent, and the image does not have it; run again")
 		} else {
 			err = a.sendAgain(ctx, b)
@@ -41,6 +41,29 @@ func (a *applier) finishInFlight(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// bulkSave is a batch's body, taken apart.
+type bulkSave struct {
+	Saves []struct {
+		ImageID     string          `json:"image_id"`
+		Annotations json.RawMessage `json:"annotations"`
+	} `json:"saves"`
+}
+
+// isWhole reports whether the bytes of a batch are what was put together: SQLite's pages
+// carry no checksum, and a digit that turned into another would be saved.
+func isWhole(b store.Batch) bool {
+	var body bulkSave
+	if json.Unmarshal(b.Body, &body) != nil || len(body.Saves) != len(b.Images) {
+		return false
+	}
+	for n, save := range body.Saves {
+		if i := b.Images[n]; save.ImageID != i.ImageID || sha256.Sum256(save.Annotations) != i.Hash {
+			return false
+		}
+	}
+	return true
 }
 
 // longAgo is how long a batch may have been in flight and be sent again as it is: about as
@@ -404,12 +427,7 @@ func (a *applier) sendHalves(ctx context.Context, b store.Batch) error {
 // split replaces a batch by others that have some of its images each, by their places in
 // it; none is made of none.
 func (a *applier) split(ctx context.Context, b store.Batch, groups ...[]int) ([]store.Batch, error) {
-	var body struct {
-		Saves []struct {
-			ImageID     string          `json:"image_id"`
-			Annotations json.RawMessage `json:"annotations"`
-		} `json:"saves"`
-	}
+	var body bulkSave
 	if err := json.Unmarshal(b.Body, &body); err != nil || len(body.Saves) != len(b.Images) {
 		return nil, fmt.Errorf("split batch %d: its bytes in the state are damaged (%d saves for %d images): %w", b.ID, len(body.Saves), len(b.Images), err)
 	}

@@ -2,11 +2,14 @@ package worker
 
 import (
 	"context"
+	"database/sql"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"pictosync/sandbox"
 )
@@ -67,5 +70,50 @@ func TestDatasetDeletedMidRun(t *testing.T) {
 	}
 	if _, err := b.sync(b.labels("a.jpg car")); err == nil || !strings.Contains(err.Error(), "no such dataset") {
 		t.Errorf("the next run: %v", err)
+	}
+}
+
+// A batch in flight whose bytes were lost or damaged in the state is not sent: what its
+// images have is read, and the run goes on.
+func TestDamagedBatch(t *testing.T) {
+	for name, damage := range map[string]string{
+		"a digit is another": `UPDATE batches SET body = CAST(replace(CAST(body AS TEXT), '"w":2', '"w":7') AS BLOB)`,
+		"cut off":            `UPDATE batches SET body = substr(body, 1, length(body) - 9)`,
+		"missing":            `UPDATE batches SET body = NULL`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, sandbox.Options{})
+			b.images("a.jpg")
+			down, mended := false, false
+			b.before = func(w http.ResponseWriter, r *http.Request) bool {
+				if down = down || strings.HasSuffix(r.URL.Path, "/bulk") && !mended; down { // and everything after it
+					w.WriteHeader(http.StatusServiceUnavailable)
+				}
+				return down
+			}
+			path := b.labels("a.jpg car")
+			if _, err := b.sync(path, func(o *Options) { o.MaxOutage = time.Nanosecond }); err == nil {
+				t.Fatal("the run went on though the service was down")
+			}
+			db, err := sql.Open("sqlite3", filepath.Join(b.dir, "state.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if done, err := db.Exec(damage); err != nil {
+				t.Fatal(err)
+			} else if n, _ := done.RowsAffected(); n != 1 {
+				t.Fatalf("%d batches were in flight", n)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			down, mended = false, true
+			if s := b.done(path); s.Images.Saved != 1 || s.Images.Failed != 0 {
+				t.Errorf("%+v: %q", s.Images, b.records(s.Run))
+			}
+			if now := b.content("a.jpg"); !strings.Contains(now, `"w":2`) || strings.Contains(now, `"w":7`) {
+				t.Errorf("the image has %s", now)
+			}
+		})
 	}
 }
