@@ -256,12 +256,12 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 	for i, c := range candidates {
 		if strings.EqualFold(filepath.Ext(c), ".txt") {
 			if source.Existing(c) != "" {
-				return labelPart{path: c, rel: relative(y.root, c), list: true}, i >= usual && c != candidates[0], true
+				return labelPart{path: c, rel: source.Relative(y.root, c), list: true}, i >= usual && c != candidates[0], true
 			}
 			continue
 		}
 		if folder, ok := y.labelFolder(c); ok {
-			return labelPart{path: folder, rel: relative(y.root, folder)}, i >= usual && c != candidates[0], true
+			return labelPart{path: folder, rel: source.Relative(y.root, folder)}, i >= usual && c != candidates[0], true
 		}
 	}
 	return labelPart{}, false, false
@@ -271,7 +271,7 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 // "labels" for the last "images" of its path, or in the folder itself. Where neither
 // has any, they are in "labels" beside a folder with another name for images.
 func (y *dataset) labelFolder(images string) (string, bool) {
-	rel := relative(y.root, images)
+	rel := source.Relative(y.root, images)
 	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
 	if labels, found := source.ReplaceLast(rel, "images", "labels"); found {
 		if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
@@ -387,7 +387,7 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 			y.missing(name, split, fmt.Sprintf("there is no list %s", convert.Display(values[split])))
 			continue
 		}
-		y.addPart(labelPart{path: list, rel: relative(folder, list), list: true})
+		y.addPart(labelPart{path: list, rel: source.Relative(folder, list), list: true})
 	}
 	if len(y.parts) == 0 {
 		y.parts = []labelPart{{path: folder}}

@@ -106,22 +106,22 @@ func (t *listTally) folder(y *dataset, label, file string) error {
 }
 
 func (t *listTally) miss(line string) {
-	if t.missing++; t.missing <= mostUnlabelled {
+	if t.missing++; t.missing <= source.MostUnlabelled {
 		t.reporter.Report(convert.Finding{Kind: convert.KindMissingFile, File: t.list, At: strconv.Quote(line), Reason: "neither the image that the list names nor a label for it is there", Action: "it was left out"})
 	}
 }
 
 func (t *listTally) unlabel(image string) {
-	if t.unlabelled++; t.unlabelled <= mostUnlabelled {
+	if t.unlabelled++; t.unlabelled <= source.MostUnlabelled {
 		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
 	}
 }
 
 func (t *listTally) rest() {
-	if more := t.missing - mostUnlabelled; more > 0 {
+	if more := t.missing - source.MostUnlabelled; more > 0 {
 		t.reporter.Report(convert.Finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
 	}
-	if more := t.unlabelled - mostUnlabelled; more > 0 {
+	if more := t.unlabelled - source.MostUnlabelled; more > 0 {
 		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
 	}
 }
@@ -189,13 +189,13 @@ func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *l
 	switch {
 	case ok:
 	case image != "":
-		tally.unlabel(relative(y.root, image))
+		tally.unlabel(source.Relative(y.root, image))
 		return convert.Item{}, false
 	default:
 		tally.miss(line)
 		return convert.Item{}, false
 	}
-	rel := relative(y.root, label)
+	rel := source.Relative(y.root, label)
 	item := convert.Item{File: source.Join(y.prefix, rel), Place: place{label: label, image: image}}
 	bare, withImages := imagePaths(source.Stem(rel))
 	y.name(&item, bare, withImages, line)
@@ -263,23 +263,4 @@ func labelOf(image string) (string, bool) {
 		}
 	}
 	return "", false
-}
-
-// relative is the slash-separated path of file below root; of one that lies
-// elsewhere, its file name with the folders from "images" or "labels" on.
-func relative(root, file string) string {
-	rel, err := filepath.Rel(root, file)
-	if rel = filepath.ToSlash(rel); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
-		if rel == "." {
-			return ""
-		}
-		return rel
-	}
-	parts := strings.Split(filepath.ToSlash(file), "/")
-	for i := len(parts) - 2; i >= 0; i-- {
-		if parts[i] == "labels" || parts[i] == "images" {
-			return strings.Join(parts[i:], "/")
-		}
-	}
-	return parts[len(parts)-1]
 }

@@ -340,7 +340,7 @@ func (y *dataset) folderItems(ctx context.Context, number int, behind string) it
 	part := y.parts[number]
 	w := source.Walker{Root: part.path, Prefix: source.Join(y.prefix, part.rel), Reporter: y.Reporter, Take: source.IsLabelName, Listings: y.listings}
 	return func(yield func(convert.Item, error) bool) {
-		labels := labelFolder{dataset: y, part: part}
+		labels := y.newLabelFolder(part)
 		cursor := strconv.Itoa(number) + ":"
 		found := behind != ""
 		defer func() {

@@ -1,0 +1,378 @@
+package source
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+)
+
+// LabelFolder pairs the labels of one folder with their images: it is what formats share
+// that keep one label file an image. What the labels of a folder have in common, the folders
+// of their images first of all, is found once for all that come one after the other.
+type LabelFolder struct {
+	Files
+	Root     string // of the data set, on disk
+	Ext      string // of label files, in lower case with the dot
+	Listings *Listings
+	// Once reports whether a folder is met for the first time, so that its images without
+	// labels are told of once.
+	Once func(folder string) bool
+
+	Path string // of the labels, on disk
+	// File, Bare and WithImages stand before a name in a label's file, and in the two paths
+	// that its image may have.
+	File, Bare, WithImages string
+	Names                  *Entries // of the labels; nil where they cannot be read
+
+	odd    bool // some labels may be spelled otherwise than their images
+	images []imageFolder
+}
+
+// imageFolder is a folder that may hold the images of labels.
+type imageFolder struct {
+	path    string
+	entries *Entries
+	// alias stands before a name in a further path that the image may have.
+	alias string
+	// folded are the images by what is left of their names without letter case; made
+	// when first needed.
+	folded map[string]string
+	// spellings are the images whose names may be spelled otherwise, by what their
+	// spellings have in common; made when first needed.
+	spellings map[string][]string
+}
+
+// Enter makes it a folder of labels.
+func (f *LabelFolder) Enter(path, file, bare, withImages string) {
+	f.Path, f.File, f.Bare, f.WithImages = path, AsPrefix(file), AsPrefix(bare), AsPrefix(withImages)
+	f.images = f.images[:0]
+	for _, path := range f.imageFolders(bare, withImages) {
+		entries, err := f.Listings.Read(path)
+		if err != nil {
+			if path = Respelled(path); path == "" {
+				continue
+			}
+			if entries, err = f.Listings.Read(path); err != nil {
+				continue
+			}
+		}
+		f.images = append(f.images, imageFolder{path: path, entries: entries, alias: f.aliasOf(path)})
+	}
+	f.Names, f.odd = nil, false
+	if entries, err := f.Listings.Read(f.Path); err == nil {
+		f.Names, f.odd = entries, f.hasOddLabels(entries)
+	}
+	f.tellUnlabelled()
+}
+
+// Image finds the image of the label of a name without extension: its file on disk, its name,
+// and a further path that it may have in a dataset; "" where there is none.
+func (f *LabelFolder) Image(name string) (file, image, alias string, err error) {
+	folder, image, err := f.image(name)
+	if image == "" && err == nil && f.odd {
+		folder, image, err = f.oddImage(name)
+	}
+	if image == "" {
+		return "", "", "", err
+	}
+	if folder.alias != "" {
+		alias = folder.alias + image
+	}
+	return filepath.Join(folder.path, image), image, alias, err
+}
+
+// imageFolders are the folders on disk that images are looked for in: the folder of
+// images if one was given, then "images" for "labels", then that of the labels.
+func (f *LabelFolder) imageFolders(bare, withImages string) (paths []string) {
+	if f.Images != "" {
+		for _, dir := range []string{bare, withImages, ""} {
+			paths = append(paths, filepath.Join(f.Images, filepath.FromSlash(dir)))
+		}
+	}
+	if beside, found := ReplaceLast(filepath.ToSlash(f.Path), "labels", "images"); found {
+		paths = append(paths, filepath.FromSlash(beside))
+		if !IsFolder(paths[len(paths)-1]) {
+			paths = append(paths, f.otherImageFolders()...)
+		}
+	} else {
+		paths = append(paths, f.otherImageFolders()...)
+	}
+	return append(paths, f.Path)
+}
+
+// otherImageFolders are those with another name than "images" that stand where
+// "labels" does.
+func (f *LabelFolder) otherImageFolders() (paths []string) {
+	parts := strings.Split(filepath.ToSlash(f.Path), "/")
+	rootParts := len(strings.Split(filepath.ToSlash(filepath.Clean(f.Root)), "/"))
+	if filepath.Clean(f.Root) == "." {
+		rootParts = 0
+	}
+	for i := len(parts) - 1; i > 0; i-- {
+		if !slices.Contains(LabelFolderNames, parts[i]) || i < rootParts {
+			continue
+		}
+		parent := filepath.FromSlash(strings.Join(parts[:i], "/"))
+		entries, err := f.Listings.Read(parent)
+		if err != nil {
+			return nil
+		}
+		for _, e := range entries.List {
+			if name := entries.Name(e); IsImageFolder(name) {
+				paths = append(paths, filepath.Join(append([]string{parent, name}, parts[i+1:]...)...))
+			}
+		}
+		return paths
+	}
+	return nil
+}
+
+// image finds the image file of the label of a name without extension. Two images of
+// one name in a folder are an error: nothing tells whose the label is.
+func (f *LabelFolder) image(name string) (folder *imageFolder, image string, err error) {
+	for i := range f.images {
+		folder := &f.images[i]
+		switch image, others := imagesNamed(folder.entries, name); {
+		case image == "":
+			continue
+		case len(others) == 0:
+			return folder, image, nil
+		default:
+			return nil, "", severalImages(append([]string{image}, others...))
+		}
+	}
+	return nil, "", nil
+}
+
+func severalImages(names []string) error {
+	return fmt.Errorf("the label is for several images: %s; give each a label of its own", strings.Join(names, ", "))
+}
+
+// oddImage finds the image of a label that no image has the very name of: that of
+// a.png.txt, and those whose name is spelled with other code points, or with percent
+// signs. An image that has a label of its very name too is an error.
+func (f *LabelFolder) oddImage(name string) (folder *imageFolder, image string, err error) {
+	for i := range f.images {
+		folder := &f.images[i]
+		var found []string
+		if IsImageName(name) && folder.entries.Has(name) {
+			found = []string{name}
+		} else if found = folder.spelled(Spelling(name)); len(found) == 0 && IsImageName(name) {
+			for _, other := range folder.spelled(Spelling(Stem(name))) {
+				if Spelling(other) == Spelling(name) {
+					found = append(found, other)
+				}
+			}
+		}
+		switch {
+		case len(found) == 0:
+			continue
+		case len(found) > 1:
+			return nil, "", severalImages(found)
+		}
+		for _, other := range []string{Stem(found[0]) + f.Ext, Stem(found[0]) + strings.ToUpper(f.Ext)} {
+			if f.Names.Has(other) {
+				return folder, found[0], fmt.Errorf("its image %s has another label, %s; leave one", convert.Display(found[0]), convert.Display(f.File+other))
+			}
+		}
+		return folder, found[0], nil
+	}
+	return nil, "", nil
+}
+
+// spelled are the images that a name in any spelling is for.
+func (f *imageFolder) spelled(name string) []string {
+	if f.spellings == nil {
+		f.spellings = make(map[string][]string)
+		for _, e := range f.entries.List {
+			if image := f.entries.Name(e); e.Kind != FolderEntry && IsImageName(image) {
+				if plain := Stem(image); IsOdd(plain) || strings.ContainsAny(plain, " +&'()[],;@=#!~") {
+					key := Spelling(plain)
+					f.spellings[key] = append(f.spellings[key], image)
+				}
+			}
+		}
+	}
+	return f.spellings[name]
+}
+
+// Near is an image whose name differs from a label's in letter case alone, which is
+// told and not taken; "" if there is none.
+func (f *LabelFolder) Near(name string) string {
+	for i := range f.images {
+		folder := &f.images[i]
+		if folder.folded == nil {
+			folder.folded = make(map[string]string)
+			for _, e := range folder.entries.List {
+				if isImageBytes(folder.entries.Bytes(e)) {
+					image := folder.entries.Name(e)
+					folder.folded[strings.ToLower(Spelling(Stem(image)))] = image
+				}
+			}
+		}
+		if len(folder.folded) == 0 {
+			continue
+		}
+		if image := folder.folded[strings.ToLower(Spelling(name))]; image != "" {
+			return image
+		}
+	}
+	return ""
+}
+
+// hasOddLabels reports whether a folder has labels whose images may be spelled
+// otherwise.
+func (f *LabelFolder) hasOddLabels(all *Entries) bool {
+	for _, e := range all.List {
+		name := all.Bytes(e)
+		if len(name) < len(f.Ext) || !bytes.EqualFold(name[len(name)-len(f.Ext):], []byte(f.Ext)) {
+			continue
+		}
+		if plain := name[:len(name)-len(f.Ext)]; IsOdd(plain) || isImageBytes(plain) {
+			return true
+		}
+	}
+	return false
+}
+
+// tellUnlabelled tells of the images in the folder's counterpart that have no label,
+// once a folder.
+func (f *LabelFolder) tellUnlabelled() {
+	if f.Names == nil || !f.Once(f.Path) {
+		return
+	}
+	count := 0
+	for i := range f.images {
+		folder := &f.images[i]
+		if f.Images != "" && folder.path != f.Path && i > 0 {
+			continue // a folder that the user names may hold those of other labels
+		}
+		labels := f.Names.List
+		for _, e := range folder.entries.List {
+			name := folder.entries.Bytes(e)
+			if e.Kind == FolderEntry || !isImageBytes(name) {
+				continue
+			}
+			dot := bytes.LastIndexByte(name, '.')
+			for len(labels) > 0 && bytes.Compare(f.Names.Bytes(labels[0]), name[:dot+1]) < 0 {
+				labels = labels[1:]
+			}
+			if f.hasLabel(labels, name, dot) {
+				continue
+			}
+			image := string(name)
+			if !f.Filter.Takes(f.Bare+image, f.File+image) || f.odd && f.spelledLabel(image) {
+				continue
+			}
+			if count++; count <= MostUnlabelled {
+				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "it was left alone"})
+			}
+		}
+	}
+	if more := count - MostUnlabelled; more > 0 {
+		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "they were left alone"})
+	}
+}
+
+// hasLabel reports whether one of the labels, which begin where the image's would be,
+// has the image's name, with its extension or without.
+func (f *LabelFolder) hasLabel(labels []Entry, image []byte, dot int) bool {
+	for _, l := range labels {
+		name := f.Names.Bytes(l)
+		if len(name) <= dot || !bytes.Equal(name[:dot+1], image[:dot+1]) {
+			return false
+		}
+		if bytes.EqualFold(name[dot:], []byte(f.Ext)) {
+			return true
+		}
+		if bytes.HasPrefix(name, image) && bytes.EqualFold(name[len(image):], []byte(f.Ext)) {
+			return true
+		}
+	}
+	return false
+}
+
+// spelledLabel reports whether a label is for the image in another spelling.
+func (f *LabelFolder) spelledLabel(image string) bool {
+	key, full := Spelling(Stem(image)), Spelling(image)
+	for _, e := range f.Names.List {
+		if name := f.Names.Name(e); strings.EqualFold(filepath.Ext(name), f.Ext) {
+			if plain := Spelling(Stem(name)); plain == key || plain == full {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isImageBytes is IsImageName.
+func isImageBytes(name []byte) bool {
+	dot := bytes.LastIndexByte(name, '.')
+	const longest = 5
+	if dot < 0 || len(name)-dot > longest {
+		return false
+	}
+	var ext [longest]byte
+	n := copy(ext[:], name[dot:])
+	for i := range ext {
+		if 'A' <= ext[i] && ext[i] <= 'Z' {
+			ext[i] |= 0x20
+		}
+	}
+	return ImageExtensions[string(ext[:n])]
+}
+
+// imagesNamed are the images among entries that have a name without extension: the
+// first, and where there are more the others.
+func imagesNamed(all *Entries, name string) (first string, others []string) {
+	for _, e := range all.From(name) {
+		if full := all.Bytes(e); len(full) < len(name) || string(full[:len(name)]) != name {
+			break
+		}
+		switch full := all.Name(e); {
+		case !IsImageName(full) || Stem(full) != name || e.Kind == FolderEntry:
+		case first == "":
+			first = full
+		default:
+			others = append(others, full)
+		}
+	}
+	return first, others
+}
+
+// MostUnlabelled is how many images without labels of one folder are named; of more
+// only the count is told.
+const MostUnlabelled = 100
+
+// aliasOf is what stands before the names of a folder of images in a further path of
+// these, "" where that is none that labels give anyway.
+func (f *LabelFolder) aliasOf(path string) string {
+	rel := AsPrefix(Relative(f.Root, path))
+	if path == f.Path || rel == f.Bare || rel == f.WithImages || f.Images != "" {
+		return ""
+	}
+	return rel
+}
+
+// Relative is the slash-separated path of file below root; of one that lies
+// elsewhere, its file name with the folders from "images" or "labels" on.
+func Relative(root, file string) string {
+	rel, err := filepath.Rel(root, file)
+	if rel = filepath.ToSlash(rel); err == nil && rel != ".." && !strings.HasPrefix(rel, "../") {
+		if rel == "." {
+			return ""
+		}
+		return rel
+	}
+	parts := strings.Split(filepath.ToSlash(file), "/")
+	for i := len(parts) - 2; i >= 0; i-- {
+		if parts[i] == "labels" || parts[i] == "images" {
+			return strings.Join(parts[i:], "/")
+		}
+	}
+	return parts[len(parts)-1]
+}
