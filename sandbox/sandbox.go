@@ -201,7 +201,7 @@ func Open(path string, o Options) (*Server, error) {
 		s.die()
 		return nil, fmt.Errorf("open the sandbox %s: %w; name another file, or remove this one to start afresh", path, err)
 	}
-	if o.Storage != nil { // URLs of before a restart lead to it
+	if o.Storage != nil { // URLs from before a restart lead to it
 		if _, err := s.storageOrigin(); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}

@@ -113,7 +113,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 			return nil, err
 		}
 	}
-	return y.settle(ctx, files...)
+	return y.complete(ctx, files...)
 }
 
 // locate finds the data set's folder and the parts of its splits. Where path of
@@ -397,7 +397,7 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 			return nil, err
 		}
 	}
-	return y.settle(ctx, files...)
+	return y.complete(ctx, files...)
 }
 
 // locateDarknet finds a file that obj.data names relative to wherever the
@@ -600,7 +600,7 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	}
 	y := &dataset{Files: s, root: s.Path, reason: list + " names the classes", parts: []labelPart{{path: s.Path}},
 		convert: Converter{Classes: classes}, listings: l, classList: filepath.Clean(names)}
-	return y.settle(ctx, info)
+	return y.complete(ctx, info)
 }
 
 // readClassList reads class names, one a line. A blank line has no name and

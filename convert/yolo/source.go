@@ -54,8 +54,8 @@ type place struct {
 	near  string // then an image that it may be, for messages
 }
 
-// settle completes a data set whose parts and classes are known.
-func (y *dataset) settle(ctx context.Context, files ...os.FileInfo) (convert.Source, error) {
+// complete finishes a data set whose parts and classes are known.
+func (y *dataset) complete(ctx context.Context, files ...os.FileInfo) (convert.Source, error) {
 	if err := flagsOf(y.Options).state(&y.convert, y.Options.Convert); err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func (y *dataset) findReading(ctx context.Context) error {
 	case foreign != "" && evidence.Files == 0:
 		return source.NotRead(y.Input(y.Path, ""), foreign)
 	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
-		return y.settleTask()
+		return y.chooseTask()
 	case len(readings) != 1 || readings[0].Asks(stated):
 		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: flagsOfReadings(readings)}
 	}
@@ -184,11 +184,11 @@ func (y *dataset) findReading(ctx context.Context) error {
 	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
 		y.convert.Task = r.Task
 	}
-	return y.settleTask()
+	return y.chooseTask()
 }
 
-// settleTask is for what no line says.
-func (y *dataset) settleTask() error {
+// chooseTask is for what no line says.
+func (y *dataset) chooseTask() error {
 	if y.convert.Task == "" {
 		y.convert.Task = Detect
 	}
