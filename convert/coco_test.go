@@ -28,62 +28,6 @@ func mustCOCO(t testing.TB, categories string, o Options) *COCO {
 	return c
 }
 
-func raws(annotations ...string) [][]byte {
-	list := make([][]byte, len(annotations))
-	for i, a := range annotations {
-		list[i] = []byte(a)
-	}
-	return list
-}
-
-func box(x, y, w, h float64) *pictograph.Box { return &pictograph.Box{X: x, Y: y, W: w, H: h} }
-
-// lines writes annotations as one line each, which is easy to compare and to
-// read in a failure: id name geometry confidence attributes.
-func lines(annotations []pictograph.Annotation) []string {
-	var list []string
-	for _, a := range annotations {
-		line := fmt.Sprintf("%s %s %s", a.ID, a.Name, a.Geometry.Type())
-		switch g := a.Geometry.(type) {
-		case pictograph.BBox:
-			line += fmt.Sprint(" ", g.Box)
-			if g.Oriented != nil {
-				line += fmt.Sprint(" turned ", *g.Oriented)
-			}
-		case pictograph.Polygon:
-			line += fmt.Sprint(" ", g.Rings)
-			if g.Box != nil {
-				line += fmt.Sprint(" in ", *g.Box)
-			}
-		case pictograph.Keypoint:
-			line += fmt.Sprintf(" %v of %d", g.Point, g.Instance)
-		}
-		if a.Confidence != nil {
-			line += fmt.Sprint(" confidence ", *a.Confidence)
-		}
-		if a.Attributes != nil {
-			line += fmt.Sprint(" ", a.Attributes)
-		}
-		list = append(list, line)
-	}
-	return list
-}
-
-func kinds(findings []Finding) []Kind {
-	var list []Kind
-	for _, f := range findings {
-		list = append(list, f.Kind)
-	}
-	return list
-}
-
-func compare[T comparable](t *testing.T, what string, got, want []T) {
-	t.Helper()
-	if !slices.Equal(got, want) {
-		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
-	}
-}
-
 func TestCOCOAnnotations(t *testing.T) {
 	tests := []struct {
 		name        string

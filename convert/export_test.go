@@ -124,14 +124,6 @@ func unique(annotations []pictograph.Annotation) bool {
 	return true
 }
 
-func encode(t interface{ Fatalf(string, ...any) }, annotations []pictograph.Annotation) string {
-	data, err := pictograph.AppendAnnotations(nil, annotations)
-	if err != nil {
-		t.Fatalf("encode: %v", err)
-	}
-	return strings.ReplaceAll(string(data), "},{\"id\"", "},\n{\"id\"")
-}
-
 // throughCOCO writes images as COCO and reads them again.
 func throughCOCO(t interface{ Fatalf(string, ...any) }, images []Result) (out []Result, findings []Finding) {
 	c := NewCatalog(nil)

@@ -9,54 +9,7 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
-
-	"pictosync/pictograph"
 )
-
-// accepted holds a result against what every result promises.
-func accepted(t interface{ Fatalf(string, ...any) }, r Result, sources int) {
-	payload, err := pictograph.AppendAnnotations(nil, r.Annotations)
-	if err != nil {
-		t.Fatalf("annotations that the service refuses: %v", err)
-	}
-	if _, err := pictograph.DecodeAnnotations(payload); err != nil {
-		t.Fatalf("annotations that cannot be read back: %v", err)
-	}
-	if r.Read != sources || r.taken != nil && len(r.taken) != r.Taken() {
-		t.Fatalf("%d of %d read, %d taken, %d of these noted", r.Read, sources, r.Taken(), len(r.taken))
-	}
-	if r.LeftOut > sources {
-		t.Fatalf("%d of %d dropped", r.LeftOut, sources)
-	}
-	if r.LeftOut == sources && len(r.Annotations) > 0 || r.LeftOut < sources && len(r.Annotations) == 0 {
-		t.Fatalf("%d of %d dropped, %d annotations made", r.LeftOut, sources, len(r.Annotations))
-	}
-	if r.LeftOut > 0 && len(r.Findings) == 0 {
-		t.Fatalf("%d dropped without a finding", r.LeftOut)
-	}
-	told := 0
-	for _, f := range r.Findings {
-		if f.Kind.Severity() != Changed {
-			told += f.Stands()
-		}
-	}
-	if told < r.LeftOut {
-		t.Fatalf("%d dropped, %d told", r.LeftOut, told)
-	}
-	classes := map[classKey]bool{}
-	for _, class := range r.Classes {
-		if key := (classKey{class.Name, class.Type}); classes[key] {
-			t.Fatalf("class %v is there twice", key)
-		} else {
-			classes[key] = true
-		}
-	}
-	for _, a := range r.Annotations {
-		if !classes[classKey{a.Name, a.Geometry.Type()}] {
-			t.Fatalf("class %q of an annotation is not among %v", a.Name, r.Classes)
-		}
-	}
-}
 
 // jsonNumber draws numbers as label files have them, bad ones included.
 var jsonNumber = rapid.OneOf(

@@ -2,8 +2,6 @@ package convert
 
 import (
 	"testing"
-
-	"pictosync/pictograph"
 )
 
 func FuzzCOCOAnnotation(f *testing.F) {
@@ -55,60 +53,6 @@ func FuzzCOCOCategories(f *testing.F) {
 					t.Fatalf("edge %v among %d joints", edge, n)
 				}
 			}
-		}
-	})
-}
-
-func FuzzYOLO(f *testing.F) {
-	for _, seed := range []string{
-		"0 0.5 0.5 0.25 0.5\n1 .5 .5 .2 .2 .9\r\n", "\ufeff0 0 0 .5 0 .5 1\n", "0 .1 .1 .2 .1 .2 .2 .1 .2", "0 .5 .5 .2 .2 .1 .1 2 0 0 0", "0 nan\x1c1 1e999\u00a0\u2028", "YOLO_OBB\n0 .5 .5 .2 .2 3",
-	} {
-		f.Add([]byte(seed), uint8(0))
-		f.Add([]byte(seed), uint8(2))
-		f.Add([]byte(seed), uint8(3))
-		f.Add([]byte(seed), uint8(12))
-	}
-	f.Fuzz(func(t *testing.T, label []byte, task uint8) {
-		y := YOLO{Classes: map[int]string{0: "cat", 1: "dog"}, Task: YOLOTasks[int(task)%len(YOLOTasks)], KeypointCount: 2, KeypointDims: 2 + int(task)%2, Trailer: YOLOTrailer{Confidence: task&4 > 0, ID: task&8 > 0}, Options: Options{Outside: OutsideClip}}
-		count := 0
-		for range yoloLines(label) {
-			count++
-		}
-		if _, _, header := angleHeader(withoutMark(label)); header {
-			count--
-		}
-		accepted(t, y.Image("a.txt", "a.jpg", Size{640, 480}, label), count)
-		var e YOLOEvidence
-		e.Add("a.txt", label)
-		if e.lines > count {
-			t.Fatalf("%d lines, %d counted", count, e.lines)
-		}
-		for _, r := range e.Readings(YOLOStated{}) {
-			if r.misfits*10 > e.lines {
-				t.Fatalf("%v misses %d of %d lines", r, r.misfits, e.lines)
-			}
-		}
-	})
-}
-
-func FuzzCanonical(f *testing.F) {
-	f.Add([]byte(`{"image":"dir/a.jpg","width":640,"height":480,"annotations":[{"id":"1","name":"cat","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}`))
-	f.Add([]byte(`{"image":"a","annotations":[]}`))
-	f.Add([]byte(`{"image":"a","annotations":[{"id":"1","name":"nose","type":"keypoint","keypoint":{"x":1,"y":2},"instance_id":1}],"boxes":[{"instance_id":1,"x":1,"y":2,"w":3,"h":4}],"slots":[{"instance_id":1,"joints":9}]}`))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		c, err := ParseCanonical(line)
-		if err != nil {
-			return
-		}
-		written, err := c.Append(nil)
-		if err != nil {
-			t.Fatalf("%s is read and cannot be written: %v", line, err)
-		}
-		if _, err := ParseCanonical(written); err != nil {
-			t.Fatalf("%s is written as %s: %v", line, written, err)
-		}
-		if err := pictograph.ValidateAnnotations(c.Annotations); err != nil {
-			t.Fatalf("%s holds %v", line, err)
 		}
 	})
 }
