@@ -22,7 +22,7 @@ def fill(client, url):
     import urllib.request
 
     def call(method, path, body, key=True):
-        request = urllib.request.Request(url + path, method=method, data=body if isinstance(body, bytes) else json.dumps(body).encode())
+        request = urllib.request.Request(path if path.startswith("http") else url + path, method=method, data=body if isinstance(body, bytes) else json.dumps(body).encode())
         if key:
             request.add_header("X-API-Key", KEY)
         request.add_header("Content-Type", "image/png" if isinstance(body, bytes) else "application/json")
@@ -37,8 +37,7 @@ def fill(client, url):
         directory, _, name = image["file_name"].rpartition("/")
         where = {"dataset": "old", "filename": name, "directory_path": f"/{directory}", "content_type": "image/png"}
         signed = call("POST", "/api/v1/developer/images/upload-url", where)
-        target = signed["upload_url"]
-        call("PUT", target[len(url):] if target.startswith(url) else target, picture, key=False)
+        call("PUT", signed["upload_url"], picture, key=False)
         made = call("POST", "/api/v1/developer/images/register", where | {"file_size": len(picture), "width": 160, "height": 120})
         ids[image["file_name"]] = made["id"]
     return ids

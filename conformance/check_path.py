@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pictograph
@@ -249,6 +250,87 @@ def check_client(url):
         client.datasets.delete(name)
 
 
+def stats(url):
+    with urllib.request.urlopen(f"{url}/_sandbox/stats") as answer:
+        return json.loads(answer.read())
+
+
+def check_uploads(url):
+    """The SDK's uploads of many, and what comes back: bytes, splits, failures."""
+    with pictograph.Client(api_key=KEY, base_url=url) as client, tempfile.TemporaryDirectory() as tmp:
+        folder = Path(tmp) / "pictures"
+        for n in range(60):
+            file = folder / ("train" if n % 2 else "val") / "deep" / f"{n}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(n + 1, 8))
+        (folder / "photo.heic").write_bytes(b"no decoder looks at this")
+        files = sorted(folder.rglob("*.png"))
+
+        report = client.images.upload_from_directory("walked", folder, preserve_structure=True)
+        assert report.success and report.images_uploaded == 61, report
+        again = client.images.upload_from_directory("walked", folder, preserve_structure=True)
+        assert again.images_skipped == 61 and not again.failures, again
+        for file in files[::7]:
+            name = file.relative_to(folder)
+            down = client.images.download("walked", str(name), Path(tmp) / "down.png")
+            assert down.read_bytes() == file.read_bytes(), name
+        assert client.images.list("walked", directory_path="/")[0].filename == "photo.png"
+
+        client.datasets.create("bulk")
+        before = stats(url)["requests"]
+        result = client.images.bulk_upload("bulk", files, directory_path="/all")
+        assert result.count == 60 and not result.failed, result.failed
+        assert stats(url)["requests"] - before == 3, "two requests, and that of the count"
+        more = Path(tmp) / "more.png"
+        more.write_bytes(png(3, 3))
+        result = client.images.bulk_upload("bulk", [files[0], more], directory_path="/all")
+        assert [i.filename for i in result.succeeded] == ["more.png"] and result.failed[0].filename == files[0].name, result
+        down = client.images.download("bulk", f"all/{files[5].name}", Path(tmp) / "down.png")
+        assert down.read_bytes() == files[5].read_bytes()
+
+        assert client.images.set_split("bulk", result.succeeded[0].id, "val") == "val"
+        assert [i.filename for i in client.images.iter("bulk", split="val")] == ["more.png"]
+        assert client.images.set_split("bulk", result.succeeded[0].id, None) is None
+        assert stats(url)["keys_leaked"] == 0
+
+
+def check_exports(url):
+    """The SDK's exports hold what it reads image by image."""
+    with pictograph.Client(api_key=KEY, base_url=url) as client, tempfile.TemporaryDirectory() as tmp:
+        classes = [{"name": n, "type": t} for n, t in (("car", "bbox"), ("road", "polygon"), ("lane", "polyline"), ("nose", "keypoint"))]
+        client.datasets.create("exported", classes=classes)
+        upload(client, "exported", dict.fromkeys(["a.png", "deep/er/a.png"], (8, 8)), tmp)
+        client.annotations.save("exported", "a.png", one_of_each(), directory_path="/deep/er")
+        export = client.exports.create("exported", "one", include_images=True, poll_interval=0.1)
+        assert (export.image_count, export.annotation_count) == (2, 4) and export.expires_at, export
+        assert [e.id for e in client.exports.iter(dataset_name="exported")] == [export.id] and client.exports.get_by_id(export.id).name == "one"
+        file = client.exports.download_by_id(export.id, Path(tmp) / "one.zip")
+        assert file.stat().st_size == export.file_size
+        found = {}
+        with zipfile.ZipFile(file) as z:
+            for name in z.namelist():
+                if name.endswith(".json"):
+                    d = json.loads(z.read(name))
+                    found[f"{d['image_path'].strip('/')}/{d['image']}".strip("/")] = ANNOTATIONS.validate_python(d["annotations"])
+            assert sorted(z.read(n) for n in z.namelist() if n.endswith(".png")) == [png(8, 8)] * 2
+        assert {k: plain(v) for k, v in found.items()} == {"a.png": [], "deep/er/a.png": plain(one_of_each())}
+        try:
+            client.exports.create("exported", "one")
+            raise AssertionError("a second export of the name was made")
+        except ConflictError:
+            pass
+        for fmt in ("coco", "yolo", "yolo_obb", "yolo_pose"):
+            made = client.exports.create("exported", fmt, format=fmt, organize_by_split=fmt == "coco", poll_interval=0.1)
+            with zipfile.ZipFile(client.exports.download("exported", fmt, Path(tmp) / f"{fmt}.zip")) as z:
+                assert z.testzip() is None and z.namelist(), made
+                if fmt == "coco":
+                    boxes = json.loads(z.read("train/annotations.json"))
+                    assert {i["file_name"] for i in boxes["images"]} == {"a.png", "deep/er/a.png"} and boxes["annotations"], boxes
+        removed = client.exports.bulk_delete([export.id, "00000000-0000-4000-8000-000000000000"])
+        assert removed.succeeded == [export.id] and len(removed.not_found) == 1, removed
+        client.datasets.delete("exported")
+
+
 def check_roles(url, member):
     with pictograph.Client(api_key=KEY, base_url=url) as owner, pictograph.Client(api_key=member, base_url=url) as client, tempfile.TemporaryDirectory() as tmp:
         owner.datasets.create("roles", classes=[{"name": "car", "type": "bbox"}])
@@ -313,6 +395,8 @@ def main():
         for folder, images in yolo_folders():
             tally.run(f"sync {folder.name}, read back through the SDK", check_sync_yolo, folder, images, url)
         tally.run("the SDK's client on the sandbox", check_client, url)
+        tally.run("the SDK's uploads", check_uploads, url)
+        tally.run("the SDK's exports", check_exports, url)
         tally.run("roles", check_roles, url, member)
         tally.run("the SDK's importers and ours", check_imports, url)
     tally.run("sync --sandbox", check_sandbox_flag)

@@ -3,8 +3,9 @@
     python3 conformance/run.py
 
 Makes a venv for each line of the SDK beside this file, builds the command, and
-runs check_path.py (1.69, path dialect), check_masks.py (pycocotools) and
-check_image_id.py (1.67, image-id dialect) against it. Where Python's venv or the package index is missing it
+runs check_path.py (1.69, path dialect), check_live.py (the vendor's live tests),
+check_masks.py (pycocotools) and check_image_id.py (1.67, image-id dialect)
+against it. Where Python's venv or the package index is missing it
 says so and skips; with CI set in the environment that is a failure.
 """
 
@@ -14,16 +15,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-from venvs import venv
+from venvs import source_of, venv
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 # The checks of each line of the SDK, and what else their venv holds.
 CHECKS = {
-    "1.69.146": ["check_path.py", "check_masks.py"],
+    "1.69.146": ["check_path.py", "check_live.py", "check_masks.py"],
     "1.67.17": ["check_image_id.py"],
 }
-BESIDES = {"1.69.146": ["pycocotools==2.0.11", "numpy"]}
+# Whose source distribution is wanted, for the tests in it.
+LIVE = "1.69.146"
+BESIDES = {"1.69.146": ["pycocotools==2.0.11", "numpy", "pytest==9.2.0"]}
 
 
 def skip(reason: str) -> int:
@@ -41,12 +44,16 @@ def main() -> int:
             pythons[version] = venv(HERE / f".venv-{version}", [f"pictograph=={version}", *BESIDES.get(version, [])])
         except (subprocess.CalledProcessError, OSError) as e:
             return skip(f"the SDK {version} could not be installed: {e}")
+    try:
+        source = source_of(pythons[LIVE], f"pictograph=={LIVE}")
+    except (subprocess.CalledProcessError, OSError) as e:
+        return skip(f"the sources of the SDK {LIVE} could not be had: {e}")
     failed = 0
     with tempfile.TemporaryDirectory() as tmp:
         command = Path(tmp) / "pictosync"
         subprocess.run(["go", "build", "-o", command, "./cmd/pictosync"], cwd=ROOT, check=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("PICTOGRAPH_", "PICTOSYNC_"))}
-        environment |= {"PICTOSYNC": str(command), "XDG_STATE_HOME": str(Path(tmp) / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment |= {"PICTOSYNC": str(command), "PICTOGRAPH_SDK_SOURCE": str(source), "XDG_STATE_HOME": str(Path(tmp) / "state"), "PYTHONDONTWRITEBYTECODE": "1"}
         for version, checks in CHECKS.items():
             for check in checks:
                 print(f"== SDK {version}: {check}", flush=True)

@@ -117,7 +117,11 @@ func (q *request) store(kind string, i imageRow, annotations []pictograph.Annota
 	if err != nil {
 		return pictograph.SaveResult{}, err
 	}
-	if _, err := q.tx.ExecContext(q.ctx, `UPDATE images SET annotations = ?, annotation_count = ? WHERE id = ?`, encoded, len(annotations), i.ID); err != nil {
+	statement := `UPDATE images SET annotations = ?, annotation_count = ? WHERE id = ?`
+	if q.server.options.Faults.Rates[exportStale] > 0 {
+		statement = `UPDATE images SET previous = annotations, annotations = ?, annotation_count = ? WHERE id = ?`
+	}
+	if _, err := q.tx.ExecContext(q.ctx, statement, encoded, len(annotations), i.ID); err != nil {
 		return pictograph.SaveResult{}, err
 	}
 	sum := sha256.Sum256(encoded)

@@ -394,6 +394,14 @@ func deleteDataset(q *request) (answer, error) {
 	if err := q.tx.QueryRowContext(q.ctx, `SELECT count(*) FROM images WHERE dataset = ?`, d.id).Scan(&images); err != nil {
 		return answer{}, err
 	}
+	for _, statement := range []string{`DELETE FROM images WHERE dataset = ? RETURNING sha256`, `DELETE FROM upload_urls WHERE dataset = ? RETURNING sha256`} {
+		if err := q.orphan(statement, d.id); err != nil {
+			return answer{}, err
+		}
+	}
+	if err := q.deleteExports(`dataset = ?`, d.id); err != nil {
+		return answer{}, err
+	}
 	if _, err := q.tx.ExecContext(q.ctx, `DELETE FROM datasets WHERE id = ?`, d.id); err != nil {
 		return answer{}, err
 	}

@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"path"
+	"slices"
+	"strconv"
 	"strings"
-
-	"github.com/google/uuid"
 
 	"pictosync/pictograph"
 )
@@ -136,146 +134,60 @@ func imageMetadata(q *request) (answer, error) {
 	return answerData(i), nil
 }
 
-const uploadPrefix = "/_upload/"
-
-// place reads which image of which dataset a call is about.
-func (q *request) place(members map[string]json.RawMessage) (d datasetRow, dir, filename string, err error) {
-	name, err := text(members, true, "dataset", "dataset_id")
-	if err != nil {
-		return d, "", "", err
-	}
-	if filename, err = text(members, true, "filename"); err != nil {
-		return d, "", "", err
-	}
-	if dir, err = text(members, false, "directory_path", "folder_path"); err != nil {
-		return d, "", "", err
-	}
-	dir = directory(dir)
-	if strings.ContainsAny(filename, "/\\\x00") || path.Clean(dir) != dir {
-		return d, "", "", invalid(pictograph.FieldErrors{{Path: "filename", Reason: "no path may be in the file name, and the directory must be clean"}})
-	}
-	d, err = q.dataset(name)
-	return d, dir, filename, err
-}
-
-func uploadURL(q *request) (answer, error) {
-	members, err := q.fields("dataset", "dataset_id", "filename", "directory_path", "folder_path", "content_type")
-	if err != nil {
-		return answer{}, err
-	}
-	d, dir, filename, err := q.place(members)
-	if err != nil {
-		return answer{}, err
-	}
-	token := uuid.NewString()
-	if _, err := q.tx.ExecContext(q.ctx, `INSERT INTO uploads (token, dataset, directory, filename) VALUES (?, ?, ?, ?)`, token, d.id, dir, filename); err != nil {
-		return answer{}, err
-	}
-	return answerData(map[string]any{"upload_url": q.origin + uploadPrefix + token, "filename": filename, "directory_path": dir, "expires_in": 3600}), nil
-}
-
-// maxUpload bounds the bytes of an image.
-const maxUpload = 256 << 20
-
-// upload takes the bytes at a signed URL: the token is the permission, a key
-// is not wanted there, and it works once.
-func (s *Server) upload(r *http.Request) answer {
-	if r.Method != http.MethodPut {
-		return refuse(http.StatusMethodNotAllowed, "method_not_allowed", "no %s here", r.Method).answer()
-	}
-	if r.Header.Get("X-API-Key") != "" {
-		return refuse(http.StatusBadRequest, "bad_request", "an API key was sent to a signed URL, which is another host's business").answer()
-	}
-	content, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, maxUpload))
-	if err != nil {
-		return refuse(http.StatusRequestEntityTooLarge, "payload_too_large", "the image could not be read: %v", err).answer()
-	}
-	result, err := s.db.ExecContext(r.Context(), `UPDATE uploads SET bytes = ? WHERE token = ? AND bytes IS NULL`, content, strings.TrimPrefix(r.URL.Path, uploadPrefix))
-	if err == nil {
-		var n int64
-		if n, err = result.RowsAffected(); err == nil && n == 0 {
-			return refuse(http.StatusForbidden, "forbidden", "the upload URL is not valid, or was used").answer()
-		}
-	}
-	if err != nil {
-		return refuse(http.StatusInternalServerError, "internal_error", "the sandbox failed: %v", err).answer()
-	}
-	return answer{status: http.StatusOK}
-}
-
-func registerImage(q *request) (answer, error) {
-	members, err := q.fields("dataset", "dataset_id", "filename", "directory_path", "folder_path", "content_type", "file_size", "width", "height")
-	if err != nil {
-		return answer{}, err
-	}
-	d, dir, filename, err := q.place(members)
-	if err != nil {
-		return answer{}, err
-	}
-	contentType, err := text(members, false, "content_type")
-	if err != nil {
-		return answer{}, err
-	}
-	var size struct {
-		FileSize int64 `json:"file_size"`
-		Width    *int  `json:"width"`
-		Height   *int  `json:"height"`
-	}
-	if err := json.Unmarshal(q.body, &size); err != nil {
-		return answer{}, invalid(pictograph.FieldErrors{{Path: "file_size", Reason: "whole numbers are expected: " + err.Error()}})
-	}
-	var token string
-	var content []byte
-	err = q.tx.QueryRowContext(q.ctx, `SELECT token, bytes FROM uploads WHERE dataset = ? AND directory = ? AND filename = ? AND bytes IS NOT NULL LIMIT 1`, d.id, dir, filename).Scan(&token, &content)
-	if errors.Is(err, sql.ErrNoRows) {
-		return answer{}, refuse(http.StatusBadRequest, "bad_request", "no bytes were uploaded for %s", joinPath(dir, filename))
-	}
-	if err != nil {
-		return answer{}, err
-	}
-	if int64(len(content)) != size.FileSize {
-		return answer{}, invalid(pictograph.FieldErrors{{Path: "file_size", Reason: fmt.Sprintf("%d bytes were uploaded", len(content))}})
-	}
-	var there int
-	if err := q.tx.QueryRowContext(q.ctx, `SELECT count(*) FROM images WHERE dataset = ? AND directory = ? AND filename = ?`, d.id, dir, filename).Scan(&there); err != nil {
-		return answer{}, err
-	}
-	if there > 0 {
-		return answer{}, refuse(http.StatusConflict, "conflict", "the dataset has an image %s already", joinPath(dir, filename))
-	}
-	id := uuid.NewString()
-	if _, err := q.tx.ExecContext(q.ctx, `INSERT INTO images (id, dataset, directory, filename, width, height, file_size, content_type, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, d.id, dir, filename, size.Width, size.Height, size.FileSize, contentType, stamp(q.now)); err != nil {
-		return answer{}, err
-	}
-	if _, err := q.tx.ExecContext(q.ctx, `INSERT INTO contents (image, bytes) VALUES (?, ?)`, id, content); err != nil {
-		return answer{}, err
-	}
-	if _, err := q.tx.ExecContext(q.ctx, `DELETE FROM uploads WHERE token = ?`, token); err != nil {
-		return answer{}, err
-	}
-	i, err := q.scanImage(q.tx.QueryRowContext(q.ctx, `SELECT `+imageColumns+` FROM images WHERE id = ?`, id))
-	if err != nil {
-		return answer{}, err
-	}
-	return answerJSON(http.StatusCreated, map[string]any{"data": i}), q.audit("image", AuditEntry{DatasetID: d.id, ImageID: id, ImagePath: i.path()})
-}
-
+// imageContent streams the bytes of an image.
 func imageContent(q *request) (answer, error) {
 	i, err := q.image()
 	if err != nil {
 		return answer{}, err
 	}
-	var content []byte
-	err = q.tx.QueryRowContext(q.ctx, `SELECT bytes FROM contents WHERE image = ?`, i.ID).Scan(&content)
-	if errors.Is(err, sql.ErrNoRows) {
-		return answer{}, refuse(http.StatusNotFound, "not_found", "%s was added without its bytes", i.path())
+	var sha string
+	if err := q.tx.QueryRowContext(q.ctx, `SELECT sha256 FROM images WHERE id = ?`, i.ID).Scan(&sha); err != nil {
+		return answer{}, err
+	}
+	if sha == "" {
+		return answer{}, refuse(http.StatusNotFound, "not_found", "%s was added without its bytes; upload it to have them", i.path())
+	}
+	content, err := q.server.files.open(sha)
+	if err != nil {
+		return answer{}, fmt.Errorf("open the bytes of %s: %w", i.path(), err)
+	}
+	info, err := content.Stat()
+	if err != nil {
+		return answer{}, errors.Join(err, content.Close())
 	}
 	contentType := "application/octet-stream"
 	if i.ContentType != nil {
 		contentType = *i.ContentType
 	}
-	return answer{status: http.StatusOK, header: http.Header{"Content-Type": {contentType}}, body: content}, err
+	header := http.Header{"Content-Type": {contentType}, "Content-Length": {strconv.FormatInt(info.Size(), 10)}}
+	return answer{status: http.StatusOK, header: header, content: content, size: info.Size()}, nil
+}
+
+// splits are those an image may be in.
+var splits = []string{"train", "val", "test"}
+
+// setSplit sets the split of an image, or takes it out of its split.
+func setSplit(q *request) (answer, error) {
+	members, err := q.fields("split")
+	if err != nil {
+		return answer{}, err
+	}
+	var split *string
+	if raw, ok := members["split"]; !ok || json.Unmarshal(raw, &split) != nil || split != nil && !slices.Contains(splits, *split) {
+		return answer{}, invalid(pictograph.FieldErrors{{Path: "split", Reason: "train, val, test or null is expected"}})
+	}
+	q.segments = q.segments[:len(q.segments)-1]
+	i, err := q.image()
+	if err != nil {
+		return answer{}, err
+	}
+	if _, err := q.tx.ExecContext(q.ctx, `UPDATE images SET split = ? WHERE id = ?`, split, i.ID); err != nil {
+		return answer{}, err
+	}
+	if err := q.audit("image", AuditEntry{DatasetID: i.DatasetID, ImageID: i.ID, ImagePath: i.path()}); err != nil {
+		return answer{}, err
+	}
+	return answerData(map[string]any{"id": i.ID, "split": split}), nil
 }
 
 // deleteImage archives an image, or deletes it where ?permanent=true says so.
@@ -285,11 +197,12 @@ func deleteImage(q *request) (answer, error) {
 		return answer{}, err
 	}
 	permanent := q.query.Get("permanent") == "true"
-	statement := `UPDATE images SET archived = 1 WHERE id = ?`
 	if permanent {
-		statement = `DELETE FROM images WHERE id = ?`
+		err = q.orphan(`DELETE FROM images WHERE id = ? RETURNING sha256`, i.ID)
+	} else {
+		_, err = q.tx.ExecContext(q.ctx, `UPDATE images SET archived = 1 WHERE id = ?`, i.ID)
 	}
-	if _, err := q.tx.ExecContext(q.ctx, statement, i.ID); err != nil {
+	if err != nil {
 		return answer{}, err
 	}
 	if err := q.audit("image", AuditEntry{DatasetID: i.DatasetID, ImageID: i.ID, ImagePath: i.path()}); err != nil {

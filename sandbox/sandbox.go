@@ -2,22 +2,46 @@
 // own: to try things on without an account, and for tests to be wrong against.
 //
 // It serves what this project's client calls (datasets, images, annotations,
-// bulk saves) in both dialects of the service, and is as strict as the
-// service: unknown fields, classes that the dataset lacks and malformed
-// geometry are refused with field errors, roles are held, idempotency keys are
-// remembered for 24 hours, and a quota of requests is enforced where one is
-// set. On demand it misbehaves, repeatably: see [Faults].
+// bulk saves, uploads one by one and 500 at once, splits, exports) in both
+// dialects of the service, and is as strict as the service: unknown fields,
+// classes that the dataset lacks and malformed geometry are refused with field
+// errors, roles are held, idempotency keys are remembered for 24 hours, and
+// where a quota of requests is set it is enforced, and every answer says what is
+// left of it. On demand it misbehaves, repeatably: see [Faults].
 //
 // Every write that it executes is in its audit log, in the order of execution;
 // a repeated idempotency key is answered with the first answer and leaves no
 // entry, so the log tells what really happened from what was asked for.
 //
+// # Bytes
+//
+// The bytes of images, each content once, and the ZIPs of exports lie in a
+// folder beside the database, FILE.files. Signed URLs lead to a host of their
+// own, the storage: another port, where nobody has a key. A request that brings
+// one is refused there and counted in [Stats]. The storage's errors are XML, as
+// object storage has them.
+//
+// An upload is stored under the name that is made of the file's: :*?"<>| and
+// control characters become _, no space stays at its ends, and photo.heic becomes
+// photo.png, with the bytes it had. Bytes may be put again until the image is
+// registered; the last ones count.
+//
+// # Exports
+//
+// An export has what the dataset has when it is created. Of format pictograph it
+// has a file an image, images without annotations too, archived ones not:
+// annotations/DIR/NAME.json, and images/DIR/NAME where the bytes are asked for,
+// below train/, valid/ or test/ where splits are. A class filter leaves out
+// annotations, a status filter images. Other formats are handed in with
+// [Options]. Its file can be downloaded for seven days.
+//
 // It does not do what the service does with images and people: no thumbnails,
-// no exports, no review, no organizations beyond the one.
+// no review, no organizations beyond the one; and it decodes no image.
 package sandbox
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -52,20 +76,22 @@ const (
 	Viewer Role = "viewer"
 )
 
-// Quota is how many requests a key may send; the zero value is no limit.
-type Quota struct {
-	Requests int
-	Per      time.Duration
-	Window   string // "sliding" (the default) or "fixed"
-}
-
 // Options say how a sandbox behaves.
 type Options struct {
 	Keys    map[string]Role // none: every key is an owner's
 	Quota   Quota
-	MaxBody int64  // bytes of a request; default 10 MiB
-	API     string // "both" (the default), "path" or "image-id"
+	Caps    map[string]Quota // a key's own quota in the place of Quota; its Window is not looked at
+	MaxBody int64            // bytes of a request; default 10 MiB
+	API     string           // "both" (the default), "path" or "image-id"
 	Faults  Faults
+	// Storage is where signed URLs lead to; without it a free port of this machine is
+	// listened on when the first is needed. The server closes it.
+	Storage net.Listener
+	// StorageURL is set by who serves [Server.StorageHandler] by other means, as
+	// http://storage.test: signed URLs begin with it, and nothing is listened on.
+	StorageURL string
+	// Formats are written as exports beside the service's own, by their names.
+	Formats map[string]ExportFormat
 	Now     func() time.Time
 	Log     zerolog.Logger
 }
@@ -74,7 +100,19 @@ type Options struct {
 type Server struct {
 	options Options
 	db      *sql.DB
-	number  atomic.Int64 // of requests that faults may hit
+	path    string
+	files   *files
+	storage storage
+
+	number        atomic.Int64 // of requests that faults may hit
+	storageNumber atomic.Int64 // of those at the storage
+	registrations atomic.Int64 // of images
+
+	life     context.Context // of the server
+	die      func()
+	buildsMu sync.Mutex
+	builds   map[string]chan struct{} // by export id; closed when it is over
+	building sync.WaitGroup
 
 	statsMu sync.Mutex
 	stats   Stats
@@ -85,10 +123,13 @@ type Server struct {
 
 // Stats count what a sandbox did since it was opened.
 type Stats struct {
-	Requests int            `json:"requests"`
-	Statuses map[int]int    `json:"statuses"`
-	Replays  int            `json:"replays"` // answers to repeated idempotency keys
-	Faults   map[string]int `json:"faults"`  // by name, those that fired
+	Requests int         `json:"requests"`
+	Statuses map[int]int `json:"statuses"`
+	Replays  int         `json:"replays"` // answers to repeated idempotency keys
+	Storage  int         `json:"storage_requests"`
+	// KeysLeaked counts requests at the storage that carried a key.
+	KeysLeaked int            `json:"keys_leaked"`
+	Faults     map[string]int `json:"faults"` // by name, those that fired
 }
 
 const schema = `
@@ -104,16 +145,26 @@ CREATE TABLE IF NOT EXISTS images (
 	UNIQUE (dataset, directory, filename)
 ) STRICT;
 CREATE INDEX IF NOT EXISTS images_dataset ON images (dataset, seq);
-CREATE TABLE IF NOT EXISTS uploads (
-	token TEXT PRIMARY KEY, dataset TEXT NOT NULL, directory TEXT NOT NULL, filename TEXT NOT NULL, bytes BLOB
+CREATE TABLE IF NOT EXISTS upload_urls (
+	token TEXT PRIMARY KEY, dataset TEXT NOT NULL REFERENCES datasets (id) ON DELETE CASCADE, directory TEXT NOT NULL, filename TEXT NOT NULL,
+	content_type TEXT NOT NULL, expires INTEGER NOT NULL, sha256 TEXT NOT NULL DEFAULT '', size INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TABLE IF NOT EXISTS contents (image TEXT PRIMARY KEY REFERENCES images (id) ON DELETE CASCADE, bytes BLOB NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS upload_urls_place ON upload_urls (dataset, directory, filename);
+CREATE INDEX IF NOT EXISTS upload_urls_expires ON upload_urls (expires);
+CREATE INDEX IF NOT EXISTS upload_urls_sha256 ON upload_urls (sha256) WHERE sha256 <> '';
+CREATE TABLE IF NOT EXISTS exports (
+	seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, dataset TEXT NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+	name TEXT NOT NULL, format TEXT NOT NULL, include_images INTEGER NOT NULL, class_filter TEXT, status_filter TEXT, by_split INTEGER NOT NULL,
+	status TEXT NOT NULL, error TEXT, file_size INTEGER, image_count INTEGER, annotation_count INTEGER,
+	created INTEGER NOT NULL, ready INTEGER NOT NULL, origin TEXT NOT NULL, UNIQUE (dataset, name)
+) STRICT;
 CREATE TABLE IF NOT EXISTS answers (
 	account TEXT NOT NULL, key TEXT NOT NULL, request TEXT NOT NULL, status INTEGER NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL,
 	PRIMARY KEY (account, key)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS requests (account TEXT NOT NULL, at INTEGER NOT NULL) STRICT;
 CREATE INDEX IF NOT EXISTS requests_account ON requests (account, at);
+CREATE TABLE IF NOT EXISTS spent (account TEXT PRIMARY KEY, n INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS audit (
 	seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, account TEXT NOT NULL, kind TEXT NOT NULL, route TEXT NOT NULL, key TEXT NOT NULL,
 	dataset TEXT NOT NULL, image TEXT NOT NULL, path TEXT NOT NULL, previous INTEGER NOT NULL, new INTEGER NOT NULL, sha256 TEXT NOT NULL
@@ -141,28 +192,44 @@ func Open(path string, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	db, err := openDatabase(path)
-	if err != nil {
+	s := &Server{options: o, path: path, files: newFiles(path), closing: make(chan struct{}), builds: make(map[string]chan struct{}),
+		stats: Stats{Statuses: make(map[int]int), Faults: make(map[string]int)}}
+	s.life, s.die = context.WithCancel(context.Background())
+	rand.Read(s.storage.secret[:])
+	var err error
+	if s.db, err = openDatabase(path, s.files); err != nil {
+		s.die()
 		return nil, fmt.Errorf("open the sandbox %s: %w; name another file, or remove this one to start afresh", path, err)
 	}
-	return &Server{options: o, db: db, closing: make(chan struct{}), stats: Stats{Statuses: make(map[int]int), Faults: make(map[string]int)}}, nil
+	if o.Storage != nil { // URLs of before a restart lead to it
+		if _, err := s.storageOrigin(); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
+	return s, nil
 }
 
-func openDatabase(path string) (*sql.DB, error) {
+// address is how SQLite is told of the file at path.
+func address(path string, query url.Values) string {
+	if path == ":memory:" {
+		return "file::memory:?" + query.Encode()
+	}
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?" + query.Encode()
+}
+
+func openDatabase(path string, f *files) (*sql.DB, error) {
 	query := url.Values{"_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"}, "_foreign_keys": {"on"}, "_busy_timeout": {"10000"}, "_txlock": {"immediate"}}
-	dsn := "file::memory:?" + query.Encode()
 	if path != ":memory:" {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		f.Close()
-		dsn = "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) + "?" + query.Encode()
+		made.Close()
 	}
-	db, err := sql.Open("sqlite3", dsn)
+	db, err := sql.Open("sqlite3", address(path, query))
 	if err != nil {
 		return nil, err
 	}
@@ -172,13 +239,20 @@ func openDatabase(path string) (*sql.DB, error) {
 	if _, err := db.Exec(schema); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
+	if err := migrate(db, f); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return db, nil
 }
 
-// Close ends stalled requests and closes the database.
+// Close ends stalled requests, exports that are being built and the storage,
+// and closes the database.
 func (s *Server) Close() error {
 	s.once.Do(func() { close(s.closing) })
-	return s.db.Close()
+	s.die()
+	err := s.closeStorage()
+	s.building.Wait()
+	return errors.Join(err, s.db.Close(), s.files.close())
 }
 
 // Serve answers requests on l until ctx ends, and then finishes those that are

@@ -155,7 +155,7 @@ func TestRules(t *testing.T) {
 		{"a member archives", "DELETE", "images/set/a.jpg", ``, as("member"), 200, `"archived":true`},
 		{"an archived image", "GET", "annotations/set/a.jpg", ``, nil, 404, ``},
 		{"in the listing", "GET", "images/?dataset=set&include_archived=true&filename=a.jpg", ``, nil, 200, `"is_archived":true`},
-		{"no route", "GET", "exports/", ``, nil, 404, ``},
+		{"no route", "GET", "models/", ``, nil, 404, ``},
 		{"no method", "PUT", "datasets/set", ``, nil, 405, ``},
 	} {
 		w := call(s, test.method, api+test.path, test.body, test.header...)
@@ -175,54 +175,6 @@ func TestDialectsCanBeServedAlone(t *testing.T) {
 		if got := [2]int{call(s, "GET", api+"annotations/set/a.jpg", "").Code, call(s, "GET", api+"annotations/"+a, "").Code}; got != want {
 			t.Errorf("%s: by path and by id %v, want %v", dialect, got, want)
 		}
-	}
-}
-
-func TestUpload(t *testing.T) {
-	s := start(t, Options{})
-	var signed struct {
-		Data struct {
-			URL string `json:"upload_url"`
-		} `json:"data"`
-	}
-	place := `"dataset":"set","filename":"c.png","directory_path":"/new/dir","content_type":"image/png"`
-	json.Unmarshal(call(s, "POST", api+"images/upload-url", `{`+place+`}`).Body.Bytes(), &signed)
-	path := signed.Data.URL[strings.Index(signed.Data.URL, "/_upload/"):]
-	put := func(key string) int {
-		r := httptest.NewRequest("PUT", path, strings.NewReader("12345"))
-		if key != "" {
-			r.Header.Set("X-API-Key", key)
-		}
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, r)
-		return w.Code
-	}
-	register := func(size int) *httptest.ResponseRecorder {
-		return call(s, "POST", api+"images/register", fmt.Sprintf(`{%s,"file_size":%d,"width":7,"height":8}`, place, size))
-	}
-	if w := register(5); w.Code != 400 {
-		t.Errorf("registered before the upload: %d", w.Code)
-	}
-	if code := put("owner-key"); code != 400 {
-		t.Errorf("a key at the signed URL: %d", code)
-	}
-	if code := put(""); code != 200 {
-		t.Errorf("upload: %d", code)
-	}
-	if code := put(""); code != 403 {
-		t.Errorf("a second upload to the URL: %d", code)
-	}
-	if w := register(4); w.Code != 422 {
-		t.Errorf("registered with a wrong size: %d", w.Code)
-	}
-	if w := register(5); w.Code != 201 || !strings.Contains(w.Body.String(), `"width":7,"height":8`) {
-		t.Errorf("register: %d %s", w.Code, w.Body)
-	}
-	if w := call(s, "GET", api+"images/set/new/dir/c.png", ""); w.Body.String() != "12345" || w.Header().Get("Content-Type") != "image/png" {
-		t.Errorf("download: %q %s", w.Body, w.Header())
-	}
-	if w := call(s, "POST", api+"images/upload-url", `{"dataset":"set","filename":"../x"}`); w.Code != 422 {
-		t.Errorf("a path in the file name: %d", w.Code)
 	}
 }
 
@@ -419,7 +371,14 @@ func TestFaultsRepeatBySeed(t *testing.T) {
 	if hits < 1800 || hits > 2200 || differ == 0 {
 		t.Errorf("a rate of 0.2 hit %d of 10000, another seed differs in %d", hits, differ)
 	}
-	for _, bad := range []string{"5xx", "5xx=2", "6xx=0.1", "seed=x", "stall=soon"} {
+	timed, err := ParseFaults("build-delay=5s,url-lifetime=2m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := ParseFaults(timed.String()); err != nil || again.BuildDelay != 5*time.Second || again.URLLifetime != 2*time.Minute {
+		t.Errorf("%+v became %+v (%v)", timed, again, err)
+	}
+	for _, bad := range []string{"5xx", "build-delay=soon", "5xx=2", "6xx=0.1", "seed=x", "stall=soon"} {
 		if _, err := ParseFaults(bad); err == nil {
 			t.Errorf("ParseFaults(%q) was taken", bad)
 		}

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -26,6 +28,30 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	// content is sent in the place of body where it is there, size bytes.
+	content *os.File
+	size    int64
+}
+
+// write sends what a client is to get of the answer, at most limit bytes.
+func (a answer) write(w http.ResponseWriter, limit int64) {
+	for name, values := range a.header {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(a.status)
+	if a.content == nil {
+		w.Write(a.body[:min(limit, int64(len(a.body)))]) // a client that has gone needs no answer
+		return
+	}
+	io.CopyN(w, a.content, min(limit, a.size))
+}
+
+// length is how many bytes a client is to get.
+func (a answer) length() int64 {
+	if a.content != nil {
+		return a.size
+	}
+	return int64(len(a.body))
 }
 
 func answerJSON(status int, v any) answer {
@@ -92,6 +118,9 @@ func location(path string) []any {
 
 // request is what a handler sees of one.
 type request struct {
+	server   *Server
+	raw      *http.Request
+	number   int64 // of the request, which faults are drawn by
 	ctx      context.Context
 	tx       *sql.Tx
 	now      time.Time
@@ -105,6 +134,8 @@ type request struct {
 	api      string
 	origin   string                     // scheme and host that the client used
 	defined  map[string]map[string]bool // class names by dataset id, read once
+	// afterwards is done when the request is executed and committed.
+	afterwards []func()
 }
 
 func (r *request) route() string {
@@ -123,21 +154,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/":
 		s.serveIndex(w, r)
 		return
-	case strings.HasPrefix(r.URL.Path, uploadPrefix):
-		s.send(w, s.upload(r))
-		return
 	case !strings.HasPrefix(r.URL.Path, prefix):
 		s.send(w, refuse(http.StatusNotFound, "not_found", "no such route").answer())
 		return
 	}
-	p := s.options.Faults.plan(s.number.Add(1))
+	n := s.number.Add(1)
+	p := s.options.Faults.plan(n)
 	if p.before != "" {
 		s.fire(p.before, r)
 		if !s.misbehaveBefore(w, r, p) {
 			return
 		}
 	}
-	a := s.serveAPI(r)
+	a := s.serveAPI(r, n)
+	if a.content != nil {
+		defer a.content.Close()
+	}
 	if p.after != "" {
 		s.fire(p.after, r)
 		if !s.misbehaveAfter(w, r, p, a) {
@@ -149,17 +181,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) fire(name string, r *http.Request) {
 	s.count(func(st *Stats) { st.Faults[name]++ })
-	s.options.Log.Info().Str("fault", name).Str("method", r.Method).Str("path", r.URL.Path).Msg("fault")
+	event := s.options.Log.Info().Str("fault", name)
+	if r != nil { // while an export is built there is none
+		event = event.Str("method", r.Method).Str("path", r.URL.Path)
+	}
+	event.Msg("fault")
 }
 
 func (s *Server) send(w http.ResponseWriter, a answer) {
 	s.count(func(st *Stats) { st.Statuses[a.status]++ })
-	for name, values := range a.header {
-		w.Header()[name] = values
-	}
 	w.Header().Set("X-Request-Id", "req_"+uuid.NewString())
-	w.WriteHeader(a.status)
-	w.Write(a.body) // a client that has gone needs no answer
+	a.write(w, a.length())
 }
 
 // misbehaveBefore tells whether the request is to be served all the same.
@@ -186,10 +218,8 @@ func (s *Server) misbehaveAfter(w http.ResponseWriter, r *http.Request, p plan, 
 	case lostAnswer:
 		hangUp(w, false)
 	case truncate:
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
-		w.WriteHeader(a.status)
-		w.Write(a.body[:len(a.body)/2])
+		w.Header().Set("Content-Length", fmt.Sprint(a.length()))
+		a.write(w, a.length()/2)
 		http.NewResponseController(w).Flush()
 		hangUp(w, false)
 	case stallAfter:
@@ -225,20 +255,26 @@ func hangUp(w http.ResponseWriter, reset bool) {
 }
 
 // serveAPI checks what holds for every request, and executes it.
-func (s *Server) serveAPI(r *http.Request) answer {
-	a, err := s.admit(r)
-	if err == nil {
-		return a
-	}
+func (s *Server) serveAPI(r *http.Request, n int64) answer {
+	limits := http.Header{}
+	a, err := s.admit(r, n, limits)
 	var f *fault
-	if errors.As(err, &f) {
-		return f.answer()
+	switch {
+	case errors.As(err, &f):
+		a = f.answer()
+	case err != nil:
+		s.options.Log.Error().Err(err).Str("method", r.Method).Str("path", r.URL.Path).Msg("request failed")
+		a = refuse(http.StatusInternalServerError, "internal_error", "the sandbox failed: %v", err).answer()
 	}
-	s.options.Log.Error().Err(err).Str("method", r.Method).Str("path", r.URL.Path).Msg("request failed")
-	return refuse(http.StatusInternalServerError, "internal_error", "the sandbox failed: %v", err).answer()
+	if len(limits) > 0 && !s.strikes(noLimitHeaders, n, r) {
+		maps.Copy(a.header, limits)
+	}
+	return a
 }
 
-func (s *Server) admit(r *http.Request) (answer, error) {
+// admit executes a request whose key is known and has requests left; limits are
+// the headers that say how many.
+func (s *Server) admit(r *http.Request, n int64, limits http.Header) (answer, error) {
 	key := r.Header.Get("X-API-Key")
 	role, known := s.options.Keys[key]
 	if len(s.options.Keys) == 0 && key != "" {
@@ -259,9 +295,9 @@ func (s *Server) admit(r *http.Request) (answer, error) {
 	if err != nil {
 		return answer{}, refuse(http.StatusBadRequest, "bad_request", "the path could not be read: %v", err)
 	}
-	q := &request{ctx: r.Context(), now: s.options.Now(), method: r.Method, segments: segments, query: r.URL.Query(), body: body,
+	q := &request{server: s, raw: r, number: n, ctx: r.Context(), now: s.options.Now(), method: r.Method, segments: segments, query: r.URL.Query(), body: body,
 		account: fingerprint(key), role: role, key: r.Header.Get("Idempotency-Key"), api: s.options.API, origin: "http://" + r.Host}
-	if err := s.spend(q); err != nil {
+	if err := s.spend(q, s.quotaOf(key), limits); err != nil {
 		return answer{}, err
 	}
 	return s.execute(q)
@@ -280,39 +316,6 @@ func pathSegments(u *url.URL) ([]string, error) {
 	return parts, nil
 }
 
-// spend counts the request against the key's quota.
-func (s *Server) spend(q *request) error {
-	quota := s.options.Quota
-	if quota.Requests == 0 {
-		return nil
-	}
-	now := q.now.UnixMilli()
-	per := quota.Per.Milliseconds()
-	from := now - per
-	if quota.Window == "fixed" {
-		from = now - now%per - 1
-	}
-	return s.transact(q.ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(q.ctx, `DELETE FROM requests WHERE account = ? AND at <= ?`, q.account, from); err != nil {
-			return err
-		}
-		var n int
-		var oldest sql.NullInt64
-		if err := tx.QueryRowContext(q.ctx, `SELECT count(*), min(at) FROM requests WHERE account = ?`, q.account).Scan(&n, &oldest); err != nil {
-			return err
-		}
-		if n >= quota.Requests {
-			free := oldest.Int64 + per
-			if quota.Window == "fixed" {
-				free = from + 1 + per
-			}
-			return &fault{status: http.StatusTooManyRequests, code: "rate_limited", message: fmt.Sprintf("the limit of %d requests is used up", quota.Requests), after: time.Duration(free-now) * time.Millisecond}
-		}
-		_, err := tx.ExecContext(q.ctx, `INSERT INTO requests (account, at) VALUES (?, ?)`, q.account, now)
-		return err
-	})
-}
-
 // keyLifetime is how long the service remembers an idempotency key.
 const keyLifetime = 24 * time.Hour
 
@@ -326,6 +329,11 @@ func (s *Server) execute(q *request) (a answer, err error) {
 	// A write goes on when its client has gone.
 	if q.method != http.MethodGet {
 		q.ctx = context.WithoutCancel(q.ctx)
+	}
+	if q.segments[0] == "exports" && q.method == http.MethodGet {
+		if err := s.awaitExport(q); err != nil {
+			return answer{}, err
+		}
 	}
 	err = s.transact(q.ctx, func(tx *sql.Tx) error {
 		q.tx = tx
@@ -345,6 +353,11 @@ func (s *Server) execute(q *request) (a answer, err error) {
 	})
 	if err == nil && a.header.Get("Idempotent-Replayed") != "" {
 		s.count(func(st *Stats) { st.Replays++ })
+	}
+	if err == nil {
+		for _, do := range q.afterwards {
+			do()
+		}
 	}
 	return a, err
 }
@@ -390,6 +403,21 @@ func (q *request) handler() (func(*request) (answer, error), error) {
 		routes["POST"] = uploadURL
 	case first == "images" && n == 2 && q.segments[1] == "register":
 		routes["POST"] = registerImage
+	case first == "images" && n == 2 && q.segments[1] == "bulk-upload-url":
+		routes["POST"] = bulkUploadURL
+	case first == "images" && n == 2 && q.segments[1] == "bulk-register":
+		routes["POST"] = bulkRegister
+	case first == "images" && n > 3 && q.segments[n-1] == "split" && q.method == "POST" && q.api != "image-id":
+		routes["POST"] = setSplit
+	case first == "exports" && q.strikes(exportNotFound, q.number):
+	case first == "exports" && n == 1:
+		routes["GET"], routes["POST"] = listExports, createExport
+	case first == "exports" && n == 2 && q.segments[1] == "bulk-delete" && q.method == "POST":
+		routes["POST"] = deleteManyExports
+	case first == "exports" && n == 2:
+		routes["GET"], routes["DELETE"] = getExport, deleteExport
+	case first == "exports" && n == 3 && q.segments[2] == "download":
+		routes["GET"] = downloadExport
 	case first == "images" && n == 3 && q.segments[2] == "metadata" && isUUID(q.segments[1]):
 		routes["GET"] = imageMetadata
 	case first == "images" && (n == 2 && q.api != "path" || n > 2 && q.api != "image-id"):
@@ -410,7 +438,7 @@ func (q *request) handler() (func(*request) (answer, error), error) {
 	case !ok:
 		return nil, refuse(http.StatusMethodNotAllowed, "method_not_allowed", "no %s here", q.method)
 	case q.method == "GET":
-	case q.role == Viewer, q.method == "DELETE" && deleting == Admin && q.role == Member:
+	case q.role == Viewer, q.role == Member && deleting == Admin && (q.method == "DELETE" || first == "exports" && n == 2):
 		return nil, refuse(http.StatusForbidden, "forbidden", "a key of the role %s may not do this", q.role)
 	}
 	return handle, nil

@@ -15,6 +15,7 @@ import (
 
 type sandboxOptions struct {
 	listen   string
+	storage  string
 	db       string
 	keys     []string
 	rate     string
@@ -35,6 +36,26 @@ standard output when it is ready and where it listens, and stops at SIGINT or
 SIGTERM. What it executed can be read at /_sandbox/audit, what it answered at
 /_sandbox/stats.
 
+It speaks what this tool calls: datasets, images with single and bulk uploads and
+their splits, annotations, and exports in the formats pictograph, coco, yolo,
+yolo_obb and yolo_pose. As with the service, signed URLs lead to another host,
+here another port, where an API key is refused and counted (keys_leaked in
+/_sandbox/stats). With --rate-limit every answer says what is left, in
+X-RateLimit-Limit, -Remaining and -Reset; all clients of a key count together.
+
+--faults takes seed=N, storm-length=N, the durations stall, build-delay (how long
+every export takes) and url-lifetime, and rates from 0 to 1: which ones are hit
+follows from the seed and their numbers, so that a failure repeats.
+  of requests       5xx, html, reset-before, reset-after, stall-before, stall-after,
+                    truncate, lost-answer, storm, no-limit-headers;
+                    export-404, export-402, export-403 of those about exports
+  of exports        export-failed, export-truncated, export-corrupt, export-bomb,
+                    export-names
+  of their images   export-missing, export-stale, export-count
+  at the storage    put-expired, put-failed, put-lost, download-expired,
+                    download-failed, download-cut
+  of registrations  register-taken, register-failed
+
 A new one has no dataset. One that a run with --sandbox made is in sandbox.db beside
 that run's state, and can be served with --db; others are made as in the service, by
 POST /api/v1/developer/datasets/.
@@ -49,8 +70,9 @@ on a loopback address.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "loopback `ADDR` to listen on; port 0 takes a free one")
-	f.StringVar(&o.db, "db", "", "database `FILE`, made where it is missing")
-	f.StringArrayVar(&o.keys, "api-key", nil, "accept this `KEY[:ROLE]`, roles owner (default), admin, member, viewer (again for more; without it any key is an owner's)")
+	f.StringVar(&o.storage, "storage-listen", "127.0.0.1:0", "loopback `ADDR` that signed URLs lead to; port 0 takes a free one, and URLs end with the process")
+	f.StringVar(&o.db, "db", "", "database `FILE`, made where it is missing; images and exports lie beside it in FILE.files")
+	f.StringArrayVar(&o.keys, "api-key", nil, "accept this `KEY[:ROLE[:LIMIT]]`, roles owner (default), admin, member, viewer, with a limit of its own as 500/h (again for more; without it any key is an owner's)")
 	f.StringVar(&o.rate, "rate-limit", "unlimited", "requests a key may send, as 2000/h; more are answered 429")
 	f.StringVar(&o.window, "rate-window", "sliding", "how --rate-limit counts: sliding or fixed")
 	f.Int64Var(&o.maxBody, "max-body", 10<<20, "largest request body in `BYTES`; larger ones are answered 413")
@@ -64,15 +86,22 @@ func runSandbox(parent context.Context, o sandboxOptions) error {
 	if o.db == "" {
 		return usagef("no database: name a file with --db")
 	}
-	if err := loopbackOnly(o.listen); err != nil {
+	if err := loopbackOnly("--listen", o.listen); err != nil {
+		return err
+	}
+	if err := loopbackOnly("--storage-listen", o.storage); err != nil {
 		return err
 	}
 	options, err := o.server()
 	if err != nil {
 		return err
 	}
+	if options.Storage, err = net.Listen("tcp", o.storage); err != nil {
+		return fmt.Errorf("listen on %s: %w; name another address with --storage-listen", o.storage, err)
+	}
 	server, err := sandbox.Open(o.db, options)
 	if err != nil {
+		options.Storage.Close()
 		return err
 	}
 	defer server.Close()
@@ -108,11 +137,19 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 	if err != nil {
 		return sandbox.Options{}, usagef("read --faults: %w", err)
 	}
-	keys := make(map[string]sandbox.Role)
+	keys, caps := make(map[string]sandbox.Role), make(map[string]sandbox.Quota)
 	for _, k := range o.keys {
-		key, role, found := strings.Cut(k, ":")
-		if !found {
+		key, role, _ := strings.Cut(k, ":")
+		role, limit, capped := strings.Cut(role, ":")
+		if role == "" {
 			role = string(sandbox.Owner)
+		}
+		if capped {
+			own, err := worker.ParseQuota(limit)
+			if err != nil {
+				return sandbox.Options{}, usagef("read --api-key: %w", err)
+			}
+			caps[key] = sandbox.Quota{Requests: own.Requests, Per: own.Per}
 		}
 		switch sandbox.Role(role) {
 		case sandbox.Owner, sandbox.Admin, sandbox.Member, sandbox.Viewer:
@@ -125,16 +162,16 @@ func (o sandboxOptions) server() (sandbox.Options, error) {
 		keys[key] = sandbox.Role(role)
 	}
 	return sandbox.Options{Keys: keys, Quota: sandbox.Quota{Requests: quota.Requests, Per: quota.Per, Window: o.window},
-		MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
+		Caps: caps, Formats: sandboxFormats(), MaxBody: o.maxBody, API: o.api, Faults: faults, Log: log}, nil
 }
 
-func loopbackOnly(addr string) error {
+func loopbackOnly(flag, addr string) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return usagef("read --listen: %w", err)
+		return usagef("read %s: %w", flag, err)
 	}
 	if ip := net.ParseIP(host); host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return usagef("read --listen: %s is no loopback address; the sandbox speaks plain HTTP and is for this machine alone, as 127.0.0.1:8080", addr)
+	return usagef("read %s: %s is no loopback address; the sandbox speaks plain HTTP and is for this machine alone, as 127.0.0.1:8080", flag, addr)
 }
