@@ -235,7 +235,10 @@ type Grid struct {
 	Lead       string
 	Tiles      []Tile
 	Prev, Next string
-	Where      string
+	// First and Last are the first and the last page, Page and Pages their numbers.
+	First, Last string
+	Page, Pages int
+	Where       string
 }
 
 // maxTileShapes bounds what is drawn on a tile: the largest shapes say most.
@@ -250,7 +253,7 @@ func NewTile(p Picture, to, href, about string) Tile {
 	d := drawingOf(p, p.changes(), max(w, h)/tilePixels)
 	d.Shapes = d.Shapes[:min(len(d.Shapes), maxTileShapes)]
 	d.Bones = nil
-	return Tile{To: to, Drawing: d, Href: template.URL(href), Alt: "Labels on " + text(p.Path), Mode: p.mode(), Radius: number(max(w, h) / 80), Title: text(p.Path), About: about}
+	return Tile{To: to, Drawing: d, Href: template.URL(href), Alt: "Labels on " + text(p.Path), Mode: p.mode(), Radius: number(max(w, h) / 110), Title: text(p.Path), About: about}
 }
 
 // mode is what is shown of a picture at first.

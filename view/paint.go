@@ -124,7 +124,11 @@ func (c *painter) shape(f form, hex string) {
 	c.trace(f)
 	if f.closed {
 		r, g, b := rgbOf(hex)
-		c.SetRGBA255(r, g, b, 46)
+		opacity := 46
+		if f.kind == "box" || f.kind == "oriented" {
+			opacity = 20 // it holds more than its object
+		}
+		c.SetRGBA255(r, g, b, opacity)
 		c.FillPreserve()
 	}
 	c.SetHexColor(hex)

@@ -46,6 +46,7 @@ type Command struct{ Text, Command string }
 // FindingRow are the findings of one kind.
 type FindingRow struct {
 	Kind, Severity, Count string
+	Href                  string // of the images that have it
 	Examples              []string
 }
 
@@ -59,6 +60,7 @@ type Bars struct {
 // Bar is one class.
 type Bar struct {
 	Name, Href    string
+	Colour        string
 	First, Second string
 	Was, Is       string // widths, of 100
 }
@@ -93,7 +95,7 @@ func NewBars(classes []ClassCount, both bool) *Bars {
 	}
 	largest := float64(max(1, size(classes[0])))
 	for _, c := range classes {
-		bar := Bar{Name: text(c.Name), Href: c.Href, First: thousands(c.First), Second: thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
+		bar := Bar{Name: text(c.Name), Href: c.Href, Colour: colour(c.Name), First: thousands(c.First), Second: thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
 		if !both {
 			bar.Is = bar.Was
 		}
@@ -184,6 +186,7 @@ type SourcePage struct {
 	Lead     string
 	Numbers  []Number
 	Alerts   []string
+	Notes    []string
 	Lists    []Link
 	Grid     *Grid
 	Bars     *Bars

@@ -46,6 +46,32 @@ func NewPhotos(cache string) *Photos {
 	return &Photos{cache: cache, room: make(chan struct{}, 3)}
 }
 
+// Check looks at a picture's header: its error says why it cannot be shown.
+func (p *Photos) Check(file string) error {
+	f, _, _, err := examine(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Size is how large a picture is, upright; 0 where that cannot be read.
+func (p *Photos) Size(file string) (width, height int) {
+	f, _, orientation, err := examine(file)
+	if err != nil {
+		return 0, 0
+	}
+	defer f.Close()
+	config, _, err := image.DecodeConfig(f)
+	if err != nil {
+		return 0, 0
+	}
+	if orientation >= 5 {
+		return config.Height, config.Width
+	}
+	return config.Width, config.Height
+}
+
 // Open decodes a picture.
 func (p *Photos) Open(file string) (image.Image, error) {
 	p.room <- struct{}{}

@@ -114,6 +114,15 @@ func formOf(a pictograph.Annotation) form {
 	return form{}
 }
 
+// Extent is the type of an annotation as pages name it, and how large its box is.
+func Extent(a pictograph.Annotation) (kind string, w, h float64) {
+	if g, ok := a.Geometry.(pictograph.BBox); ok && g.Oriented != nil {
+		return "oriented", g.Oriented.W, g.Oriented.H
+	}
+	b := compare.Bounds(a)
+	return formOf(a).kind, b.W, b.H
+}
+
 // occluded reports whether a joint is labelled and not visible.
 func occluded(a pictograph.Annotation) bool {
 	switch v := a.Attributes["occluded"].(type) {

@@ -90,6 +90,15 @@ func number(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 }
 
+// Text makes a name of others fit to be shown.
+func Text(s string) string { return text(s) }
+
+// Plural counts things.
+func Plural(n int, thing string) string { return plural(n, thing) }
+
+// Thousands writes a number with its thousands apart.
+func Thousands(n int) string { return thousands(n) }
+
 // plural counts things.
 func plural(n int, thing string) string {
 	if n == 1 {
