@@ -1,16 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
-	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
@@ -103,7 +100,12 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	case o.output.json:
 		err = printJSON(w, p)
 	case !o.output.quiet:
-		err = printPlan(ctx, w, st, p)
+		printPlan(w, p)
+		if o.rows || !onTerminal(os.Stdout) {
+			err = printRows(ctx, w, st, p.Run)
+		} else {
+			fmt.Fprintln(w, "  images       with --rows")
+		}
 	}
 	if err != nil {
 		return err
@@ -111,8 +113,7 @@ func (o *syncOptions) showPlan(ctx context.Context, w io.Writer, st *store.Store
 	return failed
 }
 
-// showDiff prints what a save would change on one image: lines with - for what
-// goes and + for what comes.
+// showDiff prints what a save would change on one image, a line an annotation.
 func (o *syncOptions) showDiff(s *session, w io.Writer, src source.Source, id string) error {
 	run, err := s.store.FindRun(s.ctx, id)
 	if err != nil {
@@ -137,25 +138,7 @@ func (o *syncOptions) showDiff(s *session, w io.Writer, src source.Source, id st
 			Same    int             `json:"same"`
 		}{o.diff, changes, same})
 	}
-	for _, c := range changes {
-		if err := errors.Join(diffLine(w, "-", c.Before), diffLine(w, "+", c.After)); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(w, "%s: %d different, %d the same\n", printable(o.diff), len(changes), same)
-	return err
-}
-
-func diffLine(w io.Writer, sign string, a *pictograph.Annotation) error {
-	if a == nil {
-		return nil
-	}
-	line, err := a.Append(nil)
-	if err != nil {
-		return fmt.Errorf("show annotation %s: %w", a.ID, err)
-	}
-	_, err = fmt.Fprintf(w, "%s %s\n", sign, printable(string(line)))
-	return err
+	return printDiff(w, o.diff, changes, same)
 }
 
 func keepPlan(path string, p planJSON) error {
@@ -170,32 +153,10 @@ func keepPlan(path string, p planJSON) error {
 	return file.Close()
 }
 
-func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) error {
-	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON")
-	for i, err := range st.Items(ctx, p.Run) {
-		if err != nil {
-			return err
-		}
-		if i.Plan == store.PlanUnchanged {
-			continue
-		}
-		after := fmt.Sprint(i.Count)
-		if i.Outcome != store.ItemPending {
-			after = "-"
-		}
-		word := string(i.Plan)
-		if i.Outcome == store.ItemSkipped || i.Outcome == store.ItemFailed && i.Plan != store.PlanFailed && i.Plan != store.PlanAmbiguous {
-			word += ", " + string(i.Outcome)
-		}
-		if err := table.printf("%s\t%s\t%d\t%s\t%s\t%s\n", printable(cmp.Or(i.Path, i.Image)), word, i.ListedCount, after, printable(cmp.Or(i.File, "-")), printable(i.Reason)); err != nil {
-			return err
-		}
-	}
-	if err := table.end(); err != nil {
-		return err
-	}
+// printPlan prints what a plan comes to.
+func printPlan(w io.Writer, p planJSON) {
 	n := p.Images
-	fmt.Fprintf(w, "\nplan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
+	fmt.Fprintf(w, "plan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
 		part{n[store.PlanDrifted], "changed by someone else"}, part{n[store.PlanUnchanged], "unchanged"}, part{n[store.PlanUnmatched], "not in the dataset"},
 		part{n[store.PlanAmbiguous], "ambiguous"}, part{n[store.PlanFailed], "that cannot be taken"}))
 	if p.Skipped > 0 {
@@ -220,5 +181,4 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 	if p.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(p.Kinds), kindsText(p.Kinds), p.Run)
 	}
-	return nil
 }

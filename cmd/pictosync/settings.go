@@ -27,7 +27,7 @@ import (
 const environmentPrefix = "PICTOSYNC_"
 
 // commandLineOnly are the flags that the file and the environment do not set.
-var commandLineOnly = map[string]bool{"config": true, "help": true, "version": true, "dry-run": true, "plan": true, "force": true, "image": true, "class": true, "classes": true, "diff": true, "full": true, "check": true, "unlabelled": true, "abandon": true}
+var commandLineOnly = map[string]bool{"config": true, "help": true, "version": true, "dry-run": true, "plan": true, "force": true, "image": true, "class": true, "classes": true, "diff": true, "rows": true, "full": true, "check": true, "unlabelled": true, "abandon": true}
 
 // serviceEnvironment are the variables that the official SDK reads too.
 var serviceEnvironment = map[string]string{

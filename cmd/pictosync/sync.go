@@ -46,6 +46,7 @@ type syncOptions struct {
 	planFile        string // of sync: to read
 	planOut         string // of plan: to write
 	diff            string // of plan: an image
+	rows            bool   // of plan: every image also on a terminal
 	report          string // of verify: to write
 	unmatched       string
 	findings        string
@@ -129,10 +130,14 @@ func newPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan SOURCE --dataset NAME",
 		Short: "Show what a sync would do, image by image, and write nothing",
-		Long: `Show what a sync with the same options would do, image by image and in totals,
+		Long: `Show what a sync with the same options would do, in totals and image by image,
 and write nothing to the service: which images are new, overwritten, cleared,
 unchanged, changed by someone else, or cannot be taken, how many annotations
-come and go, which classes would be created, and how long it takes.
+come and go, which classes would be created, and how long it takes. A terminal
+shows the images with --rows only; a file or a pipe always has them.
+
+With --diff IMAGE the annotations that the image has and those that it would have
+are paired, a line each: + is added, - removed, ~ changed, = the same.
 
 With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHelp,
 		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
@@ -149,7 +154,8 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.planOut, "out", "", "`FILE` to keep the plan in, for sync --plan")
-	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, instead of the plan")
+	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, paired, instead of the plan")
+	cmd.Flags().BoolVar(&o.rows, "rows", false, "list every image that changes also on a terminal, where the summary stands alone")
 	return cmd
 }
 
