@@ -53,6 +53,7 @@ right size. A file that is there already is an error, unless --force is given.` 
 	f.BoolVar(&o.Paint.NoNames, "no-names", false, "leave out the names of classes")
 	f.BoolVar(&o.noSheet, "no-sheet", false, "write no contact sheet")
 	f.BoolVar(&o.Force, "force", false, "replace pictures that are there already")
+	forThisCommand(f, "out", "format", "limit", "max-side", "no-names", "no-sheet")
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 	o.output.addFlags(f)

@@ -31,6 +31,7 @@ type pagesOptions struct {
 func (o *pagesOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "`ADDRESS` to serve pages on, of this machine alone; port 0 is a free one")
 	f.BoolVar(&o.noBrowser, "no-browser", false, "print the address and open no browser")
+	forThisCommand(f, "listen") // that of a configuration is the sandbox's
 }
 
 // serve serves pages until the context ends, which is how these commands come to their end.
