@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -85,6 +86,14 @@ func (p Page) Write(w io.Writer) error {
 	return err
 }
 
+// Weigh is how many bytes an image and its tile are on a page.
+func Weigh(i *ImagePart, t Tile) (int, error) {
+	var b bytes.Buffer
+	err := errors.Join(pages.ExecuteTemplate(&b, "image", i), pages.ExecuteTemplate(&b, "tile", t))
+	const frame = 500 // what stands around them
+	return b.Len() + frame, err
+}
+
 // Number is one of the large numbers at the top of a page.
 type Number struct{ Value, What, Kind string }
 
@@ -123,7 +132,7 @@ type Item struct {
 // NewImage makes the part of a page that shows a picture.
 func NewImage(p Picture, href, note string) *ImagePart {
 	changes := p.changes()
-	d := drawingOf(p, changes, 0)
+	d := drawingOf(p, changes, p.Grain)
 	w, h := p.size()
 	large := max(w, h)
 	i := &ImagePart{Drawing: d, Href: template.URL(href), Both: p.BeforeKnown && p.AfterKnown, Names: true,

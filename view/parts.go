@@ -12,17 +12,23 @@ import (
 type Report struct {
 	Lead      string // in one sentence
 	Alerts    []string
+	Notes     []string
 	Numbers   []Number
+	Lists     []Link // to the images by outcome
 	MostTitle string
 	MostNote  string
 	Most      []Most // the images that change most
 	Grid      *Grid
+	HeldTitle string
 	Held      []Held
+	BarsTitle string
 	Bars      *Bars
 	Findings  []FindingRow
 	Cost      string
 	Commands  []Command
-	Pictures  []*ImagePart // on the page itself
+	// Pictures are images on the page itself.
+	Pictures     []*ImagePart
+	PicturesNote string
 }
 
 // Most is an image that changes much.
@@ -35,9 +41,8 @@ type Most struct {
 
 // Held are images that were not saved, for one reason.
 type Held struct {
-	Why      string
-	Count    string
-	Examples string
+	Outcome, Why, Count string
+	Examples            []Link
 }
 
 // Command is what a person may type next.

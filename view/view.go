@@ -41,6 +41,9 @@ type Picture struct {
 	Outcome   string // saved, failed, skipped, …; "" for none
 	Reason    string // why it was not saved
 	Err       string // why nothing can be shown
+	// Grain is how near points are that are drawn as one, in pixels of the image; 0 draws
+	// all.
+	Grain float64
 }
 
 // changes pairs before and after; without one of them all is what the other has.

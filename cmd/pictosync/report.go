@@ -5,10 +5,23 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/pflag"
 
 	"pictosync/compare"
 	"pictosync/pictograph"
+	"pictosync/report"
+	"pictosync/source"
 	"pictosync/store"
+	"pictosync/view"
 	"pictosync/worker"
 )
 
@@ -61,4 +74,275 @@ func printRows(ctx context.Context, w io.Writer, st *store.Store, run string) er
 		}
 	}
 	return table.end()
+}
+
+// pageOptions are the flags of the commands that write the page of a run.
+type pageOptions struct {
+	html   string
+	read   int
+	folder string
+}
+
+func (o *pageOptions) addFileFlag(f *pflag.FlagSet, what string) {
+	f.StringVar(&o.html, "html", "", "write "+what+" as a page to `FILE`: all in one, to send or to keep")
+	forThisCommand(f, "html")
+}
+
+func (o *pageOptions) addFolderFlag(f *pflag.FlagSet) {
+	f.StringVar(&o.folder, "report-dir", "", "write the page of each run, all in one file, into `DIR`")
+}
+
+// Sizes of the pages that are files.
+const (
+	drawnImages  = 40
+	lookedImages = 2000
+)
+
+// writePages writes the pages of a run that are asked for.
+func (o *syncOptions) writePages(s *session, src source.Source, summary worker.Summary) error {
+	folder := cmp.Or(o.page.folder, s.reports)
+	if o.page.html == "" && folder == "" {
+		return nil
+	}
+	ctx := context.WithoutCancel(s.ctx) // the run is done
+	run, err := s.store.FindRun(ctx, summary.Run)
+	if err != nil {
+		return err
+	}
+	r := &report.Run{Store: s.store, Run: run, Photos: view.NewPhotos(""), Source: src}
+	if o.dryRun && o.page.read > 0 {
+		if err := readBefore(s, r, o.page.read); err != nil {
+			return err
+		}
+	}
+	page := report.FileOptions{Drawn: drawnImages}
+	page.Looked = lookedImages
+	if page.Cost, err = o.cost(ctx, s, summary); err != nil {
+		return err
+	}
+	page.Commands = o.nextCommands(summary)
+	var files []string
+	if o.page.html != "" {
+		files = append(files, o.page.html)
+	}
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return fmt.Errorf("make the folder for pages: %w", err)
+		}
+		file := pageName(run)
+		files = append(files, filepath.Join(folder, file))
+		s.written = append(s.written, writtenPage{run.ID, file})
+	}
+	return writePage(ctx, r, page, files...)
+}
+
+// writtenPage is the page of a run in the folder for them.
+type writtenPage struct{ run, file string }
+
+// pageName is the file of a run's page: the newest sorts last.
+func pageName(run store.Run) string {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, run.Dataset.Name)
+	if runes := []rune(name); len(runes) > 60 {
+		name = string(runes[:60])
+	}
+	return fmt.Sprintf("%s-%s-%s-%s.html", run.StartedAt.Format("2006-01-02-150405"), run.Kind, name, run.ID[max(0, len(run.ID)-8):])
+}
+
+// writePage makes the page of a run and writes it to files.
+func writePage(ctx context.Context, r *report.Run, o report.FileOptions, files ...string) error {
+	data, made, err := r.File(ctx, o)
+	if err != nil {
+		return fmt.Errorf("make the page of run %s: %w", r.Run.ID, err)
+	}
+	for _, file := range files {
+		if err := writeWhole(file, data); err != nil {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "%s: a page of %s, %d of %s drawn\n", printable(file), humanize.Bytes(uint64(made.Bytes)), made.Drawn, plural(made.Change, "image"))
+	}
+	return nil
+}
+
+func writeWhole(path string, data []byte) error {
+	file, err := worker.CreateFile(path)
+	if err != nil {
+		return err
+	}
+	defer file.Abort()
+	if _, err := file.Write(data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return file.Close()
+}
+
+// readBefore asks the service what the images have that change most, a request each.
+func readBefore(s *session, r *report.Run, most int) error {
+	wanted, err := r.Unread(s.ctx, most)
+	if err != nil {
+		return err
+	}
+	c, err := s.connect() // the run's own is closed with it
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	r.Read = make(map[string][]pictograph.Annotation, len(wanted))
+	for _, i := range wanted {
+		annotations, err := c.client.Annotations(s.ctx, pictograph.ImageRef{ID: i.ImageID, Dataset: r.Run.Dataset.ID, Path: i.Path})
+		if err != nil {
+			return fmt.Errorf("read what %s has: %w", i.Path, err)
+		}
+		r.Read[i.ImageID] = annotations
+		r.Reads++
+	}
+	return nil
+}
+
+// cost says what a run took or would take, and what the quota makes of it.
+func (o *syncOptions) cost(ctx context.Context, s *session, summary worker.Summary) (string, error) {
+	took := fmt.Sprintf("It took %s and %s so far", plural(summary.Requests, "request"), seconds(summary.Seconds))
+	rate := "without a limit"
+	if !s.options.sandbox {
+		rate = "at " + s.options.rate
+	}
+	if !o.dryRun {
+		return took + ", " + rate + ".", nil
+	}
+	run, err := s.store.FindRun(ctx, summary.Run)
+	if err != nil {
+		return "", err
+	}
+	stakes, err := s.store.Stakes(ctx, run.Dataset, summary.Run)
+	if err != nil {
+		return "", err
+	}
+	created, err := s.store.Classes(ctx, summary.Run)
+	if err != nil {
+		return "", err
+	}
+	requests, needs := worker.Cost(stakes, len(created), summary.Requests, worker.BackupPolicy(o.backup), s.quota)
+	return fmt.Sprintf("To do it takes at least %s and, %s, %s.", plural(requests, "request"), rate, time.Duration(needs*float64(time.Second)).Round(time.Second)), nil
+}
+
+// nextCommands are what to type after a run: to do a plan, to resume a run, or to undo it.
+func (o *syncOptions) nextCommands(summary worker.Summary) (next []view.Command) {
+	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
+	state := ""
+	if o.state != "" {
+		state = " --state " + shellWord(o.state)
+	}
+	switch {
+	case summary.Outcome == string(store.Interrupted) || summary.Outcome == string(store.Stopped):
+		add("Go on where it stopped:", sameCommand(os.Args[1:]))
+	case o.dryRun && len(os.Args) > 1:
+		add("Do it, with the same options:", sameCommand(asSync(os.Args[1:])))
+	case summary.Images.Saved+summary.Images.Cleared > 0:
+		add("Bring back what the images had:", "pictosync undo "+summary.Run+state)
+	}
+	add("Look at every image, in the browser:", "pictosync ui"+state)
+	return next
+}
+
+// asSync is the command line of the sync that a plan is of.
+func asSync(args []string) []string {
+	args = slices.Clone(args)
+	if i := slices.Index(args, "plan"); i >= 0 {
+		args[i] = "sync"
+	}
+	valued := []string{"--html", "--diff", "--out", "--read-images"}
+	return slices.DeleteFunc(joined(args, valued), func(arg string) bool {
+		name, _, _ := strings.Cut(arg, "=")
+		return slices.Contains(valued, name) || name == "--rows" || name == "--json" || name == "--dry-run"
+	})
+}
+
+// joined are arguments with the values of some flags in one with them.
+func joined(args, valued []string) (all []string) {
+	for i := 0; i < len(args); i++ {
+		if slices.Contains(valued, args[i]) && i+1 < len(args) {
+			all = append(all, args[i]+"="+args[i+1])
+			i++
+			continue
+		}
+		all = append(all, args[i])
+	}
+	return all
+}
+
+// sameCommand is a command line as a shell takes it.
+func sameCommand(args []string) string {
+	words := []string{"pictosync"}
+	for _, arg := range args {
+		words = append(words, shellWord(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
+
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// runPage writes the page of a run of the state.
+func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Run) error {
+	r := &report.Run{Store: st, Run: run, Photos: view.NewPhotos("")}
+	r.Source, r.SourceNote = o.source.again(ctx, st, run)
+	page := report.FileOptions{Drawn: drawnImages}
+	page.Looked = lookedImages
+	page.Cost, page.Commands = runCost(run), runCommands(run, o.state)
+	return writePage(ctx, r, page, o.page.html)
+}
+
+func runCost(run store.Run) string {
+	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), plural(run.Starts, "process")) // of work, not of waiting between them
+}
+
+// runCommands are what to type after a run of the state.
+func runCommands(run store.Run, state string) (next []view.Command) {
+	flag := ""
+	if state != "" {
+		flag = " --state " + shellWord(state)
+	}
+	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
+	switch {
+	case run.EndedAt.IsZero() && run.Kind == "sync":
+		add("Go on where it stopped, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
+	case run.Kind == "plan":
+		add("Do it, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
+	case run.Kind == "sync" || run.Kind == "undo":
+		add("Bring back what the images had:", "pictosync undo "+run.ID+flag)
+	}
+	add("What happened to each image, and why:", "pictosync runs "+run.ID+flag)
+	return next
+}
+
+// again opens the source of a run of the state; where it cannot, the note says why. That the
+// labels are those of the run is known by their hash, image by image.
+func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run) (source.Source, string) {
+	if undone, is := worker.UndoneBy(run); is {
+		if of, err := st.FindRun(ctx, undone); err == nil {
+			if src, err := worker.NewUndo(st, of, "", true); err == nil {
+				return src, ""
+			}
+		}
+		return nil, "the run that it undid is not on record any more"
+	}
+	if run.Kind == "export" {
+		return nil, ""
+	}
+	var found collector
+	src, err := o.open(ctx, run.Source, &found)
+	if err != nil {
+		return nil, fmt.Sprintf("its source is not at hand (%v)", err)
+	}
+	return src, ""
 }

@@ -47,6 +47,7 @@ type syncOptions struct {
 	planOut         string // of plan: to write
 	diff            string // of plan: an image
 	rows            bool   // of plan: every image also on a terminal
+	page            pageOptions
 	report          string // of verify: to write
 	unmatched       string
 	findings        string
@@ -67,6 +68,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
+	o.page.addFolderFlag(f)
 	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (of which ten are never too many), or none")
 	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
 }
@@ -155,6 +157,9 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.planOut, "out", "", "`FILE` to keep the plan in, for sync --plan")
 	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, paired, instead of the plan")
+	o.page.addFileFlag(cmd.Flags(), "what it would change, with the images that change most,")
+	cmd.Flags().IntVar(&o.page.read, "read-images", 0, "for the page of --html, read what at most `N` images have, those that change most and are not known; each costs a request")
+	forThisCommand(cmd.Flags(), "read-images")
 	cmd.Flags().BoolVar(&o.rows, "rows", false, "list every image that changes also on a terminal, where the summary stands alone")
 	return cmd
 }
@@ -379,6 +384,10 @@ func (o *syncOptions) work(s *session, src source.Source, options worker.Options
 	if summary.Run != "" {
 		err = errors.Join(err, findings.close())
 		summary.Failures = firstFailures(context.WithoutCancel(s.ctx), s.store, summary.Run)
+		if src == nil && options.OpenSource != nil {
+			src, _ = options.OpenSource() // it is open: the run has read it
+		}
+		err = errors.Join(err, o.writePages(s, src, summary))
 	}
 	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Images.Unmatched > 0 && o.unmatched == "fail") {
 		err = errFailures
