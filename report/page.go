@@ -20,8 +20,9 @@ import (
 type PageOptions struct {
 	// Cost is what the run took, or would take, in words.
 	Cost string
-	// Commands are what a person may type next.
-	Commands []view.Command
+	// Commands are what a person may type next; saved says that the run saved images. May
+	// be nil.
+	Commands func(saved bool) []view.Command
 	// Looked is how many images, of those that change most, are compared annotation by
 	// annotation: for the table, the grid and the classes.
 	Looked int
@@ -52,7 +53,10 @@ func (r *Run) Page(ctx context.Context, o PageOptions) (*view.Report, []seen, er
 	if err != nil {
 		return nil, nil, err
 	}
-	page := &view.Report{Lead: r.lead(k, totals), Cost: o.Cost, Commands: o.Commands}
+	page := &view.Report{Lead: r.lead(k, totals), Cost: o.Cost}
+	if o.Commands != nil {
+		page.Commands = o.Commands(totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0)
+	}
 	r.alerts(page, k, totals)
 	page.Numbers = r.numbers(k, totals)
 	looked := make([]seen, 0, min(o.Looked, len(k.changing)))
@@ -114,6 +118,8 @@ func (r *Run) lead(k *ranking, t store.Totals) string {
 		tail = ", " + strings.Join(rest, " and ")
 	}
 	switch {
+	case saves == 0 && r.Run.Kind != "verify" && t.Outcome[store.ItemSaved]+t.Outcome[store.ItemCleared] == 0:
+		return fmt.Sprintf("%s of %s found nothing to save in dataset %s%s.", what, at, d, tail)
 	case r.planned():
 		return fmt.Sprintf("%s of %s would save %s of %s in dataset %s: %s come, %s go and %s are replaced%s.", what, at, view.Plural(saves, "image"), view.Thousands(t.Found), d,
 			view.Plural(k.added, "annotation"), view.Thousands(k.removed), atMost(k.replaced, k.unknown), tail)

@@ -51,7 +51,10 @@ type Page struct {
 }
 
 // Link leads somewhere; without an address it is words alone.
-type Link struct{ Text, Href string }
+type Link struct {
+	Text, Href string
+	Kind       string // done, failures or bad, of what it says
+}
 
 // policy is what a page may load. A page in one file has its own style and script and
 // nothing else; images of it are data in it.

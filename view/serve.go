@@ -181,5 +181,5 @@ func Fail(w http.ResponseWriter, r *http.Request, status int, err error) {
 	if status == http.StatusNotFound {
 		title = "There is no such page"
 	}
-	show(w, r, status, Page{Title: title, Crumbs: []Link{{"start", Base(r)}}, Message: text(err.Error())})
+	show(w, r, status, Page{Title: title, Crumbs: []Link{{Text: "start", Href: Base(r)}}, Message: text(err.Error())})
 }

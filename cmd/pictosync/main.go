@@ -58,6 +58,6 @@ an interrupted run when the same command is given again.` + exitHelp,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newView(), newDraw(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newDoctor(), newSandbox(), newMan())
+	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newView(), newDraw(), newUI(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newDoctor(), newSandbox(), newMan())
 	return root
 }

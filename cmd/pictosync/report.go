@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -120,7 +123,7 @@ func (o *syncOptions) writePages(s *session, src source.Source, summary worker.S
 	if page.Cost, err = o.cost(ctx, s, summary); err != nil {
 		return err
 	}
-	page.Commands = o.nextCommands(summary)
+	page.Commands = func(saved bool) []view.Command { return o.nextCommands(summary, saved) }
 	var files []string
 	if o.page.html != "" {
 		files = append(files, o.page.html)
@@ -230,7 +233,7 @@ func (o *syncOptions) cost(ctx context.Context, s *session, summary worker.Summa
 }
 
 // nextCommands are what to type after a run: to do a plan, to resume a run, or to undo it.
-func (o *syncOptions) nextCommands(summary worker.Summary) (next []view.Command) {
+func (o *syncOptions) nextCommands(summary worker.Summary, saved bool) (next []view.Command) {
 	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
 	state := ""
 	if o.state != "" {
@@ -241,7 +244,7 @@ func (o *syncOptions) nextCommands(summary worker.Summary) (next []view.Command)
 		add("Go on where it stopped:", sameCommand(os.Args[1:]))
 	case o.dryRun && len(os.Args) > 1:
 		add("Do it, with the same options:", sameCommand(asSync(os.Args[1:])))
-	case summary.Images.Saved+summary.Images.Cleared > 0:
+	case saved:
 		add("Bring back what the images had:", "pictosync undo "+summary.Run+state)
 	}
 	add("Look at every image, in the browser:", "pictosync ui"+state)
@@ -298,7 +301,8 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 	r.Source, r.SourceNote = o.source.again(ctx, st, run)
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
-	page.Cost, page.Commands = runCost(run), runCommands(run, o.state)
+	page.Cost = runCost(run)
+	page.Commands = func(saved bool) []view.Command { return runCommands(run, saved, o.state) }
 	return writePage(ctx, r, page, o.page.html)
 }
 
@@ -307,7 +311,7 @@ func runCost(run store.Run) string {
 }
 
 // runCommands are what to type after a run of the state.
-func runCommands(run store.Run, state string) (next []view.Command) {
+func runCommands(run store.Run, saved bool, state string) (next []view.Command) {
 	flag := ""
 	if state != "" {
 		flag = " --state " + shellWord(state)
@@ -318,7 +322,7 @@ func runCommands(run store.Run, state string) (next []view.Command) {
 		add("Go on where it stopped, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
 	case run.Kind == "plan":
 		add("Do it, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
-	case run.Kind == "sync" || run.Kind == "undo":
+	case saved:
 		add("Bring back what the images had:", "pictosync undo "+run.ID+flag)
 	}
 	add("What happened to each image, and why:", "pictosync runs "+run.ID+flag)
@@ -345,4 +349,37 @@ func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run
 		return nil, fmt.Sprintf("its source is not at hand (%v)", err)
 	}
 	return src, ""
+}
+
+// writeNight writes the page of a night: its jobs, each with the page of its run.
+func writeNight(folder string, n *night, written []writtenPage) error {
+	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Kind", "Dataset", "Outcome", "Took", "Result"}, Numbers: []int{4}}
+	bad := 0
+	for _, j := range n.Jobs {
+		kind := map[int]string{exitDone: "done", exitFailures: "failures"}[j.ExitCode]
+		if kind != "done" {
+			bad++
+			kind = cmp.Or(kind, "bad")
+		}
+		name := view.Link{Text: view.Text(j.Name)}
+		var summary struct{ Run string }
+		if json.Unmarshal(j.Summary, &summary) == nil {
+			if i := slices.IndexFunc(written, func(w writtenPage) bool { return w.run == summary.Run }); i >= 0 {
+				name.Href = url.PathEscape(written[i].file)
+			}
+		}
+		t.Rows = append(t.Rows, []view.Link{name, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, {Text: j.Outcome, Kind: kind}, {Text: seconds(j.Seconds).String()}, {Text: view.Text(j.cameTo())}})
+	}
+	at := n.StartedAt.Local()
+	lead := fmt.Sprintf("All %s ended well, with %s.", plural(len(n.Jobs), "job"), plural(n.Requests, "request"))
+	if bad > 0 {
+		lead = fmt.Sprintf("%d of %s did not end well.", bad, plural(len(n.Jobs), "job"))
+	}
+	var page bytes.Buffer
+	err := view.Page{Title: "Night of " + at.Format("2 January 2006"), Inline: true, Footer: "Made by pictosync from " + view.Text(n.Config) + ", begun " + at.Format(time.DateTime) + ".",
+		State: &view.StatePage{Lead: lead, Tables: []view.Table{t}}}.Write(&page)
+	if err != nil {
+		return err
+	}
+	return writeWhole(filepath.Join(folder, at.Format("2006-01-02-150405")+"-night.html"), page.Bytes())
 }

@@ -160,6 +160,9 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 		}
 		err = cmp.Or(err, collectErr)
 	}
+	if o.page.folder != "" {
+		err = cmp.Or(err, writeNight(o.page.folder, n, s.written))
+	}
 	if o.metrics != "" {
 		err = cmp.Or(err, writeMetrics(ctx, o.metrics, s.store, jobs, n))
 	}
