@@ -37,6 +37,10 @@ vet: ## gofmt, go vet, staticcheck and govulncheck
 	  *) echo "$$out"; exit $$status;; \
 	esac
 
+.PHONY: look
+look: ## make the pictures of docs/look.md anew, with chromium, from testdata
+	PICTOSYNC_LOOK=$(CURDIR)/docs/look $(GO) test ./cmd/pictosync -run '^TestLook$$' -count 1 -v
+
 .PHONY: chaos
 chaos: ## imports of 5,000 images with every fault and 200 kills, and all of it undone
 	PICTOSYNC_CHAOS_IMAGES=5000 PICTOSYNC_CHAOS_KILLS=200 $(GO) test ./cmd/pictosync -run 'TestChaos' -count 1 -v -timeout 2h

@@ -121,7 +121,7 @@ func (r *Run) lead(k *ranking, t store.Totals) string {
 	case saves == 0 && r.Run.Kind != "verify" && t.Outcome[store.ItemSaved]+t.Outcome[store.ItemCleared] == 0:
 		return fmt.Sprintf("%s of %s found nothing to save in dataset %s%s.", what, at, d, tail)
 	case r.planned():
-		return fmt.Sprintf("%s of %s would save %s of %s in dataset %s: %s come, %s go and %s are replaced%s.", what, at, view.Plural(saves, "image"), view.Thousands(t.Found), d,
+		return fmt.Sprintf("%s of %s would save %s of %s in dataset %s: %s added, %s removed and %s replaced%s.", what, at, view.Plural(saves, "image"), view.Thousands(t.Found), d,
 			view.Plural(k.added, "annotation"), view.Thousands(k.removed), atMost(k.replaced, k.unknown), tail)
 	case r.Run.Kind == "verify":
 		return fmt.Sprintf("%s of %s held %s of dataset %s against %s%s.", what, at, view.Plural(t.Found, "image"), d, view.Text(filepath.Base(r.Run.Source)), tail)

@@ -344,7 +344,7 @@ func sourcesTable(base string, sources []string) view.Table {
 	const most = 50
 	t := view.Table{Title: "Sources", Heads: []string{"Path", "At hand"}}
 	for _, name := range sources[:min(most, len(sources))] {
-		row := []view.Link{{Text: view.Text(name)}, {Text: "no"}}
+		row := []view.Link{{Text: view.Text(shortPath(name))}, {Text: "no"}}
 		if _, err := os.Stat(name); err == nil {
 			row[0].Href, row[1].Text = base+"source/"+keyOf(name)+"/", "yes"
 		}

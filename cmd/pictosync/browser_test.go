@@ -190,7 +190,10 @@ func newLook(t *testing.T) *look {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &look{t: t, dir: t.TempDir()}
+	l := &look{t: t, dir: filepath.Join(t.TempDir(), "data", "labels")}
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, entry := range os.Environ() {
 		if !strings.HasPrefix(entry, "PICTO") {
 			l.env = append(l.env, entry)
@@ -251,10 +254,12 @@ func (l *look) serve(args ...string) string {
 	return strings.TrimSpace(line)
 }
 
-// relabel changes the labels as people do from one night to the next, the same each time.
+// relabel changes the labels of testdata as people do from one night to the next, the same
+// each time: some are moved, some are gone, some are of another class.
 func (l *look) relabel(night int) {
 	l.t.Helper()
-	files, err := filepath.Glob(filepath.Join(l.dir, "shapes", "labels", "*", "*.txt"))
+	origin := filepath.Join("..", "..", "testdata", "shapes", "labels")
+	files, err := filepath.Glob(filepath.Join(origin, "*", "*.txt"))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -268,25 +273,29 @@ func (l *look) relabel(night int) {
 			var class int
 			var x, y, w, h float64
 			if _, err := fmt.Sscan(line, &class, &x, &y, &w, &h); err != nil {
-				continue
+				continue // the label is empty
 			}
-			switch (n + 2*m + night) % 5 {
-			case 0:
+			switch (3*n + 2*m + night) % 7 {
+			case 0, 1:
 				continue // it is gone
-			case 1, 2:
-				x += 0.02
-			case 3:
+			case 2, 3:
+				x += 0.03
+			case 4:
 				class = (class + 1) % 3
 			}
 			kept = append(kept, fmt.Sprintf("%d %.6f %.6f %.6f %.6f", class, x, y, w, h))
 		}
-		if (n+night)%3 == 0 {
-			kept = append(kept, "1 0.500000 0.500000 0.200000 0.300000")
+		if (n+night)%5 == 0 {
+			kept = append(kept, "1 0.500000 0.820000 0.180000 0.240000")
 		}
 		if n == 4 {
 			kept = append(kept, "7 0.5 0.5 0.1 0.1") // of no class
 		}
-		if err := os.WriteFile(file, []byte(strings.Join(kept, "\n")+"\n"), 0o644); err != nil {
+		below, err := filepath.Rel(origin, file)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(l.dir, "shapes", "labels", below), []byte(strings.Join(kept, "\n")+"\n"), 0o644)
+		}
+		if err != nil {
 			l.t.Fatal(err)
 		}
 	}
@@ -340,6 +349,13 @@ func (l *look) pages() map[string]string {
 	}
 	sync := runs.Runs[slices.IndexFunc(runs.Runs, func(r struct{ Run, Kind string }) bool { return r.Kind == "sync" })].Run
 	l.run("runs", sync, "--html", "run.html")
+	var run struct {
+		Records []struct{ Outcome, Path string }
+	}
+	if err := json.Unmarshal([]byte(l.run("runs", sync, "--json")), &run); err != nil {
+		l.t.Fatal(err)
+	}
+	changed := fmt.Sprint(1 + slices.IndexFunc(run.Records, func(r struct{ Outcome, Path string }) bool { return r.Path == "train/shapes_07.png" }))
 	night, err := filepath.Glob(filepath.Join(l.dir, "pages", "*-night.html"))
 	if err != nil || len(night) != 9 {
 		l.t.Fatalf("pages of nights: %v (%v)", night, err)
@@ -348,7 +364,7 @@ func (l *look) pages() map[string]string {
 	return map[string]string{
 		"source": source, "source-images": source + "images", "source-image": source + "image/3", "source-class": source + "images?list=class&name=square",
 		"source-unlabelled": source + "unlabelled", "source-failed": source + "images?list=failed", "frames": frames, "frames-image": frames + "image/3", "missing": source + "nothing",
-		"state": state, "runs": state + "runs", "run": state + "run/" + sync, "run-images": state + "run/" + sync + "/images?list=changing", "run-image": state + "run/" + sync + "/image/3", "plan": state + "run/" + runs.Runs[0].Run,
+		"state": state, "runs": state + "runs", "run": state + "run/" + sync, "run-images": state + "run/" + sync + "/images?list=changing", "run-image": state + "run/" + sync + "/image/" + changed, "plan": state + "run/" + runs.Runs[0].Run,
 		"plan-file": file("plan.html"), "refused-file": file("refused.html"), "run-file": file("run.html"), "night-file": "file://" + night[len(night)-1],
 	}
 }
@@ -365,7 +381,7 @@ func TestPages(t *testing.T) {
 	if axeErr != nil {
 		fmt.Printf("TestPages: SKIPPED for people who cannot see or use a mouse: %v\n", axeErr)
 	}
-	pictures := os.Getenv("PICTOSYNC_LOOK")
+	pictures := os.Getenv("PICTOSYNC_SCREENSHOTS") // a folder for all of them, to be looked at
 	b := newTab(t, browser)
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
 		for _, width := range []int64{1280, 390} {
@@ -394,9 +410,54 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestLook makes the pictures of docs/look.md and of the README.
+func TestLook(t *testing.T) {
+	folder := os.Getenv("PICTOSYNC_LOOK")
+	if folder == "" {
+		t.Skip("make look makes pictures of the pages")
+	}
+	browser := chromium(t)
+	l := newLook(t)
+	l.nights()
+	pages := l.pages()
+	b := newTab(t, browser)
+	for _, p := range []struct {
+		name, page, scheme string
+		width, height      int64
+		keys               string
+	}{
+		{"source", "source", "light", 1280, 1180, ""}, {"image", "source-image", "light", 1280, 800, "l"}, {"plan", "plan-file", "light", 1280, 1290, ""},
+		{"change", "run-image", "light", 1280, 800, ""}, {"side", "run-image", "dark", 1280, 800, "4"}, {"nights", "state", "light", 1280, 900, ""}, {"narrow", "plan-file", "dark", 390, 844, ""},
+	} {
+		b.do(chromedp.EmulateViewport(p.width, p.height), call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: p.scheme}}}))
+		b.open(pages[p.page])
+		b.do(chromedp.WaitNotPresent(chromedp.CSS("[data-watch]")))
+		if p.keys != "" {
+			b.press(p.keys)
+		}
+		b.save(filepath.Join(folder, p.name+".png"), chromedp.CaptureScreenshot())
+	}
+	if err := os.RemoveAll(filepath.Join(l.dir, "labelled")); err != nil {
+		t.Fatal(err)
+	}
+	l.run("draw", "shapes", "--out", "labelled", "--allow", "lost", "--quiet")
+	data, err := os.ReadFile(filepath.Join(l.dir, "labelled", "contact-sheet.png"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, "contact-sheet.png"), data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func (b *tab) picture(file string) {
 	b.t.Helper()
-	data, err := chromedp.Run(b.ctx, chromedp.FullScreenshot(100))
+	b.save(file, chromedp.FullScreenshot(100))
+}
+
+func (b *tab) save(file string, screenshot chromedp.Action[[]byte]) {
+	b.t.Helper()
+	data, err := chromedp.Run(b.ctx, screenshot)
 	if err == nil {
 		err = os.WriteFile(file, data, 0o644)
 	}
