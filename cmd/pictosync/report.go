@@ -28,8 +28,8 @@ import (
 	"pictosync/worker"
 )
 
-// printDiff prints what becomes of an image's annotations, a line each, and what that
-// comes to. same are those that stay what they are.
+// printDiff prints what becomes of an image's annotations, a line for each that does not
+// stay, and what that comes to. same are those that stay what they are.
 func printDiff(w io.Writer, image string, changes []worker.Change, same int) error {
 	var before, after []pictograph.Annotation
 	for _, c := range changes {
@@ -42,6 +42,9 @@ func printDiff(w io.Writer, image string, changes []worker.Change, same int) err
 	}
 	paired := compare.Annotations(before, after)
 	for _, c := range paired {
+		if c.Kind == compare.Unchanged {
+			continue // it has another id, and is counted
+		}
 		if _, err := fmt.Fprintln(w, printable(c.Line())); err != nil {
 			return err
 		}

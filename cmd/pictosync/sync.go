@@ -139,10 +139,13 @@ come and go, which classes would be created, and how long it takes. A terminal
 shows the images with --rows only; a file or a pipe always has them.
 
 With --diff IMAGE the annotations that the image has and those that it would have
-are paired, a line each: + is added, - removed, ~ changed, = the same.
+are paired, a line each: + is added, - removed, ~ changed; those that stay are
+counted. With --html FILE it is a page, with the images that change most.
 
 With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHelp,
 		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
+  pictosync plan testdata/shapes --dataset shapes --sandbox --diff train/shapes_03.png
+  pictosync plan testdata/shapes --dataset shapes --sandbox --html plan.html
   pictosync plan testdata/shapes --dataset shapes --sandbox --out shapes.plan
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
 		Args: one(aSource),
