@@ -21,7 +21,7 @@ unit: ## the Go tests
 
 .PHONY: race
 race: ## the Go tests where goroutines live, under the race detector
-	$(GO) test -race -short ./worker ./sandbox ./source ./store ./pictograph
+	$(GO) test -race -short ./worker ./sandbox ./source ./store ./pictograph ./view ./report
 
 .PHONY: conformance
 conformance: ## hold the product against the official SDK (makes a venv of its own)

@@ -57,6 +57,9 @@ right size. A file that is there already is an error, unless --force is given.` 
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 	o.output.addFlags(f)
+	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"png", "jpeg"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is such a flag
+	}
 	return cmd
 }
 
