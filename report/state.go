@@ -319,7 +319,7 @@ func jobsTable(base string, jobs map[string]store.Job) view.Table {
 		case j.StartedAt.IsZero():
 			outcome = view.Link{Text: "not reached"}
 		case j.Error != "":
-			outcome = view.Link{Text: view.Text(j.Error), Kind: "bad"}
+			outcome = view.Link{Text: view.Text(begun(j.Error)), Kind: "bad"}
 		case j.Status != 0:
 			outcome = view.Link{Text: fmt.Sprintf("with failures (status %d)", j.Status), Kind: "failures"}
 		}
@@ -331,6 +331,15 @@ func jobsTable(base string, jobs map[string]store.Job) view.Table {
 		t.Rows = append(t.Rows, []view.Link{{Text: view.Text(name)}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, last, outcome, {Text: stamp(j.SucceededAt)}})
 	}
 	return t
+}
+
+// begun is how a long text begins.
+func begun(s string) string {
+	const most = 120
+	if runes := []rune(s); len(runes) > most {
+		return string(runes[:most]) + "…"
+	}
+	return s
 }
 
 func stamp(t time.Time) string {

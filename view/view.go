@@ -81,7 +81,13 @@ func colour(class string) string {
 	chroma := 0.85 + float64(sum>>9%3)*0.05
 	x := chroma * (1 - math.Abs(math.Mod(hue, 2)-1))
 	rgb := [6][3]float64{{chroma, x, 0}, {x, chroma, 0}, {0, chroma, x}, {0, x, chroma}, {x, 0, chroma}, {chroma, 0, x}}[int(hue)]
-	light := func(v float64) int { return int(math.Round((v + (1 - chroma)) * 255)) }
+	// Blue and violet are dark: they are lightened until they are seen on dark pictures.
+	shine := 0.2126*math.Pow(rgb[0], 2.2) + 0.7152*math.Pow(rgb[1], 2.2) + 0.0722*math.Pow(rgb[2], 2.2)
+	more := max(0, 0.22-shine) * 2
+	light := func(v float64) int {
+		v += 1 - chroma
+		return int(math.Round((v + (1-v)*more) * 255))
+	}
 	return fmt.Sprintf("#%02x%02x%02x", light(rgb[0]), light(rgb[1]), light(rgb[2]))
 }
 
