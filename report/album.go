@@ -74,19 +74,19 @@ func NewAlbum(src source.Source, o AlbumOptions) *Album {
 
 // counts are what a source holds.
 type counts struct {
-	images, labelled, empty, failed  int
-	annotations, read, leftOut       int
-	pictured                         int
-	starts                           []string // cursors before the first, 61st, … image
-	classes                          map[string]*classCount
-	kinds                            map[[2]string]*kindCount
-	sizes                            map[convert.Size]int
-	unsized                          int
-	perImage, boxes, widths, heights view.Histogram
-	emptyAt, failedAt, unpicturedAt  []int32
-	lossAt                           []int32 // images with findings
-	orphans                          []string
-	moreOrphans                      int
+	images, labelled, empty, failed int
+	annotations, read, leftOut      int
+	pictured                        int
+	starts                          []string // cursors before the first, 61st, … image
+	classes                         map[string]*classCount
+	kinds                           map[[2]string]*kindCount
+	sizes                           map[convert.Size]int
+	unsized                         int
+	perImage, boxes                 view.Histogram
+	emptyAt, failedAt, unpicturedAt []int32
+	lossAt                          []int32 // images with findings
+	orphans                         []string
+	moreOrphans                     int
 }
 
 type classCount struct {

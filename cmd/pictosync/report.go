@@ -139,7 +139,7 @@ func (o *syncOptions) writePages(s *session, src source.Source, summary worker.S
 		files = append(files, filepath.Join(folder, file))
 		s.written = append(s.written, writtenPage{run.ID, file})
 	}
-	return writePage(ctx, r, page, files...)
+	return writePage(ctx, o.output, r, page, files...)
 }
 
 // writtenPage is the page of a run in the folder for them.
@@ -160,7 +160,7 @@ func pageName(run store.Run) string {
 }
 
 // writePage makes the page of a run and writes it to files.
-func writePage(ctx context.Context, r *report.Run, o report.FileOptions, files ...string) error {
+func writePage(ctx context.Context, out outputOptions, r *report.Run, o report.FileOptions, files ...string) error {
 	data, made, err := r.File(ctx, o)
 	if err != nil {
 		return fmt.Errorf("make the page of run %s: %w", r.Run.ID, err)
@@ -168,6 +168,9 @@ func writePage(ctx context.Context, r *report.Run, o report.FileOptions, files .
 	for _, file := range files {
 		if err := writeWhole(file, data); err != nil {
 			return err
+		}
+		if out.quiet || out.json {
+			continue
 		}
 		fmt.Fprintf(os.Stderr, "%s: a page of %s, %d of %s drawn\n", printable(file), humanize.Bytes(uint64(made.Bytes)), made.Drawn, plural(made.Change, "image"))
 	}
@@ -306,7 +309,7 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 	page.Looked = lookedImages
 	page.Cost = runCost(run)
 	page.Commands = func(saved bool) []view.Command { return runCommands(run, saved, o.state) }
-	return writePage(ctx, r, page, o.page.html)
+	return writePage(ctx, o.output, r, page, o.page.html)
 }
 
 func runCost(run store.Run) string {
