@@ -78,35 +78,46 @@ func (s *State) Wait() { s.counting.Wait() }
 
 // ServeHTTP shows the pages of the state.
 func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	err := s.show(w, r)
+	if err != nil && !missing(err) && r.Context().Err() == nil {
+		// A run that began to write meanwhile makes a mixture of what was read: pages write
+		// nothing before they are whole.
+		err = s.show(w, r)
+	}
+	switch {
+	case err == nil || r.Context().Err() != nil:
+	case errors.Is(err, fs.ErrNotExist):
+		view.Fail(w, r, http.StatusServiceUnavailable, fmt.Errorf("there is no state at %s any more", s.path))
+	case missing(err):
+		view.Fail(w, r, http.StatusNotFound, err)
+	default:
+		view.Fail(w, r, http.StatusInternalServerError, err)
+	}
+}
+
+// missing reports whether an address is one of nothing.
+func missing(err error) bool {
+	return errors.Is(err, errNoPage) || errors.Is(err, store.ErrNoRun) || errors.Is(err, store.ErrNoItem) || errors.Is(err, store.ErrManyRuns)
+}
+
+func (s *State) show(w http.ResponseWriter, r *http.Request) error {
 	st, err := store.Look(s.path)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("there is no state at %s any more", s.path)
-		}
-		view.Fail(w, r, http.StatusServiceUnavailable, err)
-		return
+		return err
 	}
 	defer st.Close()
 	head, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	switch head {
 	case "":
-		err = s.showState(w, r, st)
+		return s.showState(w, r, st)
 	case "runs":
-		err = s.showRuns(w, r, st)
+		return s.showRuns(w, r, st)
 	case "run":
-		err = s.showRun(w, r, st, rest)
+		return s.showRun(w, r, st, rest)
 	case "source":
-		err = s.showSource(w, r, st, rest)
-	default:
-		err = errNoPage
+		return s.showSource(w, r, st, rest)
 	}
-	switch {
-	case err == nil || r.Context().Err() != nil:
-	case errors.Is(err, errNoPage), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrNoItem), errors.Is(err, store.ErrManyRuns):
-		view.Fail(w, r, http.StatusNotFound, err)
-	default:
-		view.Fail(w, r, http.StatusInternalServerError, err)
-	}
+	return errNoPage
 }
 
 var errNoPage = errors.New("this address leads nowhere")
