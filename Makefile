@@ -21,7 +21,7 @@ unit: ## the Go tests
 
 .PHONY: race
 race: ## the Go tests where goroutines live, under the race detector
-	$(GO) test -race -short ./worker ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph
+	$(GO) test -race -short ./worker ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph ./view ./report
 
 .PHONY: conformance
 conformance: ## hold the product against the official SDK (makes a venv of its own)
@@ -36,6 +36,10 @@ vet: ## gofmt, go vet, staticcheck and govulncheck
 	  *"fetching vulnerabilities"*) echo "govulncheck: SKIPPED: its database cannot be reached from here";; \
 	  *) echo "$$out"; exit $$status;; \
 	esac
+
+.PHONY: look
+look: ## make the pictures of docs/look.md anew, with chromium, from testdata
+	PICTOSYNC_LOOK=$(CURDIR)/docs/look $(GO) test ./cmd/pictosync -run '^TestLook$$' -count 1 -v
 
 .PHONY: chaos
 chaos: ## imports of 5,000 images with every fault and 200 kills, and all of it undone

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"html/template"
 	"io"
@@ -36,6 +37,11 @@ type Page struct {
 	// Inline has style and script within the page, which then is all in one file.
 	Inline bool
 	Footer string
+	// Message is all there is on the page, as where there is no such page.
+	Message string
+	// Watch is where the page is told whether what it shows is all there is to come; ""
+	// where it is.
+	Watch string
 
 	Report *Report
 	Source *SourcePage
@@ -45,13 +51,16 @@ type Page struct {
 }
 
 // Link leads somewhere; without an address it is words alone.
-type Link struct{ Text, Href string }
+type Link struct {
+	Text, Href string
+	Kind       string // done, failures or bad, of what it says
+}
 
 // policy is what a page may load. A page in one file has its own style and script and
 // nothing else; images of it are data in it.
 func policy(inline bool) string {
 	if !inline {
-		return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+		return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	}
 	return fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; img-src data:; base-uri 'none'; form-action 'none'", digest(asset("view.css")), digest(asset("view.js")))
 }
@@ -78,6 +87,14 @@ func (p Page) Write(w io.Writer) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// Weigh is how many bytes an image and its tile are on a page.
+func Weigh(i *ImagePart, t Tile) (int, error) {
+	var b bytes.Buffer
+	err := errors.Join(pages.ExecuteTemplate(&b, "image", i), pages.ExecuteTemplate(&b, "tile", t))
+	const frame = 500 // what stands around them
+	return b.Len() + frame, err
 }
 
 // Number is one of the large numbers at the top of a page.
@@ -115,23 +132,19 @@ type Item struct {
 	Findings            []string
 }
 
-// imagePart makes the part of a page that shows a picture.
-func imagePart(p Picture, href string, note string) *ImagePart {
-	d := draw(p)
+// NewImage makes the part of a page that shows a picture.
+func NewImage(p Picture, href, note string) *ImagePart {
+	changes := p.changes()
+	d := drawingOf(p, changes, p.Grain)
 	w, h := p.size()
 	large := max(w, h)
 	i := &ImagePart{Drawing: d, Href: template.URL(href), Both: p.BeforeKnown && p.AfterKnown, Names: true,
 		Radius: number(large / 160), FontSize: number(large / 45), PictureNote: note, Outcome: p.Outcome, Reason: text(p.Reason), Err: text(p.Err)}
 	i.Alt = "Labels on " + text(p.Path)
-	i.Mode = "after"
-	if i.Both {
-		i.Mode = "difference"
-	} else if p.BeforeKnown {
-		i.Mode = "before"
-	}
+	i.Mode = p.mode()
 	classes, types := make(map[string]bool), make(map[string]bool)
 	at := findingsByID(p.Findings)
-	for n, c := range p.changes() {
+	for n, c := range changes {
 		a := c.After
 		if a == nil {
 			a = c.Before
@@ -234,23 +247,34 @@ type Grid struct {
 	Lead       string
 	Tiles      []Tile
 	Prev, Next string
-	Where      string
+	// First and Last are the first and the last page, Page and Pages their numbers.
+	First, Last string
+	Page, Pages int
+	Where       string
 }
 
 // maxTileShapes bounds what is drawn on a tile: the largest shapes say most.
 const maxTileShapes = 120
 
-// tile makes the tile of a picture.
-func tile(p Picture, to, href, about string) Tile {
-	d := draw(p)
+// tilePixels is about how wide a tile is drawn.
+const tilePixels = 240
+
+// NewTile makes the tile of a picture: to is where it leads, href its thumbnail.
+func NewTile(p Picture, to, href, about string) Tile {
+	w, h := p.size()
+	d := drawingOf(p, p.changes(), max(w, h)/tilePixels)
 	d.Shapes = d.Shapes[:min(len(d.Shapes), maxTileShapes)]
 	d.Bones = nil
-	w, h := p.size()
-	mode := "after"
-	if p.BeforeKnown && p.AfterKnown {
-		mode = "difference"
-	} else if p.BeforeKnown {
-		mode = "before"
+	return Tile{To: to, Drawing: d, Href: template.URL(href), Alt: "Labels on " + text(p.Path), Mode: p.mode(), Radius: number(max(w, h) / 110), Title: text(p.Path), About: about}
+}
+
+// mode is what is shown of a picture at first.
+func (p Picture) mode() string {
+	switch {
+	case p.BeforeKnown && p.AfterKnown:
+		return "difference"
+	case p.BeforeKnown:
+		return "before"
 	}
-	return Tile{To: to, Drawing: d, Href: template.URL(href), Alt: "Labels on " + text(p.Path), Mode: mode, Radius: number(max(w, h) / 80), Title: text(p.Path), About: about}
+	return "after"
 }

@@ -18,7 +18,7 @@ func TestHostileNames(t *testing.T) {
 	p := Picture{Path: `a"><img src=x onerror=alert(1)>.png`, File: "labels/\u202egpj.txt", Width: 100, Height: 80, AfterKnown: true,
 		After:    []pictograph.Annotation{boxAt("1", "<script>alert(1)</script>", 1, 2, 3, 4), boxAt("2", `" onload="x`, 1, 2, 3, 4), boxAt("3", "javascript:alert(1)", 1, 2, 3, 4)},
 		Findings: []convert.Finding{{Kind: convert.KindRing, At: "annotation 1", Reason: "<b>bold</b>", Action: "none"}}}
-	part := imagePart(p, "javascript:alert(1)", "")
+	part := NewImage(p, "javascript:alert(1)", "")
 	for _, inline := range []bool{false, true} {
 		var b bytes.Buffer
 		if err := (Page{Title: p.Path, Inline: inline, Image: part}).Write(&b); err != nil {

@@ -12,17 +12,23 @@ import (
 type Report struct {
 	Lead      string // in one sentence
 	Alerts    []string
+	Notes     []string
 	Numbers   []Number
+	Lists     []Link // to the images by outcome
 	MostTitle string
 	MostNote  string
 	Most      []Most // the images that change most
 	Grid      *Grid
+	HeldTitle string
 	Held      []Held
+	BarsTitle string
 	Bars      *Bars
 	Findings  []FindingRow
 	Cost      string
 	Commands  []Command
-	Pictures  []*ImagePart // on the page itself
+	// Pictures are images on the page itself.
+	Pictures     []*ImagePart
+	PicturesNote string
 }
 
 // Most is an image that changes much.
@@ -35,9 +41,8 @@ type Most struct {
 
 // Held are images that were not saved, for one reason.
 type Held struct {
-	Why      string
-	Count    string
-	Examples string
+	Outcome, Why, Count string
+	Examples            []Link
 }
 
 // Command is what a person may type next.
@@ -46,6 +51,7 @@ type Command struct{ Text, Command string }
 // FindingRow are the findings of one kind.
 type FindingRow struct {
 	Kind, Severity, Count string
+	Href                  string // of the images that have it
 	Examples              []string
 }
 
@@ -59,6 +65,7 @@ type Bars struct {
 // Bar is one class.
 type Bar struct {
 	Name, Href    string
+	Colour        string
 	First, Second string
 	Was, Is       string // widths, of 100
 }
@@ -93,7 +100,7 @@ func NewBars(classes []ClassCount, both bool) *Bars {
 	}
 	largest := float64(max(1, size(classes[0])))
 	for _, c := range classes {
-		bar := Bar{Name: text(c.Name), Href: c.Href, First: thousands(c.First), Second: thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
+		bar := Bar{Name: text(c.Name), Href: c.Href, Colour: colour(c.Name), First: thousands(c.First), Second: thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
 		if !both {
 			bar.Is = bar.Was
 		}
@@ -105,6 +112,7 @@ func NewBars(classes []ClassCount, both bool) *Bars {
 // Plot is a small histogram.
 type Plot struct {
 	Title, Alt string
+	Most       string // the highest column
 	Columns    []Column
 	Marks      []Mark
 }
@@ -119,6 +127,7 @@ type Mark struct{ X, Anchor, Text string }
 type Bin struct {
 	Name  string
 	Count int
+	Mark  string // what stands below it, where that is not its name
 }
 
 // NewPlot draws bins beside one another.
@@ -137,11 +146,19 @@ func NewPlot(title string, bins []Bin) Plot {
 		}
 		p.Columns = append(p.Columns, Column{number(float64(i)*width + 0.5), number(108 - height), number(max(width-1, 0.5)), number(height), fmt.Sprintf("%s: %s", b.Name, thousands(b.Count))})
 	}
-	if len(bins) > 0 {
-		p.Marks = []Mark{{"0", "start", bins[0].Name}, {"320", "end", bins[len(bins)-1].Name}}
-		if len(bins) > 8 {
-			p.Marks = append(p.Marks, Mark{"160", "middle", bins[len(bins)/2].Name})
-		}
+	p.Most = thousands(largest)
+	if len(bins) == 0 {
+		return p
+	}
+	mark := func(i int) string { return cmp.Or(bins[i].Mark, bins[i].Name) }
+	first, middle, last := mark(0), mark(len(bins)/2), mark(len(bins)-1)
+	p.Marks = []Mark{{"0", "start", first}}
+	if len(bins) > 1 {
+		p.Marks = append(p.Marks, Mark{"320", "end", last})
+	}
+	const room = 44 // letters below a plot
+	if len(bins) > 8 && len(first)+len(middle)+len(last) < room && middle != first && middle != last {
+		p.Marks = append(p.Marks, Mark{"160", "middle", middle})
 	}
 	return p
 }
@@ -174,7 +191,7 @@ func (h *Histogram) Bins() (bins []Bin) {
 		case i > 1:
 			name = fmt.Sprintf("%s–%s", thousands(low), thousands(2*low-1))
 		}
-		bins = append(bins, Bin{name, n})
+		bins = append(bins, Bin{Name: name, Count: n})
 	}
 	return bins
 }
@@ -184,6 +201,7 @@ type SourcePage struct {
 	Lead     string
 	Numbers  []Number
 	Alerts   []string
+	Notes    []string
 	Lists    []Link
 	Grid     *Grid
 	Bars     *Bars
@@ -193,19 +211,28 @@ type SourcePage struct {
 
 // StatePage is what a state holds.
 type StatePage struct {
-	Lead    string
-	Numbers []Number
-	Nights  []Night
-	Plots   []Plot
-	Tables  []Table
+	Lead     string
+	Numbers  []Number
+	Calendar *Calendar
+	Plots    []Plot
+	Tables   []Table
+	Pager    *Grid
 }
 
-// Night is a run in the calendar.
-type Night struct{ Day, What, Kind, Href string }
+// Calendar are the days of some weeks, from Monday on.
+type Calendar struct{ Weeks [][]Night }
+
+// Night is a day in the calendar.
+type Night struct{ Day, Date, What, Kind, Href string }
 
 // Table is a table of links.
 type Table struct {
-	Title string
-	Heads []string
-	Rows  [][]Link
+	Title   string
+	Heads   []string
+	Rows    [][]Link
+	Numbers []int // columns of numbers
+	More    *Link
 }
+
+// Number reports whether a column is one of numbers.
+func (t Table) Number(column int) bool { return slices.Contains(t.Numbers, column) }

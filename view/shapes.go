@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pictosync/compare"
@@ -24,7 +25,6 @@ type Shape struct {
 	Hollow bool // an occluded keypoint
 	LabelX string
 	LabelY string
-	Text   string // what it is and where, in one line
 	Area   float64
 }
 
@@ -43,23 +43,24 @@ type Drawing struct {
 	Counts        map[string]int // by change
 }
 
-// draw makes the drawing of an image. Large shapes come first, so that small ones lie
-// above and can be pointed at.
-func draw(p Picture) Drawing {
+// drawingOf makes the drawing of an image. Large shapes come first, so that small ones lie
+// above and can be pointed at. Points that are nearer than grain, in pixels of the image,
+// are drawn as one; 0 draws all.
+func drawingOf(p Picture, changes []compare.Change, grain float64) Drawing {
 	w, h := p.size()
 	d := Drawing{Width: number(w), Height: number(h), Counts: make(map[string]int)}
 	oneSided := !p.BeforeKnown || !p.AfterKnown
-	for n, c := range p.changes() {
+	for n, c := range changes {
 		kind := string(c.Kind)
 		if oneSided {
 			kind = "shown"
 		}
 		d.Counts[kind]++
 		if c.Before != nil && (p.BeforeKnown || !p.AfterKnown) {
-			d.add(n, "before", kind, *c.Before, c)
+			d.add(n, "before", kind, *c.Before, c, grain)
 		}
 		if c.After != nil && p.AfterKnown {
-			d.add(n, "after", kind, *c.After, c)
+			d.add(n, "after", kind, *c.After, c, grain)
 		}
 	}
 	if p.BeforeKnown {
@@ -72,27 +73,65 @@ func draw(p Picture) Drawing {
 	return d
 }
 
-func (d *Drawing) add(n int, side, kind string, a pictograph.Annotation, c compare.Change) {
-	s := Shape{N: n, Side: side, Change: kind, Class: text(a.Name), Colour: colour(a.Name), Text: text(strings.TrimLeft(c.Line(), "=~+- "))}
+func (d *Drawing) add(n int, side, kind string, a pictograph.Annotation, c compare.Change, grain float64) {
+	s := Shape{N: n, Side: side, Change: kind, Class: text(a.Name), Colour: colour(a.Name)}
 	b := compare.Bounds(a)
 	s.LabelX, s.LabelY, s.Area = number(b.X), number(b.Y), b.W*b.H
-	switch g := a.Geometry.(type) {
-	case pictograph.BBox:
-		s.Type = "box"
-		corners := []pictograph.Point{{X: g.Box.X, Y: g.Box.Y}, {X: g.Box.X + g.Box.W, Y: g.Box.Y}, {X: g.Box.X + g.Box.W, Y: g.Box.Y + g.Box.H}, {X: g.Box.X, Y: g.Box.Y + g.Box.H}}
-		if g.Oriented != nil {
-			s.Type, corners = "oriented", Corners(*g.Oriented)
-		}
-		s.Path = outline([][]pictograph.Point{corners}, true)
-	case pictograph.Polygon:
-		s.Type, s.Path = "polygon", outline(g.Rings, true)
-	case pictograph.Polyline:
-		s.Type, s.Path = "polyline", outline([][]pictograph.Point{g.Path}, false)
-	case pictograph.Keypoint:
-		s.Type, s.X, s.Y = "keypoint", number(g.Point.X), number(g.Point.Y)
-		s.Hollow = a.Attributes["occluded"] == "true"
+	f := formOf(a)
+	s.Type = f.kind
+	if f.kind == "keypoint" {
+		s.X, s.Y, s.Hollow = number(f.at.X), number(f.at.Y), f.hollow
+	} else {
+		s.Path = outline(f.rings, f.closed, grain)
 	}
 	d.Shapes = append(d.Shapes, s)
+}
+
+// form is the shape of an annotation, however it is drawn.
+type form struct {
+	kind   string // box, oriented, polygon, polyline, keypoint
+	rings  [][]pictograph.Point
+	closed bool
+	at     pictograph.Point // of a keypoint
+	hollow bool             // an occluded keypoint
+}
+
+func formOf(a pictograph.Annotation) form {
+	switch g := a.Geometry.(type) {
+	case pictograph.BBox:
+		if g.Oriented != nil {
+			return form{kind: "oriented", rings: [][]pictograph.Point{Corners(*g.Oriented)}, closed: true}
+		}
+		b := g.Box
+		return form{kind: "box", rings: [][]pictograph.Point{{{X: b.X, Y: b.Y}, {X: b.X + b.W, Y: b.Y}, {X: b.X + b.W, Y: b.Y + b.H}, {X: b.X, Y: b.Y + b.H}}}, closed: true}
+	case pictograph.Polygon:
+		return form{kind: "polygon", rings: g.Rings, closed: true}
+	case pictograph.Polyline:
+		return form{kind: "polyline", rings: [][]pictograph.Point{g.Path}}
+	case pictograph.Keypoint:
+		return form{kind: "keypoint", at: g.Point, hollow: occluded(a)}
+	}
+	return form{}
+}
+
+// Extent is the type of an annotation as pages name it, and how large its box is.
+func Extent(a pictograph.Annotation) (kind string, w, h float64) {
+	if g, ok := a.Geometry.(pictograph.BBox); ok && g.Oriented != nil {
+		return "oriented", g.Oriented.W, g.Oriented.H
+	}
+	b := compare.Bounds(a)
+	return formOf(a).kind, b.W, b.H
+}
+
+// occluded reports whether a joint is labelled and not visible.
+func occluded(a pictograph.Annotation) bool {
+	switch v := a.Attributes["occluded"].(type) {
+	case string:
+		return v == "true"
+	case bool:
+		return v
+	}
+	return false
 }
 
 // Corners are the corners of an oriented box, clockwise on the screen.
@@ -107,11 +146,21 @@ func Corners(o pictograph.OrientedBox) []pictograph.Point {
 }
 
 // outline is a path of SVG.
-func outline(rings [][]pictograph.Point, closed bool) string {
+func outline(rings [][]pictograph.Point, closed bool, grain float64) string {
 	var b strings.Builder
+	place := number
+	if grain >= 1 {
+		place = func(v float64) string { return strconv.Itoa(int(math.Round(v))) }
+	}
 	for _, ring := range rings {
+		written := 0
+		var last pictograph.Point
 		for i, p := range ring {
-			switch i {
+			if i > 0 && i < len(ring)-1 && math.Abs(p.X-last.X) < grain && math.Abs(p.Y-last.Y) < grain {
+				continue
+			}
+			last = p
+			switch written {
 			case 0:
 				b.WriteByte('M')
 			case 1:
@@ -119,9 +168,10 @@ func outline(rings [][]pictograph.Point, closed bool) string {
 			default:
 				b.WriteByte(' ')
 			}
-			b.WriteString(number(p.X))
+			written++
+			b.WriteString(place(p.X))
 			b.WriteByte(',')
-			b.WriteString(number(p.Y))
+			b.WriteString(place(p.Y))
 		}
 		if closed && len(ring) > 0 {
 			b.WriteByte('Z')
@@ -132,6 +182,19 @@ func outline(rings [][]pictograph.Point, closed bool) string {
 
 // bones are the edges of the skeletons between keypoints that are there.
 func bones(side string, annotations []pictograph.Annotation, skeletons []pictograph.Skeleton) (all []Bone) {
+	for _, l := range limbs(annotations, skeletons) {
+		all = append(all, Bone{Side: side, Colour: colour(l.name), X1: number(l.from.X), Y1: number(l.from.Y), X2: number(l.to.X), Y2: number(l.to.Y)})
+	}
+	return all
+}
+
+// limb joins two keypoints of one object; it has the colour of the first.
+type limb struct {
+	name     string
+	from, to pictograph.Point
+}
+
+func limbs(annotations []pictograph.Annotation, skeletons []pictograph.Skeleton) (all []limb) {
 	if len(skeletons) == 0 {
 		return nil
 	}
@@ -156,13 +219,14 @@ func bones(side string, annotations []pictograph.Annotation, skeletons []pictogr
 	for _, instance := range instances {
 		for _, s := range skeletons {
 			for _, e := range s.Edges {
-				if e[0] < 0 || e[1] < 0 || e[0] >= len(s.Nodes) || e[1] >= len(s.Nodes) {
+				if min(e[0], e[1]) < 0 || max(e[0], e[1]) >= len(s.Nodes) {
 					continue
 				}
-				from, ok := points[keypoint{instance, s.Nodes[e[0]].Name}]
+				name := s.Nodes[e[0]].Name
+				from, ok := points[keypoint{instance, name}]
 				to, both := points[keypoint{instance, s.Nodes[e[1]].Name}]
 				if ok && both {
-					all = append(all, Bone{Side: side, Colour: colour(s.Nodes[e[0]].Name), X1: number(from.X), Y1: number(from.Y), X2: number(to.X), Y2: number(to.Y)})
+					all = append(all, limb{name, from, to})
 				}
 			}
 		}
@@ -175,14 +239,4 @@ func sortByArea(shapes []Shape) {
 	slices.SortStableFunc(shapes, func(a, b Shape) int { return cmp.Compare(b.Area, a.Area) })
 }
 
-func typeOf(a pictograph.Annotation) string {
-	switch g := a.Geometry.(type) {
-	case pictograph.BBox:
-		if g.Oriented != nil {
-			return "oriented"
-		}
-		return "box"
-	default:
-		return string(g.Type())
-	}
-}
+func typeOf(a pictograph.Annotation) string { return formOf(a).kind }

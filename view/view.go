@@ -41,6 +41,9 @@ type Picture struct {
 	Outcome   string // saved, failed, skipped, …; "" for none
 	Reason    string // why it was not saved
 	Err       string // why nothing can be shown
+	// Grain is how near points are that are drawn as one, in pixels of the image; 0 draws
+	// all.
+	Grain float64
 }
 
 // changes pairs before and after; without one of them all is what the other has.
@@ -78,7 +81,13 @@ func colour(class string) string {
 	chroma := 0.85 + float64(sum>>9%3)*0.05
 	x := chroma * (1 - math.Abs(math.Mod(hue, 2)-1))
 	rgb := [6][3]float64{{chroma, x, 0}, {x, chroma, 0}, {0, chroma, x}, {0, x, chroma}, {x, 0, chroma}, {chroma, 0, x}}[int(hue)]
-	light := func(v float64) int { return int(math.Round((v + (1 - chroma)) * 255)) }
+	// Blue and violet are dark: they are lightened until they are seen on dark pictures.
+	shine := 0.2126*math.Pow(rgb[0], 2.2) + 0.7152*math.Pow(rgb[1], 2.2) + 0.0722*math.Pow(rgb[2], 2.2)
+	more := max(0, 0.22-shine) * 2
+	light := func(v float64) int {
+		v += 1 - chroma
+		return int(math.Round((v + (1-v)*more) * 255))
+	}
 	return fmt.Sprintf("#%02x%02x%02x", light(rgb[0]), light(rgb[1]), light(rgb[2]))
 }
 
@@ -89,6 +98,15 @@ func text(s string) string { return visible.Text(s) }
 func number(v float64) string {
 	return strconv.FormatFloat(math.Round(v*100)/100, 'f', -1, 64)
 }
+
+// Text makes a name of others fit to be shown.
+func Text(s string) string { return text(s) }
+
+// Plural counts things.
+func Plural(n int, thing string) string { return plural(n, thing) }
+
+// Thousands writes a number with its thousands apart.
+func Thousands(n int) string { return thousands(n) }
 
 // plural counts things.
 func plural(n int, thing string) string {

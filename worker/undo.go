@@ -200,6 +200,11 @@ type backups struct {
 	edited bool
 }
 
+// Replaced is the source of what a run replaced: the labels of its undo.
+func Replaced(st State, of store.Run) convert.Source {
+	return &backups{store: st, run: of, edited: true}
+}
+
 func (b *backups) Describe() convert.Description {
 	return convert.Description{Path: undoPrefix + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
 }

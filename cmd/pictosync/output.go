@@ -6,11 +6,9 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/rs/zerolog"
 	"github.com/schollz/progressbar/v3"
@@ -18,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"pictosync/internal/progress"
+	"pictosync/internal/visible"
 )
 
 // outputOptions are the flags of every command that works for a while.
@@ -159,22 +158,7 @@ func (p *display) end() {
 // printable makes visible what file names and the service's words may hold that a
 // terminal, or a reader, would be misled by: control characters, and those that turn the
 // direction of a text around or show nothing.
-func printable(s string) string {
-	if strings.IndexFunc(s, hidden) < 0 {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if hidden(r) {
-			fmt.Fprintf(&b, `\u%04x`, r)
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
-}
-
-func hidden(r rune) bool { return !unicode.IsPrint(r) && r != '\u00a0' }
+func printable(s string) string { return visible.Text(s) }
 
 // jsonPrinted says that the result was printed as JSON: where it was not, and --json asks
 // for it, the error is.

@@ -13,7 +13,6 @@ import (
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/internal/atomicfile"
-	"pictosync/pictograph"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -70,6 +69,7 @@ type planOptions struct {
 	syncOptions
 	out  string // to write
 	diff string // an image
+	rows bool   // every image also on a terminal
 }
 
 func runPlan(parent context.Context, path string, o planOptions, doing string) error {
@@ -98,6 +98,9 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 		settings.Common = common
 		return worker.Plan(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
+	if src.err == nil && summary.Run != "" {
+		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{plan: true, backup: settings.Backup}))
+	}
 	switch {
 	case src.err != nil:
 		return src.err
@@ -106,7 +109,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 	case o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)):
 		return o.showDiff(s, os.Stdout, src.src, summary.Run)
 	}
-	shown := shownPlan{ignoreUnmatched: o.unmatched != "fail", backup: settings.Backup, out: o.out}
+	shown := shownPlan{ignoreUnmatched: o.unmatched != "fail", backup: settings.Backup, out: o.out, rows: o.rows}
 	return shown.show(s, os.Stdout, summary, err)
 }
 
@@ -115,6 +118,7 @@ type shownPlan struct {
 	ignoreUnmatched bool
 	backup          worker.BackupPolicy
 	out             string // file to keep it in; "" is none
+	rows            bool   // every image also on a terminal
 }
 
 // show prints a plan that was made, and keeps it where that is asked for.
@@ -162,7 +166,12 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 	case output.json:
 		err = printJSON(w, p)
 	case !output.quiet:
-		err = printPlan(ctx, w, st, p)
+		printPlan(w, p)
+		if o.rows || !onTerminal(os.Stdout) {
+			err = printRows(ctx, w, st, p.Run)
+		} else {
+			fmt.Fprintln(w, "  images       with --rows")
+		}
 	}
 	if err != nil {
 		return err
@@ -170,8 +179,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 	return failed
 }
 
-// showDiff prints what a save would change on one image: lines with - for what
-// goes and + for what comes.
+// showDiff prints what a save would change on one image, a line an annotation.
 func (o *planOptions) showDiff(s *session, w io.Writer, src convert.Source, id string) error {
 	run, err := s.store.FindRun(s.ctx, id)
 	if err != nil {
@@ -196,25 +204,7 @@ func (o *planOptions) showDiff(s *session, w io.Writer, src convert.Source, id s
 			Same    int             `json:"same"`
 		}{o.diff, changes, same})
 	}
-	for _, c := range changes {
-		if err := errors.Join(diffLine(w, "-", c.Before), diffLine(w, "+", c.After)); err != nil {
-			return err
-		}
-	}
-	_, err = fmt.Fprintf(w, "%s: %d different, %d the same\n", printable(o.diff), len(changes), same)
-	return err
-}
-
-func diffLine(w io.Writer, sign string, a *pictograph.Annotation) error {
-	if a == nil {
-		return nil
-	}
-	line, err := a.Append(nil)
-	if err != nil {
-		return fmt.Errorf("show annotation %s: %w", a.ID, err)
-	}
-	_, err = fmt.Fprintf(w, "%s %s\n", sign, printable(string(line)))
-	return err
+	return printDiff(w, o.diff, changes, same)
 }
 
 func keepPlan(path string, p planJSON) error {
@@ -225,32 +215,10 @@ func keepPlan(path string, p planJSON) error {
 	return atomicfile.Write(path, append(data, '\n'), atomicfile.Shared)
 }
 
-func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) error {
-	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON")
-	for i, err := range st.Items(ctx, p.Run) {
-		if err != nil {
-			return err
-		}
-		if i.Plan == store.PlanUnchanged {
-			continue
-		}
-		after := fmt.Sprint(i.Count)
-		if i.Outcome != store.ItemPending {
-			after = "-"
-		}
-		word := string(i.Plan)
-		if i.Outcome == store.ItemSkipped || i.Outcome == store.ItemFailed && i.Plan != store.PlanFailed && i.Plan != store.PlanAmbiguous {
-			word += ", " + string(i.Outcome)
-		}
-		if err := table.printf("%s\t%s\t%d\t%s\t%s\t%s\n", printable(cmp.Or(i.Path, i.Image)), word, i.ListedCount, after, printable(cmp.Or(i.File, "-")), printable(i.Reason)); err != nil {
-			return err
-		}
-	}
-	if err := table.end(); err != nil {
-		return err
-	}
+// printPlan prints what a plan comes to.
+func printPlan(w io.Writer, p planJSON) {
 	n := p.Images
-	fmt.Fprintf(w, "\nplan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
+	fmt.Fprintf(w, "plan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
 		part{n[store.PlanDrifted], "changed by someone else"}, part{n[store.PlanUnchanged], "unchanged"}, part{n[store.PlanUnmatched], "not in the dataset"},
 		part{n[store.PlanAmbiguous], "ambiguous"}, part{n[store.PlanFailed], "that cannot be taken"}))
 	if p.Skipped > 0 {
@@ -275,5 +243,4 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 	if p.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(p.Kinds), kindsText(p.Kinds), p.Run)
 	}
-	return nil
 }

@@ -24,6 +24,7 @@ type runOptions struct {
 	alert   alertOptions
 	metrics string
 	keep    string
+	page    pageOptions
 }
 
 func newRun() *cobra.Command {
@@ -54,6 +55,7 @@ The status is that of the first job that did not end well.` + exitHelp,
 	o.serviceOptions.addFlags(f)
 	o.alert.addFlags(f)
 	f.StringVar(&o.metrics, "metrics-file", "", "write metrics to `FILE`, as node_exporter's textfile collector reads them")
+	o.page.addFolderFlag(f)
 	f.StringVar(&o.keep, "keep", "30d", "forget runs, and the backups that undo needs, that are older than this `AGE`")
 	return cmd
 }
@@ -125,7 +127,7 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 	if err := s.open("run " + n.Config); err != nil {
 		return false, err
 	}
-	s.unattended = true
+	s.unattended, s.reports = true, o.page.folder
 	ctx := context.WithoutCancel(s.ctx) // what became of the jobs is recorded also after a second Ctrl-C
 	due, err := begin(ctx, s.store, jobs)
 	if err != nil {
@@ -155,6 +157,9 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 		var collectErr error
 		n.Forgotten, collectErr = s.store.Collect(ctx, now(), keep, false)
 		err = cmp.Or(err, collectErr)
+	}
+	if o.page.folder != "" {
+		err = cmp.Or(err, writeNight(o.page.folder, n, s.written))
 	}
 	if o.metrics != "" {
 		err = cmp.Or(err, writeMetrics(ctx, o.metrics, s.store, jobs, n))

@@ -30,6 +30,8 @@ type runsOptions struct {
 	abandon    bool
 	check      bool
 	limit      int
+	source     sourceOptions
+	page       pageOptions
 }
 
 func newRuns() *cobra.Command {
@@ -40,10 +42,13 @@ func newRuns() *cobra.Command {
 		Long: `List the runs of a state, the newest first; or, with a run's id (its beginning or
 end is enough, "last" is the newest), what happened to each of its images: what
 was planned, what came of it, how many annotations the image had before and has
-now, and why.` + exitHelp,
+now, and why. With --html it is a page: what the run changed, on the images. The
+labels are read again from the run's source, as the flags about sources say, and
+shown where they are still what the run saved.` + exitHelp,
 		Example: `  pictosync runs
   pictosync runs last --outcome failed,unmatched
   pictosync runs last --findings
+  pictosync runs last --html last.html
   pictosync runs last --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -64,11 +69,17 @@ now, and why.` + exitHelp,
 	f.BoolVar(&o.unlabelled, "unlabelled", false, "list the images of the dataset that the run's source says nothing of")
 	f.BoolVar(&o.check, "check", false, "read all backups of the run, and say which are damaged")
 	f.BoolVar(&o.abandon, "abandon", false, "give up the batches of the run that are in flight: what their images have is read, a request each, and what was saved is recorded")
+	o.page.addFileFlag(f, "what the run changed, with the images that changed most,")
+	o.source.addFlags(f)
+	o.source.addClassMap(f)
 	f.IntVar(&o.limit, "limit", 20, "list at most `N` runs")
 	return cmd
 }
 
 func runRuns(ctx context.Context, args []string, o runsOptions) error {
+	if o.page.html != "" && len(args) == 0 {
+		return usagef("--html: name the run that the page is of")
+	}
 	for _, outcome := range o.outcomes {
 		switch store.ItemOutcome(outcome) {
 		case store.ItemSaved, store.ItemCleared, store.ItemUnchanged, store.ItemUnmatched, store.ItemSkipped, store.ItemFailed, store.ItemPending:
@@ -97,6 +108,9 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	run, err := findRun(ctx, st, args[0])
 	if err != nil {
 		return err
+	}
+	if o.page.html != "" {
+		return o.runPage(ctx, st, run)
 	}
 	w := bufio.NewWriter(os.Stdout)
 	if o.check {

@@ -82,6 +82,8 @@ type session struct {
 	unattended bool   // nobody waits for an answer
 	requests   int    // so far
 	halted     string // why no further job is begun
+	reports    string // folder of the pages of the runs; "" is none
+	written    []writtenPage
 
 	closers []func() // in the order of opening
 }

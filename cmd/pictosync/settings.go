@@ -27,7 +27,24 @@ import (
 const environmentPrefix = "PICTOSYNC_"
 
 // commandLineOnly are the flags that the file and the environment do not set.
-var commandLineOnly = map[string]bool{"config": true, "help": true, "version": true, "dry-run": true, "plan": true, "force": true, "image": true, "class": true, "classes": true, "diff": true, "full": true, "check": true, "unlabelled": true, "abandon": true}
+var commandLineOnly = map[string]bool{"config": true, "help": true, "version": true, "dry-run": true, "plan": true, "force": true, "image": true, "class": true, "classes": true, "diff": true, "rows": true, "full": true, "check": true, "unlabelled": true, "abandon": true}
+
+// forThisCommand marks flags of a command that share their names with settings of others
+// that mean something else, or that are about one call alone.
+func forThisCommand(f *pflag.FlagSet, names ...string) {
+	for _, name := range names {
+		if err := f.SetAnnotation(name, thisCommand, nil); err != nil {
+			panic(err) // a flag that is not there
+		}
+	}
+}
+
+const thisCommand = "this command"
+
+func isSetting(f *pflag.Flag) bool {
+	_, marked := f.Annotations[thisCommand]
+	return !marked && !commandLineOnly[f.Name]
+}
 
 // serviceEnvironment are the variables that the official SDK reads too.
 var serviceEnvironment = map[string]string{
@@ -49,7 +66,7 @@ func applySettings(cmd *cobra.Command, configFile string) error {
 func (c configuration) apply(flags *pflag.FlagSet) error {
 	var failed error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if failed != nil || f.Changed || commandLineOnly[f.Name] {
+		if failed != nil || f.Changed || !isSetting(f) {
 			return
 		}
 		failed = c.applyFlag(flags, f)
@@ -247,7 +264,7 @@ func knownSettings(root *cobra.Command) map[string]bool {
 	known := make(map[string]bool)
 	for _, c := range root.Commands() {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
-			if !commandLineOnly[f.Name] {
+			if isSetting(f) {
 				known[key(f.Name)] = true
 			}
 		})

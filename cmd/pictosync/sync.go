@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -77,6 +78,7 @@ type saveOptions struct {
 	sourcedOptions
 	guards  guardOptions
 	backups backupOptions
+	page    pageOptions
 	// classes are all that is brought back, of restore.
 	classes []string
 }
@@ -118,6 +120,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
+	o.page.addFolderFlag(f)
 	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (of which ten are never too many), or none")
 	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
 }
@@ -175,13 +178,20 @@ func newPlan() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "plan SOURCE --dataset NAME",
 		Short: "Show what a sync would do, image by image, and write nothing",
-		Long: `Show what a sync with the same options would do, image by image and in totals,
+		Long: `Show what a sync with the same options would do, in totals and image by image,
 and write nothing to the service: which images are new, overwritten, cleared,
 unchanged, changed by someone else, or cannot be taken, how many annotations
-come and go, which classes would be created, and how long it takes.
+come and go, which classes would be created, and how long it takes. A terminal
+shows the images with --rows only; a file or a pipe always has them.
+
+With --diff IMAGE the annotations that the image has and those that it would have
+are paired, a line each: + is added, - removed, ~ changed; those that stay are
+counted. With --html FILE it is a page, with the images that change most.
 
 With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHelp,
 		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
+  pictosync plan testdata/shapes --dataset shapes --sandbox --diff train/shapes_03.png
+  pictosync plan testdata/shapes --dataset shapes --sandbox --html plan.html
   pictosync plan testdata/shapes --dataset shapes --sandbox --out shapes.plan
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
 		Args: one(aSource),
@@ -194,7 +204,11 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
 	}
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.out, "out", "", "`FILE` to keep the plan in, for sync --plan")
-	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, instead of the plan")
+	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, paired, instead of the plan")
+	o.page.addFileFlag(cmd.Flags(), "what it would change, with the images that change most,")
+	cmd.Flags().IntVar(&o.page.read, "read-images", 0, "for the page of --html, read what at most `N` images have, those that change most and are not known; each costs a request")
+	forThisCommand(cmd.Flags(), "read-images")
+	cmd.Flags().BoolVar(&o.rows, "rows", false, "list every image that changes also on a terminal, where the summary stands alone")
 	return cmd
 }
 
@@ -232,10 +246,14 @@ func (o *saveOptions) save(parent context.Context, path string, settings worker.
 
 // sync does a sync in a session that is open.
 func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (worker.Summary, error) {
-	return o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
+	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
 		settings.Common = common
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
+	if src.err == nil && summary.Run != "" {
+		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
+	}
+	return summary, err
 }
 
 // opening reads what the flags say of a source.

@@ -82,6 +82,14 @@
     if (entry && scroll) entry.scrollIntoView({ block: "nearest" });
   }
 
+  function step(stage, by) {
+    const list = Array.from(stage.closest(".viewer").querySelectorAll(".list li:not(.off)"));
+    if (!list.length) return;
+    const at = list.findIndex(li => li.classList.contains("chosen"));
+    const to = at < 0 ? (by > 0 ? 0 : list.length - 1) : Math.min(Math.max(at + by, 0), list.length - 1);
+    choose(stage, list[to].dataset.n, true);
+  }
+
   function filter(viewer) {
     const want = {};
     for (const s of viewer.querySelectorAll("select[data-filter]")) if (s.value) want[s.dataset.filter] = s.value;
@@ -134,6 +142,7 @@
     if (byKey[e.key] && has(byKey[e.key])) { if (blinking) blink(current); setMode(current, byKey[e.key]); }
     else if (e.key === "b" && has("before")) blink(current);
     else if (e.key === "l") name(current);
+    else if (e.key === "j" || e.key === "k") step(current, e.key === "j" ? 1 : -1);
     else if (e.key === "+" || e.key === "=") zoom(current, 1.4);
     else if (e.key === "-") zoom(current, 1 / 1.4);
     else if (e.key === "0") setBox(current, home.get(current));
@@ -144,6 +153,19 @@
     else return;
     e.preventDefault();
   });
+
+  // A page that shows a source while it is gone through says how far that is, and is shown
+  // anew when it is done.
+  const watch = document.querySelector("[data-watch]");
+  async function look() {
+    try {
+      const state = await (await fetch(watch.dataset.watch, { cache: "no-store" })).json();
+      if (state.done) { location.reload(); return; }
+      watch.textContent = "Going through the source: " + state.text + ".";
+    } catch (e) { watch.textContent = "The program that shows these pages has ended."; return; }
+    setTimeout(look, 1000);
+  }
+  if (watch) look();
 
   document.documentElement.dataset.ready = "yes";
 })();

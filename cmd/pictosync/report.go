@@ -1,0 +1,388 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/pflag"
+
+	"pictosync/compare"
+	"pictosync/convert"
+	"pictosync/internal/atomicfile"
+	"pictosync/pictograph"
+	"pictosync/report"
+	"pictosync/store"
+	"pictosync/view"
+	"pictosync/worker"
+)
+
+// printDiff prints what becomes of an image's annotations, a line for each that does not
+// stay, and what that comes to. same are those that stay what they are.
+func printDiff(w io.Writer, image string, changes []worker.Change, same int) error {
+	var before, after []pictograph.Annotation
+	for _, c := range changes {
+		if c.Before != nil {
+			before = append(before, *c.Before)
+		}
+		if c.After != nil {
+			after = append(after, *c.After)
+		}
+	}
+	paired := compare.Annotations(before, after)
+	for _, c := range paired {
+		if c.Kind == compare.Unchanged {
+			continue // it has another id, and is counted
+		}
+		if _, err := fmt.Fprintln(w, printable(c.Line())); err != nil {
+			return err
+		}
+	}
+	n := compare.Count(paired)
+	_, err := fmt.Fprintf(w, "%s: %d added, %d removed, %d changed, %d unchanged\n", printable(image), n[compare.Added], n[compare.Removed], n[compare.Changed], n[compare.Unchanged]+same)
+	return err
+}
+
+// printRows prints every image that a plan changes, or cannot.
+func printRows(ctx context.Context, w io.Writer, st *store.Store, run string) error {
+	if _, err := fmt.Fprintln(w); err != nil {
+		return err
+	}
+	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON")
+	for i, err := range st.Items(ctx, run) {
+		if err != nil {
+			return err
+		}
+		if i.Plan == store.PlanUnchanged {
+			continue
+		}
+		after := fmt.Sprint(i.Count)
+		if i.Outcome != store.ItemPending {
+			after = "-"
+		}
+		word := string(i.Plan)
+		if i.Outcome == store.ItemSkipped || i.Outcome == store.ItemFailed && i.Plan != store.PlanFailed && i.Plan != store.PlanAmbiguous {
+			word += ", " + string(i.Outcome)
+		}
+		if err := table.printf("%s\t%s\t%d\t%s\t%s\t%s\n", printable(cmp.Or(i.Path, i.Image)), word, i.ListedCount, after, printable(cmp.Or(i.File, "-")), printable(i.Reason)); err != nil {
+			return err
+		}
+	}
+	return table.end()
+}
+
+// pageOptions are the flags of the commands that write the page of a run.
+type pageOptions struct {
+	html   string
+	read   int
+	folder string
+}
+
+func (o *pageOptions) addFileFlag(f *pflag.FlagSet, what string) {
+	f.StringVar(&o.html, "html", "", "write "+what+" as a page to `FILE`: all in one, to send or to keep")
+	forThisCommand(f, "html")
+}
+
+func (o *pageOptions) addFolderFlag(f *pflag.FlagSet) {
+	f.StringVar(&o.folder, "report-dir", "", "write the page of each run, all in one file, into `DIR`")
+}
+
+// Sizes of the pages that are files.
+const (
+	drawnImages  = 40
+	lookedImages = 2000
+)
+
+// pageOf is what a page is of.
+type pageOf struct {
+	plan   bool // a plan, else what was done
+	backup worker.BackupPolicy
+}
+
+// write writes the pages of a run that are asked for.
+func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summary, of pageOf) error {
+	folder := cmp.Or(o.folder, s.reports)
+	if o.html == "" && folder == "" {
+		return nil
+	}
+	ctx := context.WithoutCancel(s.ctx) // the run is done
+	run, err := s.store.FindRun(ctx, summary.Run)
+	if err != nil {
+		return err
+	}
+	r := &report.Run{Store: s.store, Run: run, Photos: view.NewPhotos(""), Source: src}
+	if of.plan && o.read > 0 {
+		if err := readBefore(s, r, o.read); err != nil {
+			return err
+		}
+	}
+	page := report.FileOptions{Drawn: drawnImages}
+	page.Looked = lookedImages
+	if page.Cost, err = of.cost(ctx, s, summary); err != nil {
+		return err
+	}
+	page.Commands = func(saved bool) []view.Command { return of.nextCommands(summary, saved, s.options.state) }
+	var files []string
+	if o.html != "" {
+		files = append(files, o.html)
+	}
+	if folder != "" {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return fmt.Errorf("make the folder for pages: %w", err)
+		}
+		file := pageName(run)
+		files = append(files, filepath.Join(folder, file))
+		s.written = append(s.written, writtenPage{run.ID, file})
+	}
+	return writePage(ctx, s.options.output, r, page, files...)
+}
+
+// writtenPage is the page of a run in the folder for them.
+type writtenPage struct{ run, file string }
+
+// pageName is the file of a run's page: the newest sorts last.
+func pageName(run store.Run) string {
+	name := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' || r == '_' {
+			return r
+		}
+		return '-'
+	}, run.Dataset.Name)
+	if runes := []rune(name); len(runes) > 60 {
+		name = string(runes[:60])
+	}
+	return fmt.Sprintf("%s-%s-%s-%s.html", run.StartedAt.Format("2006-01-02-150405"), run.Kind, name, run.ID[max(0, len(run.ID)-8):])
+}
+
+// writePage makes the page of a run and writes it to files.
+func writePage(ctx context.Context, out outputOptions, r *report.Run, o report.FileOptions, files ...string) error {
+	data, made, err := r.File(ctx, o)
+	if err != nil {
+		return fmt.Errorf("make the page of run %s: %w", r.Run.ID, err)
+	}
+	for _, file := range files {
+		if err := writeWhole(file, data); err != nil {
+			return err
+		}
+		if out.quiet || out.json {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "%s: a page of %s, %d of %s drawn\n", printable(file), humanize.Bytes(uint64(made.Bytes)), made.Drawn, plural(made.Change, "image"))
+	}
+	return nil
+}
+
+func writeWhole(path string, data []byte) error {
+	return atomicfile.Write(path, data, atomicfile.Shared)
+}
+
+// readBefore asks the service what the images have that change most, a request each.
+func readBefore(s *session, r *report.Run, most int) error {
+	wanted, err := r.Unread(s.ctx, most)
+	if err != nil {
+		return err
+	}
+	c, err := s.connect() // the run's own is closed with it
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	r.Read = make(map[string][]pictograph.Annotation, len(wanted))
+	for _, i := range wanted {
+		annotations, err := c.client.Annotations(s.ctx, pictograph.ImageRef{ID: i.ImageID, Dataset: r.Run.Dataset.ID, Path: i.Path})
+		if err != nil {
+			return fmt.Errorf("read what %s has: %w", i.Path, err)
+		}
+		r.Read[i.ImageID] = annotations
+		r.Reads++
+	}
+	return nil
+}
+
+// cost says what a run took or would take, and what the quota makes of it.
+func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (string, error) {
+	took := fmt.Sprintf("It took %s and %s so far", plural(summary.Requests, "request"), seconds(summary.Seconds))
+	rate := "without a limit"
+	if !s.options.sandbox {
+		rate = "at " + s.options.rate
+	}
+	if !o.plan {
+		return took + ", " + rate + ".", nil
+	}
+	run, err := s.store.FindRun(ctx, summary.Run)
+	if err != nil {
+		return "", err
+	}
+	sums, err := s.store.PlanSummary(ctx, run.Dataset, summary.Run)
+	if err != nil {
+		return "", err
+	}
+	created, err := s.store.Classes(ctx, summary.Run)
+	if err != nil {
+		return "", err
+	}
+	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, s.quota)
+	return fmt.Sprintf("To do it takes at least %s and, %s, %s.", plural(requests, "request"), rate, time.Duration(needs*float64(time.Second)).Round(time.Second)), nil
+}
+
+// nextCommands are what to type after a run: to do a plan, to resume a run, or to undo it.
+func (o pageOf) nextCommands(summary worker.Summary, saved bool, stateFile string) (next []view.Command) {
+	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
+	state := ""
+	if stateFile != "" {
+		state = " --state " + shellWord(stateFile)
+	}
+	switch {
+	case summary.Outcome == string(store.Interrupted) || summary.Outcome == string(store.Stopped):
+		add("Go on where it stopped:", sameCommand(os.Args[1:]))
+	case o.plan && len(os.Args) > 1:
+		add("Do it, with the same options:", sameCommand(asSync(os.Args[1:])))
+	case saved:
+		add("Bring back what the images had:", "pictosync undo "+summary.Run+state)
+	}
+	add("Look at every image, in the browser:", "pictosync ui"+state)
+	return next
+}
+
+// asSync is the command line of the sync that a plan is of.
+func asSync(args []string) []string {
+	args = slices.Clone(args)
+	if i := slices.Index(args, "plan"); i >= 0 {
+		args[i] = "sync"
+	}
+	valued := []string{"--html", "--diff", "--out", "--read-images"}
+	return slices.DeleteFunc(joined(args, valued), func(arg string) bool {
+		name, _, _ := strings.Cut(arg, "=")
+		return slices.Contains(valued, name) || name == "--rows" || name == "--json" || name == "--dry-run"
+	})
+}
+
+// joined are arguments with the values of some flags in one with them.
+func joined(args, valued []string) (all []string) {
+	for i := 0; i < len(args); i++ {
+		if slices.Contains(valued, args[i]) && i+1 < len(args) {
+			all = append(all, args[i]+"="+args[i+1])
+			i++
+			continue
+		}
+		all = append(all, args[i])
+	}
+	return all
+}
+
+// sameCommand is a command line as a shell takes it.
+func sameCommand(args []string) string {
+	words := []string{"pictosync"}
+	for _, arg := range args {
+		words = append(words, shellWord(arg))
+	}
+	return strings.Join(words, " ")
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
+
+func shellWord(s string) string {
+	if plainWord.MatchString(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// runPage writes the page of a run of the state.
+func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Run) error {
+	r := &report.Run{Store: st, Run: run, Photos: view.NewPhotos("")}
+	r.Source, r.SourceNote = o.source.again(ctx, st, run)
+	page := report.FileOptions{Drawn: drawnImages}
+	page.Looked = lookedImages
+	page.Cost = runCost(run)
+	page.Commands = func(saved bool) []view.Command { return runCommands(run, saved, o.state) }
+	return writePage(ctx, o.output, r, page, o.page.html)
+}
+
+func runCost(run store.Run) string {
+	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), plural(run.Starts, "process")) // of work, not of waiting between them
+}
+
+// runCommands are what to type after a run of the state.
+func runCommands(run store.Run, saved bool, state string) (next []view.Command) {
+	flag := ""
+	if state != "" {
+		flag = " --state " + shellWord(state)
+	}
+	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
+	switch {
+	case run.EndedAt.IsZero() && run.Kind == "sync":
+		add("Go on where it stopped, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
+	case run.Kind == "plan":
+		add("Do it, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
+	case saved:
+		add("Bring back what the images had:", "pictosync undo "+run.ID+flag)
+	}
+	add("What happened to each image, and why:", "pictosync runs "+run.ID+flag)
+	return next
+}
+
+// again opens the source of a run of the state; where it cannot, the note says why. That the
+// labels are those of the run is known by their hash, image by image.
+func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run) (convert.Source, string) {
+	if undone, is := worker.UndoneBy(run); is {
+		if of, err := st.FindRun(ctx, undone); err == nil {
+			return worker.Replaced(st, of), ""
+		}
+		return nil, "the run that it undid is not on record any more"
+	}
+	if run.Kind == "export" {
+		return nil, ""
+	}
+	var found collector
+	src, err := o.open(ctx, run.Source, &found)
+	if err != nil {
+		return nil, fmt.Sprintf("its source is not at hand (%v)", err)
+	}
+	return src, ""
+}
+
+// writeNight writes the page of a night: its jobs, each with the page of its run.
+func writeNight(folder string, n *night, written []writtenPage) error {
+	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Kind", "Dataset", "Outcome", "Took", "Result"}, Numbers: []int{4}}
+	bad := 0
+	for _, j := range n.Jobs {
+		kind := map[int]string{exitDone: "done", exitFailures: "failures"}[j.ExitCode]
+		if kind != "done" {
+			bad++
+			kind = cmp.Or(kind, "bad")
+		}
+		name := view.Link{Text: view.Text(j.Name)}
+		var summary struct{ Run string }
+		if json.Unmarshal(j.Summary, &summary) == nil {
+			if i := slices.IndexFunc(written, func(w writtenPage) bool { return w.run == summary.Run }); i >= 0 {
+				name.Href = url.PathEscape(written[i].file)
+			}
+		}
+		t.Rows = append(t.Rows, []view.Link{name, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, {Text: j.Outcome, Kind: kind}, {Text: seconds(j.Seconds).String()}, {Text: view.Text(j.cameTo())}})
+	}
+	at := n.StartedAt.Local()
+	lead := fmt.Sprintf("All %s ended well, with %s.", plural(len(n.Jobs), "job"), plural(n.Requests, "request"))
+	if bad > 0 {
+		lead = fmt.Sprintf("%d of %s did not end well.", bad, plural(len(n.Jobs), "job"))
+	}
+	var page bytes.Buffer
+	err := view.Page{Title: "Night of " + at.Format("2 January 2006"), Inline: true, Footer: "Made by pictosync from " + view.Text(n.Config) + ", begun " + at.Format(time.DateTime) + ".",
+		State: &view.StatePage{Lead: lead, Tables: []view.Table{t}}}.Write(&page)
+	if err != nil {
+		return err
+	}
+	return writeWhole(filepath.Join(folder, at.Format("2006-01-02-150405")+"-night.html"), page.Bytes())
+}
