@@ -17,6 +17,7 @@ import (
 	"testing"
 
 	"pictosync/convert"
+	"pictosync/internal/orientation"
 )
 
 // generalSize is the size of an image by its decoders, which read what they like.
@@ -25,7 +26,7 @@ func generalSize(data []byte) (size convert.Size, err error) {
 	if err != nil {
 		return size, err
 	}
-	if size, err = WholeSize(float64(config.Width), float64(config.Height)); err == nil && turned(bytes.NewReader(data), format) {
+	if size, err = WholeSize(float64(config.Width), float64(config.Height)); err == nil && orientation.Swaps(orientation.Of(bytes.NewReader(data), format)) {
 		size.Width, size.Height = size.Height, size.Width
 	}
 	return size, err

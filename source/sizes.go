@@ -16,12 +16,12 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/bep/imagemeta"
 	_ "golang.org/x/image/bmp"
 	_ "golang.org/x/image/tiff"
 	_ "golang.org/x/image/webp"
 
 	"pictosync/convert"
+	"pictosync/internal/orientation"
 	"pictosync/internal/scan"
 )
 
@@ -254,36 +254,10 @@ func ImageSize(file string) (size convert.Size, err error) {
 	if size, err = WholeSize(float64(config.Width), float64(config.Height)); err != nil {
 		return convert.Size{}, err
 	}
-	if turned(f, format) {
+	if orientation.Swaps(orientation.Of(f, format)) {
 		size.Width, size.Height = size.Height, size.Width
 	}
 	return size, nil
-}
-
-// turned reports whether the EXIF orientation swaps the sides. What cannot be
-// read of it is no orientation, as for the decoders of trainers.
-func turned(f io.ReadSeeker, format string) bool {
-	formats := map[string]imagemeta.ImageFormat{"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "tiff": imagemeta.TIFF, "webp": imagemeta.WebP}
-	kind, ok := formats[format]
-	if !ok {
-		return false
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return false
-	}
-	var swapped bool
-	_, err := imagemeta.Decode(imagemeta.Options{
-		R: f, ImageFormat: kind, Sources: imagemeta.EXIF, Warnf: func(string, ...any) {},
-		ShouldHandleTag: func(tag imagemeta.TagInfo) bool { return tag.Tag == "Orientation" },
-		HandleTag: func(tag imagemeta.TagInfo) error {
-			if tag.Namespace == "IFD0" {
-				orientation := fmt.Sprint(tag.Value)
-				swapped = orientation >= "5" && orientation <= "8" && len(orientation) == 1
-			}
-			return nil
-		},
-	})
-	return err == nil && swapped
 }
 
 // OpenRegular opens a file unless it is a pipe or the like, whose opening could

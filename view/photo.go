@@ -15,10 +15,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"time"
 
-	"github.com/bep/imagemeta"
+	exif "pictosync/internal/orientation"
+
 	_ "golang.org/x/image/bmp"
 	"golang.org/x/image/draw"
 	_ "golang.org/x/image/tiff"
@@ -123,7 +123,7 @@ func examine(file string) (f *os.File, format string, orientation int, err error
 		err = fmt.Errorf("it has %d×%d pixels, and at most %d million are decoded", config.Width, config.Height, maxPixels/1_000_000)
 	}
 	if err == nil {
-		orientation = orientationOf(f, format)
+		orientation = exif.Of(f, format)
 		_, err = f.Seek(0, io.SeekStart)
 	}
 	if err != nil {
@@ -139,34 +139,6 @@ func withoutPath(err error) error {
 		return p.Err
 	}
 	return err
-}
-
-// orientationOf is the EXIF orientation of a picture, 1 to 8. What cannot be read of it is
-// 1, as for the decoders of trainers.
-func orientationOf(f io.ReadSeeker, format string) int {
-	formats := map[string]imagemeta.ImageFormat{"jpeg": imagemeta.JPEG, "png": imagemeta.PNG, "tiff": imagemeta.TIFF, "webp": imagemeta.WebP}
-	kind, ok := formats[format]
-	if !ok {
-		return 1
-	}
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return 1
-	}
-	orientation := 1
-	_, err := imagemeta.Decode(imagemeta.Options{
-		R: f, ImageFormat: kind, Sources: imagemeta.EXIF, Warnf: func(string, ...any) {},
-		ShouldHandleTag: func(tag imagemeta.TagInfo) bool { return tag.Tag == "Orientation" },
-		HandleTag: func(tag imagemeta.TagInfo) error {
-			if n, err := strconv.Atoi(fmt.Sprint(tag.Value)); err == nil && tag.Namespace == "IFD0" && n >= 1 && n <= 8 {
-				orientation = n
-			}
-			return nil
-		},
-	})
-	if err != nil {
-		return 1
-	}
-	return orientation
 }
 
 // upright turns and mirrors a picture as its orientation says.
