@@ -13,9 +13,20 @@ import (
 // image is kept with it for exports, nil for nothing. What a listing does not show is
 // forgotten, so it is held against the number of images that the dataset says it has: one
 // that is short is made again, and if it is short still it forgets nothing, and Short says
-// why.
+// why. One that was made moments ago in the same session serves, where the dataset has as many
+// images still.
 func (a *Access) List(meta func(pictograph.Image) []byte) error {
-	return a.Persist(func(ctx context.Context) error { return a.list(ctx, meta) })
+	if meta == nil && a.Session != nil {
+		meta = a.Session.Meta
+	}
+	if a.Session.isListed(a.Ref, a.Shown.ImageCount, meta != nil, a.Now()) {
+		return nil
+	}
+	err := a.Persist(func(ctx context.Context) error { return a.list(ctx, meta) })
+	if err == nil && a.Short == nil {
+		a.Session.putListed(a.Ref, a.Shown.ImageCount, meta != nil, a.Now())
+	}
+	return err
 }
 
 // LockListing has this process alone work with listings until unlock is called: what is

@@ -47,6 +47,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	if err := a.awaitClasses(); err != nil {
 		return nil, err
 	}
+	if err := a.readAgain(); err != nil {
+		return nil, err
+	}
 	read := func(_ context.Context, i toSave) (reading, error) {
 		if !wanted(i) {
 			return reading{}, nil
@@ -103,7 +106,7 @@ func (a *applier) readToSave(i toSave) (reading, error) {
 	if i.existing != nil {
 		return reading{Content: *i.existing}, nil
 	}
-	content, err := a.Read(i.row.ImageID, i.row.Path, comparedWith(i.row.Hash, i.image)...)
+	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), comparedWith(i.row.Hash, i.image)...)
 	if u, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		return reading{unreadable: u.Reason}, nil
 	}

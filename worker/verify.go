@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"pictosync/convert"
 	"pictosync/dataset"
@@ -94,6 +95,11 @@ func (v *verifier) verify(ctx context.Context) error {
 		return err
 	}
 	v.Tracker.Begin("verifying", plan.Saves)
+	if v.Worth(plan.Saves) {
+		if err := v.readWhole(); err != nil {
+			return err
+		}
+	}
 	for rows, err := range v.pendingRows(plan.Saves, chunkItems) {
 		if err != nil {
 			return err
@@ -113,7 +119,51 @@ func (v *verifier) verify(ctx context.Context) error {
 			v.Tracker.Add(1, failures(row))
 		}
 	}
-	return nil
+	return v.FreeWhole()
+}
+
+// readWhole reads what is to be compared by an export of the dataset.
+func (v *verifier) readWhole() error {
+	var wanted func(dataset.Exported) bool
+	if v.sample <= 0 || v.sample >= 1 {
+		wanted = func(dataset.Exported) bool { return true }
+	} else {
+		refs, err := v.pendingRefs()
+		if err != nil {
+			return err
+		}
+		wanted = func(i dataset.Exported) bool { return refs.Has(i.Image.Ref) }
+	}
+	// A difference is confirmed when it is found.
+	_, err := v.ReadWhole(v.record.ID, func(images []dataset.Exported, at time.Time) error {
+		readings := make([]store.Reading, 0, len(images))
+		for _, i := range images {
+			if wanted(i) {
+				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations})
+			}
+		}
+		return v.store.AddReadings(v.Stopping, readings, at)
+	})
+	return err
+}
+
+// pendingRefs are the images that the plan left to be dealt with.
+func (r *run) pendingRefs() (dataset.Refs, error) {
+	var refs dataset.Refs
+	var after int64
+	for {
+		rows, err := r.store.Pending(r.Stopping, r.record.ID, after, chunkItems)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			refs.Add(row.ImageRef)
+			after = row.Seq
+		}
+		if len(rows) < chunkItems {
+			return refs, nil
+		}
+	}
 }
 
 // compare reads one image back.
@@ -139,7 +189,12 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 		row.Reason = err.Error()
 		return row, nil
 	}
-	content, err := v.Read(row.ImageID, row.Path)
+	var there []pictograph.Annotation
+	asTold := func(c dataset.Content) bool {
+		there, err = pictograph.DecodeAnnotations(c.Annotations)
+		return err == nil && difference(result.Annotations, there) == ""
+	}
+	content, err := v.ReadOrKnown(row.ImageRef, row.ImageID, row.Path, asTold)
 	if unreadable, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		row.Reason = unreadable.Reason
 		return row, nil
@@ -147,8 +202,7 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	if err != nil {
 		return row, err
 	}
-	there, err := pictograph.DecodeAnnotations(content.Annotations)
-	if err != nil {
+	if there, err = pictograph.DecodeAnnotations(content.Annotations); err != nil {
 		return row, fmt.Errorf("compare %s: %w", row.Image, err)
 	}
 	if row.Reason = difference(result.Annotations, there); row.Reason == "" {

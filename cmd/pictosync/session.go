@@ -79,7 +79,8 @@ type session struct {
 	sandbox *sandbox.Server // nil where it is none of this process
 
 	// Of the jobs of a configuration:
-	unattended bool   // nobody waits for an answer
+	unattended bool // nobody waits for an answer
+	shared     *dataset.Session
 	requests   int    // so far
 	halted     string // why no further job is begun
 
@@ -173,7 +174,7 @@ func (s *session) openState(doing string) error {
 		return err
 	}
 	s.keep(st)
-	return nil
+	return st.RemoveStrayExports(s.ctx)
 }
 
 func (s *session) keep(st *store.Store) {
@@ -340,7 +341,7 @@ func (c *connection) close() { c.client.CloseIdleConnections() }
 // access is what work on a dataset is told of this session.
 func (s *session) access(name string, d *display) dataset.Options {
 	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
-		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended}
+		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared}
 }
 
 // now is the clock; tests of many nights set it.

@@ -102,6 +102,7 @@ func TestNightlyYear(t *testing.T) {
 	defer service.Close()
 	config := jobsFile(t, y.dir, service.URL, fmt.Sprintf(`dataset: set
 rate: unlimited
+read: image
 keep: 15d
 jobs:
   - {name: sync, sync: %s, prune: true, on_drift: overwrite, max_pruned: none, max_removed: none}
