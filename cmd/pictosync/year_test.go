@@ -296,8 +296,8 @@ type leastWork struct {
 }
 
 // tonight works out what the night must come to, brings the model there, and says
-// what that takes: each job asks for the dataset and a page of its images; classes
-// that are new are added in one request; what has annotations is read before it is
+// what that takes: each job asks for the dataset, and the first for a page of its images;
+// classes that are new are added in one request; what has annotations is read before it is
 // overwritten; 200 images are saved with one request; the export reads what was
 // changed.
 func (y *year) tonight() leastWork {
@@ -335,7 +335,7 @@ func (y *year) tonight() leastWork {
 			least.reads[image] = true
 		}
 	}
-	least.requests = least.sync + 2 + len(least.reads)
+	least.requests = least.sync + 1 + len(least.reads)
 	return least
 }
 
