@@ -18,6 +18,7 @@ type Content struct {
 	Annotations []byte // canonical JSON
 	Hash        store.Hash
 	Prints      Prints
+	ByExport    bool // it was not asked for, but is what an export says
 }
 
 // UnreadableError says why it cannot be told what one image has, or kept. It is that

@@ -45,8 +45,10 @@ const (
 	maxPoll = time.Minute
 	// downloads is how often the file of an export is tried to be had.
 	downloads = 4
-	// checks is how many images an export is held against before it is believed of others.
-	checks = 5
+	// checks is how many images an export is held against before it is believed of what
+	// nothing else confirms, spots how many more of all, drawn by lot.
+	checks = 3
+	spots  = 3
 )
 
 // WholeStore is what the state does for reading whole datasets.
@@ -62,6 +64,7 @@ type WholeStore interface {
 	AddReadings(ctx context.Context, readings []store.Reading, now time.Time) error
 	ReadingOf(ctx context.Context, imageRef int64, since time.Time) (store.Reading, bool, error)
 	ForgetReading(ctx context.Context, imageRef int64) error
+	ForgetReadings(ctx context.Context, d store.Dataset, at time.Time) error
 	Differing(ctx context.Context, d store.Dataset, since time.Time) (map[int64]store.Hash, error)
 }
 
@@ -110,6 +113,12 @@ func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (
 	e, err := a.obtain(run)
 	if err == nil {
 		err = a.scan(e, take)
+	}
+	if err == nil && a.trust.lied() {
+		if err := a.disbelieve(e); err != nil {
+			return false, err
+		}
+		err = noExport{"it is not what the images have"}
 	}
 	if none, is := errors.AsType[noExport](err); is {
 		a.Session.lose(a.Ref.ID, none.reason)
@@ -166,10 +175,22 @@ func (a *Access) Believe(i store.Image, said Content) (c Content, known bool, er
 	if _, own := errors.AsType[UnreadableError](err); own {
 		return c, false, nil
 	}
-	if err == nil && !a.trust.held(string(c.Annotations) == string(said.Annotations)) {
-		a.Note("image by image where nothing else confirms it: the export of the dataset is not what its images have")
+	if err == nil {
+		a.trust.hold(string(c.Annotations) == string(said.Annotations))
 	}
 	return c, c.Count == i.AnnotationCount, err
+}
+
+// disbelieve forgets what an export says, which is not what the images have.
+func (a *Access) disbelieve(e store.Export) error {
+	if err := a.whole.ForgetReadings(a.Stopping, a.Ref, e.AskedAt); err != nil {
+		return err
+	}
+	e.Stage = store.ExportFailed
+	if err := a.whole.RemoveExportFile(e); err != nil {
+		return err
+	}
+	return a.whole.SetExport(a.Stopping, e)
 }
 
 func savedHash(i store.Image) []store.Hash {
@@ -193,22 +214,29 @@ func (t *trust) doubts() bool {
 	return t.wrong > 0 || t.asked <= checks
 }
 
-// held notes whether an export was right, and reports whether it always was so far, or was
-// wrong before.
-func (t *trust) held(right bool) bool {
+// hold notes whether the export was right.
+func (t *trust) hold(right bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if right {
-		return true
+	if !right {
+		t.wrong++
 	}
-	t.wrong++
-	return t.wrong > 1
 }
+
+// lied reports whether the export was wrong of an image.
+func (t *trust) lied() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wrong > 0
+}
+
+// ExportLied reports whether an export turned out to say of an image what that has not.
+func (a *Access) ExportLied() bool { return a.trust.lied() }
 
 // ReadOrKnown is what an image has: by an export that was read for this run, where that is
 // as confirmed says it should be or the export has proved to be right, or else by asking.
 func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content) bool, compared ...store.Hash) (Content, error) {
-	if a.ReadBy == ReadAuto || a.ReadBy == ReadExport {
+	if (a.ReadBy == ReadAuto || a.ReadBy == ReadExport) && !a.trust.lied() {
 		r, ok, err := a.whole.ReadingOf(a.Stopping, ref, a.Since())
 		if err != nil {
 			return Content{}, err
@@ -216,11 +244,13 @@ func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content)
 		if annotations, err := pictograph.DecodeAnnotations(r.Annotations); ok && err == nil {
 			c, err := contentOf(annotations, compared)
 			if err == nil && (confirmed(c) || !a.trust.doubts()) {
+				c.ByExport = true
 				return c, nil
 			}
 			read, readErr := a.Read(id, path, compared...)
-			if err == nil && readErr == nil && !a.trust.held(string(read.Annotations) == string(c.Annotations)) {
-				a.Note("image by image where nothing else confirms it: the export of the dataset is not what its images have")
+			if err == nil && readErr == nil && string(read.Annotations) != string(c.Annotations) {
+				a.trust.hold(false)
+				a.Note("image by image from here on: what the export of the dataset says is not what the images have")
 			}
 			return read, readErr
 		}
@@ -515,6 +545,10 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	a.Tracker.Note("reading the export")
 	defer a.Tracker.Note("")
 	a.WholeAt = e.AskedAt
+	annotated, _, err := a.whole.Annotated(a.Stopping, a.Ref)
+	if err != nil {
+		return err
+	}
 	var seen Refs
 	damaged := 0
 	chunk := make([]pictograph.ExportedImage, 0, chunkExported)
@@ -523,6 +557,19 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 		chunk = chunk[:0]
 		if err != nil {
 			return err
+		}
+		for _, i := range images {
+			if i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= spots {
+				continue
+			}
+			read, err := a.Read(i.Image.ID, i.Image.Path, savedHash(i.Image)...)
+			if _, own := errors.AsType[UnreadableError](err); own {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			a.trust.hold(string(read.Annotations) == string(i.Content.Annotations))
 		}
 		return take(images, e.AskedAt)
 	}

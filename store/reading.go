@@ -339,3 +339,11 @@ func (s *Store) ForgetReading(ctx context.Context, imageRef int64) error {
 		return err
 	})
 }
+
+// ForgetReadings drops what was read of a dataset's images at a time.
+func (s *Store) ForgetReadings(ctx context.Context, d Dataset, at time.Time) error {
+	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE read_at = ? AND image IN (SELECT ref FROM images WHERE dataset = ?)`, at.UnixMilli(), d.Ref)
+		return err
+	})
+}

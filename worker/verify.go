@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"pictosync/convert"
@@ -24,12 +25,15 @@ type VerifyOptions struct {
 // verifier reads back what the images have and compares it with the labels.
 type verifier struct {
 	*planner
+	// believed are the images that are as the labels say by an export.
+	believed   dataset.Refs
+	believedMu sync.Mutex
 }
 
 // Verify reads back what the images of a dataset have and compares it with a source. What
 // was compared stays compared when the run is resumed. It stops as Plan does.
 func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, o VerifyOptions) (Summary, error) {
-	v := &verifier{newPlanner(c, Options{Common: o.Common})}
+	v := &verifier{planner: newPlanner(c, Options{Common: o.Common})}
 	v.sample = o.Sample
 	v.judge = v.toCompare
 	v.UnknownClasses = ignoreUnknown
@@ -100,7 +104,40 @@ func (v *verifier) verify(ctx context.Context) error {
 			return err
 		}
 	}
-	for rows, err := range v.pendingRows(plan.Saves, chunkItems) {
+	err = v.compareAll(plan.Saves)
+	if err == nil && v.ExportLied() && len(v.believed) > 0 {
+		err = v.compareBelieved()
+	}
+	if err != nil {
+		return err
+	}
+	return v.FreeWhole()
+}
+
+// compareBelieved compares again what was found to be as the labels say by an export that
+// was wrong of others.
+func (v *verifier) compareBelieved() error {
+	again := 0
+	for row, err := range v.store.Items(v.Stopping, v.record.ID) {
+		if err != nil {
+			return err
+		}
+		if row.Outcome != store.ItemUnchanged || !v.believed.Has(row.ImageRef) {
+			continue
+		}
+		row.Outcome = store.ItemPending
+		if err := v.store.SetItem(v.Stopping, v.record.ID, row); err != nil {
+			return err
+		}
+		again++
+	}
+	v.Tracker.Begin("verifying", again)
+	return v.compareAll(again)
+}
+
+// compareAll compares the images that are left.
+func (v *verifier) compareAll(left int) error {
+	for rows, err := range v.pendingRows(left, chunkItems) {
 		if err != nil {
 			return err
 		}
@@ -119,7 +156,7 @@ func (v *verifier) verify(ctx context.Context) error {
 			v.Tracker.Add(1, failures(row))
 		}
 	}
-	return v.FreeWhole()
+	return nil
 }
 
 // readWhole reads what is to be compared by an export of the dataset.
@@ -207,6 +244,11 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	}
 	if row.Reason = difference(result.Annotations, there); row.Reason == "" {
 		row.Outcome = store.ItemUnchanged
+		if content.ByExport {
+			v.believedMu.Lock()
+			v.believed.Add(row.ImageRef)
+			v.believedMu.Unlock()
+		}
 	} else if row.Plan == store.PlanUnchanged {
 		row.Plan = store.PlanDrifted // which the count alone did not show
 	}
