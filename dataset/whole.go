@@ -70,14 +70,24 @@ type WholeStore interface {
 
 // Worth reports whether to read so many images is to be done by an export of the whole
 // dataset.
-func (a *Access) Worth(images int) bool {
-	switch a.ReadBy {
+func (a *Access) Worth(images int) bool { return a.ReadBy.worth(images) }
+
+func (p ReadPolicy) worth(images int) bool {
+	switch p {
 	case ReadAuto:
 		return images > exportCost
 	case ReadExport:
 		return images > 0
 	}
 	return false
+}
+
+// Cost is how many requests it takes to read so many images.
+func (p ReadPolicy) Cost(images int) int {
+	if p.worth(images) {
+		return exportCost
+	}
+	return images
 }
 
 // Since is how old what is known of an image may be: not older than the run, or what was

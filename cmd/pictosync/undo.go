@@ -112,7 +112,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 		return usagef("read --image: %w", err)
 	}
 	if o.dryRun && summary.Run != "" {
-		shown := shownPlan{backup: options.Backup}
+		shown := shownPlan{backup: options.Backup, reads: o.reads.policy()}
 		return shown.show(s, os.Stdout, summary, err)
 	}
 	return cmp.Or(o.output.print(os.Stdout, summary, err), err)
