@@ -18,6 +18,7 @@ import (
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
@@ -167,6 +168,8 @@ func (x *export) readWhole() error {
 		return err
 	}
 	x.Tracker.Begin("reading", annotated)
+	x.Tracker.Expect(progress.Saving, 0)
+	x.Tracker.Expect(progress.Reading, x.ReadBy.Cost(annotated))
 	n, _, err := x.KeepWhole(x.record.ID, func(i dataset.Exported) bool {
 		x.Tracker.Add(1, 0)
 		return i.Count > 0
@@ -209,6 +212,8 @@ func (x *export) readAll() error {
 		due++
 	}
 	x.Tracker.Begin("reading", due)
+	x.Tracker.Expect(progress.Saving, 0)
+	x.Tracker.Expect(progress.Reading, due)
 	for images, err := range parallel.Chunks(x.toRead, chunkReadings) {
 		if err != nil {
 			return err
@@ -259,6 +264,7 @@ func (x *export) readChunk(images []store.ReadState) error {
 	}
 	x.summary.Images.Read += len(readings)
 	x.summary.Images.Failed += len(failed)
+	x.Tracker.Did(progress.Reading, float64(len(readings)+len(failed)))
 	x.Tracker.Add(len(readings)+len(failed), len(failed))
 	if len(failed) > 0 {
 		if err := x.store.AddPlan(ctx, x.record.ID, store.PlanChunk{Items: failed}); err != nil {

@@ -149,7 +149,22 @@ func (a *Access) Notes() []string {
 // New begins work on a dataset. The gate of its requests is closed when it ends.
 func New(client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) *Access {
 	o = o.withDefaults()
-	return &Access{Options: o, Client: client, Pacer: pacer, store: st, whole: st, Tracker: progress.Tracker{Report: o.Progress}}
+	a := &Access{Options: o, Client: client, Pacer: pacer, store: st, whole: st}
+	a.Tracker.Report, a.Tracker.Takes, a.Tracker.Now = o.Progress, pacer.Takes, o.Now
+	pacer.OnWait = a.showWait
+	return a
+}
+
+// showWait says that requests wait for the quota.
+func (a *Access) showWait(w quota.Waiting) {
+	switch {
+	case w.Until.IsZero():
+		a.Tracker.Holds(progress.Hold{})
+	case w.Refused:
+		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "the service wants to be left alone", Until: w.Until})
+	default:
+		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (" + w.Quota.Said() + ")", Until: w.Until})
+	}
 }
 
 // Work does something until it is done or asked to stop: when stop is closed the requests

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"pictosync/convert"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -20,6 +21,7 @@ func (a *Access) List(meta func(pictograph.Image) []byte) error {
 		meta = a.Session.Meta
 	}
 	if a.Session.isListed(a.Ref, a.Shown.ImageCount, meta != nil, a.Now()) {
+		a.Tracker.Expect(progress.Listing, 0)
 		return nil
 	}
 	err := a.Persist(func(ctx context.Context) error { return a.list(ctx, meta) })
@@ -67,6 +69,7 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 	defer listing.Close()
 	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
+	a.Tracker.Expect(progress.Listing, (expected+pictograph.PageSize-1)/pictograph.PageSize)
 	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency, nil) {
 		if err != nil {
 			return shown, err
@@ -83,6 +86,7 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 			return shown, err
 		}
 		a.Tracker.Add(len(images), 0)
+		a.Tracker.Did(progress.Listing, 1)
 		if shown += len(images); shown > maxListed(a.Shown) {
 			return shown, fmt.Errorf("list the images of dataset %q: the listing does not end: it has shown %d images, and the dataset has %d", a.Ref.Name, shown, a.Shown.ImageCount)
 		}

@@ -67,6 +67,18 @@ func (q Quota) String() string {
 	return fmt.Sprintf("%d/%s", q.Requests, unit)
 }
 
+// Said is String with its thousands apart, for people.
+func (q Quota) Said() string {
+	number, unit, limited := strings.Cut(q.String(), "/")
+	if !limited {
+		return number
+	}
+	for n := len(number) - 3; n > 0; n -= 3 {
+		number = number[:n] + "," + number[n:]
+	}
+	return number + "/" + unit
+}
+
 // Jitter is by how much requests may take longer to arrive than others before
 // the service, which counts arrivals, could see more than Quota.Requests in some
 // time as long as Quota.Per: a hundredth of Per, 36 seconds for a quota by the hour. A

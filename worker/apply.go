@@ -11,6 +11,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -57,7 +58,16 @@ func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	if a.Backup == BackupAlways {
 		images = plan.Saves
 	}
+	if !a.backsUp() {
+		images = 0
+	}
+	a.Tracker.Expect(progress.Reading, a.ReadBy.Cost(images))
+	a.Tracker.Expect(progress.Saving, (plan.Saves+a.BatchImages-1)/a.BatchImages)
 	err := a.readBefore(images)
+	if err == nil && a.byExport {
+		images = 0
+	}
+	a.Tracker.Expect(progress.Reading, images)
 	if err == nil {
 		err = a.buildBatches(&b, plan.Saves)
 	}

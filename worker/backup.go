@@ -9,6 +9,7 @@ import (
 
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/store"
 )
 
@@ -58,7 +59,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	}
 	var remaining []toSave
 	var backups []store.Backup
-	defer a.Tracker.Note("")
+	if !a.byExport {
+		defer a.Tracker.Note("")
+	}
 	n := -1
 	for r, err := range parallel.Map(a.Stopping, a.Concurrency, parallel.Each(images), read) {
 		if err != nil {
@@ -66,7 +69,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		}
 		n++
 		i := images[n]
-		a.Tracker.Note("backing up %d of %d", n+1, len(images))
+		if !a.byExport {
+			a.Tracker.Note("backing up %d of %d", n+1, len(images))
+		}
 		if !wanted(i) {
 			remaining = append(remaining, i)
 			continue
@@ -109,6 +114,9 @@ func (a *applier) readToSave(i toSave) (reading, error) {
 	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), comparedWith(i.row.Hash, i.image)...)
 	if u, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		return reading{unreadable: u.Reason}, nil
+	}
+	if !content.ByExport {
+		a.Tracker.Did(progress.Reading, 1)
 	}
 	return reading{Content: content}, err
 }

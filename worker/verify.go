@@ -10,6 +10,7 @@ import (
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -99,10 +100,18 @@ func (v *verifier) verify(ctx context.Context) error {
 		return err
 	}
 	v.Tracker.Begin("verifying", plan.Saves)
+	v.Tracker.Expect(progress.Saving, 0)
+	v.Tracker.Expect(progress.Reading, v.ReadBy.Cost(plan.Saves))
 	if v.Worth(plan.Saves) {
-		if err := v.readWhole(); err != nil {
+		ok, err := v.readWhole()
+		if err != nil {
 			return err
 		}
+		left := plan.Saves
+		if ok {
+			left = 0
+		}
+		v.Tracker.Expect(progress.Reading, left)
 	}
 	err = v.compareAll(plan.Saves)
 	if err == nil && v.ExportLied() && len(v.believed) > 0 {
@@ -160,19 +169,19 @@ func (v *verifier) compareAll(left int) error {
 }
 
 // readWhole reads what is to be compared by an export of the dataset.
-func (v *verifier) readWhole() error {
+func (v *verifier) readWhole() (ok bool, err error) {
 	var wanted func(dataset.Exported) bool
 	if v.sample <= 0 || v.sample >= 1 {
 		wanted = func(dataset.Exported) bool { return true }
 	} else {
 		refs, err := v.pendingRefs()
 		if err != nil {
-			return err
+			return false, err
 		}
 		wanted = func(i dataset.Exported) bool { return refs.Has(i.Image.Ref) }
 	}
 	// A difference is confirmed when it is found.
-	_, err := v.ReadWhole(v.record.ID, func(images []dataset.Exported, at time.Time) error {
+	return v.ReadWhole(v.record.ID, func(images []dataset.Exported, at time.Time) error {
 		readings := make([]store.Reading, 0, len(images))
 		for _, i := range images {
 			if wanted(i) {
@@ -181,7 +190,6 @@ func (v *verifier) readWhole() error {
 		}
 		return v.store.AddReadings(v.Stopping, readings, at)
 	})
-	return err
 }
 
 // pendingRefs are the images that the plan left to be dealt with.
@@ -238,6 +246,9 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	}
 	if err != nil {
 		return row, err
+	}
+	if !content.ByExport {
+		v.Tracker.Did(progress.Reading, 1)
 	}
 	if there, err = pictograph.DecodeAnnotations(content.Annotations); err != nil {
 		return row, fmt.Errorf("compare %s: %w", row.Image, err)

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"pictosync/internal/progress"
+	"pictosync/quota"
 )
 
 // What a name may hide is shown.
@@ -49,4 +52,22 @@ func TestNotifyCommandIsBounded(t *testing.T) {
 	cancel()
 	io.Copy(io.Discard, out) // ends when the child, which has it open too, does
 	cmd.Wait()
+}
+
+// What is said of a run is how far it is, how long the rest takes, and what it waits for.
+func TestProgressInWords(t *testing.T) {
+	for want, now := range map[string]progress.Progress{
+		"listing 34,000 images": {Phase: "listing", Done: 34000},
+		"planning":              {Phase: "planning"},
+		"saving 1,200 of 60,000 images, 2 h 10 m left":                    {Phase: "saving", Done: 1200, Total: 60000, Left: 2*time.Hour + 10*time.Minute},
+		"reading 5 of 9 images, the service packs the dataset (1 failed)": {Phase: "reading", Done: 5, Total: 9, Note: "the service packs the dataset", Failed: 1},
+		"saving 1 of 2 images; waiting for the quota (2,000/h), 3 m 10 s": {Phase: "saving", Done: 1, Total: 2,
+			Hold: progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (" + quota.Quota{Requests: 2000, Per: time.Hour}.Said() + ")", Until: time.Now().Add(190*time.Second + 300*time.Millisecond)}},
+		"saving 1 of 2 images; service down for 20 s, next try in 10 s": {Phase: "saving", Done: 1, Total: 2,
+			Hold: progress.Hold{Kind: progress.Outage, Why: "service down for 20 s", Until: time.Now().Add(10*time.Second + 300*time.Millisecond)}},
+	} {
+		if got := describe(now); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
