@@ -34,9 +34,9 @@ const (
 	// exportCost is how many requests an export takes: to ask for it, a few looks, its
 	// address, images that are read beside it to see whether it tells the truth, and its end.
 	exportCost = 12
-	// freshFor is how old what an export says of an image may be for a decision on it: others
+	// FreshFor is how old what an export says of an image may be for a decision on it: others
 	// may have changed the image since.
-	freshFor = time.Hour
+	FreshFor = time.Hour
 	// maxExportFile bounds the file of an export.
 	maxExportFile = 64 << 30
 	// chunkExported is how many images of an export are looked up and committed together.
@@ -97,7 +97,7 @@ func (a *Access) Since() time.Time {
 	if begun := a.Session.begun(); since.IsZero() || !begun.IsZero() && begun.Before(since) {
 		since = begun
 	}
-	if oldest := a.Now().Add(-freshFor); since.Before(oldest) {
+	if oldest := a.Now().Add(-FreshFor); since.Before(oldest) {
 		return oldest
 	}
 	return since

@@ -103,9 +103,10 @@ func (s *Store) RemoveExportFile(e Export) error {
 	return nil
 }
 
-// RemoveStrayExports takes away files of exports that are on no record, as a state that was
-// set aside leaves them. Nobody else may be at work on the state.
-func (s *Store) RemoveStrayExports(ctx context.Context) error {
+// RemoveOldExports takes away the files of exports that are of no use: those that were asked
+// for before a time, and those that are on no record, as a state that was set aside leaves
+// them. What is on record stays there: the service may have the export still.
+func (s *Store) RemoveOldExports(ctx context.Context, before time.Time) error {
 	found, err := filepath.Glob(escapeGlob(s.path) + exportInfix + "*")
 	if err != nil || len(found) == 0 {
 		return err
@@ -116,7 +117,9 @@ func (s *Store) RemoveStrayExports(ctx context.Context) error {
 	}
 	keep := make(map[string]bool)
 	for _, e := range known {
-		keep[s.ExportFile(e)], keep[s.ExportFile(e)+".part"] = true, true
+		if e.Stage == ExportAsked || !e.AskedAt.Before(before) {
+			keep[s.ExportFile(e)], keep[s.ExportFile(e)+".part"] = true, true
+		}
 	}
 	for _, file := range found {
 		if !keep[file] {

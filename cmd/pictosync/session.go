@@ -175,7 +175,7 @@ func (s *session) openState(doing string) error {
 		return err
 	}
 	s.keep(st)
-	return st.RemoveStrayExports(s.ctx)
+	return st.RemoveOldExports(s.ctx, now().Add(-dataset.FreshFor))
 }
 
 func (s *session) keep(st *store.Store) {
