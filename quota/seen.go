@@ -261,4 +261,4 @@ func (s *seen) flow(now time.Time) float64 {
 }
 
 // alone reports whether nobody else sends.
-func (s *seen) alone() bool { return s.rate < float64(s.limit)/s.per.Seconds()/100 }
+func (s *seen) alone() bool { return s.limit == 0 || s.rate < float64(s.limit)/s.per.Seconds()/100 }
