@@ -46,6 +46,7 @@ type planState interface {
 	RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error)
 	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
 	SetItem(ctx context.Context, run string, i store.Item) error
+	SetItems(ctx context.Context, run string, items []store.Item) error
 	CompareAgain(ctx context.Context, run string) error
 	Items(ctx context.Context, run string) iter.Seq2[store.Item, error]
 	Pending(ctx context.Context, run string, after int64, limit int) ([]store.Item, error)

@@ -154,18 +154,43 @@ func (v *verifier) compareAll(left int) error {
 		if err != nil {
 			return err
 		}
-		compare := func(_ context.Context, row store.Item) (store.Item, error) { return v.compare(row, items[row.Image]) }
-		for row, err := range parallel.Map(v.Stopping, v.Concurrency, parallel.Each(rows), compare) {
-			if err != nil {
-				return err
-			}
-			if err := v.store.SetItem(v.Stopping, v.record.ID, row); err != nil {
-				return err
-			}
-			v.Tracker.Add(1, failures(row))
+		if err := v.compareRows(rows, items); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// compareRows compares some images. What took a request is recorded at once, what an export
+// says together with the others.
+func (v *verifier) compareRows(rows []store.Item, items map[string]convert.Item) error {
+	compare := func(_ context.Context, row store.Item) (store.Item, error) { return v.compare(row, items[row.Image]) }
+	var done []store.Item
+	record := func() error {
+		err := v.store.SetItems(v.Stopping, v.record.ID, done)
+		done = done[:0]
+		return err
+	}
+	for row, err := range parallel.Map(v.Stopping, v.Concurrency, parallel.Each(rows), compare) {
+		if err != nil {
+			return err
+		}
+		done = append(done, row)
+		if !v.believes(row.ImageRef) {
+			if err := record(); err != nil {
+				return err
+			}
+		}
+		v.Tracker.Add(1, failures(row))
+	}
+	return record()
+}
+
+// believes reports whether an image is as the labels say by an export.
+func (v *verifier) believes(ref int64) bool {
+	v.believedMu.Lock()
+	defer v.believedMu.Unlock()
+	return v.believed.Has(ref)
 }
 
 // readWhole reads what is to be compared by an export of the dataset.
