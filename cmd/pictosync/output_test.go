@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -69,5 +71,35 @@ func TestProgressInWords(t *testing.T) {
 		if got := describe(now); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+	}
+}
+
+// Where there is no terminal, what is waited for is said once in its place, not each time.
+func TestWaitsAreSaidOnce(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "stderr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = file
+	d := &display{mode: lines}
+	until := time.Now().Add(190*time.Second + 300*time.Millisecond)
+	for n := range 50 {
+		now := progress.Progress{Phase: "saving", Total: 60000, Done: n}
+		if n%2 == 1 { // it goes on in between
+			now.Hold = progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (2,000/h)", Until: until}
+		}
+		if n > 40 {
+			now.Hold = progress.Hold{Kind: progress.Outage, Why: fmt.Sprintf("service down for %d s", n), Until: time.Now().Add(10*time.Second + 300*time.Millisecond)}
+		}
+		d.show(now)
+	}
+	os.Stderr = stderr
+	said, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "saving 60000 images\nwaiting for the quota (2,000/h), 3 m 10 s\nservice down for 41 s, next try in 10 s\n"; string(said) != want {
+		t.Errorf("said\n%s\nwant\n%s", said, want)
 	}
 }
