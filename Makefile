@@ -53,6 +53,14 @@ year: ## 365 nights of sync and export, one kill a week
 export-kills: ## an export of 100,000 images, killed ten times
 	PICTOSYNC_EXPORT_KILLS_IMAGES=100000 $(GO) test ./cmd/pictosync -run 'TestExportKills' -count 1 -v -timeout 2h
 
+.PHONY: whole-kills
+whole-kills: ## syncs that back up by exports, killed 50 times across all their steps
+	PICTOSYNC_WHOLE_KILLS=50 $(GO) test ./cmd/pictosync -run 'TestWholeKills' -count 1 -v -timeout 1h
+
+.PHONY: wholes
+wholes: ## count the requests of whole datasets, and their memory: IMAGES (default 100000) of EACH (10) annotations
+	PICTOSYNC_WHOLE_IMAGES=$(or $(IMAGES),100000) PICTOSYNC_WHOLE_EACH=$(or $(EACH),10) $(GO) test ./cmd/pictosync -run 'TestRequestsOfWholes' -count 1 -v -timeout 2h
+
 .PHONY: fuzz
 fuzz: ## every fuzz target, for FUZZTIME each (default 1m)
 	@for pkg in $$($(GO) list ./...); do \

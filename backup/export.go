@@ -18,6 +18,7 @@ import (
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
@@ -30,10 +31,10 @@ type Options struct {
 	Out string
 	// Convert is how many images are converted at the same time. 0 means the default.
 	Convert int
-	// MaxAge is how old what was read of an image may be; an image whose
-	// annotation count has changed, or that was saved from here since, is read
-	// in any case. Each image has its turn somewhere between the half and the
-	// whole of it, so that they do not all fall due in one night. 0 reads all.
+	// MaxAge is, where images are read one by one, how old what was read of an image
+	// may be; an image whose annotation count has changed, or that was saved from here
+	// since, is read in any case. Each image has its turn somewhere between the half and
+	// the whole of it, so that they do not all fall due in one night. 0 reads all.
 	MaxAge time.Duration
 	// Formats are written beside the canonical lines: coco, yolo.
 	Formats []string
@@ -51,7 +52,8 @@ type Summary struct {
 	Outcome  string `json:"outcome"`
 	Images   struct {
 		Found  int `json:"found"`
-		Read   int `json:"read"`   // asked for
+		Read   int `json:"read"`   // asked for, or taken from an export of the service
+		Whole  int `json:"whole"`  // of these, from an export
 		Kept   int `json:"kept"`   // known from an earlier reading
 		Empty  int `json:"empty"`  // without annotations, as listed
 		Failed int `json:"failed"` // not in the backup
@@ -64,6 +66,8 @@ type Summary struct {
 	Findings    int            `json:"findings"`
 	Kinds       map[string]int `json:"findings_by_kind,omitempty"`
 	Seconds     float64        `json:"duration_s"`
+	// Notes are sentences about how the images were read.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Store is what the state does for exports.
@@ -77,8 +81,6 @@ type Store interface {
 	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
 
 	ReadStates(ctx context.Context, d store.Dataset) iter.Seq2[store.ReadState, error]
-	AddReadings(ctx context.Context, readings []store.Reading, now time.Time) error
-	ForgetReading(ctx context.Context, imageRef int64) error
 	Contents(ctx context.Context, d store.Dataset, after string) iter.Seq2[store.Content, error]
 	ContentOf(ctx context.Context, d store.Dataset, imageID string) (store.Content, error)
 }
@@ -87,8 +89,8 @@ type Store interface {
 // process may have to read again.
 const chunkReadings = 50
 
-// Export reads what the images of a dataset have, as far as it is not known, and
-// writes a snapshot of the whole dataset below o.Out. When stop is closed the requests in
+// Export reads what the images of a dataset have, by an export of the service or image by
+// image as far as it is not known, and writes a snapshot of the whole dataset below o.Out. When stop is closed the requests in
 // flight are finished and it ends with [dataset.ErrInterrupted]; when ctx ends it stops at
 // once.
 func Export(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) (Summary, error) {
@@ -124,6 +126,7 @@ func (x *export) run(ctx context.Context) error {
 	if x.record, resumed, err = x.store.OpenRun(ctx, x.Ref, "export", x.out, x.Now()); err != nil {
 		return err
 	}
+	x.Began = x.record.StartedAt
 	x.Log.Info().Str("run", x.record.ID).Bool("resumed", resumed).Str("dataset", x.Ref.Name).Str("out", x.out).Msg("export opened")
 	if _, err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {
 		return err
@@ -133,7 +136,7 @@ func (x *export) run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if err := x.List(imageMeta); err != nil {
+	if err := x.List(MetaOf); err != nil {
 		return err
 	}
 	if x.Short != nil {
@@ -142,13 +145,38 @@ func (x *export) run(ctx context.Context) error {
 	if err := x.store.SetPhase(ctx, x.record.ID, store.Saving); err != nil {
 		return err
 	}
+	if err := x.readWhole(); err != nil {
+		return err
+	}
 	if err := x.readAll(); err != nil {
 		return err
 	}
 	if x.Stopping.Err() != nil {
 		return context.Cause(x.Stopping)
 	}
-	return x.writeSnapshot(repository)
+	if err := x.writeSnapshot(repository); err != nil {
+		return err
+	}
+	return x.FreeWhole()
+}
+
+// readWhole reads all images by an export of the dataset, where that takes fewer requests:
+// then also those whose count is what it was.
+func (x *export) readWhole() error {
+	annotated, _, err := x.store.Annotated(x.Stopping, x.Ref)
+	if err != nil || !x.Worth(annotated) {
+		return err
+	}
+	x.Tracker.Begin("reading", annotated)
+	x.Tracker.Expect(progress.Saving, 0)
+	x.Tracker.Expect(progress.Reading, x.ReadBy.Cost(annotated))
+	n, _, err := x.KeepWhole(x.record.ID, func(i dataset.Exported) bool {
+		x.Tracker.Add(1, 0)
+		return i.Count > 0
+	})
+	x.summary.Images.Read += n
+	x.summary.Images.Whole = n
+	return err
 }
 
 // due reports whether an image is to be read.
@@ -157,7 +185,7 @@ func (x *export) due(r store.ReadState) bool {
 		return true
 	}
 	if x.maxAge <= 0 {
-		return r.ReadAt.Before(x.record.StartedAt)
+		return r.ReadAt.Before(x.record.StartedAt) && r.ReadAt.Before(x.Since())
 	}
 	return x.Now().Sub(r.ReadAt) > time.Duration(float64(x.maxAge)*(1+dataset.Turn(r.ImageID))/2)
 }
@@ -184,6 +212,8 @@ func (x *export) readAll() error {
 		due++
 	}
 	x.Tracker.Begin("reading", due)
+	x.Tracker.Expect(progress.Saving, 0)
+	x.Tracker.Expect(progress.Reading, due)
 	for images, err := range parallel.Chunks(x.toRead, chunkReadings) {
 		if err != nil {
 			return err
@@ -234,6 +264,7 @@ func (x *export) readChunk(images []store.ReadState) error {
 	}
 	x.summary.Images.Read += len(readings)
 	x.summary.Images.Failed += len(failed)
+	x.Tracker.Did(progress.Reading, float64(len(readings)+len(failed)))
 	x.Tracker.Add(len(readings)+len(failed), len(failed))
 	if len(failed) > 0 {
 		if err := x.store.AddPlan(ctx, x.record.ID, store.PlanChunk{Items: failed}); err != nil {
@@ -247,6 +278,7 @@ func (x *export) readChunk(images []store.ReadState) error {
 func (x *export) end(ctx context.Context, err error, worked time.Duration) (Summary, error) {
 	ctx = context.WithoutCancel(ctx)
 	s := &x.summary
+	s.Notes = x.Notes()
 	s.Run, s.Dataset, s.Out, s.Requests, s.Seconds = x.record.ID, x.Dataset, x.out, x.Pacer.Sent(), worked.Seconds()
 	if s.Pruned == nil {
 		s.Pruned = []string{}
@@ -286,7 +318,8 @@ type ImageMeta struct {
 	CreatedAt   time.Time `json:"created_at,omitzero"`
 }
 
-func imageMeta(i pictograph.Image) []byte {
+// MetaOf is what a backup keeps of an image that is listed, as JSON.
+func MetaOf(i pictograph.Image) []byte {
 	data, err := json.Marshal(ImageMeta{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, Status: i.Status, Split: i.Split,
 		FileSize: i.FileSize, ContentType: i.ContentType, Tags: i.Tags, CreatedAt: i.CreatedAt})
 	if err != nil {

@@ -11,6 +11,7 @@ package dataset
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,15 @@ type Options struct {
 	// Unattended waits also for a service that is out of reach when the work
 	// begins: a person is rather told.
 	Unattended bool
+	// ReadBy says how it is found out what many images have. The zero value is ReadImage.
+	ReadBy ReadPolicy
+	// Holder is the kind of command whose exports this is: of each kind one at a time is at
+	// work on a state. "" is those that save.
+	Holder string
+	// Session is shared with the work before and behind it. May be nil.
+	Session *Session
+	// PollPause is the wait before an export is first looked at. 0 follows the dataset's size.
+	PollPause time.Duration
 	// Progress is told how far the work is; it must not block. May be nil.
 	Progress func(progress.Progress)
 	Log      zerolog.Logger
@@ -72,6 +82,7 @@ func (o Options) withDefaults() Options {
 
 // Store is what the state does for an Access.
 type Store interface {
+	WholeStore
 	PutDataset(ctx context.Context, service, id, name string) (store.Dataset, error)
 	StartListing(ctx context.Context, d store.Dataset) (*store.Listing, error)
 	LockListing(ctx context.Context, waiting func()) (unlock func(), err error)
@@ -99,14 +110,61 @@ type Access struct {
 	Stopping context.Context
 	Halt     context.CancelCauseFunc
 
+	// Began is when the run was begun: what was read since may be decided by.
+	Began time.Time
+	// WholeAt is when the export was asked for that was last read.
+	WholeAt time.Time
+
 	store  Store
+	whole  WholeStore
 	outage outage
+	trust  trust
+	notes  notes
+}
+
+// notes are sentences about how the work was done, for its summary.
+type notes struct {
+	mu   sync.Mutex
+	said []string
+}
+
+// Note says a sentence about how the work is done, once.
+func (a *Access) Note(sentence string) {
+	a.notes.mu.Lock()
+	defer a.notes.mu.Unlock()
+	if slices.Contains(a.notes.said, sentence) {
+		return
+	}
+	a.notes.said = append(a.notes.said, sentence)
+	a.Log.Warn().Str("dataset", a.Ref.Name).Msg(sentence)
+}
+
+// Notes are the sentences that were said.
+func (a *Access) Notes() []string {
+	a.notes.mu.Lock()
+	defer a.notes.mu.Unlock()
+	return slices.Clone(a.notes.said)
 }
 
 // New begins work on a dataset. The gate of its requests is closed when it ends.
 func New(client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) *Access {
 	o = o.withDefaults()
-	return &Access{Options: o, Client: client, Pacer: pacer, store: st, Tracker: progress.Tracker{Report: o.Progress}}
+	a := &Access{Options: o, Client: client, Pacer: pacer, store: st, whole: st}
+	a.Tracker.Report, a.Tracker.Takes, a.Tracker.Now = o.Progress, pacer.Takes, o.Now
+	pacer.OnWait = a.showWait
+	return a
+}
+
+// showWait says that requests wait for the quota.
+func (a *Access) showWait(w quota.Waiting) {
+	switch {
+	case w.Until.IsZero():
+		a.Tracker.Holds(progress.Hold{})
+	case w.Refused:
+		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "the service wants to be left alone", Until: w.Until})
+	default:
+		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (" + w.Quota.Said() + ")", Until: w.Until})
+	}
 }
 
 // Work does something until it is done or asked to stop: when stop is closed the requests

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"pictosync/convert"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -13,9 +14,21 @@ import (
 // image is kept with it for exports, nil for nothing. What a listing does not show is
 // forgotten, so it is held against the number of images that the dataset says it has: one
 // that is short is made again, and if it is short still it forgets nothing, and Short says
-// why.
+// why. One that was made moments ago in the same session serves, where the dataset has as many
+// images still.
 func (a *Access) List(meta func(pictograph.Image) []byte) error {
-	return a.Persist(func(ctx context.Context) error { return a.list(ctx, meta) })
+	if meta == nil && a.Session != nil {
+		meta = a.Session.Meta
+	}
+	if a.Session.isListed(a.Ref, a.Shown.ImageCount, meta != nil, a.Now()) {
+		a.Tracker.Expect(progress.Listing, 0)
+		return nil
+	}
+	err := a.Persist(func(ctx context.Context) error { return a.list(ctx, meta) })
+	if err == nil && a.Short == nil {
+		a.Session.putListed(a.Ref, a.Shown.ImageCount, meta != nil, a.Now())
+	}
+	return err
 }
 
 // LockListing has this process alone work with listings until unlock is called: what is
@@ -56,6 +69,7 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 	defer listing.Close()
 	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
+	a.Tracker.Expect(progress.Listing, (expected+pictograph.PageSize-1)/pictograph.PageSize)
 	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency) {
 		if err != nil {
 			return shown, err
@@ -72,6 +86,7 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 			return shown, err
 		}
 		a.Tracker.Add(len(images), 0)
+		a.Tracker.Did(progress.Listing, 1)
 		if shown += len(images); shown > maxListed(a.Shown) {
 			return shown, fmt.Errorf("list the images of dataset %q: the listing does not end: it has shown %d images, and the dataset has %d", a.Ref.Name, shown, a.Shown.ImageCount)
 		}

@@ -9,6 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/rs/zerolog"
+
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 )
 
@@ -18,6 +21,7 @@ type outage struct {
 	mu    sync.Mutex
 	since time.Time // of the first request that failed since the last answer; zero is none
 	saves int       // batches that were answered
+	told  bool      // that it does not answer
 	alone int       // images that the service failed on, one by one, since the last of them
 	// notRead are images that the service could not say of what they have, since the last of
 	// which it could.
@@ -33,10 +37,22 @@ func (o *outage) failed(now time.Time) (since time.Time, saves int) {
 	return o.since, o.saves
 }
 
-func (o *outage) answered() {
+// answered notes an answer, and reports whether it was told that none came.
+func (o *outage) answered() (told bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.since = time.Time{}
+	told = o.told
+	o.since, o.told = time.Time{}, false
+	return told
+}
+
+// tell reports whether it is to be told for the first time that the service does not answer.
+func (o *outage) tell() (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	first = !o.told
+	o.told = true
+	return first
 }
 
 func (o *outage) saved() {
@@ -81,8 +97,8 @@ func (a *Access) Persist(try func(context.Context) error) error {
 	for {
 		err := try(a.Stopping)
 		if err == nil || !passes(err) {
-			if a.Stopping.Err() == nil {
-				a.outage.answered()
+			if a.Stopping.Err() == nil && a.outage.answered() {
+				a.Tracker.Holds(progress.Hold{})
 			}
 			return err
 		}
@@ -94,11 +110,22 @@ func (a *Access) Persist(try func(context.Context) error) error {
 			return err
 		}
 		pause := min(a.OutagePause, left)
-		a.Log.Warn().Err(err).Str("again_in", pause.Round(time.Millisecond).String()).Msg("trying again")
+		a.tellOutage(since, pause, err)
 		if err := a.pause(pause); err != nil {
 			return err
 		}
 	}
+}
+
+// tellOutage says that the service does not answer: the first time as a warning.
+func (a *Access) tellOutage(since time.Time, pause time.Duration, err error) {
+	level := zerolog.InfoLevel
+	if a.outage.tell() {
+		level = zerolog.WarnLevel
+	}
+	a.Log.WithLevel(level).Err(err).Str("again_in", pause.Round(time.Millisecond).String()).Msg("trying again")
+	now := a.Now()
+	a.Tracker.Holds(progress.Hold{Kind: progress.Outage, Why: fmt.Sprintf("service down for %.0f s", now.Sub(since).Seconds()), Until: now.Add(pause)})
 }
 
 // pause waits before the next try, or returns why the run stops.

@@ -2,12 +2,10 @@ package dataset
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
-	"slices"
 
 	"pictosync/convert"
 	"pictosync/pictograph"
@@ -20,6 +18,7 @@ type Content struct {
 	Annotations []byte // canonical JSON
 	Hash        store.Hash
 	Prints      Prints
+	ByExport    bool // it was not asked for, but is what an export says
 }
 
 // UnreadableError says why it cannot be told what one image has, or kept. It is that
@@ -55,21 +54,11 @@ func (a *Access) Read(id, path string, compared ...store.Hash) (c Content, err e
 	case errors.As(err, &api), errors.As(err, &network):
 		return c, err
 	}
-	c.Count = len(annotations)
 	if err == nil {
-		c.Annotations, c.Prints, err = Encode(nil, annotations)
+		c, err = contentOf(annotations, compared)
 	}
 	if err != nil { // what the service sent is not what it documents
 		return c, UnreadableError{fmt.Sprintf("what it has cannot be kept, so it is not overwritten (--backup never does without): %v", err)}
-	}
-	c.Hash = sha256.Sum256(c.Annotations)
-	if !slices.Contains(compared, c.Hash) && len(compared) > 0 {
-		for n := range annotations {
-			annotations[n].CreatedBy = ""
-		}
-		if data, err := pictograph.AppendAnnotations(nil, annotations); err == nil {
-			c.Hash = sha256.Sum256(data)
-		}
 	}
 	return c, nil
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -76,6 +77,18 @@ type Pacer interface {
 	Throttled(retryAfter time.Duration)
 	// Succeeded is told of every other answer.
 	Succeeded()
+}
+
+// Informed is a [Pacer] that is also told what the service says of the quota, in headers of
+// its answers.
+type Informed interface {
+	Pacer
+	// Allowed is told of each answer that says so how many requests the key may send in a
+	// time, how many are left of these, whoever sent the others, and when the next will be,
+	// the zero time where that is not said. It is told before Throttled and Succeeded.
+	Allowed(limit, remaining int, reset time.Time)
+	// Silent is told of each answer that says nothing of it, or that did not come.
+	Silent()
 }
 
 // Retry is a request about to be tried again.
@@ -289,6 +302,7 @@ func (c *Client) attempt(caller context.Context, k call, out any) error {
 		return fmt.Errorf("%s: %w", k.op, err)
 	}
 	answer, err := c.http.Do(request)
+	c.tellAllowed(answer)
 	if err != nil {
 		return c.networkError(ctx, k.op, err)
 	}
@@ -308,6 +322,29 @@ func (c *Client) attempt(caller context.Context, k call, out any) error {
 		k.received()
 	}
 	return c.read(k.op, answer, answered, out)
+}
+
+// tellAllowed tells the Pacer what an answer says of the quota; it is nil where none came.
+func (c *Client) tellAllowed(answer *http.Response) {
+	pacer, ok := c.config.Pacer.(Informed)
+	if !ok {
+		return
+	}
+	if answer == nil {
+		pacer.Silent()
+		return
+	}
+	limit, err := strconv.Atoi(answer.Header.Get("X-RateLimit-Limit"))
+	remaining, otherErr := strconv.Atoi(answer.Header.Get("X-RateLimit-Remaining"))
+	if err != nil || otherErr != nil || limit < 1 || remaining < 0 || remaining > limit {
+		pacer.Silent()
+		return
+	}
+	var reset time.Time
+	if seconds, err := strconv.ParseInt(answer.Header.Get("X-RateLimit-Reset"), 10, 64); err == nil && seconds > 0 {
+		reset = time.Unix(seconds, 0)
+	}
+	pacer.Allowed(limit, remaining, reset)
 }
 
 // pacedAgain has the Pacer asked for what net/http does without being told: where a

@@ -82,14 +82,21 @@ func (c *Client) DownloadExport(ctx context.Context, dataset, name string, to io
 	if err != nil {
 		return 0, err
 	}
+	ctx, alive, end := c.whileAlive(ctx)
+	defer end()
 	answer, err := c.fetch(ctx, op, http.MethodGet, out.Data.DownloadURL, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer answer.Body.Close()
-	n, err = io.Copy(to, io.LimitReader(answer.Body, limit+1))
+	written := &writer{to: to, written: alive}
+	n, err = io.Copy(written, io.LimitReader(answer.Body, limit+1))
 	switch {
-	case err != nil && ctx.Err() == nil && answer.ContentLength != n:
+	case written.err != nil: // the disk's, not the network's
+		return n, fmt.Errorf("%s: %w", op, written.err)
+	case errors.Is(context.Cause(ctx), errNoAnswer):
+		return n, c.networkError(ctx, op, err)
+	case err != nil && ctx.Err() == nil:
 		return n, &NetworkError{Op: op, Err: fmt.Errorf("the file was cut short: %w", err)}
 	case err != nil:
 		return n, fmt.Errorf("%s: %w", op, err)
@@ -97,6 +104,30 @@ func (c *Client) DownloadExport(ctx context.Context, dataset, name string, to io
 		return n, fmt.Errorf("%s: the file is larger than %d bytes", op, limit)
 	}
 	return n, nil
+}
+
+// whileAlive is a context that ends where nothing is heard for as long as an attempt of a
+// request may take: a file may take longer than that, but not stand still.
+func (c *Client) whileAlive(ctx context.Context) (under context.Context, alive, end func()) {
+	under, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(c.config.Timeout, func() { cancel(errNoAnswer) })
+	return under, func() { timer.Reset(c.config.Timeout) }, func() {
+		timer.Stop()
+		cancel(nil)
+	}
+}
+
+// writer tells when something was written, and keeps why it could not be.
+type writer struct {
+	to      io.Writer
+	written func()
+	err     error
+}
+
+func (w *writer) Write(p []byte) (n int, err error) {
+	w.written()
+	n, w.err = w.to.Write(p)
+	return n, w.err
 }
 
 // StorageError is an answer of the storage, at a signed URL, that is no success.
@@ -110,7 +141,7 @@ func (e *StorageError) Error() string {
 }
 
 // fetch sends a request to a signed URL. The URL is the service's to choose, so the key
-// stays at home. It has no time limit of its own: its file may be large.
+// stays at home. It has no time limit of its own: who calls it sets one.
 func (c *Client) fetch(ctx context.Context, op, method, signed string, prepare func(*http.Request)) (*http.Response, error) {
 	target, err := c.base.Parse(signed)
 	if err != nil || signed == "" || target.Scheme != "https" && (target.Scheme != "http" || !loopback(target.Hostname())) {

@@ -26,6 +26,24 @@ type RequestLog interface {
 	OtherRequests(ctx context.Context, account string, since time.Time) ([]store.Sent, error)
 }
 
+// Memory remembers what the service said of a quota, for the next start; *store.Store is one.
+// A [RequestLog] may be one too.
+type Memory interface {
+	Quota(ctx context.Context, account string) (q store.SaidQuota, ok bool, err error)
+	PutQuota(ctx context.Context, account string, q store.SaidQuota) error
+}
+
+// Waiting says that requests have to wait for longer than a moment.
+type Waiting struct {
+	Until time.Time
+	Quota Quota // that is waited for
+	// Refused says that the service asked to be left alone.
+	Refused bool
+}
+
+// longWait is how long a request waits before that is said.
+const longWait = 10 * time.Second
+
 // ErrStopping is what a request gets that was still waiting for its turn when
 // the run was asked to stop.
 var ErrStopping = errors.New("the run is stopping")
@@ -39,7 +57,7 @@ var ErrStopping = errors.New("the run is stopping")
 // through on top of the quota; that no time as long holds more than the quota
 // is the window's business.
 //
-// It implements pictograph.Pacer.
+// It implements pictograph.Informed.
 type Pacer struct {
 	quota   Quota
 	account string
@@ -50,8 +68,14 @@ type Pacer struct {
 	// MaxBlock is how long the service may want to be left alone before requests fail
 	// with ErrLeftAlone; 0 is for ever. It is set before the first request.
 	MaxBlock time.Duration
+	// OnWait is told when requests begin to wait for longer than a moment, and, with the zero
+	// value, when they do not any more. It is set before the first request. May be nil.
+	OnWait func(Waiting)
 
 	mu           sync.Mutex
+	seen         seen
+	kept         store.SaidQuota // in the memory
+	waiting      Waiting
 	limiter      *rate.Limiter
 	window       window
 	sent         int
@@ -70,6 +94,11 @@ type Pacer struct {
 // where the requests of the last hour, from whatever process, left the quota.
 func NewPacer(ctx context.Context, q Quota, account string, log RequestLog, now func() time.Time) (*Pacer, error) {
 	p := &Pacer{quota: q, account: account, log: log, now: now, share: 1, stop: make(chan struct{})}
+	p.seen.per, p.seen.ask = time.Hour, q.Auto
+	if err := p.remember(ctx); err != nil {
+		return nil, err
+	}
+	q = p.quota
 	p.limiter = rate.NewLimiter(q.steady(), q.burst())
 	if q == (Quota{}) {
 		return p, nil
@@ -94,12 +123,91 @@ func NewPacer(ctx context.Context, q Quota, account string, log RequestLog, now 
 		if at.After(now()) {
 			at = now()
 		}
+		for range s.N {
+			p.seen.own = append(p.seen.own, at)
+		}
 		for range min(s.N, q.Requests) {
 			p.window.add(at)
 			p.limiter.AllowN(at, 1) // what it would not have allowed is no debt
 		}
 	}
 	return p, nil
+}
+
+// remembered is how long what the service said of a quota is good for a start.
+const remembered = 30 * 24 * time.Hour
+
+// remember begins with what the service said last of the quota.
+func (p *Pacer) remember(ctx context.Context) error {
+	memory, ok := p.log.(Memory)
+	if !ok || !p.quota.Auto {
+		return nil
+	}
+	said, ok, err := memory.Quota(ctx, p.account)
+	if err != nil || !ok || said.Requests < 1 || said.Requests > maxQuota || said.Per <= 0 || p.now().Sub(said.At) > remembered {
+		return err
+	}
+	p.kept = said
+	p.quota.Requests, p.quota.Per = said.Requests, said.Per
+	p.seen.per = said.Per
+	return nil
+}
+
+// Allowed is told what an answer says of the quota.
+func (p *Pacer) Allowed(limit, remaining int, reset time.Time) {
+	if p.quota == (Quota{}) || limit > maxQuota {
+		p.Silent()
+		return
+	}
+	p.mu.Lock()
+	now := p.now()
+	p.seen.answer(now)
+	p.seen.tell(limit, remaining, reset, now)
+	keep := store.SaidQuota{Requests: limit, Per: p.seen.per, At: now}
+	if p.quota.Auto {
+		p.window = window{} // what was seen is more exact
+		p.quota.Requests, p.quota.Per = limit, p.seen.per
+	}
+	p.setShare(now, p.share)
+	changed := keep.Requests != p.kept.Requests || keep.Per != p.kept.Per || now.Sub(p.kept.At) > remembered/30
+	if changed {
+		p.kept = keep
+	}
+	p.mu.Unlock()
+	if memory, ok := p.log.(Memory); ok && changed {
+		memory.PutQuota(context.Background(), p.account, keep) // a start without it begins carefully
+	}
+}
+
+// Silent is told of an answer that says nothing of the quota.
+func (p *Pacer) Silent() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seen.answer(p.now())
+}
+
+// Quota is what requests are held to now: as given, or as the service says.
+func (p *Pacer) Quota() Quota {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.quota
+}
+
+// Takes is how long so many requests take at least, from now on: 0 where nothing limits them.
+func (p *Pacer) Takes(requests int) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.quota == (Quota{}) || requests <= 0 {
+		return 0
+	}
+	now := p.now()
+	burst := 0.0
+	if p.share == 1 {
+		burst = max(0, p.limiter.TokensAt(now))
+	}
+	limit := float64(p.limiter.Limit())
+	takes := time.Duration(max(0, float64(requests)-burst) / limit * float64(time.Second))
+	return max(takes, p.blockedUntil.Sub(now), p.seen.wait(now), p.window.wait(now), 0)
 }
 
 // Account is whose requests pass, as the log names it.
@@ -166,6 +274,7 @@ func (p *Pacer) Wait(ctx context.Context) error {
 		default:
 		}
 		at, wait := p.take()
+		p.tellWait(at, wait)
 		if until := p.leftAloneUntil(); !until.IsZero() {
 			return fmt.Errorf("%w until %s, longer than it may be out of reach (--max-outage %s): the same command resumes the run then", ErrLeftAlone, until.Local().Format(time.DateTime), p.MaxBlock)
 		}
@@ -188,6 +297,23 @@ func (p *Pacer) Wait(ctx context.Context) error {
 	}
 }
 
+// tellWait says that requests wait, once, and that they do not any more.
+func (p *Pacer) tellWait(now time.Time, wait time.Duration) {
+	p.mu.Lock()
+	was := p.waiting
+	switch {
+	case wait >= longWait && was.Until.IsZero():
+		p.waiting = Waiting{Until: now.Add(wait), Quota: p.quota, Refused: p.blockedUntil.After(now)}
+	case wait <= 0:
+		p.waiting = Waiting{}
+	}
+	is, tell := p.waiting, p.OnWait
+	p.mu.Unlock()
+	if tell != nil && is != was {
+		tell(is)
+	}
+}
+
 // pass puts a request on record that has its turn, and tells whether it may be sent: not
 // where another process sent one meanwhile that leaves no room for it. Each has its own on
 // record before it asks for the others', so that of two that come together one knows.
@@ -206,6 +332,7 @@ func (p *Pacer) pass(ctx context.Context, at time.Time) (sent bool, err error) {
 	if !fits {
 		p.mu.Lock()
 		p.sent--
+		p.seen.unsend()
 		p.mu.Unlock()
 		if isRecorded {
 			return false, nil
@@ -252,6 +379,10 @@ func (p *Pacer) heedOthers(ctx context.Context) (fits bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	fits = true
+	p.seen.add(max(0, more), now)
+	if free := p.seen.limit - len(p.seen.own) - p.seen.countOthers(); p.seen.limit > 0 && more > 0 && free < 0 {
+		fits = false // one of ours is in it already
+	}
 	for range max(0, more) {
 		fits = fits && p.window.wait(now) <= 0
 		p.window.add(now)
@@ -286,10 +417,16 @@ func (p *Pacer) take() (at time.Time, wait time.Duration) {
 		return now, blocked
 	}
 	p.raise(now)
-	if wait = p.window.wait(now); wait <= 0 {
+	if wait = p.window.wait(now); wait <= 0 && p.quota != (Quota{}) {
+		wait = p.seen.wait(now)
+	}
+	if wait <= 0 {
 		turn := p.limiter.ReserveN(now, 1)
 		if wait = turn.DelayFrom(now); wait <= 0 {
 			p.window.add(now)
+			if p.quota != (Quota{}) {
+				p.seen.send(now)
+			}
 			p.sent++
 			return now, 0
 		}
@@ -348,9 +485,17 @@ func (p *Pacer) setShare(now time.Time, share float64) {
 		return
 	}
 	burst := 1
-	if share == 1 {
+	if share == 1 && p.seen.alone() {
 		burst = p.quota.burst()
 	}
-	p.limiter.SetLimitAt(now, p.quota.steady()*rate.Limit(share))
-	p.limiter.SetBurstAt(now, burst)
+	limit := p.quota.steady()
+	if p.seen.limit > 0 { // a number that was given is a ceiling
+		limit = min(limit, rate.Limit(p.seen.flow(now)))
+	}
+	if limit *= rate.Limit(share); limit != p.limiter.Limit() {
+		p.limiter.SetLimitAt(now, limit)
+	}
+	if burst != p.limiter.Burst() {
+		p.limiter.SetBurstAt(now, burst)
+	}
 }

@@ -67,7 +67,7 @@ func (l *memoryLog) most(per time.Duration) int {
 
 // A quota is kept over a power cut; without one nobody waits for the disk.
 func TestRequestsAreOnTheDiskWhereThereIsAQuota(t *testing.T) {
-	for quota, want := range map[Quota]int{{}: 0, {20000, time.Hour}: 3} {
+	for quota, want := range map[Quota]int{{}: 0, {Requests: 20000, Per: time.Hour}: 3} {
 		log := &memoryLog{}
 		pacer, err := NewPacer(t.Context(), quota, "account", log, time.Now)
 		if err != nil {
@@ -86,7 +86,7 @@ func TestRequestsAreOnTheDiskWhereThereIsAQuota(t *testing.T) {
 
 func TestParseQuota(t *testing.T) {
 	for text, want := range map[string]Quota{
-		"20000/h": {20000, time.Hour}, "300/m": {300, time.Minute}, "5/s": {5, time.Second}, "unlimited": {},
+		"20000/h": {Requests: 20000, Per: time.Hour}, "300/m": {Requests: 300, Per: time.Minute}, "5/s": {Requests: 5, Per: time.Second}, "unlimited": {},
 	} {
 		got, err := Parse(text)
 		if err != nil || got != want || got.String() != text {

@@ -2,6 +2,10 @@
 // gate that every request passes, of whatever kind and also when it is tried again. It
 // promises that no time as long holds more requests than the quota, over restarts and
 // with the other processes of the same state, which are known by its log of requests.
+//
+// What the service says of the quota in its answers goes before what was assumed: how large
+// it is, where that was not given, and how much of it is left, whoever used the rest. So
+// those who share a key without knowing of each other stay within it together.
 package quota
 
 import (
@@ -18,6 +22,23 @@ import (
 type Quota struct {
 	Requests int
 	Per      time.Duration
+	// Auto is what is assumed until the service says what it allows.
+	Auto bool
+}
+
+// Auto is the quota of which the service says what it is, the smallest of any plan until then.
+var Auto = Quota{Requests: 1000, Per: time.Hour, Auto: true}
+
+// ParseRate reads what Parse reads, and "auto".
+func ParseRate(s string) (Quota, error) {
+	if s == "auto" {
+		return Auto, nil
+	}
+	q, err := Parse(s)
+	if err != nil {
+		err = fmt.Errorf("%w, or auto", err)
+	}
+	return q, err
 }
 
 // maxQuota is far more than any plan allows; each request of it is remembered.
@@ -44,6 +65,18 @@ func (q Quota) String() string {
 	}
 	unit := map[time.Duration]string{time.Hour: "h", time.Minute: "m", time.Second: "s"}[q.Per]
 	return fmt.Sprintf("%d/%s", q.Requests, unit)
+}
+
+// Said is String with its thousands apart, for people.
+func (q Quota) Said() string {
+	number, unit, limited := strings.Cut(q.String(), "/")
+	if !limited {
+		return number
+	}
+	for n := len(number) - 3; n > 0; n -= 3 {
+		number = number[:n] + "," + number[n:]
+	}
+	return number + "/" + unit
 }
 
 // Jitter is by how much requests may take longer to arrive than others before

@@ -154,7 +154,7 @@ func TestEnforcersRefuse(t *testing.T) {
 // The sandbox enforces quotas as services do, and refuses nothing.
 func TestSandboxNeverRefuses(t *testing.T) {
 	for _, window := range []string{"sliding", "fixed"} {
-		for _, q := range []Quota{{600, time.Hour}, {5, time.Second}} {
+		for _, q := range []Quota{{Requests: 600, Per: time.Hour}, {Requests: 5, Per: time.Second}} {
 			t.Run(fmt.Sprint(window, " ", q), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					server, err := sandbox.Open(":memory:", sandbox.Options{Quota: sandbox.Quota{Requests: q.Requests, Per: q.Per, Window: window}, Log: zerolog.Nop()})
@@ -189,7 +189,7 @@ func TestSandboxNeverRefuses(t *testing.T) {
 
 // A rate that a refusal lowered is whole again within a minute, at any quota.
 func TestRateRecoversWithinAMinute(t *testing.T) {
-	for _, q := range []Quota{{60, time.Hour}, {2000, time.Hour}, {100000, time.Hour}, {5, time.Second}} {
+	for _, q := range []Quota{{Requests: 60, Per: time.Hour}, {Requests: 2000, Per: time.Hour}, {Requests: 100000, Per: time.Hour}, {Requests: 5, Per: time.Second}} {
 		for _, refusals := range []int{1, 6} {
 			t.Run(fmt.Sprintf("%s %d", q, refusals), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -253,7 +253,7 @@ func (l sharedLog) OtherRequests(_ context.Context, _ string, since time.Time) (
 
 // Two processes together stay within the quota, and use most of it.
 func TestTwoProcessesShareAQuota(t *testing.T) {
-	for _, q := range []Quota{{600, time.Hour}, {300, time.Minute}, {5, time.Second}} {
+	for _, q := range []Quota{{Requests: 600, Per: time.Hour}, {Requests: 300, Per: time.Minute}, {Requests: 5, Per: time.Second}} {
 		t.Run(q.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				log, by := &longLog{}, []int{}

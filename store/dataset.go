@@ -10,6 +10,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"time"
 )
 
 // Dataset is a dataset the state knows.
@@ -45,6 +46,7 @@ type Saved struct {
 	Hash  Hash
 	Count int
 	Run   string
+	At    time.Time
 	// Prints are checksums of the annotations; nil where an earlier version saved them.
 	Prints []byte
 }
@@ -71,7 +73,7 @@ func Stem(p string) string {
 }
 
 const (
-	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source, prints, reviewed`
+	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source, prints, reviewed, saved_at`
 	withSaves    = ` LEFT JOIN saves ON saves.image = images.ref `
 	// annotationsNow is how many annotations an image with its save has.
 	annotationsNow = `iif(stands, saved_count, annotation_count)`
@@ -176,15 +178,16 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 		count     sql.NullInt64
 		run       sql.NullString
 		source    sql.NullInt64
+		at        sql.NullInt64
 	)
 	for rows.Next() {
 		i.Saved, prints = nil, nil
-		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source, &prints, &i.Reviewed); err != nil {
+		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source, &prints, &i.Reviewed, &at); err != nil {
 			return nil, fmt.Errorf("look up images: %w", err)
 		}
 		i.Source = source.Int64
 		if len(hash) == len(Hash{}) {
-			saved := Saved{Hash: Hash(hash), Count: int(count.Int64), Run: run.String, Prints: prints}
+			saved := Saved{Hash: Hash(hash), Count: int(count.Int64), Run: run.String, At: time.UnixMilli(at.Int64), Prints: prints}
 			if string(savedSum(i.ID, saved)) == string(sum) {
 				i.Saved = &saved
 			}

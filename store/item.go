@@ -255,14 +255,26 @@ func firstItems(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) (m
 // SetItem replaces what the plan says of one item, as when its labels changed
 // between plan and save.
 func (s *Store) SetItem(ctx context.Context, run string, i Item) error {
+	return s.SetItems(ctx, run, []Item{i})
+}
+
+// SetItems is SetItem for several items at once.
+func (s *Store) SetItems(ctx context.Context, run string, items []Item) error {
+	if len(items) == 0 {
+		return nil
+	}
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return err
 	}
-	return s.update(ctx, "correct the plan of "+i.Image, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ?, labels = ?, left_out = ?, kept = ? WHERE item = ?`,
-			i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, i.Labels, i.LeftOut, i.Kept, span.of(i.Seq))
-		return err
+	return s.update(ctx, "correct the plan of "+items[0].Image, func(ctx context.Context, tx *sql.Tx) error {
+		for _, i := range items {
+			if _, err := tx.ExecContext(ctx, `UPDATE items SET plan = ?, outcome = ?, hash = ?, count = ?, bytes = ?, findings = ?, reason = ?, labels = ?, left_out = ?, kept = ? WHERE item = ?`,
+				i.Plan, i.Outcome, i.Hash[:], i.Count, i.Bytes, i.Findings, i.Reason, i.Labels, i.LeftOut, i.Kept, span.of(i.Seq)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

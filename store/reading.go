@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -15,27 +17,153 @@ type Reading struct {
 	ImageRef    int64
 	Count       int
 	Annotations []byte // canonical JSON
+	// Differs says that it is not what was last saved on the image from here.
+	Differs bool
 }
 
-// AddReadings keeps what images have, in place of what was read before.
+// AddReadings keeps what images have, in place of what was read before. What is kept already
+// is not written again.
 func (s *Store) AddReadings(ctx context.Context, readings []Reading, now time.Time) error {
 	if len(readings) == 0 {
 		return nil
 	}
+	type packed struct{ hash, annotations []byte }
+	all := make([]packed, len(readings)) // before others are kept waiting
+	known, err := s.readHashes(ctx, readings)
+	if err != nil {
+		return err
+	}
+	for n, r := range readings {
+		if sum := sha256.Sum256(r.Annotations); string(sum[:]) == known[r.ImageRef] {
+			all[n].hash = sum[:]
+			continue
+		}
+		all[n].hash, all[n].annotations = pack(r.Annotations)
+	}
 	return s.update(ctx, "keep what the images have", func(ctx context.Context, tx *sql.Tx) error {
-		put, err := tx.PrepareContext(ctx, `INSERT INTO readings (image, count, hash, annotations, read_at) VALUES (?, ?, ?, ?, ?)
-			ON CONFLICT (image) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, read_at = excluded.read_at`)
+		put, err := tx.PrepareContext(ctx, `INSERT INTO readings (image, count, hash, annotations, read_at, differs) VALUES (?, ?, ?, ?, ?, ?)
+			ON CONFLICT (image) DO UPDATE SET count = excluded.count, hash = excluded.hash, annotations = excluded.annotations, read_at = excluded.read_at, differs = excluded.differs`)
 		if err != nil {
 			return err
 		}
 		defer put.Close()
-		for _, r := range readings {
-			hash, packed := pack(r.Annotations)
-			if _, err := put.ExecContext(ctx, r.ImageRef, r.Count, hash, packed, now.UnixMilli()); err != nil {
+		again, err := tx.PrepareContext(ctx, `UPDATE readings SET read_at = ?, differs = ? WHERE image = ? AND hash = ?`)
+		if err != nil {
+			return err
+		}
+		defer again.Close()
+		for n, r := range readings {
+			hash, annotations := all[n].hash, all[n].annotations
+			if annotations == nil {
+				result, err := again.ExecContext(ctx, now.UnixMilli(), r.Differs, r.ImageRef, hash)
+				if err != nil {
+					return err
+				}
+				if kept, err := result.RowsAffected(); err != nil || kept > 0 {
+					if err != nil {
+						return err
+					}
+					continue
+				}
+				hash, annotations = pack(r.Annotations) // it went meanwhile
+			}
+			if _, err := put.ExecContext(ctx, r.ImageRef, r.Count, hash, annotations, now.UnixMilli(), r.Differs); err != nil {
 				return err
 			}
 		}
 		return nil
+	})
+}
+
+// readHashes are the hashes of what was read of images before.
+func (s *Store) readHashes(ctx context.Context, readings []Reading) (map[int64]string, error) {
+	refs := make([]int64, len(readings))
+	for n, r := range readings {
+		refs[n] = r.ImageRef
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT image, hash FROM json_each(?) AS wanted CROSS JOIN readings ON image = wanted.value`, jsonList(refs))
+	if err != nil {
+		return nil, describe("look up what was read", err)
+	}
+	defer rows.Close()
+	hashes := make(map[int64]string)
+	for rows.Next() {
+		var ref int64
+		var hash string
+		if err := rows.Scan(&ref, &hash); err != nil {
+			return nil, describe("look up what was read", err)
+		}
+		hashes[ref] = hash
+	}
+	return hashes, describe("look up what was read", rows.Err())
+}
+
+// stillTrue holds for a reading that neither a save of ours nor the listed count show to be
+// another than what the image has.
+const stillTrue = ` count = ` + annotationsNow + ` AND coalesce(saved_at, 0) < read_at `
+
+// ReadingOf is what was read of an image, where that was not before a time and is true still
+// as far as can be told.
+func (s *Store) ReadingOf(ctx context.Context, imageRef int64, since time.Time) (r Reading, ok bool, err error) {
+	var hash, packed []byte
+	err = s.reader.QueryRowContext(ctx, `SELECT count, readings.hash, readings.annotations, differs FROM readings JOIN images ON images.ref = readings.image`+withSaves+`
+		WHERE readings.image = ? AND read_at >= ? AND`+stillTrue, imageRef, since.UnixMilli()).Scan(&r.Count, &hash, &packed, &r.Differs)
+	if errors.Is(err, sql.ErrNoRows) {
+		return r, false, nil
+	}
+	if err != nil {
+		return r, false, describe("look up what was read", err)
+	}
+	r.ImageRef = imageRef
+	if r.Annotations, err = unpack(hash, packed); err != nil {
+		return r, false, nil // it is damaged, and read again
+	}
+	return r, true, nil
+}
+
+// Differing are the images of a dataset that were read since a time and have not what was
+// last saved on them from here, with the hash of what they have.
+func (s *Store) Differing(ctx context.Context, d Dataset, since time.Time) (map[int64]Hash, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT readings.image, readings.hash FROM readings JOIN images ON images.ref = readings.image`+withSaves+`
+		WHERE differs AND images.dataset = ? AND read_at >= ? AND`+stillTrue, d.Ref, since.UnixMilli())
+	if err != nil {
+		return nil, describe("look up what differs", err)
+	}
+	defer rows.Close()
+	differing := make(map[int64]Hash)
+	for rows.Next() {
+		var ref int64
+		var hash []byte
+		if err := rows.Scan(&ref, &hash); err != nil {
+			return nil, describe("look up what differs", err)
+		}
+		if len(hash) == len(Hash{}) {
+			differing[ref] = Hash(hash)
+		}
+	}
+	return differing, describe("look up what differs", rows.Err())
+}
+
+// Annotated counts the images of a dataset that have annotations, and of these the ones that
+// have, by the listing, what was last saved on them from here.
+func (s *Store) Annotated(ctx context.Context, d Dataset) (all, ours int, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT count(*), count(*) FILTER (WHERE saved_count = `+annotationsNow+`) FROM images`+withSaves+`
+		WHERE dataset = ? AND `+annotationsNow+` > 0`, d.Ref).Scan(&all, &ours)
+	return all, ours, describe("count the images with annotations", err)
+}
+
+// DropReadings forgets what was read of the images of datasets where nothing needs it: that
+// are not backed up, which is what readings are kept for, and where no other run is under way.
+func (s *Store) DropReadings(ctx context.Context) error {
+	const unneeded = `SELECT id FROM datasets WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.dataset = datasets.id AND (kind = 'export' OR ended_at IS NULL))`
+	var any bool
+	err := s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM readings)`).Scan(&any)
+	if err != nil || !any {
+		return describe("forget what was read", err)
+	}
+	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE image IN (SELECT ref FROM images WHERE dataset IN (`+unneeded+`))`)
+		return err
 	})
 }
 
@@ -77,7 +205,7 @@ func (s *Store) ReadStates(ctx context.Context, d Dataset) iter.Seq2[ReadState, 
 
 func (s *Store) readStatePage(ctx context.Context, d Dataset, path, id string) ([]ReadState, error) {
 	rows, err := s.reader.QueryContext(ctx, `SELECT images.ref, image_id, images.path, `+annotationsNow+`,
-			CASE WHEN count = `+annotationsNow+` AND coalesce(saved_at, 0) < read_at THEN read_at END
+			CASE WHEN`+stillTrue+`THEN read_at END
 		FROM image_paths CROSS JOIN images ON images.ref = image_paths.ref`+withSaves+`LEFT JOIN readings ON readings.image = images.ref
 		WHERE image_paths.dataset = ?1 AND (image_paths.path, image_id) > (?2, ?3) AND `+annotationsNow+` > 0
 		ORDER BY image_paths.path, image_id LIMIT ?4`, d.Ref, path, id, readPage)
@@ -208,6 +336,14 @@ func (s *Store) ContentOf(ctx context.Context, d Dataset, imageID string) (Conte
 func (s *Store) ForgetReading(ctx context.Context, imageRef int64) error {
 	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE image = ?`, imageRef)
+		return err
+	})
+}
+
+// ForgetReadings drops what was read of a dataset's images at a time.
+func (s *Store) ForgetReadings(ctx context.Context, d Dataset, at time.Time) error {
+	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE read_at = ? AND image IN (SELECT ref FROM images WHERE dataset = ?)`, at.UnixMilli(), d.Ref)
 		return err
 	})
 }

@@ -9,7 +9,7 @@ CREATE TABLE goose_db_version (
     is_applied INTEGER NOT NULL,
     tstamp     TIMESTAMP DEFAULT (datetime('now'))
 );
-INSERT INTO goose_db_version (version_id, is_applied) VALUES (13, 1);
+INSERT INTO goose_db_version (version_id, is_applied) VALUES (14, 1);
 
 -- A dataset of one service. service is the base URL, or "sandbox".
 CREATE TABLE datasets (
@@ -233,15 +233,36 @@ CREATE TABLE backups (
     PRIMARY KEY (run, image_id)
 ) STRICT, WITHOUT ROWID;
 
--- What an image had when an export last read it, as canonical JSON compressed
+-- What an image had when it was last read, as canonical JSON compressed
 -- with zstd. One an image: the latest. It goes with its image.
 CREATE TABLE readings (
     image       INTEGER PRIMARY KEY REFERENCES images (ref) ON DELETE CASCADE,
     count       INTEGER NOT NULL,
     hash        BLOB    NOT NULL, -- of the canonical JSON
     annotations BLOB    NOT NULL,
-    read_at     INTEGER NOT NULL
+    read_at     INTEGER NOT NULL,           -- the image is no older than this
+    differs     INTEGER NOT NULL DEFAULT 0  -- it is not what was last saved from here
 ) STRICT;
+
+-- An export of a whole dataset that the service was asked for, put down before it is:
+-- who goes on with it goes on with the same one. It goes when its file does.
+CREATE TABLE exports (
+    name     TEXT    PRIMARY KEY, -- as the service knows it
+    dataset  INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
+    run      TEXT    NOT NULL,    -- that asked for it
+    holder   TEXT    NOT NULL,    -- which kind of command may go on with it, of which one at a time is at work
+    stage    TEXT    NOT NULL,    -- asked, kept: its file is beside the state; failed: it is of no use
+    remote   INTEGER NOT NULL,    -- the service may have it still
+    asked_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What the service said last of the quota of an account.
+CREATE TABLE quotas (
+    account  TEXT    PRIMARY KEY,
+    requests INTEGER NOT NULL,
+    per_ms   INTEGER NOT NULL,
+    said_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- The jobs of configurations that were run, for the next run of them.
 CREATE TABLE jobs (

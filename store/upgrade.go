@@ -15,9 +15,12 @@ import (
 //go:embed upgrade.sql
 var upgradeSQL string
 
-// Versions of the schema: the one that is written, and the one before, which is upgraded.
+//go:embed upgrade14.sql
+var upgrade14SQL string
+
+// Versions of the schema: the one that is written, and the first of those that are upgraded.
 const (
-	schemaVersion = 13
+	schemaVersion = 14
 	upgradedFrom  = 12
 )
 
@@ -63,7 +66,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			_, err := tx.ExecContext(ctx, schema)
 			return err
 		})
-	case version != upgradedFrom:
+	case version < upgradedFrom:
 		return ErrOlder
 	}
 	conn, err := db.Conn(ctx)
@@ -75,10 +78,18 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA foreign_keys = ON`)
-	return transact(ctx, conn, upgrade)
+	return transact(ctx, conn, func(ctx context.Context, tx *sql.Tx) error {
+		if version == 12 {
+			if err := upgradeTo13(ctx, tx); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, upgrade14SQL)
+		return err
+	})
 }
 
-func upgrade(ctx context.Context, tx *sql.Tx) error {
+func upgradeTo13(ctx context.Context, tx *sql.Tx) error {
 	if err := joinBodies(ctx, tx); err != nil {
 		return fmt.Errorf("take over the batches in flight: %w", err)
 	}

@@ -63,6 +63,20 @@ func TestAnUpgradeMakesWhatANewStateIs(t *testing.T) {
 	}
 }
 
+// So does an upgrade of version 13.
+func TestAStateOfVersion13IsUpgraded(t *testing.T) {
+	older, db := olderState(t)
+	_, err := db.Exec(upgradeSQL)
+	check(t, err)
+	check(t, db.Close())
+	if !Outdated(t.Context(), older) {
+		t.Error("it is not said to be older")
+	}
+	if made, upgraded := columnsOf(t, filepath.Join(t.TempDir(), "new.db")), columnsOf(t, older); !slices.Equal(made, upgraded) {
+		t.Errorf("a new state has\n%s\n\nan upgrade makes\n%s", strings.Join(made, "\n"), strings.Join(upgraded, "\n"))
+	}
+}
+
 // A state of version 12 keeps its images and what was saved on them and read of them, what
 // its runs did, and what is in flight.
 func TestAnOlderStateIsUpgraded(t *testing.T) {

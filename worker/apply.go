@@ -11,6 +11,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -22,6 +23,7 @@ type applier struct {
 	// refused are images that the service refused, one by one, since the last that it
 	// took.
 	refused  atomic.Int32
+	byExport bool          // what images had is read by an export
 	sending  chan struct{} // holds as many as there are batches in flight
 	writable chan struct{} // closed when the dataset has the classes
 }
@@ -52,7 +54,23 @@ func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	a.Tracker.Begin("saving", plan.Saves)
 	savers := pond.NewPool(a.Concurrency+committing, pond.WithQueueSize(1))
 	b := batcher{applier: a, ctx: ctx, savers: savers}
-	err := a.buildBatches(&b, plan.Saves)
+	images := plan.Backups
+	if a.Backup == BackupAlways {
+		images = plan.Saves
+	}
+	if !a.backsUp() {
+		images = 0
+	}
+	a.Tracker.Expect(progress.Reading, a.ReadBy.Cost(images))
+	a.Tracker.Expect(progress.Saving, (plan.Saves+a.BatchImages-1)/a.BatchImages)
+	err := a.readBefore(images)
+	if err == nil && a.byExport {
+		images = 0
+	}
+	a.Tracker.Expect(progress.Reading, images)
+	if err == nil {
+		err = a.buildBatches(&b, plan.Saves)
+	}
 	if err == nil {
 		err = b.flush()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/store"
 )
 
@@ -47,6 +48,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	if err := a.awaitClasses(); err != nil {
 		return nil, err
 	}
+	if err := a.readAgain(); err != nil {
+		return nil, err
+	}
 	read := func(_ context.Context, i toSave) (reading, error) {
 		if !wanted(i) {
 			return reading{}, nil
@@ -55,7 +59,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	}
 	var remaining []toSave
 	var backups []store.Backup
-	defer a.Tracker.Note("")
+	if !a.byExport {
+		defer a.Tracker.Note("")
+	}
 	n := -1
 	for r, err := range parallel.Map(a.Stopping, a.Concurrency, parallel.Each(images), read) {
 		if err != nil {
@@ -63,7 +69,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		}
 		n++
 		i := images[n]
-		a.Tracker.Note("backing up %d of %d", n+1, len(images))
+		if !a.byExport {
+			a.Tracker.Note("backing up %d of %d", n+1, len(images))
+		}
 		if !wanted(i) {
 			remaining = append(remaining, i)
 			continue
@@ -103,9 +111,12 @@ func (a *applier) readToSave(i toSave) (reading, error) {
 	if i.existing != nil {
 		return reading{Content: *i.existing}, nil
 	}
-	content, err := a.Read(i.row.ImageID, i.row.Path, comparedWith(i.row.Hash, i.image)...)
+	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), comparedWith(i.row.Hash, i.image)...)
 	if u, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		return reading{unreadable: u.Reason}, nil
+	}
+	if !content.ByExport {
+		a.Tracker.Did(progress.Reading, 1)
 	}
 	return reading{Content: content}, err
 }

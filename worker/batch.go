@@ -13,6 +13,7 @@ import (
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
@@ -282,6 +283,7 @@ func (a *applier) recordAnswers(ctx context.Context, b store.Batch, answers []st
 			a.Log.Warn().Str("image_id", b.Images[i].ImageID).Str("reason", answer.Error).Msg("image not saved")
 		}
 	}
+	a.Tracker.Did(progress.Saving, float64(len(answers))/float64(a.BatchImages))
 	a.Tracker.Add(len(answers), failed)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pictosync/convert"
+	"pictosync/dataset"
 	"pictosync/quota"
 	"pictosync/store"
 )
@@ -293,7 +294,7 @@ func (p *planner) becauseOfDrift(i store.Item) string {
 
 // Cost is how many requests a planned run takes at least, its own listing of
 // listing requests included, and how long they take at a rate.
-func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, q quota.Quota) (requests int, seconds float64) {
+func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, reads dataset.ReadPolicy, q quota.Quota) (requests int, seconds float64) {
 	requests = listing
 	if classes > 0 {
 		requests++
@@ -301,10 +302,11 @@ func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, q quota.Quot
 	byCount := (s.Saves + maxBatchImages - 1) / maxBatchImages
 	byBytes := (s.Bytes + s.Saves*entryOverhead + defaultBatchBytes - 1) / defaultBatchBytes
 	requests += max(byCount, byBytes)
-	if backup == BackupAuto {
-		requests += s.Backups
-	} else if backup == BackupAlways {
-		requests += s.Saves
+	switch backup {
+	case BackupAuto:
+		requests += reads.Cost(s.Backups)
+	case BackupAlways:
+		requests += reads.Cost(s.Saves)
 	}
 	if q.Requests > 0 {
 		seconds = float64(requests) * q.Per.Seconds() / float64(q.Requests)

@@ -48,6 +48,9 @@ type planner struct {
 	judge  func(i *store.Item, image store.Image, explicit bool) error
 	undone *undone // what is taken back; nil for labels
 	sample float64 // part of the images that is compared
+	// differing are the images that have not what was last saved on them from here, though
+	// they have as many annotations, with the hash of what they have.
+	differing map[int64]store.Hash
 }
 
 func newPlanner(c Connection, o Options) *planner {
@@ -342,8 +345,15 @@ func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, e
 	case c.size > p.BatchBytes:
 		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, p.BatchBytes)
 	}
-	i.Plan, i.Outcome = classify(m.image, c, p.record.ID)
+	has, differs := p.differing[m.image.Ref]
+	i.Plan, i.Outcome = classify(m.image, c, p.record.ID, differs)
+	if differs && has == c.hash {
+		i.Plan, i.Outcome = store.PlanUnchanged, store.ItemUnchanged // somebody else saved the same
+	}
 	i.Kept, i.Reviewed = unchangedOf(m.image, c), m.image.Reviewed
+	if differs && i.Outcome != store.ItemUnchanged {
+		i.Kept = -1
+	}
 	err := p.judge(&i, m.image, item.Explicit)
 	return i, err
 }
@@ -365,11 +375,12 @@ func unchangedOf(image store.Image, c converted) int {
 	return -1
 }
 
-// classify compares what would be saved with what is known of the image.
-func classify(image store.Image, c converted, run string) (store.Plan, store.ItemOutcome) {
+// classify compares what would be saved with what is known of the image: differs says that it
+// has something else than was last saved on it, whatever the counts say.
+func classify(image store.Image, c converted, run string, differs bool) (store.Plan, store.ItemOutcome) {
 	ours := image.Saved
 	same := ours != nil && ours.Hash == c.hash
-	untouched := ours != nil && ours.Count == image.AnnotationCount
+	untouched := ours != nil && ours.Count == image.AnnotationCount && !differs
 	switch {
 	case same && untouched && ours.Run == run && c.count == 0:
 		return store.PlanClear, store.ItemCleared // by an earlier process of this run

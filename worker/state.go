@@ -28,12 +28,12 @@ type runState interface {
 	Totals(ctx context.Context, run string) (store.Totals, error)
 	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
 	PruneUnchanged(ctx context.Context, run string) error
+	DropReadings(ctx context.Context) error
 	LastFound(ctx context.Context, d store.Dataset, run store.Run) (int, error)
 }
 
 // imageState finds images of a dataset as they are listed.
 type imageState interface {
-	ImagesByID(ctx context.Context, d store.Dataset, ids []string) ([]store.Image, error)
 	ImagesByRef(ctx context.Context, refs []int64) ([]store.Image, error)
 	ImagesByPath(ctx context.Context, d store.Dataset, paths []string) ([]store.Image, error)
 	ImagesByPathStem(ctx context.Context, d store.Dataset, path string) ([]store.Image, error)
@@ -46,6 +46,7 @@ type planState interface {
 	RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error)
 	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
 	SetItem(ctx context.Context, run string, i store.Item) error
+	SetItems(ctx context.Context, run string, items []store.Item) error
 	CompareAgain(ctx context.Context, run string) error
 	Items(ctx context.Context, run string) iter.Seq2[store.Item, error]
 	Pending(ctx context.Context, run string, after int64, limit int) ([]store.Item, error)

@@ -19,6 +19,8 @@ type Summary struct {
 	Findings int            `json:"findings"`
 	Kinds    map[string]int `json:"findings_by_kind,omitempty"`
 	Seconds  float64        `json:"duration_s"`
+	// Notes are sentences about how images were read.
+	Notes []string `json:"notes,omitempty"`
 	// Failures are the first images that could not be saved, and why, for people.
 	Failures []string `json:"-"`
 	// Classes are those that the dataset lacked and that the run adds, StillThere those

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 
 	"pictosync/convert"
 	"pictosync/store"
@@ -80,11 +81,17 @@ func (a *applier) planAndApply(ctx context.Context) error {
 		return err
 	}
 	summary, err := a.guard(a.Stopping)
+	if errors.Is(err, ErrGuard) {
+		return errors.Join(err, a.FreeWhole())
+	}
 	if err != nil {
 		return err
 	}
 	a.removed.n = summary.Lost()
-	return a.apply(ctx, summary)
+	if err := a.apply(ctx, summary); err != nil {
+		return err
+	}
+	return a.FreeWhole()
 }
 
 // listAndPlan makes the plan. Labels are converted while the images are listed, where that
@@ -96,6 +103,9 @@ func (p *planner) listAndPlan() error {
 	}
 	defer unlock()
 	if err := p.List(nil); err != nil {
+		return err
+	}
+	if err := p.lookWhole(); err != nil {
 		return err
 	}
 	return p.plan(p.Stopping)

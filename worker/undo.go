@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -161,12 +162,23 @@ func (p *planner) removeClasses(ctx context.Context) error {
 			unused[c.Name] = true
 		}
 	}
+	looked, err := p.lookForClasses(unused)
+	if err != nil {
+		return err
+	}
 	for page, err := range p.Client.ImagePages(ctx, p.Ref.ID, pictograph.ImageFilter{Archived: true}) {
+		if err != nil {
+			return err
+		}
+		known, err := p.knownOf(ctx, page, looked)
 		if err != nil {
 			return err
 		}
 		for _, i := range page {
 			if i.AnnotationCount == 0 || len(unused) == 0 {
+				continue
+			}
+			if count, ok := known[i.ID]; ok && count == i.AnnotationCount {
 				continue
 			}
 			annotations, err := p.Client.Annotations(ctx, pictograph.ImageRef{ID: i.ID, Dataset: p.Ref.ID, Path: i.Path()})
@@ -188,6 +200,58 @@ func (p *planner) removeClasses(ctx context.Context) error {
 	}
 	p.Classes = updated.Classes
 	return nil
+}
+
+// lookForClasses looks by an export of the dataset for annotations of classes, where that is
+// worth its requests, and strikes out those that are in use. It returns the images that were
+// looked at.
+func (p *planner) lookForClasses(unused map[string]bool) (looked dataset.Refs, err error) {
+	annotated, _, err := p.store.Annotated(p.Stopping, p.Ref)
+	if err != nil || len(unused) == 0 || !p.Worth(annotated) {
+		return nil, err
+	}
+	p.Began = p.Now() // what was read before the undo saved tells nothing
+	_, err = p.ReadWhole(p.record.ID, func(images []dataset.Exported, _ time.Time) error {
+		for _, i := range images {
+			has, known, err := p.Believe(i.Image, i.Content)
+			if err != nil {
+				return err
+			}
+			annotations, err := pictograph.DecodeAnnotations(has.Annotations)
+			if err != nil || !known {
+				continue // it is asked for by itself
+			}
+			looked.Add(i.Image.Ref)
+			for _, a := range annotations {
+				delete(unused, a.Name)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = p.FreeWhole()
+	}
+	return looked, err
+}
+
+// knownOf are those of a page of images that were looked at, with how many annotations they
+// had then.
+func (p *planner) knownOf(ctx context.Context, page []pictograph.Image, looked dataset.Refs) (map[string]int, error) {
+	if len(looked) == 0 {
+		return nil, nil
+	}
+	ids := make([]string, len(page))
+	for n, i := range page {
+		ids[n] = i.ID
+	}
+	images, err := p.store.ImagesByID(ctx, p.Ref, ids)
+	known := make(map[string]int, len(images))
+	for _, i := range images {
+		if looked.Has(i.Ref) {
+			known[i.ID] = i.AnnotationCount
+		}
+	}
+	return known, err
 }
 
 // backups are the source of what the images had before a run.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
+	"pictosync/internal/progress"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -23,12 +26,15 @@ type VerifyOptions struct {
 // verifier reads back what the images have and compares it with the labels.
 type verifier struct {
 	*planner
+	// believed are the images that are as the labels say by an export.
+	believed   dataset.Refs
+	believedMu sync.Mutex
 }
 
 // Verify reads back what the images of a dataset have and compares it with a source. What
 // was compared stays compared when the run is resumed. It stops as Plan does.
 func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, o VerifyOptions) (Summary, error) {
-	v := &verifier{newPlanner(c, Options{Common: o.Common})}
+	v := &verifier{planner: newPlanner(c, Options{Common: o.Common})}
 	v.sample = o.Sample
 	v.judge = v.toCompare
 	v.UnknownClasses = ignoreUnknown
@@ -94,7 +100,53 @@ func (v *verifier) verify(ctx context.Context) error {
 		return err
 	}
 	v.Tracker.Begin("verifying", plan.Saves)
-	for rows, err := range v.pendingRows(plan.Saves, chunkItems) {
+	v.Tracker.Expect(progress.Saving, 0)
+	v.Tracker.Expect(progress.Reading, v.ReadBy.Cost(plan.Saves))
+	if v.Worth(plan.Saves) {
+		ok, err := v.readWhole()
+		if err != nil {
+			return err
+		}
+		left := plan.Saves
+		if ok {
+			left = 0
+		}
+		v.Tracker.Expect(progress.Reading, left)
+	}
+	err = v.compareAll(plan.Saves)
+	if err == nil && v.ExportLied() && len(v.believed) > 0 {
+		err = v.compareBelieved()
+	}
+	if err != nil {
+		return err
+	}
+	return v.FreeWhole()
+}
+
+// compareBelieved compares again what was found to be as the labels say by an export that
+// was wrong of others.
+func (v *verifier) compareBelieved() error {
+	again := 0
+	for row, err := range v.store.Items(v.Stopping, v.record.ID) {
+		if err != nil {
+			return err
+		}
+		if row.Outcome != store.ItemUnchanged || !v.believed.Has(row.ImageRef) {
+			continue
+		}
+		row.Outcome = store.ItemPending
+		if err := v.store.SetItem(v.Stopping, v.record.ID, row); err != nil {
+			return err
+		}
+		again++
+	}
+	v.Tracker.Begin("verifying", again)
+	return v.compareAll(again)
+}
+
+// compareAll compares the images that are left.
+func (v *verifier) compareAll(left int) error {
+	for rows, err := range v.pendingRows(left, chunkItems) {
 		if err != nil {
 			return err
 		}
@@ -102,18 +154,86 @@ func (v *verifier) verify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		compare := func(_ context.Context, row store.Item) (store.Item, error) { return v.compare(row, items[row.Image]) }
-		for row, err := range parallel.Map(v.Stopping, v.Concurrency, parallel.Each(rows), compare) {
-			if err != nil {
-				return err
-			}
-			if err := v.store.SetItem(v.Stopping, v.record.ID, row); err != nil {
-				return err
-			}
-			v.Tracker.Add(1, failures(row))
+		if err := v.compareRows(rows, items); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// compareRows compares some images. What took a request is recorded at once, what an export
+// says together with the others.
+func (v *verifier) compareRows(rows []store.Item, items map[string]convert.Item) error {
+	compare := func(_ context.Context, row store.Item) (store.Item, error) { return v.compare(row, items[row.Image]) }
+	var done []store.Item
+	record := func() error {
+		err := v.store.SetItems(v.Stopping, v.record.ID, done)
+		done = done[:0]
+		return err
+	}
+	for row, err := range parallel.Map(v.Stopping, v.Concurrency, parallel.Each(rows), compare) {
+		if err != nil {
+			return err
+		}
+		done = append(done, row)
+		if !v.believes(row.ImageRef) {
+			if err := record(); err != nil {
+				return err
+			}
+		}
+		v.Tracker.Add(1, failures(row))
+	}
+	return record()
+}
+
+// believes reports whether an image is as the labels say by an export.
+func (v *verifier) believes(ref int64) bool {
+	v.believedMu.Lock()
+	defer v.believedMu.Unlock()
+	return v.believed.Has(ref)
+}
+
+// readWhole reads what is to be compared by an export of the dataset.
+func (v *verifier) readWhole() (ok bool, err error) {
+	var wanted func(dataset.Exported) bool
+	if v.sample <= 0 || v.sample >= 1 {
+		wanted = func(dataset.Exported) bool { return true }
+	} else {
+		refs, err := v.pendingRefs()
+		if err != nil {
+			return false, err
+		}
+		wanted = func(i dataset.Exported) bool { return refs.Has(i.Image.Ref) }
+	}
+	// A difference is confirmed when it is found.
+	return v.ReadWhole(v.record.ID, func(images []dataset.Exported, at time.Time) error {
+		readings := make([]store.Reading, 0, len(images))
+		for _, i := range images {
+			if wanted(i) {
+				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations})
+			}
+		}
+		return v.store.AddReadings(v.Stopping, readings, at)
+	})
+}
+
+// pendingRefs are the images that the plan left to be dealt with.
+func (r *run) pendingRefs() (dataset.Refs, error) {
+	var refs dataset.Refs
+	var after int64
+	for {
+		rows, err := r.store.Pending(r.Stopping, r.record.ID, after, chunkItems)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			refs.Add(row.ImageRef)
+			after = row.Seq
+		}
+		if len(rows) < chunkItems {
+			return refs, nil
+		}
+	}
 }
 
 // compare reads one image back.
@@ -139,7 +259,12 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 		row.Reason = err.Error()
 		return row, nil
 	}
-	content, err := v.Read(row.ImageID, row.Path)
+	var there []pictograph.Annotation
+	asTold := func(c dataset.Content) bool {
+		there, err = pictograph.DecodeAnnotations(c.Annotations)
+		return err == nil && difference(result.Annotations, there) == ""
+	}
+	content, err := v.ReadOrKnown(row.ImageRef, row.ImageID, row.Path, asTold)
 	if unreadable, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		row.Reason = unreadable.Reason
 		return row, nil
@@ -147,12 +272,19 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	if err != nil {
 		return row, err
 	}
-	there, err := pictograph.DecodeAnnotations(content.Annotations)
-	if err != nil {
+	if !content.ByExport {
+		v.Tracker.Did(progress.Reading, 1)
+	}
+	if there, err = pictograph.DecodeAnnotations(content.Annotations); err != nil {
 		return row, fmt.Errorf("compare %s: %w", row.Image, err)
 	}
 	if row.Reason = difference(result.Annotations, there); row.Reason == "" {
 		row.Outcome = store.ItemUnchanged
+		if content.ByExport {
+			v.believedMu.Lock()
+			v.believed.Add(row.ImageRef)
+			v.believedMu.Unlock()
+		}
 	} else if row.Plan == store.PlanUnchanged {
 		row.Plan = store.PlanDrifted // which the count alone did not show
 	}

@@ -99,6 +99,7 @@ func (r *run) begin(ctx context.Context, kind string) (err error) {
 	if r.record, resumed, err = r.store.OpenRun(ctx, r.Ref, kind, r.source, r.Now()); err != nil {
 		return err
 	}
+	r.Began = r.record.StartedAt
 	r.Log.Info().Str("run", r.record.ID).Bool("resumed", resumed).Str("dataset", r.Ref.Name).Str("source", r.source).Msg("run opened")
 	return nil
 }
@@ -112,7 +113,7 @@ func (r *run) end(ctx context.Context, err error, worked time.Duration, done fun
 	}
 	totals, totalsErr := r.store.Totals(ctx, r.record.ID)
 	s := Summarize(r.record, totals)
-	s.Requests, s.Seconds = r.Pacer.Sent(), worked.Seconds()
+	s.Requests, s.Seconds, s.Notes = r.Pacer.Sent(), worked.Seconds(), r.Notes()
 	if totalsErr = cmp.Or(totalsErr, add(ctx, &s)); totalsErr != nil {
 		return s, errors.Join(err, totalsErr)
 	}
@@ -124,6 +125,9 @@ func (r *run) end(ctx context.Context, err error, worked time.Duration, done fun
 	recordErr := r.store.RecordOutcome(ctx, r.record.ID, totals, outcome, reason, s.Requests, worked, r.Now())
 	if recordErr == nil && err == nil {
 		recordErr = r.store.PruneUnchanged(ctx, r.record.ID)
+	}
+	if recordErr == nil && err == nil && r.Session == nil {
+		recordErr = r.store.DropReadings(ctx)
 	}
 	return s, errors.Join(err, recordErr)
 }

@@ -22,17 +22,32 @@ import (
 // in the test's process that has a dataset and takes the keys; its URL is in VARIABLE.
 func startService(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {
-		ts.Fatalf("usage: service VARIABLE DATASET KEY:ROLE...")
+		ts.Fatalf("usage: service VARIABLE DATASET KEY:ROLE|faults=SPEC|image=PATH...")
 	}
 	keys := make(map[string]sandbox.Role)
+	var options sandbox.Options
+	var images []sandbox.NewImage
 	for _, arg := range args[2:] {
+		if faults, ok := strings.CutPrefix(arg, "faults="); ok {
+			var err error
+			options.Faults, err = sandbox.ParseFaults(faults)
+			ts.Check(err)
+			continue
+		}
+		if image, ok := strings.CutPrefix(arg, "image="); ok {
+			images = append(images, sandbox.NewImage{Path: image, Width: 100, Height: 80})
+			continue
+		}
 		key, role, _ := strings.Cut(arg, ":")
 		keys[key] = sandbox.Role(role)
 	}
-	server, err := sandbox.Open(":memory:", sandbox.Options{Keys: keys})
+	options.Keys = keys
+	server, err := sandbox.Open(":memory:", options)
 	ts.Check(err)
 	ts.Defer(func() { server.Close() })
 	_, _, err = server.EnsureDataset(context.Background(), args[1])
+	ts.Check(err)
+	_, err = server.AddImages(context.Background(), args[1], images)
 	ts.Check(err)
 	service := httptest.NewServer(server)
 	ts.Defer(service.Close)

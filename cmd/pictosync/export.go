@@ -29,6 +29,7 @@ type exportOptions struct {
 	maxAge    string
 	full      bool
 	snapshots string
+	reads     readOptions
 }
 
 func newExport() *cobra.Command {
@@ -41,8 +42,10 @@ JSON Lines, classes with their templates, what the service says of each image,
 splits, and a manifest with the checksums of all files. The folder gets its name
 when it is complete; files that did not change are shared with the one before.
 
-An image is read when its annotation count has changed, when pictosync saved it
-since, and when it was last read --max-age ago; one without annotations costs no
+What the images have is read from an export of the dataset that the service makes for
+it: a dozen requests, however many there are. Where there is none, or with --read
+image, an image is read when its annotation count has changed, when pictosync saved
+it since, and when it was last read --max-age ago; one without annotations costs no
 request. An edit by others that keeps an image's count is seen only then: --full
 reads all. A stopped export goes on where it was when the command is repeated.` + exitHelp,
 		Example: `  pictosync export --dataset cars --out backups/cars
@@ -67,7 +70,8 @@ reads all. A stopped export goes on where it was when the command is repeated.` 
 func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to back up")
 	f.StringSliceVar(&o.formats, "formats", nil, "write these `FORMATS` beside the canonical lines: "+strings.Join(besideCanonical(), ", ")+" (all tasks of yolo)")
-	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, such as 30d or 12h")
+	o.reads.addFlags(f)
+	f.StringVar(&o.maxAge, "max-age", "30d", "image by image, read again what was read longer than this `AGE` ago, such as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
 }
@@ -88,6 +92,9 @@ func (o *exportOptions) settings() (e backup.Options, err error) {
 		}
 	}
 	e.Formats = o.formats
+	if err := o.reads.check(); err != nil {
+		return e, err
+	}
 	if o.full {
 		return e, nil
 	}
@@ -129,6 +136,7 @@ func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summar
 	defer c.close()
 	progress := o.output.progress()
 	settings.Options, settings.Out = s.access(o.dataset, progress), out
+	settings.ReadBy = o.reads.policy()
 	summary, err := backup.Export(s.ctx, s.stop.asked, c.client, s.store, c.pacer, settings)
 	progress.end()
 	err = s.stop.explain(err)
@@ -156,6 +164,7 @@ func (o *exportOptions) print(s backup.Summary, failed error) error {
 	}
 	fmt.Printf("  snapshot     %s: %s, of which %s shared with the one before\n", printable(s.Snapshot), humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(s.Shared)))
 	fmt.Printf("  images       %d found: %s\n", i.Found, parts(part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"}, part{i.Failed, "that could not be read"}))
+	printNotes(os.Stdout, s.Notes)
 	fmt.Printf("  annotations  %d\n", s.Annotations)
 	if s.Findings > 0 {
 		fmt.Printf("  findings     %s (%s), of the formats beside the canonical lines, which have all: see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
@@ -207,11 +216,12 @@ other classes stay as they are.` + exitHelp,
 	f := cmd.Flags()
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to restore into")
 	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
-	f.StringArrayVar(&o.classes, "class", nil, "only annotations of the class `NAME` (again for more); those of other classes stay as they are, which takes a request an image")
+	f.StringArrayVar(&o.classes, "class", nil, "only annotations of the class `NAME` (again for more); those of other classes stay as they are, for which the images are read")
 	f.BoolVar(&dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
 	o.backups.addFlags(f)
+	o.reads.addFlags(f)
 	o.guards.addFlags(f)
 	o.addReportFlags(f)
 	o.source.addLossFlags(f)

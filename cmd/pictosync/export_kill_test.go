@@ -199,7 +199,7 @@ func (x *exportKills) state() string { return filepath.Join(x.dir, "state.db") }
 func (x *exportKills) out() string   { return filepath.Join(x.dir, "backups") }
 
 func (x *exportKills) export() *exec.Cmd {
-	return command("export", "--dataset", "set", "--out", x.out(), "--snapshots", "1", "--base-url", x.url, "--state", x.state(), "--rate", "unlimited")
+	return command("export", "--dataset", "set", "--out", x.out(), "--snapshots", "1", "--base-url", x.url, "--state", x.state(), "--rate", "unlimited", "--read", "image")
 }
 
 // killAt starts the export and has it killed at its n-th request, before or after

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/rs/zerolog"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/pflag"
@@ -68,14 +69,19 @@ const (
 	bar
 )
 
+// display shows the listing, the readings and the saves of a run as one piece of work, counted
+// in requests, with how long the rest of it takes.
 type display struct {
 	mode progressMode
 
 	mu    sync.Mutex
 	phase string
+	told  time.Time // when the last was said
+	hold  progress.Hold
 	bar   *progressbar.ProgressBar
-	told  time.Time // of the lines, when the last was written
-	said  string    // beside the bar
+	total int                             // of the bar, 0 for one that only turns
+	said  string                          // beside the bar
+	held  map[progress.HoldKind]time.Time // of the lines, when it was last said what is waited for
 }
 
 // show takes how far the work is; it may be called from several goroutines.
@@ -85,56 +91,114 @@ func (p *display) show(now progress.Progress) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now.Phase != p.phase {
-		p.begin(now)
-	}
 	if p.mode == lines {
-		if now.Done > 0 && time.Since(p.told) >= time.Minute {
-			p.told = time.Now()
-			fmt.Fprintf(os.Stderr, "%s: %d of %s\n", describe(now), now.Done, plural(now.Total, "image"))
-		}
+		p.line(now)
 		return
+	}
+	const often = 100 * time.Millisecond // what is said is drawn at once
+	same := p.bar != nil && p.total == now.AllRequests && p.phase == now.Phase && p.hold == now.Hold
+	if same && time.Since(p.told) < often {
+		return
+	}
+	p.phase, p.hold, p.told = now.Phase, now.Hold, time.Now()
+	if p.bar == nil || p.total != now.AllRequests {
+		p.begin(now)
 	}
 	if text := describe(now); text != p.said {
 		p.said = text
 		p.bar.Describe(text)
 	}
-	p.bar.Set(now.Done)
+	if p.total > 0 {
+		p.bar.Set(min(now.Requests, p.total))
+	} else {
+		p.bar.Set(now.Done)
+	}
 }
 
+// line writes a line where there is something new to say: what begins, once a minute how far
+// it is, and once in a while what is waited for.
+func (p *display) line(now progress.Progress) {
+	const everyMinute, onceInAWhile = time.Minute, 10 * time.Minute
+	if now.Phase != p.phase {
+		p.phase, p.told = now.Phase, time.Now()
+		if now.Total > 0 {
+			fmt.Fprintf(os.Stderr, "%s %s\n", now.Phase, plural(now.Total, "image"))
+		} else {
+			fmt.Fprintln(os.Stderr, now.Phase)
+		}
+	}
+	if h := now.Hold; h.Kind != "" && time.Since(p.held[h.Kind]) >= onceInAWhile {
+		if p.held == nil {
+			p.held = make(map[progress.HoldKind]time.Time)
+		}
+		p.held[h.Kind] = time.Now()
+		fmt.Fprintln(os.Stderr, heldText(h))
+	}
+	if now.Done > 0 && time.Since(p.told) >= everyMinute {
+		p.told = time.Now()
+		fmt.Fprintln(os.Stderr, describe(now))
+	}
+}
+
+// describe is how far the work is, in words.
 func describe(now progress.Progress) string {
 	text := now.Phase
+	switch {
+	case now.Total > 0:
+		text += fmt.Sprintf(" %s of %s images", humanize.Comma(int64(now.Done)), humanize.Comma(int64(now.Total)))
+	case now.Done > 0:
+		text += fmt.Sprintf(" %s images", humanize.Comma(int64(now.Done)))
+	}
 	if now.Note != "" {
 		text += ", " + now.Note
 	}
 	if now.Failed > 0 {
 		text += fmt.Sprintf(" (%d failed)", now.Failed)
 	}
+	if now.Left > 0 {
+		text += ", " + roughly(now.Left) + " left"
+	}
+	if now.Hold.Kind != "" {
+		text += "; " + heldText(now.Hold)
+	}
 	return text
 }
 
+// heldText says what is waited for, and until when.
+func heldText(h progress.Hold) string {
+	left := roughly(time.Until(h.Until))
+	if h.Kind == progress.Outage {
+		return h.Why + ", next try in " + left
+	}
+	return h.Why + ", " + left
+}
+
+// roughly is a time in its two largest units.
+func roughly(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	hours, minutes, seconds := int(d.Hours()), int(d.Minutes())%60, int(d.Seconds())%60
+	switch {
+	case hours > 0:
+		return fmt.Sprintf("%d h %d m", hours, minutes)
+	case minutes > 0:
+		return fmt.Sprintf("%d m %d s", minutes, seconds)
+	}
+	return fmt.Sprintf("%d s", seconds)
+}
+
+// begin begins a bar: one for the whole work where that is known, and until then one that
+// turns.
 func (p *display) begin(now progress.Progress) {
 	p.finish()
-	p.phase, p.said, p.told = now.Phase, now.Phase, time.Now()
-	if p.mode == lines {
-		if now.Total > 0 {
-			fmt.Fprintf(os.Stderr, "%s %s\n", now.Phase, plural(now.Total, "image"))
-		} else {
-			fmt.Fprintln(os.Stderr, now.Phase)
-		}
-		return
-	}
-	total := now.Total
+	p.total, p.said = now.AllRequests, ""
+	total := p.total
 	if total == 0 {
 		total = -1 // shown as a spinner
 	}
 	p.bar = progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionSetDescription(now.Phase),
 		progressbar.OptionShowCount(),
-		progressbar.OptionShowIts(),
-		progressbar.OptionSetItsString("images"),
-		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionSetPredictTime(false), // it does not know the quota
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),

@@ -3,11 +3,16 @@ package main
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"pictosync/internal/progress"
+	"pictosync/quota"
 )
 
 // What a name may hide is shown.
@@ -49,4 +54,52 @@ func TestNotifyCommandIsBounded(t *testing.T) {
 	cancel()
 	io.Copy(io.Discard, out) // ends when the child, which has it open too, does
 	cmd.Wait()
+}
+
+// What is said of a run is how far it is, how long the rest takes, and what it waits for.
+func TestProgressInWords(t *testing.T) {
+	for want, now := range map[string]progress.Progress{
+		"listing 34,000 images": {Phase: "listing", Done: 34000},
+		"planning":              {Phase: "planning"},
+		"saving 1,200 of 60,000 images, 2 h 10 m left":                    {Phase: "saving", Done: 1200, Total: 60000, Left: 2*time.Hour + 10*time.Minute},
+		"reading 5 of 9 images, the service packs the dataset (1 failed)": {Phase: "reading", Done: 5, Total: 9, Note: "the service packs the dataset", Failed: 1},
+		"saving 1 of 2 images; waiting for the quota (2,000/h), 3 m 10 s": {Phase: "saving", Done: 1, Total: 2,
+			Hold: progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (" + quota.Quota{Requests: 2000, Per: time.Hour}.Said() + ")", Until: time.Now().Add(190*time.Second + 300*time.Millisecond)}},
+		"saving 1 of 2 images; service down for 20 s, next try in 10 s": {Phase: "saving", Done: 1, Total: 2,
+			Hold: progress.Hold{Kind: progress.Outage, Why: "service down for 20 s", Until: time.Now().Add(10*time.Second + 300*time.Millisecond)}},
+	} {
+		if got := describe(now); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// Where there is no terminal, what is waited for is said once in its place, not each time.
+func TestWaitsAreSaidOnce(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "stderr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = file
+	d := &display{mode: lines}
+	until := time.Now().Add(190*time.Second + 300*time.Millisecond)
+	for n := range 50 {
+		now := progress.Progress{Phase: "saving", Total: 60000, Done: n}
+		if n%2 == 1 { // it goes on in between
+			now.Hold = progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (2,000/h)", Until: until}
+		}
+		if n > 40 {
+			now.Hold = progress.Hold{Kind: progress.Outage, Why: fmt.Sprintf("service down for %d s", n), Until: time.Now().Add(10*time.Second + 300*time.Millisecond)}
+		}
+		d.show(now)
+	}
+	os.Stderr = stderr
+	said, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "saving 60000 images\nwaiting for the quota (2,000/h), 3 m 10 s\nservice down for 41 s, next try in 10 s\n"; string(said) != want {
+		t.Errorf("said\n%s\nwant\n%s", said, want)
+	}
 }

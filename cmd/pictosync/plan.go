@@ -12,6 +12,7 @@ import (
 
 	"pictosync/conversion"
 	"pictosync/convert"
+	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/store"
 	"pictosync/worker"
@@ -99,7 +100,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 		return worker.Plan(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {
-		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{plan: true, backup: settings.Backup}))
+		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{plan: true, backup: settings.Backup, reads: o.reads.policy()}))
 	}
 	switch {
 	case src.err != nil:
@@ -109,7 +110,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 	case o.diff != "" && (err == nil || errors.Is(err, errFailures) || errors.Is(err, worker.ErrGuard)):
 		return o.showDiff(s, os.Stdout, src.src, summary.Run)
 	}
-	shown := shownPlan{ignoreUnmatched: o.unmatched != "fail", backup: settings.Backup, out: o.out, rows: o.rows}
+	shown := shownPlan{ignoreUnmatched: o.unmatched != "fail", backup: settings.Backup, reads: o.reads.policy(), out: o.out, rows: o.rows}
 	return shown.show(s, os.Stdout, summary, err)
 }
 
@@ -117,6 +118,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 type shownPlan struct {
 	ignoreUnmatched bool
 	backup          worker.BackupPolicy
+	reads           dataset.ReadPolicy
 	out             string // file to keep it in; "" is none
 	rows            bool   // every image also on a terminal
 }
@@ -152,7 +154,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
-	p.Requests, p.Seconds = worker.Cost(sums, len(created), s.Requests, o.backup, in.quota)
+	p.Requests, p.Seconds = worker.Cost(sums, len(created), s.Requests, o.backup, o.reads, in.pacer.Quota())
 	if failed == nil && s.Images.Failed+s.Images.Unmatched > 0 && (s.Images.Failed > 0 || !o.ignoreUnmatched) {
 		failed = errFailures
 	}

@@ -21,6 +21,7 @@ import (
 
 	"pictosync/compare"
 	"pictosync/convert"
+	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
 	"pictosync/report"
@@ -109,6 +110,7 @@ const (
 type pageOf struct {
 	plan   bool // a plan, else what was done
 	backup worker.BackupPolicy
+	reads  dataset.ReadPolicy
 }
 
 // write writes the pages of a run that are asked for.
@@ -233,7 +235,7 @@ func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (s
 	if err != nil {
 		return "", err
 	}
-	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, s.quota)
+	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, o.reads, s.quota)
 	return fmt.Sprintf("To do it takes at least %s and, %s, %s.", plural(requests, "request"), rate, time.Duration(needs*float64(time.Second)).Round(time.Second)), nil
 }
 

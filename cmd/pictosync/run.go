@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/backup"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/store"
@@ -128,6 +129,10 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 		return false, err
 	}
 	s.unattended, s.reports = true, o.page.folder
+	s.shared = &dataset.Session{Begun: now()}
+	if slices.ContainsFunc(jobs, func(j *job) bool { return j.kind == "export" }) {
+		s.shared.Meta = backup.MetaOf // the listing of another job serves a backup too
+	}
 	ctx := context.WithoutCancel(s.ctx) // what became of the jobs is recorded also after a second Ctrl-C
 	due, err := begin(ctx, s.store, jobs)
 	if err != nil {
@@ -157,6 +162,9 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 		var collectErr error
 		n.Forgotten, collectErr = s.store.Collect(ctx, now(), keep, false)
 		err = cmp.Or(err, collectErr)
+		if !s.asked() {
+			err = cmp.Or(err, s.shared.Free(ctx, s.store), s.store.DropReadings(ctx))
+		}
 	}
 	if o.page.folder != "" {
 		err = cmp.Or(err, writeNight(o.page.folder, n, s.written))

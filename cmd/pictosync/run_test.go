@@ -58,15 +58,15 @@ func names(n night) (done []string) {
 func TestNightsGoOn(t *testing.T) {
 	dir := t.TempDir()
 	server := sandboxWith(t, dir, sandbox.NewImage{Path: "a.jpg", Width: 100, Height: 100})
-	// The service does not answer the second job's listing until the client goes
+	// The service does not answer the second job's first request until the client goes
 	// away: only the limit can end the first night.
 	var mu sync.Mutex
-	listings := 0
+	asked := 0
 	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, "/images/") {
+		if strings.HasSuffix(r.URL.Path, "/datasets/set") {
 			mu.Lock()
-			listings++
-			stall := listings == 2
+			asked++
+			stall := asked == 2
 			mu.Unlock()
 			if stall {
 				<-r.Context().Done()

@@ -55,7 +55,7 @@ func (o *serviceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.api, "api", "auto", "form of the service's per-image calls: auto, path or image-id")
 	f.DurationVar(&o.timeout, "timeout", 30*time.Second, "how long one request may take")
 	f.IntVar(&o.maxRetries, "max-retries", 3, "how often a request that failed for a passing reason is tried again at once")
-	f.StringVar(&o.rate, "rate", "2000/h", "requests the key may send, such as 20000/h, 300/m, 5/s, or unlimited")
+	f.StringVar(&o.rate, "rate", "auto", "requests the key may send: auto (what the service says is left, others with the same key included), a ceiling such as 20000/h, 300/m or 5/s, or unlimited")
 	f.IntVar(&o.concurrency, "concurrency", 4, "how many saves are under way at once")
 	f.DurationVar(&o.maxOutage, "max-outage", 10*time.Minute, "how long the service may be out of reach before the run stops, resumable")
 	f.DurationVar(&o.maxDuration, "max-duration", 0, "stop after this `TIME`, such as 2h; the same command resumes the run (default: no limit)")
@@ -69,8 +69,9 @@ type session struct {
 	ctx     context.Context // ends when the process is to stop at once
 	stop    *stopper
 	log     zerolog.Logger
-	quota   quota.Quota // what the service is held to; a sandbox has none
-	path    string      // of the state
+	quota   quota.Quota  // what requests are held to; those to a sandbox to none
+	pacer   *quota.Pacer // of the last connection
+	path    string       // of the state
 
 	store   *store.Store
 	url     string
@@ -79,7 +80,8 @@ type session struct {
 	sandbox *sandbox.Server // nil where it is none of this process
 
 	// Of the jobs of a configuration:
-	unattended bool   // nobody waits for an answer
+	unattended bool // nobody waits for an answer
+	shared     *dataset.Session
 	requests   int    // so far
 	halted     string // why no further job is begun
 	reports    string // folder of the pages of the runs; "" is none
@@ -93,7 +95,7 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	if o.baseURL == "sandbox" {
 		o.sandbox = true
 	}
-	allowed, err := quota.Parse(o.rate)
+	allowed, err := quota.ParseRate(o.rate)
 	switch {
 	case err != nil:
 		return nil, usagef("read --rate: %w", err)
@@ -175,7 +177,7 @@ func (s *session) openState(doing string) error {
 		return err
 	}
 	s.keep(st)
-	return nil
+	return st.RemoveOldExports(s.ctx, now().Add(-dataset.FreshFor))
 }
 
 func (s *session) keep(st *store.Store) {
@@ -313,6 +315,7 @@ func (s *session) connect() (*connection, error) {
 		return nil, err
 	}
 	pacer.MaxBlock = s.options.maxOutage
+	s.pacer = pacer
 	client, err := pictograph.New(s.config(pacer))
 	if err != nil {
 		return nil, usageError{err}
@@ -342,7 +345,7 @@ func (c *connection) close() { c.client.CloseIdleConnections() }
 // access is what work on a dataset is told of this session.
 func (s *session) access(name string, d *display) dataset.Options {
 	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
-		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended}
+		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared}
 }
 
 // now is the clock; tests of many nights set it.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/dataset"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -21,7 +23,21 @@ type sourcedOptions struct {
 	match     string
 	unmatched string
 	findings  string
+	reads     readOptions
 }
+
+// readOptions are the flags of every command that reads what images have.
+type readOptions struct{ by string }
+
+func (o *readOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.by, "read", string(dataset.ReadAuto), "how what the images have is read: by an export of the whole dataset, image by image, or auto (an export where more images are to be read than it takes requests)")
+}
+
+func (o *readOptions) check() error {
+	return oneOf("--read", o.by, dataset.ReadAuto, dataset.ReadExport, dataset.ReadImage)
+}
+
+func (o *readOptions) policy() dataset.ReadPolicy { return dataset.ReadPolicy(o.by) }
 
 // addMatchFlag says how a source's images are matched to a dataset's.
 func (o *sourcedOptions) addMatchFlag(f *pflag.FlagSet) {
@@ -38,7 +54,7 @@ func (o *sourcedOptions) check() error {
 	if o.dataset == "" {
 		return usagef("no dataset: name one with --dataset")
 	}
-	if err := oneOf("--unmatched", o.unmatched, "fail", "ignore"); err != nil {
+	if err := cmp.Or(oneOf("--unmatched", o.unmatched, "fail", "ignore"), o.reads.check()); err != nil {
 		return err
 	}
 	return oneOf("--match", o.match, worker.MatchExact, worker.MatchPath, worker.MatchName)
@@ -127,7 +143,9 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 		common.Finding = findings.write
 	}
 	summary, err := s.summed(o.dataset, failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
+		holder := common.Holder
 		common.Options = s.access(o.dataset, d)
+		common.ReadBy, common.Holder = o.reads.policy(), holder
 		return do(c, common)
 	})
 	if summary.Run != "" {

@@ -37,6 +37,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	if i.Saved+i.Cleared > 0 {
 		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
 	}
+	printNotes(w, s.Notes)
 	if i.Edited > 0 {
 		fmt.Fprintf(w, "  edited       %s that somebody changed just before they were saved: see `pictosync runs %s --outcome saved`\n", plural(i.Edited, "image"), s.Run)
 	}
@@ -59,6 +60,13 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "               see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
 	}
 	return nil
+}
+
+// printNotes says how images were read.
+func printNotes(w io.Writer, notes []string) {
+	for _, note := range notes {
+		fmt.Fprintf(w, "  images read  %s\n", printable(note))
+	}
 }
 
 // someNames are a few names, and how many there are beside.

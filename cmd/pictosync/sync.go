@@ -115,6 +115,7 @@ func (o *syncOptions) addFlags(f *pflag.FlagSet) {
 func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
 	o.backups.addFlags(f)
+	o.reads.addFlags(f)
 	o.guards.addFlags(f)
 	o.addReportFlags(f)
 	o.addMatchFlag(f)

@@ -20,6 +20,7 @@ import (
 type undoOptions struct {
 	serviceOptions
 	backups backupOptions
+	reads   readOptions
 	dryRun  bool
 	image   string
 	force   bool
@@ -51,11 +52,12 @@ last: the last run that changed something, which is named first.` + exitHelp,
 	f := cmd.Flags()
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
-	f.BoolVar(&o.classes, "classes", false, "take away the classes that the run added and that no annotation has any more; this reads every image that has annotations")
+	f.BoolVar(&o.classes, "classes", false, "take away the classes that the run added and that no annotation has any more; for this all images are read")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
 	o.backups.addFlags(f)
+	o.reads.addFlags(f)
 	return cmd
 }
 
@@ -76,7 +78,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 		return err
 	}
 	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes}
-	if err := o.backups.read(&options.Backup); err != nil {
+	if err := cmp.Or(o.backups.read(&options.Backup), o.reads.check()); err != nil {
 		return err
 	}
 	// It goes back to where the run went.
@@ -103,13 +105,14 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	}
 	summary, err := s.summed(run.Dataset.ID, worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
 		options.Options = s.access(run.Dataset.ID, d)
+		options.ReadBy = o.reads.policy()
 		return undo(s.ctx, s.stop.asked, c.to(s.store), run, options)
 	})
 	if errors.Is(err, worker.ErrGlob) {
 		return usagef("read --image: %w", err)
 	}
 	if o.dryRun && summary.Run != "" {
-		shown := shownPlan{backup: options.Backup}
+		shown := shownPlan{backup: options.Backup, reads: o.reads.policy()}
 		return shown.show(s, os.Stdout, summary, err)
 	}
 	return cmp.Or(o.output.print(os.Stdout, summary, err), err)

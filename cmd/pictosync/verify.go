@@ -32,8 +32,10 @@ func newVerify() *cobra.Command {
 		Use:   "verify SOURCE --dataset NAME",
 		Short: "Read a dataset back and compare every annotation with a source",
 		Long: `Read back what the images of a dataset have and compare every annotation with
-what SOURCE says, all images or a sample. Nothing is written to the service. It
-takes a request an image, keeps to --rate, and goes on where it was stopped.
+what SOURCE says, all images or a sample. No annotation is written to the service.
+It reads an export of the dataset that the service makes for it, and where there is
+none takes a request an image (--read); it keeps to --rate, and goes on where it was
+stopped.
 
 Images that differ, cannot be taken or are not in the dataset make it exit 4.` + exitHelp,
 		Example: `  pictosync verify testdata/shapes --dataset shapes --sandbox
@@ -58,6 +60,7 @@ func (o *verifyOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to compare with")
 	f.StringVar(&o.sample, "sample", "100%", "compare this `PART` of the images, the same in every run, as 5%")
 	f.StringVar(&o.report, "report", "", "write the images that differ to `FILE`, as JSON Lines")
+	o.reads.addFlags(f)
 	o.addReportFlags(f)
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
@@ -68,6 +71,7 @@ func (o *verifyOptions) settings() (v worker.VerifyOptions, err error) {
 	if v.Common, err = o.common(); err != nil {
 		return v, err
 	}
+	v.Holder = "verify"
 	v.Sample, err = parseSample(o.sample)
 	return v, err
 }
@@ -135,6 +139,7 @@ func (o outputOptions) printVerification(w io.Writer, s worker.Summary, failed e
 	fmt.Fprintf(w, "run %s: verified in %s, %s\n", s.Run, time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(part{i.Unchanged, "as the labels say"}, part{i.Failed, "that differ or cannot be compared"},
 		part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "not in the sample"}, part{i.Found - i.Unchanged - i.Failed - i.Unmatched - i.Skipped, "not reached"}))
+	printNotes(w, s.Notes)
 	if s.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}

@@ -1,0 +1,73 @@
+package worker
+
+import (
+	"pictosync/dataset"
+	"pictosync/store"
+)
+
+// lookWhole looks at what the images have by an export of the dataset, where that is worth
+// its requests: an edit by others that keeps an image's count shows then. A plan alone asks
+// for none, since it writes nothing to the service, and is held against what is known.
+func (p *planner) lookWhole() error {
+	if !p.Worth(1) && !p.Worth(1<<30) || p.Expect != "" || p.sample > 0 {
+		return nil
+	}
+	all, ours, err := p.store.Annotated(p.Stopping, p.Ref)
+	if err != nil {
+		return err
+	}
+	byContent := ours
+	if len(p.OnlyClasses) > 0 {
+		byContent = all // their labels are put together with what they have
+	}
+	if p.applies && p.Worth(byContent) {
+		p.Tracker.Begin("reading", 0)
+		_, _, err = p.KeepWhole(p.record.ID, func(i dataset.Exported) bool {
+			p.Tracker.Add(1, 0)
+			return len(p.OnlyClasses) > 0 && i.Count > 0
+		})
+		if err != nil {
+			return err
+		}
+	}
+	p.differing, err = p.store.Differing(p.Stopping, p.Ref, p.Since())
+	return err
+}
+
+// readBefore reads what so many images have that are to be saved on, by an export of the
+// dataset where that takes fewer requests.
+func (a *applier) readBefore(images int) error {
+	if !a.backsUp() || !a.Worth(images) {
+		return nil
+	}
+	refs, err := a.pendingRefs()
+	if err != nil {
+		return err
+	}
+	_, a.byExport, err = a.KeepWhole(a.record.ID, func(i dataset.Exported) bool {
+		return refs.Has(i.Image.Ref) && (i.Count > 0 || a.Backup == BackupAlways)
+	})
+	return err
+}
+
+// readAgain reads anew what the images have that are still to be saved on, where a run takes
+// so long that what was read of them is old.
+func (a *applier) readAgain() error {
+	if !a.byExport || !a.WholeAt.Before(a.Since()) {
+		return nil
+	}
+	left := 0
+	for rows, err := range a.pendingRows(1<<40, chunkItems) {
+		if err != nil {
+			return err
+		}
+		left += len(rows)
+	}
+	a.byExport = false
+	return a.readBefore(left)
+}
+
+// confirms tells of what an export says of an image whether it is what was saved on it.
+func confirms(image store.Image) func(dataset.Content) bool {
+	return func(c dataset.Content) bool { return image.Saved != nil && image.Saved.Hash == c.Hash }
+}
