@@ -54,6 +54,9 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 		return 0, err
 	}
 	defer listing.Close()
+	if a.Missing {
+		return 0, listing.End(ctx, a.Now(), true)
+	}
 	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
 	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency, nil) {

@@ -129,8 +129,9 @@ type Registered struct {
 }
 
 // Register makes images of bytes that were put, [MaxUploads] at most. What is wrong with
-// one is its failure alone, a name that is taken in its directory for one.
-func (c *Client) Register(ctx context.Context, dataset string, images []NewImage) (Registered, error) {
+// one is its failure alone, a name that is taken in its directory for one. key is the
+// idempotency key: under the same one the same images get the first answer again.
+func (c *Client) Register(ctx context.Context, dataset string, images []NewImage, key string) (Registered, error) {
 	op := fmt.Sprintf("register %d images", len(images))
 	body, err := uploadBody(op, dataset, images, true)
 	if err != nil {
@@ -144,7 +145,7 @@ func (c *Client) Register(ctx context.Context, dataset string, images []NewImage
 			Error     string  `json:"error"`
 		} `json:"failed"`
 	}]
-	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "bulk-register", body: body}, &out); err != nil {
+	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "bulk-register", body: body, key: key}, &out); err != nil {
 		return Registered{}, err
 	}
 	r := Registered{Succeeded: out.Data.Succeeded}
@@ -174,7 +175,7 @@ func (c *Client) Upload(ctx context.Context, image NewImage, content io.Reader) 
 	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "upload-url", body: data}, &signed); err != nil {
 		return Image{}, err
 	}
-	if err := c.PutImage(ctx, UploadURL{URL: signed.Data.UploadURL}, image, content); err != nil {
+	if err := c.put(ctx, signed.Data.UploadURL, image, content); err != nil {
 		return Image{}, err
 	}
 	entry = image.entry(true)
@@ -187,14 +188,57 @@ func (c *Client) Upload(ctx context.Context, image NewImage, content io.Reader) 
 	return out.Data, err
 }
 
-// PutImage sends the bytes of an image to its URL, once. It does not count against the
-// quota, and carries no key: the URL is the service's to choose. It may take as long as it
-// needs, but no longer than a request may without a byte being taken. A refusal is a
+// PutImage sends the bytes of an image to its URL. It does not count against the quota, and
+// carries no key: the URL is the service's to choose. open is called for each attempt: those
+// that fail for reasons that pass are tried again as requests are. An attempt may take as long
+// as it needs, but no longer than a request may without a byte being taken. A refusal is a
 // [*StorageError], a failure of the network a [*NetworkError].
-func (c *Client) PutImage(ctx context.Context, to UploadURL, image NewImage, content io.Reader) error {
+func (c *Client) PutImage(ctx context.Context, to UploadURL, image NewImage, open func() (io.ReadCloser, error)) error {
+	for attempt := 1; ; attempt++ {
+		err := c.putFrom(ctx, to, image, open)
+		wait, again := c.retryPut(err, attempt)
+		if !again || ctx.Err() != nil {
+			return err
+		}
+		c.config.OnRetry(Retry{Op: "upload " + image.Path, Attempt: attempt, Wait: wait, Err: err})
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
+
+func (c *Client) retryPut(err error, attempt int) (wait time.Duration, again bool) {
+	var refused *StorageError
+	passes := errors.Is(err, ErrNetwork) || errors.As(err, &refused) && refused.Passes()
+	if !passes || attempt > c.config.MaxRetries {
+		return 0, false
+	}
+	return c.backoff(attempt), true
+}
+
+// Passes reports whether the storage may take the same request later.
+func (e *StorageError) Passes() bool {
+	return e.Status >= 500 || e.Status == http.StatusTooManyRequests || e.Status == http.StatusRequestTimeout
+}
+
+func (c *Client) putFrom(ctx context.Context, to UploadURL, image NewImage, open func() (io.ReadCloser, error)) error {
+	content, err := open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return c.put(ctx, to.URL, image, content)
+}
+
+// put makes one attempt to send the bytes of an image.
+func (c *Client) put(ctx context.Context, signed string, image NewImage, content io.Reader) error {
 	op := "upload " + image.Path
-	target, err := c.base.Parse(to.URL)
-	if err != nil || to.URL == "" || target.Scheme != "https" && (target.Scheme != "http" || !loopback(target.Hostname())) {
+	target, err := c.base.Parse(signed)
+	if err != nil || signed == "" || target.Scheme != "https" && (target.Scheme != "http" || !loopback(target.Hostname())) {
 		return fmt.Errorf("%s: the service named an upload URL that is not https", op)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -202,6 +246,7 @@ func (c *Client) PutImage(ctx context.Context, to UploadURL, image NewImage, con
 	stalled := time.AfterFunc(c.config.Timeout, func() { cancel(errNoAnswer) })
 	defer stalled.Stop()
 	body := &moving{from: content, moved: func() { stalled.Reset(c.config.Timeout) }}
+	defer body.end()
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), body)
 	if err != nil {
 		return fmt.Errorf("%s: the service named an upload URL that is none", op) // its own text has the URL
@@ -216,7 +261,7 @@ func (c *Client) PutImage(ctx context.Context, to UploadURL, image NewImage, con
 		if answer != nil {
 			answer.Body.Close()
 		}
-		return fmt.Errorf("%s: read its file: %w", op, readErr)
+		return fmt.Errorf("%s: %w", op, readErr)
 	}
 	if err != nil {
 		return c.networkError(ctx, op, err)
@@ -231,24 +276,29 @@ func (c *Client) PutImage(ctx context.Context, to UploadURL, image NewImage, con
 	return nil
 }
 
-// moving is content on its way, which keeps what went wrong in reading it.
+// moving is content on its way, which keeps what went wrong in reading it. Nothing of it is
+// read once it has ended: net/http may go on for a while behind an answer.
 type moving struct {
 	from  io.Reader
 	moved func()
 
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	err   error
+	ended bool
 }
 
 func (m *moving) Read(b []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return 0, io.ErrClosedPipe
+	}
 	n, err := m.from.Read(b)
 	if n > 0 {
 		m.moved()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		m.mu.Lock()
 		m.err = err
-		m.mu.Unlock()
 	}
 	return n, err
 }
@@ -257,6 +307,12 @@ func (m *moving) failed() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.err
+}
+
+func (m *moving) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
 }
 
 // SetSplit puts an image into a split, train, val or test, or with "" into none.

@@ -15,9 +15,12 @@ import (
 //go:embed upgrade.sql
 var upgradeSQL string
 
-// Versions of the schema: the one that is written, and the one before, which is upgraded.
+//go:embed upgrade_uploads.sql
+var upgradeUploadsSQL string
+
+// Versions of the schema: the one that is written, and the oldest that is upgraded.
 const (
-	schemaVersion = 13
+	schemaVersion = 14
 	upgradedFrom  = 12
 )
 
@@ -63,7 +66,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 			_, err := tx.ExecContext(ctx, schema)
 			return err
 		})
-	case version != upgradedFrom:
+	case version < upgradedFrom:
 		return ErrOlder
 	}
 	conn, err := db.Conn(ctx)
@@ -75,14 +78,19 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA foreign_keys = ON`)
-	return transact(ctx, conn, upgrade)
+	return transact(ctx, conn, func(ctx context.Context, tx *sql.Tx) error { return upgrade(ctx, tx, version) })
 }
 
-func upgrade(ctx context.Context, tx *sql.Tx) error {
-	if err := joinBodies(ctx, tx); err != nil {
-		return fmt.Errorf("take over the batches in flight: %w", err)
+func upgrade(ctx context.Context, tx *sql.Tx, from int) error {
+	if from == upgradedFrom {
+		if err := joinBodies(ctx, tx); err != nil {
+			return fmt.Errorf("take over the batches in flight: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, upgradeSQL); err != nil {
+			return err
+		}
 	}
-	_, err := tx.ExecContext(ctx, upgradeSQL)
+	_, err := tx.ExecContext(ctx, upgradeUploadsSQL)
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pictosync/convert"
+	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
 )
@@ -297,6 +298,7 @@ func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, q quota.Quot
 	if classes > 0 {
 		requests++
 	}
+	requests += 2 * ((s.Uploads + pictograph.MaxUploads - 1) / pictograph.MaxUploads)
 	byCount := (s.Saves + maxBatchImages - 1) / maxBatchImages
 	byBytes := (s.Bytes + s.Saves*entryOverhead + defaultBatchBytes - 1) / defaultBatchBytes
 	requests += max(byCount, byBytes)

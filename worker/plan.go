@@ -27,6 +27,8 @@ type planner struct {
 	*run
 	Policies
 	Limits
+	Uploads
+	Into                    string
 	Findings                func() []convert.Finding // see Common
 	Accepted                convert.Accepted
 	Match                   Matching
@@ -52,7 +54,7 @@ type planner struct {
 
 func newPlanner(c Connection, o Options) *planner {
 	o = o.withDefaults()
-	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Into: o.Into, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
 		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
 	p.judge = p.applyPolicies
 	return p
@@ -74,6 +76,11 @@ type converted struct {
 	// Where the image had to be read: what it has, and whether that is what would be saved.
 	existing  *dataset.Content
 	unchanged bool
+
+	// Where the dataset lacks the image: its file, or why that cannot be uploaded; neither
+	// where that is not asked for.
+	file    *store.Upload
+	fileErr error
 }
 
 // load reads and converts one item; keeps is asked whether annotations of a size are
@@ -149,6 +156,9 @@ func (p *planner) plan(ctx context.Context) error {
 		found = append(found, *p.Short)
 	}
 	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
+		return err
+	}
+	if err := p.planUploads(ctx); err != nil {
 		return err
 	}
 	if p.Prune {
@@ -269,6 +279,10 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		next.seq++
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
+		if planned.Plan == store.PlanUpload {
+			c.file.Item = planned.Seq
+			chunk.Uploads = append(chunk.Uploads, *c.file)
+		}
 		if planned.Outcome == store.ItemPending {
 			p.needClasses(&planned, c.classes, next.classes, &chunk)
 		}
@@ -311,6 +325,15 @@ func (p *planner) convertMatched(ctx context.Context, i matchedItem) (converted,
 	if i.Err != nil {
 		return converted{err: i.Err, labels: i.Annotations, leftOut: i.Annotations}, nil
 	}
+	c, err := p.convertOrTake(ctx, i)
+	if err == nil {
+		p.examine(ctx, i, &c)
+	}
+	return c, err
+}
+
+// convertOrTake takes what was converted on the way, where that comes to the same.
+func (p *planner) convertOrTake(ctx context.Context, i matchedItem) (converted, error) {
 	if c := i.early; c != nil {
 		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
 			return *c, nil
@@ -336,11 +359,22 @@ func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, e
 		return fail(store.PlanFailed, "%v", c.err)
 	case m.plan == store.PlanAmbiguous:
 		return fail(store.PlanAmbiguous, "%s", m.reason)
-	case m.plan == store.PlanUnmatched:
+	case m.plan == store.PlanUnmatched && c.fileErr != nil:
+		return fail(store.PlanFailed, "the dataset has no such image, and its file cannot be uploaded: %v", c.fileErr)
+	case m.plan == store.PlanUnmatched && c.file != nil && c.err != nil:
+		return fail(store.PlanFailed, "%v; the dataset has no such image, and it was not uploaded", c.err)
+	case m.plan == store.PlanUnmatched && c.file == nil:
 		i.Plan, i.Outcome, i.Reason = store.PlanUnmatched, store.ItemUnmatched, m.reason
+		if p.uploading() && !m.archived {
+			i.Reason += "; its file is not at hand"
+		}
 		return i, nil
 	case c.size > p.BatchBytes:
 		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, p.BatchBytes)
+	}
+	if m.plan == store.PlanUnmatched {
+		i.Plan, i.Outcome, i.Path = store.PlanUpload, store.ItemPending, c.file.Path
+		return i, nil
 	}
 	i.Plan, i.Outcome = classify(m.image, c, p.record.ID)
 	i.Kept, i.Reviewed = unchangedOf(m.image, c), m.image.Reviewed

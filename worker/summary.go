@@ -14,6 +14,8 @@ type Summary struct {
 	Outcome     string           `json:"outcome"`
 	Images      ImageCounts      `json:"images"`
 	Annotations AnnotationCounts `json:"annotations"`
+	// Uploads are the files that the run brought, or has to bring yet.
+	Uploads *store.UploadTotals `json:"uploads,omitempty"`
 	conversion.Accounts
 	Requests int            `json:"requests"`
 	Findings int            `json:"findings"`
@@ -73,6 +75,9 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	}
 	if r.Kind != "verify" { // which takes nothing
 		s.Accounts = conversion.Account(conversion.Counted(t.Read), conversion.Counted(t.Taken))
+	}
+	if t.Uploads != (store.UploadTotals{}) {
+		s.Uploads = &t.Uploads
 	}
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s

@@ -5,6 +5,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/store"
+	"pictosync/upload"
 )
 
 // Plan decides what a sync with the same options would do, and writes nothing to the
@@ -84,6 +85,12 @@ func (a *applier) planAndApply(ctx context.Context) error {
 		return err
 	}
 	a.removed.n = summary.Lost()
+	if err := a.create(ctx, summary); err != nil {
+		return err
+	}
+	if summary, err = a.bring(ctx, summary); err != nil {
+		return err
+	}
 	return a.apply(ctx, summary)
 }
 
@@ -97,6 +104,11 @@ func (p *planner) listAndPlan() error {
 	defer unlock()
 	if err := p.List(nil); err != nil {
 		return err
+	}
+	if p.applies {
+		if err := upload.Settle(p.Stopping, p.Access, p.store); err != nil {
+			return err
+		}
 	}
 	return p.plan(p.Stopping)
 }

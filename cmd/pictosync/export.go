@@ -210,6 +210,7 @@ other classes stay as they are.` + exitHelp,
 	o.serviceOptions.addFlags(f)
 	o.backups.addFlags(f)
 	o.guards.addFlags(f)
+	o.uploads.addFlags(f)
 	o.addReportFlags(f)
 	o.source.addLossFlags(f)
 	o.source.outside = string(convert.OutsideKeep)

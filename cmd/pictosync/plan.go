@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/internal/atomicfile"
@@ -31,14 +33,21 @@ type planJSON struct {
 	Reviewed    int      `json:"reviewed"` // images to save that are in review, or complete
 	Annotations added    `json:"annotations"`
 	Classes     []string `json:"classes"` // to be created
-	Requests    int      `json:"requests"`
-	Seconds     float64  `json:"estimated_s"` // at the configured rate
+	// Uploads are the images that would be uploaded.
+	Uploads  uploadsJSON `json:"uploads"`
+	Requests int         `json:"requests"`
+	Seconds  float64     `json:"estimated_s"` // at the configured rate
 	conversion.Accounts
 	// Unlabelled are the images of the dataset that the source says nothing of.
 	Unlabelled int            `json:"unlabelled"`
 	Findings   int            `json:"findings"`
 	Kinds      map[string]int `json:"findings_by_kind,omitempty"`
 	ending
+}
+
+type uploadsJSON struct {
+	Images int   `json:"images"`
+	Bytes  int64 `json:"bytes"`
 }
 
 type added struct {
@@ -144,7 +153,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 		return err
 	}
 	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
+		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
@@ -250,11 +259,14 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 		return err
 	}
 	n := p.Images
-	fmt.Fprintf(w, "\nplan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
+	fmt.Fprintf(w, "\nplan %s: %s\n", p.Run, parts(part{n[store.PlanUpload], "to upload"}, part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
 		part{n[store.PlanDrifted], "changed by someone else"}, part{n[store.PlanUnchanged], "unchanged"}, part{n[store.PlanUnmatched], "not in the dataset"},
 		part{n[store.PlanAmbiguous], "ambiguous"}, part{n[store.PlanFailed], "that cannot be taken"}))
 	if p.Skipped > 0 {
 		fmt.Fprintf(w, "  skipped      %d of these\n", p.Skipped)
+	}
+	if p.Uploads.Images > 0 {
+		fmt.Fprintf(w, "  upload       %s, %s\n", plural(p.Uploads.Images, "file"), humanize.IBytes(uint64(p.Uploads.Bytes)))
 	}
 	a := p.Annotations
 	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove, %d to replace, %d to keep\n", a.Listed, a.Added, a.Removed, a.Replaced, a.Kept)

@@ -19,13 +19,18 @@ type sourcedOptions struct {
 	source    sourceOptions
 	dataset   string
 	match     string
+	into      string
 	unmatched string
 	findings  string
+
+	// A sandbox of this process gets a dataset without images, or none.
+	unseeded, create bool
 }
 
 // addMatchFlag says how a source's images are matched to a dataset's.
 func (o *sourcedOptions) addMatchFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.match, "match", string(worker.MatchPath), "how images are found in the dataset: exact (id or path), path (also where one path is the other's ending) or name (also by file name or stem alone)")
+	f.StringVar(&o.into, "into", "", "`FOLDER` of the dataset that the images are in: it stands before their paths in the source")
 }
 
 // addReportFlags say what is made of what a run comes to.
@@ -50,6 +55,9 @@ func (o *sourcedOptions) common() (c worker.Common, err error) {
 		return c, err
 	}
 	c.Match, c.IgnoreUnmatched = worker.Matching(o.match), o.unmatched == "ignore"
+	if c.Into, err = intoFolder(o.into); err != nil {
+		return c, err
+	}
 	c.Accepted, err = o.source.accepted()
 	return c, err
 }
@@ -110,7 +118,11 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 	failed := worker.Summary{Dataset: o.dataset, Source: src.path}
 	if s.sandbox != nil {
 		opened, err := src.Open()
-		if err == nil {
+		switch {
+		case err != nil || o.create:
+		case o.unseeded:
+			_, _, err = s.sandbox.EnsureDataset(s.ctx, o.dataset)
+		default:
 			err = s.seed(o.dataset, opened)
 		}
 		if err != nil {
@@ -127,7 +139,9 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 		common.Finding = findings.write
 	}
 	summary, err := s.summed(o.dataset, failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
+		create, force := common.Create, common.ForceCreate
 		common.Options = s.access(o.dataset, d)
+		common.Create, common.ForceCreate = create, force
 		return do(c, common)
 	})
 	if summary.Run != "" {

@@ -34,6 +34,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
 		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "skipped"}, part{i.Failed, "failed"},
 		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Skipped - i.Failed, "not reached"}))
+	printUploads(w, s.Run, s.Uploads)
 	if i.Saved+i.Cleared > 0 {
 		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
 	}

@@ -77,6 +77,7 @@ type saveOptions struct {
 	sourcedOptions
 	guards  guardOptions
 	backups backupOptions
+	uploads uploadOptions
 	// classes are all that is brought back, of restore.
 	classes []string
 }
@@ -92,6 +93,10 @@ func (o *saveOptions) settings() (w worker.Options, err error) {
 		w.OnlyClasses = o.classes
 		w.Narrowed += fmt.Sprintf(" classes=%q", o.classes)
 	}
+	if err := o.uploads.read(&w); err != nil {
+		return w, err
+	}
+	o.unseeded, o.create = w.Upload == worker.UploadMissing || w.Upload == worker.UploadAll, w.Create
 	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup))
 }
 
@@ -114,6 +119,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to save into")
 	o.backups.addFlags(f)
 	o.guards.addFlags(f)
+	o.uploads.addFlags(f)
 	o.addReportFlags(f)
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
@@ -150,9 +156,14 @@ image of the dataset; images that have what the labels say already are not sent.
 A label file without labels clears its image; an image without a label file is
 left alone. The key is read from PICTOGRAPH_API_KEY.
 
+With --upload missing, images that the dataset lacks are uploaded first, where
+their files are at hand, five hundred in two requests; --create-dataset makes the
+dataset too.
+
 A run that was interrupted, by whatever, is finished by the same command.` + exitHelp,
 		Example: `  pictosync sync testdata/shapes --dataset shapes --sandbox
-  pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h`,
+  pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h
+  pictosync sync coco128 --dataset coco128 --create-dataset --upload missing`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := applySettings(cmd, o.config); err != nil {
