@@ -80,8 +80,12 @@ func addUploads(ctx context.Context, tx *sql.Tx, span itemSpan, run string, uplo
 			}
 			continue
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO uploads (dataset, run, item, path, file, stamp, size, content_type, width, height, near, state) VALUES ((SELECT dataset FROM runs WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'planned')`,
-			run, u.Item, u.Path, u.File, u.Stamp, u.Size, u.ContentType, u.Width, u.Height, u.Near); err != nil {
+		state := UploadPlanned
+		if u.Error != "" {
+			state = UploadFailed
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO uploads (dataset, run, item, path, file, stamp, size, content_type, width, height, near, state, error) VALUES ((SELECT dataset FROM runs WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			run, u.Item, u.Path, u.File, u.Stamp, u.Size, u.ContentType, u.Width, u.Height, u.Near, state, u.Error); err != nil {
 			return err
 		}
 	}

@@ -45,6 +45,7 @@ type planner struct {
 	applies   bool  // what is planned is saved by this process
 	payloads  payloads
 	searched  searched
+	named     fileSet // the image files of the source's items, where those that none names are wanted
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
 	judge  func(i *store.Item, image store.Image, explicit bool) error
@@ -264,6 +265,7 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 	}
 	chunk.Items = make([]store.Item, 0, len(items))
 	i := -1
+	p.noteFiles(items)
 	for c, err := range parallel.Map(p.Stopping, p.Convert, matched(items, matches), p.convertMatched) {
 		if err != nil {
 			return chunk, err

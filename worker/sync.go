@@ -91,7 +91,10 @@ func (a *applier) planAndApply(ctx context.Context) error {
 	if summary, err = a.bring(ctx, summary); err != nil {
 		return err
 	}
-	return a.apply(ctx, summary)
+	if err := a.apply(ctx, summary); err != nil || !a.SetSplits {
+		return err
+	}
+	return a.setSplits(ctx)
 }
 
 // listAndPlan makes the plan. Labels are converted while the images are listed, where that

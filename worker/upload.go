@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"path"
 
 	"pictosync/convert"
@@ -28,6 +29,8 @@ type Uploads struct {
 	Upload Uploading
 	// Files are where the image files lie; nil is this machine.
 	Files upload.Files
+	// SetSplits puts images that are in no split into the one that the source has them in.
+	SetSplits bool
 	// Streams is how many files are sent at the same time. 0 means the default.
 	Streams int
 }
@@ -46,6 +49,7 @@ type uploadState interface {
 	upload.Store
 	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]string, error)
 	AddUploads(ctx context.Context, run string, uploads []store.Upload) error
+	Uploads(ctx context.Context, run string, states ...store.UploadState) iter.Seq2[store.Upload, error]
 	HoldUploads(ctx context.Context, run string) error
 	Displaced(ctx context.Context, run string) ([]store.Item, error)
 	UploadDisplaced(ctx context.Context, run string, i store.Item, u store.Upload) error
@@ -118,6 +122,11 @@ func (p *planner) planUploads(ctx context.Context) error {
 	}
 	if err := p.planDisplaced(ctx); err != nil {
 		return err
+	}
+	if p.Upload == UploadAll {
+		if err := p.planUnlabelled(ctx); err != nil {
+			return err
+		}
 	}
 	return p.store.HoldUploads(ctx, p.record.ID)
 }

@@ -430,3 +430,44 @@ func TestCreateDataset(t *testing.T) {
 		t.Errorf("forced: %+v, %v", s, err)
 	}
 }
+
+// yoloFolder is a data set of two splits with an image without a label, and one that is none.
+func yoloFolder(t *testing.T) string {
+	t.Helper()
+	folder := pictures(t, "images/train/a.jpg", "images/train/bare.jpg", "images/val/b.jpg", "images/test/bare.jpg")
+	for name, content := range map[string]string{"data.yaml": "train: images/train\nval: images/val\nnames: [car]\n", "labels/train/a.txt": "0 0.5 0.5 0.1 0.1\n", "labels/val/b.txt": "0 0.5 0.5 0.1 0.1\n", "images/val/broken.jpg": "no image"} {
+		file := filepath.Join(folder, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// Images without labels come too where all are wanted, and each gets the split that the
+// source has it in, unless it is in one.
+func TestUploadAllWithSplits(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	folder := yoloFolder(t)
+	s, err := b.sync(folder, func(o *Options) { o.Upload, o.SetSplits = UploadAll, true })
+	if err != nil || s.Images.Saved != 2 || s.Uploads.Done != 3 || s.Uploads.Failed != 1 || s.Outcome != "failures" {
+		t.Fatalf("%+v %+v, %v: %q", s, s.Uploads, err, b.records(s.Run))
+	}
+	client, _ := b.client()
+	defer client.CloseIdleConnections()
+	var got []string
+	for page, err := range client.ImagePages(t.Context(), "set", pictograph.ImageFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range page {
+			got = append(got, fmt.Sprintf("%s %s %d", i.Path(), i.Split, i.AnnotationCount))
+		}
+	}
+	slices.Sort(got)
+	expect(t, "images", got, "train/a.jpg train 1", "train/bare.jpg train 0", "val/b.jpg val 1")
+	again, err := b.sync(folder, func(o *Options) { o.Upload, o.SetSplits = UploadAll, true })
+	if err != nil || again.Images.Unchanged != 2 || again.Uploads.Done != 0 || again.Requests != 3 {
+		t.Errorf("again: %+v %+v, %v", again, again.Uploads, err)
+	}
+}

@@ -175,7 +175,7 @@ func (s *session) summed(name string, failed worker.Summary, ignoreUnmatched boo
 		summary.Failures, readErr = firstFailures(context.WithoutCancel(s.ctx), s.store, summary.Run)
 		err = joinFailures(err, readErr)
 	}
-	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Images.Unmatched > 0 && !ignoreUnmatched) {
+	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Uploads != nil && summary.Uploads.Failed > 0 || summary.Images.Unmatched > 0 && !ignoreUnmatched) {
 		err = errFailures
 	}
 	return summary, err

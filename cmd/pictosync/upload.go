@@ -20,12 +20,14 @@ type uploadOptions struct {
 	streams int
 	create  bool
 	force   bool
+	splits  bool
 }
 
 func (o *uploadOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.upload, "upload", string(worker.UploadNone), "upload images that the dataset lacks and whose files are at hand: none, missing (those that labels name) or all (also those without labels)")
 	f.IntVar(&o.streams, "streams", upload.DefaultStreams, "how many files are uploaded at once; they do not count against the rate")
 	f.BoolVar(&o.create, "create-dataset", false, "make the dataset where it is not there, with the classes of the labels; takes --upload")
+	f.BoolVar(&o.splits, "set-splits", false, "put images that are in no split into the one that the source has them in, a request an image")
 	f.BoolVar(&o.force, "force-create", false, "make it also where its name is almost that of another")
 }
 
@@ -36,7 +38,7 @@ func (o *uploadOptions) read(w *worker.Options) error {
 	if err := oneOf("--upload", o.upload, worker.UploadNone, worker.UploadMissing, worker.UploadAll); err != nil {
 		return err
 	}
-	w.Upload, w.Streams = worker.Uploading(o.upload), o.streams
+	w.Upload, w.Streams, w.SetSplits = worker.Uploading(o.upload), o.streams, o.splits
 	switch {
 	case o.streams < 1:
 		return usagef("read --streams: %d files at once upload nothing; give 1 or more", o.streams)
