@@ -48,9 +48,10 @@ type planner struct {
 	named     fileSet // the image files of the source's items, where those that none names are wanted
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
-	judge  func(i *store.Item, image store.Image, explicit bool) error
-	undone *undone // what is taken back; nil for labels
-	sample float64 // part of the images that is compared
+	judge   func(i *store.Item, image store.Image, explicit bool) error
+	putAway int     // images that the undone run uploaded and that are archived
+	undone  *undone // what is taken back; nil for labels
+	sample  float64 // part of the images that is compared
 }
 
 func newPlanner(c Connection, o Options) *planner {

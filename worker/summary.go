@@ -27,6 +27,10 @@ type Summary struct {
 	// that an undone run had added.
 	Classes    []string `json:"new_classes,omitempty"`
 	StillThere []string `json:"classes_left,omitempty"`
+	// Archived are images that an undone run had uploaded and that an undo archived, or would;
+	// UploadsLeft are those that stay.
+	Archived    int `json:"archived,omitempty"`
+	UploadsLeft int `json:"uploads_left,omitempty"`
 }
 
 // ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that

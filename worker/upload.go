@@ -47,6 +47,7 @@ func (u Uploads) files() upload.Files {
 // uploadState keeps files from before they are sent until they are images of the dataset.
 type uploadState interface {
 	upload.Store
+	UploadTotals(ctx context.Context, run string) (store.UploadTotals, error)
 	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]string, error)
 	AddUploads(ctx context.Context, run string, uploads []store.Upload) error
 	Uploads(ctx context.Context, run string, states ...store.UploadState) iter.Seq2[store.Upload, error]

@@ -471,3 +471,57 @@ func TestUploadAllWithSplits(t *testing.T) {
 		t.Errorf("again: %+v %+v, %v", again, again.Uploads, err)
 	}
 }
+
+// An undo takes the labels of uploaded images away and leaves the images; on request it
+// archives those that nobody labelled since.
+func TestUndoUploaded(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	folder := pictures(t, "a.jpg", "b.jpg", "empty.jpg", "theirs.jpg", "labelled.jpg")
+	s := b.bring(b.labels("a.jpg car", "b.jpg car", "empty.jpg", "theirs.jpg car", "labelled.jpg"), folder)
+	b.other("theirs.jpg", 3)
+	b.other("labelled.jpg", 1)
+	run, err := b.store.FindRun(t.Context(), s.Run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := func(do func(context.Context, <-chan struct{}, Connection, store.Run, UndoOptions) (Summary, error), uploaded bool) Summary {
+		t.Helper()
+		c := b.connection()
+		defer c.Client.CloseIdleConnections()
+		s, err := do(t.Context(), nil, c, run, UndoOptions{Options: b.options("", nil).Common.Options, Uploaded: uploaded, Backup: BackupAuto})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if plan := undo(PlanUndo, true); plan.Archived != 3 {
+		t.Errorf("plan: %+v", plan)
+	}
+	if s := undo(Undo, false); s.Images.Cleared != 2 || s.UploadsLeft != 5 || s.Archived != 0 {
+		t.Errorf("without: %+v", s)
+	}
+	if s := undo(Undo, true); s.Archived != 3 || s.UploadsLeft != 2 {
+		t.Errorf("with: %+v", s)
+	}
+	var left []string
+	for _, i := range b.stored("set") {
+		left = append(left, strings.Fields(i)[0])
+	}
+	expect(t, "images", left, "labelled.jpg", "theirs.jpg")
+}
+
+// other saves annotations on an image as somebody else would.
+func (b *bench) other(path string, annotations int) {
+	b.t.Helper()
+	var list []string
+	for n := range annotations {
+		list = append(list, fmt.Sprintf(`{"id":"other%d","name":"car","type":"bbox","bounding_box":{"x":1,"y":1,"w":2,"h":3}}`, n))
+	}
+	request := httptest.NewRequest("POST", "/api/v1/developer/annotations/set/"+path, strings.NewReader(`{"annotations":[`+strings.Join(list, ",")+`]}`))
+	request.Header.Set("X-API-Key", "other")
+	answer := httptest.NewRecorder()
+	b.server.ServeHTTP(answer, request)
+	if answer.Code != 200 {
+		b.t.Fatal(answer.Body)
+	}
+}

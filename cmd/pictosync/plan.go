@@ -29,10 +29,12 @@ type planJSON struct {
 	Digest string             `json:"digest"`
 	Images map[store.Plan]int `json:"images"`
 	// Skipped are images that a policy leaves alone, whatever their plan.
-	Skipped     int      `json:"skipped"`
-	Reviewed    int      `json:"reviewed"` // images to save that are in review, or complete
-	Annotations added    `json:"annotations"`
-	Classes     []string `json:"classes"` // to be created
+	Skipped     int   `json:"skipped"`
+	Reviewed    int   `json:"reviewed"` // images to save that are in review, or complete
+	Annotations added `json:"annotations"`
+	// Archive are the images that an undo would archive.
+	Archive int      `json:"archive,omitempty"`
+	Classes []string `json:"classes"` // to be created
 	// Uploads are the images that would be uploaded.
 	Uploads  uploadsJSON `json:"uploads"`
 	Requests int         `json:"requests"`
@@ -153,7 +155,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 		return err
 	}
 	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
+		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Archive: s.Archived, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
@@ -267,6 +269,9 @@ func printPlan(ctx context.Context, w io.Writer, st *store.Store, p planJSON) er
 	}
 	if p.Uploads.Images > 0 {
 		fmt.Fprintf(w, "  upload       %s, %s\n", plural(p.Uploads.Images, "file"), humanize.IBytes(uint64(p.Uploads.Bytes)))
+	}
+	if p.Archive > 0 {
+		fmt.Fprintf(w, "  archive      %s that the run uploaded\n", plural(p.Archive, "image"))
 	}
 	a := p.Annotations
 	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove, %d to replace, %d to keep\n", a.Listed, a.Added, a.Removed, a.Replaced, a.Kept)

@@ -44,6 +44,12 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	if len(s.Classes) > 0 {
 		fmt.Fprintf(w, "  classes      new: %s\n", someNames(s.Classes))
 	}
+	if s.Archived > 0 {
+		fmt.Fprintf(w, "  archived     %s that the run had uploaded\n", plural(s.Archived, "image"))
+	}
+	if s.UploadsLeft > 0 {
+		fmt.Fprintf(w, "  uploads      %s that the run uploaded stay in the dataset (with --uploaded, undo archives those that nobody labelled since)\n", plural(s.UploadsLeft, "image"))
+	}
 	if len(s.StillThere) > 0 {
 		fmt.Fprintf(w, "  classes      added by the run and still there: %s (with --classes, undo removes those that no annotation uses)\n", someNames(s.StillThere))
 	}
