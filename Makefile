@@ -21,7 +21,7 @@ unit: ## the Go tests
 
 .PHONY: race
 race: ## the Go tests where goroutines live, under the race detector
-	$(GO) test -race -short ./worker ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph
+	$(GO) test -race -short ./worker ./upload ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph
 
 .PHONY: conformance
 conformance: ## hold the product against the official SDK (makes a venv of its own)
@@ -48,6 +48,10 @@ year: ## 365 nights of sync and export, one kill a week
 .PHONY: export-kills
 export-kills: ## an export of 100,000 images, killed ten times
 	PICTOSYNC_EXPORT_KILLS_IMAGES=100000 $(GO) test ./cmd/pictosync -run 'TestExportKills' -count 1 -v -timeout 2h
+
+.PHONY: upload-kills
+upload-kills: ## an upload of 2,000 images with every fault, killed 200 times
+	PICTOSYNC_UPLOAD_IMAGES=2000 PICTOSYNC_UPLOAD_KILLS=200 $(GO) test ./cmd/pictosync -run 'TestUploadKills' -count 1 -v -timeout 2h
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, for FUZZTIME each (default 1m)

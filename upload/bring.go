@@ -51,6 +51,7 @@ type Uploader struct {
 
 	streams chan struct{}
 	puts    atomic.Int64 // files that the storage took
+	ending  sync.Mutex   // held with the lock on listings, which other processes wait for
 }
 
 // Settle holds what was on its way when a process ended against the listing, which has been
@@ -125,6 +126,8 @@ func (u *Uploader) end(ctx context.Context, ends []store.UploadEnd) error {
 	if len(ends) == 0 {
 		return nil
 	}
+	u.ending.Lock()
+	defer u.ending.Unlock()
 	unlock, err := u.LockListing()
 	if err != nil {
 		return err
