@@ -25,6 +25,7 @@ type exportOptions struct {
 	formats   []string
 	maxAge    string
 	full      bool
+	images    bool
 	snapshots string
 }
 
@@ -41,7 +42,8 @@ when it is complete; files that did not change are shared with the one before.
 An image is read when its annotation count has changed, when pictosync saved it
 since, and when it was last read --max-age ago; one without annotations costs no
 request. An edit by others that keeps an image's count is seen only then: --full
-reads all. A stopped export goes on where it was when the command is repeated.` + exitHelp,
+reads all. With --images the files of the images are kept too; restore --upload
+missing brings them into a new dataset. A stopped export goes on where it was when the command is repeated.` + exitHelp,
 		Example: `  pictosync export --dataset cars --out backups/cars
   pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.NoArgs,
@@ -66,6 +68,7 @@ func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.formats, "formats", nil, "write these beside the canonical lines: coco, yolo (all tasks)")
 	f.StringVar(&o.maxAge, "max-age", "30d", "read again what was read longer than this `AGE` ago, such as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
+	f.BoolVar(&o.images, "images", false, "keep the files of the images too: a request for each that is new or has another size, each content once")
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
 }
 
@@ -84,7 +87,7 @@ func (o *exportOptions) settings() (e backup.Options, err error) {
 			return e, usagef("read --formats: %q must be one of: coco, yolo", format)
 		}
 	}
-	e.Formats = o.formats
+	e.Formats, e.Images = o.formats, o.images
 	if o.full {
 		return e, nil
 	}
@@ -129,7 +132,7 @@ func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summar
 	summary, err := backup.Export(s.ctx, s.stop.asked, c.client, s.store, c.pacer, settings)
 	progress.end()
 	err = s.stop.explain(err)
-	if err == nil && summary.Images.Failed > 0 {
+	if err == nil && (summary.Images.Failed > 0 || summary.Files != nil && summary.Files.Failed > 0) {
 		err = errFailures
 	}
 	return summary, err
@@ -154,6 +157,9 @@ func (o *exportOptions) print(s backup.Summary, failed error) error {
 	fmt.Printf("  snapshot     %s: %s, of which %s shared with the one before\n", printable(s.Snapshot), humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(s.Shared)))
 	fmt.Printf("  images       %d found: %s\n", i.Found, parts(part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"}, part{i.Failed, "that could not be read"}))
 	fmt.Printf("  annotations  %d\n", s.Annotations)
+	if f := s.Files; f != nil {
+		fmt.Printf("  files        %d of %s: %s\n", f.Downloaded+f.Kept, humanize.IBytes(uint64(f.Bytes)), parts(part{f.Downloaded, "downloaded"}, part{f.Kept, "kept already"}, part{f.Failed, "that could not be had: see \"missing_files\" in the manifest"}))
+	}
 	if s.Findings > 0 {
 		fmt.Printf("  findings     %s (%s), of the formats beside the canonical lines, which have all: see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
