@@ -12,7 +12,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 
 	"pictosync/convert/snapshot"
 	"pictosync/internal/atomicfile"
@@ -46,8 +48,10 @@ type FileCounts struct {
 // pool are the contents of images in a folder of backups.
 type pool struct {
 	dir   string
-	known map[string]snapshot.ImageFile // by the service's id
 	index *os.File
+
+	mu    sync.Mutex
+	known map[string]snapshot.ImageFile // by the service's id
 }
 
 func openPool(repository string) (*pool, error) {
@@ -81,7 +85,9 @@ func (p *pool) file(sum string) string { return filepath.Join(p.dir, sum[:2], su
 
 // has is the content of an image whose id and size are as they were when it was downloaded.
 func (p *pool) has(id string, listed int64) (snapshot.ImageFile, bool) {
+	p.mu.Lock()
 	i, known := p.known[id]
+	p.mu.Unlock()
 	if !known || listed > 0 && listed != i.Bytes && listed != i.Listed {
 		return i, false
 	}
@@ -115,24 +121,28 @@ func (p *pool) take(content io.Reader) (sum string, size int64, err error) {
 	return sum, size, atomicfile.SyncFolder(folder)
 }
 
-// remember adds files to the index.
-func (p *pool) remember(files []snapshot.ImageFile) error {
-	var out []byte
-	for _, i := range files {
-		line, err := json.Marshal(i)
-		if err != nil {
-			return fmt.Errorf("write the index of image files: %w", err)
-		}
-		out = append(append(out, '\n'), line...) // behind a line that was cut off, too
-		p.known[i.ID] = i
+// remember adds a file to the index. A killed process leaves it there; sync brings it to the
+// disk.
+func (p *pool) remember(i snapshot.ImageFile) error {
+	line, err := json.Marshal(i)
+	if err == nil {
+		// Behind a line that was cut off, too.
+		_, err = p.index.Write(slices.Concat([]byte{'\n'}, line, []byte{'\n'}))
 	}
-	if len(out) == 0 {
-		return nil
-	}
-	if _, err := p.index.Write(append(out, '\n')); err != nil {
+	if err != nil {
 		return fmt.Errorf("write the index of image files: %w", err)
 	}
-	return p.index.Sync()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[i.ID] = i
+	return nil
+}
+
+func (p *pool) sync() error {
+	if err := p.index.Sync(); err != nil {
+		return fmt.Errorf("write the index of image files: %w", err)
+	}
+	return nil
 }
 
 // metaOf is what the listing says of an image.
@@ -181,16 +191,14 @@ func (x *export) fetchImages() error {
 	}
 	x.summary.Files = &FileCounts{}
 	x.unfetched = make(map[string]string)
-	var wanted []ImageMeta
 	x.Tracker.Begin("downloading", 0)
 	for images, err := range parallel.Chunks(x.toFetch(p), chunkReadings) {
 		if err != nil {
 			return err
 		}
-		wanted = images
-		var got []snapshot.ImageFile
+		got := 0
 		var fatal error
-		for f, err := range parallel.Map(context.WithoutCancel(x.Stopping), x.Concurrency, parallel.Each(wanted), func(ctx context.Context, m ImageMeta) (fetched, error) {
+		for f, err := range parallel.Map(context.WithoutCancel(x.Stopping), x.Concurrency, parallel.Each(images), func(ctx context.Context, m ImageMeta) (fetched, error) {
 			return x.fetch(ctx, p, m)
 		}) {
 			switch {
@@ -200,14 +208,14 @@ func (x *export) fetchImages() error {
 				x.unfetched[f.file.ID] = f.reason
 				x.Log.Warn().Str("image", f.file.Path).Str("reason", f.reason).Msg("image file not had")
 			default:
-				got = append(got, f.file)
+				got++
 			}
 		}
-		if err := p.remember(got); err != nil {
+		if err := p.sync(); err != nil {
 			return err
 		}
-		x.summary.Files.Downloaded += len(got)
-		x.Tracker.Add(len(wanted), len(wanted)-len(got))
+		x.summary.Files.Downloaded += got
+		x.Tracker.Add(len(images), len(images)-got)
 		if fatal != nil {
 			return fatal
 		}
@@ -248,7 +256,7 @@ func (x *export) fetch(ctx context.Context, p *pool, m ImageMeta) (f fetched, er
 		}
 		f.file.Listed = m.FileSize // of the HEIC file that the PNG was made of
 	}
-	return f, nil
+	return f, p.remember(f.file)
 }
 
 func removePartial(dir string) error {

@@ -25,6 +25,7 @@ CREATE TABLE uploads (
     error        TEXT    NOT NULL DEFAULT ''
 ) STRICT;
 CREATE INDEX uploads_run ON uploads (run, path);
+CREATE INDEX uploads_file ON uploads (run, file);
 CREATE INDEX uploads_path ON uploads (dataset, path);
 CREATE INDEX uploads_open ON uploads (dataset) WHERE state IN ('open', 'put', 'registering');
 

@@ -54,11 +54,12 @@ func scanUpload(row interface{ Scan(...any) error }) (u Upload, err error) {
 }
 
 // addUploads records the files that items of a chunk are to be uploaded from. Of two that
-// would have one path neither is: nothing tells which image is meant.
+// would have one path neither is, nor of two items that one file was found for: nothing tells
+// which is meant.
 func addUploads(ctx context.Context, tx *sql.Tx, span itemSpan, run string, uploads []Upload, items []Item) error {
 	for _, u := range uploads {
 		var other Upload
-		err := tx.QueryRowContext(ctx, `SELECT id, item, file FROM uploads WHERE run = ? AND path = ?`, run, u.Path).Scan(&other.ID, &other.Item, &other.File)
+		err := tx.QueryRowContext(ctx, `SELECT id, item, file, path FROM uploads WHERE run = ?1 AND path = ?2 UNION ALL SELECT id, item, file, path FROM uploads WHERE run = ?1 AND file = ?3 LIMIT 1`, run, u.Path, u.File).Scan(&other.ID, &other.Item, &other.File, &other.Path)
 		switch {
 		case err == nil:
 			if err := refuseSecondFile(ctx, tx, span, u, other, items); err != nil {
@@ -98,6 +99,9 @@ func refuseSecondFile(ctx context.Context, tx *sql.Tx, span itemSpan, u, other U
 		return nil // a label names it already
 	}
 	reason := fmt.Sprintf("two images of the source would be uploaded as %s; rename one, or leave one out with --exclude", u.Path)
+	if u.Path != other.Path {
+		reason = fmt.Sprintf("one file, %s, is all there is for %s and %s; put each image's own where its label says", u.File, u.Path, other.Path)
+	}
 	for _, seq := range []int64{u.Item, other.Item} {
 		i := slices.IndexFunc(items, func(i Item) bool { return seq > 0 && i.Seq == seq })
 		if i >= 0 {

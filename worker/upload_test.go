@@ -378,6 +378,16 @@ func TestUploadRefusals(t *testing.T) {
 	}
 }
 
+// One file that is found for two labels, by its name alone, is neither's.
+func TestUploadOneFileForTwo(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	folder := pictures(t, "a.jpg", "b.jpg")
+	s := b.bring(b.labels("x/a.jpg car", "y/a.jpg car", "z/b.jpg car"), folder)
+	if s.Images.Failed != 2 || s.Images.Saved != 1 || len(b.stored("set")) != 1 {
+		t.Errorf("%+v: %q", s, b.records(s.Run))
+	}
+}
+
 // The images of a source may be in a folder of the dataset: images elsewhere are others.
 func TestUploadInto(t *testing.T) {
 	b := newBench(t, sandbox.Options{})

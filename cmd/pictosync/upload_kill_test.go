@@ -246,3 +246,61 @@ func TestUploadRequests(t *testing.T) {
 	u.check(t, sums)
 	t.Logf("%d requests, %.1f s", s.Requests, s.Seconds)
 }
+
+// TestExportImagesKills backs up images by a process that is killed at random requests: what was
+// downloaded is not downloaded again, but for what was on its way.
+func TestExportImagesKills(t *testing.T) {
+	const images, kills, atOnce = 80, 5, 4
+	dir := t.TempDir()
+	labels, folder, sums := imagesOnDisk(t, dir, images)
+	u := newUploadService(t, dir, "download-cut=0.1")
+	command := func(args ...string) error {
+		cmd := exec.Command(os.Args[0], append(args, "--dataset", "brought", "--base-url", u.url, "--state", filepath.Join(dir, "state.db"), "--rate", "unlimited", "--quiet")...)
+		cmd.Env = append(os.Environ(), "PICTOSYNC_TEST_MAIN=1", "PICTOGRAPH_API_KEY=pk_live_test")
+		cmd.Stderr = os.Stderr
+		u.killer.mu.Lock()
+		defer u.killer.mu.Unlock()
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		u.killer.process = cmd.Process
+		u.killer.mu.Unlock()
+		err := cmd.Wait()
+		u.killer.mu.Lock()
+		return err
+	}
+	if err := command("sync", labels, "--images", folder, "--create-dataset", "--upload", "missing"); err != nil {
+		t.Fatal(err)
+	}
+	export := []string{"export", "--out", filepath.Join(dir, "backups"), "--images", "--concurrency", fmt.Sprint(atOnce)}
+	// What was saved from here is read before any image is downloaded.
+	if err := command("export", "--out", filepath.Join(dir, "before")); err != nil {
+		t.Fatal(err)
+	}
+	before := u.killer.server.Stats().Requests
+	for kill := range kills {
+		u.killer.mu.Lock()
+		u.killer.left, u.killer.after, u.killer.killed = 5+kill*3, kill%2 == 0, false
+		u.killer.mu.Unlock()
+		if err := command(export...); err == nil {
+			t.Fatalf("kill %d did not come", kill)
+		}
+	}
+	if err := command(export...); err != nil {
+		t.Fatal(err)
+	}
+	listings := 2 * (kills + 1) // of the dataset and of its images
+	if asked := u.killer.server.Stats().Requests - before - listings; asked > images+kills*(atOnce+1) {
+		t.Errorf("%d images were asked for in %d kills with %d at once, of %d", asked, kills, atOnce, images)
+	}
+	snapshots, err := filepath.Glob(filepath.Join(dir, "backups", "2*"))
+	if err != nil || len(snapshots) != 1 {
+		t.Fatal(snapshots, err)
+	}
+	for name, sum := range sums {
+		data, err := os.ReadFile(filepath.Join(snapshots[0], "images", filepath.FromSlash(name)))
+		if err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != sum {
+			t.Errorf("%s is not in the backup as it was: %v", name, err)
+		}
+	}
+}
