@@ -343,7 +343,7 @@ func (u *Uploader) put(ctx context.Context, s signed) (o outcome, err error) {
 	var refused refusedFile
 	switch {
 	case fileErr != nil:
-		o.failed = fmt.Errorf("%s: %w", convert.Display(s.File), fileErr)
+		o.failed = fmt.Errorf("%s: %w", convert.Display(u.Files.Name(s.File)), fileErr)
 		return o, nil
 	case errors.As(err, &answer) && !answer.Passes():
 		o.refused = err
@@ -356,7 +356,7 @@ func (u *Uploader) put(ctx context.Context, s signed) (o outcome, err error) {
 	}
 	sum, err := last.sum()
 	if err != nil {
-		o.failed = fmt.Errorf("%s: %w", convert.Display(s.File), err)
+		o.failed = fmt.Errorf("%s: %w", convert.Display(u.Files.Name(s.File)), err)
 		return o, nil
 	}
 	u.puts.Add(1)

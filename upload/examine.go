@@ -21,6 +21,8 @@ type Files interface {
 	Header(ctx context.Context, file string) (io.ReadSeekCloser, Stat, error)
 	// Open opens a file to be read as a whole.
 	Open(ctx context.Context, file string) (io.ReadCloser, Stat, error)
+	// Name is what people know a file by.
+	Name(file string) string
 }
 
 // Stat is what tells whether a file is still what it was.
@@ -31,6 +33,9 @@ type Stat struct {
 
 // Disk are the files of this machine.
 type Disk struct{}
+
+// Name is the file.
+func (Disk) Name(file string) string { return file }
 
 // Header is Open.
 func (Disk) Header(_ context.Context, file string) (io.ReadSeekCloser, Stat, error) {
@@ -106,11 +111,11 @@ func Examine(ctx context.Context, files Files, file, as string) (e Examined, err
 	}
 	f, stat, err := files.Header(ctx, file)
 	if err != nil {
-		return e, fmt.Errorf("%s %w", convert.Display(file), err)
+		return e, fmt.Errorf("%s %w", convert.Display(files.Name(file)), err)
 	}
 	defer f.Close()
 	if e.Stat = stat; stat.Size == 0 {
-		return e, fmt.Errorf("%s is empty", convert.Display(file))
+		return e, fmt.Errorf("%s is empty", convert.Display(files.Name(file)))
 	}
 	size, format, err := source.ReadImageSize(f)
 	if errors.Is(err, source.ErrNoImage) {
@@ -122,11 +127,11 @@ func Examine(ctx context.Context, files Files, file, as string) (e Examined, err
 		}
 	}
 	if err != nil {
-		return e, fmt.Errorf("%s %w", convert.Display(file), err)
+		return e, fmt.Errorf("%s %w", convert.Display(files.Name(file)), err)
 	}
 	known := false
 	if e.ContentType, known = contentTypes[format]; !known {
-		return e, fmt.Errorf("%s is %s, and the service takes jpeg, png, webp, bmp, tiff, gif and heic", convert.Display(file), format)
+		return e, fmt.Errorf("%s is %s, and the service takes jpeg, png, webp, bmp, tiff, gif and heic", convert.Display(files.Name(file)), format)
 	}
 	e.Pixels = size
 	return e, nil

@@ -106,7 +106,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 		return err
 	}
 	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
-		settings.Common = common
+		settings.Common, settings.Files = common, src.files()
 		return worker.Plan(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	switch {

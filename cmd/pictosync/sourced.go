@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/remote"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -67,6 +69,7 @@ type opening struct {
 	path string // absolute
 	open func() (convert.Source, error)
 	take *collector // of what it reports about itself
+	read *sourceSettings
 
 	src convert.Source
 	err error
@@ -82,16 +85,22 @@ func (o *opening) Open() (convert.Source, error) {
 
 // opening reads what the flags say of a source.
 func (o *sourcedOptions) opening(s *session, path string) (*opening, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, usagef("find %s: %w", path, err)
+	absolute := remote.Shown(path)
+	if !strings.Contains(path, "://") {
+		var err error
+		if absolute, err = filepath.Abs(path); err != nil {
+			return nil, usagef("find %s: %w", path, err)
+		}
 	}
 	var found collector
 	read, err := o.source.read(&found)
 	if err != nil {
 		return nil, err
 	}
-	return &opening{path: absolute, take: &found, open: func() (convert.Source, error) { return read.open(s.ctx, path) }}, nil
+	read.waiting = func() {
+		s.log.Warn().Str("source", absolute).Msg("another command is reading the same source; waiting for it")
+	}
+	return &opening{path: absolute, take: &found, read: read, open: func() (convert.Source, error) { return read.open(s.ctx, path) }}, nil
 }
 
 // openWith opens the state; the source is opened while the service is asked for the dataset,
@@ -129,6 +138,7 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 			return failed, err
 		}
 	}
+	defer src.read.close()
 	findings, err := createFindings(o.findings)
 	if err != nil {
 		return failed, err

@@ -244,7 +244,7 @@ func (o *saveOptions) save(parent context.Context, path string, settings worker.
 // sync does a sync in a session that is open.
 func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (worker.Summary, error) {
 	return o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
-		settings.Common = common
+		settings.Common, settings.Files = common, src.files()
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 }

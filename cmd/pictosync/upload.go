@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -80,3 +81,19 @@ func printUploads(w io.Writer, run string, u *store.UploadTotals) {
 		fmt.Fprintf(w, "               undo leaves them in the dataset: `pictosync undo %s --uploaded` archives them too\n", run)
 	}
 }
+
+// files are where the image files of a source lie. It is opened while a run asks for the dataset:
+// which copies there are is asked for when a file is.
+func (o *opening) files() upload.Files { return sourceFiles{o.read} }
+
+type sourceFiles struct{ read *sourceSettings }
+
+func (f sourceFiles) Header(ctx context.Context, file string) (io.ReadSeekCloser, upload.Stat, error) {
+	return f.read.copies.Header(ctx, file)
+}
+
+func (f sourceFiles) Open(ctx context.Context, file string) (io.ReadCloser, upload.Stat, error) {
+	return f.read.copies.Open(ctx, file)
+}
+
+func (f sourceFiles) Name(file string) string { return f.read.copies.Name(file) }
