@@ -128,7 +128,7 @@ func (t *zipTree) list(ctx context.Context) iter.Seq2[object, error] {
 func (t *zipTree) open(_ context.Context, o object, _ int64) (io.ReadCloser, error) {
 	f := t.entries[o.Path]
 	if f == nil || int64(f.UncompressedSize64) != o.Size || fmt.Sprintf("crc32 %08x", f.CRC32) != o.Stamp {
-		return nil, errors.New("it is not what it was; run again")
+		return nil, errOther
 	}
 	return f.Open() // no more than the size that it says comes out of it
 }

@@ -136,12 +136,15 @@ func (t *bucketTree) open(ctx context.Context, o object, limit int64) (io.ReadCl
 		limit = -1
 	}
 	r, err := t.bucket.NewRangeReader(ctx, t.prefix+o.Path, 0, limit, nil)
+	if gcerrors.Code(err) == gcerrors.NotFound {
+		return nil, errOther
+	}
 	if err != nil {
 		return nil, err
 	}
 	if modified, _, _ := strings.Cut(o.Stamp, " "); r.Size() != o.Size || fmt.Sprint(r.ModTime().Unix()) != modified {
 		r.Close()
-		return nil, errors.New("the object changed since it was listed; run again")
+		return nil, errOther
 	}
 	return r, nil
 }

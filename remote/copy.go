@@ -265,23 +265,30 @@ func (c *Copy) compact(listed map[string]bool) error {
 // heads are how much of an image is read until its size is known.
 var heads = []int64{32 << 10, 256 << 10, 2 << 20}
 
-// fetch brings one object into the copy.
+// fetch brings one object into the copy. It is noted when there is enough of it: a killed
+// process may leave less.
 func (c *Copy) fetch(ctx context.Context, o object) error {
-	if partOf(o.Path) == whole {
-		return c.fetchPart(ctx, o, 0)
-	}
-	for _, limit := range heads {
-		if limit >= o.Size {
-			break
-		}
-		if err := c.fetchPart(ctx, o, limit); err != nil {
+	var held int64
+	var err error
+	for _, limit := range c.steps(o) {
+		if held, err = c.fetchPart(ctx, o, limit); err != nil {
 			return err
 		}
-		if enough(c.file(o.Path)) {
-			return nil
+		if limit == 0 || enough(c.file(o.Path)) {
+			break
 		}
 	}
-	return c.fetchPart(ctx, o, 0)
+	return c.put(entry{Path: o.Path, Size: o.Size, Stamp: o.Stamp, Held: held})
+}
+
+// steps are how much of an object is read, one after the other until it is enough; 0 is all.
+func (c *Copy) steps(o object) (steps []int64) {
+	for _, limit := range heads {
+		if partOf(o.Path) == header && limit < o.Size {
+			steps = append(steps, limit)
+		}
+	}
+	return append(steps, 0)
 }
 
 // enough reports whether the beginning of an image tells its type and size. Of a WebP that
@@ -303,19 +310,19 @@ func enough(file string) bool {
 	return err == nil
 }
 
-func (c *Copy) fetchPart(ctx context.Context, o object, limit int64) error {
+func (c *Copy) fetchPart(ctx context.Context, o object, limit int64) (held int64, err error) {
 	from, err := c.tree.open(ctx, o, limit)
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.Path, err)
+		return 0, fmt.Errorf("%s: %w", o.Path, err)
 	}
 	defer from.Close()
 	file := c.file(o.Path)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
+		return 0, err
 	}
 	to, err := atomicfile.Create(file, atomicfile.Private)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer to.Abort()
 	wanted, most := o.Size, o.Size+1
@@ -323,7 +330,7 @@ func (c *Copy) fetchPart(ctx context.Context, o object, limit int64) error {
 		wanted = min(limit, o.Size)
 		most = wanted
 	}
-	held, err := io.Copy(to, io.LimitReader(from, most))
+	held, err = io.Copy(to, io.LimitReader(from, most))
 	if err == nil && held != wanted {
 		err = fmt.Errorf("it has %d bytes, and %d were listed; run again", held, o.Size)
 	}
@@ -331,9 +338,9 @@ func (c *Copy) fetchPart(ctx context.Context, o object, limit int64) error {
 		err = to.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", o.Path, err)
+		return 0, fmt.Errorf("%s: %w", o.Path, err)
 	}
-	return c.put(entry{Path: o.Path, Size: o.Size, Stamp: o.Stamp, Held: held})
+	return held, nil
 }
 
 // Has reports whether a file is one of the copy.
@@ -367,10 +374,27 @@ func (c *Copy) Open(ctx context.Context, file string) (io.ReadCloser, upload.Sta
 		return nil, upload.Stat{}, err
 	}
 	from, err := c.tree.open(ctx, o, 0)
-	if err != nil {
-		return nil, upload.Stat{}, fmt.Errorf("%s", withoutSecrets(err.Error()))
+	switch {
+	case errors.Is(err, errOther):
+		return nil, upload.Stat{}, err
+	case err != nil:
+		return nil, upload.Stat{}, &upload.PassingError{Err: errors.New(withoutSecrets(err.Error()))}
 	}
-	return from, upload.Stat{Size: o.Size, Stamp: o.Stamp}, nil
+	return &passing{from}, upload.Stat{Size: o.Size, Stamp: o.Stamp}, nil
+}
+
+// errOther is returned for an object that is not what was listed.
+var errOther = errors.New("it changed since it was listed; run again")
+
+// passing is an object whose reading may fail for a while.
+type passing struct{ io.ReadCloser }
+
+func (p *passing) Read(b []byte) (int, error) {
+	n, err := p.ReadCloser.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = &upload.PassingError{Err: errors.New(withoutSecrets(err.Error()))}
+	}
+	return n, err
 }
 
 // object is what a file of the copy is of.

@@ -151,6 +151,21 @@ func TestCopy(t *testing.T) {
 	}
 }
 
+// A process that was killed between the first and the second reading of an image leaves
+// nothing that the next one takes for enough.
+func TestCopyIsEnough(t *testing.T) {
+	cache := t.TempDir()
+	far := slices.Concat([]byte{0xff, 0xd8}, bytes.Repeat(slices.Concat([]byte{0xff, 0xe2, 0xff, 0xff}, make([]byte, 0xfffd)), 2), picture(t, 400_000)[2:]) // its size stands behind two segments
+	s := &shelf{read: make(map[string]int64), files: map[string][]byte{"far.jpg": far}, failAt: 2}
+	if _, err := bring(t, cache, s); err == nil {
+		t.Fatal("it was not cut off")
+	}
+	c, err := bring(t, cache, s)
+	if err != nil || !enough(c.file("far.jpg")) {
+		t.Errorf("what is here is not enough: %v", err)
+	}
+}
+
 func TestHostileNames(t *testing.T) {
 	for _, name := range []string{"../up.txt", "/root.txt", "a/../../up.txt", `a\..\..\up.txt`, "a//b.txt", "", ".", "a/./b.txt", "nul\x00.txt"} {
 		if safe(name) == nil {

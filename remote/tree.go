@@ -46,10 +46,17 @@ func partOf(name string) part {
 		return nothing
 	}
 	switch {
-	case source.IsImageName(name):
+	case source.IsImageName(name), isContent(name):
 		return header
 	case labelExtensions[strings.ToLower(path.Ext(name))]:
 		return whole
 	}
 	return nothing
+}
+
+// isContent reports whether a file is the content of an image in a folder of backups, which
+// has its SHA-256 for a name.
+func isContent(name string) bool {
+	folder, base := path.Split(name)
+	return len(base) == 64 && strings.Trim(base, "0123456789abcdef") == "" && path.Base(path.Dir(strings.TrimSuffix(folder, "/"))) == ".images"
 }

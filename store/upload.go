@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -59,7 +61,13 @@ func scanUpload(row interface{ Scan(...any) error }) (u Upload, err error) {
 func addUploads(ctx context.Context, tx *sql.Tx, span itemSpan, run string, uploads []Upload, items []Item) error {
 	for _, u := range uploads {
 		var other Upload
-		err := tx.QueryRowContext(ctx, `SELECT id, item, file, path FROM uploads WHERE run = ?1 AND path = ?2 UNION ALL SELECT id, item, file, path FROM uploads WHERE run = ?1 AND file = ?3 LIMIT 1`, run, u.Path, u.File).Scan(&other.ID, &other.Item, &other.File, &other.Path)
+		// A file with another name than the image is not found by that: it is a content that has
+		// its checksum for a name, say, which several images may share.
+		named := u.File
+		if filepath.Base(u.File) != path.Base(u.Path) {
+			named = ""
+		}
+		err := tx.QueryRowContext(ctx, `SELECT id, item, file, path FROM uploads WHERE run = ?1 AND path = ?2 UNION ALL SELECT id, item, file, path FROM uploads WHERE run = ?1 AND file = ?3 LIMIT 1`, run, u.Path, named).Scan(&other.ID, &other.Item, &other.File, &other.Path)
 		switch {
 		case err == nil:
 			if err := refuseSecondFile(ctx, tx, span, u, other, items); err != nil {

@@ -195,9 +195,9 @@ func (u *Uploader) send(ctx context.Context, batch []store.Upload) (put []store.
 		}
 		if try == maxTries {
 			if len(put) == 0 && len(again) > 0 && u.puts.Load() == 0 {
-				return nil, fmt.Errorf("the storage refuses every upload; see whether the network lets its host be reached, and run again: %w", refused)
+				return nil, fmt.Errorf("no file can be sent; see whether the network lets the storage's host be reached, and run again: %w", refused)
 			}
-			return put, u.end(ctx, failures(again, func(up store.Upload) string { return fmt.Sprintf("the storage refused the file: %v", refused) }))
+			return put, u.end(ctx, failures(again, func(up store.Upload) string { return fmt.Sprintf("the file could not be sent: %v", refused) }))
 		}
 		waiting = again
 	}
@@ -251,7 +251,7 @@ func halves(uploads []store.Upload) [2][]store.Upload {
 // outcome is what came of sending one file.
 type outcome struct {
 	up      store.Upload
-	refused error // by the storage; another URL may do
+	refused error // what may pass; another URL may do
 	failed  error // the file's own
 }
 
@@ -341,7 +341,11 @@ func (u *Uploader) put(ctx context.Context, s signed) (o outcome, err error) {
 	})
 	var answer *pictograph.StorageError
 	var refused refusedFile
+	var elsewhere *PassingError
 	switch {
+	case errors.As(fileErr, &elsewhere):
+		o.refused = fmt.Errorf("read %s: %w", convert.Display(u.Files.Name(s.File)), fileErr)
+		return o, nil
 	case fileErr != nil:
 		o.failed = fmt.Errorf("%s: %w", convert.Display(u.Files.Name(s.File)), fileErr)
 		return o, nil

@@ -50,6 +50,14 @@ func (Disk) Open(_ context.Context, file string) (io.ReadCloser, Stat, error) {
 // ErrChanged is returned for a file that is not what it was when it was opened, or planned.
 var ErrChanged = errors.New("the file changed while it was read; run again when nobody writes to it")
 
+// PassingError is a failure to read a file that lies elsewhere, which may be read later.
+type PassingError struct{ Err error }
+
+func (e *PassingError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *PassingError) Unwrap() error { return e.Err }
+
 // diskFile is a file that is held against what it was when it has been read.
 type diskFile struct {
 	*os.File

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/adrg/xdg"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -15,6 +16,7 @@ import (
 	"pictosync/backup"
 	"pictosync/convert"
 	"pictosync/convert/snapshot"
+	"pictosync/remote"
 	"pictosync/worker"
 )
 
@@ -118,7 +120,28 @@ func runExport(parent context.Context, o exportOptions) error {
 }
 
 func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summary, error) {
-	out, err := filepath.Abs(o.out)
+	if !strings.Contains(o.out, "://") {
+		return o.workIn(s, settings, o.out)
+	}
+	b, err := remote.BackupsIn(filepath.Join(xdg.CacheHome, "pictosync", "backups"), o.out)
+	if err == nil {
+		err = b.Pull(s.ctx)
+	}
+	if err != nil {
+		return backup.Summary{Dataset: o.dataset, Out: remote.Shown(o.out)}, err
+	}
+	summary, err := o.workIn(s, settings, b.Dir)
+	if summary.Out = b.Address; summary.Snapshot != "" {
+		summary.Snapshot = b.Address + "/" + filepath.Base(summary.Snapshot)
+		if _, _, pushErr := b.Push(s.ctx); pushErr != nil {
+			return summary, pushErr
+		}
+	}
+	return summary, err
+}
+
+func (o *exportOptions) workIn(s *session, settings backup.Options, dir string) (backup.Summary, error) {
+	out, err := filepath.Abs(dir)
 	if err != nil {
 		return backup.Summary{}, usagef("find %s: %w", o.out, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"pictosync/convert"
 	"pictosync/convert/canonical"
@@ -72,6 +73,24 @@ type backed struct {
 	*canonical.Dataset
 	dir    string
 	splits map[string]string // by path
+	// contents are the contents of the images, by path, where they lie beside the snapshots.
+	contents func() map[string]string
+}
+
+// contentsOf are the files in which the contents of a snapshot's images lie, by the images'
+// paths: in a bucket each is there once, and snapshots have no files of their own.
+func contentsOf(dir string) map[string]string {
+	contents := make(map[string]string)
+	err := ReadImageFiles(dir, func(i ImageFile) error {
+		if len(i.SHA256) == 64 && strings.Trim(i.SHA256, "0123456789abcdef") == "" {
+			contents[i.Path] = filepath.Join(dir, "..", ".images", i.SHA256[:2], i.SHA256)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return contents
 }
 
 // ImageFile is the image's own file, by its whole path: another of the same name is another
@@ -83,7 +102,13 @@ func (b backed) ImageFile(item convert.Item) string {
 	if !fs.ValidPath(item.Image) {
 		return ""
 	}
-	return source.Existing(filepath.Join(b.dir, ImagesFolder, filepath.FromSlash(item.Image)))
+	if file := source.Existing(filepath.Join(b.dir, ImagesFolder, filepath.FromSlash(item.Image))); file != "" {
+		return file
+	}
+	if content := b.contents()[item.Image]; content != "" {
+		return source.Existing(content)
+	}
+	return ""
 }
 
 // SplitOf is the split that the image was in.

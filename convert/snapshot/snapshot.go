@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pictosync/convert"
@@ -299,7 +300,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		record := &c.All()[i]
 		record.ImageID = ids[record.Image]
 	}
-	return backed{c, dir, splits}, nil
+	return backed{c, dir, splits, sync.OnceValue(func() map[string]string { return contentsOf(dir) })}, nil
 }
 
 // imagesName is what the service said of each image, beside its annotations.
