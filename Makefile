@@ -21,7 +21,7 @@ unit: ## the Go tests
 
 .PHONY: race
 race: ## the Go tests where goroutines live, under the race detector
-	$(GO) test -race -short ./worker ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph ./view ./report
+	$(GO) test -race -short ./worker ./upload ./backup ./dataset ./quota ./conversion ./internal/parallel ./sandbox ./source ./store ./pictograph ./view ./report
 
 .PHONY: conformance
 conformance: ## hold the product against the official SDK (makes a venv of its own)
@@ -60,6 +60,10 @@ whole-kills: ## syncs that back up by exports, killed 50 times across all their 
 .PHONY: wholes
 wholes: ## count the requests of whole datasets, and their memory: IMAGES (default 100000) of EACH (10) annotations
 	PICTOSYNC_WHOLE_IMAGES=$(or $(IMAGES),100000) PICTOSYNC_WHOLE_EACH=$(or $(EACH),10) $(GO) test ./cmd/pictosync -run 'TestRequestsOfWholes' -count 1 -v -timeout 2h
+
+.PHONY: upload-kills
+upload-kills: ## an upload of 2,000 images with every fault, killed 200 times
+	PICTOSYNC_UPLOAD_IMAGES=2000 PICTOSYNC_UPLOAD_KILLS=200 $(GO) test ./cmd/pictosync -run 'TestUploadKills' -count 1 -v -timeout 2h
 
 .PHONY: fuzz
 fuzz: ## every fuzz target, for FUZZTIME each (default 1m)

@@ -38,6 +38,8 @@ type Options struct {
 	MaxAge time.Duration
 	// Formats are written beside the canonical lines: coco, yolo.
 	Formats []string
+	// Images has the files of the images kept too.
+	Images bool
 	// Keep says which snapshots stay when this one is complete.
 	Keep Retention
 }
@@ -58,6 +60,8 @@ type Summary struct {
 		Empty  int `json:"empty"`  // without annotations, as listed
 		Failed int `json:"failed"` // not in the backup
 	} `json:"images"`
+	// Files are those of the images, where they are kept.
+	Files       *FileCounts    `json:"files,omitempty"`
 	Annotations int            `json:"annotations"`
 	Bytes       int64          `json:"bytes"`        // of the snapshot
 	Shared      int64          `json:"bytes_shared"` // of these, with the snapshot before
@@ -94,7 +98,7 @@ const chunkReadings = 50
 // flight are finished and it ends with [dataset.ErrInterrupted]; when ctx ends it stops at
 // once.
 func Export(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) (Summary, error) {
-	x := &export{Access: dataset.New(client, st, pacer, o.Options), store: st, out: o.Out, maxAge: o.MaxAge, formats: o.Formats, keep: o.Keep, convert: o.Convert}
+	x := &export{Access: dataset.New(client, st, pacer, o.Options), store: st, out: o.Out, maxAge: o.MaxAge, formats: o.Formats, images: o.Images, keep: o.Keep, convert: o.Convert}
 	worked, err := x.Work(ctx, stop, x.run)
 	return x.end(ctx, err, worked)
 }
@@ -105,10 +109,13 @@ type export struct {
 	out     string
 	maxAge  time.Duration
 	formats []string
+	images  bool
 	keep    Retention
-	convert int
-	record  store.Run
-	summary Summary
+	// unfetched says, by id, why the files of images could not be had.
+	unfetched map[string]string
+	convert   int
+	record    store.Run
+	summary   Summary
 }
 
 func (x *export) run(ctx context.Context) error {
@@ -153,6 +160,11 @@ func (x *export) run(ctx context.Context) error {
 	}
 	if x.Stopping.Err() != nil {
 		return context.Cause(x.Stopping)
+	}
+	if x.images {
+		if err := x.fetchImages(); err != nil {
+			return err
+		}
 	}
 	if err := x.writeSnapshot(repository); err != nil {
 		return err
@@ -293,7 +305,7 @@ func (x *export) end(ctx context.Context, err error, worked time.Duration) (Summ
 		outcome = store.Interrupted
 	case err != nil:
 		outcome, reason = store.Stopped, err.Error()
-	case s.Images.Failed > 0:
+	case s.Images.Failed > 0, s.Files != nil && s.Files.Failed > 0:
 		outcome = store.WithFailures
 	}
 	s.Outcome = string(outcome)

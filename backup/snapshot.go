@@ -123,6 +123,11 @@ func (x *export) writeSnapshot(p *repository) error {
 	if err := x.writeFormats(partial); err != nil {
 		return err
 	}
+	if x.images {
+		if err := x.linkImages(partial, &manifest); err != nil {
+			return err
+		}
+	}
 	if err := x.seal(partial, p, &manifest); err != nil {
 		return err
 	}
@@ -366,6 +371,9 @@ func (x *export) seal(dir string, p *repository, m *snapshot.Contents) error {
 		}
 		if e.IsDir() {
 			folders = append(folders, path)
+			if x.images && path == filepath.Join(dir, snapshot.ImagesFolder) {
+				return filepath.SkipDir // each was held against its checksum when it came
+			}
 		}
 		if !e.Type().IsRegular() {
 			return nil
@@ -462,6 +470,9 @@ func PruneSnapshots(all []snapshot.Snapshot, keep Retention, dryRun bool) (prune
 			return pruned, fmt.Errorf("prune a snapshot: %w", err)
 		}
 		pruned = append(pruned, all[i].Name)
+	}
+	if len(pruned) > 0 && !dryRun {
+		return pruned, collectImages(filepath.Dir(all[0].Dir))
 	}
 	return pruned, nil
 }

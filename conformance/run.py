@@ -3,7 +3,7 @@
     python3 conformance/run.py
 
 Makes a venv for each line of the SDK beside this file, builds the command, and
-runs check_path.py (1.69, path dialect), check_live.py (the vendor's live tests),
+runs check_path.py and check_upload.py (1.69, path dialect), check_s3.py (moto's S3), check_live.py (the vendor's live tests),
 check_masks.py and check_drawn.py (pycocotools) and check_image_id.py (1.67, image-id dialect)
 against it. Where Python's venv or the package index is missing it
 says so and skips; with CI set in the environment that is a failure.
@@ -21,12 +21,12 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 # The checks of each line of the SDK, and what else their venv holds.
 CHECKS = {
-    "1.69.146": ["check_path.py", "check_live.py", "check_masks.py", "check_drawn.py"],
+    "1.69.146": ["check_path.py", "check_upload.py", "check_s3.py", "check_live.py", "check_masks.py", "check_drawn.py"],
     "1.67.17": ["check_image_id.py"],
 }
 # Whose source distribution is wanted, for the tests in it.
 LIVE = "1.69.146"
-BESIDES = {"1.69.146": ["pycocotools==2.0.11", "numpy", "pytest==9.2.0"]}
+BESIDES = {"1.69.146": ["pycocotools==2.0.11", "numpy", "pytest==9.2.0", "moto[s3,server]==5.2.1"]}
 
 
 def skip(reason: str) -> int:

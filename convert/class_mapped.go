@@ -93,6 +93,10 @@ func (m mapped) Load(ctx context.Context, item Item, listed Size) (Result, error
 
 func (m mapped) ImageFile(item Item) string { return ImageFile(m.Source, item) }
 
+func (m mapped) ImageFolders() []ImageFolder { return ImageFolders(m.Source) }
+
+func (m mapped) SplitOf(item Item) string { return SplitOf(m.Source, item) }
+
 func (m mapped) Unchanged() bool {
 	whole, ok := m.Source.(Whole)
 	return ok && whole.Unchanged()

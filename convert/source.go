@@ -94,6 +94,39 @@ func ImageFile(src Source, item Item) string {
 	return ""
 }
 
+// ImageFolder is a folder that images of a source lie in.
+type ImageFolder struct {
+	Path string // on disk
+	// Name is the image's path, as an item's, of a file below the folder, by its
+	// slash-separated path from there.
+	Name func(rel string) string
+}
+
+// Foldered is a source that knows the folders of its images, those without labels too.
+type Foldered interface{ ImageFolders() []ImageFolder }
+
+// ImageFolders are the folders that a source's images lie in, as far as it knows them.
+func ImageFolders(src Source) []ImageFolder {
+	if f, ok := src.(Foldered); ok {
+		return f.ImageFolders()
+	}
+	return nil
+}
+
+// Split is a source that says of its images which split they are in.
+type Split interface {
+	// SplitOf is train, val or test, or what else the source calls it; "" where it does not say.
+	SplitOf(Item) string
+}
+
+// SplitOf is the split that a source says an item's image is in; "" where it does not say.
+func SplitOf(src Source, item Item) string {
+	if s, ok := src.(Split); ok {
+		return s.SplitOf(item)
+	}
+	return ""
+}
+
 // Hold keeps what a source reads from open until release is called: to open it for
 // each item costs more than to read it. What is written to a file meanwhile is
 // noticed as ever; that another has come to have its name is not.

@@ -28,6 +28,9 @@ import (
 type Options struct {
 	// Dataset is the name or id of the dataset.
 	Dataset string
+	// Create has a dataset that is not there be made once what is to be done with it is
+	// decided: see Missing. ForceCreate makes it also where its name is near another's.
+	Create, ForceCreate bool
 	// Service names the service in the state: its base URL, or "sandbox".
 	Service string
 	// Concurrency is how many requests are sent at the same time. 0 means the default.
@@ -104,6 +107,8 @@ type Access struct {
 	Ref     store.Dataset
 	Shown   pictograph.Dataset
 	Classes []pictograph.Class
+	// Missing says that the dataset is yet to be made: it has no id, and no images.
+	Missing bool
 	// Short is why the listing is not whole; nil where it is.
 	Short *convert.Finding
 	// Stopping is done when the work should take on nothing more. Halt ends it, and says why.

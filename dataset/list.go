@@ -67,6 +67,9 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 		return 0, err
 	}
 	defer listing.Close()
+	if a.Missing {
+		return 0, listing.End(ctx, a.Now(), true)
+	}
 	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
 	a.Tracker.Expect(progress.Listing, (expected+pictograph.PageSize-1)/pictograph.PageSize)

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
 
 	"pictosync/internal/nearest"
 	"pictosync/pictograph"
+	"pictosync/store"
 )
 
 // ErrNotFound is returned where the service knows no such dataset.
@@ -23,6 +27,9 @@ func (a *Access) Open(ctx context.Context) (err error) {
 		err = a.Persist(ask)
 	} else {
 		err = ask(ctx)
+	}
+	if errors.Is(err, pictograph.ErrNotFound) && a.Create {
+		return a.openMissing(ctx)
 	}
 	if errors.Is(err, pictograph.ErrNotFound) {
 		return fmt.Errorf("open dataset %q: %w; names are case-sensitive%s", a.Dataset, ErrNotFound, a.similar(ctx))
@@ -48,4 +55,77 @@ func (a *Access) similar(ctx context.Context) string {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
 	return ""
+}
+
+// ErrNear is returned for a dataset that is to be made and whose name is near another's.
+var ErrNear = errors.New("another dataset has almost that name")
+
+// openMissing opens a dataset that is to be made.
+func (a *Access) openMissing(ctx context.Context) error {
+	if uuid.Validate(a.Dataset) == nil {
+		return fmt.Errorf("create dataset %q: %w: it is an id, and ids are the service's to give; name it", a.Dataset, ErrNotFound)
+	}
+	if !a.ForceCreate {
+		var names []string
+		if err := a.Persist(func(context.Context) error {
+			names = nil
+			for d, err := range a.Client.Datasets(ctx) {
+				if err != nil {
+					return err
+				}
+				names = append(names, d.Name)
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		if near := nearest.Almost(a.Dataset, names); near != "" {
+			return fmt.Errorf("create dataset %q: %w: %q; name that one, or make this one all the same with --force-create", a.Dataset, ErrNear, near)
+		}
+	}
+	a.Missing, a.Classes, a.Shown = true, nil, pictograph.Dataset{Name: a.Dataset}
+	var err error
+	a.Ref, err = a.store.PutDataset(ctx, a.Service, store.Unmade(a.Dataset), a.Dataset)
+	return err
+}
+
+// Make makes a dataset that is missing, with its classes. One of that name that is there by
+// now is taken where it is what was to be made, as after an answer that was lost.
+func (a *Access) Make(ctx context.Context, classes []pictograph.Class) error {
+	var d pictograph.Dataset
+	err := a.Persist(func(context.Context) (err error) {
+		d, err = a.Client.CreateDataset(ctx, pictograph.NewDataset{Name: a.Dataset, Classes: classes, AnnotationTypes: typesOf(classes)})
+		return err
+	})
+	if errors.Is(err, pictograph.ErrConflict) {
+		conflict := err
+		if err = a.Persist(func(context.Context) (err error) {
+			d, err = a.Client.Dataset(ctx, a.Dataset)
+			return err
+		}); err == nil && (d.ImageCount > 0 || !sameNames(d.Classes, classes)) {
+			err = fmt.Errorf("somebody made it while the run was going on; run again: %w", conflict)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	a.Missing, a.Classes, a.Shown = false, d.Classes, d
+	a.Ref, err = a.store.PutDataset(ctx, a.Service, d.ID, d.Name)
+	return err
+}
+
+// typesOf are the types of classes, each once.
+func typesOf(classes []pictograph.Class) (types []string) {
+	for _, c := range classes {
+		if c.Type != "" && !slices.Contains(types, string(c.Type)) {
+			types = append(types, string(c.Type))
+		}
+	}
+	return types
+}
+
+func sameNames(a, b []pictograph.Class) bool {
+	return len(a) == len(b) && !slices.ContainsFunc(a, func(c pictograph.Class) bool {
+		return !slices.ContainsFunc(b, func(o pictograph.Class) bool { return o.Name == c.Name })
+	})
 }

@@ -3,7 +3,6 @@ package pictograph
 import (
 	"context"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -288,69 +287,4 @@ func (c *Client) DeleteImage(ctx context.Context, image ImageRef, permanent bool
 		query.Set("permanent", "true")
 	}
 	return c.do(ctx, call{op: "delete image " + image.String(), method: http.MethodDelete, path: imagesPath + segment(image.Dataset) + "/" + segments(image.Path), query: query}, nil)
-}
-
-// NewImage is an image to be uploaded.
-type NewImage struct {
-	Dataset       string // name or id
-	Path          string // directory and file name, as "val/a.jpg"
-	ContentType   string // as "image/jpeg"
-	Size          int64  // bytes
-	Width, Height int    // pixels
-}
-
-// Upload stores an image: it asks for a signed URL, puts the bytes there
-// (without the key, and without retries, since content is read once) and
-// registers the image.
-func (c *Client) Upload(ctx context.Context, image NewImage, content io.Reader) (Image, error) {
-	op := "upload " + image.Path
-	directory, filename := "/", image.Path
-	if i := strings.LastIndexByte(image.Path, '/'); i >= 0 {
-		directory, filename = "/"+strings.Trim(image.Path[:i], "/"), image.Path[i+1:]
-	}
-	body := map[string]any{"dataset": image.Dataset, "filename": filename, "directory_path": directory, "content_type": image.ContentType}
-	data, err := marshal(op, body)
-	if err != nil {
-		return Image{}, err
-	}
-	var signed one[struct {
-		UploadURL string `json:"upload_url"`
-	}]
-	if err := c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "upload-url", body: data}, &signed); err != nil {
-		return Image{}, err
-	}
-	if err := c.put(ctx, op, signed.Data.UploadURL, image, content); err != nil {
-		return Image{}, err
-	}
-	body["file_size"], body["width"], body["height"] = image.Size, image.Width, image.Height
-	if data, err = marshal(op, body); err != nil {
-		return Image{}, err
-	}
-	var out one[Image]
-	err = c.do(ctx, call{op: op, method: http.MethodPost, path: imagesPath + "register", body: data}, &out)
-	return out.Data, err
-}
-
-// put sends bytes to a signed URL. The URL is the service's to choose, so the
-// key stays at home.
-func (c *Client) put(ctx context.Context, op, signed string, image NewImage, content io.Reader) error {
-	target, err := c.base.Parse(signed)
-	if err != nil || target.Scheme != "https" && !loopback(target.Hostname()) {
-		return fmt.Errorf("%s: the service named an upload URL that is not https", op)
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, target.String(), content)
-	if err != nil {
-		return fmt.Errorf("%s: %w", op, err)
-	}
-	request.ContentLength = image.Size
-	request.Header.Set("Content-Type", image.ContentType)
-	answer, err := c.plain.Do(request)
-	if err != nil {
-		return c.networkError(ctx, op, err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode >= 300 {
-		return fmt.Errorf("%s: the storage answered %s", op, answer.Status)
-	}
-	return nil
 }

@@ -85,6 +85,14 @@ func (f *LabelFolder) Image(name string) (file, image, alias string, err error) 
 	return filepath.Join(folder.path, image), image, alias, err
 }
 
+// ImageFolders are the folders on disk that may hold the images of the labels entered.
+func (f *LabelFolder) ImageFolders() (paths []string) {
+	for _, folder := range f.images {
+		paths = append(paths, folder.path)
+	}
+	return paths
+}
+
 // imageFolders are the folders on disk that images are looked for in: the folder of
 // images if one was given, then "images" for "labels", then that of the labels.
 func (f *LabelFolder) imageFolders(bare, withImages string) (paths []string) {

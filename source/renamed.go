@@ -144,6 +144,19 @@ func (r *renamed) ImageFile(item convert.Item) string {
 	return convert.ImageFile(r.Source, UnrenamedItem(item))
 }
 
+// ImageFolders are those of the source, whose images are renamed.
+func (r *renamed) ImageFolders() []convert.ImageFolder {
+	folders := convert.ImageFolders(r.Source)
+	for n, f := range folders {
+		folders[n].Name = func(rel string) string { return r.apply(f.Name(rel)) }
+	}
+	return folders
+}
+
+func (r *renamed) SplitOf(item convert.Item) string {
+	return convert.SplitOf(r.Source, UnrenamedItem(item))
+}
+
 func (r *renamed) Unchanged() bool {
 	whole, ok := r.Source.(convert.Whole)
 	return ok && whole.Unchanged()

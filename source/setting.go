@@ -190,6 +190,14 @@ func (s Files) InImages(image string) string {
 	return ""
 }
 
+// ImageFolders is the folder of images, where one was named.
+func (s Files) ImageFolders() []convert.ImageFolder {
+	if s.Images == "" {
+		return nil
+	}
+	return []convert.ImageFolder{{Path: s.Images, Name: func(rel string) string { return rel }}}
+}
+
 // Stands reports whether a file is still what it was.
 func Stands(path string, was os.FileInfo) bool {
 	f, err := openSame(path, was)

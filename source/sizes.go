@@ -234,30 +234,40 @@ func (s *sizes) addFields(fields []string, columns map[string]int) error {
 
 // ImageSize reads the size of an image as a decoder shows it from its header.
 func ImageSize(file string) (size convert.Size, err error) {
-	defer func() {
-		if p := recover(); p != nil { // decoders of damaged headers
-			size, err = convert.Size{}, fmt.Errorf("the header is damaged: %v", p)
-		}
-	}()
 	f, err := OpenRegular(file)
 	if err != nil {
 		return convert.Size{}, ReasonOf(err)
 	}
 	defer f.Close()
+	size, _, err = ReadImageSize(f)
+	return size, err
+}
+
+// ErrNoImage is returned for a file of no image format whose size can be read.
+var ErrNoImage = errors.New("is of no image format whose size can be read")
+
+// ReadImageSize reads the size of an image as a decoder shows it from its header, and says
+// of which format that is, as "jpeg".
+func ReadImageSize(f io.ReadSeeker) (size convert.Size, format string, err error) {
+	defer func() {
+		if p := recover(); p != nil { // decoders of damaged headers
+			size, format, err = convert.Size{}, "", fmt.Errorf("the header is damaged: %v", p)
+		}
+	}()
 	config, format, err := image.DecodeConfig(f)
 	if errors.Is(err, image.ErrFormat) {
-		err = errors.New("is of no image format whose size can be read")
+		err = ErrNoImage
 	}
 	if err != nil {
-		return convert.Size{}, err
+		return convert.Size{}, "", err
 	}
 	if size, err = WholeSize(float64(config.Width), float64(config.Height)); err != nil {
-		return convert.Size{}, err
+		return convert.Size{}, "", err
 	}
 	if orientation.Swaps(orientation.Of(f, format)) {
 		size.Width, size.Height = size.Height, size.Width
 	}
-	return size, nil
+	return size, format, nil
 }
 
 // OpenRegular opens a file unless it is a pipe or the like, whose opening could

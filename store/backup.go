@@ -284,6 +284,9 @@ func (s *Store) Collect(ctx context.Context, now time.Time, keep time.Duration, 
 			}
 			c.Backups += backups
 			c.Runs++
+			if _, err := tx.ExecContext(ctx, `DELETE FROM uploads WHERE run = ? AND state NOT IN ('done', 'there')`, run); err != nil {
+				return err
+			}
 			_, err := tx.ExecContext(ctx, `DELETE FROM runs WHERE id = ?`, run)
 			return err
 		})

@@ -59,12 +59,19 @@ type Hash [sha256.Size]byte
 func (s *Store) PutDataset(ctx context.Context, service, id, name string) (Dataset, error) {
 	d := Dataset{Service: service, ID: id, Name: name}
 	err := s.update(ctx, "record the dataset "+name, func(ctx context.Context, tx *sql.Tx) error {
+		// One that was to be made is this one, unless this one is known.
+		if _, err := tx.ExecContext(ctx, `UPDATE OR IGNORE datasets SET dataset_id = ? WHERE service = ? AND dataset_id = ?`, id, service, Unmade(name)); err != nil {
+			return err
+		}
 		return tx.QueryRowContext(ctx, `INSERT INTO datasets (service, dataset_id, name) VALUES (?, ?, ?)
 			ON CONFLICT (service, dataset_id) DO UPDATE SET name = excluded.name RETURNING id`,
 			service, id, name).Scan(&d.Ref)
 	})
 	return d, err
 }
+
+// Unmade stands for the id of a dataset that is to be made.
+func Unmade(name string) string { return "unmade:" + name }
 
 // Stem is a path's file name without its extension.
 func Stem(p string) string {

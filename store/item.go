@@ -23,6 +23,7 @@ const (
 	PlanUnmatched Plan = "unmatched" // the dataset has no such image
 	PlanAmbiguous Plan = "ambiguous" // more than one image of the dataset, or more than one label, fits
 	PlanFailed    Plan = "failed"    // the labels cannot be taken
+	PlanUpload    Plan = "upload"    // the dataset has no such image, and its file is at hand
 )
 
 // ItemOutcome is what became of an item.
@@ -108,6 +109,7 @@ func (s *Store) itemsOf(ctx context.Context, run string) (itemSpan, error) {
 // PlanChunk is some of a plan, committed as one.
 type PlanChunk struct {
 	Items    []Item
+	Uploads  []Upload // the files of those items that are planned to be uploaded
 	Findings []Finding
 	Classes  []Class // one that was planned before is replaced
 	Owned    []int64 // images, by Image.Ref, that are the run's source's from now on
@@ -134,6 +136,9 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 			}
 		}
 		if err := refuseSecondLabels(ctx, tx, span, items); err != nil {
+			return err
+		}
+		if err := addUploads(ctx, tx, span, run, chunk.Uploads, items); err != nil {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, closeness, kept, reviewed)`}
@@ -334,6 +339,8 @@ type Totals struct {
 	// Previous and New count the annotations of the images that were saved or
 	// cleared, before and after.
 	Previous, New int
+	// Uploads are the files that the run brings.
+	Uploads UploadTotals
 }
 
 // Counted are images and annotations of a source.
@@ -376,6 +383,9 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 	}
 	if err == nil {
 		err = s.sourceTotals(ctx, span, run, &t)
+	}
+	if err == nil {
+		t.Uploads, err = s.UploadTotals(ctx, run)
 	}
 	return t, describe("sum up the run", err)
 }

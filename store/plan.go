@@ -24,6 +24,9 @@ type PlanSummary struct {
 	Saves    int // images to save
 	Bytes    int // of their annotations
 	Backups  int // images to save that have annotations
+	// Uploads are the images to bring, UploadBytes what their files take.
+	Uploads     int
+	UploadBytes int64
 }
 
 // Lost are the annotations that are not there any more afterwards, at most.
@@ -40,10 +43,15 @@ func (s *Store) PlanSummary(ctx context.Context, d Dataset, run string) (t PlanS
 			coalesce(sum(min(count, listed_count) - kept) FILTER (WHERE pending AND kept >= 0), 0), coalesce(sum(kept) FILTER (WHERE pending AND kept >= 0), 0),
 			coalesce(sum(min(count, listed_count)) FILTER (WHERE pending AND kept < 0), 0),
 			count(*) FILTER (WHERE pending AND listed_count > 0), count(*) FILTER (WHERE pending AND reviewed), count(*) FILTER (WHERE pending AND pruned)
-		FROM (SELECT pruned, outcome = 'pending' AS pending, bytes, count, listed_count, kept, reviewed FROM items WHERE item BETWEEN ? AND ?)`, span.first, span.last).
+		FROM (SELECT pruned, outcome = 'pending' AND NOT (plan = 'upload' AND count = 0) AS pending, bytes, count, listed_count, kept, reviewed FROM items WHERE item BETWEEN ? AND ?)`, span.first, span.last).
 		Scan(&t.Found, &t.Saves, &t.Bytes, &t.Added, &t.Removed, &t.Replaced, &t.Kept, &t.Unknown, &t.Backups, &t.Reviewed, &t.Pruned)
 	if err == nil {
 		t.Listed, err = s.listed(ctx, d)
+	}
+	if err == nil {
+		var uploads UploadTotals
+		uploads, err = s.UploadTotals(ctx, run)
+		t.Uploads, t.UploadBytes = uploads.Planned, uploads.PlannedBytes
 	}
 	return t, describe("sum up the plan", err)
 }

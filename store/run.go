@@ -123,6 +123,9 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 				return err
 			}
 		}
+		if _, err := tx.ExecContext(ctx, `DELETE FROM uploads WHERE run = ? AND state IN ('planned', 'failed')`, run); err != nil {
+			return err
+		}
 		// Classes that it came to adding stay on record as its own.
 		if _, err := tx.ExecContext(ctx, `DELETE FROM run_classes WHERE run = ?1 AND (SELECT phase FROM runs WHERE id = ?1) = ?2`, run, Planning); err != nil {
 			return err

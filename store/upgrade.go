@@ -18,7 +18,7 @@ var upgradeSQL string
 //go:embed upgrade14.sql
 var upgrade14SQL string
 
-// Versions of the schema: the one that is written, and the first of those that are upgraded.
+// Versions of the schema: the one that is written, and the oldest that is upgraded.
 const (
 	schemaVersion = 14
 	upgradedFrom  = 12

@@ -11,6 +11,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/dataset"
+	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
 )
@@ -299,6 +300,7 @@ func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, reads datase
 	if classes > 0 {
 		requests++
 	}
+	requests += 2 * ((s.Uploads + pictograph.MaxUploads - 1) / pictograph.MaxUploads)
 	byCount := (s.Saves + maxBatchImages - 1) / maxBatchImages
 	byBytes := (s.Bytes + s.Saves*entryOverhead + defaultBatchBytes - 1) / defaultBatchBytes
 	requests += max(byCount, byBytes)

@@ -33,6 +33,10 @@ type match struct {
 	closeness int        // of its name
 	plan      store.Plan // PlanUnmatched or PlanAmbiguous where there is no image
 	reason    string
+	// Of one that is unmatched: an image that it may be all the same, by number, and whether
+	// its path is that of an archived image.
+	near     int64
+	archived bool
 }
 
 // How closely items fit their images: the others by the components that their paths
@@ -63,6 +67,9 @@ func (p *planner) matchItems(ctx context.Context, items []walked) ([]match, erro
 			unmatched = append(unmatched, i)
 		}
 	}
+	if unmatched, err = p.matchUploaded(ctx, items, matches, unmatched); err != nil {
+		return nil, err
+	}
 	return matches, p.nameNearMisses(ctx, items, matches, unmatched)
 }
 
@@ -76,7 +83,7 @@ func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]s
 		if item.Stem {
 			continue
 		}
-		for _, one := range pathsOf(item.Item) {
+		for _, one := range p.placesOf(item.Item) {
 			paths = append(paths, forms(one)...)
 		}
 	}
@@ -102,6 +109,24 @@ func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]s
 
 // pathsOf are the paths that an item's image may have.
 func pathsOf(item convert.Item) []string { return append([]string{item.Image}, item.Aliases...) }
+
+// placesOf are the paths that an item's image may have in the dataset.
+func (p *planner) placesOf(item convert.Item) []string {
+	paths := pathsOf(item)
+	for n := range paths {
+		paths[n] = path.Join(p.Into, paths[n])
+	}
+	return paths
+}
+
+// below is an image's path from the folder on that the source's images are in; ok is false
+// for one that lies elsewhere.
+func (p *planner) below(place string) (rest string, ok bool) {
+	if p.Into == "" {
+		return place, true
+	}
+	return strings.CutPrefix(composed(place), composed(p.Into)+"/")
+}
 
 func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
 	none := "the dataset has no image of this name"
@@ -139,7 +164,7 @@ func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[str
 			}
 		}
 	}
-	for _, one := range pathsOf(item) {
+	for _, one := range p.placesOf(item) {
 		if !item.Stem {
 			add(byPath[composed(one)])
 			continue
@@ -164,7 +189,10 @@ func (p *planner) closest(ctx context.Context, item convert.Item) (m match, ok b
 		if err != nil {
 			return m, false, err
 		}
-		there := composed(name.Path)
+		there, ok := p.below(composed(name.Path))
+		if !ok {
+			continue
+		}
 		if item.Stem {
 			there = withoutExtension(there)
 		}
@@ -189,6 +217,9 @@ func (p *planner) byName(ctx context.Context, item convert.Item) (m match, ok bo
 	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
+		}
+		if _, ok := p.below(name.Path); !ok {
+			continue
 		}
 		if len(stemmed) < 3 {
 			stemmed = append(stemmed, name)
@@ -272,8 +303,9 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 		wanted[key] = append(wanted[key], i)
 	}
 	type near struct {
-		path, differs string
-		ways          int
+		store.Name
+		differs string
+		ways    int
 	}
 	found := make(map[int]near)
 	for name, err := range p.store.Names(ctx, p.Ref) {
@@ -283,19 +315,26 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 		if p.searched.nearMisses++; p.searched.nearMisses > maxNearMisses {
 			break
 		}
+		below, ok := p.below(name.Path)
+		if !ok {
+			continue
+		}
 		for _, i := range wanted[loose(path.Base(name.Path))] {
-			differs, ways := nearness(items[i].Image, name.Path, items[i].Stem)
+			differs, ways := nearness(items[i].Image, below, items[i].Stem)
 			if ways == 0 { // only its folders, which agree
 				differs = "--match path takes it"
 			}
 			if old, there := found[i]; !there || ways < old.ways {
-				found[i] = near{name.Path, differs, ways}
+				found[i] = near{name, differs, ways}
 			}
 		}
 	}
 	for _, i := range unmatched {
 		if n, there := found[i]; there {
-			matches[i].reason += fmt.Sprintf("; the dataset has %s: %s", n.path, n.differs)
+			matches[i].reason += fmt.Sprintf("; the dataset has %s: %s", n.Path, n.differs)
+			if !strings.Contains(n.differs, "the folder") { // in others, names are often the same
+				matches[i].near = n.Ref
+			}
 			if strings.Contains(n.differs, "hash") {
 				matches[i].reason += " (--rename takes it off)"
 			}
@@ -306,6 +345,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 			return err
 		}
 		if archived != "" {
+			matches[i].archived = true
 			matches[i].reason = fmt.Sprintf("the image is archived in the dataset (%s); restore it there first", archived)
 		}
 	}
@@ -322,8 +362,12 @@ func (p *planner) archived(ctx context.Context, item convert.Item) (string, erro
 		if err != nil {
 			return "", err
 		}
+		below, ok := p.below(image.Path())
+		if !ok {
+			continue
+		}
 		for _, one := range pathsOf(item) {
-			if image.IsArchived && agreement(composed(one), composed(image.Path())) > 0 {
+			if image.IsArchived && agreement(composed(one), composed(below)) > 0 {
 				return image.Path(), nil
 			}
 		}

@@ -23,6 +23,8 @@ type Common struct {
 	Accepted convert.Accepted
 	// Match is how the images of the source are found in the dataset.
 	Match Matching
+	// Into is the folder of the dataset that the source's images are in, "" for the root.
+	Into string
 	// Convert is how many images are converted at the same time. 0 means the default.
 	Convert int
 	// IgnoreUnmatched takes images that the dataset lacks for no failure.
@@ -78,6 +80,7 @@ type Options struct {
 	Common
 	Policies
 	Limits
+	Uploads
 	// Backup says of which images the annotations are kept before they are
 	// overwritten.
 	Backup BackupPolicy

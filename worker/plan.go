@@ -27,6 +27,8 @@ type planner struct {
 	*run
 	Policies
 	Limits
+	Uploads
+	Into                    string
 	Findings                func() []convert.Finding // see Common
 	Accepted                convert.Accepted
 	Match                   Matching
@@ -43,11 +45,13 @@ type planner struct {
 	applies   bool  // what is planned is saved by this process
 	payloads  payloads
 	searched  searched
+	named     fileSet // the image files of the source's items, where those that none names are wanted
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
-	judge  func(i *store.Item, image store.Image, explicit bool) error
-	undone *undone // what is taken back; nil for labels
-	sample float64 // part of the images that is compared
+	judge   func(i *store.Item, image store.Image, explicit bool) error
+	putAway int     // images that the undone run uploaded and that are archived
+	undone  *undone // what is taken back; nil for labels
+	sample  float64 // part of the images that is compared
 	// differing are the images that have not what was last saved on them from here, though
 	// they have as many annotations, with the hash of what they have.
 	differing map[int64]store.Hash
@@ -55,7 +59,7 @@ type planner struct {
 
 func newPlanner(c Connection, o Options) *planner {
 	o = o.withDefaults()
-	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Into: o.Into, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
 		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
 	p.judge = p.applyPolicies
 	return p
@@ -77,6 +81,11 @@ type converted struct {
 	// Where the image had to be read: what it has, and whether that is what would be saved.
 	existing  *dataset.Content
 	unchanged bool
+
+	// Where the dataset lacks the image: its file, or why that cannot be uploaded; neither
+	// where that is not asked for.
+	file    *store.Upload
+	fileErr error
 }
 
 // load reads and converts one item; keeps is asked whether annotations of a size are
@@ -152,6 +161,9 @@ func (p *planner) plan(ctx context.Context) error {
 		found = append(found, *p.Short)
 	}
 	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
+		return err
+	}
+	if err := p.planUploads(ctx); err != nil {
 		return err
 	}
 	if p.Prune {
@@ -257,6 +269,7 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 	}
 	chunk.Items = make([]store.Item, 0, len(items))
 	i := -1
+	p.noteFiles(items)
 	for c, err := range parallel.Map(p.Stopping, p.Convert, matched(items, matches), p.convertMatched) {
 		if err != nil {
 			return chunk, err
@@ -272,6 +285,10 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		next.seq++
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
+		if planned.Plan == store.PlanUpload {
+			c.file.Item = planned.Seq
+			chunk.Uploads = append(chunk.Uploads, *c.file)
+		}
 		if planned.Outcome == store.ItemPending {
 			p.needClasses(&planned, c.classes, next.classes, &chunk)
 		}
@@ -314,6 +331,15 @@ func (p *planner) convertMatched(ctx context.Context, i matchedItem) (converted,
 	if i.Err != nil {
 		return converted{err: i.Err, labels: i.Annotations, leftOut: i.Annotations}, nil
 	}
+	c, err := p.convertOrTake(ctx, i)
+	if err == nil {
+		p.examine(ctx, i, &c)
+	}
+	return c, err
+}
+
+// convertOrTake takes what was converted on the way, where that comes to the same.
+func (p *planner) convertOrTake(ctx context.Context, i matchedItem) (converted, error) {
 	if c := i.early; c != nil {
 		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
 			return *c, nil
@@ -339,11 +365,22 @@ func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, e
 		return fail(store.PlanFailed, "%v", c.err)
 	case m.plan == store.PlanAmbiguous:
 		return fail(store.PlanAmbiguous, "%s", m.reason)
-	case m.plan == store.PlanUnmatched:
+	case m.plan == store.PlanUnmatched && c.fileErr != nil:
+		return fail(store.PlanFailed, "the dataset has no such image, and its file cannot be uploaded: %v", c.fileErr)
+	case m.plan == store.PlanUnmatched && c.file != nil && c.err != nil:
+		return fail(store.PlanFailed, "%v; the dataset has no such image, and it was not uploaded", c.err)
+	case m.plan == store.PlanUnmatched && c.file == nil:
 		i.Plan, i.Outcome, i.Reason = store.PlanUnmatched, store.ItemUnmatched, m.reason
+		if p.uploading() && !m.archived {
+			i.Reason += "; its file is not at hand"
+		}
 		return i, nil
 	case c.size > p.BatchBytes:
 		return fail(store.PlanFailed, "its annotations take %d bytes, more than one save may (%d)", c.size, p.BatchBytes)
+	}
+	if m.plan == store.PlanUnmatched {
+		i.Plan, i.Outcome, i.Path = store.PlanUpload, store.ItemPending, c.file.Path
+		return i, nil
 	}
 	has, differs := p.differing[m.image.Ref]
 	i.Plan, i.Outcome = classify(m.image, c, p.record.ID, differs)

@@ -18,6 +18,7 @@ type State interface {
 	planState
 	batchState
 	backupState
+	uploadState
 }
 
 // runState keeps what a run is and came to.

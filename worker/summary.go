@@ -14,6 +14,8 @@ type Summary struct {
 	Outcome     string           `json:"outcome"`
 	Images      ImageCounts      `json:"images"`
 	Annotations AnnotationCounts `json:"annotations"`
+	// Uploads are the files that the run brought, or has to bring yet.
+	Uploads *store.UploadTotals `json:"uploads,omitempty"`
 	conversion.Accounts
 	Requests int            `json:"requests"`
 	Findings int            `json:"findings"`
@@ -27,6 +29,10 @@ type Summary struct {
 	// that an undone run had added.
 	Classes    []string `json:"new_classes,omitempty"`
 	StillThere []string `json:"classes_left,omitempty"`
+	// Archived are images that an undone run had uploaded and that an undo archived, or would;
+	// UploadsLeft are those that stay.
+	Archived    int `json:"archived,omitempty"`
+	UploadsLeft int `json:"uploads_left,omitempty"`
 }
 
 // ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that
@@ -75,6 +81,9 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	}
 	if r.Kind != "verify" { // which takes nothing
 		s.Accounts = conversion.Account(conversion.Counted(t.Read), conversion.Counted(t.Taken))
+	}
+	if t.Uploads != (store.UploadTotals{}) {
+		s.Uploads = &t.Uploads
 	}
 	s.Annotations = AnnotationCounts{Previous: t.Previous, New: t.New}
 	return s

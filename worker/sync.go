@@ -6,6 +6,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/store"
+	"pictosync/upload"
 )
 
 // Plan decides what a sync with the same options would do, and writes nothing to the
@@ -88,8 +89,19 @@ func (a *applier) planAndApply(ctx context.Context) error {
 		return err
 	}
 	a.removed.n = summary.Lost()
+	if err := a.create(ctx, summary); err != nil {
+		return err
+	}
+	if summary, err = a.bring(ctx, summary); err != nil {
+		return err
+	}
 	if err := a.apply(ctx, summary); err != nil {
 		return err
+	}
+	if a.SetSplits {
+		if err := a.setSplits(ctx); err != nil {
+			return err
+		}
 	}
 	return a.FreeWhole()
 }
@@ -104,6 +116,11 @@ func (p *planner) listAndPlan() error {
 	defer unlock()
 	if err := p.List(nil); err != nil {
 		return err
+	}
+	if p.applies {
+		if err := upload.Settle(p.Stopping, p.Access, p.store); err != nil {
+			return err
+		}
 	}
 	if err := p.lookWhole(); err != nil {
 		return err

@@ -29,6 +29,8 @@ type UndoOptions struct {
 	// RemoveClasses takes away the classes that the run added and that no annotation of the
 	// dataset has any more.
 	RemoveClasses bool
+	// Uploaded archives the images that the run uploaded and that nobody has labelled since.
+	Uploaded bool
 	// Backup says of which images the annotations are kept before they are overwritten.
 	Backup BackupPolicy
 	// Finding is told every finding as it is made. May be nil.
@@ -57,12 +59,20 @@ func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run,
 		if err := p.begin(ctx, "undo"); err != nil {
 			return err
 		}
-		if err := a.planAndApply(ctx); err != nil || !o.RemoveClasses {
+		if err := a.planAndApply(ctx); err != nil {
 			return err
+		}
+		if o.Uploaded {
+			if err := a.archiveUploaded(ctx, o.Image); err != nil {
+				return err
+			}
+		}
+		if !o.RemoveClasses {
+			return nil
 		}
 		return p.Persist(p.removeClasses)
 	})
-	return p.end(ctx, err, worked, finished(false), p.addClassesLeft)
+	return p.end(ctx, err, worked, finished(false), p.addLeft)
 }
 
 // PlanUndo decides what an undo would do, and writes nothing to the service.
@@ -79,9 +89,14 @@ func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.
 		if err := p.begin(ctx, "plan"); err != nil {
 			return err
 		}
-		return p.planAndGuard()
+		if err := p.planAndGuard(); err != nil || !o.Uploaded {
+			return err
+		}
+		archivable, err := p.archivable(ctx, o.Image)
+		p.putAway = len(archivable)
+		return err
 	})
-	return p.end(ctx, err, worked, planned, p.addClassesLeft)
+	return p.end(ctx, err, worked, planned, p.addLeft)
 }
 
 // newUndo plans from the backups of a run. They are chosen by the listing, so that they are
@@ -137,8 +152,17 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 	return p.applyPolicies(i, image, explicit)
 }
 
-// addClassesLeft adds to a summary which of the classes that the undone run added are still
-// there.
+// addLeft adds to a summary what of the undone run is still there: classes that it added
+// and images that it uploaded.
+func (p *planner) addLeft(ctx context.Context, s *Summary) error {
+	totals, err := p.store.UploadTotals(ctx, p.undone.run)
+	if err != nil {
+		return err
+	}
+	s.Archived, s.UploadsLeft = p.putAway, totals.Done-p.putAway
+	return p.addClassesLeft(ctx, s)
+}
+
 func (p *planner) addClassesLeft(ctx context.Context, s *Summary) error {
 	classes, err := p.store.Classes(ctx, p.undone.run)
 	for _, c := range classes {

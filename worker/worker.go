@@ -146,7 +146,7 @@ func outcomeOfError(err error) (store.Outcome, string) {
 // finished is the outcome of a run whose images count.
 func finished(ignoreUnmatched bool) func(Summary) store.Outcome {
 	return func(s Summary) store.Outcome {
-		if s.Images.Failed > 0 || s.Images.Unmatched > 0 && !ignoreUnmatched || s.Images.Edited > 0 {
+		if s.Images.Failed > 0 || s.Uploads != nil && s.Uploads.Failed > 0 || s.Images.Unmatched > 0 && !ignoreUnmatched || s.Images.Edited > 0 {
 			return store.WithFailures
 		}
 		return store.Done

@@ -70,7 +70,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, dataset.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, dataset.ErrNotFound), errors.Is(err, backup.ErrOtherDataset), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
+	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, dataset.ErrNotFound), errors.Is(err, dataset.ErrNear), errors.Is(err, backup.ErrOtherDataset), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitSource
@@ -95,6 +95,8 @@ func errorCode(err error) string {
 		return ""
 	case errors.Is(err, dataset.ErrNotFound):
 		return "no-dataset"
+	case errors.Is(err, dataset.ErrNear):
+		return "near-dataset"
 	case errors.Is(err, backup.ErrOtherDataset):
 		return "other-dataset"
 	case errors.Is(err, store.ErrNoRun):

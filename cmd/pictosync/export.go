@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/adrg/xdg"
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ import (
 	"pictosync/convert/canonical"
 	"pictosync/convert/formats"
 	"pictosync/convert/snapshot"
+	"pictosync/remote"
 	"pictosync/worker"
 )
 
@@ -28,6 +30,7 @@ type exportOptions struct {
 	formats   []string
 	maxAge    string
 	full      bool
+	images    bool
 	snapshots string
 	reads     readOptions
 }
@@ -47,7 +50,8 @@ it: a dozen requests, however many there are. Where there is none, or with --rea
 image, an image is read when its annotation count has changed, when pictosync saved
 it since, and when it was last read --max-age ago; one without annotations costs no
 request. An edit by others that keeps an image's count is seen only then: --full
-reads all. A stopped export goes on where it was when the command is repeated.` + exitHelp,
+reads all. With --images the files of the images are kept too; restore --upload
+missing brings them into a new dataset. A stopped export goes on where it was when the command is repeated.` + exitHelp,
 		Example: `  pictosync export --dataset cars --out backups/cars
   pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.NoArgs,
@@ -73,6 +77,7 @@ func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	o.reads.addFlags(f)
 	f.StringVar(&o.maxAge, "max-age", "30d", "image by image, read again what was read longer than this `AGE` ago, such as 30d or 12h")
 	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
+	f.BoolVar(&o.images, "images", false, "keep the files of the images too: a request for each that is new or has another size, each content once")
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")
 }
 
@@ -91,7 +96,7 @@ func (o *exportOptions) settings() (e backup.Options, err error) {
 			return e, usagef("read --formats: %q must be one of: %s", format, strings.Join(besideCanonical(), ", "))
 		}
 	}
-	e.Formats = o.formats
+	e.Formats, e.Images = o.formats, o.images
 	if err := o.reads.check(); err != nil {
 		return e, err
 	}
@@ -125,7 +130,28 @@ func runExport(parent context.Context, o exportOptions) error {
 }
 
 func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summary, error) {
-	out, err := filepath.Abs(o.out)
+	if !strings.Contains(o.out, "://") {
+		return o.workIn(s, settings, o.out)
+	}
+	b, err := remote.BackupsIn(filepath.Join(xdg.CacheHome, "pictosync", "backups"), o.out)
+	if err == nil {
+		err = b.Pull(s.ctx)
+	}
+	if err != nil {
+		return backup.Summary{Dataset: o.dataset, Out: remote.Shown(o.out)}, err
+	}
+	summary, err := o.workIn(s, settings, b.Dir)
+	if summary.Out = b.Address; summary.Snapshot != "" {
+		summary.Snapshot = b.Address + "/" + filepath.Base(summary.Snapshot)
+		if _, _, pushErr := b.Push(s.ctx); pushErr != nil {
+			return summary, pushErr
+		}
+	}
+	return summary, err
+}
+
+func (o *exportOptions) workIn(s *session, settings backup.Options, dir string) (backup.Summary, error) {
+	out, err := filepath.Abs(dir)
 	if err != nil {
 		return backup.Summary{}, usagef("find %s: %w", o.out, err)
 	}
@@ -140,7 +166,7 @@ func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summar
 	summary, err := backup.Export(s.ctx, s.stop.asked, c.client, s.store, c.pacer, settings)
 	progress.end()
 	err = s.stop.explain(err)
-	if err == nil && summary.Images.Failed > 0 {
+	if err == nil && (summary.Images.Failed > 0 || summary.Files != nil && summary.Files.Failed > 0) {
 		err = errFailures
 	}
 	return summary, err
@@ -166,6 +192,9 @@ func (o *exportOptions) print(s backup.Summary, failed error) error {
 	fmt.Printf("  images       %d found: %s\n", i.Found, parts(part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"}, part{i.Failed, "that could not be read"}))
 	printNotes(os.Stdout, s.Notes)
 	fmt.Printf("  annotations  %d\n", s.Annotations)
+	if f := s.Files; f != nil {
+		fmt.Printf("  files        %d of %s: %s\n", f.Downloaded+f.Kept, humanize.IBytes(uint64(f.Bytes)), parts(part{f.Downloaded, "downloaded"}, part{f.Kept, "kept already"}, part{f.Failed, "that could not be had: see \"missing_files\" in the manifest"}))
+	}
 	if s.Findings > 0 {
 		fmt.Printf("  findings     %s (%s), of the formats beside the canonical lines, which have all: see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
@@ -223,6 +252,7 @@ other classes stay as they are.` + exitHelp,
 	o.backups.addFlags(f)
 	o.reads.addFlags(f)
 	o.guards.addFlags(f)
+	o.uploads.addFlags(f)
 	o.addReportFlags(f)
 	o.source.addLossFlags(f)
 	o.source.outside = string(convert.OutsideKeep)

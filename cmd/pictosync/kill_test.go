@@ -30,7 +30,9 @@ type killer struct {
 	killed  bool
 }
 
-func (k *killer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (k *killer) ServeHTTP(w http.ResponseWriter, r *http.Request) { k.serve(k.server, w, r) }
+
+func (k *killer) serve(handler http.Handler, w http.ResponseWriter, r *http.Request) {
 	k.mu.Lock()
 	now := false
 	if k.left > 0 {
@@ -41,7 +43,7 @@ func (k *killer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if now && !k.after {
 		k.kill()
 	}
-	k.server.ServeHTTP(w, r)
+	handler.ServeHTTP(w, r)
 	if now && k.after {
 		k.kill()
 	}

@@ -10,6 +10,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/dataset"
@@ -27,18 +29,27 @@ type planJSON struct {
 	Digest string             `json:"digest"`
 	Images map[store.Plan]int `json:"images"`
 	// Skipped are images that a policy leaves alone, whatever their plan.
-	Skipped     int      `json:"skipped"`
-	Reviewed    int      `json:"reviewed"` // images to save that are in review, or complete
-	Annotations added    `json:"annotations"`
-	Classes     []string `json:"classes"` // to be created
-	Requests    int      `json:"requests"`
-	Seconds     float64  `json:"estimated_s"` // at the configured rate
+	Skipped     int   `json:"skipped"`
+	Reviewed    int   `json:"reviewed"` // images to save that are in review, or complete
+	Annotations added `json:"annotations"`
+	// Archive are the images that an undo would archive.
+	Archive int      `json:"archive,omitempty"`
+	Classes []string `json:"classes"` // to be created
+	// Uploads are the images that would be uploaded.
+	Uploads  uploadsJSON `json:"uploads"`
+	Requests int         `json:"requests"`
+	Seconds  float64     `json:"estimated_s"` // at the configured rate
 	conversion.Accounts
 	// Unlabelled are the images of the dataset that the source says nothing of.
 	Unlabelled int            `json:"unlabelled"`
 	Findings   int            `json:"findings"`
 	Kinds      map[string]int `json:"findings_by_kind,omitempty"`
 	ending
+}
+
+type uploadsJSON struct {
+	Images int   `json:"images"`
+	Bytes  int64 `json:"bytes"`
 }
 
 type added struct {
@@ -96,7 +107,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 		return err
 	}
 	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
-		settings.Common = common
+		settings.Common, settings.Files = common, src.files()
 		return worker.Plan(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {
@@ -150,7 +161,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 		return err
 	}
 	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Classes: []string{}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
+		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Archive: s.Archived, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
@@ -220,11 +231,17 @@ func keepPlan(path string, p planJSON) error {
 // printPlan prints what a plan comes to.
 func printPlan(w io.Writer, p planJSON) {
 	n := p.Images
-	fmt.Fprintf(w, "plan %s: %s\n", p.Run, parts(part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
+	fmt.Fprintf(w, "plan %s: %s\n", p.Run, parts(part{n[store.PlanUpload], "to upload"}, part{n[store.PlanNew], "new"}, part{n[store.PlanOverwrite], "to overwrite"}, part{n[store.PlanClear], "to clear"},
 		part{n[store.PlanDrifted], "changed by someone else"}, part{n[store.PlanUnchanged], "unchanged"}, part{n[store.PlanUnmatched], "not in the dataset"},
 		part{n[store.PlanAmbiguous], "ambiguous"}, part{n[store.PlanFailed], "that cannot be taken"}))
 	if p.Skipped > 0 {
 		fmt.Fprintf(w, "  skipped      %d of these\n", p.Skipped)
+	}
+	if p.Uploads.Images > 0 {
+		fmt.Fprintf(w, "  upload       %s, %s\n", plural(p.Uploads.Images, "file"), humanize.IBytes(uint64(p.Uploads.Bytes)))
+	}
+	if p.Archive > 0 {
+		fmt.Fprintf(w, "  archive      %s that the run uploaded\n", plural(p.Archive, "image"))
 	}
 	a := p.Annotations
 	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove, %d to replace, %d to keep\n", a.Listed, a.Added, a.Removed, a.Replaced, a.Kept)

@@ -2,16 +2,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math"
+	"path/filepath"
 	"strings"
 	"sync"
 
+	"github.com/adrg/xdg"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
 	"pictosync/convert/formats"
 	"pictosync/internal/progress"
+	"pictosync/remote"
 	"pictosync/source"
 )
 
@@ -83,6 +87,8 @@ type sourceSettings struct {
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
 	text    []byte            // of the class map
+	copies  remote.Files      // of what lies elsewhere, once it is open
+	waiting func()            // is told that another process brings a copy up to date
 }
 
 func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
@@ -125,6 +131,48 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 }
 
 func (s *sourceSettings) open(ctx context.Context, path string) (convert.Source, error) {
+	path, err := s.here(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	if s.options.Images, err = s.here(ctx, s.options.Images); err != nil {
+		return nil, err
+	}
+	src, err := s.openHere(ctx, path)
+	if unread, ok := errors.AsType[*convert.Error](err); ok {
+		for _, c := range s.copies {
+			unread.Path = c.Names(unread.Path)
+		}
+	}
+	return src, err
+}
+
+// here is what is read of a source on this machine: itself, or the copy of one that lies
+// elsewhere.
+func (s *sourceSettings) here(ctx context.Context, path string) (string, error) {
+	if !remote.Is(path) {
+		return path, nil
+	}
+	c, err := remote.Open(ctx, path, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "sources"), Waiting: s.waiting})
+	if own, ok := errors.AsType[*remote.Error](err); ok {
+		return "", &convert.Error{Op: own.Op, Path: own.Address, Err: own.Bare(), Advice: own.Advice}
+	}
+	if err != nil {
+		return "", err
+	}
+	s.copies = append(s.copies, c)
+	return c.Path, nil
+}
+
+// close lets go of the copies of what lies elsewhere.
+func (s *sourceSettings) close() {
+	for _, c := range s.copies {
+		c.Close()
+	}
+	s.copies = nil
+}
+
+func (s *sourceSettings) openHere(ctx context.Context, path string) (convert.Source, error) {
 	src, err := formats.OpenAs(ctx, path, s.from, s.options)
 	if err != nil {
 		return nil, err

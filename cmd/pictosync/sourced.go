@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
 	"pictosync/dataset"
+	"pictosync/remote"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -21,9 +23,13 @@ type sourcedOptions struct {
 	source    sourceOptions
 	dataset   string
 	match     string
+	into      string
 	unmatched string
 	findings  string
 	reads     readOptions
+
+	// A sandbox of this process gets a dataset without images, or none.
+	unseeded, create bool
 }
 
 // readOptions are the flags of every command that reads what images have.
@@ -42,6 +48,7 @@ func (o *readOptions) policy() dataset.ReadPolicy { return dataset.ReadPolicy(o.
 // addMatchFlag says how a source's images are matched to a dataset's.
 func (o *sourcedOptions) addMatchFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.match, "match", string(worker.MatchPath), "how images are found in the dataset: exact (id or path), path (also where one path is the other's ending) or name (also by file name or stem alone)")
+	f.StringVar(&o.into, "into", "", "`FOLDER` of the dataset that the images are in: it stands before their paths in the source")
 }
 
 // addReportFlags say what is made of what a run comes to.
@@ -66,6 +73,9 @@ func (o *sourcedOptions) common() (c worker.Common, err error) {
 		return c, err
 	}
 	c.Match, c.IgnoreUnmatched = worker.Matching(o.match), o.unmatched == "ignore"
+	if c.Into, err = intoFolder(o.into); err != nil {
+		return c, err
+	}
 	c.Accepted, err = o.source.accepted()
 	return c, err
 }
@@ -75,6 +85,7 @@ type opening struct {
 	path string // absolute
 	open func() (convert.Source, error)
 	take *collector // of what it reports about itself
+	read *sourceSettings
 
 	src convert.Source
 	err error
@@ -90,16 +101,22 @@ func (o *opening) Open() (convert.Source, error) {
 
 // opening reads what the flags say of a source.
 func (o *sourcedOptions) opening(s *session, path string) (*opening, error) {
-	absolute, err := filepath.Abs(path)
-	if err != nil {
-		return nil, usagef("find %s: %w", path, err)
+	absolute := remote.Shown(path)
+	if !strings.Contains(path, "://") {
+		var err error
+		if absolute, err = filepath.Abs(path); err != nil {
+			return nil, usagef("find %s: %w", path, err)
+		}
 	}
 	var found collector
 	read, err := o.source.read(&found)
 	if err != nil {
 		return nil, err
 	}
-	return &opening{path: absolute, take: &found, open: func() (convert.Source, error) { return read.open(s.ctx, path) }}, nil
+	read.waiting = func() {
+		s.log.Warn().Str("source", absolute).Msg("another command is reading the same source; waiting for it")
+	}
+	return &opening{path: absolute, take: &found, read: read, open: func() (convert.Source, error) { return read.open(s.ctx, path) }}, nil
 }
 
 // openWith opens the state; the source is opened while the service is asked for the dataset,
@@ -126,13 +143,18 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 	failed := worker.Summary{Dataset: o.dataset, Source: src.path}
 	if s.sandbox != nil {
 		opened, err := src.Open()
-		if err == nil {
+		switch {
+		case err != nil || o.create:
+		case o.unseeded:
+			_, _, err = s.sandbox.EnsureDataset(s.ctx, o.dataset)
+		default:
 			err = s.seed(o.dataset, opened)
 		}
 		if err != nil {
 			return failed, err
 		}
 	}
+	defer src.read.close()
 	findings, err := createFindings(o.findings)
 	if err != nil {
 		return failed, err
@@ -143,9 +165,9 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 		common.Finding = findings.write
 	}
 	summary, err := s.summed(o.dataset, failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
-		holder := common.Holder
+		holder, create, force := common.Holder, common.Create, common.ForceCreate
 		common.Options = s.access(o.dataset, d)
-		common.ReadBy, common.Holder = o.reads.policy(), holder
+		common.ReadBy, common.Holder, common.Create, common.ForceCreate = o.reads.policy(), holder, create, force
 		return do(c, common)
 	})
 	if summary.Run != "" {
@@ -179,7 +201,7 @@ func (s *session) summed(name string, failed worker.Summary, ignoreUnmatched boo
 		summary.Failures, readErr = firstFailures(context.WithoutCancel(s.ctx), s.store, summary.Run)
 		err = joinFailures(err, readErr)
 	}
-	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Images.Unmatched > 0 && !ignoreUnmatched) {
+	if err == nil && (summary.Images.Failed+summary.Images.Edited > 0 || summary.Uploads != nil && summary.Uploads.Failed > 0 || summary.Images.Unmatched > 0 && !ignoreUnmatched) {
 		err = errFailures
 	}
 	return summary, err

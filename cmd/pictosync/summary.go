@@ -34,6 +34,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	fmt.Fprintf(w, "  images       %d found: %s\n", i.Found, parts(
 		part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"}, part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "skipped"}, part{i.Failed, "failed"},
 		part{i.Found - i.Saved - i.Cleared - i.Unchanged - i.Unmatched - i.Skipped - i.Failed, "not reached"}))
+	printUploads(w, s.Run, s.Uploads)
 	if i.Saved+i.Cleared > 0 {
 		fmt.Fprintf(w, "  annotations  %d before, %d now on the images saved\n", s.Annotations.Previous, s.Annotations.New)
 	}
@@ -43,6 +44,12 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	}
 	if len(s.Classes) > 0 {
 		fmt.Fprintf(w, "  classes      new: %s\n", someNames(s.Classes))
+	}
+	if s.Archived > 0 {
+		fmt.Fprintf(w, "  archived     %s that the run had uploaded\n", plural(s.Archived, "image"))
+	}
+	if s.UploadsLeft > 0 {
+		fmt.Fprintf(w, "  uploads      %s that the run uploaded stay in the dataset (with --uploaded, undo archives those that nobody labelled since)\n", plural(s.UploadsLeft, "image"))
 	}
 	if len(s.StillThere) > 0 {
 		fmt.Fprintf(w, "  classes      added by the run and still there: %s (with --classes, undo removes those that no annotation uses)\n", someNames(s.StillThere))

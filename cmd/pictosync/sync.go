@@ -79,6 +79,7 @@ type saveOptions struct {
 	guards  guardOptions
 	backups backupOptions
 	page    pageOptions
+	uploads uploadOptions
 	// classes are all that is brought back, of restore.
 	classes []string
 }
@@ -94,6 +95,10 @@ func (o *saveOptions) settings() (w worker.Options, err error) {
 		w.OnlyClasses = o.classes
 		w.Narrowed += fmt.Sprintf(" classes=%q", o.classes)
 	}
+	if err := o.uploads.read(&w); err != nil {
+		return w, err
+	}
+	o.unseeded, o.create = w.Upload == worker.UploadMissing || w.Upload == worker.UploadAll, w.Create
 	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup))
 }
 
@@ -117,6 +122,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	o.backups.addFlags(f)
 	o.reads.addFlags(f)
 	o.guards.addFlags(f)
+	o.uploads.addFlags(f)
 	o.addReportFlags(f)
 	o.addMatchFlag(f)
 	o.source.addFlags(f)
@@ -154,9 +160,14 @@ image of the dataset; images that have what the labels say already are not sent.
 A label file without labels clears its image; an image without a label file is
 left alone. The key is read from PICTOGRAPH_API_KEY.
 
+With --upload missing, images that the dataset lacks are uploaded first, where
+their files are at hand, five hundred in two requests; --create-dataset makes the
+dataset too.
+
 A run that was interrupted, by whatever, is finished by the same command.` + exitHelp,
 		Example: `  pictosync sync testdata/shapes --dataset shapes --sandbox
-  pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h`,
+  pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h
+  pictosync sync coco128 --dataset coco128 --create-dataset --upload missing`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := applySettings(cmd, o.config); err != nil {
@@ -248,7 +259,7 @@ func (o *saveOptions) save(parent context.Context, path string, settings worker.
 // sync does a sync in a session that is open.
 func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (worker.Summary, error) {
 	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
-		settings.Common = common
+		settings.Common, settings.Files = common, src.files()
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {

@@ -19,12 +19,13 @@ import (
 
 type undoOptions struct {
 	serviceOptions
-	backups backupOptions
-	reads   readOptions
-	dryRun  bool
-	image   string
-	force   bool
-	classes bool
+	backups  backupOptions
+	reads    readOptions
+	dryRun   bool
+	image    string
+	force    bool
+	classes  bool
+	uploaded bool
 }
 
 func newUndo() *cobra.Command {
@@ -36,7 +37,8 @@ func newUndo() *cobra.Command {
 images that were empty are cleared, the others get their annotations back. An
 image that was changed since, by another run or by someone else, is left alone
 unless --force is given. The classes that the run added stay, unless --classes is
-given. An undo is a run like others: it takes backups, can be
+given. The images that the run uploaded stay too; with --uploaded they are archived,
+a request each, but those that somebody labelled since. An undo is a run like others: it takes backups, can be
 interrupted, and can be undone. RUN is an id, the beginning or end of one, or
 last: the last run that changed something, which is named first.` + exitHelp,
 		Example: `  pictosync undo last --dry-run
@@ -53,6 +55,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
 	f.BoolVar(&o.classes, "classes", false, "take away the classes that the run added and that no annotation has any more; for this all images are read")
+	f.BoolVar(&o.uploaded, "uploaded", false, "archive the images that the run uploaded and that nobody labelled since; the service can restore them, an undo of the undo does not")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
@@ -77,7 +80,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return err
 	}
-	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes}
+	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes, Uploaded: o.uploaded}
 	if err := cmp.Or(o.backups.read(&options.Backup), o.reads.check()); err != nil {
 		return err
 	}

@@ -180,6 +180,17 @@ func (c *dataset) ImageFile(item convert.Item) string {
 	return c.imageFile(item, place)
 }
 
+// ImageFolders are the folder of images, where one was named, or those of the files.
+func (c *dataset) ImageFolders() (folders []convert.ImageFolder) {
+	if c.Images != "" {
+		return c.Files.ImageFolders()
+	}
+	for _, f := range c.files {
+		folders = append(folders, convert.ImageFolder{Path: f.folder, Name: func(rel string) string { return f.prefix + rel }})
+	}
+	return folders
+}
+
 // Unchanged is false for panoptic segments: their pictures are read one by one.
 func (c *dataset) Unchanged() bool {
 	for _, f := range c.files {

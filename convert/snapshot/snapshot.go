@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"pictosync/convert"
@@ -29,6 +30,8 @@ import (
 //	  dataset.json              pictograph.Dataset: classes and their templates
 //	  images.jsonl              what else the service says of each image
 //	  annotations/00001.jsonl   canonical JSON Lines, by the images' paths
+//	  images/                   their files, where they were asked for
+//	  image-files.jsonl         ImageFile: which these are
 //	  splits/train.txt          paths of the images of a split, one a line
 //	  coco/, yolo-detect/ …     other formats, where they were asked for
 //	.partial-…                  a snapshot that is being written
@@ -63,11 +66,16 @@ type Contents struct {
 	ID      string `json:"dataset_id"`
 	// Taken is when the export was begun, OldestRead when the image that was
 	// read longest ago was.
-	Taken       time.Time  `json:"taken_at"`
-	Images      int        `json:"images"`
-	Annotations int        `json:"annotations"`
-	Missing     []Missing  `json:"missing"` // images whose annotations are not in it
-	Files       []FileHash `json:"files"`
+	Taken       time.Time `json:"taken_at"`
+	Images      int       `json:"images"`
+	Annotations int       `json:"annotations"`
+	Missing     []Missing `json:"missing"` // images whose annotations are not in it
+	// ImageFiles are the files of images, ImageBytes what they take; MissingFiles are images
+	// whose files are not in it.
+	ImageFiles   int        `json:"image_files,omitempty"`
+	ImageBytes   int64      `json:"image_bytes,omitempty"`
+	MissingFiles []Missing  `json:"missing_files,omitempty"`
+	Files        []FileHash `json:"files"`
 }
 
 // Missing is an image that is not in a backup, and why.
@@ -186,6 +194,12 @@ func Check(ctx context.Context, dir string) (bad []string, err error) {
 		if err := CheckFile(dir, f); err != nil {
 			bad = append(bad, err.Error())
 		}
+		if f.Path == ImageFilesName {
+			damaged, err := checkImages(ctx, dir)
+			if bad = append(bad, damaged...); err != nil {
+				return bad, err
+			}
+		}
 	}
 	return bad, nil
 }
@@ -247,7 +261,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		return nil, err
 	}
 	c.Elsewhere = ContentsName
-	var ids map[string]string // the service's, by path
+	var ids, splits map[string]string // by path
 	for _, f := range m.Files {
 		annotations := strings.HasPrefix(f.Path, "annotations/")
 		if !annotations && f.Path != DatasetName && f.Path != imagesName {
@@ -258,7 +272,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if f.Path == imagesName {
-			if ids, err = readImageIDs(path); err != nil {
+			if ids, splits, err = readImages(path); err != nil {
 				return nil, &convert.Error{Op: "read", Path: path, Err: err}
 			}
 			continue
@@ -286,36 +300,39 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		record := &c.All()[i]
 		record.ImageID = ids[record.Image]
 	}
-	return c, nil
+	return backed{c, dir, splits, sync.OnceValue(func() map[string]string { return contentsOf(dir) })}, nil
 }
 
 // imagesName is what the service said of each image, beside its annotations.
 const imagesName = "images.jsonl"
 
-// readImageIDs reads the service's ids of the images of a snapshot, by path. Of two
-// images with one path neither is known: nothing tells whose the annotations are.
-func readImageIDs(file string) (map[string]string, error) {
+// readImages reads the service's ids of the images of a snapshot and their splits, by path.
+// Of two images with one path neither is known: nothing tells whose the annotations are.
+func readImages(file string) (ids, splits map[string]string, err error) {
 	f, err := source.OpenRegular(file)
 	if err != nil {
-		return nil, source.ReasonOf(err)
+		return nil, nil, source.ReasonOf(err)
 	}
 	defer f.Close()
-	ids := make(map[string]string)
+	ids, splits = make(map[string]string), make(map[string]string)
 	for lines := json.NewDecoder(f); ; {
 		var image struct {
-			ID   string `json:"id"`
-			Path string `json:"image"`
+			ID    string `json:"id"`
+			Path  string `json:"image"`
+			Split string `json:"split"`
 		}
 		switch err := lines.Decode(&image); {
 		case errors.Is(err, io.EOF):
-			return ids, nil
+			return ids, splits, nil
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		}
 		if _, twice := ids[image.Path]; twice {
-			image.ID = ""
+			image.ID, image.Split = "", ""
 		}
-		ids[image.Path] = image.ID
+		if ids[image.Path] = image.ID; image.Split != "" {
+			splits[image.Path] = image.Split
+		}
 	}
 }
 

@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path"
+	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -110,6 +114,43 @@ func (y *dataset) LabelFile(item convert.Item) string {
 func (y *dataset) ImageFile(item convert.Item) string {
 	if place, ok := item.Place.(place); ok {
 		return place.image
+	}
+	return ""
+}
+
+// ImageFolders are those of the labels. A list names its images itself.
+func (y *dataset) ImageFolders() (folders []convert.ImageFolder) {
+	seen := make(map[string]bool)
+	for _, part := range y.parts {
+		if part.list {
+			continue
+		}
+		f := y.newLabelFolder(part)
+		f.enter("")
+		for _, folder := range f.pair.ImageFolders() {
+			if seen[folder] {
+				continue
+			}
+			seen[folder] = true
+			folders = append(folders, convert.ImageFolder{Path: folder, Name: func(rel string) string {
+				file := filepath.Join(folder, filepath.FromSlash(rel))
+				if y.Images != "" && source.Within(y.Images, file) {
+					return source.Relative(y.Images, file)
+				}
+				dir, name := path.Split(source.Relative(y.root, file))
+				bare, _ := imageDirs(strings.TrimSuffix(dir, "/"))
+				return source.Join(bare, name)
+			}})
+		}
+	}
+	return folders
+}
+
+// SplitOf is what the description calls the part that an item is in.
+func (y *dataset) SplitOf(item convert.Item) string {
+	number, _, _ := strings.Cut(item.Cursor, ":")
+	if n, err := strconv.Atoi(number); err == nil && n >= 0 && n < len(y.parts) {
+		return y.parts[n].split
 	}
 	return ""
 }

@@ -159,6 +159,7 @@ func (y *dataset) locate(folder string, d description, name string) {
 			if moved {
 				y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", convert.Display(entry)), Action: convert.Display(part.rel) + " was taken instead"})
 			}
+			part.split = split.name
 			y.addPart(part)
 		}
 	}
@@ -178,7 +179,7 @@ func (y *dataset) addUnnamed(name string) {
 				rel := strings.Join(slices.Concat(components[:i], []string{other}, components[i+1:]), "/")
 				before := len(y.parts)
 				if folder := filepath.Join(y.root, filepath.FromSlash(rel)); source.IsFolder(folder) {
-					y.addPart(labelPart{path: folder, rel: rel})
+					y.addPart(labelPart{path: folder, rel: rel, split: other})
 				}
 				if len(y.parts) > before {
 					y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, File: name, Reason: fmt.Sprintf("no split names %s, which lies beside those that are named", convert.Display(rel)), Action: "its labels were read too"})
@@ -325,13 +326,22 @@ func (y *dataset) addPart(part labelPart) {
 	for i, old := range y.parts {
 		switch {
 		case filepath.Clean(old.path) == filepath.Clean(part.path), !old.list && !part.list && source.Within(old.path, part.path):
+			y.parts[i].inTwo(part)
 			return
 		case !old.list && !part.list && source.Within(part.path, old.path):
 			y.parts[i] = part
+			y.parts[i].inTwo(old)
 			return
 		}
 	}
 	y.parts = append(y.parts, part)
+}
+
+// inTwo says of a part that it holds another, which may be of another split.
+func (p *labelPart) inTwo(other labelPart) {
+	if other.split != p.split {
+		p.split = ""
+	}
 }
 
 // relativePrefix is root as seen from the source, for messages.
@@ -387,7 +397,7 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 			y.missing(name, split, fmt.Sprintf("there is no list %s", convert.Display(values[split])))
 			continue
 		}
-		y.addPart(labelPart{path: list, rel: source.Relative(folder, list), list: true})
+		y.addPart(labelPart{path: list, rel: source.Relative(folder, list), list: true, split: split})
 	}
 	if len(y.parts) == 0 {
 		y.parts = []labelPart{{path: folder}}

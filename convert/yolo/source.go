@@ -45,6 +45,8 @@ type labelPart struct {
 	path string // on disk
 	rel  string // slash-separated, "" for the root
 	list bool
+	// split is what the data set's description calls it; "" where it names none.
+	split string
 }
 
 // place is what an item of a YOLO data set needs to be loaded.

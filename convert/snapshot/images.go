@@ -1,0 +1,115 @@
+package snapshot
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/convert/canonical"
+	"pictosync/source"
+)
+
+const (
+	// ImagesFolder holds the image files of a snapshot, by their paths in the dataset.
+	ImagesFolder = "images"
+	// ImageFilesName says which they are, one a line: ImageFile.
+	ImageFilesName = "image-files.jsonl"
+)
+
+// ImageFile is an image file of a snapshot.
+type ImageFile struct {
+	ID     string `json:"id"`    // the service's
+	Path   string `json:"image"` // in the dataset, and below the images' folder
+	Bytes  int64  `json:"bytes"`
+	Listed int64  `json:"listed_bytes,omitempty"` // what the listing said, where that differs
+	SHA256 string `json:"sha256"`
+}
+
+// ReadImageFiles yields the image files that a snapshot's list names; an error that matches
+// fs.ErrNotExist is a snapshot without images.
+func ReadImageFiles(dir string, each func(ImageFile) error) error {
+	file := filepath.Join(dir, ImageFilesName)
+	f, err := source.OpenRegular(file)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", file, source.ReasonOf(err))
+	}
+	defer f.Close()
+	for lines := json.NewDecoder(bufio.NewReader(f)); ; {
+		var i ImageFile
+		switch err := lines.Decode(&i); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read %s: %w", file, err)
+		case !fs.ValidPath(i.Path):
+			return fmt.Errorf("read %s: %q is no path below the snapshot", file, i.Path)
+		}
+		if err := each(i); err != nil {
+			return err
+		}
+	}
+}
+
+// checkImages holds the image files of a snapshot against its list.
+func checkImages(ctx context.Context, dir string) (bad []string, err error) {
+	err = ReadImageFiles(dir, func(i ImageFile) error {
+		if err := CheckFile(dir, FileHash{Path: ImagesFolder + "/" + i.Path, Bytes: i.Bytes, SHA256: i.SHA256}); err != nil {
+			bad = append(bad, err.Error())
+		}
+		return ctx.Err()
+	})
+	return bad, err
+}
+
+// backed is a snapshot as a source, which knows where its images lie.
+type backed struct {
+	*canonical.Dataset
+	dir    string
+	splits map[string]string // by path
+	// contents are the contents of the images, by path, where they lie beside the snapshots.
+	contents func() map[string]string
+}
+
+// contentsOf are the files in which the contents of a snapshot's images lie, by the images'
+// paths: in a bucket each is there once, and snapshots have no files of their own.
+func contentsOf(dir string) map[string]string {
+	contents := make(map[string]string)
+	err := ReadImageFiles(dir, func(i ImageFile) error {
+		if len(i.SHA256) == 64 && strings.Trim(i.SHA256, "0123456789abcdef") == "" {
+			contents[i.Path] = filepath.Join(dir, "..", ".images", i.SHA256[:2], i.SHA256)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil
+	}
+	return contents
+}
+
+// ImageFile is the image's own file, by its whole path: another of the same name is another
+// image.
+func (b backed) ImageFile(item convert.Item) string {
+	if file := b.Dataset.ImageFile(item); b.Images != "" { // the user names another folder
+		return file
+	}
+	if !fs.ValidPath(item.Image) {
+		return ""
+	}
+	if file := source.Existing(filepath.Join(b.dir, ImagesFolder, filepath.FromSlash(item.Image))); file != "" {
+		return file
+	}
+	if content := b.contents()[item.Image]; content != "" {
+		return source.Existing(content)
+	}
+	return ""
+}
+
+// SplitOf is the split that the image was in.
+func (b backed) SplitOf(item convert.Item) string { return b.splits[item.Image] }

@@ -1,0 +1,115 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// bucketSchemes are those of the storages that have buckets.
+var bucketSchemes = map[string]bool{"s3": true, "gs": true, "azblob": true}
+
+// archives are the ends of names of archives, lower case.
+var archives = []string{".zip", ".tar", ".tar.gz", ".tgz"}
+
+// Is reports whether a source lies elsewhere, or in an archive.
+func Is(address string) bool {
+	if scheme, _, found := strings.Cut(address, "://"); found {
+		scheme = strings.ToLower(scheme)
+		return bucketSchemes[scheme] || scheme == "https" || scheme == "http" || testSchemes[scheme]
+	}
+	info, err := os.Stat(address)
+	return isArchive(address) && (err != nil || !info.IsDir())
+}
+
+// testSchemes are further storages that tests open.
+var testSchemes = map[string]bool{}
+
+func isArchive(name string) bool {
+	name = strings.ToLower(name)
+	for _, end := range archives {
+		if strings.HasSuffix(name, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// Error is why a source elsewhere cannot be had.
+type Error struct {
+	Op, Address string // the address as it is shown
+	Err         error
+	Advice      string
+}
+
+func (e *Error) Error() string {
+	text := fmt.Sprintf("%s %s: %s", e.Op, e.Address, withoutSecrets(e.Err.Error()))
+	if e.Advice != "" {
+		text += "; " + e.Advice
+	}
+	return text
+}
+
+// Bare is what went wrong, without secrets.
+func (e *Error) Bare() error { return errors.New(withoutSecrets(e.Err.Error())) }
+
+// Unwrap returns what went wrong.
+func (e *Error) Unwrap() error { return e.Err }
+
+// secret is what signs a request, as URLs in the errors of storages may have it.
+var secret = regexp.MustCompile(`(?i)\b(sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+|[a-z_-]*token|[a-z_-]*secret[a-z_-]*|accountkey|access_?key[a-z_-]*)=[^&\s"']+`)
+
+func withoutSecrets(s string) string { return secret.ReplaceAllString(s, "$1=[hidden]") }
+
+// parse reads the address of a bucket or a URL. shown is what people see of it, and what names
+// it: without what only says how it is reached.
+func parse(address string) (u *url.URL, shown string, err error) {
+	u, err = url.Parse(address)
+	if err != nil || u.Host == "" {
+		return nil, "", &Error{Op: "read", Address: hideQuery(address), Err: fmt.Errorf("it is no address as s3://bucket/folder or https://host/file.zip")}
+	}
+	if u.User != nil {
+		return nil, "", &Error{Op: "read", Address: u.Scheme + "://" + u.Host + u.Path, Err: fmt.Errorf("it holds a user or password"), Advice: "set credentials as the cloud's own tools take them"}
+	}
+	u.Scheme = strings.ToLower(u.Scheme)
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		return nil, "", &Error{Op: "read", Address: hideQuery(address), Err: fmt.Errorf("plain http is for this machine alone"), Advice: "use https"}
+	}
+	for key := range u.Query() {
+		if secret.MatchString(key+"=x") && bucketSchemes[u.Scheme] {
+			return nil, "", &Error{Op: "read", Address: hideQuery(address), Err: fmt.Errorf("it holds a credential, %s", key), Advice: "set credentials as the cloud's own tools take them"}
+		}
+	}
+	return u, u.Scheme + "://" + u.Host + u.Path, nil
+}
+
+func hideQuery(address string) string {
+	before, _, _ := strings.Cut(address, "?")
+	return before
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Shown is an address as people see it: without its query, which may hold what signs it.
+func Shown(address string) string {
+	if strings.Contains(address, "://") {
+		return hideQuery(address)
+	}
+	return address
+}
+
+func baseName(shown string) string {
+	name := path.Base(strings.ReplaceAll(shown, "\\", "/"))
+	if name == "." || name == "/" || name == "" {
+		return "source"
+	}
+	return name
+}

@@ -1,0 +1,234 @@
+package remote
+
+import (
+	"archive/tar"
+	"archive/zip"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pictosync/internal/atomicfile"
+)
+
+// lockPause is how often a lock that another process holds is tried.
+const lockPause = 200 * time.Millisecond
+
+// Bounds of an archive. Images hardly pack; labels do to a twentieth.
+const (
+	maxFiles = 20_000_000
+	maxBytes = 4 << 40
+	maxRatio = 200
+	// free is what may come out of a small archive, whatever its ratio.
+	free = 64 << 20
+)
+
+// bounds hold what comes out of an archive.
+type bounds struct {
+	packed, files, bytes int64
+}
+
+// add counts a file of a size. An archive may say what it likes of that: what is read is
+// bounded by it.
+func (b *bounds) add(size int64) error {
+	b.files++
+	b.bytes += size
+	switch {
+	case size < 0:
+		return errors.New("it has a file of a negative size")
+	case b.files > maxFiles:
+		return fmt.Errorf("it has more than %d files", int64(maxFiles))
+	case b.bytes > maxBytes:
+		return fmt.Errorf("it unpacks to more than %d bytes", int64(maxBytes))
+	case b.bytes > free && b.bytes/maxRatio > b.packed:
+		return fmt.Errorf("it unpacks to more than %d times its size, as what is made to fill a disk does", maxRatio)
+	}
+	return nil
+}
+
+// fromArchive reads an archive on this machine.
+func (c *Copy) fromArchive(ctx context.Context, file string) error {
+	if strings.HasSuffix(strings.ToLower(file), ".zip") {
+		t, err := openZIP(file)
+		if err != nil {
+			return err
+		}
+		if err := c.update(ctx, t); err != nil {
+			return err
+		}
+	} else if err := c.unpack(ctx, file); err != nil {
+		return err
+	}
+	c.Path = enter(c.root)
+	return nil
+}
+
+// zipTree is a ZIP file, read in place.
+type zipTree struct {
+	file    *zip.ReadCloser
+	entries map[string]*zip.File
+}
+
+func openZIP(file string) (*zipTree, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	z, err := zip.OpenReader(file)
+	if err != nil {
+		return nil, fmt.Errorf("it is no ZIP file that can be read: %w", err)
+	}
+	t := &zipTree{file: z, entries: make(map[string]*zip.File)}
+	held := bounds{packed: info.Size()}
+	for _, f := range z.File {
+		name := strings.TrimSuffix(f.Name, "/")
+		err := safe(name)
+		switch {
+		case err != nil:
+		case f.Mode().IsDir():
+			continue
+		case !f.Mode().IsRegular():
+			err = fmt.Errorf("%q is a link or a device; nothing of it was read", f.Name)
+		case t.entries[name] != nil:
+			err = fmt.Errorf("%q is in it twice; nothing of it was read", f.Name)
+		case f.UncompressedSize64 > maxBytes:
+			err = fmt.Errorf("%q is too large", f.Name)
+		default:
+			err = held.add(int64(f.UncompressedSize64))
+		}
+		if err != nil {
+			z.Close()
+			return nil, err
+		}
+		t.entries[name] = f
+	}
+	return t, nil
+}
+
+func (t *zipTree) list(ctx context.Context) iter.Seq2[object, error] {
+	return func(yield func(object, error) bool) {
+		for name, f := range t.entries {
+			if err := ctx.Err(); err != nil {
+				yield(object{}, context.Cause(ctx))
+				return
+			}
+			if !yield(object{name, int64(f.UncompressedSize64), fmt.Sprintf("crc32 %08x", f.CRC32)}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (t *zipTree) open(_ context.Context, o object, _ int64) (io.ReadCloser, error) {
+	f := t.entries[o.Path]
+	if f == nil || int64(f.UncompressedSize64) != o.Size || fmt.Sprintf("crc32 %08x", f.CRC32) != o.Stamp {
+		return nil, errOther
+	}
+	return f.Open() // no more than the size that it says comes out of it
+}
+
+func (t *zipTree) close() error { return t.file.Close() }
+
+// unpack unpacks a tar file, which cannot be read in place: once for each version of it.
+func (c *Copy) unpack(ctx context.Context, file string) (err error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	version := fmt.Sprintf("%d %d\n", info.Size(), info.ModTime().UnixNano())
+	mark := filepath.Join(c.dir, "unpacked")
+	if old, err := os.ReadFile(mark); err == nil && string(old) == version {
+		return nil
+	}
+	if err := errors.Join(os.RemoveAll(mark), os.RemoveAll(c.root)); err != nil {
+		return err
+	}
+	var from io.Reader = f
+	if !strings.HasSuffix(strings.ToLower(file), ".tar") {
+		packed, err := gzip.NewReader(f)
+		if err != nil {
+			return fmt.Errorf("it is no tar.gz file that can be read: %w", err)
+		}
+		defer packed.Close()
+		from = packed
+	}
+	if err := c.unpackAll(ctx, tar.NewReader(from), &bounds{packed: info.Size()}); err != nil {
+		return errors.Join(err, os.RemoveAll(c.root))
+	}
+	return atomicfile.Write(mark, []byte(version), atomicfile.Private)
+}
+
+func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds) error {
+	seen := 0
+	for {
+		h, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			if seen == 0 {
+				return errors.New("there are no labels and no images in it")
+			}
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("it is no tar file that can be read: %w", err)
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/")
+		switch h.Typeflag {
+		case tar.TypeXGlobalHeader:
+			continue
+		case tar.TypeDir:
+			if name != "" && name != "." {
+				if err := safe(name); err != nil {
+					return err
+				}
+			}
+			continue
+		case tar.TypeReg:
+		default:
+			return fmt.Errorf("%q is a link or a device; nothing of it was read", h.Name)
+		}
+		if err := safe(name); err != nil {
+			return err
+		}
+		if err := held.add(h.Size); err != nil {
+			return err
+		}
+		if partOf(name) == nothing {
+			continue
+		}
+		seen++
+		if err := c.unpackFile(name, archive); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Copy) unpackFile(name string, from io.Reader) error {
+	file := c.file(name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%q is in it twice; nothing of it was read", name)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	c.Fetched++
+	return errors.Join(err, to.Close())
+}

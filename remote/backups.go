@@ -1,0 +1,274 @@
+//go:build !nocloud
+
+package remote
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"gocloud.dev/blob"
+
+	"pictosync/internal/atomicfile"
+	"pictosync/internal/parallel"
+)
+
+// pushed says which version of a file of the folder is in the bucket, and as what.
+type pushed struct {
+	Size     int64  `json:"size"`
+	Modified int64  `json:"modified"` // of the file here, Unix nanoseconds
+	Stamp    string `json:"stamp"`    // of the object
+}
+
+const (
+	pushedName = ".pushed.json"
+	manifest   = "manifest.json"
+)
+
+func (b *Backups) open(ctx context.Context) (*blob.Bucket, string, error) {
+	u, shown, err := parse(b.address)
+	if err != nil {
+		return nil, "", err
+	}
+	if !bucketSchemes[u.Scheme] && !testSchemes[u.Scheme] {
+		return nil, "", &Error{Op: "write", Address: shown, Err: errors.New("backups are written to folders and buckets"), Advice: "give a folder, or s3://, gs:// or azblob://"}
+	}
+	bucket, err := openBucket(ctx, u)
+	if err != nil {
+		return nil, "", &Error{Op: "write", Address: shown, Err: err, Advice: credentials[u.Scheme]}
+	}
+	return bucket, strings.TrimPrefix(strings.TrimSuffix(u.Path, "/")+"/", "/"), nil
+}
+
+// there are the objects of the bucket, by path.
+func there(ctx context.Context, bucket *blob.Bucket, prefix string) (map[string]object, error) {
+	objects := make(map[string]object)
+	for o, err := range (&bucketTree{bucket, prefix}).list(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if err := safe(o.Path); err != nil {
+			return nil, err
+		}
+		objects[o.Path] = o
+	}
+	return objects, nil
+}
+
+// isLink reports whether a file of the folder is a further name of a content of images, which
+// is in the bucket once.
+func isLink(path string) bool {
+	parts := strings.SplitN(path, "/", 3)
+	return len(parts) == 3 && parts[1] == "images" && !strings.HasPrefix(parts[0], ".")
+}
+
+// Pull brings what the bucket has into the folder where that is new: all but the contents of
+// images, which are downloaded anew where they are wanted.
+func (b *Backups) Pull(ctx context.Context) error {
+	if entries, err := os.ReadDir(b.Dir); err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
+		return nil
+	}
+	bucket, prefix, err := b.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer bucket.Close()
+	objects, err := there(ctx, bucket, prefix)
+	if err != nil {
+		return &Error{Op: "read", Address: b.Address, Err: err}
+	}
+	// Manifests come last: a snapshot without one is none.
+	var first, last []object
+	for _, o := range objects {
+		switch {
+		case strings.HasPrefix(o.Path, ".") || isLink(o.Path):
+		case filepath.Base(o.Path) == manifest || !strings.Contains(o.Path, "/"):
+			last = append(last, o)
+		default:
+			first = append(first, o)
+		}
+	}
+	t := &bucketTree{bucket, prefix}
+	for _, some := range [][]object{first, last} {
+		for _, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, o object) (none struct{}, err error) {
+			from, err := t.open(ctx, o, 0)
+			if err != nil {
+				return none, fmt.Errorf("%s: %w", o.Path, err)
+			}
+			defer from.Close()
+			file := filepath.Join(b.Dir, filepath.FromSlash(o.Path))
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				return none, err
+			}
+			to, err := atomicfile.Create(file, atomicfile.Private)
+			if err != nil {
+				return none, err
+			}
+			defer to.Abort()
+			if _, err := io.Copy(to, from); err != nil {
+				return none, fmt.Errorf("%s: %w", o.Path, err)
+			}
+			return none, to.Close()
+		}) {
+			if err != nil {
+				return &Error{Op: "read", Address: b.Address, Err: err}
+			}
+		}
+	}
+	return nil
+}
+
+// Push brings the folder into the bucket: what is new, the contents of images first and the
+// manifests last, and then takes away what the folder does not have any more. What a push that
+// was stopped has brought is not brought again.
+func (b *Backups) Push(ctx context.Context) (sent, kept int, err error) {
+	bucket, prefix, err := b.open(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer bucket.Close()
+	defer func() {
+		if own := (*Error)(nil); err != nil && !errors.As(err, &own) && ctx.Err() == nil {
+			err = &Error{Op: "write", Address: b.Address, Err: err, Advice: "the snapshot is whole in " + b.Dir + "; the same command brings it there"}
+		}
+	}()
+	objects, err := there(ctx, bucket, prefix)
+	if err != nil {
+		return 0, 0, err
+	}
+	known := b.known()
+	here := make(map[string]bool)
+	var first, last []string
+	err = filepath.WalkDir(b.Dir, func(file string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(b.Dir, file)
+		if err != nil {
+			return err
+		}
+		path := filepath.ToSlash(rel)
+		switch {
+		case e.IsDir() && strings.HasPrefix(e.Name(), ".partial-"):
+			return filepath.SkipDir
+		case e.IsDir(), isLink(path), path == pushedName, strings.HasPrefix(e.Name(), ".partial-"), strings.HasSuffix(path, ".lock"):
+			return nil
+		}
+		here[path] = true
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		if p, ok := known[path]; ok && p.Size == info.Size() && p.Modified == info.ModTime().UnixNano() && objects[path].Stamp == p.Stamp {
+			kept++
+			return nil
+		}
+		if e.Name() == manifest {
+			last = append(last, path)
+		} else {
+			first = append(first, path)
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, some := range [][]string{first, last} {
+		n := -1
+		for p, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, path string) (pushed, error) {
+			return b.send(ctx, bucket, prefix, path)
+		}) {
+			n++
+			if err != nil {
+				return sent, kept, errors.Join(err, b.remember(known))
+			}
+			known[some[n]] = p
+			if sent++; sent%1000 == 0 {
+				if err := b.remember(known); err != nil {
+					return sent, kept, err
+				}
+			}
+		}
+	}
+	if err := b.remember(known); err != nil {
+		return sent, kept, err
+	}
+	return sent, kept, b.remove(ctx, bucket, prefix, objects, here)
+}
+
+// remove takes away the objects that the folder does not have, of a snapshot its manifest
+// first.
+func (b *Backups) remove(ctx context.Context, bucket *blob.Bucket, prefix string, objects map[string]object, here map[string]bool) error {
+	var gone []string
+	for path := range objects {
+		// Contents may be here no more only since the folder is new.
+		if !here[path] && !strings.HasPrefix(path, ".images/") {
+			gone = append(gone, path)
+		}
+	}
+	slices.SortFunc(gone, func(x, y string) int {
+		first := func(path string) int {
+			if filepath.Base(path) == manifest {
+				return 0
+			}
+			return 1
+		}
+		if d := first(x) - first(y); d != 0 {
+			return d
+		}
+		return strings.Compare(x, y)
+	})
+	for _, path := range gone {
+		if err := bucket.Delete(ctx, prefix+path); err != nil {
+			return fmt.Errorf("take away %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// send brings one file into the bucket.
+func (b *Backups) send(ctx context.Context, bucket *blob.Bucket, prefix, path string) (p pushed, err error) {
+	f, err := os.Open(filepath.Join(b.Dir, filepath.FromSlash(path)))
+	if err != nil {
+		return p, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return p, err
+	}
+	if err := bucket.Upload(ctx, prefix+path, f, &blob.WriterOptions{ContentType: "application/octet-stream"}); err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	a, err := bucket.Attributes(ctx, prefix+path)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", path, err)
+	}
+	if a.Size != info.Size() {
+		return p, fmt.Errorf("%s: %d bytes arrived of %d", path, a.Size, info.Size())
+	}
+	return pushed{info.Size(), info.ModTime().UnixNano(), stampOf(a.ModTime.Unix(), a.MD5)}, nil
+}
+
+func (b *Backups) known() map[string]pushed {
+	known := make(map[string]pushed)
+	if data, err := os.ReadFile(filepath.Join(b.Dir, pushedName)); err == nil && json.Unmarshal(data, &known) != nil {
+		return make(map[string]pushed)
+	}
+	return known
+}
+
+func (b *Backups) remember(known map[string]pushed) error {
+	data, err := json.Marshal(known)
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(b.Dir, pushedName), data, atomicfile.Private)
+}

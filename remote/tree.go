@@ -1,0 +1,62 @@
+package remote
+
+import (
+	"context"
+	"io"
+	"iter"
+	"path"
+	"strings"
+
+	"pictosync/source"
+)
+
+// object is a file of a source elsewhere.
+type object struct {
+	Path  string // slash-separated, below the source
+	Size  int64  // bytes
+	Stamp string // another where the content may be another
+}
+
+// tree is a source elsewhere.
+type tree interface {
+	// list yields the objects, in no order.
+	list(ctx context.Context) iter.Seq2[object, error]
+	// open reads an object from its beginning; at most limit bytes where that is above 0. It
+	// fails where the object is not what was listed.
+	open(ctx context.Context, o object, limit int64) (io.ReadCloser, error)
+	close() error
+}
+
+// part says what is kept of an object.
+type part int
+
+const (
+	nothing part = iota
+	whole
+	header
+)
+
+// labelExtensions are the ends of files that readers of labels open.
+var labelExtensions = map[string]bool{".txt": true, ".json": true, ".jsonl": true, ".ndjson": true, ".yaml": true, ".yml": true,
+	".data": true, ".names": true, ".csv": true, ".db": true, ".sqlite": true}
+
+// partOf is what is kept of a file.
+func partOf(name string) part {
+	if strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(path.Base(name), "._") {
+		return nothing
+	}
+	switch {
+	case source.IsImageName(name), isContent(name):
+		return header
+	case labelExtensions[strings.ToLower(path.Ext(name))]:
+		return whole
+	}
+	return nothing
+}
+
+// isContent reports whether a file is the content of an image in a folder of backups, which
+// has its SHA-256 for a name.
+func isContent(name string) bool {
+	folder, base := path.Split(name)
+	return len(base) == 64 && strings.Trim(base, "0123456789abcdef") == "" && path.Base(path.Dir(strings.TrimSuffix(folder, "/"))) == ".images"
+}

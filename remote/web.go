@@ -1,0 +1,194 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"pictosync/internal/atomicfile"
+)
+
+// fromElsewhere reads what an address with a scheme leads to.
+func (c *Copy) fromElsewhere(ctx context.Context, address string) error {
+	u, shown, err := parse(address)
+	if err != nil {
+		return err
+	}
+	c.Address = shown
+	if u.Scheme == "https" || u.Scheme == "http" {
+		return c.fromWeb(ctx, u)
+	}
+	return c.fromBucket(ctx, u)
+}
+
+// version is what a download is of, and how large it is.
+type version struct {
+	Size  int64 // -1 where it is not known
+	Stamp string
+}
+
+func (v version) String() string { return fmt.Sprintf("%d %s\n", v.Size, v.Stamp) }
+
+// single takes a single file that was downloaded for the source: an archive, or labels.
+func (c *Copy) single(ctx context.Context, file string) error {
+	if isArchive(file) {
+		return c.fromArchive(ctx, file)
+	}
+	c.Path = file
+	return nil
+}
+
+// downloaded is where a single file is downloaded to; it is there where it is of a version.
+func (c *Copy) downloaded(name string, v version) (file string, there bool, err error) {
+	folder := filepath.Join(c.dir, "file")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return "", false, err
+	}
+	file = filepath.Join(folder, name)
+	mark, err := os.ReadFile(file + ".version")
+	if err == nil && string(mark) == v.String() {
+		info, err := os.Stat(file)
+		there = err == nil && (v.Size < 0 || info.Size() == v.Size) && v.Stamp != ""
+		return file, there, nil
+	}
+	// What there is, is of another version.
+	return file, false, errors.Join(os.RemoveAll(file), os.RemoveAll(file+".part"), atomicfile.Write(file+".version", []byte(v.String()), atomicfile.Private))
+}
+
+// download downloads a file, and goes on where a process before was killed.
+func (c *Copy) download(file string, v version, open func(offset int64) (io.ReadCloser, error)) error {
+	to, err := os.OpenFile(file+".part", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	for try := 0; ; try++ {
+		info, err := to.Stat()
+		if err != nil {
+			return err
+		}
+		offset := info.Size()
+		if v.Stamp == "" || v.Size < 0 || offset > v.Size { // nothing tells what is behind it
+			offset = 0
+			if err := to.Truncate(0); err != nil {
+				return err
+			}
+		}
+		if offset == v.Size {
+			break
+		}
+		from, err := open(offset)
+		if err != nil {
+			return err
+		}
+		n, err := io.Copy(to, from)
+		from.Close()
+		if err == nil && (v.Size < 0 || offset+n == v.Size) {
+			break
+		}
+		if err == nil {
+			err = fmt.Errorf("it ends after %d bytes of %d", offset+n, v.Size)
+		}
+		if try >= 5 && n == 0 {
+			return err
+		}
+		try = max(0, try-int(min(n, 1))) // as long as it moves
+	}
+	if err := errors.Join(to.Sync(), to.Close()); err != nil {
+		return err
+	}
+	c.Fetched++
+	return os.Rename(file+".part", file)
+}
+
+// web is for files that URLs lead to: no key is ever sent there.
+var web = &http.Client{Timeout: 0, Transport: func() http.RoundTripper {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = time.Minute
+	return t
+}()}
+
+func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
+	defer web.CloseIdleConnections()
+	name := baseName(u.Path)
+	if !isArchive(name) && partOf(name) != whole {
+		return &Error{Op: "read", Address: c.Address, Err: errors.New("a URL leads to one file, and this one ends like no archive and no label file"), Advice: "give a .zip, .tar.gz, .json or .jsonl; folders are read from buckets"}
+	}
+	ask := func(method, ranged, of string) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+		if err != nil {
+			return nil, err
+		}
+		request.Header.Set("Accept-Encoding", "identity")
+		if ranged != "" {
+			request.Header.Set("Range", ranged)
+			request.Header.Set("If-Range", of)
+		}
+		answer, err := web.Do(request)
+		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+			err = wrapped.Err // its text would repeat the URL
+		}
+		return answer, err
+	}
+	head, err := ask(http.MethodHead, "", "")
+	if err != nil {
+		return err
+	}
+	head.Body.Close()
+	if head.StatusCode >= 300 && head.StatusCode != http.StatusMethodNotAllowed {
+		return fmt.Errorf("the server answered %s", head.Status)
+	}
+	v := version{Size: head.ContentLength, Stamp: head.Header.Get("ETag")}
+	if strings.HasPrefix(v.Stamp, "W/") {
+		v.Stamp = ""
+	}
+	if v.Stamp == "" {
+		v.Stamp = head.Header.Get("Last-Modified")
+	}
+	file, there, err := c.downloaded(name, v)
+	if err != nil {
+		return err
+	}
+	if there {
+		c.Kept++
+		return c.single(ctx, file)
+	}
+	err = c.download(file, v, func(offset int64) (io.ReadCloser, error) {
+		ranged := ""
+		if offset > 0 {
+			ranged = "bytes=" + strconv.FormatInt(offset, 10) + "-"
+		}
+		answer, err := ask(http.MethodGet, ranged, v.Stamp)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case offset == 0 && answer.StatusCode == http.StatusOK, answer.StatusCode == http.StatusPartialContent:
+			return answer.Body, nil
+		case answer.StatusCode == http.StatusOK: // the server knows no ranges, or the file is another
+			if _, err := io.CopyN(io.Discard, answer.Body, offset); err != nil {
+				answer.Body.Close()
+				return nil, err
+			}
+			if answer.Header.Get("ETag") == head.Header.Get("ETag") && answer.Header.Get("Last-Modified") == head.Header.Get("Last-Modified") {
+				return answer.Body, nil
+			}
+			answer.Body.Close()
+			return nil, errors.New("the file changed while it was downloaded; run again")
+		}
+		answer.Body.Close()
+		return nil, fmt.Errorf("the server answered %s", answer.Status)
+	})
+	if err != nil {
+		return err
+	}
+	return c.single(ctx, file)
+}

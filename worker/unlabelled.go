@@ -1,0 +1,213 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pictosync/convert"
+	"pictosync/internal/parallel"
+	"pictosync/pictograph"
+	"pictosync/source"
+	"pictosync/store"
+)
+
+// fileSet is a set of files, eight bytes each.
+type fileSet struct {
+	hashes []uint64
+	sorted bool
+}
+
+var fileSeed = maphash.MakeSeed()
+
+func (s *fileSet) add(file string) {
+	s.hashes, s.sorted = append(s.hashes, fileHash(file)), false
+}
+
+func (s *fileSet) has(file string) bool {
+	if !s.sorted {
+		slices.Sort(s.hashes)
+		s.sorted = true
+	}
+	_, found := slices.BinarySearch(s.hashes, fileHash(file))
+	return found
+}
+
+func fileHash(file string) uint64 { return maphash.String(fileSeed, filepath.Clean(file)) }
+
+// noteFiles notes the image files of items, where those that no item names are wanted.
+func (p *planner) noteFiles(items []walked) {
+	if p.Upload != UploadAll {
+		return
+	}
+	for _, item := range items {
+		if file := convert.ImageFile(p.src, item.Item); file != "" {
+			p.named.add(file)
+		}
+	}
+}
+
+// planUnlabelled plans the upload of the source's images that no label names and that the
+// dataset lacks.
+func (p *planner) planUnlabelled(ctx context.Context) error {
+	for _, folder := range convert.ImageFolders(p.src) {
+		w := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil)}
+		files := func(yield func(walked, error) bool) {
+			for rel, err := range w.Files(ctx, "") {
+				file := filepath.Join(folder.Path, filepath.FromSlash(rel))
+				if err == nil && p.named.has(file) {
+					continue
+				}
+				if err == nil {
+					p.named.add(file) // folders may overlap
+				}
+				if !yield(walked{Item: convert.Item{Image: folder.Name(rel), File: file}}, err) || err != nil {
+					return
+				}
+			}
+		}
+		for items, err := range parallel.Chunks(files, chunkItems) {
+			if err == nil {
+				err = p.planUnlabelledChunk(ctx, items)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked) error {
+	matches, err := p.matchItems(ctx, items)
+	if err != nil {
+		return err
+	}
+	var uploads []store.Upload
+	for u, err := range parallel.Map(ctx, p.Convert, matched(items, matches), func(ctx context.Context, i matchedItem) (*store.Upload, error) {
+		near := i.near
+		switch {
+		case i.plan == "" && i.closeness < closeByPath:
+			near = i.image.Ref // unless it is another's
+		case i.plan != store.PlanUnmatched || i.archived:
+			return nil, nil
+		}
+		as := path.Join(p.Into, i.Image)
+		u, err := p.fileOf(ctx, i.File, as)
+		if err != nil {
+			u = &store.Upload{Path: as, File: i.File, Error: "its file cannot be uploaded: " + err.Error()}
+		}
+		u.Near = near
+		return u, nil
+	}) {
+		if err != nil {
+			return err
+		}
+		if u != nil {
+			uploads = append(uploads, *u)
+		}
+	}
+	if len(uploads) == 0 {
+		return nil
+	}
+	return p.store.AddUploads(ctx, p.record.ID, uploads)
+}
+
+// setSplits puts the images of the run that are in no split into those that the source has
+// them in. One that is in a split stays there, whatever the source says.
+func (a *applier) setSplits(ctx context.Context) error {
+	wanted, err := a.wantedSplits(ctx)
+	if err != nil || len(wanted) == 0 {
+		return err
+	}
+	type put struct {
+		id, path, split string
+	}
+	var puts []put
+	err = a.Persist(func(context.Context) error {
+		puts = nil
+		for page, err := range a.Client.ImagePages(ctx, a.Ref.ID, pictograph.ImageFilter{}) {
+			if err != nil {
+				return err
+			}
+			for _, i := range page {
+				if split := wanted[i.ID]; split != "" && i.Split == "" {
+					puts = append(puts, put{i.ID, i.Path(), split})
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	a.Tracker.Begin("setting splits", len(puts))
+	for _, err := range parallel.Map(ctx, a.Concurrency, parallel.Each(puts), func(ctx context.Context, p put) (none struct{}, err error) {
+		if a.Stopping.Err() != nil {
+			return none, context.Cause(a.Stopping)
+		}
+		err = a.Persist(func(context.Context) error {
+			return a.Client.SetSplit(ctx, pictograph.ImageRef{ID: p.id, Dataset: a.Ref.ID, Path: p.path}, p.split)
+		})
+		if errors.Is(err, pictograph.ErrNotFound) {
+			err = nil // it is gone since
+		}
+		a.Tracker.Add(1, 0)
+		return none, err
+	}) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wantedSplits are the splits that the source has images in, by their ids.
+func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
+	bySource := make(map[string]string)
+	for item, err := range a.src.Items(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		split := splitOf(convert.SplitOf(a.src, item))
+		if split == "" {
+			split = splitOfPath(item.Image)
+		}
+		for _, alias := range item.Aliases {
+			if split == "" {
+				split = splitOfPath(alias)
+			}
+		}
+		if split != "" {
+			bySource[item.Image] = split
+		}
+	}
+	wanted := make(map[string]string)
+	for i, err := range a.store.Items(ctx, a.record.ID) {
+		if err != nil {
+			return nil, err
+		}
+		if split := bySource[i.Image]; split != "" && i.ImageID != "" && i.Outcome != store.ItemFailed {
+			wanted[i.ImageID] = split
+		}
+	}
+	for u, err := range a.store.Uploads(ctx, a.record.ID, store.UploadDone, store.UploadThere) {
+		if err != nil {
+			return nil, err
+		}
+		if split := splitOfPath(u.Path); u.Item == 0 && split != "" {
+			wanted[u.ImageID] = split
+		}
+	}
+	return wanted, nil
+}
+
+// splitOfPath is the split that a folder of a path is for, the innermost.
+func splitOfPath(p string) string {
+	_, split := bare(strings.Split(p, "/"))
+	return split
+}

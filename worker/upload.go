@@ -1,0 +1,233 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"path"
+
+	"pictosync/convert"
+	"pictosync/internal/parallel"
+	"pictosync/pictograph"
+	"pictosync/store"
+	"pictosync/upload"
+)
+
+// Uploading says which images are brought to the dataset that it lacks.
+type Uploading string
+
+// What is uploaded. The zero value is UploadNone.
+const (
+	UploadNone    Uploading = "none"
+	UploadMissing Uploading = "missing" // the images that labels name and whose files are at hand
+	UploadAll     Uploading = "all"     // also the images of the source that have no labels
+)
+
+// Uploads say how images are brought to the dataset.
+type Uploads struct {
+	Upload Uploading
+	// Files are where the image files lie; nil is this machine.
+	Files upload.Files
+	// SetSplits puts images that are in no split into the one that the source has them in.
+	SetSplits bool
+	// Streams is how many files are sent at the same time. 0 means the default.
+	Streams int
+}
+
+func (u Uploads) uploading() bool { return u.Upload == UploadMissing || u.Upload == UploadAll }
+
+func (u Uploads) files() upload.Files {
+	if u.Files == nil {
+		return upload.Disk{}
+	}
+	return u.Files
+}
+
+// uploadState keeps files from before they are sent until they are images of the dataset.
+type uploadState interface {
+	upload.Store
+	UploadTotals(ctx context.Context, run string) (store.UploadTotals, error)
+	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]string, error)
+	AddUploads(ctx context.Context, run string, uploads []store.Upload) error
+	Uploads(ctx context.Context, run string, states ...store.UploadState) iter.Seq2[store.Upload, error]
+	HoldUploads(ctx context.Context, run string) error
+	Displaced(ctx context.Context, run string) ([]store.Item, error)
+	UploadDisplaced(ctx context.Context, run string, i store.Item, u store.Upload) error
+}
+
+// matchUploaded finds the images that files were uploaded as: the service may have given
+// them other names. What is left is unmatched.
+func (p *planner) matchUploaded(ctx context.Context, items []walked, matches []match, unmatched []int) (left []int, err error) {
+	if len(unmatched) == 0 {
+		return nil, nil
+	}
+	var paths []string
+	for _, i := range unmatched {
+		paths = append(paths, path.Join(p.Into, items[i].Image))
+	}
+	as, err := p.store.UploadedAs(ctx, p.Ref, paths)
+	if err != nil || len(as) == 0 {
+		return unmatched, err
+	}
+	var ids []string
+	for _, id := range as {
+		ids = append(ids, id)
+	}
+	images, err := p.store.ImagesByID(ctx, p.Ref, ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]store.Image, len(images))
+	for _, i := range images {
+		byID[i.ID] = i
+	}
+	for n, i := range unmatched {
+		if image, there := byID[as[paths[n]]]; there {
+			matches[i] = match{image: image, closeness: closeByPath}
+		} else {
+			left = append(left, i)
+		}
+	}
+	return left, nil
+}
+
+// examine reads what is wanted to know of the file of an image that the dataset lacks.
+func (p *planner) examine(ctx context.Context, i matchedItem, c *converted) {
+	if !p.uploading() || i.plan != store.PlanUnmatched || i.archived || i.Stem {
+		return
+	}
+	file := convert.ImageFile(p.src, i.Item)
+	if file == "" {
+		return
+	}
+	c.file, c.fileErr = p.fileOf(ctx, file, path.Join(p.Into, i.Image))
+	if c.fileErr == nil {
+		c.file.Near = i.near
+	}
+}
+
+// fileOf is a file that is to be uploaded.
+func (p *planner) fileOf(ctx context.Context, file, as string) (*store.Upload, error) {
+	e, err := upload.Examine(ctx, p.files(), file, as)
+	if err != nil {
+		return nil, err
+	}
+	return &store.Upload{Path: as, File: file, Stamp: e.Stamp, Size: e.Size, ContentType: e.ContentType, Width: e.Pixels.Width, Height: e.Pixels.Height}, nil
+}
+
+// planUploads completes the plan of what is uploaded, once all items are planned.
+func (p *planner) planUploads(ctx context.Context) error {
+	if !p.uploading() {
+		return nil
+	}
+	if err := p.planDisplaced(ctx); err != nil {
+		return err
+	}
+	if p.Upload == UploadAll {
+		if err := p.planUnlabelled(ctx); err != nil {
+			return err
+		}
+	}
+	return p.store.HoldUploads(ctx, p.record.ID)
+}
+
+// planDisplaced plans the upload of images that were taken for others of the dataset, whose
+// own labels are here too: b/a.jpg for a.jpg, where only that is there.
+func (p *planner) planDisplaced(ctx context.Context) error {
+	displaced, err := p.store.Displaced(ctx, p.record.ID)
+	if err != nil {
+		return err
+	}
+	for len(displaced) > 0 {
+		rows := displaced[:min(len(displaced), chunkItems)]
+		displaced = displaced[len(rows):]
+		items, err := findItems(ctx, p.src, rows)
+		if err != nil {
+			return err
+		}
+		type own struct {
+			row  store.Item
+			item convert.Item
+		}
+		var owns []own
+		for _, row := range rows {
+			if item, there := items[itemKey(row)]; there && item.Err == nil {
+				owns = append(owns, own{row, item})
+			}
+		}
+		n := -1
+		for c, err := range parallel.Map(ctx, p.Convert, parallel.Each(owns), func(ctx context.Context, o own) (converted, error) {
+			return p.convertMatched(ctx, matchedItem{walked{Item: o.item}, match{plan: store.PlanUnmatched}})
+		}) {
+			if err != nil {
+				return err
+			}
+			n++
+			if c.file == nil {
+				continue
+			}
+			p.payloads.release(&c)
+			planned, err := p.decide(owns[n].item, match{plan: store.PlanUnmatched}, c)
+			if err != nil {
+				return err
+			}
+			if planned.Seq = owns[n].row.Seq; planned.Plan != store.PlanUpload {
+				continue
+			}
+			var classes store.PlanChunk
+			known, err := p.knownClasses(ctx)
+			if err != nil {
+				return err
+			}
+			if p.needClasses(&planned, c.classes, known, &classes); len(classes.Classes) > 0 {
+				if err := p.store.AddPlan(ctx, p.record.ID, classes); err != nil {
+					return err
+				}
+			}
+			c.file.Item = planned.Seq
+			if err := p.store.UploadDisplaced(ctx, p.record.ID, planned, *c.file); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// create makes a dataset that is missing, with the classes that the plan needs.
+func (a *applier) create(ctx context.Context, plan PlanSummary) error {
+	if !a.Missing {
+		return nil
+	}
+	if plan.Uploads == 0 {
+		return guardError{reason: fmt.Sprintf("dataset %q is not made, since there is nothing to upload into it: no image's file is at hand", a.Ref.Name), flag: "name the folder of the images with --images"}
+	}
+	planned, err := a.store.Classes(ctx, a.record.ID)
+	if err != nil {
+		return err
+	}
+	classes := make([]pictograph.Class, len(planned))
+	for n, c := range planned {
+		if err := json.Unmarshal(c.JSON, &classes[n]); err != nil {
+			return fmt.Errorf("read class %q from the state: %w", c.Name, err)
+		}
+	}
+	if err := a.Make(ctx, classes); err != nil {
+		return err
+	}
+	a.Log.Info().Str("dataset", a.Ref.Name).Int("classes", len(classes)).Msg("dataset made")
+	return nil
+}
+
+// bring uploads what the plan says, and sums up what is to be saved then.
+func (a *applier) bring(ctx context.Context, plan PlanSummary) (PlanSummary, error) {
+	if plan.Uploads == 0 {
+		return plan, nil
+	}
+	a.Tracker.Begin("uploading", plan.Uploads)
+	u := upload.Uploader{Access: a.Access, Store: a.store, Files: a.files(), Run: a.record.ID, Streams: a.Streams}
+	if err := u.Bring(ctx); err != nil {
+		return plan, err
+	}
+	return a.store.PlanSummary(ctx, a.Ref, a.record.ID)
+}
