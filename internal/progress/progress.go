@@ -64,7 +64,7 @@ type Tracker struct {
 	// When Left was last worked out, and how many requests were done then.
 	reckoned time.Time
 	counted  int
-	work  [parts]struct {
+	work     [parts]struct {
 		known     bool
 		all, done float64 // requests
 	}
