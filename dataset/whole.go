@@ -290,6 +290,9 @@ func (a *Access) obtain(run string) (store.Export, error) {
 			}
 		}
 	}
+	if found != nil && found.Holder == a.holder() {
+		a.Session.made(found.Name)
+	}
 	if reason := a.Session.lost(a.Ref.ID); reason != "" && (found == nil || found.Stage != store.ExportKept) {
 		return store.Export{}, noExport{reason}
 	}
@@ -299,13 +302,13 @@ func (a *Access) obtain(run string) (store.Export, error) {
 		if err := a.whole.AddExport(a.Stopping, *found); err != nil {
 			return *found, err
 		}
+		a.Session.made(found.Name)
 		err = a.create(found)
 	case found.Stage == store.ExportFailed:
 		return *found, noExport{"the service did not make it for this run"}
 	case found.Stage == store.ExportKept:
 		return *found, nil
 	}
-	a.Session.made(found.Name)
 	a.Log.Info().Str("export", found.Name).Msg("waiting for an export of the dataset")
 	var made pictograph.Export
 	if err == nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -354,6 +357,7 @@ func TestRequestsOfWholes(t *testing.T) {
 	if n := w.differing(1); n > 0 {
 		t.Errorf("%d images have not what the labels say", n)
 	}
+	run("night: sync by the counts", pages+2, 0, append(slices.Clone(sync), "--read", "image")...)
 	run("first backup", pages+20, 0, "export", "--dataset", "set", "--out", filepath.Join(w.dir, "backups"), "--json")
 	run("night: sync", pages+20, 0, sync...)
 	run("night: export", pages+20, 0, "export", "--dataset", "set", "--out", filepath.Join(w.dir, "backups"), "--json")
