@@ -65,7 +65,7 @@ missing brings them into a new dataset. A stopped export goes on where it was wh
 	f := cmd.Flags()
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)
-	f.StringVar(&o.out, "out", "", "`DIR` of the dataset's backups")
+	f.StringVar(&o.out, "out", "", "`DIR` of the dataset's backups, or a bucket as s3://bucket/folder")
 	o.addJobFlags(f)
 	return cmd
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pictosync/conversion"
+	"pictosync/remote"
 )
 
 type inspectOptions struct {
@@ -66,6 +67,9 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	}
 	progress.end()
 	ofSource.drain()
+	if remote.Is(path) { // not where its copy is
+		report.Path = remote.Shown(path)
+	}
 	var failure error
 	if report.Images.Failed+ofSource.lost > 0 {
 		failure = errFailures

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pictosync/convert/manifest"
+	"pictosync/remote"
 )
 
 type manifestOptions struct {
@@ -51,6 +52,9 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 		return usagef("write %s: it is there already, and may have been edited; remove it, or name another with --out", o.out)
 	}
 	var findings collector
+	if remote.Is(path) {
+		return usagef("manifest %s: a manifest names files of this machine; bring the source here first", remote.Shown(path))
+	}
 	src, err := o.source.open(ctx, path, &findings)
 	if err != nil {
 		return err
