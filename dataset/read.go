@@ -2,10 +2,12 @@ package dataset
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 
 	"pictosync/convert"
 	"pictosync/pictograph"
@@ -76,4 +78,27 @@ func Turn(name string) float64 {
 // as a whole where that is 0.
 func FindingOf(item int64, f convert.Finding) store.Finding {
 	return store.Finding{Seq: item, Kind: string(f.Kind), Cause: f.Cause, File: f.File, Image: f.Image, Path: f.Path, At: f.At, Reason: f.Reason, Action: f.Action, Count: f.Stands()}
+}
+
+// contentOf is what an image has, by its annotations. Its hash is that of the annotations as
+// they are or, where that is none of those that they are compared with, without who made
+// them: the service may note that of what we saved.
+func contentOf(annotations []pictograph.Annotation, compared []store.Hash) (c Content, err error) {
+	c.Count = len(annotations)
+	if c.Annotations, c.Prints, err = Encode(nil, annotations); err != nil {
+		return c, err
+	}
+	c.Hash = sha256.Sum256(c.Annotations)
+	if len(compared) == 0 || slices.Contains(compared, c.Hash) {
+		return c, nil
+	}
+	unsigned := make([]pictograph.Annotation, len(annotations))
+	for n, a := range annotations {
+		a.CreatedBy = ""
+		unsigned[n] = a
+	}
+	if data, err := pictograph.AppendAnnotations(nil, unsigned); err == nil {
+		c.Hash = sha256.Sum256(data)
+	}
+	return c, nil
 }
