@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"hash/maphash"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -276,6 +279,71 @@ func oneOf(images []store.Image, name string, closeness int) (m match, ok bool) 
 	return match{plan: store.PlanAmbiguous, reason: fmt.Sprintf("more than one image of the dataset fits %s: %s; name the label after one of them, or use --rename", name, strings.Join(paths, ", "))}, true
 }
 
+// looseNames finds images of the dataset by what two names have in common that may mean one
+// image, sixteen bytes an image.
+type looseNames []looseName
+
+type looseName struct {
+	hash uint64
+	ref  int64
+}
+
+var looseSeed = maphash.MakeSeed()
+
+// namesLike are the images of the dataset that may be near misses. Where images are uploaded,
+// which is held back by a near miss, all are found; else only as many are gone through as it
+// takes to help a person.
+func (p *planner) namesLike(ctx context.Context, wanted map[string][]int) iter.Seq2[store.Name, error] {
+	if !p.uploading() {
+		return func(yield func(store.Name, error) bool) {
+			for name, err := range p.store.Names(ctx, p.Ref) {
+				if p.searched.nearMisses++; p.searched.nearMisses > maxNearMisses || !yield(name, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+	return func(yield func(store.Name, error) bool) {
+		refs, err := p.looseRefs(ctx, wanted)
+		var images []store.Image
+		if err == nil && len(refs) > 0 {
+			images, err = p.store.ImagesByRef(ctx, refs)
+		}
+		if err != nil {
+			yield(store.Name{}, err)
+			return
+		}
+		for _, i := range images {
+			if !yield(store.Name{Ref: i.Ref, Path: i.Path}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// looseRefs are the numbers of the images whose names are like some that are wanted.
+func (p *planner) looseRefs(ctx context.Context, wanted map[string][]int) (refs []int64, err error) {
+	if p.loose == nil {
+		p.loose = looseNames{}
+		for name, err := range p.store.Names(ctx, p.Ref) {
+			if err != nil {
+				p.loose = nil
+				return nil, err
+			}
+			p.loose = append(p.loose, looseName{maphash.String(looseSeed, loose(path.Base(name.Path))), name.Ref})
+		}
+		slices.SortFunc(p.loose, func(a, b looseName) int { return cmp.Compare(a.hash, b.hash) })
+	}
+	for name := range wanted {
+		hash := maphash.String(looseSeed, name)
+		n, _ := slices.BinarySearchFunc(p.loose, hash, func(l looseName, hash uint64) int { return cmp.Compare(l.hash, hash) })
+		for ; n < len(p.loose) && p.loose[n].hash == hash; n++ {
+			refs = append(refs, p.loose[n].ref)
+		}
+	}
+	return refs, nil
+}
+
 // searched is how far images were searched that a label may mean.
 type searched struct {
 	nearMisses int // names gone through
@@ -308,12 +376,9 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 		ways    int
 	}
 	found := make(map[int]near)
-	for name, err := range p.store.Names(ctx, p.Ref) {
+	for name, err := range p.namesLike(ctx, wanted) {
 		if err != nil {
 			return err
-		}
-		if p.searched.nearMisses++; p.searched.nearMisses > maxNearMisses {
-			break
 		}
 		below, ok := p.below(name.Path)
 		if !ok {

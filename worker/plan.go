@@ -45,7 +45,8 @@ type planner struct {
 	applies   bool  // what is planned is saved by this process
 	payloads  payloads
 	searched  searched
-	named     fileSet // the image files of the source's items, where those that none names are wanted
+	loose     looseNames // nil before it is wanted
+	named     fileSet    // the image files of the source's items, where those that none names are wanted
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
 	judge   func(i *store.Item, image store.Image, explicit bool) error

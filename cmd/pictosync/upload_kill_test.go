@@ -272,7 +272,7 @@ func TestExportImagesKills(t *testing.T) {
 	if err := command("sync", labels, "--images", folder, "--create-dataset", "--upload", "missing"); err != nil {
 		t.Fatal(err)
 	}
-	export := []string{"export", "--out", filepath.Join(dir, "backups"), "--images", "--concurrency", fmt.Sprint(atOnce)}
+	export := []string{"export", "--out", filepath.Join(dir, "backups"), "--images", "--read", "image", "--concurrency", fmt.Sprint(atOnce)}
 	// What was saved from here is read before any image is downloaded.
 	if err := command("export", "--out", filepath.Join(dir, "before")); err != nil {
 		t.Fatal(err)
