@@ -87,6 +87,7 @@ type Store interface {
 	ReadStates(ctx context.Context, d store.Dataset) iter.Seq2[store.ReadState, error]
 	Contents(ctx context.Context, d store.Dataset, after string) iter.Seq2[store.Content, error]
 	ContentOf(ctx context.Context, d store.Dataset, imageID string) (store.Content, error)
+	ImagesByPath(ctx context.Context, d store.Dataset, paths []string) ([]store.Image, error)
 }
 
 // chunkReadings is how many readings are committed together: what a killed
@@ -113,9 +114,11 @@ type export struct {
 	keep    Retention
 	// unfetched says, by id, why the files of images could not be had.
 	unfetched map[string]string
-	convert   int
-	record    store.Run
-	summary   Summary
+	// packed are, by id, the files of images that an export of the dataset has.
+	packed  map[string]pictograph.ExportedFile
+	convert int
+	record  store.Run
+	summary Summary
 }
 
 func (x *export) run(ctx context.Context) error {

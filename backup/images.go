@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"pictosync/convert/snapshot"
+	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/internal/parallel"
 	"pictosync/pictograph"
@@ -191,6 +192,119 @@ func (x *export) fetchImages() error {
 	}
 	x.summary.Files = &FileCounts{}
 	x.unfetched = make(map[string]string)
+	whole, err := x.worthWhole(p)
+	if err != nil {
+		return err
+	}
+	if whole {
+		if _, err := x.WholeFiles(x.record.ID, func(files []pictograph.ExportedFile) error {
+			defer func() { x.packed = nil }()
+			if err := x.findPacked(p, files); err != nil {
+				return err
+			}
+			return x.fetchAll(p)
+		}); err != nil {
+			return err
+		}
+	}
+	return x.fetchAll(p)
+}
+
+// worthWhole reports whether the files are to be had by one export of the dataset: where that
+// takes fewer requests, and is not mostly of files that are here.
+func (x *export) worthWhole(p *pool) (bool, error) {
+	files, wanted := 0, 0
+	bytes := int64(0)
+	for c, err := range x.store.Contents(x.Stopping, x.Ref, "") {
+		if err != nil {
+			return false, err
+		}
+		m, err := metaOf(c)
+		if err != nil {
+			return false, err
+		}
+		files++
+		bytes += m.FileSize
+		if _, there := p.has(m.ID, m.FileSize); !there {
+			wanted++
+		}
+	}
+	few := x.ReadBy == dataset.ReadAuto && wanted < files/4
+	return x.Worth(wanted) && !few && bytes < dataset.MaxExport, nil
+}
+
+// findPacked finds the files of images in an export. How they are called there is not
+// documented: a file is an image's where its name ends with that image's path and no other's,
+// no second file's does, and it has the size that is listed. Of some by lot the bytes are
+// held against those of the image itself; where one differs no file of the export is taken.
+func (x *export) findPacked(p *pool, files []pictograph.ExportedFile) error {
+	packed := make(map[string]pictograph.ExportedFile)
+	metas := make(map[string]ImageMeta)
+	for _, f := range files {
+		var endings []string
+		for ending, more := f.Name, true; more; _, ending, more = strings.Cut(ending, "/") {
+			endings = append(endings, ending)
+		}
+		images, err := x.store.ImagesByPath(x.Stopping, x.Ref, endings)
+		if err != nil {
+			return err
+		}
+		if len(images) != 1 {
+			continue
+		}
+		id := images[0].ID
+		if _, second := metas[id]; second {
+			delete(packed, id)
+			continue
+		}
+		c, err := x.store.ContentOf(x.Stopping, x.Ref, id)
+		if err != nil {
+			return err
+		}
+		m, err := metaOf(c)
+		if err != nil {
+			return err
+		}
+		metas[id] = m
+		if _, there := p.has(id, m.FileSize); !there && f.Size == m.FileSize && f.Size > 0 {
+			packed[id] = f
+		}
+	}
+	tried := 0
+	for id, f := range packed {
+		if tried++; tried > dataset.Spots {
+			break
+		}
+		got, err := x.fetch(x.Stopping, p, metas[id])
+		if err != nil {
+			return err
+		}
+		if got.reason != "" {
+			continue
+		}
+		if sum, err := sumOf(f); err != nil || sum != got.file.SHA256 {
+			x.Note("image files one by one, not by an export of the dataset: its files are not those of the images")
+			return nil
+		}
+		x.summary.Files.Downloaded++
+	}
+	x.packed = packed
+	return nil
+}
+
+func sumOf(f pictograph.ExportedFile) (string, error) {
+	content, err := f.Open()
+	if err != nil {
+		return "", err
+	}
+	defer content.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, content)
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// fetchAll stores the files of images that are not in the pool.
+func (x *export) fetchAll(p *pool) error {
 	x.Tracker.Begin("downloading", 0)
 	for images, err := range parallel.Chunks(x.toFetch(p), chunkReadings) {
 		if err != nil {
@@ -223,11 +337,27 @@ func (x *export) fetchImages() error {
 	return nil
 }
 
-// fetch downloads the file of one image.
+// unpack takes the file of an image from an export.
+func (x *export) unpack(p *pool, packed pictograph.ExportedFile, file *snapshot.ImageFile) error {
+	content, err := packed.Open()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	file.SHA256, file.Bytes, err = p.take(content)
+	return err
+}
+
+// fetch takes the file of one image from an export, or downloads it.
 func (x *export) fetch(ctx context.Context, p *pool, m ImageMeta) (f fetched, err error) {
 	f.file = snapshot.ImageFile{ID: m.ID, Path: m.Path}
 	if x.Stopping.Err() != nil {
 		return f, context.Cause(x.Stopping)
+	}
+	if packed, ok := x.packed[m.ID]; ok {
+		if err := x.unpack(p, packed, &f.file); err == nil {
+			return f, p.remember(f.file)
+		}
 	}
 	var own error
 	err = x.Persist(func(context.Context) error {

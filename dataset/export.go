@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// maxExportFile bounds the file of an export.
-	maxExportFile = 64 << 30
+	// MaxExport bounds the file of an export, in bytes.
+	MaxExport = 64 << 30
 	// maxPoll is the longest pause between two looks at an export that is being made.
 	maxPoll = time.Minute
 	// downloads is how often the file of an export is tried to be had.
@@ -28,9 +28,9 @@ type noExport struct{ reason string }
 
 func (e noExport) Error() string { return e.reason }
 
-// obtain is an export of the dataset whose file is beside the state: one that was made for
-// this run, or a new one.
-func (a *Access) obtain(run string) (store.Export, error) {
+// obtain is an export of the dataset, with or without the files of its images, whose file is
+// beside the state: one that was made for this run, or a new one.
+func (a *Access) obtain(run string, images bool) (store.Export, error) {
 	known, err := a.whole.Exports(a.Stopping, a.Ref)
 	if err != nil {
 		return store.Export{}, err
@@ -40,6 +40,7 @@ func (a *Access) obtain(run string) (store.Export, error) {
 		e := &known[n]
 		_, missing := os.Stat(a.whole.ExportFile(*e))
 		switch fresh := !e.AskedAt.Before(a.Since()); {
+		case e.Images != images:
 		case fresh && found == nil && e.Stage == store.ExportKept && missing == nil:
 			found = e
 		case fresh && found == nil && e.Stage != store.ExportKept && e.Holder == a.holder():
@@ -53,12 +54,12 @@ func (a *Access) obtain(run string) (store.Export, error) {
 	if found != nil && found.Holder == a.holder() {
 		a.Session.made(found.Name)
 	}
-	if reason := a.Session.lost(a.Ref.ID); reason != "" && (found == nil || found.Stage != store.ExportKept) {
+	if reason := a.Session.lost(a.exports(images)); reason != "" && (found == nil || found.Stage != store.ExportKept) {
 		return store.Export{}, noExport{reason}
 	}
 	switch {
 	case found == nil:
-		found = &store.Export{Name: exportName(a.Now()), Dataset: a.Ref, Run: run, Holder: a.holder(), Stage: store.ExportAsked, Remote: true, AskedAt: a.Now()}
+		found = &store.Export{Name: exportName(a.Now()), Dataset: a.Ref, Run: run, Holder: a.holder(), Images: images, Stage: store.ExportAsked, Remote: true, AskedAt: a.Now()}
 		if err := a.whole.AddExport(a.Stopping, *found); err != nil {
 			return *found, err
 		}
@@ -92,6 +93,14 @@ func (a *Access) obtain(run string) (store.Export, error) {
 	}
 	a.deleteRemote(found)
 	return *found, a.whole.SetExport(a.Stopping, *found)
+}
+
+// exports is what a session calls the dataset's exports of a kind.
+func (a *Access) exports(images bool) string {
+	if images {
+		return a.Ref.ID + " with images"
+	}
+	return a.Ref.ID
 }
 
 func (a *Access) holder() string {
@@ -147,7 +156,7 @@ func (a *Access) create(e *store.Export) error {
 	a.Tracker.Note("asking for an export of the dataset")
 	defer a.Tracker.Note("")
 	return a.ask(func(ctx context.Context) error {
-		_, err := a.Client.CreateExport(ctx, pictograph.NewExport{Dataset: a.Ref.Name, Name: e.Name})
+		_, err := a.Client.CreateExport(ctx, pictograph.NewExport{Dataset: a.Ref.Name, Name: e.Name, Images: e.Images})
 		if errors.Is(err, pictograph.ErrConflict) {
 			return nil
 		}
@@ -205,7 +214,7 @@ func (a *Access) firstPoll() time.Duration {
 func (a *Access) download(e *store.Export, size int64) error {
 	defer a.Tracker.Note("")
 	a.Tracker.Note("downloading the export")
-	limit := int64(maxExportFile)
+	limit := int64(MaxExport)
 	if size > 0 {
 		limit = min(limit, size)
 	}
@@ -253,6 +262,20 @@ func (a *Access) downloadTo(path, name string, limit int64) error {
 		return err
 	}
 	return f.Close()
+}
+
+// openExport opens the file of an export.
+func (a *Access) openExport(e store.Export) (*os.File, int64, error) {
+	f, err := os.Open(a.whole.ExportFile(e))
+	if err != nil {
+		return nil, 0, noExport{err.Error()}
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, 0, noExport{err.Error()}
+	}
+	return f, info.Size(), nil
 }
 
 // deleteRemote has the service delete an export whose file is here. That takes an admin's

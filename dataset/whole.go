@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -36,9 +35,9 @@ const (
 	// chunkExported is how many images of an export are looked up and committed together.
 	chunkExported = 500
 	// checks is how many images an export is held against before it is believed of what
-	// nothing else confirms, spots how many more of all, drawn by lot.
+	// nothing else confirms, Spots how many more of all, drawn by lot.
 	checks = 3
-	spots  = 3
+	Spots  = 3
 )
 
 // WholeStore is what the state does for reading whole datasets.
@@ -105,7 +104,7 @@ type Exported struct {
 // with as many annotations, and no image twice. ok is false where there is no export, which
 // a note says; images are read one by one then, as are those that it lacks.
 func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (ok bool, err error) {
-	e, err := a.obtain(run)
+	e, err := a.obtain(run, false)
 	if err == nil {
 		err = a.scan(e, take)
 	}
@@ -116,7 +115,7 @@ func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (
 		err = noExport{"it is not what the images have"}
 	}
 	if none, is := errors.AsType[noExport](err); is {
-		a.Session.lose(a.Ref.ID, none.reason)
+		a.Session.lose(a.exports(false), none.reason)
 		a.Note("image by image, not by an export of the dataset: " + none.reason)
 		return false, nil
 	}
@@ -157,6 +156,34 @@ func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok b
 		return a.whole.AddReadings(a.Stopping, readings, at)
 	})
 	return kept, ok, err
+}
+
+// WholeFiles has the service pack the whole dataset with the files of its images, and tells
+// take of these. ok is as of ReadWhole.
+func (a *Access) WholeFiles(run string, take func([]pictograph.ExportedFile) error) (ok bool, err error) {
+	e, err := a.obtain(run, true)
+	if err == nil {
+		err = a.openFiles(e, take)
+	}
+	if none, is := errors.AsType[noExport](err); is {
+		a.Session.lose(a.exports(true), none.reason)
+		a.Note("image files one by one, not by an export of the dataset: " + none.reason)
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func (a *Access) openFiles(e store.Export, take func([]pictograph.ExportedFile) error) error {
+	f, size, err := a.openExport(e)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	files, err := pictograph.ExportFiles(f, size)
+	if err != nil {
+		return noExport{err.Error()}
+	}
+	return take(files)
 }
 
 // Believe holds what an export says of an image against the image itself, until that has
@@ -255,15 +282,11 @@ func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content)
 
 // scan tells take of the images of an export that are as they are listed.
 func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) error {
-	f, err := os.Open(a.whole.ExportFile(e))
+	f, size, err := a.openExport(e)
 	if err != nil {
-		return noExport{err.Error()}
+		return err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return noExport{err.Error()}
-	}
 	a.Tracker.Note("reading the export")
 	defer a.Tracker.Note("")
 	a.WholeAt = e.AskedAt
@@ -281,7 +304,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 			return err
 		}
 		for _, i := range images {
-			if i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= spots {
+			if i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= Spots {
 				continue
 			}
 			read, err := a.Read(i.Image.ID, i.Image.Path, savedHash(i.Image)...)
@@ -295,7 +318,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 		}
 		return take(images, e.AskedAt)
 	}
-	for image, err := range pictograph.ReadExport(a.Stopping, f, info.Size()) {
+	for image, err := range pictograph.ReadExport(a.Stopping, f, size) {
 		if a.Stopping.Err() != nil {
 			return context.Cause(a.Stopping)
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math"
 	"net/http"
 	"net/url"
 	"path"
@@ -203,12 +204,9 @@ const (
 // any other error ends it. Memory follows the number of files, not their size.
 func ReadExport(ctx context.Context, file io.ReaderAt, size int64) iter.Seq2[ExportedImage, error] {
 	return func(yield func(ExportedImage, error) bool) {
-		archive, err := zip.NewReader(file, size)
-		if err == nil && len(archive.File) > maxExportEntries {
-			err = fmt.Errorf("it holds more than %d files", maxExportEntries)
-		}
+		archive, err := openExport(file, size)
 		if err != nil {
-			yield(ExportedImage{}, fmt.Errorf("read the export: %w", err))
+			yield(ExportedImage{}, err)
 			return
 		}
 		left := max(size, 1<<20) * maxExportRatio
@@ -217,7 +215,7 @@ func ReadExport(ctx context.Context, file io.ReaderAt, size int64) iter.Seq2[Exp
 				yield(ExportedImage{}, context.Cause(ctx))
 				return
 			}
-			if entry.FileInfo().IsDir() || !strings.EqualFold(path.Ext(entry.Name), ".json") {
+			if entry.FileInfo().IsDir() || !isJSON(entry) {
 				continue
 			}
 			image, read, found, err := readEntry(entry, min(left, maxExportEntry))
@@ -234,6 +232,65 @@ func ReadExport(ctx context.Context, file io.ReaderAt, size int64) iter.Seq2[Exp
 		}
 	}
 }
+
+// ExportedFile is a file of an export that is no JSON: an image's, where the export was made
+// with them.
+type ExportedFile struct {
+	Name string // in the ZIP; how the service makes it is not documented
+	Size int64  // bytes
+	zip  *zip.File
+}
+
+// Open reads the file. Its end is an error where it is not as the ZIP's checksum says, or
+// larger than Size.
+func (f ExportedFile) Open() (io.ReadCloser, error) {
+	content, err := f.zip.Open()
+	if err != nil {
+		return nil, err
+	}
+	return &bounded{content, f.Size}, nil
+}
+
+// bounded fails behind so many bytes.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (n int, err error) {
+	n, err = b.ReadCloser.Read(p)
+	if b.left -= int64(n); b.left < 0 {
+		return 0, errors.New("the file is larger than the ZIP says")
+	}
+	return n, err
+}
+
+// ExportFiles lists the files of an export's ZIP that are no JSON.
+func ExportFiles(file io.ReaderAt, size int64) (files []ExportedFile, err error) {
+	archive, err := openExport(file, size)
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range archive.File {
+		if !entry.FileInfo().IsDir() && !isJSON(entry) && entry.UncompressedSize64 <= math.MaxInt64 {
+			files = append(files, ExportedFile{entry.Name, int64(entry.UncompressedSize64), entry})
+		}
+	}
+	return files, nil
+}
+
+func openExport(file io.ReaderAt, size int64) (*zip.Reader, error) {
+	archive, err := zip.NewReader(file, size)
+	if err == nil && len(archive.File) > maxExportEntries {
+		err = fmt.Errorf("it holds more than %d files", maxExportEntries)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the export: %w", err)
+	}
+	return archive, nil
+}
+
+func isJSON(entry *zip.File) bool { return strings.EqualFold(path.Ext(entry.Name), ".json") }
 
 // readEntry reads one file of an export; found says that it is of an image.
 func readEntry(entry *zip.File, limit int64) (image ExportedImage, read int64, found bool, err error) {

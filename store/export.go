@@ -31,6 +31,7 @@ type Export struct {
 	// Holder is the kind of command that may go on with it and take it away: of each kind
 	// one at a time is at work.
 	Holder  string
+	Images  bool // with the files of the images
 	Stage   ExportStage
 	Remote  bool // the service may have it still
 	AskedAt time.Time
@@ -40,8 +41,8 @@ type Export struct {
 // disk then.
 func (s *Store) AddExport(ctx context.Context, e Export) error {
 	return s.updateOnDisk(ctx, "record an export", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO exports (name, dataset, run, holder, stage, remote, asked_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-			e.Name, e.Dataset.Ref, e.Run, e.Holder, e.Stage, e.Remote, e.AskedAt.UnixMilli())
+		_, err := tx.ExecContext(ctx, `INSERT INTO exports (name, dataset, run, holder, images, stage, remote, asked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+			e.Name, e.Dataset.Ref, e.Run, e.Holder, e.Images, e.Stage, e.Remote, e.AskedAt.UnixMilli())
 		return err
 	})
 }
@@ -68,7 +69,7 @@ func (s *Store) ForgetExport(ctx context.Context, e Export) error {
 // Exports lists the exports on record of a dataset, the newest first; of all datasets where
 // that is the zero value.
 func (s *Store) Exports(ctx context.Context, d Dataset) ([]Export, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT exports.name, run, holder, stage, remote, asked_at, id, service, dataset_id, datasets.name
+	rows, err := s.reader.QueryContext(ctx, `SELECT exports.name, run, holder, images, stage, remote, asked_at, id, service, dataset_id, datasets.name
 		FROM exports JOIN datasets ON datasets.id = dataset WHERE ?1 IN (0, dataset) ORDER BY asked_at DESC, exports.name`, d.Ref)
 	if err != nil {
 		return nil, describe("list the exports", err)
@@ -78,7 +79,7 @@ func (s *Store) Exports(ctx context.Context, d Dataset) ([]Export, error) {
 	for rows.Next() {
 		var e Export
 		var asked int64
-		if err := rows.Scan(&e.Name, &e.Run, &e.Holder, &e.Stage, &e.Remote, &asked, &e.Dataset.Ref, &e.Dataset.Service, &e.Dataset.ID, &e.Dataset.Name); err != nil {
+		if err := rows.Scan(&e.Name, &e.Run, &e.Holder, &e.Images, &e.Stage, &e.Remote, &asked, &e.Dataset.Ref, &e.Dataset.Service, &e.Dataset.ID, &e.Dataset.Name); err != nil {
 			return nil, describe("list the exports", err)
 		}
 		e.AskedAt = time.UnixMilli(asked)

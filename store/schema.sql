@@ -251,6 +251,7 @@ CREATE TABLE exports (
     dataset  INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
     run      TEXT    NOT NULL,    -- that asked for it
     holder   TEXT    NOT NULL,    -- which kind of command may go on with it, of which one at a time is at work
+    images   INTEGER NOT NULL,    -- with the files of the images
     stage    TEXT    NOT NULL,    -- asked, kept: its file is beside the state; failed: it is of no use
     remote   INTEGER NOT NULL,    -- the service may have it still
     asked_at INTEGER NOT NULL

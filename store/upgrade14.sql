@@ -7,6 +7,7 @@ CREATE TABLE exports (
     dataset  INTEGER NOT NULL REFERENCES datasets (id) ON DELETE CASCADE,
     run      TEXT    NOT NULL,
     holder   TEXT    NOT NULL,
+    images   INTEGER NOT NULL,
     stage    TEXT    NOT NULL,
     remote   INTEGER NOT NULL,
     asked_at INTEGER NOT NULL

@@ -236,23 +236,3 @@ func TestImageNumbersAreNotUsedAgain(t *testing.T) {
 		t.Errorf("%+v, want the number 3", images)
 	}
 }
-
-// A state of version 13 gets what version 14 has beside it, and nothing else changes.
-func TestAStateOfVersion13IsUpgraded(t *testing.T) {
-	file, db := olderState(t)
-	_, err := db.Exec(upgradeSQL)
-	check(t, err)
-	_, err = db.Exec(`INSERT INTO datasets (id, service, dataset_id, name) VALUES (3, 'sandbox', 'd-0', 'shapes')`)
-	check(t, err)
-	check(t, db.Close())
-	made, upgraded := columnsOf(t, filepath.Join(t.TempDir(), "new.db")), columnsOf(t, file)
-	if !slices.Equal(made, upgraded) {
-		t.Errorf("a new state has\n%s\n\nan upgrade makes\n%s", strings.Join(made, "\n"), strings.Join(upgraded, "\n"))
-	}
-	s, err := Open(t.Context(), file)
-	check(t, err)
-	defer s.Close()
-	if d, err := s.PutDataset(t.Context(), "sandbox", "d-0", "shapes"); err != nil || d.Ref != 3 {
-		t.Errorf("%+v, %v", d, err)
-	}
-}

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,6 +56,7 @@ type uploadService struct {
 	killer *killer
 	url    string
 	honest *sandbox.Server // the same data without faults
+	made   atomic.Int64    // requests to make an export
 }
 
 func newUploadService(t *testing.T, dir, faults string) *uploadService {
@@ -78,7 +80,12 @@ func newUploadService(t *testing.T, dir, faults string) *uploadService {
 	}
 	u.killer.server = open(sandbox.Options{Faults: parsed, StorageURL: storage.URL})
 	u.honest = open(sandbox.Options{StorageURL: storage.URL})
-	service := httptest.NewServer(u.killer)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/exports/") {
+			u.made.Add(1)
+		}
+		u.killer.ServeHTTP(w, r)
+	}))
 	t.Cleanup(service.Close)
 	u.url = service.URL
 	return u
@@ -293,14 +300,94 @@ func TestExportImagesKills(t *testing.T) {
 	if asked := u.killer.server.Stats().Requests - before - listings; asked > images+kills*(atOnce+1) {
 		t.Errorf("%d images were asked for in %d kills with %d at once, of %d", asked, kills, atOnce, images)
 	}
-	snapshots, err := filepath.Glob(filepath.Join(dir, "backups", "2*"))
-	if err != nil || len(snapshots) != 1 {
+	checkImagesOf(t, filepath.Join(dir, "backups"), sums)
+}
+
+// checkImagesOf holds the images of the snapshots in a folder against their checksums.
+func checkImagesOf(t *testing.T, backups string, sums map[string]string) {
+	t.Helper()
+	snapshots, err := filepath.Glob(filepath.Join(backups, "2*"))
+	if err != nil || len(snapshots) == 0 {
 		t.Fatal(snapshots, err)
 	}
-	for name, sum := range sums {
-		data, err := os.ReadFile(filepath.Join(snapshots[0], "images", filepath.FromSlash(name)))
-		if err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != sum {
-			t.Errorf("%s is not in the backup as it was: %v", name, err)
+	for _, snapshot := range snapshots {
+		for name, sum := range sums {
+			data, err := os.ReadFile(filepath.Join(snapshot, "images", filepath.FromSlash(name)))
+			if err != nil || fmt.Sprintf("%x", sha256.Sum256(data)) != sum {
+				t.Errorf("%s is not in %s as it was: %v", name, filepath.Base(snapshot), err)
+			}
 		}
+	}
+}
+
+// TestExportImagesByExport backs up images by an export of the service: in a handful of requests,
+// also by a process that is killed at each of them, and with the bytes that the images have, however
+// that export fails or lies.
+func TestExportImagesByExport(t *testing.T) {
+	const images = 80
+	for _, c := range []struct {
+		name, faults string
+		kills        int
+		most         int // requests; 0 is any number
+	}{
+		{"right", "", 0, 24},
+		{"killed", "", 20, 0},
+		{"some are not in it", "export-missing=0.3", 0, 0},
+		{"damaged", "export-corrupt=1", 0, 0},
+		{"with odd names", "export-names=1", 0, 0},
+		{"none", "export-403=1", 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			labels, folder, sums := imagesOnDisk(t, dir, images)
+			u := newUploadService(t, dir, c.faults)
+			run := func(args ...string) (string, error) {
+				cmd := exec.Command(os.Args[0], append(args, "--dataset", "brought", "--base-url", u.url, "--state", filepath.Join(dir, "state.db"), "--rate", "unlimited", "--json")...)
+				cmd.Env = append(os.Environ(), "PICTOSYNC_TEST_MAIN=1", "PICTOGRAPH_API_KEY=pk_live_test")
+				u.killer.mu.Lock()
+				var out bytes.Buffer
+				cmd.Stdout = &out
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				u.killer.process = cmd.Process
+				u.killer.mu.Unlock()
+				err := cmd.Wait()
+				return out.String(), err
+			}
+			if out, err := run("sync", labels, "--images", folder, "--create-dataset", "--upload", "missing"); err != nil {
+				t.Fatal(err, out)
+			}
+			export := []string{"export", "--out", filepath.Join(dir, "backups"), "--images"}
+			before, killed := u.killer.server.Stats().Requests, 0
+			var out string
+			for {
+				u.killer.mu.Lock()
+				if u.killer.left = 0; killed < c.kills {
+					u.killer.left, u.killer.after = 1+killed, killed%2 == 0
+				}
+				u.killer.killed = false
+				u.killer.mu.Unlock()
+				var err error
+				if out, err = run(export...); err == nil {
+					break
+				}
+				if killed++; killed > c.kills {
+					t.Fatal(err, out)
+				}
+			}
+			if n := u.killer.server.Stats().Requests - before; c.most > 0 && n > c.most {
+				t.Errorf("%d requests, want at most %d: %s", n, c.most, out)
+			} else {
+				t.Logf("%d requests, %d kills", n, killed)
+			}
+			if killed < c.kills/2 {
+				t.Errorf("it was killed %d times", killed)
+			}
+			if n := u.made.Load(); c.kills > 0 && n > 2 {
+				t.Errorf("%d exports were asked for, want one of the annotations and one with the images", n)
+			}
+			checkImagesOf(t, filepath.Join(dir, "backups"), sums)
+		})
 	}
 }
