@@ -97,6 +97,8 @@ func (m mapped) ImageFolders() []ImageFolder { return ImageFolders(m.Source) }
 
 func (m mapped) SplitOf(item Item) string { return SplitOf(m.Source, item) }
 
+func (m mapped) ImageSum(item Item) string { return ImageSum(m.Source, item) }
+
 func (m mapped) Unchanged() bool {
 	whole, ok := m.Source.(Whole)
 	return ok && whole.Unchanged()

@@ -127,6 +127,21 @@ func SplitOf(src Source, item Item) string {
 	return ""
 }
 
+// Summed is a source that knows the SHA-256 of its images' files, as a backup does.
+type Summed interface {
+	// ImageSum is that of an item's image, in hexadecimal; "" where it is not known.
+	ImageSum(Item) string
+}
+
+// ImageSum is the SHA-256 that the file of an item's image is to have; "" where the source does
+// not say.
+func ImageSum(src Source, item Item) string {
+	if s, ok := src.(Summed); ok {
+		return s.ImageSum(item)
+	}
+	return ""
+}
+
 // Hold keeps what a source reads from open until release is called: to open it for
 // each item costs more than to read it. What is written to a file meanwhile is
 // noticed as ever; that another has come to have its name is not.

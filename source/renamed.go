@@ -157,6 +157,10 @@ func (r *renamed) SplitOf(item convert.Item) string {
 	return convert.SplitOf(r.Source, UnrenamedItem(item))
 }
 
+func (r *renamed) ImageSum(item convert.Item) string {
+	return convert.ImageSum(r.Source, UnrenamedItem(item))
+}
+
 func (r *renamed) Unchanged() bool {
 	whole, ok := r.Source.(convert.Whole)
 	return ok && whole.Unchanged()

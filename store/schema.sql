@@ -298,7 +298,7 @@ CREATE TABLE uploads (
     near         INTEGER NOT NULL, -- an image of the dataset that it may be, by number; 0 is none
     state        TEXT    NOT NULL,
     put_at       INTEGER,
-    sha256       BLOB,             -- of the bytes that were put
+    sha256       BLOB,             -- of the bytes that were put; before that, what it is to be where the source says it
     stored       TEXT    NOT NULL DEFAULT '', -- the path that the service gave it
     image_id     TEXT    NOT NULL DEFAULT '',
     error        TEXT    NOT NULL DEFAULT ''

@@ -40,7 +40,7 @@ type Upload struct {
 	Near          int64 // Image.Ref of an image that it may be; 0 is none
 
 	State   UploadState
-	SHA256  Hash   // of the bytes that were put
+	SHA256  Hash   // of the bytes that were put; before that, what it is to be where the source says it
 	Stored  string // the path that the service gave it, "" where it is not known
 	ImageID string
 	Error   string
@@ -89,12 +89,16 @@ func addUploads(ctx context.Context, tx *sql.Tx, span itemSpan, run string, uplo
 			}
 			continue
 		}
+		sum := []byte{}
+		if u.SHA256 != (Hash{}) {
+			sum = u.SHA256[:]
+		}
 		state := UploadPlanned
 		if u.Error != "" {
 			state = UploadFailed
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO uploads (dataset, run, item, path, file, stamp, size, content_type, width, height, near, state, error) VALUES ((SELECT dataset FROM runs WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			run, u.Item, u.Path, u.File, u.Stamp, u.Size, u.ContentType, u.Width, u.Height, u.Near, state, u.Error); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO uploads (dataset, run, item, path, file, stamp, size, content_type, width, height, near, state, sha256, error) VALUES ((SELECT dataset FROM runs WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, x''), ?)`,
+			run, u.Item, u.Path, u.File, u.Stamp, u.Size, u.ContentType, u.Width, u.Height, u.Near, state, sum, u.Error); err != nil {
 			return err
 		}
 	}

@@ -363,6 +363,10 @@ func (u *Uploader) put(ctx context.Context, s signed) (o outcome, err error) {
 		o.failed = fmt.Errorf("%s: %w", convert.Display(u.Files.Name(s.File)), err)
 		return o, nil
 	}
+	if s.SHA256 != (store.Hash{}) && s.SHA256 != sum {
+		o.failed = fmt.Errorf("%s: it is damaged: its SHA-256 is not the one that the backup has of it (pictosync snapshots --check)", convert.Display(u.Files.Name(s.File)))
+		return o, nil
+	}
 	u.puts.Add(1)
 	o.up.State, o.up.SHA256, o.up.Stored = store.UploadPut, sum, s.url.Path
 	return o, nil

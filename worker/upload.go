@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -104,6 +105,9 @@ func (p *planner) examine(ctx context.Context, i matchedItem, c *converted) {
 	c.file, c.fileErr = p.fileOf(ctx, file, path.Join(p.Into, i.Image))
 	if c.fileErr == nil {
 		c.file.Near = i.near
+		if sum, err := hex.DecodeString(convert.ImageSum(p.src, i.Item)); err == nil {
+			copy(c.file.SHA256[:], sum)
+		}
 	}
 }
 

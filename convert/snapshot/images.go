@@ -73,24 +73,23 @@ type backed struct {
 	*canonical.Dataset
 	dir    string
 	splits map[string]string // by path
-	// contents are the contents of the images, by path, where they lie beside the snapshots.
-	contents func() map[string]string
+	// sums are the SHA-256 of the images' files, by path.
+	sums func() map[string]string
 }
 
-// contentsOf are the files in which the contents of a snapshot's images lie, by the images'
-// paths: in a bucket each is there once, and snapshots have no files of their own.
-func contentsOf(dir string) map[string]string {
-	contents := make(map[string]string)
+// sumsOf are the SHA-256 of the files of a snapshot's images, by the images' paths.
+func sumsOf(dir string) map[string]string {
+	sums := make(map[string]string)
 	err := ReadImageFiles(dir, func(i ImageFile) error {
 		if len(i.SHA256) == 64 && strings.Trim(i.SHA256, "0123456789abcdef") == "" {
-			contents[i.Path] = filepath.Join(dir, "..", ".images", i.SHA256[:2], i.SHA256)
+			sums[i.Path] = i.SHA256
 		}
 		return nil
 	})
 	if err != nil {
 		return nil
 	}
-	return contents
+	return sums
 }
 
 // ImageFile is the image's own file, by its whole path: another of the same name is another
@@ -105,10 +104,19 @@ func (b backed) ImageFile(item convert.Item) string {
 	if file := source.Existing(filepath.Join(b.dir, ImagesFolder, filepath.FromSlash(item.Image))); file != "" {
 		return file
 	}
-	if content := b.contents()[item.Image]; content != "" {
-		return source.Existing(content)
+	// In a bucket each content is there once, and snapshots have no files of their own.
+	if sum := b.sums()[item.Image]; sum != "" {
+		return source.Existing(filepath.Join(b.dir, "..", ".images", sum[:2], sum))
 	}
 	return ""
+}
+
+// ImageSum is that of the image's own file.
+func (b backed) ImageSum(item convert.Item) string {
+	if b.Images != "" {
+		return ""
+	}
+	return b.sums()[item.Image]
 }
 
 // SplitOf is the split that the image was in.

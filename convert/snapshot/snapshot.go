@@ -300,7 +300,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		record := &c.All()[i]
 		record.ImageID = ids[record.Image]
 	}
-	return backed{c, dir, splits, sync.OnceValue(func() map[string]string { return contentsOf(dir) })}, nil
+	return backed{c, dir, splits, sync.OnceValue(func() map[string]string { return sumsOf(dir) })}, nil
 }
 
 // imagesName is what the service said of each image, beside its annotations.
