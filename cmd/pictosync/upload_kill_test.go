@@ -381,7 +381,7 @@ func TestExportImagesByExport(t *testing.T) {
 			} else {
 				t.Logf("%d requests, %d kills", n, killed)
 			}
-			if killed < c.kills/2 {
+			if c.kills > 0 && killed < 5 {
 				t.Errorf("it was killed %d times", killed)
 			}
 			if n := u.made.Load(); c.kills > 0 && n > 2 {
