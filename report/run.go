@@ -338,7 +338,7 @@ func classChanges(before, after []pictograph.Annotation) string {
 		slices.SortFunc(all, func(a, b change) int { return cmp.Or(b.n-a.n, strings.Compare(a.name, b.name)) })
 		var parts []string
 		for i, c := range all {
-			if i == 3 {
+			if i == 3 && len(all) > 4 {
 				parts = append(parts, fmt.Sprintf("%d more classes", len(all)-3))
 				break
 			}

@@ -251,6 +251,9 @@ func (o pageOf) nextCommands(summary worker.Summary, saved bool, stateFile strin
 		add("Go on where it stopped:", sameCommand(os.Args[1:]))
 	case o.plan && len(os.Args) > 1:
 		add("Do it, with the same options:", sameCommand(asSync(os.Args[1:])))
+		if !slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "--read-images") }) {
+			add("See on the images what goes, with a request for each whose annotations are not known:", sameCommand(os.Args[1:])+" --read-images 20")
+		}
 	case saved:
 		add("Bring back what the images had:", "pictosync undo "+summary.Run+state)
 	}
