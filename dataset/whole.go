@@ -125,6 +125,10 @@ func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (
 // KeepWhole is ReadWhole and keeps of what images have in the state what keep wants, and
 // counts that. What has not what was last saved on it from here is kept in any case.
 func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok bool, err error) {
+	known, err := a.whole.Differing(a.Stopping, a.Ref, time.Time{})
+	if err != nil {
+		return 0, false, err
+	}
 	ok, err = a.ReadWhole(run, func(images []Exported, at time.Time) error {
 		var readings []store.Reading
 		for _, i := range images {
@@ -132,7 +136,8 @@ func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok b
 			ours := saved != nil && saved.Count == i.Image.AnnotationCount
 			differs := ours && saved.Hash != i.Hash
 			wanted := keep(i)
-			if !wanted && !differs {
+			_, differed := known[i.Image.Ref]
+			if !wanted && !differs && !differed {
 				continue
 			}
 			if !ours || differs {
@@ -149,7 +154,7 @@ func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok b
 			if wanted {
 				kept++
 			}
-			if wanted || differs {
+			if wanted || differs || differed {
 				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations, Differs: differs})
 			}
 		}

@@ -154,15 +154,16 @@ func (s *Store) Annotated(ctx context.Context, d Dataset) (all, ours int, err er
 
 // DropReadings forgets what was read of the images of datasets where nothing needs it: that
 // are not backed up, which is what readings are kept for, and where no other run is under way.
+// Those that say that an image differs from what was saved stay: plans go by them.
 func (s *Store) DropReadings(ctx context.Context) error {
 	const unneeded = `SELECT id FROM datasets WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.dataset = datasets.id AND (kind = 'export' OR ended_at IS NULL))`
 	var any bool
-	err := s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM readings)`).Scan(&any)
+	err := s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM readings WHERE NOT differs)`).Scan(&any)
 	if err != nil || !any {
 		return describe("forget what was read", err)
 	}
 	return s.update(ctx, "forget what was read", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE image IN (SELECT ref FROM images WHERE dataset IN (`+unneeded+`))`)
+		_, err := tx.ExecContext(ctx, `DELETE FROM readings WHERE NOT differs AND image IN (SELECT ref FROM images WHERE dataset IN (`+unneeded+`))`)
 		return err
 	})
 }

@@ -56,6 +56,8 @@ type planner struct {
 	// differing are the images that have not what was last saved on them from here, though
 	// they have as many annotations, with the hash of what they have.
 	differing map[int64]store.Hash
+	// lately are those of them that were read for this run.
+	lately map[int64]store.Hash
 }
 
 func newPlanner(c Connection, o Options) *planner {
@@ -384,6 +386,9 @@ func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, e
 		return i, nil
 	}
 	has, differs := p.differing[m.image.Ref]
+	if _, lately := p.lately[m.image.Ref]; differs && has == c.hash && !lately {
+		differs = false // then; the counts say what there is to say
+	}
 	i.Plan, i.Outcome = classify(m.image, c, p.record.ID, differs)
 	if differs && has == c.hash {
 		i.Plan, i.Outcome = store.PlanUnchanged, store.ItemUnchanged // somebody else saved the same

@@ -210,7 +210,7 @@ func (v *verifier) readWhole() (ok bool, err error) {
 		readings := make([]store.Reading, 0, len(images))
 		for _, i := range images {
 			if wanted(i) {
-				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations})
+				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations, Differs: differs(i.Image, i.Content)})
 			}
 		}
 		return v.store.AddReadings(v.Stopping, readings, at)
@@ -264,7 +264,11 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 		there, err = pictograph.DecodeAnnotations(c.Annotations)
 		return err == nil && difference(result.Annotations, there) == ""
 	}
-	content, err := v.ReadOrKnown(row.ImageRef, row.ImageID, row.Path, asTold)
+	var saved []store.Hash
+	if len(images) == 1 && images[0].Saved != nil {
+		saved = append(saved, images[0].Saved.Hash)
+	}
+	content, err := v.ReadOrKnown(row.ImageRef, row.ImageID, row.Path, asTold, saved...)
 	if unreadable, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		row.Reason = unreadable.Reason
 		return row, nil
@@ -274,6 +278,11 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	}
 	if !content.ByExport {
 		v.Tracker.Did(progress.Reading, 1)
+		if len(images) == 1 {
+			if err := v.noteDiffers(images[0], content); err != nil {
+				return row, err
+			}
+		}
 	}
 	if there, err = pictograph.DecodeAnnotations(content.Annotations); err != nil {
 		return row, fmt.Errorf("compare %s: %w", row.Image, err)
@@ -289,6 +298,21 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 		row.Plan = store.PlanDrifted // which the count alone did not show
 	}
 	return row, nil
+}
+
+// differs reports whether an image has something else than was last saved on it from here,
+// which its count does not show.
+func differs(image store.Image, c dataset.Content) bool {
+	return image.Saved != nil && image.Saved.Count == c.Count && image.Saved.Hash != c.Hash
+}
+
+// noteDiffers keeps what was read of an image that differs, or did: later plans go by it.
+func (v *verifier) noteDiffers(image store.Image, c dataset.Content) error {
+	r := store.Reading{ImageRef: image.Ref, Count: c.Count, Annotations: c.Annotations, Differs: differs(image, c)}
+	if _, differed := v.differing[image.Ref]; !r.Differs && !differed {
+		return nil
+	}
+	return v.store.AddReadings(v.Stopping, []store.Reading{r}, v.Now())
 }
 
 // difference says in which annotations two lists differ, "" if in none: their

@@ -1,15 +1,18 @@
 package worker
 
 import (
+	"time"
+
 	"pictosync/dataset"
 	"pictosync/store"
 )
 
 // lookWhole looks at what the images have by an export of the dataset, where that is worth
 // its requests: an edit by others that keeps an image's count shows then. A plan alone asks
-// for none, since it writes nothing to the service, and is held against what is known.
+// for none, since it writes nothing to the service, and is held against what is known: what a
+// run or a verification found counts until the image is read or saved again.
 func (p *planner) lookWhole() error {
-	if !p.Worth(1) && !p.Worth(1<<30) || p.Expect != "" || p.sample > 0 {
+	if p.Expect != "" || p.sample > 0 {
 		return nil
 	}
 	all, ours, err := p.store.Annotated(p.Stopping, p.Ref)
@@ -30,7 +33,10 @@ func (p *planner) lookWhole() error {
 			return err
 		}
 	}
-	p.differing, err = p.store.Differing(p.Stopping, p.Ref, p.Since())
+	if p.lately, err = p.store.Differing(p.Stopping, p.Ref, p.Since()); err != nil {
+		return err
+	}
+	p.differing, err = p.store.Differing(p.Stopping, p.Ref, time.Time{})
 	return err
 }
 
