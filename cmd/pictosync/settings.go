@@ -65,13 +65,30 @@ func applySettings(cmd *cobra.Command, configFile string) error {
 // apply fills in the flags that nothing has set yet.
 func (c configuration) apply(flags *pflag.FlagSet) error {
 	var failed error
+	elsewhere := c.nearness(flags, "base-url") > c.nearness(flags, "sandbox") // said nearer than that it is a sandbox
 	flags.VisitAll(func(f *pflag.Flag) {
-		if failed != nil || f.Changed || !isSetting(f) {
+		if failed != nil || f.Changed || !isSetting(f) || f.Name == "sandbox" && elsewhere {
 			return
 		}
 		failed = c.applyFlag(flags, f)
 	})
 	return failed
+}
+
+// nearness is how near to the command line a setting is given.
+func (c configuration) nearness(flags *pflag.FlagSet, name string) int {
+	f := flags.Lookup(name)
+	switch {
+	case f == nil:
+		return 0
+	case f.Changed:
+		return 3
+	case variableOf(f) != "":
+		return 2
+	case c.settings[key(name)].values != nil:
+		return 1
+	}
+	return 0
 }
 
 func (c configuration) applyFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
