@@ -163,6 +163,15 @@ func isUsage(err error) bool {
 // errorLine is an error as one line for people, its hint at the end; "" where
 // the output has said it already.
 func errorLine(err error) string {
+	if all, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == errors.Join(all.Unwrap()...).Error() {
+		var lines []string
+		for _, err := range all.Unwrap() {
+			if line := errorLine(err); line != "" {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines, "; ")
+	}
 	if _, said := errors.AsType[saidError](err); said || err == errFailures {
 		return ""
 	}

@@ -40,8 +40,11 @@ const bufferSize = 256 << 10
 // Create begins a file; the path "-" is standard output.
 func Create(path string, mode fs.FileMode) (*File, error) {
 	f, err := create(path, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("there is no folder %s; make it first", filepath.Dir(path))
+	}
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", path, err)
+		return nil, fmt.Errorf("write %s: %w", path, reasonOf(err))
 	}
 	f.Writer = bufio.NewWriterSize(f.file, bufferSize)
 	return f, nil
@@ -101,9 +104,20 @@ func (f *File) Close() error {
 	err := f.complete()
 	f.Abort() // nothing where it is complete
 	if err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
+		return fmt.Errorf("write %s: %w", f.path, reasonOf(err))
 	}
 	return nil
+}
+
+// reasonOf is an error without the name of the file that stands in for the one that is written.
+func reasonOf(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 func (f *File) complete() error {
