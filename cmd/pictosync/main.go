@@ -48,8 +48,8 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "pictosync",
 		Short: "Sync COCO and YOLO labels into Pictograph datasets, resumably",
-		Long: `pictosync brings the labels of a COCO file, a YOLO folder, a SQLite manifest or
-canonical JSON Lines into a Pictograph dataset. It plans first, saves in batches
+		Long: `pictosync brings the labels of a COCO file, a YOLO folder, a Create ML file, a SQLite
+manifest or canonical JSON Lines into a Pictograph dataset, with the images if wanted. It plans first, saves in batches
 under the service's rate limit, keeps its progress in a state file, and finishes
 an interrupted run when the same command is given again.` + exitHelp,
 		Version:       version(),

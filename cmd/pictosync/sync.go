@@ -154,8 +154,8 @@ func newSync() *cobra.Command {
 		Short: "Bring the labels of a source into a dataset",
 		Long: `Bring the labels of SOURCE into a dataset, replacing what its images have.
 
-SOURCE is a COCO file or a folder of them, a YOLO folder, a SQLite manifest, or
-canonical JSON Lines, also in a .zip or .tar.gz, in a bucket (s3://, gs://, azblob://)
+SOURCE is a COCO file or a folder of them, a YOLO folder, a Create ML file, a SQLite
+manifest, or canonical JSON Lines, also in a .zip or .tar.gz, in a bucket (s3://, gs://, azblob://)
 or behind https://. Every image that the labels speak of is matched to one
 image of the dataset; images that have what the labels say already are not sent.
 A label file without labels clears its image; an image without a label file is

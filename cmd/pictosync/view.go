@@ -88,6 +88,7 @@ func newView() *cobra.Command {
 		Long: `Show a source in the browser, without a network: its labels on their images,
 how many of which class, how large they are, samples of each class, images
 without labels and labels without images, and what was found wrong with them.
+SOURCE may be all that it is for sync; only one that lies elsewhere needs a network.
 
 The pages come from this process, at an address of this machine that holds a
 token; they only show, and load nothing from elsewhere. Thumbnails are kept in
