@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"pictosync/convert/geometry"
 	"pictosync/pictograph"
@@ -441,8 +442,22 @@ func (b *Builder) Confidence(at Location, score float64) *float64 {
 	if score >= 0 && score <= 1 {
 		return &score
 	}
-	b.Report(KindConfidence, at, fmt.Sprintf("score %v is not from 0 to 1", score), NoConfidence)
+	reason := fmt.Sprintf("score %v is not from 0 to 1", score)
+	if !geometry.Finite(score) { // which of the words stood there is not kept
+		reason = "the score is no finite number"
+	}
+	b.Report(KindConfidence, at, reason, NoConfidence)
 	return nil
+}
+
+// NamesAngle reports whether a member or attribute is most likely a box's angle. What unit
+// and direction it has, nothing tells.
+func NamesAngle(name string) bool {
+	switch strings.ToLower(name) {
+	case "rotation", "angle", "theta", "rotation_angle":
+		return true
+	}
+	return false
 }
 
 // Pairs are the points of coordinates; an odd one at the end is left out.

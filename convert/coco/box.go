@@ -200,22 +200,12 @@ func angleOf(value any) (angle float64, ok bool) {
 	return angle, geometry.Finite(angle)
 }
 
-// namesAngle reports whether a member or attribute is most likely a box's angle. What unit
-// and direction it has, nothing tells.
-func namesAngle(name string) bool {
-	switch strings.ToLower(name) {
-	case rotationAttribute, "angle", "theta", "rotation_angle":
-		return true
-	}
-	return false
-}
-
 // OddAngle says what in the attributes and the other members of an annotation may turn its
 // box by an angle that cannot be told, "" where nothing does.
 func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) {
 	first := ""
 	for name, value := range attributes {
-		if !namesAngle(name) || odd != "" && name > first {
+		if !convert.NamesAngle(name) || odd != "" && name > first {
 			continue
 		}
 		angle, ok := angleOf(value)
@@ -234,7 +224,7 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 		return odd
 	}
 	for _, m := range r.others {
-		if !namesAngle(m.name) || c.keeps(m.name) {
+		if !convert.NamesAngle(m.name) || c.keeps(m.name) {
 			continue
 		}
 		value, _ := keptValue(m.value)
