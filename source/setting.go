@@ -47,7 +47,7 @@ type Files struct {
 func Prepare(in convert.Input) (Files, error) {
 	s := Files{Path: in.Path, Options: in.OpenOptions, Formats: in.Formats, Reporter: convert.NewReporter(in.Report)}
 	var err error
-	if s.Filter, err = NewFilter(in.Include, in.Exclude); err != nil {
+	if s.Filter, err = NewFilter(in.Include, in.Exclude, in.Fits); err != nil {
 		return s, err
 	}
 	if in.Sizes != "" {

@@ -217,9 +217,9 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": names, "images/a.png": small, "images/a.jpg": small, "labels/a.txt": box},
 		want:  "a.* ERROR the label is for several images: a.jpg, a.png; give each a label of its own\n",
 	}, {
-		name: "sizes name the images", format: "yolo", options: convert.OpenOptions{Sizes: "sizes.json"},
+		name: "sizes of images in their own folder, and of another", format: "yolo", options: convert.OpenOptions{Sizes: "sizes.json"},
 		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "labels/b.txt": "", "sizes.json": `{"x/a.jpg":[100,50], "b.jpg":{"width":4,"height":4}, "bad.jpg":[0,1]}`},
-		want:  "x/a.jpg 100x50 car\nb.jpg 4x4\n", findings: []string{"sizes-entry"},
+		want:  "a.* FAILED read labels/a.txt: the size of its image is not known, which normalized coordinates need; give --images or --sizes\nb.jpg 4x4\n", findings: []string{"sizes-entry"},
 	}, {
 		name: "sizes as CSV", format: "yolo", options: convert.OpenOptions{Sizes: "sizes.csv"},
 		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "sizes.csv": "height,image,width\n50,a.jpg,100\nx,b.jpg,1\n"},
