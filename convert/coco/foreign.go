@@ -16,6 +16,9 @@ type foreignLabels struct{ format string }
 
 func (e foreignLabels) Error() string { return "is not a COCO file but " + e.format }
 
+// createML is for a list of another format that is read.
+var createML = foreignLabels{"a list of Create ML"}
+
 // foreignHead is how much of a file is looked at to tell its format, in bytes.
 const foreignHead = 1 << 20
 
@@ -65,7 +68,7 @@ func foreignList(content io.ReaderAt) error {
 	case hasAll(keys, "data") && (hasAll(keys, "annotations") || hasAll(keys, "completions") || hasAll(keys, "predictions")):
 		return foreignLabels{"a list of Label Studio's tasks"}
 	case (hasAll(keys, "image") || hasAll(keys, "imagefilename")) && (hasAll(keys, "annotations") || hasAll(keys, "annotation")):
-		return foreignLabels{"a list of CreateML"}
+		return createML
 	case hasAll(keys, "image") && slices.ContainsFunc(keys, func(k string) bool { return k == "label" || k == "annotation_id" }):
 		return foreignLabels{"a short export (JSON-MIN) of Label Studio"}
 	case hasAll(keys, "shapes", "imagePath"):

@@ -140,6 +140,29 @@ func TestFolder(t *testing.T) {
 	}
 }
 
+// COCO files beside are not passed over unless a flag says so.
+func TestTwoFormats(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"_annotations.createml.json": `[{"image":"a.jpg","annotations":[]}]`,
+		"_annotations.coco.json":     `{"images":[{"id":1,"file_name":"b.jpg"}],"annotations":[],"categories":[]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	survey := func() (convert.Survey, error) {
+		return convert.Survey{JSON: []string{"_annotations.coco.json", "_annotations.createml.json"}}, nil
+	}
+	_, err := detect(t.Context(), &convert.Candidate{Input: convert.Input{Path: root}, Dir: true, Survey: survey})
+	if err == nil || !strings.Contains(err.Error(), "two formats") {
+		t.Errorf("got %v", err)
+	}
+	if got, want := read(t, root), []string{"a.jpg:"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	f.Add(`[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`)
 	f.Add(`[{"imagefilename":"\u0061","annotation":[{"label":1}]},7`)
