@@ -269,7 +269,7 @@ func (b *Builder) kept(at Location, box pictograph.Box) bool {
 		return true
 	}
 	dx, dy := max(pixels, share*w), max(pixels, share*h)
-	if out := max(-(box.X + box.W), box.X-w, -(box.Y + box.H), box.Y-h); out > 0 || out == 0 && (box.W > 0 && box.H > 0) {
+	if geometry.Off(box, b.Size.Width, b.Size.Height) {
 		return b.Drop(KindOffImage, at, "it lies outside the image altogether")
 	}
 	if box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy {

@@ -406,20 +406,3 @@ func (c *placeCount) add(at convert.Location) {
 	}
 	c.count++
 }
-
-// boxesDiffer reports whether an edge of one box is away from the other's by more than
-// pixels and also by more than a share of the side.
-func boxesDiffer(a, b pictograph.Box, pixels, share float64) bool {
-	x, y := max(pixels, share*max(a.W, b.W)), max(pixels, share*max(a.H, b.H))
-	return math.Abs(a.X-b.X) > x || math.Abs(a.X+a.W-b.X-b.W) > x || math.Abs(a.Y-b.Y) > y || math.Abs(a.Y+a.H-b.Y-b.H) > y
-}
-
-// overlap is the intersection of two boxes over their union.
-func overlap(a, b pictograph.Box) float64 {
-	w := min(a.X+a.W, b.X+b.W) - max(a.X, b.X)
-	h := min(a.Y+a.H, b.Y+b.H) - max(a.Y, b.Y)
-	if w <= 0 || h <= 0 {
-		return 0
-	}
-	return float64(w*h) / (float64(a.W*a.H) + float64(b.W*b.H) - float64(w*h))
-}

@@ -276,6 +276,13 @@ func TestLayouts(t *testing.T) {
 			"panoptic/a.png": segments([]int{1, 1, 0, 66051}, []int{1, 66051, 66051, 66051})},
 		want: "a.jpg 4x2 car sky\nb.jpg FAILED the PNG of the image's segments (b.png) is neither in the folder PATH/panoptic nor beside panoptic.json\n",
 	}, {
+		name: "panoptic segments elsewhere than their boxes", format: "coco", source: "panoptic.json",
+		files: map[string]string{
+			"panoptic.json": `{"images":[{"id":1,"file_name":"a.jpg","width":4,"height":20}],"categories":[{"id":1,"name":"car"},{"id":2,"name":"sky"}],
+				"annotations":[{"image_id":1,"file_name":"a.png","segments_info":[{"id":1,"category_id":1,"bbox":[0,0,2,1]},{"id":2,"category_id":2,"bbox":[0,16,4,4]}]}]}`,
+			"panoptic/a.png": segments(append([][]int{{1, 1, 0, 2}, {1, 2, 2, 2}}, make([][]int, 18)...)...)},
+		want: "a.jpg 4x20 car (mask)\n",
+	}, {
 		name: "LVIS", format: "coco", source: "lvis.json",
 		files: map[string]string{"lvis.json": `{"images":[{"id":1,"coco_url":"http://x.example/train2017/1.jpg","width":20,"height":10,"not_exhaustive_category_ids":[1],"neg_category_ids":[]}],
 			"categories":[{"id":1,"name":"car","synset":"car.n.01","frequency":"f"}],"annotations":[{"id":1,"image_id":1,"category_id":1,"area":6,"segmentation":[[1,1,4,1,4,3]],"bbox":[1,1,3,2]}]}`},
