@@ -63,6 +63,8 @@ func hasAll(keys []string, names ...string) bool {
 func foreignList(content io.ReaderAt) error {
 	keys, _, _ := headKeys(content)
 	switch {
+	case hasAll(keys, "file_name", "annotations"):
+		return foreignLabels{"a list of Detectron2's dataset records"}
 	case len(keys) == 0 || slices.Contains(keys, "image_id"):
 		return nil
 	case hasAll(keys, "data") && (hasAll(keys, "annotations") || hasAll(keys, "completions") || hasAll(keys, "predictions")):
@@ -79,6 +81,8 @@ func foreignList(content io.ReaderAt) error {
 		return foreignLabels{"an export of Labelbox"}
 	case hasAll(keys, "name", "labels"):
 		return foreignLabels{"a list of images with labels, as of Scalabel or BDD100K"}
+	case hasAll(keys, "filename", "ann"):
+		return foreignLabels{"a list of MMDetection's images"}
 	case hasAll(keys, "annotations") || hasAll(keys, "labels") || hasAll(keys, "objects") || hasAll(keys, "shapes") || hasAll(keys, "instances"):
 		return foreignLabels{"a list of objects with the members " + someOf(keys) + ", which is no format that is read"}
 	}
@@ -107,6 +111,12 @@ func foreignObject(content io.ReaderAt) string {
 		return "a file of LabelMe"
 	case hasAll(keys, "_via_img_metadata") || hasAll(inner, "filename", "regions"):
 		return "a project of VIA"
+	case hasAll(keys, "metainfo", "data_list"):
+		return "a file of MMDetection"
+	case hasAll(keys, "type", "features"):
+		return "GeoJSON, as of xView"
+	case hasAll(keys, "classes", "labels"):
+		return "a data set of FiftyOne"
 	case hasAll(keys, "metadata", "instances"):
 		return "a file of SuperAnnotate"
 	case hasAll(keys, "item", "annotations"):

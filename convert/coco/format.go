@@ -118,6 +118,9 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	if len(found.JSON) == 0 {
 		return nil, &convert.Error{Op: "read", Path: in.Path, Err: errors.New("the folder holds no JSON files"), Advice: in.KnownSources()}
 	}
+	for _, file := range found.Odd {
+		s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: "its name does not end in .json", Action: "the file was passed over; give the file itself to take it"})
+	}
 	return openFolder(ctx, s, found.JSON)
 }
 

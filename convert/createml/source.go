@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -24,6 +25,9 @@ import (
 type dataset struct {
 	*source.Records
 	root string // the folder that images are relative to
+
+	mu      sync.Mutex
+	classes map[string]string // names so far, by what they have in common with similar ones
 }
 
 func newDataset(in convert.Input) (*dataset, error) {
@@ -32,7 +36,7 @@ func newDataset(in convert.Input) (*dataset, error) {
 	if !source.IsFolder(root) {
 		root = filepath.Dir(root)
 	}
-	return &dataset{r, root}, err
+	return &dataset{Records: r, root: root, classes: make(map[string]string)}, err
 }
 
 // add adds the entries of a file to the index; folder is what the names of its images are
@@ -211,6 +215,7 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	shares := allShares(annotations)
 	for i, one := range annotations {
 		b.Count(take(b, i+1, one, shares, members))
+		d.tellSimilar(item.File, string(scan.Unquote(one.label)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindMember, Cause: name, Count: members[name], File: item.File, Image: item.Image,
@@ -218,6 +223,18 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	}
 	d.Reconcile(item, sizes, &b.Result)
 	return b.Result, nil
+}
+
+// tellSimilar tells of classes that may be one.
+func (d *dataset) tellSimilar(file, class string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	similar, there := d.classes[convert.Fold(class)]
+	if !there {
+		d.classes[convert.Fold(class)] = class
+	} else if similar != class {
+		d.Reporter.Report(convert.Finding{Kind: convert.KindSimilarClass, File: file, Reason: fmt.Sprintf("the names %q and %q differ in case or blanks alone", min(similar, class), max(similar, class)), Action: "both classes kept; a class map can merge them"})
+	}
 }
 
 // annotation is one box, each member as it stands there.
