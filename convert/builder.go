@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"pictosync/convert/geometry"
 	"pictosync/pictograph"
@@ -268,7 +269,7 @@ func (b *Builder) kept(at Location, box pictograph.Box) bool {
 		return true
 	}
 	dx, dy := max(pixels, share*w), max(pixels, share*h)
-	if out := max(-(box.X + box.W), box.X-w, -(box.Y + box.H), box.Y-h); out > 0 || out == 0 && (box.W > 0 && box.H > 0) {
+	if geometry.Off(box, b.Size.Width, b.Size.Height) {
 		return b.Drop(KindOffImage, at, "it lies outside the image altogether")
 	}
 	if box.X < -dx || box.Y < -dy || box.X+box.W > w+dx || box.Y+box.H > h+dy {
@@ -441,8 +442,22 @@ func (b *Builder) Confidence(at Location, score float64) *float64 {
 	if score >= 0 && score <= 1 {
 		return &score
 	}
-	b.Report(KindConfidence, at, fmt.Sprintf("score %v is not from 0 to 1", score), NoConfidence)
+	reason := fmt.Sprintf("score %v is not from 0 to 1", score)
+	if !geometry.Finite(score) { // which of the words stood there is not kept
+		reason = "the score is no finite number"
+	}
+	b.Report(KindConfidence, at, reason, NoConfidence)
 	return nil
+}
+
+// NamesAngle reports whether a member or attribute is most likely a box's angle. What unit
+// and direction it has, nothing tells.
+func NamesAngle(name string) bool {
+	switch strings.ToLower(name) {
+	case "rotation", "angle", "theta", "rotation_angle":
+		return true
+	}
+	return false
 }
 
 // Pairs are the points of coordinates; an odd one at the end is left out.

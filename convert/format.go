@@ -154,5 +154,6 @@ type Survey struct {
 	JSON  []string // all that the filters leave
 	Label string   // the first text file that may be a label; "" is none
 	Lines string   // a file of JSON Lines; "" is none
+	Odd   []string // names that are those of JSON but for their end, as a.json.gz and a.coco
 	Other string   // the first file that looks like labels of another kind; "" is none
 }

@@ -162,6 +162,8 @@ const (
 
 	// KindRename is a rule for names that fits none.
 	KindRename Kind = "rename"
+	// KindGlob is a glob that fits nothing.
+	KindGlob Kind = "glob"
 	// KindNotTaken is an image whose label could not be taken at all, or not be written.
 	KindNotTaken Kind = "not-taken"
 	// KindClassMap is a key of the class map that fits no class of the source.
@@ -206,7 +208,7 @@ var severities = map[Kind]Severity{
 	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 
-	KindRename: Noted, KindNotTaken: Lost, KindClassMap: Lost, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost,
+	KindRename: Noted, KindGlob: Noted, KindNotTaken: Lost, KindClassMap: Lost, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost,
 }
 
 // Severity of the kind. One that is not known, as from a later version, is Lost.

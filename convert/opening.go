@@ -9,6 +9,8 @@ type OpenOptions struct {
 	// Include and Exclude are globs over image paths and label files; ** crosses
 	// folders. What both take is left out.
 	Include, Exclude []string
+	// Fits is told each of these globs that fits something. May be nil.
+	Fits func(glob string) `json:"-"`
 	// Now is the present, which tells the newest of several backups; zero is the clock's.
 	Now time.Time
 	// Images is the folder of the image files where they are not beside the

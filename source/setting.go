@@ -47,7 +47,7 @@ type Files struct {
 func Prepare(in convert.Input) (Files, error) {
 	s := Files{Path: in.Path, Options: in.OpenOptions, Formats: in.Formats, Reporter: convert.NewReporter(in.Report)}
 	var err error
-	if s.Filter, err = NewFilter(in.Include, in.Exclude); err != nil {
+	if s.Filter, err = NewFilter(in.Include, in.Exclude, in.Fits); err != nil {
 		return s, err
 	}
 	if in.Sizes != "" {
@@ -114,11 +114,14 @@ func (s Files) Survey(ctx context.Context) (convert.Survey, error) {
 	var found convert.Survey
 	w := Walker{Root: s.Path, Reporter: s.Reporter, Take: func(name string) bool {
 		ext := strings.ToLower(filepath.Ext(name))
-		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || ArchiveName(name) != ""
+		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || ArchiveName(name) != "" || isOddJSON(name)
 	}}
 	for file, err := range w.Files(ctx, "") {
 		if err != nil {
 			return found, err
+		}
+		if isOddJSON(file) && !s.Filter.Excludes(file) {
+			found.Odd = append(found.Odd, file)
 		}
 		switch strings.ToLower(filepath.Ext(file)) {
 		case ".json":
@@ -132,12 +135,18 @@ func (s Files) Survey(ctx context.Context) (convert.Survey, error) {
 		case ".jsonl", ".ndjson":
 			found.Lines = file
 		default:
-			if found.Other == "" {
+			if found.Other == "" && (ArchiveName(file) != "" || !isOddJSON(file)) {
 				found.Other = file
 			}
 		}
 	}
 	return found, nil
+}
+
+// isOddJSON reports whether a name is most likely one of JSON labels, and does not end so.
+func isOddJSON(name string) bool {
+	name = strings.ToLower(path.Base(name))
+	return strings.Contains(name, ".json.") || strings.HasSuffix(name, ".coco")
 }
 
 // Fingerprint is what cursors depend on: the options, and the files whose

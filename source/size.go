@@ -75,6 +75,8 @@ func (s Files) Reconcile(item convert.Item, sizes ImageSizes, result *convert.Re
 		report(convert.KindResized, fmt.Sprintf("the labels were scaled to %d×%d, as --on-size-mismatch scale says", target.Width, target.Height))
 	case s.Options.OnSizeMismatch == convert.SizeScale:
 		report(convert.KindSizeMismatch, "it cannot be scaled, since the sides are in another ratio; --on-size-mismatch keep takes the labels as they stand")
+	case !convert.SameShape(result.Size, target):
+		report(convert.KindSizeMismatch, "the image is left alone; --on-size-mismatch keep takes its labels as they stand")
 	default:
 		report(convert.KindSizeMismatch, "the image is left alone; --on-size-mismatch scale or keep takes its labels")
 	}

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -31,47 +33,50 @@ const maxSide = 1 << 24
 // Sizes are the sizes that a sizes file states. A nil *sizes knows none.
 type sizes struct {
 	byPath map[string]convert.Size
-	byName map[string]string // base name to path, "" where several have it
-	byStem map[string]string // path and base name without extension to path
+	byStem map[string]string // path without extension to path, "" where several have it
 	twice  map[string]bool   // paths with several sizes, which are not known then
 }
 
-// Of returns the size stated for the first of an image's paths that is there,
-// or else for its file name where only one path has it.
+// Of returns the size stated for the first of an image's paths that is there, or else for one
+// that lacks some of the first folders: an entry of another folder is no entry for the image. The
+// paths may lack the extension.
 func (s *sizes) Of(paths ...string) convert.Size {
 	if s == nil {
 		return convert.Size{}
 	}
-	for _, p := range paths {
-		if size, ok := s.byPath[p]; ok {
-			return size
+	paths = slices.Clone(paths)
+	for folders := true; folders; {
+		for _, p := range paths {
+			full := p
+			if !IsImageName(p) {
+				full = cmp.Or(s.byStem[p], p)
+			}
+			if size, ok := s.byPath[full]; ok {
+				return size
+			}
 		}
-	}
-	for _, p := range paths {
-		if full := s.byName[path.Base(p)]; full != "" {
-			return s.byPath[full]
+		folders = false
+		for i, p := range paths {
+			if _, rest, more := strings.Cut(p, "/"); more {
+				paths[i], folders = rest, true
+			}
 		}
 	}
 	return convert.Size{}
 }
 
-// Named returns the image that a label file's path without extension is for,
-// tried as a whole and then by its base name.
-func (s *sizes) Named(paths ...string) (image string, found bool) {
+// Extension is that of the image with one of these paths, which lack it; "" where no entry or
+// several are for them.
+func (s *sizes) Extension(paths ...string) string {
 	if s == nil {
-		return "", false
+		return ""
 	}
 	for _, p := range paths {
 		if full := s.byStem[p]; full != "" {
-			return full, true
+			return path.Ext(full)
 		}
 	}
-	for _, p := range paths {
-		if full := s.byStem["/"+path.Base(p)]; full != "" {
-			return full, true
-		}
-	}
-	return "", false
+	return ""
 }
 
 func (s *sizes) add(name string, width, height float64) error {
@@ -94,18 +99,12 @@ func (s *sizes) add(name string, width, height float64) error {
 		return fmt.Errorf("it stands there twice, with %d×%d and %d×%d: its size is not known", old.Width, old.Height, size.Width, size.Height)
 	}
 	s.byPath[clean] = size
-	once(s.byName, path.Base(clean), clean)
-	once(s.byStem, Stem(clean), clean)
-	once(s.byStem, "/"+Stem(path.Base(clean)), clean)
-	return nil
-}
-
-// once keeps a key's value, or "" where it has several.
-func once(m map[string]string, key, value string) {
-	if _, taken := m[key]; taken {
-		value = ""
+	if _, taken := s.byStem[Stem(clean)]; taken {
+		s.byStem[Stem(clean)] = ""
+	} else {
+		s.byStem[Stem(clean)] = clean
 	}
-	m[key] = value
+	return nil
 }
 
 // WholeSize is a size that an image may have.
@@ -128,7 +127,7 @@ func readSizes(file string, r *convert.Reporter) (*sizes, error) {
 		return nil, e
 	}
 	defer f.Close()
-	s := &sizes{byPath: make(map[string]convert.Size), byName: make(map[string]string), byStem: make(map[string]string), twice: make(map[string]bool)}
+	s := &sizes{byPath: make(map[string]convert.Size), byStem: make(map[string]string), twice: make(map[string]bool)}
 	head, err := ReadHead(file, 512)
 	if err == nil {
 		bad := func(at, reason string) {

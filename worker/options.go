@@ -5,6 +5,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/dataset"
+	"pictosync/source"
 )
 
 // Common is what every kind of run that has a source is told.
@@ -25,6 +26,9 @@ type Common struct {
 	Match Matching
 	// Into is the folder of the dataset that the source's images are in, "" for the root.
 	Into string
+	// Globs are what the source is narrowed down with: those that exclude are held against
+	// the paths of the dataset too. May be nil.
+	Globs *source.Globs
 	// Convert is how many images are converted at the same time. 0 means the default.
 	Convert int
 	// IgnoreUnmatched takes images that the dataset lacks for no failure.

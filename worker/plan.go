@@ -15,6 +15,7 @@ import (
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
 	"pictosync/pictograph"
+	"pictosync/source"
 	"pictosync/store"
 )
 
@@ -29,6 +30,7 @@ type planner struct {
 	Limits
 	Uploads
 	Into                    string
+	Globs                   *source.Globs
 	Findings                func() []convert.Finding // see Common
 	Accepted                convert.Accepted
 	Match                   Matching
@@ -62,7 +64,7 @@ type planner struct {
 
 func newPlanner(c Connection, o Options) *planner {
 	o = o.withDefaults()
-	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Into: o.Into, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Into: o.Into, Globs: o.Globs, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
 		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
 	p.judge = p.applyPolicies
 	return p
@@ -159,7 +161,7 @@ func (p *planner) plan(ctx context.Context) error {
 	}
 	convert.Finish(p.src)
 	// What the end of the walk reported, and an empty source's findings.
-	found := p.Findings()
+	found := append(p.Findings(), p.Globs.Unused()...)
 	if p.Short != nil {
 		found = append(found, *p.Short)
 	}
@@ -270,9 +272,10 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 	if err != nil {
 		return chunk, err
 	}
+	p.noteFiles(items)
+	items, matches = p.withoutExcluded(items, matches, &chunk)
 	chunk.Items = make([]store.Item, 0, len(items))
 	i := -1
-	p.noteFiles(items)
 	for c, err := range parallel.Map(p.Stopping, p.Convert, matched(items, matches), p.convertMatched) {
 		if err != nil {
 			return chunk, err
@@ -310,6 +313,22 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		}
 	}
 	return chunk, context.Cause(p.Stopping)
+}
+
+// withoutExcluded leaves out the items whose images the globs exclude by their paths in the
+// dataset, which the source may not have known.
+func (p *planner) withoutExcluded(items []walked, matches []match, chunk *store.PlanChunk) (left []walked, leftMatches []match) {
+	for i, item := range items {
+		if p.Globs.Excludes(matches[i].image.Path) {
+			chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+			if item.early != nil {
+				p.payloads.release(item.early)
+			}
+			continue
+		}
+		left, leftMatches = append(left, item), append(leftMatches, matches[i])
+	}
+	return left, leftMatches
 }
 
 // matchedItem is an item with the image that it means.

@@ -43,7 +43,7 @@ func (p *planner) planDeparted(ctx context.Context, next *place) error {
 		}
 		items := make([]walked, len(images))
 		for n, image := range images {
-			items[n].Item = departedItem(image.ID, image.Path)
+			items[n].Item = departedItem(image.ID, image.Path) // what is excluded planChunk leaves out
 		}
 		next.cursor = last
 		chunk, err := p.planChunk(items, next)

@@ -140,6 +140,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return err
 	}
 	progress.end()
+	found.finish()
 	ofSource.drain()
 	summary.Findings += ofSource.told
 	for kind, n := range ofSource.kinds {

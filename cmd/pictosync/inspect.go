@@ -66,6 +66,7 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 		return causeOf(ctx, err)
 	}
 	progress.end()
+	found.finish()
 	ofSource.drain()
 	if remote.Is(path) { // not where its copy is
 		report.Path = remote.Shown(path)

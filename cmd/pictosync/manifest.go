@@ -67,6 +67,7 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	if err != nil {
 		return err
 	}
+	findings.finish()
 	found := findings.take()
 	var groups findingGroups
 	lost := false

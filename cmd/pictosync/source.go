@@ -87,8 +87,9 @@ type sourceSettings struct {
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
 	text    []byte            // of the class map
-	copies  remote.Files      // of what lies elsewhere, once it is open
-	waiting func()            // is told that another process brings a copy up to date
+	globs   *source.Globs
+	copies  remote.Files // of what lies elsewhere, once it is open
+	waiting func()       // is told that another process brings a copy up to date
 }
 
 func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
@@ -123,8 +124,10 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 		}
 		renames = append(renames, r)
 	}
-	return &sourceSettings{from: o.from, renames: renames, classes: classes, text: text, options: convert.OpenOptions{
-		Now: now(), Include: o.include, Exclude: o.exclude, Images: o.images, Sizes: o.sizes, Own: o.own,
+	globs := source.NewGlobs(o.include, o.exclude)
+	findings.globs = globs
+	return &sourceSettings{from: o.from, renames: renames, globs: globs, classes: classes, text: text, options: convert.OpenOptions{
+		Now: now(), Include: o.include, Exclude: o.exclude, Fits: globs.Fits, Images: o.images, Sizes: o.sizes, Own: o.own,
 		OnSizeMismatch: convert.SizePolicy(o.onSizeMismatch),
 		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
 	}}, nil
@@ -204,6 +207,14 @@ func (o sourceOptions) classes() (*convert.ClassMap, []byte, error) {
 type collector struct {
 	mu       sync.Mutex
 	findings []convert.Finding
+	globs    *source.Globs // that the source was narrowed down with
+}
+
+// finish gathers what shows at the end alone.
+func (c *collector) finish() {
+	for _, f := range c.globs.Unused() {
+		c.add(f)
+	}
 }
 
 func (c *collector) add(f convert.Finding) {

@@ -160,7 +160,7 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 		return failed, err
 	}
 	defer findings.abort()
-	common.Source, common.Findings = src.path, src.take.take
+	common.Source, common.Findings, common.Globs = src.path, src.take.take, src.read.globs
 	if o.findings != "" {
 		common.Finding = findings.write
 	}

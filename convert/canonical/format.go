@@ -60,8 +60,9 @@ func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 	}
-	result := ResultOf(image)
-	s.Reconcile(item, source.ImageSizes{Stated: stated, Listed: listed}, &result)
+	sizes := source.ImageSizes{Stated: stated, Listed: listed}
+	result := heldResult(s.Files, item, image, sizes)
+	s.Reconcile(item, sizes, &result)
 	return result, nil
 }
 

@@ -193,13 +193,18 @@ func (c *Dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	if err != nil {
 		return c.Failed(item), err
 	}
-	result := ResultOf(image)
-	result.Classes = Declared(result.Classes, c.Classes)
-	stated := c.Sizes.Of(item.Image)
-	if !stated.Known() {
-		stated = image.Size
+	sizes := source.ImageSizes{Stated: c.Sizes.Of(item.Image), Listed: listed}
+	if !sizes.Stated.Known() {
+		sizes.Stated = image.Size
 	}
-	c.Reconcile(item, source.ImageSizes{Stated: stated, Listed: listed}, &result)
+	var result convert.Result
+	if c.format == FormatBackup { // what an image had is put back as it was
+		result = ResultOf(image)
+	} else {
+		result = heldResult(c.Files, item, image, sizes)
+	}
+	result.Classes = Declared(result.Classes, c.Classes)
+	c.Reconcile(item, sizes, &result)
 	return result, nil
 }
 

@@ -200,22 +200,12 @@ func angleOf(value any) (angle float64, ok bool) {
 	return angle, geometry.Finite(angle)
 }
 
-// namesAngle reports whether a member or attribute is most likely a box's angle. What unit
-// and direction it has, nothing tells.
-func namesAngle(name string) bool {
-	switch strings.ToLower(name) {
-	case rotationAttribute, "angle", "theta", "rotation_angle":
-		return true
-	}
-	return false
-}
-
 // OddAngle says what in the attributes and the other members of an annotation may turn its
 // box by an angle that cannot be told, "" where nothing does.
 func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) {
 	first := ""
 	for name, value := range attributes {
-		if !namesAngle(name) || odd != "" && name > first {
+		if !convert.NamesAngle(name) || odd != "" && name > first {
 			continue
 		}
 		angle, ok := angleOf(value)
@@ -234,7 +224,7 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 		return odd
 	}
 	for _, m := range r.others {
-		if !namesAngle(m.name) || c.keeps(m.name) {
+		if !convert.NamesAngle(m.name) || c.keeps(m.name) {
 			continue
 		}
 		value, _ := keptValue(m.value)
@@ -415,21 +405,4 @@ func (c *placeCount) add(at convert.Location) {
 		c.first = at
 	}
 	c.count++
-}
-
-// boxesDiffer reports whether an edge of one box is away from the other's by more than
-// pixels and also by more than a share of the side.
-func boxesDiffer(a, b pictograph.Box, pixels, share float64) bool {
-	x, y := max(pixels, share*max(a.W, b.W)), max(pixels, share*max(a.H, b.H))
-	return math.Abs(a.X-b.X) > x || math.Abs(a.X+a.W-b.X-b.W) > x || math.Abs(a.Y-b.Y) > y || math.Abs(a.Y+a.H-b.Y-b.H) > y
-}
-
-// overlap is the intersection of two boxes over their union.
-func overlap(a, b pictograph.Box) float64 {
-	w := min(a.X+a.W, b.X+b.W) - max(a.X, b.X)
-	h := min(a.Y+a.H, b.Y+b.H) - max(a.Y, b.Y)
-	if w <= 0 || h <= 0 {
-		return 0
-	}
-	return float64(w*h) / (float64(a.W*a.H) + float64(b.W*b.H) - float64(w*h))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -66,6 +67,9 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}}
 	if scan.Absent(categories) {
 		return c, nil, nil
+	}
+	if !utf8.Valid(categories) {
+		return nil, nil, fmt.Errorf("the categories of %s are not UTF-8; save the file as UTF-8", file)
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {

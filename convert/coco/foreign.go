@@ -16,6 +16,9 @@ type foreignLabels struct{ format string }
 
 func (e foreignLabels) Error() string { return "is not a COCO file but " + e.format }
 
+// createML is for a list of another format that is read.
+var createML = foreignLabels{"a list of Create ML"}
+
 // foreignHead is how much of a file is looked at to tell its format, in bytes.
 const foreignHead = 1 << 20
 
@@ -60,12 +63,14 @@ func hasAll(keys []string, names ...string) bool {
 func foreignList(content io.ReaderAt) error {
 	keys, _, _ := headKeys(content)
 	switch {
+	case hasAll(keys, "file_name", "annotations"):
+		return foreignLabels{"a list of Detectron2's dataset records"}
 	case len(keys) == 0 || slices.Contains(keys, "image_id"):
 		return nil
 	case hasAll(keys, "data") && (hasAll(keys, "annotations") || hasAll(keys, "completions") || hasAll(keys, "predictions")):
 		return foreignLabels{"a list of Label Studio's tasks"}
 	case (hasAll(keys, "image") || hasAll(keys, "imagefilename")) && (hasAll(keys, "annotations") || hasAll(keys, "annotation")):
-		return foreignLabels{"a list of CreateML"}
+		return createML
 	case hasAll(keys, "image") && slices.ContainsFunc(keys, func(k string) bool { return k == "label" || k == "annotation_id" }):
 		return foreignLabels{"a short export (JSON-MIN) of Label Studio"}
 	case hasAll(keys, "shapes", "imagePath"):
@@ -76,6 +81,8 @@ func foreignList(content io.ReaderAt) error {
 		return foreignLabels{"an export of Labelbox"}
 	case hasAll(keys, "name", "labels"):
 		return foreignLabels{"a list of images with labels, as of Scalabel or BDD100K"}
+	case hasAll(keys, "filename", "ann"):
+		return foreignLabels{"a list of MMDetection's images"}
 	case hasAll(keys, "annotations") || hasAll(keys, "labels") || hasAll(keys, "objects") || hasAll(keys, "shapes") || hasAll(keys, "instances"):
 		return foreignLabels{"a list of objects with the members " + someOf(keys) + ", which is no format that is read"}
 	}
@@ -104,6 +111,12 @@ func foreignObject(content io.ReaderAt) string {
 		return "a file of LabelMe"
 	case hasAll(keys, "_via_img_metadata") || hasAll(inner, "filename", "regions"):
 		return "a project of VIA"
+	case hasAll(keys, "metainfo", "data_list"):
+		return "a file of MMDetection"
+	case hasAll(keys, "type", "features"):
+		return "GeoJSON, as of xView"
+	case hasAll(keys, "classes", "labels"):
+		return "a data set of FiftyOne"
 	case hasAll(keys, "metadata", "instances"):
 		return "a file of SuperAnnotate"
 	case hasAll(keys, "item", "annotations"):

@@ -118,6 +118,9 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	if len(found.JSON) == 0 {
 		return nil, &convert.Error{Op: "read", Path: in.Path, Err: errors.New("the folder holds no JSON files"), Advice: in.KnownSources()}
 	}
+	for _, file := range found.Odd {
+		s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: "its name does not end in .json", Action: "the file was passed over; give the file itself to take it"})
+	}
 	return openFolder(ctx, s, found.JSON)
 }
 
@@ -156,6 +159,11 @@ func listOf(data []byte) (list [][]byte, err error) {
 func (c *dataset) List() (convert.Listing, error) {
 	if len(c.merged) > 0 {
 		return convert.Listing{}, errors.New("files that are merged cannot be listed, since a row has one label; convert them to one COCO file first")
+	}
+	for _, f := range c.files {
+		if f.ownerless != "" && source.IsFolder(c.Path) && resultsBeside(f.Path) == "" && f.annotations == 0 {
+			return convert.Listing{}, fmt.Errorf("%s, which rows cannot say; leave the results out with --exclude, or give one of the files", f.ownerless)
+		}
 	}
 	if source.IsFolder(c.Path) {
 		return convert.Listing{Root: c.Path}, nil

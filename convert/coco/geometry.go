@@ -256,7 +256,7 @@ func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotati
 // agreesWithBox reports whether a mask has its pixels just where a bbox says.
 func agreesWithBox(m *geometry.Mask, g givenBox) bool {
 	box, some := m.Bounds()
-	return some && g.form == plainBox && !boxesDiffer(box, g.box, 1, 0)
+	return some && g.form == plainBox && !geometry.BoxesDiffer(box, g.box, 1, 0)
 }
 
 // mostAreas is how many times the area that an annotation gives its mask's pixels may be,
@@ -267,18 +267,18 @@ const mostAreas = 2
 // where it may be.
 func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	box, some := m.Bounds()
-	if !some || !g.usable() || r.notation != "" || !boxesDiffer(box, g.box, 2, 0.02) {
+	if !some || !g.usable() || r.notation != "" || !geometry.BoxesDiffer(box, g.box, 2, 0.02) {
 		return ""
 	}
 	pixels := float64(m.Pixels())
 	reason := fmt.Sprintf("the mask lies at %v,%v to %v,%v, and the bbox at %v,%v to %v,%v", box.X, box.Y, box.X+box.W, box.Y+box.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
-	if other, some := m.RowBounds(); some && !boxesDiffer(other, g.box, 2, 0.02) {
+	if other, some := m.RowBounds(); some && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
 		return reason + ", where the counts have it if they go along the rows, as COCO's do not"
 	}
-	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !boxesDiffer(other, g.box, 2, 0.02) {
+	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
 		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
-	if overlap(box, g.box) < leastOverlap {
+	if geometry.Overlap(box, g.box) < geometry.LeastOverlap {
 		return reason + ", far from it"
 	}
 	if scan.IsNumber(area) {

@@ -78,6 +78,9 @@ func (c *Converter) segment(b *convert.Builder, r *reader, position int, raw []b
 		return b.Drop(convert.KindMask, o.At, "the PNG has no pixels of the segment, or another segment has its id")
 	}
 	delete(masks, int(id))
+	if reason := r.contradicts(m, r.readBox(&a), a.area); reason != "" {
+		return b.Drop(convert.KindMask, o.At, reason)
+	}
 	return b.AddMask(o, m)
 }
 

@@ -144,7 +144,7 @@ func resultsBeside(file string) string {
 		}
 		keys, _, list := headKeys(f)
 		f.Close()
-		if list && hasAll(keys, "image_id") {
+		if list && (len(keys) == 0 || hasAll(keys, "image_id")) { // an empty list is one of results too
 			return name
 		}
 	}

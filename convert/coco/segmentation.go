@@ -297,7 +297,7 @@ func usableRings(b *convert.Builder, r *reader, g givenBox) (polygons []pictogra
 		}
 		r.polygons = append(r.polygons, polygon)
 	}
-	if all.W > 0 && all.H > 0 && g.usable() && r.notation == "" && overlap(all, g.box) < leastOverlap && boxesDiffer(all, g.box, 2, 0.02) {
+	if g.usable() && r.notation == "" && geometry.Apart(all, g.box) {
 		lie := "lies"
 		if len(r.polygons) > 1 {
 			lie = "and those beside it lie"
@@ -317,10 +317,6 @@ func around(a, b pictograph.Box) pictograph.Box {
 	x, y := min(a.X, b.X), min(a.Y, b.Y)
 	return pictograph.Box{X: x, Y: y, W: max(a.X+a.W, b.X+b.W) - x, H: max(a.Y+a.H, b.Y+b.H) - y}
 }
-
-// leastOverlap is how much the enclosure of a segmentation and its bbox share at least,
-// as intersection over union, where they are of one object.
-const leastOverlap = 0.1
 
 // ring pairs a ring's coordinates; nil if they make none. The box is around its points.
 // An empty ring is how some writers say that there is no segmentation, and is not told.
@@ -455,7 +451,7 @@ func (r *reader) compareBox(b *convert.Builder, o convert.Object, g givenBox, fi
 				all = around(all, box)
 			}
 		}
-		if !found || b.Leaves(g.box) || !boxesDiffer(all, g.box, 2, 0.02) {
+		if !found || b.Leaves(g.box) || !geometry.BoxesDiffer(all, g.box, 2, 0.02) {
 			return
 		}
 	}

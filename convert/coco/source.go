@@ -68,6 +68,8 @@ func cocoError(s source.Files, path string, err error) error {
 	switch {
 	case errors.As(err, &broken) && broken.BrokenOff():
 		e.Advice = "the file is cut off: write or copy it again"
+	case errors.Is(err, createML):
+		e.Advice = "--from createml reads it; where it lies in a folder, leave it out with --exclude"
 	case errors.As(err, new(foreignLabels)):
 		e.Advice = "convert it to COCO first, or leave it out with --exclude where it lies in a folder"
 	case errors.As(err, new(resultsError)):

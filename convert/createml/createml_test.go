@@ -68,7 +68,22 @@ func TestRead(t *testing.T) {
 		{"no label", `[{"image":"a.jpg","annotations":[{"label":" ","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: unknown-class"}},
 		{"no coordinates", `[{"image":"a.jpg","annotations":[{"label":"car"},{"label":"car","coordinates":{"x":1}}]}]`, []string{"a.jpg: no-geometry no-geometry"}},
 		{"no extent", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":0,"height":20}}]}]`, []string{"a.jpg: box"}},
-		{"text for a number", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":"60","y":40,"width":4,"height":20}}]}]`, []string{"a.jpg: invalid-json"}},
+		{"text for a number", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":"60","y":40,"width":4,"height":20}}]}]`, []string{"a.jpg: number"}},
+		{"no number", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":NaN,"y":40,"width":4,"height":20}}]}]`, []string{"a.jpg: number"}},
+		{"two lists", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20}}],"annotations":[]}]`, []string{`a.jpg: read entry 1: the key "annotations" stands twice`}},
+		{"a list of each name", `[{"image":"a.jpg","annotation":[],"annotations":[]}]`, []string{`a.jpg: read entry 1: it has two lists of annotations`}},
+		{"two images", `[{"image":"a.jpg","image":"b.jpg","annotations":[]}]`, []string{`entry 1: read entry 1: the key "image" stands twice`}},
+		{"an image of each name", `[{"image":"a.jpg","imagefilename":"b.jpg","annotations":[]}]`, []string{`entry 1: read entry 1: it names two images, "a.jpg" and "b.jpg"`}},
+		{"one image by both names", `[{"image":"a.jpg","imagefilename":"a.jpg","annotations":[]}]`, []string{"a.jpg:"}},
+		{"two labels", `[{"image":"a.jpg","annotations":[{"label":"car","label":"bus","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: invalid-json"}},
+		{"two labels in other letters", `[{"image":"a.jpg","annotations":[{"label":"car","Label":"bus","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: invalid-json"}},
+		{"two numbers", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"x":40,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: invalid-json"}},
+		{"a key in other letters", `[{"image":"a.jpg","annotations":[{"Label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20}},{"label":"car","coordinates":{"X":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: unknown-class no-geometry unknown-member unknown-member"}},
+		{"an angle", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20,"angle":30}}]}]`, []string{"a.jpg: angle"}},
+		{"an angle of 0", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20,"angle":0}}]}]`, []string{"a.jpg: [car bbox {40 30 40 20}]"}},
+		{"another size", `[{"image":"a.jpg","width":200,"height":200,"annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: [car bbox {40 30 40 20}] size-mismatch"}},
+		{"a size that is none", `[{"image":"a.jpg","width":"w","height":200,"annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: [car bbox {40 30 40 20}] image-name"}},
+		{"an angle of the object", `[{"image":"a.jpg","annotations":[{"label":"car","rotation":"x","coordinates":{"x":60,"y":40,"width":40,"height":20}}]}]`, []string{"a.jpg: angle"}},
 		{"shares of the size", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":0.5,"y":0.5,"width":0.1,"height":0.2}}]}]`, []string{"a.jpg: box-notation"}},
 		{"a member without a place", `[{"image":"a.jpg","annotations":[{"label":"car","coordinates":{"x":60,"y":40,"width":40,"height":20},"id":7}]}]`, []string{"a.jpg: [car bbox {40 30 40 20}] unknown-member"}},
 		{"an image twice", `[{"image":"a.jpg","annotations":[]},{"image":"a.jpg","annotations":[]}]`, []string{"a.jpg: entries 1 and 2 both are for it; leave one", "a.jpg: entries 1 and 2 both are for it; leave one"}},
@@ -121,6 +136,29 @@ func TestFolder(t *testing.T) {
 	}
 	want := []string{"train/a.jpg: [car bbox {40 30 40 20}]", "valid/a.jpg:"}
 	if got := read(t, root); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// COCO files beside are not passed over unless a flag says so.
+func TestTwoFormats(t *testing.T) {
+	root := t.TempDir()
+	for name, text := range map[string]string{
+		"_annotations.createml.json": `[{"image":"a.jpg","annotations":[]}]`,
+		"_annotations.coco.json":     `{"images":[{"id":1,"file_name":"b.jpg"}],"annotations":[],"categories":[]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	survey := func() (convert.Survey, error) {
+		return convert.Survey{JSON: []string{"_annotations.coco.json", "_annotations.createml.json"}}, nil
+	}
+	_, err := detect(t.Context(), &convert.Candidate{Input: convert.Input{Path: root}, Dir: true, Survey: survey})
+	if err == nil || !strings.Contains(err.Error(), "two formats") {
+		t.Errorf("got %v", err)
+	}
+	if got, want := read(t, root), []string{"a.jpg:"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

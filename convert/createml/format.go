@@ -7,6 +7,7 @@ package createml
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
@@ -42,12 +43,38 @@ func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
 		if err != nil || !slices.ContainsFunc(found.JSON, isNamed) {
 			return convert.Match{}, err
 		}
+		for _, file := range found.JSON {
+			if !isNamed(file) && isCOCO(filepath.Join(c.Path, filepath.FromSlash(file))) {
+				return convert.Match{}, &convert.Error{Op: "read", Path: c.Path, Err: fmt.Errorf("the folder holds labels of two formats, COCO (%s) and Create ML", convert.Display(file)),
+					Advice: "--from createml reads the one, --exclude '**/*" + fileSuffix + "' the other"}
+			}
+		}
 		return convert.Match{Score: convert.Likely, Reason: "it has files whose names end in " + fileSuffix}, nil
 	}
 	if !strings.HasPrefix(c.Content(), "[") || !isList(c.Head) {
 		return convert.Match{}, nil
 	}
 	return convert.Match{Score: convert.Likely, Reason: "a JSON list of images with their annotations"}, nil
+}
+
+// isCOCO reports whether a file begins as one of COCO does.
+func isCOCO(file string) (is bool) {
+	head, err := source.ReadHead(file, 1<<16)
+	if err != nil {
+		return false // who opens it says why
+	}
+	// The error is that of a head that breaks off; what was seen before it counts.
+	_ = scan.Bytes(head, func(s *scan.Scanner) {
+		if s.Token() != '{' {
+			return
+		}
+		for key := range s.Members() {
+			name := string(key)
+			is = is || s.Peek() == '[' && (name == "images" || name == "annotations")
+			s.Skip()
+		}
+	})
+	return is
 }
 
 // isList reports whether the first entry of a list has the members of an image of Create ML

@@ -54,16 +54,25 @@ func (s *sink) Write(c *convert.Converted) error {
 	var findings []convert.Finding
 	report := convert.ReportInto(&findings, c.Item.Image)
 	lost := make(convert.LostAnnotations)
-	for i, a := range c.Result.Annotations {
-		box, ok := boxOf(a, report)
+	for _, o := range convert.ObjectsOf(c.Result, lost, report) {
+		at := "annotation " + o.ID
+		if o.Keypoints != nil {
+			report(convert.KindLostShape, at, "Create ML has no place for keypoints", "left out")
+		}
+		box, ok := boxOf(o, at, report)
+		for _, i := range o.Members {
+			if _, keypoint := c.Result.Annotations[i].Geometry.(pictograph.Keypoint); keypoint || !ok {
+				lost[i] = true
+			}
+		}
 		if !ok {
-			lost[i] = true
 			continue
 		}
-		if a.Confidence != nil && *a.Confidence != 1 || len(a.Attributes) > 0 {
-			report(convert.KindLostDetail, "annotation "+a.ID, "Create ML has no place for confidences and attributes", "left out")
+		if o.Confidence != nil && *o.Confidence != 1 || len(o.Attributes) > 0 {
+			report(convert.KindLostDetail, at, "Create ML has no place for confidences and attributes", "left out")
 		}
-		entry.Annotations = append(entry.Annotations, writtenAnnotation{a.Name, writtenCoordinates{box.X + box.W/2, box.Y + box.H/2, box.W, box.H}})
+		name := c.Result.Annotations[o.Members[len(o.Members)-1]].Name // the keypoints of an object come first
+		entry.Annotations = append(entry.Annotations, writtenAnnotation{name, writtenCoordinates{box.X + box.W/2, box.Y + box.H/2, box.W, box.H}})
 	}
 	var err error
 	if len(entry.Annotations) == 0 && len(c.Result.Annotations) > 0 {
@@ -85,23 +94,32 @@ func (s *sink) Write(c *convert.Converted) error {
 	return err
 }
 
-// boxOf is an annotation as a box.
-func boxOf(a pictograph.Annotation, report func(kind convert.Kind, at, reason, action string)) (pictograph.Box, bool) {
-	at := "annotation " + a.ID
-	switch g := a.Geometry.(type) {
-	case pictograph.BBox:
-		if g.Oriented != nil {
+// boxOf is an object as one box: its own, or that around its polygons.
+func boxOf(o convert.WholeObject, at string, report func(kind convert.Kind, at, reason, action string)) (pictograph.Box, bool) {
+	if o.Box != nil {
+		switch {
+		case o.Polygons != nil:
+			report(convert.KindOtherShape, at, "Create ML has no polygons", "the box beside them was written")
+		case o.Box.Oriented != nil:
 			report(convert.KindOtherShape, at, "Create ML has no oriented boxes", "its enclosing box was written")
 		}
-		return g.Box, true
-	case pictograph.Polygon:
-		if box, ok := geometry.Bounds(slices.Concat(g.Rings...)); ok {
-			report(convert.KindOtherShape, at, "Create ML has no polygons", "its enclosing box was written")
-			return box, true
-		}
+		return o.Box.Box, true
 	}
-	report(convert.KindLostShape, at, fmt.Sprintf("Create ML has no place for a %s", a.Geometry.Type()), "left out")
-	return pictograph.Box{}, false
+	var points []pictograph.Point
+	for _, p := range o.Polygons {
+		points = append(points, slices.Concat(p.Rings...)...)
+	}
+	box, ok := geometry.Bounds(points)
+	switch {
+	case o.Polygons == nil:
+	case !ok:
+		report(convert.KindLostShape, at, "the polygon has no extent", "left out")
+	case len(o.Polygons) > 1:
+		report(convert.KindOtherShape, at, fmt.Sprintf("Create ML has no polygons, and the object has %d", len(o.Polygons)), "one box around them all was written")
+	default:
+		report(convert.KindOtherShape, at, "Create ML has no polygons", "its enclosing box was written")
+	}
+	return box, ok
 }
 
 // Close ends the list.

@@ -1,14 +1,19 @@
 package createml
 
 import (
+	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"pictosync/convert"
 	"pictosync/internal/scan"
@@ -20,6 +25,9 @@ import (
 type dataset struct {
 	*source.Records
 	root string // the folder that images are relative to
+
+	mu      sync.Mutex
+	classes map[string]string // names so far, by what they have in common with similar ones
 }
 
 func newDataset(in convert.Input) (*dataset, error) {
@@ -28,7 +36,7 @@ func newDataset(in convert.Input) (*dataset, error) {
 	if !source.IsFolder(root) {
 		root = filepath.Dir(root)
 	}
-	return &dataset{r, root}, err
+	return &dataset{Records: r, root: root, classes: make(map[string]string)}, err
 }
 
 // add adds the entries of a file to the index; folder is what the names of its images are
@@ -47,12 +55,12 @@ func (d *dataset) add(file, name, folder string) error {
 				if s.Peek() != '{' {
 					record.Err = errors.New("it is no JSON object")
 					s.Skip()
-				} else if record.Image, record.Err = imageOf(s); record.Err == nil {
+				} else if record.Image, record.Err = imageOf(s); record.Image != "" {
 					record.Image = source.Join(folder, record.Image)
 					if clean, err := source.CleanImage(record.Image); err == nil {
 						record.Image = clean
 					} else {
-						record.Err = err
+						record.Err = cmp.Or(record.Err, err)
 					}
 				}
 				if record.Err != nil {
@@ -67,18 +75,20 @@ func (d *dataset) add(file, name, folder string) error {
 
 // imageOf reads an entry and is the image that it names.
 func imageOf(s *scan.Scanner) (image string, err error) {
-	err = errors.New(`"image" is missing`)
-	for key := range s.Members() {
-		if named := string(key); (named == "image" || named == "imagefilename") && s.Peek() == '"' {
-			image, err = string(scan.Unquote(s.Value())), nil
-			continue
-		}
-		s.Skip()
+	e, err := readEntry(s)
+	switch {
+	case e.twoImages:
+		return "", err
+	case e.image == nil:
+		return "", errors.New(`"image" is missing`)
+	case !scan.IsString(e.image):
+		return "", fmt.Errorf(`"image" is %s, not a name`, scan.Describe(e.image))
+	case !jsontext.Value(e.image).IsValid():
+		return "", errors.New(`"image" is no valid UTF-8 text`)
+	case len(e.image) == 2:
+		return "", errors.New(`"image" is empty`)
 	}
-	if err == nil && image == "" {
-		err = errors.New(`"image" is empty`)
-	}
-	return image, err
+	return string(scan.Unquote(e.image)), err
 }
 
 // Describe says what was found.
@@ -86,37 +96,92 @@ func (d *dataset) Describe() convert.Description {
 	return convert.Description{Path: d.Path, Format: Name, Reason: "a JSON list of images with their annotations", Fingerprint: d.Fingerprint(d.Infos()...)}
 }
 
-// entry is an image's labels.
+// entry is an image's labels, each member as it stands there.
 type entry struct {
-	Annotations []json.RawMessage `json:"annotations"`
-	Older       []json.RawMessage `json:"annotation"` // of earlier versions
+	image, width, height []byte
+	twoImages            bool
+	annotations          [][]byte // nil where there is no list of them
+	others               []string // members that are not read
 }
 
-func (e entry) all() []json.RawMessage {
-	if e.Annotations != nil {
-		return e.Annotations
+// readEntry reads an entry. One that says a thing twice is an error: nothing tells what is meant.
+func readEntry(s *scan.Scanner) (e entry, err error) {
+	names := make(namesSeen)
+	for key := range s.Members() {
+		name := string(key)
+		err = cmp.Or(err, names.see(name))
+		switch name {
+		case "image", "imagefilename":
+			value := bytes.Clone(s.Value())
+			if e.image != nil && !bytes.Equal(e.image, value) {
+				e.twoImages = true
+				err = cmp.Or(err, fmt.Errorf("it names two images, %s and %s", scan.Shorten(string(e.image)), scan.Shorten(string(value))))
+			}
+			e.image = value
+		case "annotations", "annotation":
+			switch {
+			case s.Peek() == 'n':
+				s.Skip()
+				continue
+			case s.Peek() != '[':
+				err = cmp.Or(err, fmt.Errorf("its %s are %s, not a list", name, scan.Describe(s.Value())))
+				continue
+			case e.annotations != nil:
+				err = cmp.Or(err, errors.New("it has two lists of annotations"))
+			default:
+				e.annotations = [][]byte{}
+			}
+			for range s.Elements() {
+				e.annotations = append(e.annotations, bytes.Clone(s.Value()))
+			}
+		case "width":
+			e.width = bytes.Clone(s.Value())
+		case "height":
+			e.height = bytes.Clone(s.Value())
+		default:
+			e.others = append(e.others, name)
+			s.Skip()
+		}
 	}
-	return e.Older
+	return e, err
+}
+
+// namesSeen are the members of an object so far.
+type namesSeen map[string]bool
+
+// see is an error for a name that is there already, be it in other letters.
+func (n namesSeen) see(name string) error {
+	key := strings.ToLower(name)
+	if n[key] {
+		return fmt.Errorf("the key %q stands twice", scan.Shorten(name))
+	}
+	n[key] = true
+	return nil
+}
+
+// entryOf is [readEntry] for an entry by itself.
+func entryOf(raw []byte) (e entry, err error) {
+	scanErr := scan.Bytes(raw, func(s *scan.Scanner) {
+		s.Token()
+		e, err = readEntry(s)
+	})
+	return e, cmp.Or(scanErr, err)
 }
 
 func countAnnotations(raw []byte) int {
-	var e entry
-	if json.Unmarshal(raw, &e) != nil {
-		return 0
-	}
-	return len(e.all())
+	e, _ := entryOf(raw) // what an entry that is wrong has all the same
+	return len(e.annotations)
 }
 
-// annotation is one box. What has no place here is told by its name.
-type annotation struct {
-	Label       string `json:"label"`
-	Coordinates *struct {
-		X      *float64 `json:"x"`
-		Y      *float64 `json:"y"`
-		Width  *float64 `json:"width"`
-		Height *float64 `json:"height"`
-	} `json:"coordinates"`
-	Confidence *float64 `json:"confidence"`
+// size is the size that the entry states; the error says why there is none.
+func (e entry) size() (convert.Size, error) {
+	if scan.Absent(e.width) && scan.Absent(e.height) {
+		return convert.Size{}, nil
+	}
+	if !scan.IsNumber(e.width) || !scan.IsNumber(e.height) {
+		return convert.Size{}, errors.New("its width or height is no number")
+	}
+	return source.WholeSize(scan.ParseNumber(e.width), scan.ParseNumber(e.height))
 }
 
 // Load converts the boxes of an image.
@@ -125,20 +190,32 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	if err != nil {
 		return d.Failed(item), err
 	}
-	var e entry
-	if err := json.Unmarshal(raw, &e); err != nil {
+	e, err := entryOf(raw)
+	if err != nil {
 		return d.Failed(item), fmt.Errorf("read %s: %w", at, err)
 	}
-	if e.Annotations == nil && e.Older == nil {
+	if e.annotations == nil {
 		return convert.Result{}, fmt.Errorf("read %s: it has no annotations, not even an empty list", at)
 	}
-	sizes := d.sizes(item, listed)
-	b := convert.NewBuilder(item.File, item.Image, sizes.Own(), d.Options.Convert, len(e.all()))
+	stated, sizeErr := e.size()
+	sizes := d.sizes(item, stated, listed)
+	b := convert.NewBuilder(item.File, item.Image, sizes.Own(), d.Options.Convert, len(e.annotations))
 	b.NoteOutside = true
+	if sizeErr != nil {
+		b.Report(convert.KindImageName, convert.Location{What: at}, sizeErr.Error(), "the size was looked for elsewhere")
+	}
 	members := make(map[string]int)
-	shares := allShares(e.all())
-	for i, one := range e.all() {
+	for _, name := range e.others {
+		members[scan.Shorten(name)]++
+	}
+	annotations := make([]annotation, len(e.annotations))
+	for i, one := range e.annotations {
+		annotations[i] = readAnnotation(one)
+	}
+	shares := allShares(annotations)
+	for i, one := range annotations {
 		b.Count(take(b, i+1, one, shares, members))
+		d.tellSimilar(item.File, string(scan.Unquote(one.label)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindMember, Cause: name, Count: members[name], File: item.File, Image: item.Image,
@@ -148,64 +225,137 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	return b.Result, nil
 }
 
-// take takes one annotation; false says that it was left out, and a finding why.
-func take(b *convert.Builder, number int, raw []byte, shares bool, members map[string]int) bool {
-	at := convert.Location{What: "annotation", Number: number}
-	var a annotation
-	if err := json.Unmarshal(raw, &a); err != nil {
-		return b.Drop(convert.KindInvalidJSON, at, "it cannot be read: "+err.Error())
+// tellSimilar tells of classes that may be one.
+func (d *dataset) tellSimilar(file, class string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	similar, there := d.classes[convert.Fold(class)]
+	if !there {
+		d.classes[convert.Fold(class)] = class
+	} else if similar != class {
+		d.Reporter.Report(convert.Finding{Kind: convert.KindSimilarClass, File: file, Reason: fmt.Sprintf("the names %q and %q differ in case or blanks alone", min(similar, class), max(similar, class)), Action: "both classes kept; a class map can merge them"})
 	}
-	countMembers(raw, members)
-	c := a.Coordinates
+}
+
+// annotation is one box, each member as it stands there.
+type annotation struct {
+	label, coordinates, confidence []byte
+	sides                          [4][]byte // of the coordinates, as sideNames
+	angle                          string    // the name of a member that may turn it
+	others                         []string  // members that are not read
+	err                            error
+}
+
+var sideNames = []string{"x", "y", "width", "height"}
+
+func readAnnotation(raw []byte) (a annotation) {
+	a.err = readMembers(raw, func(name string, value []byte) {
+		switch name {
+		case "label":
+			a.label = value
+		case "coordinates":
+			a.coordinates = value
+		case "confidence":
+			a.confidence = value
+		default:
+			a.other(name, name, value)
+		}
+	})
+	if a.err != nil || !scan.IsObject(a.coordinates) {
+		return a
+	}
+	a.err = readMembers(a.coordinates, func(name string, value []byte) {
+		if i := slices.Index(sideNames, name); i >= 0 {
+			a.sides[i] = value
+			return
+		}
+		a.other(name, "coordinates."+name, value)
+	})
+	return a
+}
+
+func (a *annotation) other(name, path string, value []byte) {
 	switch {
-	case convert.Blank(a.Label):
+	case scan.Absent(value):
+	case !convert.NamesAngle(name):
+		a.others = append(a.others, path)
+	case !scan.IsNumber(value) || scan.ParseNumber(value) != 0:
+		a.angle = path
+	}
+}
+
+// readMembers reads an object, strictly but for the words that Python writes for what is no
+// number.
+func readMembers(raw []byte, member func(name string, value []byte)) error {
+	if repaired, found := scan.OverflowNonFinite(raw); found {
+		raw = repaired
+	}
+	names := make(namesSeen)
+	return scan.ReadMembers(jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true)), raw, func(name, value []byte) error {
+		member(string(name), value)
+		return names.see(string(name))
+	})
+}
+
+// take takes one annotation; false says that it was left out, and a finding why.
+func take(b *convert.Builder, number int, a annotation, shares bool, members map[string]int) bool {
+	at := convert.Location{What: "annotation", Number: number}
+	if a.err != nil {
+		return b.Drop(convert.KindInvalidJSON, at, a.err.Error())
+	}
+	for _, name := range a.others {
+		members[scan.Shorten(name)]++
+	}
+	o := convert.Object{At: at, Position: number}
+	if scan.IsString(a.label) {
+		o.Name = string(scan.TextOf(a.label))
+	} else if !scan.Absent(a.label) {
+		return b.Drop(convert.KindUnknownClass, at, fmt.Sprintf("the label is %s, not text", scan.Describe(a.label)))
+	}
+	if convert.Blank(o.Name) {
 		return b.Drop(convert.KindUnknownClass, at, "it has no label")
-	case c == nil || c.X == nil || c.Y == nil || c.Width == nil || c.Height == nil:
-		return b.Drop(convert.KindNoGeometry, at, "its coordinates are not x, y, width and height")
+	}
+	var sides [4]float64
+	for i, raw := range a.sides {
+		switch {
+		case scan.Absent(raw):
+			return b.Drop(convert.KindNoGeometry, at, "its coordinates are not x, y, width and height")
+		case !scan.IsNumber(raw):
+			return b.Drop(convert.KindNumber, at, fmt.Sprintf("%s is %s", sideNames[i], scan.Describe(raw)))
+		}
+		sides[i] = scan.ParseNumber(raw)
+	}
+	switch {
 	case shares:
 		return b.Drop(convert.KindBoxNotation, at, "all coordinates of the image lie between 0 and 1, as shares of its size do, and Create ML's are pixels")
+	case a.angle != "":
+		return b.Drop(convert.KindAngle, at, fmt.Sprintf("the member %q may turn the box, and nothing tells in what unit and direction", scan.Shorten(a.angle)))
+	case scan.IsNumber(a.confidence):
+		o.Confidence = b.Confidence(at, scan.ParseNumber(a.confidence))
+	case !scan.Absent(a.confidence):
+		b.Report(convert.KindConfidence, at, "the confidence is "+scan.Describe(a.confidence), convert.NoConfidence)
 	}
-	o := convert.Object{At: at, Position: number, Name: a.Label}
-	if a.Confidence != nil {
-		o.Confidence = b.Confidence(at, *a.Confidence)
-	}
-	return b.AddBox(o, pictograph.Box{X: *c.X - *c.Width/2, Y: *c.Y - *c.Height/2, W: *c.Width, H: *c.Height})
+	x, y, w, h := sides[0], sides[1], sides[2], sides[3]
+	return b.AddBox(o, pictograph.Box{X: x - w/2, Y: y - h/2, W: w, H: h})
 }
 
 // allShares reports whether no coordinate of an image is above 1: these are most likely
 // shares of its size.
-func allShares(annotations []json.RawMessage) bool {
-	for _, raw := range annotations {
-		var a annotation
-		if json.Unmarshal(raw, &a) != nil {
-			continue
-		}
-		c := a.Coordinates
-		if c == nil || c.X == nil || c.Y == nil || c.Width == nil || c.Height == nil {
-			continue
-		}
-		if max(*c.X, *c.Y, *c.Width, *c.Height) > 1 {
+func allShares(annotations []annotation) bool {
+	for _, a := range annotations {
+		if !slices.ContainsFunc(a.sides[:], func(raw []byte) bool { return !scan.IsNumber(raw) }) &&
+			slices.ContainsFunc(a.sides[:], func(raw []byte) bool { return scan.ParseNumber(raw) > 1 }) {
 			return false
 		}
 	}
 	return len(annotations) > 0
 }
 
-// countMembers counts the members of an annotation that have no place in ours.
-func countMembers(raw []byte, members map[string]int) {
-	var all map[string]json.RawMessage
-	if json.Unmarshal(raw, &all) != nil {
-		return
+func (d *dataset) sizes(item convert.Item, stated, listed convert.Size) source.ImageSizes {
+	s := source.ImageSizes{Stated: stated, Listed: listed}
+	if size := d.Sizes.Of(item.Image); size.Known() {
+		s.Stated = size
 	}
-	for name := range all {
-		if name != "label" && name != "coordinates" && name != "confidence" {
-			members[scan.Shorten(name)]++
-		}
-	}
-}
-
-func (d *dataset) sizes(item convert.Item, listed convert.Size) source.ImageSizes {
-	s := source.ImageSizes{Stated: d.Sizes.Of(item.Image), Listed: listed}
 	if file := d.ImageFile(item); file != "" {
 		if size, err := source.ImageSize(file); err == nil {
 			s.Local = size
@@ -214,8 +364,16 @@ func (d *dataset) sizes(item convert.Item, listed convert.Size) source.ImageSize
 	return s
 }
 
-// Size is what is known of the size of an item's image: the file itself says nothing of it.
-func (d *dataset) Size(item convert.Item) convert.Size { return d.sizes(item, convert.Size{}).Own() }
+// Size is what is known of the size of an item's image.
+func (d *dataset) Size(item convert.Item) convert.Size {
+	var stated convert.Size
+	if raw, _, err := d.Record(item); err == nil {
+		if e, err := entryOf(raw); err == nil {
+			stated, _ = e.size() // Load says what is wrong with it
+		}
+	}
+	return d.sizes(item, stated, convert.Size{}).Own()
+}
 
 // ImageFile is looked for in the folder of images, and then beside the file.
 func (d *dataset) ImageFile(item convert.Item) string {

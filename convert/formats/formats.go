@@ -96,7 +96,7 @@ func OpenAs(ctx context.Context, path, format string, o convert.OpenOptions) (co
 // candidate looks at what lies at a path.
 func candidate(ctx context.Context, in convert.Input, dir bool) (c *convert.Candidate, err error) {
 	s := source.Files{Path: in.Path, Reporter: convert.NewReporter(nil)} // who opens it tells what is wrong with it
-	if s.Filter, err = source.NewFilter(in.Include, in.Exclude); err != nil {
+	if s.Filter, err = source.NewFilter(in.Include, in.Exclude, nil); err != nil {
 		return nil, err
 	}
 	c = &convert.Candidate{Input: in, Dir: dir}

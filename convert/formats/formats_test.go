@@ -217,9 +217,9 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": names, "images/a.png": small, "images/a.jpg": small, "labels/a.txt": box},
 		want:  "a.* ERROR the label is for several images: a.jpg, a.png; give each a label of its own\n",
 	}, {
-		name: "sizes name the images", format: "yolo", options: convert.OpenOptions{Sizes: "sizes.json"},
+		name: "sizes of images in their own folder, and of another", format: "yolo", options: convert.OpenOptions{Sizes: "sizes.json"},
 		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "labels/b.txt": "", "sizes.json": `{"x/a.jpg":[100,50], "b.jpg":{"width":4,"height":4}, "bad.jpg":[0,1]}`},
-		want:  "x/a.jpg 100x50 car\nb.jpg 4x4\n", findings: []string{"sizes-entry"},
+		want:  "a.* FAILED read labels/a.txt: the size of its image is not known, which normalized coordinates need; give --images or --sizes\nb.jpg 4x4\n", findings: []string{"sizes-entry"},
 	}, {
 		name: "sizes as CSV", format: "yolo", options: convert.OpenOptions{Sizes: "sizes.csv"},
 		files: map[string]string{"data.yaml": names, "labels/a.txt": box, "sizes.csv": "height,image,width\n50,a.jpg,100\nx,b.jpg,1\n"},
@@ -275,6 +275,13 @@ func TestLayouts(t *testing.T) {
 					{"image_id":2,"file_name":"b.png","segments_info":[{"id":1,"category_id":1}]}]}`,
 			"panoptic/a.png": segments([]int{1, 1, 0, 66051}, []int{1, 66051, 66051, 66051})},
 		want: "a.jpg 4x2 car sky\nb.jpg FAILED the PNG of the image's segments (b.png) is neither in the folder PATH/panoptic nor beside panoptic.json\n",
+	}, {
+		name: "panoptic segments elsewhere than their boxes", format: "coco", source: "panoptic.json",
+		files: map[string]string{
+			"panoptic.json": `{"images":[{"id":1,"file_name":"a.jpg","width":4,"height":20}],"categories":[{"id":1,"name":"car"},{"id":2,"name":"sky"}],
+				"annotations":[{"image_id":1,"file_name":"a.png","segments_info":[{"id":1,"category_id":1,"bbox":[0,0,2,1]},{"id":2,"category_id":2,"bbox":[0,16,4,4]}]}]}`,
+			"panoptic/a.png": segments(append([][]int{{1, 1, 0, 2}, {1, 2, 2, 2}}, make([][]int, 18)...)...)},
+		want: "a.jpg 4x20 car (mask)\n",
 	}, {
 		name: "LVIS", format: "coco", source: "lvis.json",
 		files: map[string]string{"lvis.json": `{"images":[{"id":1,"coco_url":"http://x.example/train2017/1.jpg","width":20,"height":10,"not_exhaustive_category_ids":[1],"neg_category_ids":[]}],

@@ -29,6 +29,11 @@ func TestYOLOFindsLabels(t *testing.T) {
 		want:     "train/a.png 20x10 car\nvalid/b.png 20x10 car\ntest/c.png 20x10 car\n",
 		findings: []string{"relocated-path", "relocated-path", "unnamed-split"},
 	}, {
+		name: "images in the path itself",
+		files: map[string]string{"data.yaml": "path: images\ntrain: train\n" + names,
+			"images/train/a.png": small, "labels/train/a.txt": box},
+		want: "train/a.png 20x10 car\n",
+	}, {
 		name: "a split is not taken for another",
 		files: map[string]string{"data.yaml": "train: images/train\nval: val/images\ntest: test/images\n" + names,
 			"images/train/a.png": small, "labels/train/a.txt": box, "images/b.png": small, "labels/b.txt": box},

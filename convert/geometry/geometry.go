@@ -167,3 +167,34 @@ func Enclosing(ring []pictograph.Point) bool {
 func Sound(box pictograph.Box) bool {
 	return box.W > 0 && box.H > 0 && Finite(box.X, box.Y, box.W, box.H, box.X+box.W, box.Y+box.H)
 }
+
+// BoxesDiffer reports whether an edge of one box is away from the other's by more than
+// pixels and also by more than a share of the side.
+func BoxesDiffer(a, b pictograph.Box, pixels, share float64) bool {
+	x, y := max(pixels, share*max(a.W, b.W)), max(pixels, share*max(a.H, b.H))
+	return math.Abs(a.X-b.X) > x || math.Abs(a.X+a.W-b.X-b.W) > x || math.Abs(a.Y-b.Y) > y || math.Abs(a.Y+a.H-b.Y-b.H) > y
+}
+
+// Overlap is the intersection of two boxes over their union.
+func Overlap(a, b pictograph.Box) float64 {
+	w := min(a.X+a.W, b.X+b.W) - max(a.X, b.X)
+	h := min(a.Y+a.H, b.Y+b.H) - max(a.Y, b.Y)
+	if w <= 0 || h <= 0 {
+		return 0
+	}
+	return float64(w*h) / (float64(a.W*a.H) + float64(b.W*b.H) - float64(w*h))
+}
+
+// LeastOverlap is how much two boxes of one object share at least, as intersection over union.
+const LeastOverlap = 0.1
+
+// Apart reports whether two boxes can hardly be of one object.
+func Apart(a, b pictograph.Box) bool {
+	return Sound(a) && Sound(b) && Overlap(a, b) < LeastOverlap && BoxesDiffer(a, b, 2, 0.02)
+}
+
+// Off reports whether a shape lies outside an image altogether.
+func Off(box pictograph.Box, width, height int) bool {
+	out := max(-(box.X + box.W), box.X-float64(width), -(box.Y + box.H), box.Y-float64(height))
+	return out > 0 || out == 0 && (box.W > 0 && box.H > 0)
+}

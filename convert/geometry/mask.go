@@ -112,13 +112,20 @@ func DecodeMask(segmentation []byte) (*Mask, error) {
 // Unmarshal makes it the mask of a COCO run-length encoding.
 func (m *Mask) Unmarshal(segmentation []byte) error {
 	var rle struct {
-		Size   []float64      `json:"size"`
+		Size   jsontext.Value `json:"size"`
 		Counts jsontext.Value `json:"counts"`
 	}
 	if err := json.Unmarshal(segmentation, &rle, jsontext.AllowInvalidUTF8(true), json.MatchCaseInsensitiveNames(false)); err != nil {
 		return fmt.Errorf("the run-length encoding cannot be read: %w", err)
 	}
-	return m.Decode(rle.Size, func(d *CountDecoder) error {
+	var size []float64
+	if scan.IsArray(rle.Size) {
+		var err error
+		if size, err = scan.AppendNumbers(nil, rle.Size); err != nil {
+			return fmt.Errorf("the size of the run-length encoding: %w", err)
+		}
+	}
+	return m.Decode(size, func(d *CountDecoder) error {
 		switch {
 		case scan.IsString(rle.Counts):
 			return d.compressed(scan.TextOf(rle.Counts))

@@ -392,7 +392,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 			continue
 		}
 		if i := outOfRange(n[:2]); i >= 0 {
-			return nil, nil, r.Drop(convert.KindCoordinateRange, at, fmt.Sprintf("keypoint %d is at %v, %v, outside 0 to 1%s", slot+1, x, y, r.looksLikePixels(numbers)))
+			return nil, nil, r.Drop(convert.KindCoordinateRange, at, fmt.Sprintf("keypoint %d is at %v, %v, outside 0 to 1%s", slot+1, x, y, r.looksLikePixels([]float64{x, y})))
 		}
 		keypoints = append(keypoints, convert.Keypoint{Slot: slot, Point: pictograph.Point{X: x * w, Y: y * h}, Occluded: !scored && flag == convert.Occluded})
 		if scored {

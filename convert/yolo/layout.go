@@ -272,13 +272,18 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 // "labels" for the last "images" of its path, or in the folder itself. Where neither
 // has any, they are in "labels" beside a folder with another name for images.
 func (y *dataset) labelFolder(images string) (string, bool) {
-	rel := source.Relative(y.root, images)
-	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
-	if labels, found := source.ReplaceLast(rel, "images", "labels"); found {
-		if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
-			return folder, true
+	// The last "images" may be that of the path in the description itself.
+	for _, root := range []string{y.root, y.Path} {
+		rel := source.Relative(root, images)
+		base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
+		if labels, found := source.ReplaceLast(rel, "images", "labels"); found {
+			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
+				return folder, true
+			}
 		}
 	}
+	rel := source.Relative(y.root, images)
+	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
 	if others := otherLabelFolders(rel); len(others) > 0 && !hasLabels(images) {
 		for _, labels := range others {
 			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {

@@ -383,21 +383,13 @@ func (y *dataset) tellNone(ctx context.Context, part labelPart) {
 	}
 }
 
-// Name says which image an item is for: that of the local file, else one of the
-// sizes file, else the label's own name without extension.
+// Name says which image an item is for: the extension is that of the local file, else of the
+// entry of the sizes file, else it is missing.
 func (y *dataset) name(item *convert.Item, bare, withImages, found string) {
 	ext := filepath.Ext(found)
 	if found == "" {
-		if image, ok := y.Sizes.Named(bare, withImages); ok {
-			item.Image, ext = image, path.Ext(image)
-			for _, alias := range []string{bare + ext, withImages + ext} {
-				if alias != image {
-					item.Aliases = append(item.Aliases, alias)
-				}
-			}
-			return
-		}
-		item.Stem = true
+		ext = y.Sizes.Extension(bare, withImages)
+		item.Stem = ext == ""
 	}
 	item.Image = bare + ext
 	if withImages != bare {

@@ -255,3 +255,12 @@ func TestReplaceWords(t *testing.T) {
 		t.Errorf("%s, %t", got, found)
 	}
 }
+
+func TestUTF16(t *testing.T) {
+	for _, text := range []string{"\xff\xfe{\x00}\x00", "\xfe\xff\x00{\x00}", "{\x00}\x00", "\x00{\x00}"} {
+		err := Bytes([]byte(text), func(s *Scanner) { t.Errorf("%q is read", text) })
+		if err == nil || !strings.Contains(err.Error(), "UTF-16") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

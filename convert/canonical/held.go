@@ -1,0 +1,75 @@
+package canonical
+
+import (
+	"fmt"
+
+	"pictosync/convert"
+	"pictosync/convert/geometry"
+	"pictosync/pictograph"
+	"pictosync/source"
+)
+
+// heldResult is [ResultOf] without the annotations that contradict themselves or lie outside
+// their image, whose sizes are known as far as they are.
+func heldResult(s source.Files, item convert.Item, image Image, sizes source.ImageSizes) convert.Result {
+	size := sizes.Own()
+	if s.Options.OnSizeMismatch == convert.SizeKeep && sizes.Differ() {
+		size = convert.Size{}
+	}
+	var findings []convert.Finding
+	all := image.Annotations
+	image.Annotations = make([]pictograph.Annotation, 0, len(all))
+	for _, a := range all {
+		kind, reason := contradiction(a, size)
+		if kind == "" {
+			image.Annotations = append(image.Annotations, a)
+			continue
+		}
+		findings = append(findings, convert.Finding{Kind: kind, File: item.File, Image: item.Image, At: convert.Location{What: "annotation", ID: a.ID}.String(), Reason: reason, Action: "dropped"})
+	}
+	result := ResultOf(image)
+	result.Findings, result.Read, result.LeftOut = findings, len(all), len(all)-len(image.Annotations)
+	return result
+}
+
+// contradiction says why an annotation cannot be meant as it stands, "" where it can.
+func contradiction(a pictograph.Annotation, size convert.Size) (kind convert.Kind, reason string) {
+	var points []pictograph.Point
+	var given *pictograph.Box
+	kind = convert.KindBox
+	what := string(a.Geometry.Type())
+	switch g := a.Geometry.(type) {
+	case pictograph.BBox:
+		points = []pictograph.Point{{X: g.Box.X, Y: g.Box.Y}, {X: g.Box.X + g.Box.W, Y: g.Box.Y + g.Box.H}}
+		if g.Oriented != nil {
+			corners := geometry.Corners(*g.Oriented)
+			what, points, given = "oriented_box", corners[:], &g.Box
+		}
+	case pictograph.Polygon:
+		kind, points, given = convert.KindRing, g.Rings[0], g.Box
+	case pictograph.Polyline:
+		points, given = g.Path, g.Box
+	case pictograph.Keypoint:
+		points = []pictograph.Point{g.Point}
+	}
+	shape, _ := geometry.Bounds(points)
+	if given != nil && geometry.Apart(shape, *given) {
+		return kind, fmt.Sprintf("the %s lies at %v,%v to %v,%v, far from its bounding_box %v,%v to %v,%v", what, shape.X, shape.Y, shape.X+shape.W, shape.Y+shape.H, given.X, given.Y, given.X+given.W, given.Y+given.H)
+	}
+	if size.Known() && off(shape, size) {
+		return convert.KindOffImage, fmt.Sprintf("it lies outside the image of %d×%d altogether", size.Width, size.Height)
+	}
+	return "", ""
+}
+
+// off reports whether a shape lies outside its image: as boxes do, or, where it has no extent,
+// by more than a pixel and a hundredth of the image's side, as keypoints do.
+func off(box pictograph.Box, size convert.Size) bool {
+	if box.W > 0 && box.H > 0 {
+		return geometry.Off(box, size.Width, size.Height)
+	}
+	const pixels, share = 1, 0.01
+	w, h := float64(size.Width), float64(size.Height)
+	dx, dy := max(pixels, share*w), max(pixels, share*h)
+	return box.X+box.W < -dx || box.Y+box.H < -dy || box.X > w+dx || box.Y > h+dy
+}
