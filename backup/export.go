@@ -61,15 +61,18 @@ type Summary struct {
 		Failed int `json:"failed"` // not in the backup
 	} `json:"images"`
 	// Files are those of the images, where they are kept.
-	Files       *FileCounts    `json:"files,omitempty"`
-	Annotations int            `json:"annotations"`
-	Bytes       int64          `json:"bytes"`        // of the snapshot
-	Shared      int64          `json:"bytes_shared"` // of these, with the snapshot before
-	Pruned      []string       `json:"pruned"`       // snapshots taken away
-	Requests    int            `json:"requests"`
-	Findings    int            `json:"findings"`
-	Kinds       map[string]int `json:"findings_by_kind,omitempty"`
-	Seconds     float64        `json:"duration_s"`
+	Files       *FileCounts `json:"files,omitempty"`
+	Annotations int         `json:"annotations"`
+	Bytes       int64       `json:"bytes"`        // of the snapshot
+	Shared      int64       `json:"bytes_shared"` // of these, with the snapshot before
+	ImageBytes  int64       `json:"image_bytes"`  // of the snapshot's image files, which Bytes leaves out
+	Pruned      []string    `json:"pruned"`       // snapshots taken away
+	// KeptForFiles is a snapshot that only stays since it has files of images.
+	KeptForFiles string         `json:"kept_for_image_files,omitempty"`
+	Requests     int            `json:"requests"`
+	Findings     int            `json:"findings"`
+	Kinds        map[string]int `json:"findings_by_kind,omitempty"`
+	Seconds      float64        `json:"duration_s"`
 	// Notes are sentences about how the images were read.
 	Notes []string `json:"notes,omitempty"`
 }

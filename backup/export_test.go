@@ -184,6 +184,44 @@ func TestExportOfAnEmptiedDatasetTakesNothingAway(t *testing.T) {
 	}
 }
 
+// Snapshots without the files of images do not take away the last that has them.
+func TestImageFilesOutlivePruning(t *testing.T) {
+	for files, want := range map[string]string{ // image files of snapshots, the newest first; what stays of them
+		"0030": "0 3",
+		"0300": "0 3",
+		"0032": "0 3",
+		"3020": "3",
+		"0000": "0",
+	} {
+		dir := t.TempDir()
+		var all []snapshot.Snapshot
+		for n, r := range files {
+			taken := time.Date(2026, 3, 9-n, 0, 0, 0, 0, time.UTC)
+			s := snapshot.Snapshot{Name: taken.Format(snapshot.SnapshotTime), Taken: taken}
+			s.Dir = filepath.Join(dir, s.Name)
+			m := snapshot.NewContents(pictograph.Dataset{}, taken)
+			m.ImageFiles = int(r - '0')
+			if err := errors.Join(os.Mkdir(s.Dir, 0o700), writeJSON(filepath.Join(s.Dir, snapshot.ContentsName), m)); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, s)
+		}
+		pruned, forFiles, err := PruneSnapshots(all, Retention{Last: 1}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var stay []string
+		for n, s := range all {
+			if isThere(s.Dir) {
+				stay = append(stay, files[n:n+1])
+			}
+		}
+		if got := strings.Join(stay, " "); got != want || (forFiles != "") != (len(stay) == 2) || len(pruned) != 4-len(stay) {
+			t.Errorf("of %s stay %q, pruned %q, kept %q", files, got, pruned, forFiles)
+		}
+	}
+}
+
 func TestRetention(t *testing.T) {
 	day := func(s string) time.Time {
 		at, err := time.Parse("2006-01-02T15", s)

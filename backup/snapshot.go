@@ -402,7 +402,7 @@ func (x *export) seal(dir string, p *repository, m *snapshot.Contents) error {
 	if err != nil {
 		return fmt.Errorf("complete the snapshot: %w", err)
 	}
-	x.summary.Bytes = m.Bytes()
+	x.summary.Bytes, x.summary.ImageBytes = m.Bytes(), m.ImageBytes
 	if err := writeJSON(filepath.Join(dir, snapshot.ContentsName), m); err != nil {
 		return err
 	}
@@ -435,30 +435,35 @@ func syncFile(path string) error {
 }
 
 // prune takes away the snapshots that the rules do not keep. A snapshot with
-// missing images, or with less than half the annotations of the one before,
+// missing images or files of images, or with less than half the annotations of the one before,
 // takes none away: it may be the one that is wrong.
 func (x *export) prune(p *repository, now snapshot.Snapshot, m snapshot.Contents) error {
 	if len(p.snapshots) > 0 {
-		if p.beforeErr != nil || len(m.Missing) > 0 || m.Annotations*2 < p.before.Annotations {
-			x.Log.Warn().Err(p.beforeErr).Int("annotations", m.Annotations).Int("before", p.before.Annotations).Int("missing", len(m.Missing)).Msg("no snapshot is taken away, since this one has much less than the one before")
+		if p.beforeErr != nil || len(m.Missing) > 0 || len(m.MissingFiles) > 0 || m.Annotations*2 < p.before.Annotations {
+			x.Log.Warn().Err(p.beforeErr).Int("annotations", m.Annotations).Int("before", p.before.Annotations).Int("missing", len(m.Missing)).Int("missing_files", len(m.MissingFiles)).Msg("no snapshot is taken away, since this one has much less than the one before")
 			return nil
 		}
 	}
-	pruned, err := PruneSnapshots(append([]snapshot.Snapshot{now}, p.snapshots...), x.keep, false)
-	x.summary.Pruned = pruned
+	var err error
+	x.summary.Pruned, x.summary.KeptForFiles, err = PruneSnapshots(append([]snapshot.Snapshot{now}, p.snapshots...), x.keep, false)
 	return err
 }
 
 // PruneSnapshots takes away the snapshots, the newest first, that the rules do
 // not keep, and names them; with dryRun it takes none away. Those that are dated ahead of
-// the present stay, and take no other's place.
-func PruneSnapshots(all []snapshot.Snapshot, keep Retention, dryRun bool) (pruned []string, err error) {
+// the present stay, and take no other's place. Where none that the rules keep has the files of
+// images, the newest that has them stays too, and is named: it may be all that there is of them.
+func PruneSnapshots(all []snapshot.Snapshot, keep Retention, dryRun bool) (pruned []string, forFiles string, err error) {
 	all = slices.DeleteFunc(slices.Clone(all), func(s snapshot.Snapshot) bool { return s.Ahead })
 	times := make([]time.Time, len(all))
 	for i, s := range all {
 		times[i] = s.Taken
 	}
-	for i, kept := range keep.Keeps(times) {
+	keeps := keep.Keeps(times)
+	if slices.Contains(keeps, false) {
+		forFiles = keepFiles(all, keeps)
+	}
+	for i, kept := range keeps {
 		if kept {
 			continue
 		}
@@ -467,14 +472,38 @@ func PruneSnapshots(all []snapshot.Snapshot, keep Retention, dryRun bool) (prune
 			continue
 		}
 		if err := removeSnapshot(all[i]); err != nil {
-			return pruned, fmt.Errorf("prune a snapshot: %w", err)
+			return pruned, forFiles, fmt.Errorf("prune a snapshot: %w", err)
 		}
 		pruned = append(pruned, all[i].Name)
 	}
 	if len(pruned) > 0 && !dryRun {
-		return pruned, collectImages(filepath.Dir(all[0].Dir))
+		return pruned, forFiles, collectImages(filepath.Dir(all[0].Dir))
 	}
-	return pruned, nil
+	return pruned, forFiles, nil
+}
+
+// keepFiles keeps the newest snapshot that has files of images, where no other that has some is
+// kept, and names it.
+func keepFiles(all []snapshot.Snapshot, keeps []bool) string {
+	newest := -1
+	for i, s := range all {
+		if newest >= 0 && !keeps[i] {
+			continue
+		}
+		m, err := snapshot.ReadContents(s.Dir)
+		switch {
+		case err != nil || m.ImageFiles == 0:
+		case keeps[i]:
+			return ""
+		default:
+			newest = i
+		}
+	}
+	if newest < 0 {
+		return ""
+	}
+	keeps[newest] = true
+	return all[newest].Name
 }
 
 // removeSnapshot takes a snapshot away. By its name it is visibly no backup as soon as that

@@ -113,9 +113,13 @@ func ImageFolders(src Source) []ImageFolder {
 	return nil
 }
 
+// NoSplit is the split of an image that the source says is in none.
+const NoSplit = "none"
+
 // Split is a source that says of its images which split they are in.
 type Split interface {
-	// SplitOf is train, val or test, or what else the source calls it; "" where it does not say.
+	// SplitOf is train, val or test, or what else the source calls it; NoSplit where it says that
+	// it is in none, and "" where it does not say.
 	SplitOf(Item) string
 }
 

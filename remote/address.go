@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -85,7 +87,32 @@ func parse(address string) (u *url.URL, shown string, err error) {
 			return nil, "", &Error{Op: "read", Address: hideQuery(address), Err: fmt.Errorf("it holds a credential, %s", key), Advice: "set credentials as the cloud's own tools take them"}
 		}
 	}
-	return u, u.Scheme + "://" + u.Host + u.Path, nil
+	return u, u.Scheme + "://" + u.Host + u.Path + queryMark(u.Scheme, u.RawQuery), nil
+}
+
+// reaching are the parts of a bucket's query that say how it is reached, and not what is read.
+var reaching = map[string]bool{"region": true, "profile": true, "role": true, "role_session_name": true, "role_external_id": true, "role_duration": true,
+	"web_identity_token_file": true, "awssdk": true, "anonymous": true, "use_path_style": true, "s3ForcePathStyle": true, "hostname_immutable": true, "disable_https": true}
+
+// signing begins what signs a URL of a bucket, which is another each time.
+var signing = regexp.MustCompile(`(?i)^x-(amz|goog)-`)
+
+// queryMark stands for the query of an address in what names it: another query may lead to
+// another source. It is a hash, since a query may hold what is secret.
+func queryMark(scheme, query string) string {
+	var counts []string
+	for part := range strings.SplitSeq(query, "&") {
+		key, _, _ := strings.Cut(part, "=")
+		web := scheme == "https" || scheme == "http"
+		if part != "" && !(web && signing.MatchString(key) || !web && reaching[key]) {
+			counts = append(counts, part)
+		}
+	}
+	if len(counts) == 0 {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(strings.Join(counts, "&")))
+	return "?#" + hex.EncodeToString(sum[:4])
 }
 
 func hideQuery(address string) string {
@@ -98,12 +125,16 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Shown is an address as people see it: without its query, which may hold what signs it.
+// Shown is an address as people see it, and as the state names it: with a hash in the place
+// of its query, which may hold what signs it.
 func Shown(address string) string {
-	if strings.Contains(address, "://") {
-		return hideQuery(address)
+	scheme, _, elsewhere := strings.Cut(address, "://")
+	if !elsewhere {
+		return address
 	}
-	return address
+	before, query, _ := strings.Cut(address, "?")
+	query, _, _ = strings.Cut(query, "#")
+	return before + queryMark(strings.ToLower(scheme), query)
 }
 
 func baseName(shown string) string {

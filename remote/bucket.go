@@ -89,7 +89,7 @@ func (c *Copy) fromObject(ctx context.Context, b *blob.Bucket, key string, a *bl
 	}
 	if there {
 		c.Kept++
-	} else if err := c.download(file, v, func(offset int64) (io.ReadCloser, error) {
+	} else if err := c.download(ctx, file, v, func(offset int64) (io.ReadCloser, error) {
 		r, err := b.NewRangeReader(ctx, key, offset, -1, nil)
 		if err != nil {
 			return nil, err

@@ -18,16 +18,21 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	downloadPause = time.Millisecond
+	goleak.VerifyTestMain(m)
+}
 
 // picture is a JPEG with so many bytes behind it.
 func picture(t *testing.T, more int) []byte {
@@ -365,6 +370,54 @@ func (c *cut) Write(b []byte) (int, error) {
 func TestSecretsAreHidden(t *testing.T) {
 	const text = `GET https://x.blob.core.windows.net/c?sv=1&sig=abc%3D&X-Amz-Signature=def: 403, AccountKey=ghi`
 	if got := withoutSecrets(text); strings.Contains(got, "abc") || strings.Contains(got, "def") || strings.Contains(got, "ghi") {
+		t.Error(got)
+	}
+}
+
+// A download that breaks off each time is given up after a few tries, and says how far it came.
+func TestDownloadBreaksOff(t *testing.T) {
+	for tag, want := range map[string]string{"": "give a copy on this machine", `"one"`: "it goes on from there"} {
+		var gets atomic.Int32
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "100000")
+			if tag != "" {
+				w.Header().Set("ETag", tag)
+			}
+			if r.Method == http.MethodGet {
+				gets.Add(1)
+				w.Write(make([]byte, 3000))
+				panic(http.ErrAbortHandler)
+			}
+		}))
+		_, err := open(t, server.URL+"/cut.zip", t.TempDir())
+		server.Close()
+		if err == nil || !strings.Contains(err.Error(), "broke off after 3000 of 100000 bytes") || !strings.Contains(err.Error(), want) || gets.Load() != downloadTries {
+			t.Errorf("%d requests: %v", gets.Load(), err)
+		}
+	}
+}
+
+// Addresses whose queries lead elsewhere are other sources; what only reaches or signs does not.
+func TestQueryNames(t *testing.T) {
+	for _, c := range []struct {
+		one, other string
+		same       bool
+	}{
+		{"https://host/get.zip?f=a", "https://host/get.zip?f=b", false},
+		{"https://host/get.zip?f=a", "https://host/get.zip", false},
+		{"https://host/a.zip?X-Amz-Signature=1&X-Amz-Date=2", "https://host/a.zip?X-Amz-Signature=3&X-Amz-Date=4", true},
+		{"s3://bucket/set?region=a", "s3://bucket/set?region=b&profile=x", true},
+		{"s3://bucket/set?endpoint=https://one&region=a", "s3://bucket/set?endpoint=https://two", false},
+		{"s3://bucket/set?prefix=a/", "s3://bucket/set?prefix=b/", false},
+	} {
+		if (Shown(c.one) == Shown(c.other)) != c.same {
+			t.Errorf("%s and %s are %s and %s", c.one, c.other, Shown(c.one), Shown(c.other))
+		}
+		if _, shown, err := parse(c.one); err != nil || shown != Shown(c.one) {
+			t.Errorf("%s is %s and %s, %v", c.one, Shown(c.one), shown, err)
+		}
+	}
+	if got := Shown("https://host/get.zip?token=secret"); !regexp.MustCompile(`^https://host/get\.zip\?#[0-9a-f]{8}$`).MatchString(got) {
 		t.Error(got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sethvargo/go-retry"
 
 	"pictosync/internal/atomicfile"
 )
@@ -63,14 +66,26 @@ func (c *Copy) downloaded(name string, v version) (file string, there bool, err 
 	return file, false, errors.Join(os.RemoveAll(file), os.RemoveAll(file+".part"), atomicfile.Write(file+".version", []byte(v.String()), atomicfile.Private))
 }
 
+// A download that breaks off is tried again, after pauses that grow, until so many tries in
+// a row came no further.
+const downloadTries = 5
+
+// downloadPause is the first of the pauses.
+var downloadPause = time.Second
+
+// errBroken is returned where an answer breaks off before the new bytes of it begin.
+var errBroken = errors.New("the answer broke off")
+
 // download downloads a file, and goes on where a process before was killed.
-func (c *Copy) download(file string, v version, open func(offset int64) (io.ReadCloser, error)) error {
+func (c *Copy) download(ctx context.Context, file string, v version, open func(offset int64) (io.ReadCloser, error)) error {
 	to, err := os.OpenFile(file+".part", os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
 	defer to.Close()
-	for try := 0; ; try++ {
+	var furthest int64
+	pauses := newPauses()
+	for {
 		info, err := to.Stat()
 		if err != nil {
 			return err
@@ -85,28 +100,54 @@ func (c *Copy) download(file string, v version, open func(offset int64) (io.Read
 		if offset == v.Size {
 			break
 		}
+		n := int64(0)
 		from, err := open(offset)
-		if err != nil {
+		switch {
+		case err == nil:
+			n, err = io.Copy(to, from)
+			from.Close()
+		case !errors.Is(err, errBroken):
 			return err
 		}
-		n, err := io.Copy(to, from)
-		from.Close()
-		if err == nil && (v.Size < 0 || offset+n == v.Size) {
+		if offset += n; err == nil && (v.Size < 0 || offset == v.Size) {
 			break
 		}
-		if err == nil {
-			err = fmt.Errorf("it ends after %d bytes of %d", offset+n, v.Size)
-		}
-		if try >= 5 && n == 0 {
+		if errors.As(err, new(*fs.PathError)) { // of the file here
 			return err
 		}
-		try = max(0, try-int(min(n, 1))) // as long as it moves
+		if offset > furthest {
+			furthest, pauses = offset, newPauses()
+		}
+		pause, stop := pauses.Next()
+		if stop {
+			return brokenOff(furthest, v)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
 	}
 	if err := errors.Join(to.Sync(), to.Close()); err != nil {
 		return err
 	}
 	c.Fetched++
 	return os.Rename(file+".part", file)
+}
+
+func newPauses() retry.Backoff {
+	return retry.WithMaxRetries(downloadTries-1, retry.NewExponential(downloadPause))
+}
+
+func brokenOff(n int64, v version) error {
+	of, next := "", "run again later, or give a copy on this machine"
+	if v.Size >= 0 {
+		of = fmt.Sprintf(" of %d", v.Size)
+	}
+	if v.Size >= 0 && v.Stamp != "" {
+		next = "run again later: it goes on from there"
+	}
+	return fmt.Errorf("the download broke off after %d%s bytes; %d more tries came no further; %s", n, of, downloadTries-1, next)
 }
 
 // web is for files that URLs lead to: no key is ever sent there.
@@ -161,7 +202,7 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 		c.Kept++
 		return c.single(ctx, file)
 	}
-	err = c.download(file, v, func(offset int64) (io.ReadCloser, error) {
+	err = c.download(ctx, file, v, func(offset int64) (io.ReadCloser, error) {
 		ranged := ""
 		if offset > 0 {
 			ranged = "bytes=" + strconv.FormatInt(offset, 10) + "-"
@@ -176,7 +217,7 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 		case answer.StatusCode == http.StatusOK: // the server knows no ranges, or the file is another
 			if _, err := io.CopyN(io.Discard, answer.Body, offset); err != nil {
 				answer.Body.Close()
-				return nil, err
+				return nil, errBroken
 			}
 			if answer.Header.Get("ETag") == head.Header.Get("ETag") && answer.Header.Get("Last-Modified") == head.Header.Get("Last-Modified") {
 				return answer.Body, nil

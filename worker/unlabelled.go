@@ -51,19 +51,19 @@ func (p *planner) noteFiles(items []walked) {
 	}
 }
 
-// planUnlabelled plans the upload of the source's images that no label names and that the
-// dataset lacks.
-func (p *planner) planUnlabelled(ctx context.Context) error {
+// eachUnlabelled does something for the images of the source that are not among those that
+// labels name, as many at a time as are planned together.
+func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]walked, []match) error) error {
 	for _, folder := range convert.ImageFolders(p.src) {
 		w := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil)}
 		files := func(yield func(walked, error) bool) {
 			for rel, err := range w.Files(ctx, "") {
 				file := filepath.Join(folder.Path, filepath.FromSlash(rel))
-				if err == nil && p.named.has(file) {
+				if err == nil && named.has(file) {
 					continue
 				}
 				if err == nil {
-					p.named.add(file) // folders may overlap
+					named.add(file) // folders may overlap
 				}
 				if !yield(walked{Item: convert.Item{Image: folder.Name(rel), File: file}}, err) || err != nil {
 					return
@@ -71,8 +71,12 @@ func (p *planner) planUnlabelled(ctx context.Context) error {
 			}
 		}
 		for items, err := range parallel.Chunks(files, chunkItems) {
+			if err != nil {
+				return err
+			}
+			matches, err := p.matchItems(ctx, items)
 			if err == nil {
-				err = p.planUnlabelledChunk(ctx, items)
+				err = do(items, matches)
 			}
 			if err != nil {
 				return err
@@ -82,11 +86,15 @@ func (p *planner) planUnlabelled(ctx context.Context) error {
 	return nil
 }
 
-func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked) error {
-	matches, err := p.matchItems(ctx, items)
-	if err != nil {
-		return err
-	}
+// planUnlabelled plans the upload of the source's images that no label names and that the
+// dataset lacks.
+func (p *planner) planUnlabelled(ctx context.Context) error {
+	return p.eachUnlabelled(ctx, &p.named, func(items []walked, matches []match) error {
+		return p.planUnlabelledChunk(ctx, items, matches)
+	})
+}
+
+func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, matches []match) error {
 	var uploads []store.Upload
 	for u, err := range parallel.Map(ctx, p.Convert, matched(items, matches), func(ctx context.Context, i matchedItem) (*store.Upload, error) {
 		near := i.near
@@ -169,21 +177,16 @@ func (a *applier) setSplits(ctx context.Context) error {
 // wantedSplits are the splits that the source has images in, by their ids.
 func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
 	bySource := make(map[string]string)
+	var named fileSet
 	for item, err := range a.src.Items(ctx, "") {
 		if err != nil {
 			return nil, err
 		}
-		split := splitOf(convert.SplitOf(a.src, item))
-		if split == "" {
-			split = splitOfPath(item.Image)
-		}
-		for _, alias := range item.Aliases {
-			if split == "" {
-				split = splitOfPath(alias)
-			}
-		}
-		if split != "" {
+		if split := a.splitOfItem(item); split != "" {
 			bySource[item.Image] = split
+		}
+		if file := convert.ImageFile(a.src, item); file != "" && a.Upload == UploadAll {
+			named.add(file)
 		}
 	}
 	wanted := make(map[string]string)
@@ -195,15 +198,50 @@ func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
 			wanted[i.ImageID] = split
 		}
 	}
+	if a.Upload != UploadAll {
+		return wanted, nil
+	}
+	byFile := make(map[string]string) // of what no label names
+	err := a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
+		for n, m := range matches {
+			split := a.splitOfItem(items[n].Item)
+			if split == "" {
+				continue
+			}
+			if byFile[items[n].File] = split; m.plan == "" && m.closeness >= closeByPath && wanted[m.image.ID] == "" {
+				wanted[m.image.ID] = split
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	for u, err := range a.store.Uploads(ctx, a.record.ID, store.UploadDone, store.UploadThere) {
 		if err != nil {
 			return nil, err
 		}
-		if split := splitOfPath(u.Path); u.Item == 0 && split != "" {
+		if split := byFile[u.File]; u.Item == 0 && split != "" {
 			wanted[u.ImageID] = split
 		}
 	}
 	return wanted, nil
+}
+
+// splitOfItem is the split that the source has an item's image in: as it says, or, where it
+// does not say, by a folder of its path.
+func (p *planner) splitOfItem(item convert.Item) string {
+	says := convert.SplitOf(p.src, item)
+	if says == convert.NoSplit {
+		return ""
+	}
+	split := splitOf(says)
+	for _, one := range pathsOf(item) {
+		if split == "" {
+			split = splitOfPath(one)
+		}
+	}
+	return split
 }
 
 // splitOfPath is the split that a folder of a path is for, the innermost.

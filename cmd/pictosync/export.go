@@ -189,7 +189,7 @@ func (o *exportOptions) print(s backup.Summary, failed error) error {
 		fmt.Printf("  images       %d read so far; the same command goes on\n", i.Read)
 		return nil
 	}
-	fmt.Printf("  snapshot     %s: %s, of which %s shared with the one before\n", printable(s.Snapshot), humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(s.Shared)))
+	fmt.Printf("  snapshot     %s: %s, of which %s shared with the one before%s\n", printable(s.Snapshot), humanize.IBytes(uint64(s.Bytes)), humanize.IBytes(uint64(s.Shared)), imageBytesText(s.ImageBytes))
 	fmt.Printf("  images       %d found: %s\n", i.Found, parts(part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"}, part{i.Failed, "that could not be read"}))
 	printNotes(os.Stdout, s.Notes)
 	fmt.Printf("  annotations  %d\n", s.Annotations)
@@ -202,10 +202,26 @@ func (o *exportOptions) print(s backup.Summary, failed error) error {
 	if len(s.Pruned) > 0 {
 		fmt.Printf("  pruned       %s\n", strings.Join(s.Pruned, ", "))
 	}
+	if s.KeptForFiles != "" {
+		fmt.Printf("  kept too     %s\n", keptForFilesText(s.KeptForFiles))
+	}
 	if i.Failed > 0 {
 		fmt.Printf("  what failed  see `pictosync runs %s --outcome failed`, and \"missing\" in the manifest\n", s.Run)
 	}
 	return nil
+}
+
+// keptForFilesText says why a snapshot stays that the rules do not keep.
+func keptForFilesText(name string) string {
+	return name + ": no newer snapshot has image files; export with --images, or delete its folder"
+}
+
+// imageBytesText is what the image files of a snapshot take, beside its other files.
+func imageBytesText(n int64) string {
+	if n == 0 {
+		return ""
+	}
+	return "; and " + humanize.IBytes(uint64(n)) + " of image files"
 }
 
 func newRestore() *cobra.Command {
@@ -292,6 +308,8 @@ type snapshotJSON struct {
 	Annotations int       `json:"annotations"`
 	Missing     int       `json:"missing"`
 	Bytes       int64     `json:"bytes"`
+	ImageBytes  int64     `json:"image_bytes"` // of the image files, which bytes leave out
+	Checked     bool      `json:"checked,omitempty"`
 	Damaged     []string  `json:"damaged,omitempty"`
 	Error       string    `json:"error,omitempty"`
 }
@@ -307,7 +325,9 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 	out := struct {
 		Snapshots []snapshotJSON `json:"snapshots"`
 		Pruned    []string       `json:"pruned"`
-	}{[]snapshotJSON{}, []string{}}
+		// KeptForFiles is a snapshot that only stays since it has files of images.
+		KeptForFiles string `json:"kept_for_image_files,omitempty"`
+	}{Snapshots: []snapshotJSON{}, Pruned: []string{}}
 	if keep != "" {
 		rules, err := backup.ParseRetention(keep)
 		if err != nil {
@@ -320,10 +340,11 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 				}
 			}
 		}
-		pruned, err := backup.PruneSnapshots(all, rules, dryRun)
+		pruned, forFiles, err := backup.PruneSnapshots(all, rules, dryRun)
 		if err != nil {
 			return err
 		}
+		out.KeptForFiles = forFiles
 		out.Pruned = append(out.Pruned, pruned...)
 		if all, err = snapshot.List(dir, now()); err != nil {
 			return err
@@ -335,6 +356,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		m, err := snapshot.ReadContents(s.Dir)
 		if err == nil && check {
 			line.Damaged, err = snapshot.Check(ctx, s.Dir)
+			line.Checked = err == nil
 		}
 		if err != nil {
 			line.Error = err.Error()
@@ -343,6 +365,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 			failed = errFailures
 		}
 		line.Images, line.Annotations, line.Missing, line.Bytes = m.Images, m.Annotations, len(m.Missing), m.Bytes()
+		line.ImageBytes = m.ImageBytes
 		out.Snapshots = append(out.Snapshots, line)
 	}
 	if asJSON {
@@ -352,7 +375,11 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		return failed
 	}
 	for _, s := range out.Snapshots {
-		fmt.Printf("%s  %s with %s, %s\n", s.Name, plural(s.Images, "image"), plural(s.Annotations, "annotation"), humanize.IBytes(uint64(s.Bytes)))
+		checked := ""
+		if s.Checked && len(s.Damaged) == 0 {
+			checked = "; checked: every file is as its checksum says"
+		}
+		fmt.Printf("%s  %s with %s, %s%s%s\n", s.Name, plural(s.Images, "image"), plural(s.Annotations, "annotation"), humanize.IBytes(uint64(s.Bytes)), imageBytesText(s.ImageBytes), checked)
 		if s.Ahead {
 			fmt.Println("  dated ahead of the present: the clock was wrong then, or is now; it is kept, and not taken for the newest")
 		}
@@ -372,6 +399,9 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 			did = "would prune"
 		}
 		fmt.Printf("%s %s\n", did, strings.Join(out.Pruned, ", "))
+	}
+	if out.KeptForFiles != "" {
+		fmt.Printf("kept %s\n", keptForFilesText(out.KeptForFiles))
 	}
 	return failed
 }

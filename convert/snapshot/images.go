@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -119,5 +120,7 @@ func (b backed) ImageSum(item convert.Item) string {
 	return b.sums()[item.Image]
 }
 
-// SplitOf is the split that the image was in.
-func (b backed) SplitOf(item convert.Item) string { return b.splits[item.Image] }
+// SplitOf is the split that the image was in. A backup has no other word on it than its own.
+func (b backed) SplitOf(item convert.Item) string {
+	return cmp.Or(b.splits[item.Image], convert.NoSplit)
+}
