@@ -18,7 +18,13 @@ type Category struct {
 	// Skeleton is the class template; nil unless there are two keypoints or more,
 	// since a single point is named for its category and needs none.
 	Skeleton *pictograph.Skeleton
+	// Among says that the data set has keypoints of other categories too: each keypoint then
+	// carries the name of its own ([InstanceClass]), since its class is the keypoint's.
+	Among bool
 }
+
+// InstanceClass is the attribute of keypoints that names the category of their instance.
+const InstanceClass = "instance_class"
 
 // NewCategory makes a category; edges are pairs of places in keypoints, from 0.
 func NewCategory(name string, keypoints []string, edges [][2]int) *Category {

@@ -8,7 +8,6 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
-	"pictosync/pictograph"
 )
 
 // convertGeometry takes placed keypoints, else the segmentation, else the box, as
@@ -49,8 +48,8 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 	return convertBox(b, r, o, g)
 }
 
-// carryBox keeps the box that is given beside the keypoints of the last instance. One that is
-// just around them tells nothing more: it is what is written where none is given.
+// carryBox keeps the box that is given beside the keypoints of the last instance, where it is
+// one that can be kept.
 func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keypoints []convert.Keypoint, instance bool) {
 	switch {
 	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H):
@@ -68,12 +67,8 @@ func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keyp
 		b.Report(convert.KindGeometry, o.At, "there is a turned bbox beside the keypoints", allGeometries)
 	case !instance:
 		b.Report(convert.KindGeometry, o.At, "there is a bbox beside a lone point", allGeometries)
-	case g.box == convert.AroundKeypoints(keypoints):
 	default:
-		if b.Result.Boxes == nil {
-			b.Result.Boxes = make(map[int]pictograph.Box)
-		}
-		b.Result.Boxes[b.Instances] = g.box
+		b.CarryBox(g.box, keypoints)
 	}
 }
 

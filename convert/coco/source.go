@@ -155,12 +155,27 @@ func newDataset(s source.Files, files []*labelFile, reason string) (*dataset, er
 	} else if err := c.sameImages(shared); err != nil {
 		return nil, err
 	}
+	c.tellCategories()
 	defer c.Hold()()
 	for _, f := range files {
 		c.lookForCorners(f)
 	}
 	c.print = s.Fingerprint(c.infos()...)
 	return c, nil
+}
+
+// tellCategories looks at the categories of all files together.
+func (c *dataset) tellCategories() {
+	var all []*Converter
+	for _, f := range c.files {
+		if f.categories != nil {
+			all = append(all, f.categories)
+		}
+	}
+	if c.converter != nil {
+		all = append(all, c.converter)
+	}
+	tellCategories(all...)
 }
 
 // lookForCorners looks at some of a file's images, from all over it, for boxes that are

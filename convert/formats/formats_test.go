@@ -211,7 +211,7 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": "kpt_shape: [2, 3]\nflip_idx: [0, 2]\nkpt_names:\n  0: [head, tail]\n" + names, "images/a.png": small,
 			"labels/a.txt": "0 0.5 0.5 0.5 0.5 0.5 0.5 2 0.25 0.25 1\n"},
 		want:     "a.png 20x10 head tail\n",
-		findings: []string{"data-set-description"},
+		findings: []string{"data-set-description", "data-set-description"}, // flip_idx, and the second class's keypoints
 	}, {
 		name: "two images for one label", format: "yolo",
 		files: map[string]string{"data.yaml": names, "images/a.png": small, "images/a.jpg": small, "labels/a.txt": box},

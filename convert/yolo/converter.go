@@ -61,9 +61,11 @@ type Converter struct {
 	// KeypointCount and KeypointDims are the kpt_shape of a pose data set; dims
 	// is 2 (x, y) or 3 (x, y, visibility).
 	KeypointCount, KeypointDims int
-	// KeypointNames name the keypoints; those without a name are joint_0, joint_1…
-	KeypointNames []string
-	Options       convert.Options
+	// KeypointNames name the keypoints, and ClassKeypointNames those of a class where each
+	// has its own; those without a name are joint_0, joint_1…
+	KeypointNames      []string
+	ClassKeypointNames map[int][]string
+	Options            convert.Options
 }
 
 // Image converts one label file, which findings call file. The size must be
@@ -106,8 +108,9 @@ func angleHeader(label []byte) (rest []byte, lines int, found bool) {
 type reader struct {
 	*Converter
 	*convert.Builder
-	keypoints []string // made when first needed
-	angles    bool     // the file says that its lines end with angles
+	poses  map[int]*convert.Category // by class; made when first needed
+	class  int                       // of the line at hand
+	angles bool                      // the file says that its lines end with angles
 }
 
 // convert reports whether the line is in the result.
@@ -129,7 +132,7 @@ func (r *reader) convert(number int, line []byte) bool {
 	if !known || convert.Blank(name) {
 		return r.Drop(convert.KindUnknownClass, o.At, r.noClass(index))
 	}
-	o.Name = name
+	o.Name, r.class = name, index
 	if r.angles && !r.Columns.has(ColumnAngle) {
 		return r.Drop(convert.KindAngle, o.At, "the file begins with YOLO_OBB, so the line ends with an angle, and tools differ in its unit and direction and the order of the sides; --columns class,box,angle reads it as degrees, clockwise")
 	}
@@ -262,9 +265,14 @@ func (r *reader) box(o convert.Object, n []float64) bool {
 	if !r.inRange(o.At, n) {
 		return false
 	}
+	return r.AddBox(o, r.boxOf(n))
+}
+
+// boxOf is a box in pixels.
+func (r *reader) boxOf(n []float64) pictograph.Box {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	bw, bh := n[2]*w, n[3]*h
-	return r.AddBox(o, pictograph.Box{X: float64(n[0]*w) - float64(bw/2), Y: float64(n[1]*h) - float64(bh/2), W: bw, H: bh})
+	return pictograph.Box{X: float64(n[0]*w) - float64(bw/2), Y: float64(n[1]*h) - float64(bh/2), W: bw, H: bh}
 }
 
 // angledBox is a box turned about its centre, by degrees, clockwise.
@@ -343,15 +351,20 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	if len(keypoints) == 0 {
 		return r.box(o, box)
 	}
-	first := len(r.Result.Annotations)
-	if !r.AddPose(o, convert.NewCategory(o.Name, r.keypointNames(), nil), keypoints) {
+	first, instances := len(r.Result.Annotations), r.Instances
+	if !r.AddPose(o, r.category(o.Name), keypoints) {
 		return false
 	}
 	for i := range scores {
 		r.Result.Annotations[first+i].Confidence = &scores[i]
 	}
-	if r.AllGeometries {
+	switch given := r.boxOf(box); {
+	case r.AllGeometries:
 		r.box(o, box)
+	case r.Instances == instances:
+		r.Report(convert.KindGeometry, o.At, "there is a box beside a lone point", "left out; --all-geometries takes it too")
+	case given.W > 0 && given.H > 0:
+		r.CarryBox(given, keypoints)
 	}
 	return true
 }
@@ -412,17 +425,43 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 	return keypoints, scores, true
 }
 
-func (r *reader) keypointNames() []string {
-	if r.keypoints == nil {
-		r.keypoints = make([]string, r.KeypointCount)
-		copy(r.keypoints, r.KeypointNames)
-		for i, name := range r.keypoints {
-			if convert.Blank(name) {
-				r.keypoints[i] = convert.DefaultKeypointName(i)
-			}
+// category is the class of the line at hand with its keypoints.
+func (r *reader) category(name string) *convert.Category {
+	if c := r.poses[r.class]; c != nil {
+		return c
+	}
+	names := r.KeypointNames
+	if own, there := r.ClassKeypointNames[r.class]; there {
+		names = own
+	}
+	keypoints := make([]string, r.KeypointCount)
+	copy(keypoints, names)
+	for i, name := range keypoints {
+		if convert.Blank(name) {
+			keypoints[i] = convert.DefaultKeypointName(i)
 		}
 	}
-	return r.keypoints
+	if r.poses == nil {
+		r.poses = make(map[int]*convert.Category)
+	}
+	c := convert.NewCategory(name, keypoints, nil)
+	c.Among = r.severalClasses()
+	r.poses[r.class] = c
+	return c
+}
+
+// severalClasses reports whether there are classes of different names.
+func (y *Converter) severalClasses() bool {
+	first := ""
+	for _, name := range y.Classes {
+		if first != "" && !convert.Blank(name) && name != first {
+			return true
+		}
+		if !convert.Blank(name) {
+			first = name
+		}
+	}
+	return false
 }
 
 // inRange drops the line of a coordinate outside the image.

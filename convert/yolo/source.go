@@ -93,6 +93,9 @@ func (o Flags) state(y *Converter, c convert.Options) error {
 	if o.Shape[0] > 0 {
 		y.KeypointCount, y.KeypointDims = o.Shape[0], o.Shape[1]
 		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
+		for class, names := range y.ClassKeypointNames {
+			y.ClassKeypointNames[class] = names[:min(len(names), y.KeypointCount)]
+		}
 		y.Task = Pose
 	}
 	if o.Task != "" {

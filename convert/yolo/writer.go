@@ -24,6 +24,9 @@ type Writer struct {
 	task      Task
 	numbers   map[string]int
 	keypoints []string // of the data set's poses
+	// own are those of each class with keypoints, and differ says that not all have the same.
+	own    map[string][]string
+	differ bool
 }
 
 // NewWriter writes images that are all in the catalog. Without a task it is
@@ -63,9 +66,12 @@ func NewWriter(c *convert.Catalog, task Task) (*Writer, error) {
 		switch {
 		case len(keypoints) == 0:
 		case w.keypoints == nil:
-			w.keypoints = keypoints
-		case !slices.Equal(keypoints, w.keypoints):
-			return nil, fmt.Errorf("the poses have different keypoints (class %q has %d, another %d), and a YOLO data set has one list for all: drop classes with --class-map, or write --to coco", name, len(keypoints), len(w.keypoints))
+			w.keypoints, w.own = keypoints, map[string][]string{name: keypoints}
+		case len(keypoints) != len(w.keypoints):
+			return nil, fmt.Errorf("the poses have different keypoints (class %q has %d, another %d), and a YOLO data set has one number of them for all: drop classes with --class-map, or write --to coco", name, len(keypoints), len(w.keypoints))
+		default:
+			w.own[name] = keypoints
+			w.differ = w.differ || !slices.Equal(keypoints, w.keypoints)
 		}
 	}
 	if w.keypoints == nil {
@@ -132,17 +138,33 @@ func (w *Writer) Description(folders []string) []byte {
 		dst = append(dst, "train: images\nval: images\n"...)
 	}
 	dst = fmt.Appendf(dst, "task: %s\nnames:\n", w.task)
-	for _, name := range slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] }) {
+	names := slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
+	for _, name := range names {
 		dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], quoteYAML(name))
 	}
-	if w.keypoints != nil {
-		quoted := make([]string, len(w.keypoints))
-		for i, j := range w.keypoints {
-			quoted[i] = quoteYAML(j)
+	if w.keypoints == nil {
+		return dst
+	}
+	dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names:", len(w.keypoints))
+	if !w.differ {
+		return fmt.Appendf(dst, " %s\n", listYAML(w.keypoints))
+	}
+	dst = append(dst, '\n')
+	for _, name := range names {
+		if own := w.own[name]; own != nil {
+			dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], listYAML(own))
 		}
-		dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names: [%s]\n", len(w.keypoints), strings.Join(quoted, ", "))
 	}
 	return dst
+}
+
+// listYAML is texts as a YAML list.
+func listYAML(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, s := range texts {
+		quoted[i] = quoteYAML(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // quoteYAML is text as a YAML scalar; JSON strings are those.
