@@ -184,15 +184,15 @@ func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, co
 			somewhere++
 		}
 	}
-	if somewhere == 0 {
-		return
-	}
 	reason := fmt.Sprintf("keypoints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
-	if scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed) {
+	switch more := scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed); {
+	case more && somewhere > 0:
 		b.Report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "keypoints left out")
-		return
+	case more:
+		b.Report(KindKeypoints, at, fmt.Sprintf("num_keypoints is %s, and %d are labelled and placed", count, placed), "those placed were taken")
+	case somewhere > 0:
+		b.Report(KindVisibility, at, reason, "keypoints left out")
 	}
-	b.Report(KindVisibility, at, reason, "keypoints left out")
 }
 
 // InImage leaves out keypoints that lie outside the image by more than a pixel and a

@@ -138,6 +138,10 @@ func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte,
 		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s for %d keypoints are two a keypoint, where x, y and visibility belong", len(numbers), what, named))
 		return nil, -1
 	}
+	if named == 0 && len(numbers)%2 == 0 && len(numbers)%3 == 0 && !visibilities(numbers) && !(o.Results && (o.Scored || o.Constant)) {
+		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s may be two a keypoint, where x, y and visibility belong: the third numbers are no visibilities, and the category names no keypoints", len(numbers), what))
+		return nil, -1
+	}
 	if left := len(numbers) % 3; left != 0 {
 		b.Report(convert.KindCount, at, fmt.Sprintf("%d numbers of %s are no triplets", len(numbers), what), fmt.Sprintf("last %d left out", left))
 	}
@@ -289,6 +293,9 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 //
 // False is for an annotation that is left out, since its keypoints may be read in two ways.
 func readAllKeypoints(b *convert.Builder, r *reader, o *convert.Object, c *convert.Category, a *rawAnnotation) (keypoints []convert.Keypoint, ok bool) {
+	if emptyValue(a.keypoints) && !o.Results {
+		b.TellUnlabelled(o.At, nil, 0, a.keypointCount)
+	}
 	if !scan.Absent(a.keypoints) {
 		keypoints, o.Slots = readKeypoints(b, r, o, a.keypoints, "keypoints", len(c.Keypoints))
 		if o.Slots < 0 {

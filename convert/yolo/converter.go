@@ -65,8 +65,21 @@ type Converter struct {
 	// has its own; those without a name are joint_0, joint_1…
 	KeypointNames      []string
 	ClassKeypointNames map[int][]string
-	Options            convert.Options
+	// Third is what the third number of a keypoint is, in all lines of the data set.
+	Third   Third
+	Options convert.Options
 }
+
+// Third is what the third numbers of keypoints are.
+type Third string
+
+// The third numbers are COCO's visibility, 0, 1 or 2; scores; or nothing tells, since some
+// lines can only have the one and some only the other.
+const (
+	ThirdVisibility Third = ""
+	ThirdScore      Third = "score"
+	ThirdUnclear    Third = "unclear"
+)
 
 // Image converts one label file, which findings call file. The size must be
 // known unless the file has no lines.
@@ -371,15 +384,11 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 
 // placed are the keypoints that are placed, and where their third numbers are scores
 // these. A keypoint of two numbers is not placed where both are 0 or one is negative:
-// that is how Ultralytics trains on them. A third number is COCO's visibility, or a
-// score where one of the line's is a fraction.
+// that is how Ultralytics trains on them. What a third number is the data set says.
 func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []convert.Keypoint, scores []float64, ok bool) {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	dims := r.KeypointDims
-	scored := false
-	for i := 2; dims == 3 && i < len(numbers); i += 3 {
-		scored = scored || numbers[i] > 0 && numbers[i] < 1
-	}
+	scored := dims == 3 && r.Third == ThirdScore
 	keypoints = make([]convert.Keypoint, 0, len(numbers)/dims)
 	var absent, unlabelled, odd convert.Flaws
 	for slot := range len(numbers) / dims {
@@ -400,7 +409,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 		case negative && (dims == 2 || flag < 0):
 			absent.Add(fmt.Sprintf("keypoint %d at %v, %v", slot+1, x, y))
 			continue
-		case !(flag > 0 && flag <= 1) && (scored || flag != convert.Visible):
+		case scored && !(flag > 0 && flag <= 1), !scored && flag != convert.Occluded && flag != convert.Visible, dims == 3 && r.Third == ThirdUnclear:
 			odd.Add(fmt.Sprintf("keypoint %d has %v", slot+1, flag))
 			continue
 		}
@@ -413,7 +422,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 		}
 	}
 	if odd.Count > 0 {
-		return nil, nil, r.Drop(convert.KindKeypoints, at, "third numbers of keypoints that are neither visibility, 0 to 2, nor a score: "+odd.String())
+		return nil, nil, r.Drop(convert.KindKeypoints, at, r.Third.isNot()+": "+odd.String())
 	}
 	if absent.Count > 0 {
 		r.Report(convert.KindKeypointAbsent, at, "negative coordinate: "+absent.String(), "keypoint taken for not placed")
@@ -423,6 +432,47 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 		r.Result.Findings[len(r.Result.Findings)-1].Count = unlabelled.Count
 	}
 	return keypoints, scores, true
+}
+
+// thirds counts the lines of a label file whose keypoints can only have scores, and those that
+// can only have visibilities, as their third numbers.
+func (y *Converter) thirds(label []byte) (scores, visibilities int) {
+	var numbers []float64
+	for _, line := range labelLines(label) {
+		_, rest := nextField(line)
+		var err error
+		if numbers, err = appendFields(numbers[:0], rest); err != nil {
+			continue
+		}
+		cut := y.splitTask
+		if y.Columns != nil {
+			cut = y.split
+		}
+		s, ok := cut(numbers)
+		score, visibility := false, false
+		for i := 2; ok && i < len(s.keypoints); i += 3 {
+			v := s.keypoints[i]
+			score, visibility = score || v > 0 && v < 1, visibility || v == convert.Visible
+		}
+		switch {
+		case score && !visibility:
+			scores++
+		case visibility && !score:
+			visibilities++
+		}
+	}
+	return scores, visibilities
+}
+
+// isNot says why a third number is not taken.
+func (t Third) isNot() string {
+	switch t {
+	case ThirdScore:
+		return "the third numbers of the data set's keypoints are scores, and here is none from 0 to 1"
+	case ThirdUnclear:
+		return "some lines of the data set have keypoints with a visibility of 2, others with fractions as scores are, so nothing tells which a third number is"
+	}
+	return "the third numbers of the data set's keypoints are visibilities, and here is none of 0, 1 and 2"
 }
 
 // category is the class of the line at hand with its keypoints.
