@@ -1,7 +1,9 @@
 package convert
 
 import (
+	"hash/maphash"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -18,6 +20,7 @@ type Catalog struct {
 	categories map[string]*CatalogEntry
 	loose      poses             // keypoints whose category nothing tells
 	told       map[string]*poses // of categories that the keypoints name, where nothing has their template
+	stems      map[uint64]bool   // of the images' names, by their hashes; true where several have one
 	LargestID  int64             // of the annotations' whole-number ids
 	Task       shapeCounts
 }
@@ -37,8 +40,24 @@ type shapeCounts struct{ Boxes, Oriented, Polygons, Poses int }
 // NewCatalog begins a catalog. Classes that the map numbers are in it from the
 // start; m may be nil.
 func NewCatalog(m *ClassMap) *Catalog {
-	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), told: make(map[string]*poses), loose: poses{mapped: m}}
+	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), told: make(map[string]*poses), stems: make(map[uint64]bool), loose: poses{mapped: m}}
 }
+
+var stemSeed = maphash.MakeSeed()
+
+func stemHash(image string) uint64 {
+	return maphash.String(stemSeed, strings.TrimSuffix(image, path.Ext(image)))
+}
+
+// AddName takes on an image's name.
+func (c *Catalog) AddName(image string) {
+	hash := stemHash(image)
+	_, several := c.stems[hash]
+	c.stems[hash] = several
+}
+
+// SharesStem reports whether another image has the same name but for its extension.
+func (c *Catalog) SharesStem(image string) bool { return c.stems[stemHash(image)] }
 
 // Add takes on the classes of one image's result.
 func (c *Catalog) Add(r Result) {

@@ -34,7 +34,7 @@ type dataset struct {
 	classList string
 	described bool
 	listings  *source.Listings
-	told      toldFolders // of images without labels
+	told      toldFolders // of images without labels, and of labels that no list names
 	leftOut   leftOut
 	buffers   sync.Pool // of *[]byte, for labels
 }
@@ -322,6 +322,11 @@ func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 			yield(convert.Item{}, err)
 			return
 		}
+		defer func() {
+			if part == len(y.parts) {
+				y.tellUnlisted(listed)
+			}
+		}()
 		for ; part < len(y.parts); part, behind = part+1, "" {
 			for item, err := range y.partItems(ctx, part, behind, listed) {
 				if err == nil && !y.Filter.Takes(item.Image, item.File) {
@@ -380,7 +385,7 @@ func (t *toldFolders) first(folder string) bool {
 	return !was
 }
 
-func (y *dataset) partItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[convert.Item, error] {
+func (y *dataset) partItems(ctx context.Context, number int, behind string, listed *listedLabels) iter.Seq2[convert.Item, error] {
 	if y.parts[number].list {
 		return y.listItems(ctx, number, behind, listed)
 	}

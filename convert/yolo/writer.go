@@ -22,6 +22,7 @@ import (
 type Writer struct {
 	catalog   *convert.Catalog
 	task      Task
+	chosen    bool // the task is none that was asked for
 	numbers   map[string]int
 	keypoints []string // of the data set's poses
 	// own are those of each class with keypoints, and differ says that not all have the same.
@@ -29,17 +30,17 @@ type Writer struct {
 	differ bool
 }
 
-// NewWriter writes images that are all in the catalog. Without a task it is
-// the one that loses least: pose, obb or segment where the images have nothing that it
-// has no place for, else detect, which has one for all.
+// NewWriter writes images that are all in the catalog. Without a task it is the one that has
+// no place for the fewest objects: pose where there are more poses than all else together,
+// else segment where there are polygons, obb where there are oriented boxes, or detect. What
+// it has no place for is then lost, as nobody asked for it.
 func NewWriter(c *convert.Catalog, task Task) (*Writer, error) {
 	w := &Writer{catalog: c, task: task, numbers: c.Numbers(0)}
 	if task == "" {
+		w.chosen = true
 		switch {
-		case c.Task.Poses > 0 && c.Task.Boxes+c.Task.Oriented+c.Task.Polygons == 0:
+		case c.Task.Poses > c.Task.Boxes+c.Task.Oriented+c.Task.Polygons:
 			w.task = Pose
-		case c.Task.Poses > 0:
-			w.task = Detect
 		case c.Task.Oriented > 0 && c.Task.Polygons == 0:
 			w.task = OBB
 		case c.Task.Polygons > 0:
@@ -251,6 +252,8 @@ func (l *lineWriter) object(r convert.Result, c *convert.CatalogEntry, o convert
 		l.box(c, o, at)
 	case o.Polygons != nil:
 		l.polygons(c, o, at)
+	case l.task == Detect && l.chosen:
+		l.report(convert.KindLostShape, at, "keypoints have no place in a detect dataset, which fits most of the objects; --yolo-task detect takes their boxes, --yolo-task pose the keypoints", "left out")
 	case l.task == Detect && o.Given != nil:
 		l.boxLine(c, *o.Given, at)
 	case l.task == Detect:
