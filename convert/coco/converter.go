@@ -81,6 +81,16 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	return c, r.findings, nil
 }
 
+// among counts the categories whose keypoints say that they are of them.
+func (c *Converter) among() (n int) {
+	for _, category := range c.Categories {
+		if category.Among {
+			n++
+		}
+	}
+	return n
+}
+
 // tellCategories has the keypoints of a data set's files say which category they are of,
 // where several have keypoints with names.
 func tellCategories(converters ...*Converter) {

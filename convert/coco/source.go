@@ -34,6 +34,7 @@ type dataset struct {
 	// converter what reads their annotations.
 	merged    map[string]*sharedImage
 	converter *Converter
+	together  bool // keypoints say their category since the files are read together
 	source.HeldFiles
 }
 
@@ -164,7 +165,8 @@ func newDataset(s source.Files, files []*labelFile, reason string) (*dataset, er
 	return c, nil
 }
 
-// tellCategories looks at the categories of all files together.
+// tellCategories looks at the categories of all files together, and notes whether that makes
+// a difference.
 func (c *dataset) tellCategories() {
 	var all []*Converter
 	for _, f := range c.files {
@@ -175,7 +177,15 @@ func (c *dataset) tellCategories() {
 	if c.converter != nil {
 		all = append(all, c.converter)
 	}
+	alone := 0
+	for _, f := range all {
+		alone += f.among()
+	}
 	tellCategories(all...)
+	for _, f := range all {
+		alone -= f.among()
+	}
+	c.together = alone != 0
 }
 
 // lookForCorners looks at some of a file's images, from all over it, for boxes that are
