@@ -199,6 +199,7 @@ func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 	for i, j := range keypoints {
 		geometries[i] = pictograph.Keypoint{Point: j.Point, Instance: instance}
 	}
+	o.Attributes = b.instanceClass(o, c, lone)
 	b.Require(c.Name, pictograph.TypeKeypoint, c.Skeleton)
 	if c.Skeleton != nil {
 		for _, name := range c.Keypoints {
@@ -238,6 +239,37 @@ func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 		b.countSlots(instance, keypoints, o.Slots)
 	}
 	return true
+}
+
+// CarryBox keeps the box that is given beside the keypoints of the last instance. One that is
+// just around them tells nothing more: it is what is written where none is given.
+func (b *Builder) CarryBox(box pictograph.Box, keypoints []Keypoint) {
+	if box == AroundKeypoints(keypoints) {
+		return
+	}
+	if b.Result.Boxes == nil {
+		b.Result.Boxes = make(map[int]pictograph.Box)
+	}
+	b.Result.Boxes[b.Instances] = box
+}
+
+// instanceClass are the attributes of a pose's keypoints, with the category where there are
+// several. One of the source's own that says something else cannot be told from it.
+func (b *Builder) instanceClass(o Object, c *Category, lone bool) map[string]any {
+	attributes := o.Attributes
+	if own, there := attributes[InstanceClass]; there && own != any(c.Name) {
+		b.Report(KindAttributes, o.At, "the attribute "+InstanceClass+" of keypoints says which category they are of, and here it is another than "+strconv.Quote(c.Name), "left out")
+		attributes = maps.Clone(attributes)
+		delete(attributes, InstanceClass)
+	}
+	if !c.Among || lone {
+		return attributes
+	}
+	if attributes = maps.Clone(attributes); attributes == nil {
+		attributes = make(map[string]any, 1)
+	}
+	attributes[InstanceClass] = c.Name
+	return attributes
 }
 
 // countSlots notes how many keypoints an instance has room for where its keypoints that are

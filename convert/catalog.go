@@ -1,7 +1,9 @@
 package convert
 
 import (
+	"hash/maphash"
 	"maps"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,8 +18,10 @@ import (
 type Catalog struct {
 	mapped     *ClassMap
 	categories map[string]*CatalogEntry
-	loose      poses // keypoints whose category nothing tells
-	LargestID  int64 // of the annotations' whole-number ids
+	loose      poses             // keypoints whose category nothing tells
+	told       map[string]*poses // of categories that the keypoints name, where nothing has their template
+	stems      map[uint64]bool   // of the images' names, by their hashes; true where several have one
+	LargestID  int64             // of the annotations' whole-number ids
 	Task       shapeCounts
 }
 
@@ -36,8 +40,24 @@ type shapeCounts struct{ Boxes, Oriented, Polygons, Poses int }
 // NewCatalog begins a catalog. Classes that the map numbers are in it from the
 // start; m may be nil.
 func NewCatalog(m *ClassMap) *Catalog {
-	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), loose: poses{mapped: m}}
+	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), told: make(map[string]*poses), stems: make(map[uint64]bool), loose: poses{mapped: m}}
 }
+
+var stemSeed = maphash.MakeSeed()
+
+func stemHash(image string) uint64 {
+	return maphash.String(stemSeed, strings.TrimSuffix(image, path.Ext(image)))
+}
+
+// AddName takes on an image's name.
+func (c *Catalog) AddName(image string) {
+	hash := stemHash(image)
+	_, several := c.stems[hash]
+	c.stems[hash] = several
+}
+
+// SharesStem reports whether another image has the same name but for its extension.
+func (c *Catalog) SharesStem(image string) bool { return c.stems[stemHash(image)] }
 
 // Add takes on the classes of one image's result.
 func (c *Catalog) Add(r Result) {
@@ -88,6 +108,10 @@ func (c *Catalog) category(name string) *CatalogEntry {
 // named reports whether the category of a pose is told by the image's classes
 // or by the pose itself, and notes what it has.
 func (c *Catalog) named(r Result, o WholeObject) bool {
+	if o.told != "" {
+		c.tell(o)
+		return true
+	}
 	if class := templateOf(r.Classes, o.Keypoints); class != nil {
 		known := c.category(class.Name)
 		known.Unnamed = max(known.Unnamed, roomFor(class.Name, o))
@@ -104,6 +128,31 @@ func (c *Catalog) named(r Result, o WholeObject) bool {
 		return true
 	}
 	return false
+}
+
+// tell notes the keypoints of a pose whose category they name.
+func (c *Catalog) tell(o WholeObject) {
+	known := c.category(o.told)
+	known.Unnamed = max(known.Unnamed, roomFor(o.told, o))
+	var keypoints []pictograph.Annotation
+	for _, j := range bodyKeypoints(o.Keypoints) {
+		if _, numbered := keypointNumber(o.told, j.Name); !numbered {
+			keypoints = append(keypoints, j)
+		}
+	}
+	if c.told[o.told] == nil {
+		c.told[o.told] = new(poses)
+	}
+	c.told[o.told].add(keypoints, "")
+}
+
+// complete gives the categories that keypoints name their templates where nothing else does.
+func (c *Catalog) complete() {
+	for name, told := range c.told {
+		if known := c.category(name); known.Skeleton == nil && len(told.seen) > 0 {
+			known.Skeleton = told.template(told.seen)
+		}
+	}
 }
 
 // keypointNumber is the number of a keypoint that is named after its category; false for all
@@ -227,6 +276,9 @@ func (c *Catalog) CategoryOf(r Result, o WholeObject) *CatalogEntry {
 	if o.Keypoints == nil {
 		return c.category(o.name)
 	}
+	if o.told != "" {
+		return c.category(o.told)
+	}
 	if class := templateOf(r.Classes, o.Keypoints); class != nil {
 		return c.category(class.Name)
 	}
@@ -241,6 +293,7 @@ func (c *Catalog) CategoryOf(r Result, o WholeObject) *CatalogEntry {
 
 // Numbers are those of all categories, from first on.
 func (c *Catalog) Numbers(first int) map[string]int {
+	c.complete()
 	names := slices.Collect(maps.Keys(c.categories))
 	for _, l := range c.loose.categories() {
 		names = append(names, l.Name)
@@ -250,6 +303,7 @@ func (c *Catalog) Numbers(first int) map[string]int {
 
 // All are the categories by name, those that only the class map names too.
 func (c *Catalog) All() map[string]*CatalogEntry {
+	c.complete()
 	out := maps.Clone(c.categories)
 	for _, l := range c.loose.categories() {
 		out[l.Name] = l
@@ -342,13 +396,18 @@ func (p *poses) categories() []*CatalogEntry {
 		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *CatalogEntry) bool { return c.Name == class }) {
 			name = class
 		}
-		category := &CatalogEntry{Name: name, Skeleton: &pictograph.Skeleton{Edges: [][2]int{}}}
-		for _, keypoint := range p.ordered(groups[root]) {
-			category.Skeleton.Nodes = append(category.Skeleton.Nodes, pictograph.SkeletonNode{Name: keypoint})
-		}
-		p.made = append(p.made, category)
+		p.made = append(p.made, &CatalogEntry{Name: name, Skeleton: p.template(groups[root])})
 	}
 	return p.made
+}
+
+// template is a skeleton of keypoints in their order, without edges.
+func (p *poses) template(keypoints []string) *pictograph.Skeleton {
+	s := &pictograph.Skeleton{Edges: [][2]int{}}
+	for _, keypoint := range p.ordered(keypoints) {
+		s.Nodes = append(s.Nodes, pictograph.SkeletonNode{Name: keypoint})
+	}
+	return s
 }
 
 // ordered takes, again and again, the first keypoint that none of those left comes

@@ -148,6 +148,18 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 			default:
 				a.Name = name
 			}
+			if _, keypoint := a.Geometry.(pictograph.Keypoint); keypoint {
+				rest, class := withoutClass(a.Attributes)
+				switch name, listed := m.of(class); {
+				case class == "" || !listed:
+				case name == "":
+					dropped[class]++
+					continue
+				default:
+					rest[InstanceClass] = name
+					a.Attributes = rest
+				}
+			}
 			kept = append(kept, a)
 		}
 		if len(kept) == before {

@@ -85,6 +85,11 @@ func (m mapped) Load(ctx context.Context, item Item, listed Size) (Result, error
 			}
 		}
 	}
+	for _, a := range result.Annotations {
+		if class, told := a.Attributes[InstanceClass].(string); told {
+			m.note(class)
+		}
+	}
 	if err == nil {
 		m.classes.Apply(&result, item.File, item.Image)
 	}

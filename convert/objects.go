@@ -18,6 +18,7 @@ import (
 type WholeObject struct {
 	ID         string
 	name       string // class; of a pose, see Catalog.CategoryOf
+	told       string // the category that a pose's keypoints name; "" where they name none
 	Box        *pictograph.BBox
 	Polygons   []pictograph.Polygon
 	Keypoints  []pictograph.Annotation
@@ -108,6 +109,9 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 			o.Keypoints = []pictograph.Annotation{a}
 			o.name = "" // a keypoint's
 			o.Attributes = withoutOccluded(a.Attributes)
+			if g.Instance > 0 {
+				o.Attributes, o.told = withoutClass(o.Attributes)
+			}
 			o.ID = strings.TrimSuffix(a.ID, "-0")
 			if box, given := r.Boxes[g.Instance]; given && g.Instance > 0 {
 				o.Given = &box
@@ -198,7 +202,7 @@ func partsFrom(annotations []pictograph.Annotation) int {
 
 func (o *WholeObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
 	o.Scored = o.Scored || !sameConfidence(a.Confidence, o.Confidence)
-	if !sameAttributes(withoutOccluded(a.Attributes), o.Attributes) {
+	if attributes, told := withoutClass(withoutOccluded(a.Attributes)); told != o.told || !sameAttributes(attributes, o.Attributes) {
 		report(KindAttributes, at, "the keypoints of an instance have different attributes", "those of the first were taken")
 	}
 	o.Keypoints = append(o.Keypoints, a)
@@ -218,6 +222,18 @@ func withoutOccluded(attributes map[string]any) map[string]any {
 	rest := maps.Clone(attributes)
 	delete(rest, "occluded")
 	return rest
+}
+
+// withoutClass are a keypoint's attributes but for the category of its instance, which it
+// returns too.
+func withoutClass(attributes map[string]any) (rest map[string]any, class string) {
+	class, _ = attributes[InstanceClass].(string)
+	if Blank(class) {
+		return attributes, ""
+	}
+	rest = maps.Clone(attributes)
+	delete(rest, InstanceClass)
+	return rest, class
 }
 
 // IsOccluded reports whether the attributes are those of an occluded keypoint.

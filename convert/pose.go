@@ -18,7 +18,13 @@ type Category struct {
 	// Skeleton is the class template; nil unless there are two keypoints or more,
 	// since a single point is named for its category and needs none.
 	Skeleton *pictograph.Skeleton
+	// Among says that the data set has keypoints of other categories too: each keypoint then
+	// carries the name of its own ([InstanceClass]), since its class is the keypoint's.
+	Among bool
 }
+
+// InstanceClass is the attribute of keypoints that names the category of their instance.
+const InstanceClass = "instance_class"
 
 // NewCategory makes a category; edges are pairs of places in keypoints, from 0.
 func NewCategory(name string, keypoints []string, edges [][2]int) *Category {
@@ -178,15 +184,15 @@ func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, co
 			somewhere++
 		}
 	}
-	if somewhere == 0 {
-		return
-	}
 	reason := fmt.Sprintf("keypoints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
-	if scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed) {
+	switch more := scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed); {
+	case more && somewhere > 0:
 		b.Report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "keypoints left out")
-		return
+	case more:
+		b.Report(KindKeypoints, at, fmt.Sprintf("num_keypoints is %s, and %d are labelled and placed", count, placed), "those placed were taken")
+	case somewhere > 0:
+		b.Report(KindVisibility, at, reason, "keypoints left out")
 	}
-	b.Report(KindVisibility, at, reason, "keypoints left out")
 }
 
 // InImage leaves out keypoints that lie outside the image by more than a pixel and a

@@ -2,6 +2,7 @@ package source
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,11 @@ type LabelFolder struct {
 	Names                  *Entries // of the labels; nil where they cannot be read
 
 	odd    bool // some labels may be spelled otherwise than their images
+	double bool // some images may have two labels
 	images []imageFolder
+	// labels are the labels by what their spellings, and those of their images, have in
+	// common; made when first needed.
+	labels map[string][]string
 }
 
 // imageFolder is a folder that may hold the images of labels.
@@ -62,9 +67,10 @@ func (f *LabelFolder) Enter(path, file, bare, withImages string) {
 		}
 		f.images = append(f.images, imageFolder{path: path, entries: entries, alias: f.aliasOf(path)})
 	}
-	f.Names, f.odd = nil, false
+	f.Names, f.odd, f.double, f.labels = nil, false, false, nil
 	if entries, err := f.Listings.Read(f.Path); err == nil {
-		f.Names, f.odd = entries, f.hasOddLabels(entries)
+		f.Names = entries
+		f.lookAtNames()
 	}
 	f.tellUnlabelled()
 }
@@ -162,7 +168,7 @@ func severalImages(names []string) error {
 
 // oddImage finds the image of a label that no image has the very name of: that of
 // a.png.txt, and those whose name is spelled with other code points, or with percent
-// signs. An image that has a label of its very name too is an error.
+// signs.
 func (f *LabelFolder) oddImage(name string) (folder *imageFolder, image string, err error) {
 	for i := range f.images {
 		folder := &f.images[i]
@@ -181,11 +187,6 @@ func (f *LabelFolder) oddImage(name string) (folder *imageFolder, image string, 
 			continue
 		case len(found) > 1:
 			return nil, "", severalImages(found)
-		}
-		for _, other := range []string{Stem(found[0]) + f.Ext, Stem(found[0]) + strings.ToUpper(f.Ext)} {
-			if f.Names.Has(other) {
-				return folder, found[0], fmt.Errorf("its image %s has another label, %s; leave one", convert.Display(found[0]), convert.Display(f.File+other))
-			}
 		}
 		return folder, found[0], nil
 	}
@@ -232,19 +233,58 @@ func (f *LabelFolder) Near(name string) string {
 	return ""
 }
 
-// hasOddLabels reports whether a folder has labels whose images may be spelled
-// otherwise.
-func (f *LabelFolder) hasOddLabels(all *Entries) bool {
-	for _, e := range all.List {
-		name := all.Bytes(e)
+// lookAtNames finds out whether labels may be spelled otherwise than their images, or be the
+// second of one.
+func (f *LabelFolder) lookAtNames() {
+	for _, e := range f.Names.List {
+		name := f.Names.Bytes(e)
 		if len(name) < len(f.Ext) || !bytes.EqualFold(name[len(name)-len(f.Ext):], []byte(f.Ext)) {
 			continue
 		}
-		if plain := name[:len(name)-len(f.Ext)]; IsOdd(plain) || isImageBytes(plain) {
-			return true
+		plain := name[:len(name)-len(f.Ext)]
+		f.odd = f.odd || IsOdd(plain) || isImageBytes(plain)
+		f.double = f.double || f.odd || string(name[len(plain):]) != f.Ext
+	}
+}
+
+// Rival is another label of the image of a label, "" where there is none: nothing tells which
+// of the two is right. image is its name, "" where the image is not there.
+func (f *LabelFolder) Rival(label, image string) string {
+	if !f.double || f.Names == nil {
+		return ""
+	}
+	if f.labels == nil {
+		f.labels = make(map[string][]string)
+		for _, e := range f.Names.List {
+			if name := f.Names.Name(e); e.Kind != FolderEntry && strings.EqualFold(filepath.Ext(name), f.Ext) {
+				key := Spelling(bareStem(Stem(name)))
+				f.labels[key] = append(f.labels[key], name)
+			}
 		}
 	}
-	return false
+	plain := Stem(label)
+	for _, other := range f.labels[Spelling(bareStem(cmp.Or(image, plain)))] {
+		if other == label {
+			continue
+		}
+		stem := Stem(other)
+		_, its, _, err := f.Image(stem)
+		switch {
+		case image != "" && (its == image || err != nil && stem == Stem(image)):
+			return other
+		case image == "" && its == "" && (stem == plain || stem == bareStem(plain) || bareStem(stem) == plain):
+			return other
+		}
+	}
+	return ""
+}
+
+// bareStem is a name without the extension of an image.
+func bareStem(name string) string {
+	if IsImageName(name) {
+		return Stem(name)
+	}
+	return name
 }
 
 // tellUnlabelled tells of the images in the folder's counterpart that have no label,

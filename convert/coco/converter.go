@@ -81,7 +81,36 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 			return nil, nil, r.err
 		}
 	}
+	tellCategories(c)
 	return c, r.findings, nil
+}
+
+// among counts the categories whose keypoints say that they are of them.
+func (c *Converter) among() (n int) {
+	for _, category := range c.Categories {
+		if category.Among {
+			n++
+		}
+	}
+	return n
+}
+
+// tellCategories has the keypoints of a data set's files say which category they are of,
+// where several have keypoints with names.
+func tellCategories(converters ...*Converter) {
+	names := make(map[string]bool)
+	var posed []*convert.Category
+	for _, c := range converters {
+		for _, category := range c.Categories {
+			if category.Skeleton != nil {
+				names[category.Name] = true
+				posed = append(posed, category)
+			}
+		}
+	}
+	for _, category := range posed {
+		category.Among = len(names) > 1
+	}
 }
 
 // Image converts the annotations of one image, each a JSON object, in file

@@ -130,7 +130,21 @@ func TestCOCOAnnotations(t *testing.T) {
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 3}`,
 				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 3}`},
 			want:     []string{"7-0 nose keypoint {1 2} of 1", "8-0 nose keypoint {1 2} of 2", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 3"},
-			findings: []convert.Kind{convert.KindVisibility, convert.KindKeypoints, convert.KindVisibility},
+			findings: []convert.Kind{convert.KindVisibility, convert.KindKeypoints, convert.KindVisibility, convert.KindKeypoints},
+		},
+		{
+			name: "fewer keypoints than the annotation counts, also where it has none",
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 0,0,0], "num_keypoints": 5}`, `{"id": 8, "category_id": 5, "bbox": [1,2,3,4], "num_keypoints": 3}`,
+				`{"id": 9, "category_id": 5, "keypoints": [], "bbox": [1,2,3,4], "num_keypoints": 3}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 0,0,0], "num_keypoints": 1}`},
+			want:     []string{"7-0 nose keypoint {1 2} of 1", "7-1 eye keypoint {5 6} of 1", "8 person bbox {1 2 3 4}", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 2", "10-1 eye keypoint {5 6} of 2"},
+			findings: []convert.Kind{convert.KindKeypoints, convert.KindKeypoints, convert.KindKeypoints},
+		},
+		{
+			name:        "numbers of a category without keypoints that may be two a keypoint",
+			annotations: []string{`{"id": 7, "category_id": 1, "keypoints": [10,20,30,40,50,60]}`, `{"id": 8, "category_id": 1, "keypoints": [10,20,1,40,50,2], "num_keypoints": 3}`, `{"id": 9, "category_id": 1, "keypoints": [1,2,3]}`},
+			want:        []string{"8-0 cat_0 keypoint {10 20} of 1 map[occluded:true]", "8-1 cat_1 keypoint {40 50} of 1", "9-0 cat keypoint {1 2} of 0"},
+			findings:    []convert.Kind{convert.KindCount, convert.KindKeypoints, convert.KindKeypointName, convert.KindVisibility},
+			dropped:     1,
 		},
 		{
 			name:        "numbers that make no triplet are left out",

@@ -160,6 +160,9 @@ func (c *dataset) List() (convert.Listing, error) {
 	if len(c.merged) > 0 {
 		return convert.Listing{}, errors.New("files that are merged cannot be listed, since a row has one label; convert them to one COCO file first")
 	}
+	if c.together {
+		return convert.Listing{}, errors.New("files with keypoints of several categories, one a file, cannot be listed, since a row is read without the other files; convert them to one COCO file first")
+	}
 	for _, f := range c.files {
 		if f.ownerless != "" && source.IsFolder(c.Path) && resultsBeside(f.Path) == "" && f.annotations == 0 {
 			return convert.Listing{}, fmt.Errorf("%s, which rows cannot say; leave the results out with --exclude, or give one of the files", f.ownerless)

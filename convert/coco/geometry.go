@@ -8,7 +8,6 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
-	"pictosync/pictograph"
 )
 
 // convertGeometry takes placed keypoints, else the segmentation, else the box, as
@@ -49,8 +48,8 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 	return convertBox(b, r, o, g)
 }
 
-// carryBox keeps the box that is given beside the keypoints of the last instance. One that is
-// just around them tells nothing more: it is what is written where none is given.
+// carryBox keeps the box that is given beside the keypoints of the last instance, where it is
+// one that can be kept.
 func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keypoints []convert.Keypoint, instance bool) {
 	switch {
 	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H):
@@ -68,12 +67,8 @@ func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keyp
 		b.Report(convert.KindGeometry, o.At, "there is a turned bbox beside the keypoints", allGeometries)
 	case !instance:
 		b.Report(convert.KindGeometry, o.At, "there is a bbox beside a lone point", allGeometries)
-	case g.box == convert.AroundKeypoints(keypoints):
 	default:
-		if b.Result.Boxes == nil {
-			b.Result.Boxes = make(map[int]pictograph.Box)
-		}
-		b.Result.Boxes[b.Instances] = g.box
+		b.CarryBox(g.box, keypoints)
 	}
 }
 
@@ -141,6 +136,10 @@ func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte,
 	}
 	if named > 0 && len(numbers) == 2*named && !visibilities(numbers) {
 		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s for %d keypoints are two a keypoint, where x, y and visibility belong", len(numbers), what, named))
+		return nil, -1
+	}
+	if named == 0 && len(numbers)%2 == 0 && len(numbers)%3 == 0 && !visibilities(numbers) && !(o.Results && (o.Scored || o.Constant)) {
+		b.Drop(convert.KindCount, at, fmt.Sprintf("%d numbers of %s may be two a keypoint, where x, y and visibility belong: the third numbers are no visibilities, and the category names no keypoints", len(numbers), what))
 		return nil, -1
 	}
 	if left := len(numbers) % 3; left != 0 {
@@ -294,6 +293,9 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 //
 // False is for an annotation that is left out, since its keypoints may be read in two ways.
 func readAllKeypoints(b *convert.Builder, r *reader, o *convert.Object, c *convert.Category, a *rawAnnotation) (keypoints []convert.Keypoint, ok bool) {
+	if emptyValue(a.keypoints) && !o.Results {
+		b.TellUnlabelled(o.At, nil, 0, a.keypointCount)
+	}
 	if !scan.Absent(a.keypoints) {
 		keypoints, o.Slots = readKeypoints(b, r, o, a.keypoints, "keypoints", len(c.Keypoints))
 		if o.Slots < 0 {

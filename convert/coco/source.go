@@ -34,6 +34,7 @@ type dataset struct {
 	// converter what reads their annotations.
 	merged    map[string]*sharedImage
 	converter *Converter
+	together  bool // keypoints say their category since the files are read together
 	source.HeldFiles
 }
 
@@ -157,12 +158,36 @@ func newDataset(s source.Files, files []*labelFile, reason string) (*dataset, er
 	} else if err := c.sameImages(shared); err != nil {
 		return nil, err
 	}
+	c.tellCategories()
 	defer c.Hold()()
 	for _, f := range files {
 		c.lookForCorners(f)
 	}
 	c.print = s.Fingerprint(c.infos()...)
 	return c, nil
+}
+
+// tellCategories looks at the categories of all files together, and notes whether that makes
+// a difference.
+func (c *dataset) tellCategories() {
+	var all []*Converter
+	for _, f := range c.files {
+		if f.categories != nil {
+			all = append(all, f.categories)
+		}
+	}
+	if c.converter != nil {
+		all = append(all, c.converter)
+	}
+	alone := 0
+	for _, f := range all {
+		alone += f.among()
+	}
+	tellCategories(all...)
+	for _, f := range all {
+		alone -= f.among()
+	}
+	c.together = alone != 0
 }
 
 // lookForCorners looks at some of a file's images, from all over it, for boxes that are

@@ -163,7 +163,7 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "./images/b.png\nimages/a.png\nimages/none.png\n/other/machine/images/c.png\r\n\n",
 			"images/a.png": small, "labels/a.txt": box, "images/b.png": small, "labels/b.txt": truck, "images/c.png": small, "labels/c.txt": box, "labels/unlisted.txt": box},
 		want:     "b.png 20x10 truck\na.png 20x10 car\nc.png 20x10 car\n",
-		findings: []string{"missing-file"},
+		findings: []string{"missing-file", "unnamed-split"},
 	}, {
 		name: "path of another machine, and a missing split", format: "yolo",
 		files:    map[string]string{"data.yaml": "path: /content/set\ntrain: images/train\nval: images/val\n" + names, "images/train/a.png": small, "labels/train/a.txt": box},
@@ -211,7 +211,7 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": "kpt_shape: [2, 3]\nflip_idx: [0, 2]\nkpt_names:\n  0: [head, tail]\n" + names, "images/a.png": small,
 			"labels/a.txt": "0 0.5 0.5 0.5 0.5 0.5 0.5 2 0.25 0.25 1\n"},
 		want:     "a.png 20x10 head tail\n",
-		findings: []string{"data-set-description"},
+		findings: []string{"data-set-description", "data-set-description"}, // flip_idx, and the second class's keypoints
 	}, {
 		name: "two images for one label", format: "yolo",
 		files: map[string]string{"data.yaml": names, "images/a.png": small, "images/a.jpg": small, "labels/a.txt": box},

@@ -78,7 +78,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:  "two labels for one image",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "a.txt": box},
-		want:  "a.png ERROR its image a.png has another label, a.txt; leave one\na.png 20x10 car\n",
+		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png ERROR a.png.txt is a label of the same image; leave one\n",
 	}, {
 		name: "what systems leave behind",
 		files: map[string]string{"classes.txt": "car", "._classes.txt": "\x00", "images/a.png": small, "images/._a.png": "\x00", "labels/a.txt": box, "labels/._a.txt": "\x00\x05",
@@ -199,7 +199,21 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:  "labels that differ in the case of .txt",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.txt": box, "a.TXT": box},
-		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png 20x10 car\n",
+		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png ERROR a.TXT is a label of the same image; leave one\n",
+	}, {
+		name:  "two labels for one image that is not there",
+		files: map[string]string{"classes.txt": "car", "a.jpg.txt": box, "a.txt": box, "b.jpg.txt": "", "b.png.txt": ""},
+		want:  "a.jpg ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg\nb.png\n",
+	}, {
+		name:     "two labels for one image of a list",
+		files:    map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "images/a.png\nimages/b.png\n", "images/a.png": small, "images/b.png": small, "labels/a.txt": box, "labels/a.png.txt": box, "labels/b.txt": box},
+		want:     "a.png ERROR labels/a.png.txt is a label of the same image; leave one\nb.png 20x10 car\n",
+		findings: []string{"unnamed-split"},
+	}, {
+		name:     "labels that no list names",
+		files:    map[string]string{"data.yaml": "train: train.txt\nval: val.txt\n" + names, "train.txt": "images/a.png\n", "val.txt": "images/b.png\n", "images/a.png": small, "images/b.png": small, "labels/a.txt": box, "labels/b.txt": box, "labels/c.txt": box, "labels/d.txt": box, "labels/classes.txt": "car\ntruck\n"},
+		want:     "a.png 20x10 car\nb.png 20x10 car\n",
+		findings: []string{"unnamed-split"},
 	}, {
 		name:    "a class list for a description without",
 		files:   map[string]string{"data.yaml": "train: images\n", "images/x.png": small, "labels/x.txt": box, "right.txt": "van\n"},

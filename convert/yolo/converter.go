@@ -61,10 +61,25 @@ type Converter struct {
 	// KeypointCount and KeypointDims are the kpt_shape of a pose data set; dims
 	// is 2 (x, y) or 3 (x, y, visibility).
 	KeypointCount, KeypointDims int
-	// KeypointNames name the keypoints; those without a name are joint_0, joint_1…
-	KeypointNames []string
-	Options       convert.Options
+	// KeypointNames name the keypoints, and ClassKeypointNames those of a class where each
+	// has its own; those without a name are joint_0, joint_1…
+	KeypointNames      []string
+	ClassKeypointNames map[int][]string
+	// Third is what the third number of a keypoint is, in all lines of the data set.
+	Third   Third
+	Options convert.Options
 }
+
+// Third is what the third numbers of keypoints are.
+type Third string
+
+// The third numbers are COCO's visibility, 0, 1 or 2; scores; or nothing tells, since some
+// lines can only have the one and some only the other.
+const (
+	ThirdVisibility Third = ""
+	ThirdScore      Third = "score"
+	ThirdUnclear    Third = "unclear"
+)
 
 // Image converts one label file, which findings call file. The size must be
 // known unless the file has no lines.
@@ -106,8 +121,9 @@ func angleHeader(label []byte) (rest []byte, lines int, found bool) {
 type reader struct {
 	*Converter
 	*convert.Builder
-	keypoints []string // made when first needed
-	angles    bool     // the file says that its lines end with angles
+	poses  map[int]*convert.Category // by class; made when first needed
+	class  int                       // of the line at hand
+	angles bool                      // the file says that its lines end with angles
 }
 
 // convert reports whether the line is in the result.
@@ -129,7 +145,7 @@ func (r *reader) convert(number int, line []byte) bool {
 	if !known || convert.Blank(name) {
 		return r.Drop(convert.KindUnknownClass, o.At, r.noClass(index))
 	}
-	o.Name = name
+	o.Name, r.class = name, index
 	if r.angles && !r.Columns.has(ColumnAngle) {
 		return r.Drop(convert.KindAngle, o.At, "the file begins with YOLO_OBB, so the line ends with an angle, and tools differ in its unit and direction and the order of the sides; --columns class,box,angle reads it as degrees, clockwise")
 	}
@@ -262,9 +278,14 @@ func (r *reader) box(o convert.Object, n []float64) bool {
 	if !r.inRange(o.At, n) {
 		return false
 	}
+	return r.AddBox(o, r.boxOf(n))
+}
+
+// boxOf is a box in pixels.
+func (r *reader) boxOf(n []float64) pictograph.Box {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	bw, bh := n[2]*w, n[3]*h
-	return r.AddBox(o, pictograph.Box{X: float64(n[0]*w) - float64(bw/2), Y: float64(n[1]*h) - float64(bh/2), W: bw, H: bh})
+	return pictograph.Box{X: float64(n[0]*w) - float64(bw/2), Y: float64(n[1]*h) - float64(bh/2), W: bw, H: bh}
 }
 
 // angledBox is a box turned about its centre, by degrees, clockwise.
@@ -343,30 +364,31 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	if len(keypoints) == 0 {
 		return r.box(o, box)
 	}
-	first := len(r.Result.Annotations)
-	if !r.AddPose(o, convert.NewCategory(o.Name, r.keypointNames(), nil), keypoints) {
+	first, instances := len(r.Result.Annotations), r.Instances
+	if !r.AddPose(o, r.category(o.Name), keypoints) {
 		return false
 	}
 	for i := range scores {
 		r.Result.Annotations[first+i].Confidence = &scores[i]
 	}
-	if r.AllGeometries {
+	switch given := r.boxOf(box); {
+	case r.AllGeometries:
 		r.box(o, box)
+	case r.Instances == instances:
+		r.Report(convert.KindGeometry, o.At, "there is a box beside a lone point", "left out; --all-geometries takes it too")
+	case given.W > 0 && given.H > 0:
+		r.CarryBox(given, keypoints)
 	}
 	return true
 }
 
 // placed are the keypoints that are placed, and where their third numbers are scores
 // these. A keypoint of two numbers is not placed where both are 0 or one is negative:
-// that is how Ultralytics trains on them. A third number is COCO's visibility, or a
-// score where one of the line's is a fraction.
+// that is how Ultralytics trains on them. What a third number is the data set says.
 func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []convert.Keypoint, scores []float64, ok bool) {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	dims := r.KeypointDims
-	scored := false
-	for i := 2; dims == 3 && i < len(numbers); i += 3 {
-		scored = scored || numbers[i] > 0 && numbers[i] < 1
-	}
+	scored := dims == 3 && r.Third == ThirdScore
 	keypoints = make([]convert.Keypoint, 0, len(numbers)/dims)
 	var absent, unlabelled, odd convert.Flaws
 	for slot := range len(numbers) / dims {
@@ -387,7 +409,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 		case negative && (dims == 2 || flag < 0):
 			absent.Add(fmt.Sprintf("keypoint %d at %v, %v", slot+1, x, y))
 			continue
-		case !(flag > 0 && flag <= 1) && (scored || flag != convert.Visible):
+		case scored && !(flag > 0 && flag <= 1), !scored && flag != convert.Occluded && flag != convert.Visible, dims == 3 && r.Third == ThirdUnclear:
 			odd.Add(fmt.Sprintf("keypoint %d has %v", slot+1, flag))
 			continue
 		}
@@ -400,7 +422,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 		}
 	}
 	if odd.Count > 0 {
-		return nil, nil, r.Drop(convert.KindKeypoints, at, "third numbers of keypoints that are neither visibility, 0 to 2, nor a score: "+odd.String())
+		return nil, nil, r.Drop(convert.KindKeypoints, at, r.Third.isNot()+": "+odd.String())
 	}
 	if absent.Count > 0 {
 		r.Report(convert.KindKeypointAbsent, at, "negative coordinate: "+absent.String(), "keypoint taken for not placed")
@@ -412,17 +434,84 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 	return keypoints, scores, true
 }
 
-func (r *reader) keypointNames() []string {
-	if r.keypoints == nil {
-		r.keypoints = make([]string, r.KeypointCount)
-		copy(r.keypoints, r.KeypointNames)
-		for i, name := range r.keypoints {
-			if convert.Blank(name) {
-				r.keypoints[i] = convert.DefaultKeypointName(i)
-			}
+// thirds counts the lines of a label file whose keypoints can only have scores, and those that
+// can only have visibilities, as their third numbers.
+func (y *Converter) thirds(label []byte) (scores, visibilities int) {
+	var numbers []float64
+	for _, line := range labelLines(label) {
+		_, rest := nextField(line)
+		var err error
+		if numbers, err = appendFields(numbers[:0], rest); err != nil {
+			continue
+		}
+		cut := y.splitTask
+		if y.Columns != nil {
+			cut = y.split
+		}
+		s, ok := cut(numbers)
+		score, visibility := false, false
+		for i := 2; ok && i < len(s.keypoints); i += 3 {
+			v := s.keypoints[i]
+			score, visibility = score || v > 0 && v < 1, visibility || v == convert.Visible
+		}
+		switch {
+		case score && !visibility:
+			scores++
+		case visibility && !score:
+			visibilities++
 		}
 	}
-	return r.keypoints
+	return scores, visibilities
+}
+
+// isNot says why a third number is not taken.
+func (t Third) isNot() string {
+	switch t {
+	case ThirdScore:
+		return "the third numbers of the data set's keypoints are scores, and here is none from 0 to 1"
+	case ThirdUnclear:
+		return "some lines of the data set have keypoints with a visibility of 2, others with fractions as scores are, so nothing tells which a third number is"
+	}
+	return "the third numbers of the data set's keypoints are visibilities, and here is none of 0, 1 and 2"
+}
+
+// category is the class of the line at hand with its keypoints.
+func (r *reader) category(name string) *convert.Category {
+	if c := r.poses[r.class]; c != nil {
+		return c
+	}
+	names := r.KeypointNames
+	if own, there := r.ClassKeypointNames[r.class]; there {
+		names = own
+	}
+	keypoints := make([]string, r.KeypointCount)
+	copy(keypoints, names)
+	for i, name := range keypoints {
+		if convert.Blank(name) {
+			keypoints[i] = convert.DefaultKeypointName(i)
+		}
+	}
+	if r.poses == nil {
+		r.poses = make(map[int]*convert.Category)
+	}
+	c := convert.NewCategory(name, keypoints, nil)
+	c.Among = r.severalClasses()
+	r.poses[r.class] = c
+	return c
+}
+
+// severalClasses reports whether there are classes of different names.
+func (y *Converter) severalClasses() bool {
+	first := ""
+	for _, name := range y.Classes {
+		if first != "" && !convert.Blank(name) && name != first {
+			return true
+		}
+		if !convert.Blank(name) {
+			first = name
+		}
+	}
+	return false
 }
 
 // inRange drops the line of a coordinate outside the image.

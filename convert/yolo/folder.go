@@ -122,20 +122,37 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 		place.near = f.pair.Near(bareName)
 	}
 	item.Place = place
+	rival := f.pair.Rival(name, image)
 	switch {
 	case err != nil:
 		item.Err = err
 	case f.err != nil:
 		item.Err = f.err
-	case name[len(name)-1] != 't' && f.pair.Names.Has(bareName+".txt"):
-		item.Err = fmt.Errorf("%s is a label of the same image; leave one", convert.Display(f.pair.File+bareName+".txt"))
+	case rival != "":
+		item.Err = severalLabels(f.pair.File + rival)
 	case !utf8.ValidString(label) || !utf8.ValidString(f.part.rel):
 		rel := source.Join(f.part.rel, label)
 		item.Image = strings.ToValidUTF8(item.Image, "\ufffd")
 		item.File = strings.ToValidUTF8(item.File, "\ufffd")
 		item.Err = fmt.Errorf("the name %s is not UTF-8, so no image of a dataset can have it; rename the file", convert.Display(rel))
 	}
+	if item.Err != nil {
+		item.Annotations = linesIn(place.label)
+	}
 	return item, true
+}
+
+func severalLabels(other string) error {
+	return fmt.Errorf("%s is a label of the same image; leave one", convert.Display(other))
+}
+
+// linesIn counts the lines of a label that is not taken.
+func linesIn(label string) int {
+	data, err := source.ReadInto(nil, label, source.MaxLabels)
+	if err != nil {
+		return 0
+	}
+	return CountLines(data)
 }
 
 // Name says which image an item is for, whose file has a name. Both paths that it

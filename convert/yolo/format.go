@@ -28,7 +28,7 @@ func Format() convert.Format {
 		About:  "a YOLO folder",
 		Detect: detect,
 		Open:   open,
-		Write: &convert.Writing{About: "a folder with data.yaml, labels and sizes.csv; --yolo-task says for which task (default: the one that loses least)",
+		Write: &convert.Writing{About: "a folder with data.yaml, labels and sizes.csv; --yolo-task says for which task (default: the one that most objects fit)",
 			Folder: true, Variants: variants, Catalog: true, Flags: func() convert.Flags { return new(WriteFlags) }, Create: create},
 		Flags:    func() convert.Flags { return new(Flags) },
 		OneImage: true,

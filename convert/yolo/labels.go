@@ -20,8 +20,11 @@ type classSet struct {
 	Task     Task           `json:"task,omitempty"`
 	Shape    []int          `json:"kpt_shape,omitempty"`
 	Keypoint []string       `json:"kpt_names,omitempty"`
-	Columns  []string       `json:"columns,omitempty"`
-	Trailer  []string       `json:"trailer,omitempty"` // behind the task's shape
+	Third    Third          `json:"kpt_third,omitempty"` // of keypoints of three numbers
+	// ClassKeypoint are the names of a class that has its own.
+	ClassKeypoint map[int][]string `json:"class_kpt_names,omitempty"`
+	Columns       []string         `json:"columns,omitempty"`
+	Trailer       []string         `json:"trailer,omitempty"` // behind the task's shape
 }
 
 // rowLabels are label files without their data set.
@@ -51,12 +54,15 @@ func parseClassSet(raw []byte, o convert.OpenOptions) (*Converter, error) {
 	if err := json.Unmarshal(raw, &c); err != nil || len(c.Names) == 0 {
 		return nil, errors.New(`it is no {"names":{"0":"…"}}`)
 	}
-	y := &Converter{Classes: c.Names, Task: c.Task, KeypointNames: c.Keypoint, Options: o.Convert}
+	y := &Converter{Classes: c.Names, Task: c.Task, KeypointNames: c.Keypoint, ClassKeypointNames: c.ClassKeypoint, Third: c.Third, Options: o.Convert}
 	if len(c.Shape) > 0 {
 		if len(c.Shape) != 2 || c.Shape[0] < 1 || c.Shape[0] > maxKeypoints || c.Shape[1] != 2 && c.Shape[1] != 3 {
 			return nil, errors.New("kpt_shape is not [number of keypoints, 2 or 3]")
 		}
 		y.KeypointCount, y.KeypointDims = c.Shape[0], c.Shape[1]
+	}
+	if !slices.Contains([]Third{ThirdVisibility, ThirdScore, ThirdUnclear}, y.Third) {
+		return nil, fmt.Errorf("kpt_third is %q and must be score, or left out for visibilities", y.Third)
 	}
 	y.Trailer = Trailer{Confidence: slices.Contains(c.Trailer, ColumnConfidence), ID: slices.Contains(c.Trailer, ColumnID)}
 	flags := flagsOf(o)
@@ -85,7 +91,7 @@ func parseClassSet(raw []byte, o convert.OpenOptions) (*Converter, error) {
 
 // List has the classes, and what was found out about the lines.
 func (y *dataset) List() (convert.Listing, error) {
-	set := classSet{Names: y.convert.Classes, Task: y.convert.Task, Keypoint: y.convert.KeypointNames}
+	set := classSet{Names: y.convert.Classes, Task: y.convert.Task, Keypoint: y.convert.KeypointNames, ClassKeypoint: y.convert.ClassKeypointNames, Third: y.convert.Third}
 	if y.convert.KeypointCount > 0 {
 		set.Shape = []int{y.convert.KeypointCount, y.convert.KeypointDims}
 	}

@@ -8,9 +8,11 @@ import (
 	"hash/maphash"
 	"io"
 	"iter"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,7 +25,7 @@ import (
 // listItems goes through a list of image paths, one a line. A line whose label
 // file is missing says nothing: its image is left alone. An image that the lists name
 // again is passed over.
-func (y *dataset) listItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[convert.Item, error] {
+func (y *dataset) listItems(ctx context.Context, number int, behind string, listed *listedLabels) iter.Seq2[convert.Item, error] {
 	part := y.parts[number]
 	return func(yield func(convert.Item, error) bool) {
 		var offset int64
@@ -126,6 +128,12 @@ func (t *listTally) rest() {
 	}
 }
 
+// listedLabels are the labels of the images that lists have named so far.
+type listedLabels struct {
+	keys    map[listKey]struct{}
+	folders map[string]bool
+}
+
 // listKey stands for the label of a listed image.
 type listKey [2]uint64
 
@@ -133,22 +141,50 @@ var listSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
 // isListed reports whether an item was listed before, or is one of a folder that is
 // read too.
-func (y *dataset) isListed(listed map[listKey]struct{}, item convert.Item) bool {
+func (y *dataset) isListed(listed *listedLabels, item convert.Item) bool {
 	label := filepath.Clean(item.Place.(place).label)
 	for _, part := range y.parts {
 		if !part.list && source.Within(part.path, label) {
 			return true
 		}
 	}
-	key := listKey{maphash.String(listSeeds[0], label), maphash.String(listSeeds[1], label)}
-	_, twice := listed[key]
-	listed[key] = struct{}{}
+	key := keyOf(label)
+	_, twice := listed.keys[key]
+	listed.keys[key] = struct{}{}
+	listed.folders[filepath.Dir(label)] = true
 	return twice
 }
 
+func keyOf(label string) listKey {
+	return listKey{maphash.String(listSeeds[0], label), maphash.String(listSeeds[1], label)}
+}
+
+// tellUnlisted tells of the labels beside those of listed images that no list names.
+func (y *dataset) tellUnlisted(listed *listedLabels) {
+	for _, folder := range slices.Sorted(maps.Keys(listed.folders)) {
+		entries, err := y.listings.Read(folder)
+		if err != nil {
+			continue // its labels fail, or did
+		}
+		count := 0
+		for _, e := range entries.List {
+			name := entries.Name(e)
+			file := filepath.Join(folder, name)
+			_, known := listed.keys[keyOf(file)]
+			known = known || file == y.classList || slices.ContainsFunc(y.parts, func(p labelPart) bool { return filepath.Clean(p.path) == file })
+			if !known && e.Kind != source.FolderEntry && source.IsLabelName(name) && !source.IsClutter(name) && !source.NotLabels[strings.ToLower(name)] {
+				count++
+			}
+		}
+		if count > 0 && y.told.first("unlisted "+folder) {
+			y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: count, File: source.Join(y.prefix, source.Relative(y.root, folder)), Reason: fmt.Sprintf("%d labels there that no list names", count), Action: "left alone"})
+		}
+	}
+}
+
 // listedBefore are the images of lists up to a place in one of them.
-func (y *dataset) listedBefore(ctx context.Context, number int, behind string) (listed map[listKey]struct{}, err error) {
-	listed = make(map[listKey]struct{})
+func (y *dataset) listedBefore(ctx context.Context, number int, behind string) (listed *listedLabels, err error) {
+	listed = &listedLabels{make(map[listKey]struct{}), make(map[string]bool)}
 	offset, err := strconv.ParseInt(behind, 10, 64)
 	if y.parts[number].list && behind != "" && err != nil {
 		return nil, fmt.Errorf("%q is no place in a list", behind)
@@ -203,6 +239,11 @@ func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *l
 		item.Err = fmt.Errorf("read %s at byte %d: the image's name %w", list, offset, err)
 	} else if err := tally.folder(y, label, item.File); err != nil {
 		item.Err = err
+	} else if rival := rivalOf(label, filepath.Base(filepath.FromSlash(strings.ReplaceAll(line, `\`, "/")))); rival != "" {
+		item.Err = severalLabels(source.Join(path.Dir(item.File), rival))
+	}
+	if item.Err != nil {
+		item.Annotations = linesIn(label)
 	}
 	return item, true
 }
@@ -255,7 +296,7 @@ func labelOf(image string) (string, bool) {
 		folders = append(folders, filepath.FromSlash(labels))
 	}
 	for _, folder := range folders {
-		for _, file := range []string{source.Stem(name) + ".txt", source.Stem(name) + ".TXT", name + ".txt"} {
+		for _, file := range labelNames(name) {
 			label := filepath.Join(folder, file)
 			if info, err := os.Stat(label); err == nil && !info.IsDir() {
 				return label, true
@@ -263,4 +304,24 @@ func labelOf(image string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// labelNames are those that the label of an image may have.
+func labelNames(image string) []string {
+	return []string{source.Stem(image) + ".txt", source.Stem(image) + ".TXT", image + ".txt"}
+}
+
+// rivalOf is another label of a listed image beside its own, "" where there is none.
+func rivalOf(label, image string) string {
+	own, err := os.Stat(label)
+	if err != nil {
+		return ""
+	}
+	for _, name := range labelNames(image) {
+		other, err := os.Stat(filepath.Join(filepath.Dir(label), name))
+		if err == nil && !other.IsDir() && !os.SameFile(own, other) {
+			return name
+		}
+	}
+	return ""
 }

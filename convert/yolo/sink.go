@@ -14,6 +14,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/internal/atomicfile"
+	"pictosync/source"
 )
 
 // WriteFlags are the options of writing YOLO labels.
@@ -99,9 +100,12 @@ func (s *sink) Write(c *convert.Converted) error {
 	if !c.Lose(leftOut, findings, err) {
 		return nil
 	}
-	f, err := s.create(filepath.FromSlash(s.writer.LabelPath(image)))
+	var f *os.File
+	if err = s.writer.nameError(image); err == nil {
+		f, err = s.create(filepath.FromSlash(s.writer.LabelPath(image)))
+	}
 	if errors.Is(err, os.ErrExist) {
-		err = errors.New("another image has the same name but for its extension, and a label file is named without")
+		err = errSharedName
 	}
 	if err != nil && !noRoom(err) {
 		c.Err = fmt.Errorf("write the label of %s: %w", image, err)
@@ -121,6 +125,20 @@ func (s *sink) Write(c *convert.Converted) error {
 		s.loose = true
 	} else if !slices.Contains(s.folders, folder) && len(s.folders) < 100 {
 		s.folders = append(s.folders, folder)
+	}
+	return nil
+}
+
+var errSharedName = errors.New("another image has the same name but for its extension, and a label file is named without")
+
+// nameError says why an image's label cannot be told by its name, nil where it can.
+func (w *Writer) nameError(image string) error {
+	label := filepath.Base(w.LabelPath(image))
+	switch {
+	case w.catalog.SharesStem(image):
+		return errSharedName
+	case source.NotLabels[strings.ToLower(label)]:
+		return fmt.Errorf("its label would be named %s, which is taken for a list or a text beside labels", label)
 	}
 	return nil
 }

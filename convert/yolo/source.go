@@ -34,7 +34,7 @@ type dataset struct {
 	classList string
 	described bool
 	listings  *source.Listings
-	told      toldFolders // of images without labels
+	told      toldFolders // of images without labels, and of labels that no list names
 	leftOut   leftOut
 	buffers   sync.Pool // of *[]byte, for labels
 }
@@ -70,7 +70,61 @@ func (y *dataset) complete(ctx context.Context, files ...os.FileInfo) (convert.S
 			return nil, err
 		}
 	}
-	return y, nil
+	return y, y.findThird(ctx)
+}
+
+// labelData is a label file as it is looked at before any is converted.
+type labelData struct {
+	file string
+	data []byte // valid until the next; nil where the file cannot be read
+}
+
+// labels yields the label files in the order of the walk.
+func (y *dataset) labels(ctx context.Context) iter.Seq2[labelData, error] {
+	return func(yield func(labelData, error) bool) {
+		var buffer []byte
+		for item, err := range y.Items(ctx, "") {
+			l := labelData{file: item.File}
+			if p, ok := item.Place.(place); ok && err == nil {
+				if data, err := source.ReadInto(buffer, p.label, source.MaxLabels); err == nil {
+					buffer, l.data = data, data
+				} // else the item fails when it is loaded
+			}
+			if !yield(l, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// findThird tells from the lines that findReading looks at what the third numbers of
+// keypoints are: scores where some are fractions, visibilities where some are 2. Of lines that
+// contradict nine others of ten each is left out when it is met.
+func (y *dataset) findThird(ctx context.Context) error {
+	if y.convert.Task != Pose || y.convert.KeypointDims != 3 {
+		return nil
+	}
+	scores, visibilities, files := 0, 0, 0
+	for l, err := range y.labels(ctx) {
+		if err != nil {
+			return err
+		}
+		s, v := y.convert.thirds(l.data)
+		if scores, visibilities = scores+s, visibilities+v; s+v > 0 {
+			files++
+		}
+		if files >= enoughFiles {
+			break
+		}
+	}
+	const few = 10 // of ten
+	switch {
+	case visibilities*few <= scores && scores > 0:
+		y.convert.Third = ThirdScore
+	case scores*few > visibilities:
+		y.convert.Third = ThirdUnclear
+	}
+	return nil
 }
 
 // amongLabels is a file's path as a walk from the data set's folder comes to it; "" where
@@ -93,6 +147,9 @@ func (o Flags) state(y *Converter, c convert.Options) error {
 	if o.Shape[0] > 0 {
 		y.KeypointCount, y.KeypointDims = o.Shape[0], o.Shape[1]
 		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
+		for class, names := range y.ClassKeypointNames {
+			y.ClassKeypointNames[class] = names[:min(len(names), y.KeypointCount)]
+		}
 		y.Task = Pose
 	}
 	if o.Task != "" {
@@ -135,27 +192,19 @@ func (y *dataset) findReading(ctx context.Context) error {
 	stated := Stated{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
 	var evidence Evidence
 	var readings []Reading
-	var buffer []byte
 	found, next := false, enoughFiles
 	foreign := ""
-	for item, err := range y.Items(ctx, "") {
+	for l, err := range y.labels(ctx) {
 		if err != nil {
 			return err
 		}
-		found = true
-		p, ok := item.Place.(place)
-		if !ok {
+		if found = true; l.data == nil {
 			continue
 		}
-		data, err := source.ReadInto(buffer, p.label, source.MaxLabels)
-		if err != nil {
-			continue // the item fails when it is loaded
-		}
-		buffer = data
-		evidence.Add(item.File, data)
+		evidence.Add(l.file, l.data)
 		if foreign == "" && evidence.Files == 0 {
-			if name := source.FormatName(item.File, data); name != "" {
-				foreign = fmt.Sprintf("holds %s (%s)", name, convert.Display(item.File))
+			if name := source.FormatName(l.file, l.data); name != "" {
+				foreign = fmt.Sprintf("holds %s (%s)", name, convert.Display(l.file))
 			}
 		}
 		if evidence.Files < next {
@@ -273,6 +322,11 @@ func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 			yield(convert.Item{}, err)
 			return
 		}
+		defer func() {
+			if part == len(y.parts) {
+				y.tellUnlisted(listed)
+			}
+		}()
 		for ; part < len(y.parts); part, behind = part+1, "" {
 			for item, err := range y.partItems(ctx, part, behind, listed) {
 				if err == nil && !y.Filter.Takes(item.Image, item.File) {
@@ -331,7 +385,7 @@ func (t *toldFolders) first(folder string) bool {
 	return !was
 }
 
-func (y *dataset) partItems(ctx context.Context, number int, behind string, listed map[listKey]struct{}) iter.Seq2[convert.Item, error] {
+func (y *dataset) partItems(ctx context.Context, number int, behind string, listed *listedLabels) iter.Seq2[convert.Item, error] {
 	if y.parts[number].list {
 		return y.listItems(ctx, number, behind, listed)
 	}

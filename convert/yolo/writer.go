@@ -22,21 +22,25 @@ import (
 type Writer struct {
 	catalog   *convert.Catalog
 	task      Task
+	chosen    bool // the task is none that was asked for
 	numbers   map[string]int
 	keypoints []string // of the data set's poses
+	// own are those of each class with keypoints, and differ says that not all have the same.
+	own    map[string][]string
+	differ bool
 }
 
-// NewWriter writes images that are all in the catalog. Without a task it is
-// the one that loses least: pose, obb or segment where the images have nothing that it
-// has no place for, else detect, which has one for all.
+// NewWriter writes images that are all in the catalog. Without a task it is the one that has
+// no place for the fewest objects: pose where there are more poses than all else together,
+// else segment where there are polygons, obb where there are oriented boxes, or detect. What
+// it has no place for is then lost, as nobody asked for it.
 func NewWriter(c *convert.Catalog, task Task) (*Writer, error) {
 	w := &Writer{catalog: c, task: task, numbers: c.Numbers(0)}
 	if task == "" {
+		w.chosen = true
 		switch {
-		case c.Task.Poses > 0 && c.Task.Boxes+c.Task.Oriented+c.Task.Polygons == 0:
+		case c.Task.Poses > c.Task.Boxes+c.Task.Oriented+c.Task.Polygons:
 			w.task = Pose
-		case c.Task.Poses > 0:
-			w.task = Detect
 		case c.Task.Oriented > 0 && c.Task.Polygons == 0:
 			w.task = OBB
 		case c.Task.Polygons > 0:
@@ -63,9 +67,12 @@ func NewWriter(c *convert.Catalog, task Task) (*Writer, error) {
 		switch {
 		case len(keypoints) == 0:
 		case w.keypoints == nil:
-			w.keypoints = keypoints
-		case !slices.Equal(keypoints, w.keypoints):
-			return nil, fmt.Errorf("the poses have different keypoints (class %q has %d, another %d), and a YOLO data set has one list for all: drop classes with --class-map, or write --to coco", name, len(keypoints), len(w.keypoints))
+			w.keypoints, w.own = keypoints, map[string][]string{name: keypoints}
+		case len(keypoints) != len(w.keypoints):
+			return nil, fmt.Errorf("the poses have different keypoints (class %q has %d, another %d), and a YOLO data set has one number of them for all: drop classes with --class-map, or write --to coco", name, len(keypoints), len(w.keypoints))
+		default:
+			w.own[name] = keypoints
+			w.differ = w.differ || !slices.Equal(keypoints, w.keypoints)
 		}
 	}
 	if w.keypoints == nil {
@@ -132,17 +139,33 @@ func (w *Writer) Description(folders []string) []byte {
 		dst = append(dst, "train: images\nval: images\n"...)
 	}
 	dst = fmt.Appendf(dst, "task: %s\nnames:\n", w.task)
-	for _, name := range slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] }) {
+	names := slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
+	for _, name := range names {
 		dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], quoteYAML(name))
 	}
-	if w.keypoints != nil {
-		quoted := make([]string, len(w.keypoints))
-		for i, j := range w.keypoints {
-			quoted[i] = quoteYAML(j)
+	if w.keypoints == nil {
+		return dst
+	}
+	dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names:", len(w.keypoints))
+	if !w.differ {
+		return fmt.Appendf(dst, " %s\n", listYAML(w.keypoints))
+	}
+	dst = append(dst, '\n')
+	for _, name := range names {
+		if own := w.own[name]; own != nil {
+			dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], listYAML(own))
 		}
-		dst = fmt.Appendf(dst, "kpt_shape: [%d, 3]\nkpt_names: [%s]\n", len(w.keypoints), strings.Join(quoted, ", "))
 	}
 	return dst
+}
+
+// listYAML is texts as a YAML list.
+func listYAML(texts []string) string {
+	quoted := make([]string, len(texts))
+	for i, s := range texts {
+		quoted[i] = quoteYAML(s)
+	}
+	return "[" + strings.Join(quoted, ", ") + "]"
 }
 
 // quoteYAML is text as a YAML scalar; JSON strings are those.
@@ -229,6 +252,8 @@ func (l *lineWriter) object(r convert.Result, c *convert.CatalogEntry, o convert
 		l.box(c, o, at)
 	case o.Polygons != nil:
 		l.polygons(c, o, at)
+	case l.task == Detect && l.chosen:
+		l.report(convert.KindLostShape, at, "keypoints have no place in a detect dataset, which fits most of the objects; --yolo-task detect takes their boxes, --yolo-task pose the keypoints", "left out")
 	case l.task == Detect && o.Given != nil:
 		l.boxLine(c, *o.Given, at)
 	case l.task == Detect:

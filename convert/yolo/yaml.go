@@ -22,6 +22,8 @@ type description struct {
 
 	keypoints, dims int // kpt_shape; 0 where the data set has no poses
 	keypointNames   []string
+	// classKeypoints are the keypoint names of each class that has its own.
+	classKeypoints map[int][]string
 }
 
 // split is one part of a data set: folders or lists.
@@ -31,7 +33,7 @@ type split struct {
 }
 
 func (d description) yolo() Converter {
-	y := Converter{Classes: d.names, KeypointCount: d.keypoints, KeypointDims: d.dims, KeypointNames: d.keypointNames}
+	y := Converter{Classes: d.names, KeypointCount: d.keypoints, KeypointDims: d.dims, KeypointNames: d.keypointNames, ClassKeypointNames: d.classKeypoints}
 	if y.Task = d.task; d.task == "" && d.keypoints > 0 {
 		y.Task = Pose
 	}
@@ -82,7 +84,14 @@ type descriptionParser struct {
 	classes *int // nc
 	flips   []int
 	hasFlip bool
-	perName [][]string
+	perName []namedKeypoints
+}
+
+// namedKeypoints are keypoint names and what stands before them: a class by its number or its
+// name, "" for all.
+type namedKeypoints struct {
+	class string
+	names []string
 }
 
 func (p *descriptionParser) report(kind convert.Kind, at, reason, action string) {
@@ -181,24 +190,66 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 }
 
 // keypointNames are the names of kpt_names: a list, or a list for each class.
-func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([][]string, error) {
-	if yamldoc.IsMapping(node) {
-		pairs, err := yamldoc.Pairs(node)
+func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([]namedKeypoints, error) {
+	if !yamldoc.IsMapping(node) {
+		names, err := texts(node)
+		return []namedKeypoints{{"", names}}, err
+	}
+	pairs, err := yamldoc.Pairs(node)
+	if err != nil {
+		return nil, err
+	}
+	var all []namedKeypoints
+	for _, v := range pairs {
+		names, err := texts(v.Value)
 		if err != nil {
 			return nil, err
 		}
-		var all [][]string
-		for _, v := range pairs {
-			names, err := texts(v.Value)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, names)
-		}
-		return all, nil
+		all = append(all, namedKeypoints{v.Key.Value, names})
 	}
-	names, err := texts(node)
-	return [][]string{names}, err
+	return all, nil
+}
+
+// checkKeypoints gives the classes their keypoint names: all one list, or each its own.
+func (p *descriptionParser) checkKeypoints() {
+	d := p.d
+	const numbered = "keypoints without a name are joint_0, joint_1 and so on by their number"
+	for i, l := range p.perName {
+		if d.keypoints > 0 && len(l.names) != d.keypoints {
+			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("it names %d keypoints, kpt_shape says %d", len(l.names), d.keypoints), numbered)
+			p.perName[i].names = l.names[:min(len(l.names), d.keypoints)]
+		}
+	}
+	if first := p.perName[0]; len(p.perName) == 1 && (first.class == "" || len(d.names) < 2) {
+		d.keypointNames = first.names
+		return
+	}
+	d.classKeypoints = make(map[int][]string)
+	for _, l := range p.perName {
+		found := false
+		for number, name := range d.names {
+			if strconv.Itoa(number) == l.class || name == l.class {
+				d.classKeypoints[number], found = l.names, true
+			}
+		}
+		if !found {
+			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("there is no class %s", convert.Display(l.class)), "its keypoints were ignored")
+		}
+	}
+	var lists [][]string
+	var without convert.Flaws
+	for _, number := range sortedKeys(d.names) {
+		names, there := d.classKeypoints[number]
+		if lists = append(lists, names); !there {
+			without.Add("class " + convert.Display(d.names[number]))
+		}
+	}
+	if without.Count > 0 {
+		p.report(convert.KindDescription, "kpt_names", "it names no keypoints of "+without.String(), numbered)
+	}
+	if len(slices.CompactFunc(lists, slices.Equal)) == 1 { // all have the same
+		d.keypointNames, d.classKeypoints = lists[0], nil
+	}
 }
 
 // check compares the entries with one another.
@@ -208,17 +259,7 @@ func (p *descriptionParser) check() {
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
-		d.keypointNames = p.perName[0]
-		for _, other := range p.perName[1:] {
-			if !slices.Equal(other, d.keypointNames) {
-				p.report(convert.KindDescription, "kpt_names", "the classes have different keypoints", "those of the first class were taken for all")
-				break
-			}
-		}
-		if d.keypoints > 0 && len(d.keypointNames) != d.keypoints {
-			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("it names %d keypoints, kpt_shape says %d", len(d.keypointNames), d.keypoints), "keypoints without a name are joint_0, joint_1 and so on by their number")
-			d.keypointNames = d.keypointNames[:min(len(d.keypointNames), d.keypoints)]
-		}
+		p.checkKeypoints()
 	}
 	if p.hasFlip && d.keypoints > 0 && !isPermutation(p.flips, d.keypoints) {
 		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d keypoints once", d.keypoints), "it was ignored, as labels do not depend on it")
