@@ -188,7 +188,7 @@ func (r *Run) numbers(k *ranking, t store.Totals) (all []view.Number) {
 	number(k.removed, "removed", "removed")
 	number(k.replaced, "replaced", "changed")
 	number(k.unknown, "replaced, or the same", "changed")
-	number(k.kept, "stay", "")
+	number(k.kept, "stay on the same images", "")
 	number(t.Findings, "findings", "")
 	number(t.Unlabelled, "images of the dataset without labels", "")
 	return all

@@ -73,9 +73,9 @@ func rankOf(ctx context.Context, st *store.Store, run string) (*ranking, error) 
 			return nil, err
 		}
 		k.outcomes[b.Outcome]++
-		k.plans[b.Plan]++
 		switch b.Outcome {
 		case store.ItemPending, store.ItemSaved, store.ItemCleared:
+			k.plans[b.Plan]++
 			k.changing = append(k.changing, b)
 			k.count(b)
 		case store.ItemUnchanged:
