@@ -163,7 +163,7 @@ func (c *chaos) path(i int) string { return fmt.Sprintf("d%d/%05d.jpg", i%3, i) 
 
 // box is the n-th annotation of an image in a version of the labels.
 func box(version, image, n int) string {
-	return fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%d,"y":%d,"w":2,"h":3},"confidence":1}`, n, image, version)
+	return fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%g,"y":%d,"w":2,"h":3},"confidence":1}`, n, float64(image)/100, version)
 }
 
 func annotations(version, image int) string {

@@ -68,7 +68,7 @@ func TestKill(t *testing.T) {
 		list = append(list, sandbox.NewImage{Path: fmt.Sprintf("%04d.jpg", i), Width: 100, Height: 100})
 		boxes := make([]string, 1+i%3)
 		for n := range boxes {
-			boxes[n] = fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%d,"y":1,"w":2,"h":3}}`, n, i)
+			boxes[n] = fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%g,"y":1,"w":2,"h":3}}`, n, float64(i)/100)
 		}
 		fmt.Fprintf(&labels, `{"image":"%04d.jpg","width":100,"height":100,"annotations":[%s]}`+"\n", i, strings.Join(boxes, ","))
 	}
