@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -31,6 +32,27 @@ func Is(address string) bool {
 
 // testSchemes are further storages that tests open.
 var testSchemes = map[string]bool{}
+
+// packed are the ends of names of what is packed in ways that are not read.
+var packed = []string{".7z", ".rar", ".xz", ".bz2", ".zst", ".gz", ".lz4", ".tbz", ".txz"}
+
+// Refuse says why a source that Is reports nothing of cannot be read, where its name tells:
+// nil where it does not.
+func Refuse(address string) error {
+	info, err := os.Stat(address)
+	if scheme, _, found := strings.Cut(address, "://"); found && err != nil {
+		return &Error{Op: "read", Address: Shown(address), Err: fmt.Errorf("%s:// is not read", scheme), Advice: "give https://, s3://, gs:// or azblob://, or a path of this machine"}
+	}
+	end := strings.ToLower(path.Ext(address))
+	if err != nil || info.IsDir() || !slices.Contains(packed, end) {
+		return nil
+	}
+	what := "archives of this kind are not read"
+	if end == ".gz" {
+		what = "files that end in .gz are not read, but for .tar.gz"
+	}
+	return &Error{Op: "read", Address: address, Err: errors.New(what), Advice: "give a .zip, .tar, .tar.gz or .tgz, or unpack it"}
+}
 
 func isArchive(name string) bool {
 	name = strings.ToLower(name)

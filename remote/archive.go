@@ -157,16 +157,40 @@ func (c *Copy) unpack(ctx context.Context, file string) (err error) {
 	var from io.Reader = f
 	if !strings.HasSuffix(strings.ToLower(file), ".tar") {
 		packed, err := gzip.NewReader(f)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return errCutOff
+		}
 		if err != nil {
 			return fmt.Errorf("it is no tar.gz file that can be read: %w", err)
 		}
 		defer packed.Close()
 		from = packed
 	}
-	if err := c.unpackAll(ctx, tar.NewReader(from), &bounds{packed: info.Size()}); err != nil {
+	ending := &ending{Reader: from}
+	err = c.unpackAll(ctx, tar.NewReader(ending), &bounds{packed: info.Size()})
+	if err == nil && ending.reached || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errCutOff
+	}
+	if err != nil {
 		return errors.Join(err, os.RemoveAll(c.root))
 	}
 	return atomicfile.Write(mark, []byte(version), atomicfile.Private)
+}
+
+// errCutOff is returned for an archive that ends before its end.
+var errCutOff = errors.New("the archive is cut off: it ends before what closes a tar file; bring it here again")
+
+// ending notes that a reader was read to its very end: a tar file is closed by blocks of zeros
+// before that, and one without them may lack files.
+type ending struct {
+	io.Reader
+	reached bool
+}
+
+func (e *ending) Read(b []byte) (int, error) {
+	n, err := e.Reader.Read(b)
+	e.reached = e.reached || n == 0 && errors.Is(err, io.EOF)
+	return n, err
 }
 
 func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds) error {

@@ -374,6 +374,31 @@ func TestSecretsAreHidden(t *testing.T) {
 	}
 }
 
+// A tar file that ends between two files, before its end, may lack some.
+func TestCutOff(t *testing.T) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, name := range []string{"a.txt", "b.txt"} {
+		if err := errors.Join(w.WriteHeader(&tar.Header{Name: name, Size: 512, Mode: 0o600}), second(w.Write(make([]byte, 512)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n, cut := range map[int]bool{500: true, 1024: true, 1500: true, 2048: true, out.Len(): false} {
+		file := filepath.Join(t.TempDir(), "set.tar")
+		if err := os.WriteFile(file, out.Bytes()[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(t, file, t.TempDir()); errors.Is(err, errCutOff) != cut || !cut && err != nil {
+			t.Errorf("%d bytes of it: %v", n, err)
+		}
+	}
+}
+
+func second(_ int, err error) error { return err }
+
 // A download that breaks off each time is given up after a few tries, and says how far it came.
 func TestDownloadBreaksOff(t *testing.T) {
 	for tag, want := range map[string]string{"": "give a copy on this machine", `"one"`: "it goes on from there"} {

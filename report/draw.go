@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"runtime"
@@ -40,6 +41,11 @@ type Drawn struct {
 	Seconds     float64 `json:"duration_s"`
 	// Reasons are the first images that could not be drawn, and why.
 	Reasons []string `json:"failures,omitempty"`
+
+	// Absent is a chosen class that neither a label has nor the source defines, and Classes what
+	// there is; where images failed or were left out, it is not known.
+	Absent  string   `json:"-"`
+	Classes []string `json:"-"`
 }
 
 // sheetImages bounds a contact sheet.
@@ -52,19 +58,24 @@ func (a *Album) Draw(ctx context.Context, root *os.Root, o DrawOptions) (Drawn, 
 	defer cancel(nil)
 	var working sync.WaitGroup
 	room := make(chan struct{}, runtime.GOMAXPROCS(0))
-	sent := 0
+	sent, all := 0, true
+	seen := make(map[string]bool)
 	for l, err := range a.all(ctx) {
 		if err != nil {
 			cancel(err)
 			break
 		}
 		if l.err == nil {
+			for _, a := range l.result.Annotations {
+				seen[a.Name] = true
+			}
 			l.result.Annotations = chosen(l.result.Annotations, o.Classes)
 			if len(o.Classes) > 0 && len(l.result.Annotations) == 0 {
 				continue
 			}
 		}
 		if o.Limit > 0 && sent == o.Limit {
+			all = false
 			break
 		}
 		n := sent
@@ -89,6 +100,15 @@ func (a *Album) Draw(ctx context.Context, root *os.Root, o DrawOptions) (Drawn, 
 		return d.done, err
 	}
 	slices.Sort(d.done.Reasons)
+	for _, class := range a.src.Describe().Defined {
+		seen[class] = true
+	}
+	d.done.Classes = slices.Sorted(maps.Keys(seen))
+	for _, class := range o.Classes {
+		if all && d.done.Failed == 0 && !seen[class] && d.done.Absent == "" {
+			d.done.Absent = class
+		}
+	}
 	return d.done, d.writeSheet()
 }
 

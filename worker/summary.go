@@ -33,6 +33,9 @@ type Summary struct {
 	// UploadsLeft are those that stay.
 	Archived    int `json:"archived,omitempty"`
 	UploadsLeft int `json:"uploads_left,omitempty"`
+	// Archives and RemovesClasses say that the undo was to take these away too.
+	Archives       bool `json:"-"`
+	RemovesClasses bool `json:"-"`
 }
 
 // ImageCounts count images, with --prune also those that left the source. Found = Matched + Unmatched + those failures that

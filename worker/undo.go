@@ -37,13 +37,13 @@ type UndoOptions struct {
 	Finding func(convert.Finding)
 }
 
-// ErrGlob is returned for a glob that is none.
-var ErrGlob = errors.New("no glob")
+// ErrGlob is returned for a glob that is none, and for one that fits no image of the run.
+var ErrGlob = errors.New("no glob of images that the run changed")
 
 // Undo puts back what the images had before a run, from its backups. An image that was
 // changed since is left alone, unless it is forced. It stops as Plan does.
 func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run, o UndoOptions) (Summary, error) {
-	p, err := newUndo(c, of, o)
+	p, err := newUndo(ctx, c, of, o)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -77,7 +77,7 @@ func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run,
 
 // PlanUndo decides what an undo would do, and writes nothing to the service.
 func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run, o UndoOptions) (Summary, error) {
-	p, err := newUndo(c, of, o)
+	p, err := newUndo(ctx, c, of, o)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -101,19 +101,53 @@ func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.
 
 // newUndo plans from the backups of a run. They are chosen by the listing, so that they are
 // read when that is made.
-func newUndo(c Connection, of store.Run, o UndoOptions) (*planner, error) {
+func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*planner, error) {
 	if o.Image != "" && !doublestar.ValidatePattern(o.Image) {
 		return nil, fmt.Errorf("%q is %w", o.Image, ErrGlob)
+	}
+	if err := fitsSome(ctx, c.Store, of, o); err != nil {
+		return nil, err
 	}
 	options := Options{Common: Common{Options: o.Options, Source: undoPrefix + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
 	if o.Force {
 		options.OnDrift = Overwrite
 	}
 	p := newPlanner(c, options)
-	p.undone = &undone{store: c.Store, run: of.ID, force: o.Force}
+	p.undone = &undone{store: c.Store, run: of.ID, force: o.Force, archives: o.Uploaded, removes: o.RemoveClasses}
 	p.judge = p.judgeUndo
 	p.hold(&backups{store: c.Store, run: of, glob: o.Image, edited: o.Force})
 	return p, nil
+}
+
+// fitsSome refuses a glob that fits none of the images that an undo may change.
+func fitsSome(ctx context.Context, st State, of store.Run, o UndoOptions) error {
+	if o.Image == "" {
+		return nil
+	}
+	for t, err := range st.Touched(ctx, of.ID, "") {
+		if err != nil || doublestar.MatchUnvalidated(o.Image, t.Path) {
+			return err
+		}
+	}
+	var uploaded []string
+	if o.Uploaded {
+		for u, err := range st.Uploads(ctx, of.ID, store.UploadDone) {
+			if err != nil {
+				return err
+			}
+			uploaded = append(uploaded, u.ImageID)
+		}
+	}
+	images, err := st.ImagesByID(ctx, of.Dataset, uploaded)
+	for _, i := range images {
+		if doublestar.MatchUnvalidated(o.Image, i.Path) {
+			return nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%q is %w", o.Image, ErrGlob)
 }
 
 // undone is the run that is taken back.
@@ -121,6 +155,8 @@ type undone struct {
 	store backupState
 	run   string
 	force bool
+	// archives and removes say that uploads and classes are taken away too, as far as may be.
+	archives, removes bool
 }
 
 // mayBeUnchanged reports whether our last save on an image is what the run that is undone
@@ -159,6 +195,7 @@ func (p *planner) addLeft(ctx context.Context, s *Summary) error {
 	if err != nil {
 		return err
 	}
+	s.Archives, s.RemovesClasses = p.undone.archives, p.undone.removes
 	s.Archived, s.UploadsLeft = p.putAway, totals.Done-p.putAway
 	return p.addClassesLeft(ctx, s)
 }
@@ -336,14 +373,21 @@ func (b *backups) lacks(ctx context.Context, t store.Touched) (missing, err erro
 	backup, kept := there[t.ImageID]
 	switch {
 	case t.ImageRef == 0:
-		missing = fmt.Errorf("the image is not in the dataset any more, or was uploaded anew; the %d annotations that it had are in the backup", backup.Count)
+		missing = fmt.Errorf("the image is not in the dataset any more, or was uploaded anew; what it had (%s) is in the backup", annotationsText(backup.Count))
 	case t.Previous == backup.Count:
 	case !kept:
-		missing = fmt.Errorf("the run kept no backup of the %d annotations that it had", t.Previous)
+		missing = fmt.Errorf("the run kept no backup of what it had (%s)", annotationsText(t.Previous))
 	case !b.edited:
 		missing = fmt.Errorf("somebody changed the image between its backup (%d annotations) and its save (%d); --force brings back what the backup has", backup.Count, t.Previous)
 	}
 	return missing, nil
+}
+
+func annotationsText(n int) string {
+	if n == 1 {
+		return "1 annotation"
+	}
+	return fmt.Sprintf("%d annotations", n)
 }
 
 func (b *backups) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {

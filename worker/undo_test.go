@@ -149,7 +149,7 @@ func TestBackupComesFirst(t *testing.T) {
 	}
 	never := b.done(b.labels("a.jpg car"), func(o *Options) { o.Backup = BackupNever })
 	u := b.undo(never.Run)
-	expect(t, "undo without a backup", b.records(u.Run), "a.jpg failed failed the run kept no backup of the 1 annotations that it had")
+	expect(t, "undo without a backup", b.records(u.Run), "a.jpg failed failed the run kept no backup of what it had (1 annotation)")
 }
 
 func imageID(t *testing.T, b *bench, run, image string) string {

@@ -34,7 +34,7 @@ Where an image file is not found its labels are drawn on an empty frame of the
 right size. A file that is there already is an error, unless --force is given.` + exitHelp,
 		Example: `  pictosync draw testdata/shapes --out labelled
   pictosync draw annotations/instances_val2017.json --images val2017 --out labelled --format jpeg --limit 50
-  pictosync draw testdata/shapes.coco.json --out sheet --limit 12 --class triangle`,
+  pictosync draw testdata/shapes.coco.json --out sheet --limit 12 --class circle`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := applySettings(cmd, o.config); err != nil {
@@ -104,8 +104,11 @@ func runDraw(parent context.Context, path string, o drawOptions) error {
 	}
 	drawn.Seconds = time.Since(started).Seconds()
 	var failed error
-	if drawn.Failed > 0 {
+	switch {
+	case drawn.Failed > 0:
 		failed = errFailures
+	case drawn.Absent != "":
+		return absentClass(drawn.Absent, "no annotation as it is read has the", drawn.Classes)
 	}
 	switch {
 	case o.output.json:

@@ -226,7 +226,6 @@ func imageBytesText(n int64) string {
 
 func newRestore() *cobra.Command {
 	var o saveOptions
-	var images []string
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "restore BACKUP --dataset NAME",
@@ -247,7 +246,7 @@ other classes stay as they are.` + exitHelp,
 			if _, err := os.Stat(args[0]); err == nil && !snapshot.Is(args[0]) {
 				return usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", args[0])
 			}
-			o.source.include = images
+			o.source.include = o.images
 			settings, err := o.settings()
 			if err != nil {
 				return err
@@ -261,7 +260,7 @@ other classes stay as they are.` + exitHelp,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset to restore into")
-	f.StringArrayVar(&images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
+	f.StringArrayVar(&o.images, "image", nil, "only images whose path fits the `GLOB` (again for more)")
 	f.StringArrayVar(&o.classes, "class", nil, "only annotations of the class `NAME` (again for more); those of other classes stay as they are, for which the images are read")
 	f.BoolVar(&dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)

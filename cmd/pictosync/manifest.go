@@ -52,8 +52,10 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 		return usagef("write %s: it is there already, and may have been edited; remove it, or name another with --out", o.out)
 	}
 	var findings collector
-	if remote.Is(path) {
-		return usagef("manifest %s: a manifest names files of this machine; bring the source here first", remote.Shown(path))
+	for _, from := range []string{path, o.source.images} {
+		if remote.Is(from) {
+			return usagef("manifest %s: a manifest names files of this machine, and these would be in the cache; unpack or download it first, and give the folder", remote.Shown(from))
+		}
 	}
 	src, err := o.source.open(ctx, path, &findings)
 	if err != nil {

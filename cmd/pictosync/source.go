@@ -153,15 +153,19 @@ func (s *sourceSettings) open(ctx context.Context, path string) (convert.Source,
 // here is what is read of a source on this machine: itself, or the copy of one that lies
 // elsewhere.
 func (s *sourceSettings) here(ctx context.Context, path string) (string, error) {
-	if !remote.Is(path) {
-		return path, nil
+	var c *remote.Copy
+	err := remote.Refuse(path)
+	if remote.Is(path) {
+		c, err = remote.Open(ctx, path, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "sources"), Waiting: s.waiting})
 	}
-	c, err := remote.Open(ctx, path, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "sources"), Waiting: s.waiting})
 	if own, ok := errors.AsType[*remote.Error](err); ok {
 		return "", &convert.Error{Op: own.Op, Path: own.Address, Err: own.Bare(), Advice: own.Advice}
 	}
 	if err != nil {
 		return "", err
+	}
+	if c == nil {
+		return path, nil
 	}
 	s.copies = append(s.copies, c)
 	return c.Path, nil

@@ -49,10 +49,21 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "  archived     %s that the run had uploaded\n", plural(s.Archived, "image"))
 	}
 	if s.UploadsLeft > 0 {
-		fmt.Fprintf(w, "  uploads      %s that the run uploaded stay in the dataset (with --uploaded, undo archives those that nobody labelled since)\n", plural(s.UploadsLeft, "image"))
+		stay, why := "stay", "with --uploaded, undo archives those that nobody labelled since"
+		if s.UploadsLeft == 1 {
+			stay = "stays"
+		}
+		if s.Archives && s.Outcome == string(store.Done) {
+			why = "labelled or changed since, left out by --image, or archived already"
+		}
+		fmt.Fprintf(w, "  uploads      %s that the run uploaded %s in the dataset (%s)\n", plural(s.UploadsLeft, "image"), stay, why)
 	}
 	if len(s.StillThere) > 0 {
-		fmt.Fprintf(w, "  classes      added by the run and still there: %s (with --classes, undo removes those that no annotation uses)\n", someNames(s.StillThere))
+		why := "with --classes, undo removes those that no annotation uses"
+		if s.RemovesClasses && s.Outcome == string(store.Done) {
+			why = "annotations use them"
+		}
+		fmt.Fprintf(w, "  classes      added by the run and still there: %s (%s)\n", someNames(s.StillThere), why)
 	}
 	if i.Unlabelled > 0 {
 		fmt.Fprintf(w, "  unlabelled   %s of the dataset: see `pictosync runs %s --unlabelled`\n", plural(i.Unlabelled, "image"), s.Run)

@@ -74,6 +74,7 @@ func (o *backupOptions) read(policy *worker.BackupPolicy) error {
 
 // saveOptions are those of the commands that bring a source into a dataset.
 type saveOptions struct {
+	images []string // the globs of a restore
 	serviceOptions
 	sourcedOptions
 	guards  guardOptions
@@ -281,9 +282,21 @@ func (o *saveOptions) opening(s *session, path string) (*opening, error) {
 		if err != nil {
 			return nil, err
 		}
-		return opened, o.checkClasses(opened)
+		return opened, cmp.Or(o.checkClasses(opened), o.checkImages(s.ctx, opened))
 	}
 	return src, nil
+}
+
+// checkImages holds the globs of the images that are to be brought back against those that the
+// backup has.
+func (o *saveOptions) checkImages(ctx context.Context, src convert.Source) error {
+	if len(o.images) == 0 {
+		return nil
+	}
+	for _, err := range src.Items(ctx, "") {
+		return err
+	}
+	return usagef("read --image: %q fits no image of the backup, whose paths are as in train/a.jpg", o.images)
 }
 
 // checkClasses holds the classes that are to be brought back against those that
@@ -294,10 +307,15 @@ func (o *saveOptions) checkClasses(src convert.Source) error {
 		if slices.Contains(names, class) {
 			continue
 		}
-		if near := nearest.Name(class, names); near != "" {
-			return usagef("read --class: the backup has no class %q; did you mean %q?", class, near)
-		}
-		return usagef("read --class: the backup has no class %q; it has %q", class, names)
+		return absentClass(class, "the backup has no", names)
 	}
 	return nil
+}
+
+// absentClass refuses a class that is not among those that there are.
+func absentClass(class, hasNo string, names []string) error {
+	if near := nearest.Name(class, names); near != "" {
+		return usagef("read --class: %s class %q; did you mean %q?", hasNo, class, near)
+	}
+	return usagef("read --class: %s class %q; there is %q", hasNo, class, names)
 }
