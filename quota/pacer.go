@@ -155,7 +155,7 @@ func (p *Pacer) remember(ctx context.Context) error {
 
 // Allowed is told what an answer says of the quota.
 func (p *Pacer) Allowed(limit, remaining int, reset time.Time) {
-	if p.quota == (Quota{}) || limit > maxQuota {
+	if p.Quota() == (Quota{}) || limit > maxQuota {
 		p.Silent()
 		return
 	}
@@ -321,7 +321,7 @@ func (p *Pacer) pass(ctx context.Context, at time.Time) (sent bool, err error) {
 	r, isRecorded := ctx.Value(recordedKey{}).(*Recorded)
 	isRecorded = isRecorded && r.sent.Load() == nil
 	if !isRecorded {
-		if err := p.log.AddRequest(ctx, p.account, at, p.quota != (Quota{})); err != nil {
+		if err := p.log.AddRequest(ctx, p.account, at, p.Quota() != (Quota{})); err != nil {
 			return false, err
 		}
 	}
@@ -352,7 +352,7 @@ const othersLate = 10 * time.Minute
 // heedOthers counts what other processes have sent since it was last called, as if it were
 // sent now, and tells whether the quota has room for all of it.
 func (p *Pacer) heedOthers(ctx context.Context) (fits bool, err error) {
-	if p.quota == (Quota{}) {
+	if p.Quota() == (Quota{}) {
 		return true, nil
 	}
 	p.othersMu.Lock()
