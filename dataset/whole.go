@@ -54,7 +54,7 @@ type WholeStore interface {
 	ReadingOf(ctx context.Context, imageRef int64, since time.Time) (store.Reading, bool, error)
 	ForgetReading(ctx context.Context, imageRef int64) error
 	ForgetReadings(ctx context.Context, d store.Dataset, at time.Time) error
-	Differing(ctx context.Context, d store.Dataset, since time.Time) (map[int64]store.Hash, error)
+	Differing(ctx context.Context, d store.Dataset) (map[int64]store.Difference, error)
 }
 
 // Worth reports whether to read so many images is to be done by an export of the whole
@@ -125,7 +125,7 @@ func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (
 // KeepWhole is ReadWhole and keeps of what images have in the state what keep wants, and
 // counts that. What has not what was last saved on it from here is kept in any case.
 func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok bool, err error) {
-	known, err := a.whole.Differing(a.Stopping, a.Ref, time.Time{})
+	known, err := a.whole.Differing(a.Stopping, a.Ref)
 	if err != nil {
 		return 0, false, err
 	}

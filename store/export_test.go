@@ -56,13 +56,13 @@ func TestReadingsThatAreTrueStill(t *testing.T) {
 	if _, ok, err = s.ReadingOf(ctx, ref, noon.Add(time.Second)); ok || err != nil {
 		t.Errorf("an old one: %v, %v", ok, err)
 	}
-	differing, err := s.Differing(ctx, d, noon)
-	if check(t, err); len(differing) != 1 || differing[ref] != hashOf(string(reading.Annotations)) {
+	differing, err := s.Differing(ctx, d)
+	if check(t, err); len(differing) != 1 || differing[ref].Hash != hashOf(string(reading.Annotations)) || !differing[ref].ReadAt.Equal(noon) {
 		t.Errorf("differing: %v", differing)
 	}
 	reading.Differs = false // read again, and the same
 	check(t, s.AddReadings(ctx, []Reading{reading}, noon.Add(time.Minute)))
-	if differing, err = s.Differing(ctx, d, noon); err != nil || len(differing) > 0 {
+	if differing, err = s.Differing(ctx, d); err != nil || len(differing) > 0 {
 		t.Errorf("differing after it was read again: %v, %v", differing, err)
 	}
 	if _, ok, err = s.ReadingOf(ctx, ref, noon.Add(time.Minute)); !ok || err != nil {

@@ -305,12 +305,16 @@ func (s *Store) Pending(ctx context.Context, run string, after int64, limit int)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, span.of(after), span.last, limit)
+	return s.items(ctx, span, `outcome = 'pending' AND item > ? AND item <= ? ORDER BY item LIMIT ?`, span.of(after), span.last, limit)
+}
+
+// items are those of a run that a condition holds for.
+func (s *Store) items(ctx context.Context, span itemSpan, condition string, args ...any) (items []Item, err error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE `+condition, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read the plan: %w", explain(err))
+		return nil, describe("read the plan", err)
 	}
 	defer rows.Close()
-	var items []Item
 	for rows.Next() {
 		i, err := span.scanItem(rows)
 		if err != nil {
@@ -318,7 +322,7 @@ func (s *Store) Pending(ctx context.Context, run string, after int64, limit int)
 		}
 		items = append(items, i)
 	}
-	return items, rows.Err()
+	return items, describe("read the plan", rows.Err())
 }
 
 // Totals sums up a run.

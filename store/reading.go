@@ -121,24 +121,30 @@ func (s *Store) ReadingOf(ctx context.Context, imageRef int64, since time.Time) 
 	return r, true, nil
 }
 
-// Differing are the images of a dataset that were read since a time and have not what was
-// last saved on them from here, with the hash of what they have.
-func (s *Store) Differing(ctx context.Context, d Dataset, since time.Time) (map[int64]Hash, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT readings.image, readings.hash FROM readings JOIN images ON images.ref = readings.image`+withSaves+`
-		WHERE differs AND images.dataset = ? AND read_at >= ? AND`+stillTrue, d.Ref, since.UnixMilli())
+// Difference is what an image was read to have instead of what was last saved on it from here.
+type Difference struct {
+	Hash   Hash
+	ReadAt time.Time
+}
+
+// Differing are the images of a dataset that were read and have not what was last saved on
+// them from here.
+func (s *Store) Differing(ctx context.Context, d Dataset) (map[int64]Difference, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT readings.image, readings.hash, read_at FROM readings JOIN images ON images.ref = readings.image`+withSaves+`
+		WHERE differs AND images.dataset = ? AND`+stillTrue, d.Ref)
 	if err != nil {
 		return nil, describe("look up what differs", err)
 	}
 	defer rows.Close()
-	differing := make(map[int64]Hash)
+	differing := make(map[int64]Difference)
 	for rows.Next() {
-		var ref int64
+		var ref, at int64
 		var hash []byte
-		if err := rows.Scan(&ref, &hash); err != nil {
+		if err := rows.Scan(&ref, &hash, &at); err != nil {
 			return nil, describe("look up what differs", err)
 		}
 		if len(hash) == len(Hash{}) {
-			differing[ref] = Hash(hash)
+			differing[ref] = Difference{Hash(hash), time.UnixMilli(at)}
 		}
 	}
 	return differing, describe("look up what differs", rows.Err())

@@ -197,21 +197,8 @@ func (s *Store) Displaced(ctx context.Context, run string) ([]Item, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT `+itemColumns+` FROM items WHERE item BETWEEN ?1 AND ?2 AND plan = 'ambiguous' AND image_ref > 0
+	return s.items(ctx, span, `item BETWEEN ?1 AND ?2 AND plan = 'ambiguous' AND image_ref > 0
 		AND EXISTS (SELECT 1 FROM items AS closer INDEXED BY items_image WHERE closer.run = items.run AND closer.image_ref = items.image_ref AND closer.image_ref > 0 AND closer.closeness > items.closeness) ORDER BY item`, span.first, span.last)
-	if err != nil {
-		return nil, describe("read the plan", err)
-	}
-	defer rows.Close()
-	var items []Item
-	for rows.Next() {
-		i, err := span.scanItem(rows)
-		if err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	return items, describe("read the plan", rows.Err())
 }
 
 // UploadDisplaced plans the upload of an item's own image, which it shares with no other.

@@ -56,10 +56,8 @@ type planner struct {
 	undone  *undone // what is taken back; nil for labels
 	sample  float64 // part of the images that is compared
 	// differing are the images that have not what was last saved on them from here, though
-	// they have as many annotations, with the hash of what they have.
-	differing map[int64]store.Hash
-	// lately are those of them that were read for this run.
-	lately map[int64]store.Hash
+	// they have as many annotations.
+	differing map[int64]store.Difference
 }
 
 func newPlanner(c Connection, o Options) *planner {
@@ -405,11 +403,11 @@ func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, e
 		return i, nil
 	}
 	has, differs := p.differing[m.image.Ref]
-	if _, lately := p.lately[m.image.Ref]; differs && has == c.hash && !lately {
+	if has.Hash == c.hash && has.ReadAt.Before(p.Since()) {
 		differs = false // then; the counts say what there is to say
 	}
 	i.Plan, i.Outcome = classify(m.image, c, p.record.ID, differs)
-	if differs && has == c.hash {
+	if differs && has.Hash == c.hash {
 		i.Plan, i.Outcome = store.PlanUnchanged, store.ItemUnchanged // somebody else saved the same
 	}
 	i.Kept, i.Reviewed = unchangedOf(m.image, c), m.image.Reviewed

@@ -1,7 +1,7 @@
 package worker
 
 import (
-	"time"
+	"math"
 
 	"pictosync/dataset"
 	"pictosync/store"
@@ -15,6 +15,17 @@ func (p *planner) lookWhole() error {
 	if p.Expect != "" || p.sample > 0 {
 		return nil
 	}
+	if p.applies && p.Worth(math.MaxInt) {
+		if err := p.lookByExport(); err != nil {
+			return err
+		}
+	}
+	differing, err := p.store.Differing(p.Stopping, p.Ref)
+	p.differing = differing
+	return err
+}
+
+func (p *planner) lookByExport() error {
 	all, ours, err := p.store.Annotated(p.Stopping, p.Ref)
 	if err != nil {
 		return err
@@ -23,20 +34,14 @@ func (p *planner) lookWhole() error {
 	if len(p.OnlyClasses) > 0 {
 		byContent = all // their labels are put together with what they have
 	}
-	if p.applies && p.Worth(byContent) {
-		p.Tracker.Begin("reading", 0)
-		_, _, err = p.KeepWhole(p.record.ID, func(i dataset.Exported) bool {
-			p.Tracker.Add(1, 0)
-			return len(p.OnlyClasses) > 0 && i.Count > 0
-		})
-		if err != nil {
-			return err
-		}
+	if !p.Worth(byContent) {
+		return nil
 	}
-	if p.lately, err = p.store.Differing(p.Stopping, p.Ref, p.Since()); err != nil {
-		return err
-	}
-	p.differing, err = p.store.Differing(p.Stopping, p.Ref, time.Time{})
+	p.Tracker.Begin("reading", 0)
+	_, _, err = p.KeepWhole(p.record.ID, func(i dataset.Exported) bool {
+		p.Tracker.Add(1, 0)
+		return len(p.OnlyClasses) > 0 && i.Count > 0
+	})
 	return err
 }
 
