@@ -166,9 +166,9 @@ func NewImage(p Picture, href, note string) *ImagePart {
 	for _, id := range slices.Sorted(maps.Keys(at)) {
 		i.Findings = append(i.Findings, at[id]...)
 	}
-	i.ListTitle = plural(len(i.Items), "annotation")
+	i.ListTitle = Plural(len(i.Items), "annotation")
 	if i.Both {
-		i.ListTitle = fmt.Sprintf("%s before, %s after", thousands(len(p.Before)), thousands(len(p.After)))
+		i.ListTitle = fmt.Sprintf("%s before, %s after", Thousands(len(p.Before)), Thousands(len(p.After)))
 	}
 	i.About = about(p)
 	return i

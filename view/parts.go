@@ -95,12 +95,12 @@ func NewBars(classes []ClassCount, both bool) *Bars {
 	slices.SortFunc(classes, func(a, b ClassCount) int { return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(a.Name, b.Name)) })
 	b := &Bars{Both: both}
 	if n := len(classes) - maxBars; n > 0 {
-		b.More = fmt.Sprintf("and %s with fewer annotations", plural(n, "more class"))
+		b.More = fmt.Sprintf("and %s with fewer annotations", Plural(n, "more class"))
 		classes = classes[:maxBars]
 	}
 	largest := float64(max(1, size(classes[0])))
 	for _, c := range classes {
-		bar := Bar{Name: text(c.Name), Href: c.Href, Colour: colour(c.Name), First: thousands(c.First), Second: thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
+		bar := Bar{Name: text(c.Name), Href: c.Href, Colour: colour(c.Name), First: Thousands(c.First), Second: Thousands(c.Second), Was: number(float64(c.First) / largest * 100), Is: number(float64(c.Second) / largest * 100)}
 		if !both {
 			bar.Is = bar.Was
 		}
@@ -137,16 +137,16 @@ func NewPlot(title string, bins []Bin) Plot {
 	for _, b := range bins {
 		largest, total = max(largest, b.Count), total+b.Count
 	}
-	p.Alt = fmt.Sprintf("%s: %s in %s", title, thousands(total), plural(len(bins), "column"))
+	p.Alt = fmt.Sprintf("%s: %s in %s", title, Thousands(total), Plural(len(bins), "column"))
 	width := 320 / float64(max(1, len(bins)))
 	for i, b := range bins {
 		height := 104 * float64(b.Count) / float64(largest)
 		if b.Count > 0 {
 			height = max(height, 1.5)
 		}
-		p.Columns = append(p.Columns, Column{number(float64(i)*width + 0.5), number(108 - height), number(max(width-1, 0.5)), number(height), fmt.Sprintf("%s: %s", b.Name, thousands(b.Count))})
+		p.Columns = append(p.Columns, Column{number(float64(i)*width + 0.5), number(108 - height), number(max(width-1, 0.5)), number(height), fmt.Sprintf("%s: %s", b.Name, Thousands(b.Count))})
 	}
-	p.Most = thousands(largest)
+	p.Most = Thousands(largest)
 	if len(bins) == 0 {
 		return p
 	}
@@ -189,7 +189,7 @@ func (h *Histogram) Bins() (bins []Bin) {
 		case i == 1:
 			name = "1"
 		case i > 1:
-			name = fmt.Sprintf("%s–%s", thousands(low), thousands(2*low-1))
+			name = fmt.Sprintf("%s–%s", Thousands(low), Thousands(2*low-1))
 		}
 		bins = append(bins, Bin{Name: name, Count: n})
 	}

@@ -14,7 +14,9 @@ import (
 	"hash/fnv"
 	"math"
 	"strconv"
-	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"pictosync/compare"
 	"pictosync/convert"
@@ -103,28 +105,9 @@ func number(v float64) string {
 func Text(s string) string { return text(s) }
 
 // Plural counts things.
-func Plural(n int, thing string) string { return plural(n, thing) }
+func Plural(n int, thing string) string {
+	return Thousands(n) + " " + english.PluralWord(n, thing, "")
+}
 
 // Thousands writes a number with its thousands apart.
-func Thousands(n int) string { return thousands(n) }
-
-// plural counts things.
-func plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return thousands(n) + " " + thing + "s"
-}
-
-// thousands writes a number with its thousands apart.
-func thousands(n int) string {
-	digits := strconv.Itoa(n)
-	var b strings.Builder
-	for i, d := range digits {
-		if i > 0 && digits[i-1] != '-' && (len(digits)-i)%3 == 0 {
-			b.WriteString(",")
-		}
-		b.WriteRune(d)
-	}
-	return b.String()
-}
+func Thousands(n int) string { return humanize.Comma(int64(n)) }
