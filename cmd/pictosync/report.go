@@ -329,14 +329,22 @@ func runCommands(run store.Run, saved bool, state string) (next []view.Command) 
 	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
 	switch {
 	case run.EndedAt.IsZero() && run.Kind == "sync":
-		add("Go on where it stopped, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
+		add("Go on where it stopped, with the options that it had:", commandOf(run)+flag)
 	case run.Kind == "plan":
-		add("Do it, with the options that it had:", "pictosync sync "+shellWord(run.Source)+" --dataset "+shellWord(run.Dataset.Name)+flag)
+		add("Do it, with the options that it had:", commandOf(run)+flag)
 	case saved:
 		add("Bring back what the images had:", "pictosync undo "+run.ID+flag)
 	}
 	add("What happened to each image, and why:", "pictosync runs "+run.ID+flag)
 	return next
+}
+
+// commandOf is the command that does what a run of the state was about.
+func commandOf(run store.Run) string {
+	if undone, is := worker.UndoneBy(run); is {
+		return "pictosync undo " + undone
+	}
+	return "pictosync sync " + shellWord(run.Source) + " --dataset " + shellWord(run.Dataset.Name)
 }
 
 // again opens the source of a run of the state; where it cannot, the note says why. That the
