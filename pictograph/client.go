@@ -213,8 +213,6 @@ type call struct {
 	query  url.Values
 	body   []byte // JSON, nil for none
 	key    string // idempotency key
-	// received is told when an answer is there, before it is decoded. May be nil.
-	received func()
 }
 
 // do sends a call under the retry rules and decodes the answer into out
@@ -318,8 +316,6 @@ func (c *Client) attempt(caller context.Context, k call, out any) error {
 	if answer.StatusCode >= 300 { // its words end up in error texts
 		answered = []byte(c.withoutKey(string(answered)))
 		answer.Header.Set("X-Request-Id", c.withoutKey(answer.Header.Get("X-Request-Id")))
-	} else if k.received != nil {
-		k.received()
 	}
 	return c.read(k.op, answer, answered, out)
 }

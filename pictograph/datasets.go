@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +35,7 @@ type one[T any] struct {
 func pages[T any](ctx context.Context, c *Client, op, path string, query url.Values) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		for offset := 0; ; {
-			p, err := pageAt[T](ctx, c, op, path, query, offset, nil)
+			p, err := pageAt[T](ctx, c, op, path, query, offset)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -49,10 +48,10 @@ func pages[T any](ctx context.Context, c *Client, op, path string, query url.Val
 	}
 }
 
-func pageAt[T any](ctx context.Context, c *Client, op, path string, query url.Values, offset int, received func()) (p page[T], err error) {
+func pageAt[T any](ctx context.Context, c *Client, op, path string, query url.Values, offset int) (p page[T], err error) {
 	query.Set("limit", strconv.Itoa(PageSize))
 	query.Set("offset", strconv.Itoa(offset))
-	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query, received: received}, &p); err != nil {
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: path, query: query}, &p); err != nil {
 		return p, err
 	}
 	if p.Pagination.HasMore && len(p.Data) == 0 {
@@ -156,17 +155,16 @@ func (c *Client) ImagePages(ctx context.Context, dataset string, f ImageFilter) 
 func listImages(dataset string) string { return fmt.Sprintf("list the images of dataset %q", dataset) }
 
 // ImagePagesAhead is [Client.ImagePages] for a dataset that is expected to have a
-// number of images: as many as ahead of the pages that they fill are asked for at
-// the same time, also while others are decoded and dealt with. They come in order
-// all the same. A page that is short before the end is followed by one at a time,
-// since those behind it begin elsewhere.
+// number of images: of the pages that they fill, as many as ahead are asked for before
+// they are wanted, also while one is dealt with. They come in order all the same. A
+// page that is short before the end is followed by one at a time, since those behind
+// it begin elsewhere.
 func (c *Client) ImagePagesAhead(ctx context.Context, dataset string, f ImageFilter, expected, ahead int) iter.Seq2[[]Image, error] {
 	return func(yield func([]Image, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		p := pagesAhead{client: c, ctx: ctx, dataset: dataset, filter: f, expected: expected, ahead: max(ahead, 1)}
 		defer p.asking.Wait()
 		defer cancel()
-		p.received = make(chan struct{}, p.ahead)
 		for offset := 0; ; {
 			a := p.next()
 			if a.err != nil {
@@ -196,11 +194,9 @@ type pagesAhead struct {
 	filter          ImageFilter
 	expected, ahead int
 
-	asked    []chan pageAnswer // in the order of the pages
-	offset   int               // of the page behind them
-	underWay int               // requests whose answers are not there
-	received chan struct{}     // holds one for each answer that has come since
-	asking   sync.WaitGroup
+	asked  []chan pageAnswer // in the order of the pages
+	offset int               // of the page behind them
+	asking sync.WaitGroup
 }
 
 type pageAnswer struct {
@@ -211,39 +207,21 @@ type pageAnswer struct {
 // next is the page that is first in order.
 func (p *pagesAhead) next() pageAnswer {
 	p.ask()
-	for {
-		select {
-		case a := <-p.asked[0]:
-			p.asked = p.asked[1:]
-			return a
-		case <-p.received:
-			p.underWay--
-			p.ask()
-		}
-	}
+	a := <-p.asked[0]
+	p.asked = p.asked[1:]
+	return a
 }
 
-// ask asks for as many pages as may be under way, and for one in any case. Those
-// that wait are twice as many at most.
+// ask asks for as many pages as may be ahead, and for one in any case.
 func (p *pagesAhead) ask() {
-	for len(p.asked) == 0 || p.offset < p.expected && p.underWay < p.ahead && len(p.asked) < 2*p.ahead {
-		answered := make(chan pageAnswer, 1)
+	for len(p.asked) == 0 || p.offset < p.expected && len(p.asked) < p.ahead {
+		answer := make(chan pageAnswer, 1)
 		offset := p.offset
 		p.asking.Go(func() {
-			told := sync.OnceFunc(func() {
-				select {
-				case p.received <- struct{}{}:
-					runtime.Gosched() // the next page is asked for before this one is decoded
-				case <-p.ctx.Done():
-				}
-			})
-			var a pageAnswer
-			a.page, a.err = pageAt[Image](p.ctx, p.client, listImages(p.dataset), imagesPath, p.filter.query(p.dataset), offset, told)
-			told()
-			answered <- a
+			page, err := pageAt[Image](p.ctx, p.client, listImages(p.dataset), imagesPath, p.filter.query(p.dataset), offset)
+			answer <- pageAnswer{page, err}
 		})
-		p.asked = append(p.asked, answered)
-		p.underWay++
+		p.asked = append(p.asked, answer)
 		p.offset += PageSize
 	}
 }
