@@ -47,7 +47,12 @@ something failed, and when all is well again.
 The status is that of the first job that did not end well.` + exitHelp,
 		Example: `  pictosync run nightly.yaml --max-duration 6h
   pictosync run nightly.yaml backup-cars --json`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("no configuration: name the file that lists the jobs, as in config.example.yaml")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args[0], args[1:])
 		},

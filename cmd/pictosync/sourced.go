@@ -40,7 +40,7 @@ func (o *readOptions) addFlags(f *pflag.FlagSet) {
 }
 
 func (o *readOptions) check() error {
-	return oneOf("--read", o.by, dataset.ReadAuto, dataset.ReadExport, dataset.ReadImage)
+	return oneOf("read", o.by)
 }
 
 func (o *readOptions) policy() dataset.ReadPolicy { return dataset.ReadPolicy(o.by) }
@@ -61,10 +61,10 @@ func (o *sourcedOptions) check() error {
 	if o.dataset == "" {
 		return usagef("no dataset: name one with --dataset")
 	}
-	if err := cmp.Or(oneOf("--unmatched", o.unmatched, "fail", "ignore"), o.reads.check()); err != nil {
+	if err := cmp.Or(oneOf("unmatched", o.unmatched), o.reads.check()); err != nil {
 		return err
 	}
-	return oneOf("--match", o.match, worker.MatchExact, worker.MatchPath, worker.MatchName)
+	return oneOf("match", o.match)
 }
 
 // common reads what every kind of run is told.

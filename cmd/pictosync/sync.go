@@ -45,10 +45,10 @@ func (o *guardOptions) read(w *worker.Options) (err error) {
 		o.unknownClasses = "fail"
 	}
 	if err := cmp.Or(
-		oneOf("--on-existing", o.onExisting, worker.Overwrite, worker.Skip, worker.Fail),
-		oneOf("--on-drift", o.onDrift, worker.Overwrite, worker.Skip, worker.Fail),
-		oneOf("--on-reviewed", o.onReviewed, worker.Overwrite, worker.Skip, worker.Fail),
-		oneOf("--unknown-classes", o.unknownClasses, worker.Create, worker.Skip, worker.Fail),
+		oneOf("on-existing", o.onExisting),
+		oneOf("on-drift", o.onDrift),
+		oneOf("on-reviewed", o.onReviewed),
+		oneOf("unknown-classes", o.unknownClasses),
 	); err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (o *backupOptions) addFlags(f *pflag.FlagSet) {
 
 func (o *backupOptions) read(policy *worker.BackupPolicy) error {
 	*policy = worker.BackupPolicy(o.backup)
-	return oneOf("--backup", o.backup, worker.BackupAuto, worker.BackupAlways, worker.BackupNever)
+	return oneOf("backup", o.backup)
 }
 
 // saveOptions are those of the commands that bring a source into a dataset.
