@@ -424,7 +424,7 @@ func TestCreateDataset(t *testing.T) {
 		t.Errorf("plan: %+v, %v", plan, err)
 	}
 	s, err := b.syncFrom(nil, b.from(labels, folder), labels, create("cars", false))
-	if err != nil || s.Images.Saved != 1 || s.Requests != 6 {
+	if err != nil || s.Images.Saved != 1 || s.Requests != 5 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	client, _ := b.client()
