@@ -156,7 +156,7 @@ func TestExportReadsWhatChanged(t *testing.T) {
 		t.Fatal(all, err)
 	}
 	for _, one := range all {
-		if bad, err := snapshot.Check(context.Background(), one.Dir); err != nil || len(bad) > 0 {
+		if bad, err := snapshot.NewChecker(snapshot.OnDisk).Check(context.Background(), one.Dir); err != nil || len(bad) > 0 {
 			t.Error(one.Name, bad, err)
 		}
 	}

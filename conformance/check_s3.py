@@ -3,6 +3,7 @@ machine: synced from and backed up to by processes that are killed."""
 
 import contextlib
 import hashlib
+import json
 import os
 import random
 import signal
@@ -111,6 +112,26 @@ def check(folder, url, s3):
         kills = killed(["export", "--dataset", "bucket", "--out", out, "--images", *base], env, 4)
         again = pictosync("export", "--dataset", "bucket", "--out", out, "--images", "--json", *base, env=env | {"XDG_CACHE_HOME": f"{tmp}/other"})
         assert '"snapshot":"s3://backups/of/bucket/' in again, again
+        pictosync("export", "--dataset", "bucket", "--out", out, "--images", *base, env=env)
+
+        def snapshots(expect=0):
+            listed = json.loads(pictosync("snapshots", out, "--check", "--json", env=env | {"XDG_CACHE_HOME": f"{tmp}/fourth"}, expect=expect))["snapshots"]
+            return [s["name"] for s in listed], [d for s in listed for d in s.get("damaged", [])]
+
+        def manifests():
+            listed = bucket.list_objects_v2(Bucket="backups", Prefix="of/bucket/", Delimiter="/")["CommonPrefixes"]
+            return sorted((p["Prefix"].split("/")[2] for p in listed if not p["Prefix"].startswith("of/bucket/.")), reverse=True)
+
+        before = manifests()
+        assert len(before) >= 3 and snapshots() == (before, []), "not every snapshot of the two machines is there and whole"
+        picture = next(o for o in bucket.list_objects_v2(Bucket="backups", Prefix="of/bucket/.images/")["Contents"] if len(Path(o["Key"]).name) == 64)["Key"]
+        data = bucket.get_object(Bucket="backups", Key=picture)["Body"].read()
+        bucket.put_object(Bucket="backups", Key=picture, Body=data[:-1] + bytes([data[-1] ^ 1]))
+        damaged = snapshots(expect=4)[1]
+        assert len(damaged) == len(before) and all("checksum" in d for d in damaged), damaged
+        bucket.put_object(Bucket="backups", Key=picture, Body=data)
+        pictosync("export", "--dataset", "bucket", "--out", out, "--images", "--snapshots", "2", *base, env=env)
+        assert manifests()[1:] == before[:1], (manifests(), before)
         stored = [o["Key"] for page in bucket.get_paginator("list_objects_v2").paginate(Bucket="backups") for o in page.get("Contents", [])]
         contents = [k for k in stored if "/.images/" in k and len(Path(k).name) == 64]
         assert len(contents) == len(pictures), "each content once"

@@ -100,6 +100,11 @@ type ImageFolder struct {
 	// Name is the image's path, as an item's, of a file below the folder, by its
 	// slash-separated path from there.
 	Name func(rel string) string
+	// Files are the slash-separated paths of those that count; nil where all that lie below the
+	// folder do.
+	Files func(ctx context.Context) iter.Seq2[string, error]
+	// Split is the split that the source says they are in; "" where it does not say.
+	Split string
 }
 
 // Foldered is a source that knows the folders of its images, those without labels too.

@@ -86,6 +86,7 @@ func (o Options) withDefaults() Options {
 // Store is what the state does for an Access.
 type Store interface {
 	WholeStore
+	KnowsDataset(ctx context.Context, service, name string) (bool, error)
 	PutDataset(ctx context.Context, service, id, name string) (store.Dataset, error)
 	StartListing(ctx context.Context, d store.Dataset) (*store.Listing, error)
 	LockListing(ctx context.Context, waiting func()) (unlock func(), err error)

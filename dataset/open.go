@@ -18,18 +18,29 @@ import (
 // ErrNotFound is returned where the service knows no such dataset.
 var ErrNotFound = errors.New("the service has no such dataset")
 
-// Open asks for the dataset.
+// Open asks for the dataset. Where one is to be made if it is missing, and the state knows none of
+// that name, the names of all are looked at first: they tell that it is missing, and near what.
 func (a *Access) Open(ctx context.Context) (err error) {
+	if a.Create && !a.ForceCreate && uuid.Validate(a.Dataset) != nil {
+		known, err := a.store.KnowsDataset(ctx, a.Service, a.Dataset)
+		if err != nil {
+			return err
+		}
+		if !known {
+			there, err := a.lookAtNames(ctx)
+			if err != nil {
+				return err
+			}
+			if !there {
+				return a.openUnmade(ctx)
+			}
+		}
+	}
 	var d pictograph.Dataset
-	ask := func(ctx context.Context) (err error) {
+	err = a.first(ctx, func(ctx context.Context) (err error) {
 		d, err = a.Client.Dataset(ctx, a.Dataset)
 		return err
-	}
-	if a.Unattended {
-		err = a.Persist(ask)
-	} else {
-		err = ask(ctx)
-	}
+	})
 	if errors.Is(err, pictograph.ErrNotFound) && a.Create {
 		return a.openMissing(ctx)
 	}
@@ -42,6 +53,15 @@ func (a *Access) Open(ctx context.Context) (err error) {
 	a.Classes, a.Shown = d.Classes, d
 	a.Ref, err = a.store.PutDataset(ctx, a.Service, d.ID, d.Name)
 	return err
+}
+
+// first asks what is asked before anything is known of the service: an outage is waited out
+// where nobody watches.
+func (a *Access) first(ctx context.Context, ask func(context.Context) error) error {
+	if a.Unattended {
+		return a.Persist(ask)
+	}
+	return ask(ctx)
 }
 
 // similar names the dataset that a misspelt name most likely means.
@@ -62,7 +82,7 @@ func (a *Access) similar(ctx context.Context) string {
 // ErrNear is returned for a dataset that is to be made and whose name is near another's.
 var ErrNear = errors.New("another dataset has almost that name")
 
-// openMissing opens a dataset that is to be made.
+// openMissing opens a dataset that the service does not know, and that is to be made.
 func (a *Access) openMissing(ctx context.Context) error {
 	if uuid.Validate(a.Dataset) == nil {
 		return fmt.Errorf("create dataset %q: %w: it is an id, and ids are the service's to give; name it", a.Dataset, ErrNotFound)
@@ -71,25 +91,41 @@ func (a *Access) openMissing(ctx context.Context) error {
 		return fmt.Errorf("create dataset %q: %w: its name begins or ends with a space, or has characters that cannot be seen; give one without", a.Dataset, ErrNotFound)
 	}
 	if !a.ForceCreate {
-		var names []string
-		if err := a.Persist(func(context.Context) error {
-			names = nil
-			for d, err := range a.Client.Datasets(ctx) {
-				if err != nil {
-					return err
-				}
-				names = append(names, d.Name)
-			}
-			return nil
-		}); err != nil {
+		if _, err := a.lookAtNames(ctx); err != nil {
 			return err
 		}
-		if near := nearest.Almost(a.Dataset, names); near != "" {
-			return fmt.Errorf("create dataset %q: %w: %q; name that one, or make this one all the same with --force-create", a.Dataset, ErrNear, near)
-		}
 	}
+	return a.openUnmade(ctx)
+}
+
+// lookAtNames reports whether there is a dataset of the name; one that is almost of it is
+// ErrNear.
+func (a *Access) lookAtNames(ctx context.Context) (there bool, err error) {
+	var names []string
+	if err := a.first(ctx, func(ctx context.Context) error {
+		names = nil
+		for d, err := range a.Client.Datasets(ctx) {
+			if err != nil {
+				return err
+			}
+			names = append(names, d.Name)
+		}
+		return nil
+	}); err != nil {
+		return false, err
+	}
+	if slices.Contains(names, a.Dataset) {
+		return true, nil
+	}
+	if near := nearest.Almost(a.Dataset, names); near != "" {
+		return false, fmt.Errorf("create dataset %q: %w: %q; name that one, or make this one all the same with --force-create", a.Dataset, ErrNear, near)
+	}
+	return false, nil
+}
+
+// openUnmade opens a dataset that is to be made.
+func (a *Access) openUnmade(ctx context.Context) (err error) {
 	a.Missing, a.Classes, a.Shown = true, nil, pictograph.Dataset{Name: a.Dataset}
-	var err error
 	a.Ref, err = a.store.PutDataset(ctx, a.Service, store.Unmade(a.Dataset), a.Dataset)
 	return err
 }

@@ -257,12 +257,32 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	return out.Data, err
 }
 
-// DeleteImage archives an image, or deletes it for good where permanent is
-// set, which takes an admin's key.
-func (c *Client) DeleteImage(ctx context.Context, image ImageRef, permanent bool) error {
-	query := url.Values{}
-	if permanent {
-		query.Set("permanent", "true")
+// MaxArchive is how many images are archived, or brought back, in one call at most.
+const MaxArchive = 10_000
+
+// SetArchived archives images of a dataset, or brings them back from the archive: at most
+// [MaxArchive], by their ids. failed says by id why some are not.
+func (c *Client) SetArchived(ctx context.Context, datasetName string, ids []string, archived bool) (failed map[string]string, err error) {
+	op := fmt.Sprintf("archive %d images of dataset %q", len(ids), datasetName)
+	if !archived {
+		op = fmt.Sprintf("bring %d images of dataset %q back from the archive", len(ids), datasetName)
 	}
-	return c.do(ctx, call{op: "delete image " + image.String(), method: http.MethodDelete, path: imagesPath + segment(image.Dataset) + "/" + segments(image.Path), query: query}, nil)
+	body, err := marshal(op, map[string]any{"dataset_name": datasetName, "image_ids": ids, "updates": map[string]bool{"is_archived": archived}})
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Failed []struct {
+			ID     string `json:"id"`
+			Reason string `json:"reason"`
+		} `json:"failed"`
+	}
+	if err := c.do(ctx, call{op: op, method: http.MethodPatch, path: "/api/v1/developer/batch/images/update", body: body}, &out); err != nil {
+		return nil, err
+	}
+	failed = make(map[string]string)
+	for _, f := range out.Failed {
+		failed[f.ID] = c.withoutKey(f.Reason)
+	}
+	return failed, nil
 }

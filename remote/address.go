@@ -24,14 +24,11 @@ var archives = []string{".zip", ".tar", ".tar.gz", ".tgz"}
 func Is(address string) bool {
 	if scheme, _, found := strings.Cut(address, "://"); found {
 		scheme = strings.ToLower(scheme)
-		return bucketSchemes[scheme] || scheme == "https" || scheme == "http" || testSchemes[scheme]
+		return bucketSchemes[scheme] || scheme == "https" || scheme == "http"
 	}
 	info, err := os.Stat(address)
 	return isArchive(address) && (err != nil || !info.IsDir())
 }
-
-// testSchemes are further storages that tests open.
-var testSchemes = map[string]bool{}
 
 // packed are the ends of names of what is packed in ways that are not read.
 var packed = []string{".7z", ".rar", ".xz", ".bz2", ".zst", ".gz", ".lz4", ".tbz", ".txz"}

@@ -209,7 +209,7 @@ func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds)
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		name := strings.TrimSuffix(strings.TrimPrefix(h.Name, "./"), "/")
+		name := cleanName(h.Name)
 		switch h.Typeflag {
 		case tar.TypeXGlobalHeader:
 			continue
@@ -220,7 +220,7 @@ func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds)
 				}
 			}
 			continue
-		case tar.TypeReg:
+		case tar.TypeReg, tar.TypeLink:
 		default:
 			return fmt.Errorf("%q is a link or a device; nothing of it was read", h.Name)
 		}
@@ -234,10 +234,42 @@ func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds)
 			continue
 		}
 		seen++
-		if err := c.unpackFile(name, archive); err != nil {
+		if h.Typeflag == tar.TypeLink {
+			err = c.unpackLink(name, cleanName(h.Linkname))
+		} else {
+			err = c.unpackFile(name, archive)
+		}
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// cleanName is a name in a tar file in its one form.
+func cleanName(name string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
+}
+
+// unpackLink gives a file of the archive a further name, as tar keeps files that share their
+// bytes, those of a folder of backups first of all.
+func (c *Copy) unpackLink(name, to string) error {
+	if err := safe(to); err != nil {
+		return err
+	}
+	file := c.file(name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return err
+	}
+	switch err := os.Link(c.file(to), file); {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%q is another name of %q, which is not in front of it in the archive; nothing of it was read", name, to)
+	case errors.Is(err, os.ErrExist):
+		return fmt.Errorf("%q is in it twice; nothing of it was read", name)
+	case err != nil:
+		return err
+	}
+	c.Fetched++
+	return nil
 }
 
 func (c *Copy) unpackFile(name string, from io.Reader) error {

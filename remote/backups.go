@@ -37,7 +37,7 @@ func (b *Backups) open(ctx context.Context) (*blob.Bucket, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if !bucketSchemes[u.Scheme] && !testSchemes[u.Scheme] {
+	if !bucketSchemes[u.Scheme] {
 		return nil, "", &Error{Op: "write", Address: shown, Err: errors.New("backups are written to folders and buckets"), Advice: "give a folder, or s3://, gs:// or azblob://"}
 	}
 	bucket, err := openBucket(ctx, u)
@@ -69,27 +69,33 @@ func isLink(path string) bool {
 	return len(parts) == 3 && parts[1] == "images" && !strings.HasPrefix(parts[0], ".")
 }
 
-// Pull brings what the bucket has into the folder where that is new: all but the contents of
-// images, which are downloaded anew where they are wanted.
+// Pull brings what the bucket has into the folder that was never in it: snapshots of other
+// machines, or all where the folder is new; but not the contents of images, which are
+// downloaded anew where they are wanted.
 func (b *Backups) Pull(ctx context.Context) error {
-	if entries, err := os.ReadDir(b.Dir); err == nil && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), ".") }) {
-		return nil
-	}
 	bucket, prefix, err := b.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer bucket.Close()
+	return b.pull(ctx, bucket, prefix)
+}
+
+func (b *Backups) pull(ctx context.Context, bucket *blob.Bucket, prefix string) error {
 	objects, err := there(ctx, bucket, prefix)
 	if err != nil {
 		return &Error{Op: "read", Address: b.Address, Err: err}
 	}
-	// Manifests come last: a snapshot without one is none.
+	known := b.known()
+	// Manifests come last: a snapshot without one is none, here and there.
 	var first, last []object
 	for _, o := range objects {
+		folder, _, below := strings.Cut(o.Path, "/")
+		_, complete := objects[folder+"/"+manifest]
+		_, was := known[o.Path]
 		switch {
-		case strings.HasPrefix(o.Path, ".") || isLink(o.Path):
-		case filepath.Base(o.Path) == manifest || !strings.Contains(o.Path, "/"):
+		case strings.HasPrefix(o.Path, ".") || isLink(o.Path) || was || below && !complete || b.has(o.Path):
+		case filepath.Base(o.Path) == manifest || !below:
 			last = append(last, o)
 		default:
 			first = append(first, o)
@@ -97,36 +103,59 @@ func (b *Backups) Pull(ctx context.Context) error {
 	}
 	t := &bucketTree{bucket, prefix}
 	for _, some := range [][]object{first, last} {
-		for _, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, o object) (none struct{}, err error) {
-			from, err := t.open(ctx, o, 0)
-			if err != nil {
-				return none, fmt.Errorf("%s: %w", o.Path, err)
-			}
-			defer from.Close()
-			file := filepath.Join(b.Dir, filepath.FromSlash(o.Path))
-			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-				return none, err
-			}
-			to, err := atomicfile.Create(file, atomicfile.Private)
-			if err != nil {
-				return none, err
-			}
-			defer to.Abort()
-			if _, err := io.Copy(to, from); err != nil {
-				return none, fmt.Errorf("%s: %w", o.Path, err)
-			}
-			return none, to.Close()
+		n := -1
+		for p, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, o object) (pushed, error) {
+			return b.bring(ctx, t, o)
 		}) {
 			if err != nil {
 				return &Error{Op: "read", Address: b.Address, Err: err}
 			}
+			n++
+			known[some[n].Path] = p
 		}
 	}
-	return nil
+	if len(first)+len(last) == 0 {
+		return nil
+	}
+	return b.remember(known)
+}
+
+func (b *Backups) has(path string) bool {
+	_, err := os.Lstat(filepath.Join(b.Dir, filepath.FromSlash(path)))
+	return err == nil
+}
+
+// bring brings one object into the folder.
+func (b *Backups) bring(ctx context.Context, t *bucketTree, o object) (p pushed, err error) {
+	from, err := t.open(ctx, o, 0)
+	if err != nil {
+		return p, fmt.Errorf("%s: %w", o.Path, err)
+	}
+	defer from.Close()
+	file := filepath.Join(b.Dir, filepath.FromSlash(o.Path))
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return p, err
+	}
+	to, err := atomicfile.Create(file, atomicfile.Private)
+	if err != nil {
+		return p, err
+	}
+	defer to.Abort()
+	if _, err := io.Copy(to, from); err != nil {
+		return p, fmt.Errorf("%s: %w", o.Path, err)
+	}
+	if err := to.Close(); err != nil {
+		return p, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return p, err
+	}
+	return pushed{info.Size(), info.ModTime().UnixNano(), o.Stamp}, nil
 }
 
 // Push brings the folder into the bucket: what is new, the contents of images first and the
-// manifests last, and then takes away what the folder does not have any more. What a push that
+// manifests last, and then takes away what the folder had and does not have any more. What a push that
 // was stopped has brought is not brought again.
 func (b *Backups) Push(ctx context.Context) (sent, kept int, err error) {
 	bucket, prefix, err := b.open(ctx)
@@ -134,6 +163,10 @@ func (b *Backups) Push(ctx context.Context) (sent, kept int, err error) {
 		return 0, 0, err
 	}
 	defer bucket.Close()
+	return b.push(ctx, bucket, prefix)
+}
+
+func (b *Backups) push(ctx context.Context, bucket *blob.Bucket, prefix string) (sent, kept int, err error) {
 	defer func() {
 		if own := (*Error)(nil); err != nil && !errors.As(err, &own) && ctx.Err() == nil {
 			err = &Error{Op: "write", Address: b.Address, Err: err, Advice: "the snapshot is whole in " + b.Dir + "; the same command brings it there"}
@@ -200,16 +233,17 @@ func (b *Backups) Push(ctx context.Context) (sent, kept int, err error) {
 	if err := b.remember(known); err != nil {
 		return sent, kept, err
 	}
-	return sent, kept, b.remove(ctx, bucket, prefix, objects, here)
+	return sent, kept, b.remove(ctx, bucket, prefix, objects, known, here)
 }
 
-// remove takes away the objects that the folder does not have, of a snapshot its manifest
-// first.
-func (b *Backups) remove(ctx context.Context, bucket *blob.Bucket, prefix string, objects map[string]object, here map[string]bool) error {
+// remove takes away the objects that the folder had and has no more, of a snapshot its
+// manifest first. What it never had is another machine's.
+func (b *Backups) remove(ctx context.Context, bucket *blob.Bucket, prefix string, objects map[string]object, known map[string]pushed, here map[string]bool) error {
 	var gone []string
-	for path := range objects {
-		// Contents may be here no more only since the folder is new.
-		if !here[path] && !strings.HasPrefix(path, ".images/") {
+	for path := range known {
+		_, there := objects[path]
+		// Contents of images may be another snapshot's that is not here with its files.
+		if there && !here[path] && !strings.HasPrefix(path, ".images/") {
 			gone = append(gone, path)
 		}
 	}

@@ -3,6 +3,7 @@
 package remote
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,8 @@ import (
 	_ "gocloud.dev/blob/gcsblob"   // gs://
 	_ "gocloud.dev/blob/s3blob"    // s3://
 	"gocloud.dev/gcerrors"
+
+	"pictosync/internal/parallel"
 )
 
 // credentials say where a cloud's own tools find them.
@@ -107,28 +110,87 @@ func (c *Copy) fromObject(ctx context.Context, b *blob.Bucket, key string, a *bl
 
 func stampOf(modified int64, md5 []byte) string { return fmt.Sprintf("%d %x", modified, md5) }
 
+const (
+	// listings is how many folders are listed at the same time.
+	listings = 16
+	// mostFolders is how many folders are listed each by itself. Where there are more, those
+	// that are left are listed together with what lies below them, which takes fewer requests.
+	mostFolders = 64
+)
+
+// listing is how far a folder is listed.
+type listing struct {
+	prefix string // ends with a slash, or is ""
+	token  []byte // of the page that is next
+	below  bool   // with all that lies below it
+}
+
+// listed is a page of a listing.
+type listed struct {
+	objects []object
+	folders []string // their prefixes
+	next    []byte   // the token of the page behind it; empty where there is none
+}
+
+// list lists folders side by side, a page of each at a time.
 func (t *bucketTree) list(ctx context.Context) iter.Seq2[object, error] {
 	return func(yield func(object, error) bool) {
-		for token := blob.FirstPageToken; ; {
-			page, next, err := t.bucket.ListPage(ctx, token, 1000, &blob.ListOptions{Prefix: t.prefix})
-			if err != nil {
-				yield(object{}, err)
-				return
-			}
-			for _, o := range page {
-				name := strings.TrimPrefix(o.Key, t.prefix)
-				if o.IsDir || name == "" || strings.HasSuffix(name, "/") { // what stands for a folder
-					continue
-				}
-				if !yield(object{name, o.Size, stampOf(o.ModTime.Unix(), o.MD5)}, nil) {
+		folders := 1
+		for open := []listing{{prefix: t.prefix, token: blob.FirstPageToken}}; len(open) > 0; {
+			var next []listing
+			n := -1
+			for page, err := range parallel.Map(ctx, listings, parallel.Each(open), t.page) {
+				if err != nil {
+					yield(object{}, err)
 					return
 				}
+				n++
+				l := open[n]
+				if folders+len(page.folders) > mostFolders && bytes.Equal(l.token, blob.FirstPageToken) && !l.below {
+					l.below = true
+					next = append(next, l)
+					continue
+				}
+				for _, o := range page.objects {
+					if !yield(o, nil) {
+						return
+					}
+				}
+				for _, prefix := range page.folders {
+					folders++
+					next = append(next, listing{prefix: prefix, token: blob.FirstPageToken, below: folders > mostFolders})
+				}
+				if l.token = page.next; len(page.next) > 0 {
+					next = append(next, l)
+				}
 			}
-			if token = next; len(next) == 0 {
-				return
-			}
+			open = next
 		}
 	}
+}
+
+// page asks for one page of a listing.
+func (t *bucketTree) page(ctx context.Context, l listing) (p listed, err error) {
+	options := &blob.ListOptions{Prefix: l.prefix, Delimiter: "/"}
+	if l.below {
+		options.Delimiter = ""
+	}
+	found, next, err := t.bucket.ListPage(ctx, l.token, 1000, options)
+	if err != nil {
+		return p, err
+	}
+	for _, o := range found {
+		name := strings.TrimPrefix(o.Key, t.prefix)
+		switch {
+		case o.IsDir:
+			p.folders = append(p.folders, o.Key)
+		case name == "" || strings.HasSuffix(name, "/"): // what stands for a folder
+		default:
+			p.objects = append(p.objects, object{name, o.Size, stampOf(o.ModTime.Unix(), o.MD5)})
+		}
+	}
+	p.next = next
+	return p, nil
 }
 
 func (t *bucketTree) open(ctx context.Context, o object, limit int64) (io.ReadCloser, error) {

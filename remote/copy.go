@@ -33,9 +33,10 @@ type Copy struct {
 	// Path is what readers open: a file or a folder.
 	Path string
 
-	dir   string // of the copy in the cache
-	root  string // where the tree lies in it
-	tree  tree   // nil where all of it is here
+	keep  func(path string) bool // nil is all
+	dir   string                 // of the copy in the cache
+	root  string                 // where the tree lies in it
+	tree  tree                   // nil where all of it is here
 	lock  *flock.Flock
 	index *os.File
 
@@ -57,6 +58,9 @@ type entry struct {
 type Options struct {
 	// Cache is the folder that copies are kept in; it is the user's alone.
 	Cache string
+	// Keep narrows down what is fetched into the copy; the rest can be opened all the same. A
+	// Cache with such copies has no others. nil is all.
+	Keep func(path string) bool
 	// Waiting is told that another process is bringing the same copy up to date. May be nil.
 	Waiting func()
 }
@@ -64,7 +68,7 @@ type Options struct {
 // Open brings the copy of a source up to date. It is held until it is closed: no other process
 // changes it meanwhile.
 func Open(ctx context.Context, address string, o Options) (c *Copy, err error) {
-	c = &Copy{Address: Shown(address), known: make(map[string]entry)}
+	c = &Copy{Address: Shown(address), known: make(map[string]entry), keep: o.Keep}
 	name := c.Address
 	if !strings.Contains(address, "://") {
 		if name, err = filepath.Abs(address); err != nil {
@@ -200,6 +204,12 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 		}
 	}
 	for kept, err := range parallel.Map(ctx, fetches, objects, func(ctx context.Context, o object) (kept bool, err error) {
+		if c.keep != nil && !c.keep(o.Path) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.known[o.Path] = entry{Path: o.Path, Size: o.Size, Stamp: o.Stamp}
+			return true, nil
+		}
 		if c.has(o) {
 			return true, nil
 		}

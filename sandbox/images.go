@@ -210,3 +210,56 @@ func deleteImage(q *request) (answer, error) {
 	}
 	return answerData(map[string]any{"id": i.ID, "archived": !permanent, "deleted": permanent}), nil
 }
+
+// updateImages archives images, or brings them back: of what the service can change of many at
+// once it is all that is served.
+func updateImages(q *request) (answer, error) {
+	const most = 10_000
+	members, err := q.fields("dataset_name", "image_ids", "updates")
+	if err != nil {
+		return answer{}, err
+	}
+	name, err := text(members, true, "dataset_name")
+	if err != nil {
+		return answer{}, err
+	}
+	d, err := q.dataset(name)
+	if err != nil {
+		return answer{}, err
+	}
+	var ids []string
+	if json.Unmarshal(members["image_ids"], &ids) != nil || len(ids) == 0 || len(ids) > most {
+		return answer{}, invalid(pictograph.FieldErrors{{Path: "image_ids", Reason: fmt.Sprintf("1 to %d ids are expected", most)}})
+	}
+	var updates map[string]bool
+	archived, known := false, false
+	if json.Unmarshal(members["updates"], &updates) == nil {
+		archived, known = updates["is_archived"]
+	}
+	if !known || len(updates) != 1 {
+		return answer{}, invalid(pictograph.FieldErrors{{Path: "updates", Reason: "is_archived is expected, true or false"}})
+	}
+	type failure struct {
+		ID     string `json:"id"`
+		Reason string `json:"reason"`
+	}
+	processed, failed := 0, []failure{}
+	for _, id := range ids {
+		i, err := q.scanImage(q.tx.QueryRowContext(q.ctx, `UPDATE images SET archived = ? WHERE id = lower(?) AND dataset = ? RETURNING `+imageColumns, archived, id, d.id))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			failed = append(failed, failure{id, "Image not found"})
+			continue
+		case err != nil:
+			return answer{}, err
+		}
+		if err := q.audit("image", AuditEntry{DatasetID: d.id, ImageID: i.ID, ImagePath: i.path()}); err != nil {
+			return answer{}, err
+		}
+		processed++
+	}
+	if processed == 0 {
+		return answer{}, refuse(http.StatusNotFound, "not_found", "no image of the dataset has one of these ids")
+	}
+	return answerJSON(http.StatusOK, map[string]any{"success": true, "processed": processed, "failed": failed, "affected_directories": []string{}}), nil
+}

@@ -155,6 +155,10 @@ func TestRules(t *testing.T) {
 		{"a member archives", "DELETE", "images/set/a.jpg", ``, as("member"), 200, `"archived":true`},
 		{"an archived image", "GET", "annotations/set/a.jpg", ``, nil, 404, ``},
 		{"in the listing", "GET", "images/?dataset=set&include_archived=true&filename=a.jpg", ``, nil, 200, `"is_archived":true`},
+		{"no images to bring back", "PATCH", "batch/images/update", `{"dataset_name":"set","image_ids":[],"updates":{"is_archived":false}}`, nil, 422, `image_ids`},
+		{"another update", "PATCH", "batch/images/update", `{"dataset_name":"set","image_ids":["x"],"updates":{"status":"new"}}`, nil, 422, `is_archived`},
+		{"an image that is not there", "PATCH", "batch/images/update", `{"dataset_name":"set","image_ids":["x"],"updates":{"is_archived":false}}`, nil, 404, ``},
+		{"a viewer brings back", "PATCH", "batch/images/update", `{"dataset_name":"set","image_ids":["x"],"updates":{"is_archived":false}}`, as("viewer"), 403, ``},
 		{"no route", "GET", "models/", ``, nil, 404, ``},
 		{"no method", "PUT", "datasets/set", ``, nil, 405, ``},
 	} {

@@ -409,6 +409,8 @@ func (q *request) handler() (func(*request) (answer, error), error) {
 		routes["POST"] = bulkRegister
 	case first == "images" && n > 3 && q.segments[n-1] == "split" && q.method == "POST" && q.api != "image-id":
 		routes["POST"] = setSplit
+	case first == "batch" && n == 3 && q.segments[1] == "images" && q.segments[2] == "update":
+		routes["PATCH"] = updateImages
 	case first == "exports" && q.strikes(exportNotFound, q.number):
 	case first == "exports" && n == 1:
 		routes["GET"], routes["POST"] = listExports, createExport

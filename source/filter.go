@@ -77,6 +77,9 @@ func (g *Globs) Fits(glob string) {
 // Excludes reports whether an image of a dataset is left out.
 func (g *Globs) Excludes(path string) bool { return g != nil && path != "" && g.filter.Excludes(path) }
 
+// Takes reports whether an image, and a file of it, are left.
+func (g *Globs) Takes(image, file string) bool { return g == nil || g.filter.Takes(image, file) }
+
 // Unused are the globs that fitted nothing, to be asked for at the end.
 func (g *Globs) Unused() (found []convert.Finding) {
 	if g == nil {

@@ -70,6 +70,15 @@ func (s *Store) PutDataset(ctx context.Context, service, id, name string) (Datas
 	return d, err
 }
 
+// KnowsDataset reports whether a dataset of a name was worked with, and is not yet to be made.
+func (s *Store) KnowsDataset(ctx context.Context, service, name string) (known bool, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM datasets WHERE service = ? AND name = ? AND dataset_id <> ?)`, service, name, Unmade(name)).Scan(&known)
+	if err != nil {
+		return false, fmt.Errorf("look up the dataset %s: %w", name, explain(err))
+	}
+	return known, nil
+}
+
 // Unmade stands for the id of a dataset that is to be made.
 func Unmade(name string) string { return "unmade:" + name }
 

@@ -17,7 +17,9 @@ type content struct {
 	size int64
 	read int64
 	hash hash.Hash
-	err  error // of the file
+	// parts tells whether it is cut off; nil where its checksum is known.
+	parts *follower
+	err   error // of the file
 }
 
 // open opens the file of an upload, which must be what was planned.
@@ -30,13 +32,26 @@ func (u *Uploader) open(ctx context.Context, up store.Upload) (*content, error) 
 		from.Close()
 		return nil, fmt.Errorf("the file changed since the plan was made (%d bytes then, %d now); run again", up.Size, stat.Size)
 	}
-	return &content{from: from, size: up.Size, hash: sha256.New()}, nil
+	c := &content{from: from, size: up.Size, hash: sha256.New()}
+	if up.SHA256 == (store.Hash{}) { // a backup has what the dataset had, whatever that was
+		c.parts = follow(up.ContentType)
+	}
+	return c, nil
 }
 
+// Read holds back the last bytes of a file that turns out to be cut off: the storage, which was
+// told its size, takes nothing of it.
 func (c *content) Read(b []byte) (int, error) {
 	n, err := c.from.Read(b)
 	c.hash.Write(b[:n])
 	c.read += int64(n)
+	if c.parts != nil {
+		c.parts.Write(b[:n])
+		if c.read == c.size && !c.parts.whole() {
+			c.err = errCutOff
+			return 0, c.err
+		}
+	}
 	switch {
 	case c.read > c.size, errors.Is(err, io.EOF) && c.read < c.size:
 		err = ErrChanged

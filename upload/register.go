@@ -84,7 +84,7 @@ func (u *Uploader) answered(ctx context.Context, put []store.Upload, got pictogr
 			again = append(again, up)
 		case i.IsArchived:
 			ends = append(ends, failures([]store.Upload{up}, func(store.Upload) string {
-				return fmt.Sprintf("the image is archived in the dataset (%s); restore it there first", i.Path())
+				return Archived(i.Path())
 			})...)
 		case !same(up, i):
 			ends = append(ends, failures([]store.Upload{up}, func(store.Upload) string {
@@ -99,6 +99,11 @@ func (u *Uploader) answered(ctx context.Context, put []store.Upload, got pictogr
 		}
 	}
 	return again, u.end(ctx, ends)
+}
+
+// Archived says of an image that is archived, by its path, what keeps it from being brought.
+func Archived(path string) string {
+	return fmt.Sprintf("the image is archived in the dataset (%s); bring it back in the dataset's Archive tab, or with `pictosync undo RUN --uploaded` where the undo RUN archived it", path)
 }
 
 func ended(up store.Upload, i pictograph.Image, state store.UploadState) store.UploadEnd {

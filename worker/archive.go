@@ -3,10 +3,12 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/bmatcuk/doublestar/v4"
 
-	"pictosync/internal/parallel"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -16,7 +18,7 @@ import (
 func (p *planner) archivable(ctx context.Context, glob string) (map[string]store.Image, error) {
 	uploaded := make(map[string]bool)
 	var ids []string
-	for u, err := range p.store.Uploads(ctx, p.undone.run, store.UploadDone) {
+	for u, err := range p.store.Uploads(ctx, p.undone.uploads, store.UploadDone) {
 		if err != nil {
 			return nil, err
 		}
@@ -57,40 +59,100 @@ func (a *applier) archiveUploaded(ctx context.Context, glob string) error {
 	if err != nil || len(archivable) == 0 {
 		return err
 	}
-	var empty []pictograph.ImageRef
-	err = a.Persist(func(context.Context) error {
-		empty = nil
-		for page, err := range a.Client.ImagePages(ctx, a.Ref.ID, pictograph.ImageFilter{}) {
-			if err != nil {
-				return err
-			}
-			for _, i := range page {
-				if _, ours := archivable[i.ID]; ours && i.AnnotationCount == 0 {
-					empty = append(empty, pictograph.ImageRef{ID: i.ID, Dataset: a.Ref.ID, Path: i.Path()})
-				}
-			}
+	var empty []string
+	err = a.eachListed(pictograph.ImageFilter{}, func(i pictograph.Image) {
+		if _, ours := archivable[i.ID]; ours && i.AnnotationCount == 0 {
+			empty = append(empty, i.ID)
 		}
-		return nil
-	})
+	}, func() { empty = nil })
 	if err != nil {
 		return err
 	}
 	a.Tracker.Begin("archiving", len(empty))
-	for _, err := range parallel.Map(ctx, a.Concurrency, parallel.Each(empty), func(ctx context.Context, i pictograph.ImageRef) (none struct{}, err error) {
-		if a.Stopping.Err() != nil {
-			return none, context.Cause(a.Stopping)
+	_, err = a.setArchived(empty, true) // what fails is gone
+	return err
+}
+
+// eachListed does something for the images that a listing shows, and begins anew where one
+// is made anew.
+func (p *planner) eachListed(filter pictograph.ImageFilter, do func(pictograph.Image), anew func()) error {
+	return p.Persist(func(ctx context.Context) error {
+		anew()
+		for page, err := range p.Client.ImagePages(ctx, p.Ref.ID, filter) {
+			if err != nil {
+				return err
+			}
+			for _, i := range page {
+				do(i)
+			}
 		}
-		err = a.Persist(func(context.Context) error { return a.Client.DeleteImage(ctx, i, false) })
-		if errors.Is(err, pictograph.ErrNotFound) {
-			err = nil // by an attempt before
+		return nil
+	})
+}
+
+// setArchived archives images, or brings them back, and counts them.
+func (p *planner) setArchived(ids []string, archived bool) (failed map[string]string, err error) {
+	failed = make(map[string]string)
+	for some := range slices.Chunk(ids, pictograph.MaxArchive) {
+		if p.Stopping.Err() != nil {
+			return failed, context.Cause(p.Stopping)
 		}
-		a.Tracker.Add(1, 0)
-		return none, err
-	}) {
-		if err != nil {
+		var bad map[string]string
+		err := p.Persist(func(ctx context.Context) (err error) {
+			bad, err = p.Client.SetArchived(ctx, p.Shown.Name, some, archived)
 			return err
+		})
+		if errors.Is(err, pictograph.ErrNotFound) { // all of them are gone
+			bad, err = make(map[string]string), nil
+			for _, id := range some {
+				bad[id] = "it is not in the dataset any more"
+			}
 		}
-		a.putAway++
+		if err != nil {
+			return failed, err
+		}
+		maps.Copy(failed, bad)
+		p.putAway += len(some) - len(bad)
+		p.Tracker.Add(len(some), len(bad))
 	}
-	return nil
+	return failed, nil
+}
+
+// archivedUploads are the images that the run which an undone undo took back had uploaded, and
+// that are archived.
+func (p *planner) archivedUploads(ctx context.Context) (archived map[string]bool, err error) {
+	uploaded := make(map[string]bool)
+	for u, err := range p.store.Uploads(ctx, p.undone.uploads, store.UploadDone) {
+		if err != nil {
+			return nil, err
+		}
+		uploaded[u.ImageID] = true
+	}
+	if len(uploaded) == 0 || p.Shown.ArchivedImageCount == 0 {
+		return nil, nil
+	}
+	err = p.eachListed(pictograph.ImageFilter{Archived: true}, func(i pictograph.Image) {
+		if uploaded[i.ID] && i.IsArchived && (p.undone.glob == "" || doublestar.MatchUnvalidated(p.undone.glob, i.Path())) {
+			archived[i.ID] = true
+		}
+	}, func() { archived = make(map[string]bool) })
+	return archived, err
+}
+
+// bringBack brings back from the archive what an undone undo put there, before its labels are.
+func (p *planner) bringBack(ctx context.Context) error {
+	archived, err := p.archivedUploads(ctx)
+	if err != nil || len(archived) == 0 {
+		return err
+	}
+	p.Tracker.Begin("bringing images back", len(archived))
+	failed, err := p.setArchived(slices.Sorted(maps.Keys(archived)), false)
+	p.Shown.ImageCount += p.putAway
+	p.Shown.ArchivedImageCount -= p.putAway
+	if err == nil && len(failed) > 0 {
+		for id, reason := range failed {
+			err = fmt.Errorf("%d images stay in the archive, %s among them (%s); bring them back in the Archive tab of the dataset, and run again", len(failed), id, reason)
+		}
+	}
+	return err
 }

@@ -13,6 +13,7 @@ import (
 	"pictosync/convert"
 	"pictosync/pictograph"
 	"pictosync/store"
+	"pictosync/upload"
 )
 
 // Matching is how the images of a source are found in the dataset.
@@ -348,6 +349,8 @@ func (p *planner) looseRefs(ctx context.Context, wanted map[string][]int) (refs 
 type searched struct {
 	nearMisses int // names gone through
 	archived   int // images asked for
+	// away are the paths of all archived images, by name; nil before they are listed.
+	away map[string][]string
 }
 
 const (
@@ -411,7 +414,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 		}
 		if archived != "" {
 			matches[i].archived = true
-			matches[i].reason = fmt.Sprintf("the image is archived in the dataset (%s); restore it there first", archived)
+			matches[i].reason = upload.Archived(archived)
 		}
 	}
 	return nil
@@ -419,23 +422,51 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 
 // archived is the path of an archived image that an item agrees with, "" for none.
 func (p *planner) archived(ctx context.Context, item convert.Item) (string, error) {
-	if p.Shown.ArchivedImageCount == 0 || p.searched.archived >= maxArchivedAsked || item.Stem {
+	if p.Shown.ArchivedImageCount == 0 || item.Stem {
 		return "", nil
 	}
-	p.searched.archived++
-	for image, err := range p.Client.Images(ctx, p.Ref.ID, pictograph.ImageFilter{Filename: path.Base(item.Image), Archived: true}) {
-		if err != nil {
-			return "", err
-		}
-		below, ok := p.below(image.Path())
+	named, err := p.archivedNamed(ctx, path.Base(item.Image))
+	if err != nil {
+		return "", err
+	}
+	for _, image := range named {
+		below, ok := p.below(image)
 		if !ok {
 			continue
 		}
 		for _, one := range pathsOf(item) {
-			if image.IsArchived && agreement(composed(one), composed(below)) > 0 {
-				return image.Path(), nil
+			if agreement(composed(one), composed(below)) > 0 {
+				return image, nil
 			}
 		}
 	}
 	return "", nil
+}
+
+// archivedNamed are the paths of the archived images of a name. Where images are uploaded all of
+// them are listed, once: the file of an archived image is not to be sent over it. Else a few are
+// asked for.
+func (p *planner) archivedNamed(ctx context.Context, name string) (paths []string, err error) {
+	if !p.uploading() {
+		if p.searched.archived++; p.searched.archived > maxArchivedAsked {
+			return nil, nil
+		}
+		for image, err := range p.Client.Images(ctx, p.Ref.ID, pictograph.ImageFilter{Filename: name, Archived: true}) {
+			if err != nil {
+				return nil, err
+			}
+			if image.IsArchived {
+				paths = append(paths, image.Path())
+			}
+		}
+		return paths, nil
+	}
+	if p.searched.away == nil {
+		err = p.eachListed(pictograph.ImageFilter{Archived: true}, func(i pictograph.Image) {
+			if i.IsArchived {
+				p.searched.away[i.Filename] = append(p.searched.away[i.Filename], i.Path())
+			}
+		}, func() { p.searched.away = make(map[string][]string) })
+	}
+	return p.searched.away[name], err
 }

@@ -72,7 +72,7 @@ func TestArchivedImage(t *testing.T) {
 	}
 	answer.Body.Close()
 	s := b.done(b.labels("a.jpg car", "b.jpg car"))
-	expect(t, "records", b.records(s.Run), "a.jpg unmatched unmatched the image is archived in the dataset (a.jpg); restore it there first", "b.jpg new saved 0→1")
+	expect(t, "records", b.records(s.Run), "a.jpg unmatched unmatched the image is archived in the dataset (a.jpg); bring it back in the dataset's Archive tab, or with `pictosync undo RUN --uploaded` where the undo RUN archived it", "b.jpg new saved 0→1")
 }
 
 // Who changes an image between its reading and its save loses what the backup does not

@@ -24,6 +24,7 @@ type State interface {
 // runState keeps what a run is and came to.
 type runState interface {
 	OpenRun(ctx context.Context, d store.Dataset, kind, source string, now time.Time) (run store.Run, resumed bool, err error)
+	FindRun(ctx context.Context, id string) (store.Run, error)
 	SetSource(ctx context.Context, run, source string) (ref int64, err error)
 	SetPhase(ctx context.Context, run string, p store.Phase) error
 	Totals(ctx context.Context, run string) (store.Totals, error)

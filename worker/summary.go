@@ -33,6 +33,8 @@ type Summary struct {
 	// UploadsLeft are those that stay.
 	Archived    int `json:"archived,omitempty"`
 	UploadsLeft int `json:"uploads_left,omitempty"`
+	// Restored are images that an undone undo had archived and that are back, or would be.
+	Restored int `json:"restored,omitempty"`
 	// Archives and RemovesClasses say that the undo was to take these away too.
 	Archives       bool `json:"-"`
 	RemovesClasses bool `json:"-"`

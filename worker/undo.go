@@ -29,7 +29,8 @@ type UndoOptions struct {
 	// RemoveClasses takes away the classes that the run added and that no annotation of the
 	// dataset has any more.
 	RemoveClasses bool
-	// Uploaded archives the images that the run uploaded and that nobody has labelled since.
+	// Uploaded archives the images that the run uploaded and that nobody has labelled since; of
+	// an undo it brings back those that it archived so.
 	Uploaded bool
 	// Backup says of which images the annotations are kept before they are overwritten.
 	Backup BackupPolicy
@@ -59,10 +60,15 @@ func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run,
 		if err := p.begin(ctx, "undo"); err != nil {
 			return err
 		}
+		if p.undone.brings {
+			if err := p.bringBack(ctx); err != nil {
+				return err
+			}
+		}
 		if err := a.planAndApply(ctx); err != nil {
 			return err
 		}
-		if o.Uploaded {
+		if p.undone.archives {
 			if err := a.archiveUploaded(ctx, o.Image); err != nil {
 				return err
 			}
@@ -89,7 +95,14 @@ func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.
 		if err := p.begin(ctx, "plan"); err != nil {
 			return err
 		}
-		if err := p.planAndGuard(); err != nil || !o.Uploaded {
+		if p.undone.brings {
+			archived, err := p.archivedUploads(ctx)
+			if err != nil {
+				return err
+			}
+			p.putAway, p.undone.before.away = len(archived), archived
+		}
+		if err := p.planAndGuard(); err != nil || !p.undone.archives {
 			return err
 		}
 		archivable, err := p.archivable(ctx, o.Image)
@@ -113,9 +126,18 @@ func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*p
 		options.OnDrift = Overwrite
 	}
 	p := newPlanner(c, options)
-	p.undone = &undone{store: c.Store, run: of.ID, force: o.Force, archives: o.Uploaded, removes: o.RemoveClasses}
+	before := &backups{store: c.Store, run: of, glob: o.Image, edited: o.Force}
+	p.undone = &undone{store: c.Store, before: before, run: of.ID, uploads: of.ID, glob: o.Image, force: o.Force, archives: o.Uploaded, removes: o.RemoveClasses}
+	for undone, undo := UndoneBy(of); undo && o.Uploaded; undone, undo = UndoneBy(of) {
+		var err error
+		if of, err = c.Store.FindRun(ctx, undone); err != nil {
+			return nil, fmt.Errorf("find the run whose images were archived: %w", err)
+		}
+		p.undone.uploads = of.ID
+		p.undone.archives, p.undone.brings = p.undone.brings, p.undone.archives
+	}
 	p.judge = p.judgeUndo
-	p.hold(&backups{store: c.Store, run: of, glob: o.Image, edited: o.Force})
+	p.hold(before)
 	return p, nil
 }
 
@@ -152,11 +174,15 @@ func fitsSome(ctx context.Context, st State, of store.Run, o UndoOptions) error 
 
 // undone is the run that is taken back.
 type undone struct {
-	store backupState
-	run   string
-	force bool
-	// archives and removes say that uploads and classes are taken away too, as far as may be.
-	archives, removes bool
+	store  backupState
+	before *backups
+	run    string
+	glob   string // of the images; "" is all
+	force  bool
+	// archives and removes say that uploads and classes are taken away too, as far as may be;
+	// brings says that what an undone undo archived is brought back.
+	archives, removes, brings bool
+	uploads                   string // the run whose uploads these are
 }
 
 // mayBeUnchanged reports whether our last save on an image is what the run that is undone
@@ -180,7 +206,9 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 		if err != nil {
 			return err
 		}
-		if !asLeft {
+		// One that is back from the archive was forgotten meanwhile, and was put there empty.
+		isBack := p.undone.brings && image.Saved == nil && image.AnnotationCount == 0
+		if !asLeft && !isBack {
 			i.Outcome, i.Reason = store.ItemSkipped, "the image was saved again since; --force takes it back all the same"
 			return nil
 		}
@@ -191,12 +219,16 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 // addLeft adds to a summary what of the undone run is still there: classes that it added
 // and images that it uploaded.
 func (p *planner) addLeft(ctx context.Context, s *Summary) error {
-	totals, err := p.store.UploadTotals(ctx, p.undone.run)
+	totals, err := p.store.UploadTotals(ctx, p.undone.uploads)
 	if err != nil {
 		return err
 	}
 	s.Archives, s.RemovesClasses = p.undone.archives, p.undone.removes
-	s.Archived, s.UploadsLeft = p.putAway, totals.Done-p.putAway
+	if p.undone.brings {
+		s.Restored = p.putAway
+	} else {
+		s.Archived, s.UploadsLeft = p.putAway, totals.Done-p.putAway
+	}
 	return p.addClassesLeft(ctx, s)
 }
 
@@ -323,6 +355,8 @@ type backups struct {
 	// edited takes also an image that somebody changed between its backup and its save:
 	// the backup is not all that it had.
 	edited bool
+	// away are images, by id, that are to be brought back first: nothing is planned for them.
+	away map[string]bool
 }
 
 // Replaced is the source of what a run replaced: the labels of its undo.
@@ -349,7 +383,7 @@ func (b *backups) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 				yield(convert.Item{}, err)
 				return
 			}
-			if b.glob != "" && !doublestar.MatchUnvalidated(b.glob, t.Path) {
+			if b.glob != "" && !doublestar.MatchUnvalidated(b.glob, t.Path) || b.away[t.ImageID] {
 				continue
 			}
 			item := convert.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}

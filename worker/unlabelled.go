@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -54,18 +55,26 @@ func (p *planner) noteFiles(items []walked) {
 // eachUnlabelled does something for the images of the source that are not among those that
 // labels name, as many at a time as are planned together.
 func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]walked, []match) error) error {
+	passed := make(map[uint64]struct{}) // folders may overlap
 	for _, folder := range convert.ImageFolders(p.src) {
 		w := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil)}
+		rels := w.Files(ctx, "")
+		if folder.Files != nil {
+			rels = folder.Files(ctx)
+		}
 		files := func(yield func(walked, error) bool) {
-			for rel, err := range w.Files(ctx, "") {
+			for rel, err := range rels {
 				file := filepath.Join(folder.Path, filepath.FromSlash(rel))
-				if err == nil && named.has(file) {
+				if err != nil {
+					yield(walked{}, err)
+					return
+				}
+				_, met := passed[fileHash(file)]
+				if met || named.has(file) {
 					continue
 				}
-				if err == nil {
-					named.add(file) // folders may overlap
-				}
-				if !yield(walked{Item: convert.Item{Image: folder.Name(rel), File: file}}, err) || err != nil {
+				passed[fileHash(file)] = struct{}{}
+				if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, split: folder.Split}, nil) {
 					return
 				}
 			}
@@ -204,7 +213,7 @@ func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
 	byFile := make(map[string]string) // of what no label names
 	err := a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
 		for n, m := range matches {
-			split := a.splitOfItem(items[n].Item)
+			split := cmp.Or(splitOf(items[n].split), a.splitOfItem(items[n].Item))
 			if split == "" {
 				continue
 			}

@@ -424,7 +424,7 @@ func TestCreateDataset(t *testing.T) {
 		t.Errorf("plan: %+v, %v", plan, err)
 	}
 	s, err := b.syncFrom(nil, b.from(labels, folder), labels, create("cars", false))
-	if err != nil || s.Images.Saved != 1 || s.Requests != 6 {
+	if err != nil || s.Images.Saved != 1 || s.Requests != 5 {
 		t.Errorf("%+v, %v", s, err)
 	}
 	client, _ := b.client()
@@ -518,6 +518,59 @@ func TestUndoUploaded(t *testing.T) {
 		left = append(left, strings.Fields(i)[0])
 	}
 	expect(t, "images", left, "labelled.jpg", "theirs.jpg")
+}
+
+// The undo of an undo that archived brings the images back, and their labels; until then they
+// are not uploaded again, and that is said of each.
+func TestUndoOfArchiving(t *testing.T) {
+	b := newBench(t, sandbox.Options{})
+	var names, labels []string
+	for n := range 30 { // more than are asked for one by one
+		names = append(names, fmt.Sprintf("%02d.jpg", n))
+		labels = append(labels, fmt.Sprintf("%02d.jpg car", n))
+	}
+	folder, source := pictures(t, append(names, "bare.jpg")...), b.labels(append(labels, "bare.jpg")...)
+	s := b.bring(source, folder)
+	was := b.stored("set")
+	undo := func(do func(context.Context, <-chan struct{}, Connection, store.Run, UndoOptions) (Summary, error), id string) Summary {
+		t.Helper()
+		run, err := b.store.FindRun(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := b.connection()
+		defer c.Client.CloseIdleConnections()
+		s, err := do(t.Context(), nil, c, run, UndoOptions{Options: b.options("", nil).Common.Options, Uploaded: true, Backup: BackupAuto})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	archived := undo(Undo, s.Run)
+	if archived.Archived != 31 || len(b.stored("set")) != 0 {
+		t.Fatalf("%+v", archived)
+	}
+	put := b.server.Stats().Storage
+	again, err := b.sync(source, func(o *Options) { o.Upload, o.Files = UploadMissing, nil })
+	if err != nil || again.Images.Unmatched != 31 || b.server.Stats().Storage != put {
+		t.Errorf("%+v, %v", again, err)
+	}
+	for _, r := range b.records(again.Run) {
+		if !strings.Contains(r, "is archived in the dataset") {
+			t.Error(r)
+		}
+	}
+	if plan := undo(PlanUndo, archived.Run); plan.Restored != 31 || plan.Images.Failed > 0 || len(b.stored("set")) != 0 {
+		t.Errorf("plan: %+v", plan)
+	}
+	back := undo(Undo, archived.Run)
+	if back.Restored != 31 || back.Images.Saved != 30 || back.Images.Failed > 0 {
+		t.Errorf("%+v", back)
+	}
+	expect(t, "images", b.stored("set"), was...)
+	if once := undo(Undo, back.Run); once.Archived != 31 || len(b.stored("set")) != 0 {
+		t.Errorf("once more: %+v", once)
+	}
 }
 
 // other saves annotations on an image as somebody else would.

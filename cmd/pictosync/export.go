@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -231,7 +232,7 @@ func newRestore() *cobra.Command {
 		Use:   "restore BACKUP --dataset NAME",
 		Short: "Bring a backup back into its dataset, or into another",
 		Long: `Bring the annotations of BACKUP, a snapshot or a folder of them (then the newest),
-into a dataset, whose images are matched by path. It is a sync like others: with
+on this machine, in a bucket or in an archive, into a dataset, whose images are matched by path. It is a sync like others: with
 a plan, guards, backups and undo. Images that have no annotations in the backup
 are cleared; images that are not in it are left alone. With --class, annotations of
 other classes stay as they are.` + exitHelp,
@@ -243,10 +244,7 @@ other classes stay as they are.` + exitHelp,
 			if err := applySettings(cmd, o.config); err != nil {
 				return err
 			}
-			if _, err := os.Stat(args[0]); err == nil && !snapshot.Is(args[0]) {
-				return usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", args[0])
-			}
-			o.source.include = o.images
+			o.source.include, o.restores = o.images, true
 			settings, err := o.settings()
 			if err != nil {
 				return err
@@ -280,10 +278,12 @@ func newSnapshots() *cobra.Command {
 	var keep string
 	var check, asJSON, dryRun bool
 	cmd := &cobra.Command{
-		Use:   "snapshots DIR",
+		Use:   "snapshots BACKUPS",
 		Short: "List the snapshots of a folder of backups, check or prune them",
-		Long: `List the complete snapshots of a folder of backups, the newest first. --check holds
-every file against its checksum; --snapshots takes away those that are not kept.` + exitHelp,
+		Long: `List the complete snapshots of a folder of backups, the newest first: of a DIR, of one
+in a bucket (s3://bucket/folder), or in an archive. --check holds every file against
+its checksum, in a bucket by reading all of it; --snapshots takes away those that are
+not kept, of a DIR alone.` + exitHelp,
 		Example: `  pictosync snapshots backups/cars
   pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: one(aBackup),
@@ -313,9 +313,30 @@ type snapshotJSON struct {
 	Error       string    `json:"error,omitempty"`
 }
 
-func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun bool) error {
+func runSnapshots(ctx context.Context, address, keep string, check, asJSON, dryRun bool) error {
+	elsewhere, err := copyOf(ctx, address, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "snapshots"), Keep: func(path string) bool {
+		return slices.Contains([]string{snapshot.RepositoryName, snapshot.ContentsName, snapshot.ImageFilesName}, path[strings.LastIndexByte(path, '/')+1:])
+	}})
+	if err != nil {
+		return err
+	}
+	dir, checker := address, snapshot.NewChecker(snapshot.OnDisk)
+	if elsewhere != nil {
+		defer elsewhere.Close()
+		dir, checker = elsewhere.Path, snapshot.NewChecker(func(ctx context.Context, file string) (io.ReadCloser, error) {
+			f, _, err := elsewhere.Open(ctx, file)
+			return f, err
+		})
+	}
+	if keep != "" && elsewhere != nil {
+		next := "unpack it first"
+		if strings.Contains(address, "://") {
+			next = "give --snapshots to the next `pictosync export --out " + remote.Shown(address) + "`, which takes them away there"
+		}
+		return usagef("prune the snapshots of %s: this command takes them away from a folder of this machine alone; %s", remote.Shown(address), next)
+	}
 	if _, err := snapshot.ReadRepository(dir); err != nil {
-		return &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("it is no folder of backups: %w", err)}
+		return &convert.Error{Op: "read", Path: remote.Shown(address), Err: fmt.Errorf("it is no folder of backups: %w", err)}
 	}
 	all, err := snapshot.List(dir, now())
 	if err != nil {
@@ -334,7 +355,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		}
 		if check && !dryRun {
 			for _, s := range all {
-				if damaged, err := snapshot.Check(ctx, s.Dir); err != nil || len(damaged) > 0 {
+				if damaged, err := checker.Check(ctx, s.Dir); err != nil || len(damaged) > 0 {
 					return fmt.Errorf("prune the snapshots of %s: %s is damaged, so none was taken away; look at it with `pictosync snapshots %s --check`, and move it away", dir, s.Name, dir)
 				}
 			}
@@ -354,7 +375,7 @@ func runSnapshots(ctx context.Context, dir, keep string, check, asJSON, dryRun b
 		line := snapshotJSON{Name: s.Name, Taken: s.Taken, Ahead: s.Ahead}
 		m, err := snapshot.ReadContents(s.Dir)
 		if err == nil && check {
-			line.Damaged, err = snapshot.Check(ctx, s.Dir)
+			line.Damaged, err = checker.Check(ctx, s.Dir)
 			line.Checked = err == nil
 		}
 		if err != nil {

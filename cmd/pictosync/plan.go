@@ -33,7 +33,9 @@ type planJSON struct {
 	Reviewed    int   `json:"reviewed"` // images to save that are in review, or complete
 	Annotations added `json:"annotations"`
 	// Archive are the images that an undo would archive.
-	Archive int      `json:"archive,omitempty"`
+	Archive int `json:"archive,omitempty"`
+	// Restore are the images that it would bring back from the archive.
+	Restore int      `json:"restore,omitempty"`
 	Classes []string `json:"classes"` // to be created
 	// Uploads are the images that would be uploaded.
 	Uploads  uploadsJSON `json:"uploads"`
@@ -161,7 +163,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 		return err
 	}
 	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped,
-		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Archive: s.Archived, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
+		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Archive: s.Archived, Restore: s.Restored, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
 	}
@@ -242,6 +244,9 @@ func printPlan(w io.Writer, p planJSON) {
 	}
 	if p.Archive > 0 {
 		fmt.Fprintf(w, "  archive      %s that the run uploaded\n", plural(p.Archive, "image"))
+	}
+	if p.Restore > 0 {
+		fmt.Fprintf(w, "  restore      %s from the archive, then with what the run took away of them\n", plural(p.Restore, "image"))
 	}
 	a := p.Annotations
 	fmt.Fprintf(w, "  annotations  %d in the dataset, %d to add, %d to remove, %d to replace, %d to keep\n", a.Listed, a.Added, a.Removed, a.Replaced, a.Kept)

@@ -154,14 +154,7 @@ func (s *sourceSettings) open(ctx context.Context, path string) (convert.Source,
 // here is what is read of a source on this machine: itself, or the copy of one that lies
 // elsewhere.
 func (s *sourceSettings) here(ctx context.Context, path string) (string, error) {
-	var c *remote.Copy
-	err := remote.Refuse(path)
-	if remote.Is(path) {
-		c, err = remote.Open(ctx, path, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "sources"), Waiting: s.waiting})
-	}
-	if own, ok := errors.AsType[*remote.Error](err); ok {
-		return "", &convert.Error{Op: own.Op, Path: own.Address, Err: own.Bare(), Advice: own.Advice}
-	}
+	c, err := copyOf(ctx, path, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "sources"), Waiting: s.waiting})
 	if err != nil {
 		return "", err
 	}
@@ -170,6 +163,21 @@ func (s *sourceSettings) here(ctx context.Context, path string) (string, error) 
 	}
 	s.copies = append(s.copies, c)
 	return c.Path, nil
+}
+
+// copyOf is the copy of what lies elsewhere or in an archive, nil for a path of this machine.
+func copyOf(ctx context.Context, path string, o remote.Options) (c *remote.Copy, err error) {
+	err = remote.Refuse(path)
+	if remote.Is(path) {
+		c, err = remote.Open(ctx, path, o)
+	}
+	if own, ok := errors.AsType[*remote.Error](err); ok {
+		err = &convert.Error{Op: own.Op, Path: own.Address, Err: own.Bare(), Advice: own.Advice}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // close lets go of the copies of what lies elsewhere.

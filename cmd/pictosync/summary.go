@@ -48,6 +48,9 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	if s.Archived > 0 {
 		fmt.Fprintf(w, "  archived     %s that the run had uploaded\n", plural(s.Archived, "image"))
 	}
+	if s.Restored > 0 {
+		fmt.Fprintf(w, "  restored     %s from the archive\n", plural(s.Restored, "image"))
+	}
 	if s.UploadsLeft > 0 {
 		stay, why := "stay", "with --uploaded, undo archives those that nobody labelled since"
 		if s.UploadsLeft == 1 {

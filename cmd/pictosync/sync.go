@@ -12,7 +12,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
+	"pictosync/convert/canonical"
 	"pictosync/internal/nearest"
+	"pictosync/remote"
 	"pictosync/worker"
 )
 
@@ -82,7 +84,8 @@ type saveOptions struct {
 	page    pageOptions
 	uploads uploadOptions
 	// classes are all that is brought back, of restore.
-	classes []string
+	classes  []string
+	restores bool // only backups are taken
 }
 
 func (o *saveOptions) settings() (w worker.Options, err error) {
@@ -281,6 +284,9 @@ func (o *saveOptions) opening(s *session, path string) (*opening, error) {
 		opened, err := open()
 		if err != nil {
 			return nil, err
+		}
+		if o.restores && opened.Describe().Format != canonical.FormatBackup {
+			return nil, usagef("restore %s: it is no backup as pictosync export writes it; `pictosync sync` takes labels of other forms", remote.Shown(path))
 		}
 		return opened, cmp.Or(o.checkClasses(opened), o.checkImages(s.ctx, opened))
 	}

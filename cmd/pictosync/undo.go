@@ -38,8 +38,9 @@ images that were empty are cleared, the others get their annotations back. An
 image that was changed since, by another run or by someone else, is left alone
 unless --force is given. The classes that the run added stay, unless --classes is
 given. The images that the run uploaded stay too; with --uploaded they are archived,
-a request each, but those that somebody labelled since. An undo is a run like others: it takes backups, can be
-interrupted, and can be undone. RUN is an id, the beginning or end of one, or
+but those that somebody labelled since, and the undo of such an undo brings them back
+with it. An undo is a run like others: it takes backups, can be interrupted, and can
+be undone. RUN is an id, the beginning or end of one, or
 last: the last run that changed something, which is named first.` + exitHelp,
 		Example: `  pictosync undo last --dry-run
   pictosync undo 0190b3f2 --image 'train/**'`,
@@ -55,7 +56,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
 	f.BoolVar(&o.classes, "classes", false, "take away the classes that the run added and that no annotation has any more; for this all images are read")
-	f.BoolVar(&o.uploaded, "uploaded", false, "archive the images that the run uploaded and that nobody labelled since; the service can restore them, an undo of the undo does not")
+	f.BoolVar(&o.uploaded, "uploaded", false, "archive the images that the run uploaded and that nobody labelled since; of an undo that did so, bring them back")
 	f.BoolVar(&o.dryRun, "dry-run", false, "show the plan and write nothing to the service")
 	o.addConfigFlag(f)
 	o.serviceOptions.addFlags(f)

@@ -14,6 +14,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/convert/canonical"
+	"pictosync/internal/parallel"
 	"pictosync/source"
 )
 
@@ -58,15 +59,75 @@ func ReadImageFiles(dir string, each func(ImageFile) error) error {
 	}
 }
 
+// checksAtOnce is how many image files are read at the same time.
+const checksAtOnce = 8
+
 // checkImages holds the image files of a snapshot against its list.
-func checkImages(ctx context.Context, dir string) (bad []string, err error) {
-	err = ReadImageFiles(dir, func(i ImageFile) error {
-		if err := CheckFile(dir, FileHash{Path: ImagesFolder + "/" + i.Path, Bytes: i.Bytes, SHA256: i.SHA256}); err != nil {
-			bad = append(bad, err.Error())
+func (c *Checker) checkImages(ctx context.Context, dir string) (bad []string, err error) {
+	files := func(yield func(ImageFile, error) bool) {
+		err := ReadImageFiles(dir, func(i ImageFile) error {
+			if !yield(i, nil) {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(ImageFile{}, err)
 		}
-		return ctx.Err()
-	})
-	return bad, err
+	}
+	for damage, err := range parallel.Map(ctx, checksAtOnce, files, func(ctx context.Context, i ImageFile) (damage error, err error) {
+		f := FileHash{Path: ImagesFolder + "/" + i.Path, Bytes: i.Bytes, SHA256: i.SHA256}
+		is, err := hashFile(ctx, c.open, filepath.Join(dir, filepath.FromSlash(f.Path)))
+		if errors.Is(err, fs.ErrNotExist) {
+			is, err = c.content(ctx, dir, i.SHA256, err)
+		}
+		return f.compare(is, err), ctx.Err()
+	}) {
+		if err != nil {
+			return bad, err
+		}
+		if damage != nil {
+			bad = append(bad, damage.Error())
+		}
+	}
+	return bad, nil
+}
+
+// errEnough ends the reading of a list whose rest is not wanted.
+var errEnough = errors.New("enough")
+
+// content is a content of images that has no name in the snapshot, as in a bucket. missing is
+// returned where it is not there either.
+func (c *Checker) content(ctx context.Context, dir, sum string, missing error) (FileHash, error) {
+	file := contentFile(dir, sum)
+	c.mu.Lock()
+	is, known := c.contents[file]
+	c.mu.Unlock()
+	if known {
+		return is, nil
+	}
+	if file == "" {
+		return is, missing
+	}
+	is, err := hashFile(ctx, c.open, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return is, missing
+	}
+	if err == nil {
+		c.mu.Lock()
+		c.contents[file] = is
+		c.mu.Unlock()
+	}
+	return is, err
+}
+
+// contentFile is the file of a content of images in the folder of backups; "" for what is no
+// SHA-256.
+func contentFile(dir, sum string) string {
+	if len(sum) != 64 || strings.Trim(sum, "0123456789abcdef") != "" {
+		return ""
+	}
+	return filepath.Join(dir, "..", ".images", sum[:2], sum)
 }
 
 // backed is a snapshot as a source, which knows where its images lie.
@@ -82,7 +143,7 @@ type backed struct {
 func sumsOf(dir string) map[string]string {
 	sums := make(map[string]string)
 	err := ReadImageFiles(dir, func(i ImageFile) error {
-		if len(i.SHA256) == 64 && strings.Trim(i.SHA256, "0123456789abcdef") == "" {
+		if contentFile(dir, i.SHA256) != "" {
 			sums[i.Path] = i.SHA256
 		}
 		return nil
@@ -107,7 +168,7 @@ func (b backed) ImageFile(item convert.Item) string {
 	}
 	// In a bucket each content is there once, and snapshots have no files of their own.
 	if sum := b.sums()[item.Image]; sum != "" {
-		return source.Existing(filepath.Join(b.dir, "..", ".images", sum[:2], sum))
+		return source.Existing(contentFile(b.dir, sum))
 	}
 	return ""
 }

@@ -180,9 +180,30 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
+// Opener opens the files of snapshots where they lie.
+type Opener func(ctx context.Context, file string) (io.ReadCloser, error)
+
+// OnDisk opens files of this machine.
+func OnDisk(_ context.Context, file string) (io.ReadCloser, error) {
+	return source.OpenRegular(file)
+}
+
+// Checker holds snapshots against their manifests. A content of images that several of them
+// have is read once where it has no name in each.
+type Checker struct {
+	open     Opener
+	mu       sync.Mutex
+	contents map[string]FileHash
+}
+
+// NewChecker checks snapshots whose files are opened so.
+func NewChecker(open Opener) *Checker {
+	return &Checker{open: open, contents: make(map[string]FileHash)}
+}
+
 // Check holds every file of a snapshot against the manifest and tells
 // which are missing or differ.
-func Check(ctx context.Context, dir string) (bad []string, err error) {
+func (c *Checker) Check(ctx context.Context, dir string) (bad []string, err error) {
 	m, err := ReadContents(dir)
 	if err != nil {
 		return nil, err
@@ -191,11 +212,11 @@ func Check(ctx context.Context, dir string) (bad []string, err error) {
 		if err := ctx.Err(); err != nil {
 			return bad, err
 		}
-		if err := CheckFile(dir, f); err != nil {
+		if err := checkFile(ctx, c.open, dir, f); err != nil {
 			bad = append(bad, err.Error())
 		}
 		if f.Path == ImageFilesName {
-			damaged, err := checkImages(ctx, dir)
+			damaged, err := c.checkImages(ctx, dir)
 			if bad = append(bad, damaged...); err != nil {
 				return bad, err
 			}
@@ -204,9 +225,18 @@ func Check(ctx context.Context, dir string) (bad []string, err error) {
 	return bad, nil
 }
 
-// CheckFile tells whether a file of a snapshot is what its manifest says.
+// CheckFile tells whether a file of a snapshot on this machine is what its manifest says.
 func CheckFile(dir string, f FileHash) error {
-	is, err := HashFile(dir, f.Path)
+	return checkFile(context.Background(), OnDisk, dir, f)
+}
+
+func checkFile(ctx context.Context, open Opener, dir string, f FileHash) error {
+	is, err := hashFile(ctx, open, filepath.Join(dir, filepath.FromSlash(f.Path)))
+	return f.compare(is, err)
+}
+
+// compare says what is wrong with a file that is so, or cannot be read.
+func (f FileHash) compare(is FileHash, err error) error {
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", f.Path, source.ReasonOf(err))
@@ -220,14 +250,20 @@ func CheckFile(dir string, f FileHash) error {
 
 // HashFile is what a manifest says of a file of a snapshot.
 func HashFile(dir, path string) (FileHash, error) {
-	file, err := source.OpenRegular(filepath.Join(dir, filepath.FromSlash(path)))
+	f, err := hashFile(context.Background(), OnDisk, filepath.Join(dir, filepath.FromSlash(path)))
+	f.Path = path
+	return f, err
+}
+
+func hashFile(ctx context.Context, open Opener, path string) (FileHash, error) {
+	file, err := open(ctx, path)
 	if err != nil {
 		return FileHash{}, err
 	}
 	defer file.Close()
 	h := sha256.New()
 	n, err := io.Copy(h, file)
-	return FileHash{Path: path, Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
+	return FileHash{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
 }
 
 // open opens a snapshot, or the newest of a folder of them. All of what is

@@ -1,9 +1,11 @@
 package yolo
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"path/filepath"
 	"slices"
@@ -124,11 +126,14 @@ func (y *dataset) ImageFile(item convert.Item) string {
 	return ""
 }
 
-// ImageFolders are those of the labels. A list names its images itself.
+// ImageFolders are those of the labels, and the images that lists name.
 func (y *dataset) ImageFolders() (folders []convert.ImageFolder) {
 	seen := make(map[string]bool)
 	for _, part := range y.parts {
 		if part.list {
+			folders = append(folders, convert.ImageFolder{Name: y.imageName, Split: part.split, Files: func(ctx context.Context) iter.Seq2[string, error] {
+				return y.listedUnlabelled(ctx, part)
+			}})
 			continue
 		}
 		f := y.newLabelFolder(part)
@@ -138,18 +143,23 @@ func (y *dataset) ImageFolders() (folders []convert.ImageFolder) {
 				continue
 			}
 			seen[folder] = true
-			folders = append(folders, convert.ImageFolder{Path: folder, Name: func(rel string) string {
-				file := filepath.Join(folder, filepath.FromSlash(rel))
-				if y.Images != "" && source.Within(y.Images, file) {
-					return source.Relative(y.Images, file)
-				}
-				dir, name := path.Split(source.Relative(y.root, file))
-				bare, _ := imageDirs(strings.TrimSuffix(dir, "/"))
-				return source.Join(bare, name)
+			folders = append(folders, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {
+				return y.imageName(path.Join(filepath.ToSlash(folder), rel))
 			}})
 		}
 	}
 	return folders
+}
+
+// imageName is the path of an image that has no label, by its slash-separated file.
+func (y *dataset) imageName(file string) string {
+	file = filepath.FromSlash(file)
+	if y.Images != "" && source.Within(y.Images, file) {
+		return source.Relative(y.Images, file)
+	}
+	dir, name := path.Split(source.Relative(y.root, file))
+	bare, _ := imageDirs(strings.TrimSuffix(dir, "/"))
+	return source.Join(bare, name)
 }
 
 // SplitOf is what the description calls the part that an item is in.

@@ -36,21 +36,48 @@ func (y *dataset) listItems(ctx context.Context, number int, behind string, list
 				return
 			}
 		}
-		f, err := source.OpenRegular(part.path)
+		tally := listTally{reporter: y.Reporter, list: source.Join(y.prefix, part.rel)}
+		for line, err := range listLines(ctx, part.path, offset) {
+			if err != nil {
+				yield(convert.Item{}, err)
+				return
+			}
+			if item, ok := y.listedItem(part, line.text, line.start, &tally); ok && !y.isListed(listed, item) {
+				item.Cursor = fmt.Sprintf("%d:%d", number, line.end)
+				if !yield(item, nil) {
+					return
+				}
+			}
+		}
+		if behind == "" {
+			tally.rest()
+		}
+	}
+}
+
+// listLine is a line of a list, and where it lies in it.
+type listLine struct {
+	text       string
+	start, end int64
+}
+
+// listLines goes through the lines of a list from an offset on.
+func listLines(ctx context.Context, list string, offset int64) iter.Seq2[listLine, error] {
+	return func(yield func(listLine, error) bool) {
+		f, err := source.OpenRegular(list)
 		if err != nil {
-			yield(convert.Item{}, source.OpenError(part.path, err))
+			yield(listLine{}, source.OpenError(list, err))
 			return
 		}
 		defer f.Close()
 		if _, err := f.Seek(offset, io.SeekStart); err != nil {
-			yield(convert.Item{}, source.OpenError(part.path, err))
+			yield(listLine{}, source.OpenError(list, err))
 			return
 		}
 		in := bufio.NewReaderSize(f, 64<<10)
-		tally := listTally{reporter: y.Reporter, list: source.Join(y.prefix, part.rel)}
 		for {
 			if err := ctx.Err(); err != nil {
-				yield(convert.Item{}, err)
+				yield(listLine{}, err)
 				return
 			}
 			line, err := in.ReadSlice('\n')
@@ -63,20 +90,26 @@ func (y *dataset) listItems(ctx context.Context, number int, behind string, list
 				offset += int64(len(rest))
 			}
 			if err != nil && !errors.Is(err, io.EOF) {
-				yield(convert.Item{}, source.OpenError(part.path, err))
+				yield(listLine{}, source.OpenError(list, err))
 				return
 			}
 			text := strings.TrimSpace(strings.TrimPrefix(string(line), "\ufeff"))
-			if item, ok := y.listedItem(part, text, start, &tally); ok && !y.isListed(listed, item) {
-				item.Cursor = fmt.Sprintf("%d:%d", number, offset)
-				if !yield(item, nil) {
-					return
-				}
+			if !yield(listLine{text, start, offset}, nil) || err != nil {
+				return
 			}
+		}
+	}
+}
+
+// listedUnlabelled are the images of a list that have no labels, by their slash-separated files.
+func (y *dataset) listedUnlabelled(ctx context.Context, part labelPart) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for line, err := range listLines(ctx, part.path, 0) {
 			if err != nil {
-				if behind == "" {
-					tally.rest()
-				}
+				yield("", err)
+				return
+			}
+			if image, _, labelled := y.filesOfLine(part, line.text); image != "" && !labelled && source.IsImageName(image) && !yield(filepath.ToSlash(image), nil) {
 				return
 			}
 		}
@@ -208,20 +241,11 @@ func (y *dataset) listedBefore(ctx context.Context, number int, behind string) (
 
 // listedItem is the item of a line at an offset of a list.
 func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *listTally) (convert.Item, bool) {
-	if line == "" || strings.HasPrefix(line, "#") {
+	if !namesImage(line) {
 		return convert.Item{}, false
 	}
 	list := source.Join(y.prefix, part.rel)
-	if source.IsClutter(path.Base(strings.ReplaceAll(line, `\`, "/"))) {
-		return convert.Item{}, false
-	}
-	image, label, ok := y.listedFiles(filepath.Dir(part.path), line)
-	if plain := source.Spelling(line); !ok && image == "" && plain != line {
-		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
-	}
-	if plain := norm.NFD.String(line); !ok && image == "" && plain != line {
-		image, label, ok = y.listedFiles(filepath.Dir(part.path), plain)
-	}
+	image, label, ok := y.filesOfLine(part, line)
 	switch {
 	case ok:
 	case image != "":
@@ -246,6 +270,27 @@ func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *l
 		item.Annotations = linesIn(label)
 	}
 	return item, true
+}
+
+// namesImage reports whether a line of a list is more than a comment, or clutter.
+func namesImage(line string) bool {
+	return line != "" && !strings.HasPrefix(line, "#") && !source.IsClutter(path.Base(strings.ReplaceAll(line, `\`, "/")))
+}
+
+// filesOfLine finds the image of a line of a list, and its label, as listedFiles does; the
+// name may be spelled with percent signs or with other code points.
+func (y *dataset) filesOfLine(part labelPart, line string) (image, label string, ok bool) {
+	if !namesImage(line) {
+		return "", "", false
+	}
+	dir := filepath.Dir(part.path)
+	image, label, ok = y.listedFiles(dir, line)
+	for _, plain := range []string{source.Spelling(line), norm.NFD.String(line)} {
+		if !ok && image == "" && plain != line {
+			image, label, ok = y.listedFiles(dir, plain)
+		}
+	}
+	return image, label, ok
 }
 
 // listedFiles finds the label that belongs to a listed image. Lists are written
