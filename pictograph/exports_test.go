@@ -254,7 +254,7 @@ type told struct {
 func (p *told) Wait(context.Context) error { return nil }
 func (p *told) Throttled(time.Duration)    {}
 func (p *told) Succeeded()                 {}
-func (p *told) Silent()                    { p.note("silent") }
+func (p *told) Silent(bool)                { p.note("silent") }
 func (p *told) Allowed(limit, remaining int, reset time.Time) {
 	p.note(fmt.Sprint(limit, " ", remaining, " ", reset.IsZero()))
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -72,6 +73,7 @@ type session struct {
 	quota   quota.Quota  // what requests are held to; those to a sandbox to none
 	pacer   *quota.Pacer // of the last connection
 	path    string       // of the state
+	assumed atomic.Bool  // it was said what quota is assumed
 
 	store   *store.Store
 	url     string
@@ -315,12 +317,20 @@ func (s *session) connect() (*connection, error) {
 		return nil, err
 	}
 	pacer.MaxBlock = s.options.maxOutage
+	pacer.OnAssumed = s.sayAssumed
 	s.pacer = pacer
 	client, err := pictograph.New(s.config(pacer))
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return &connection{client, pacer}, nil
+}
+
+// sayAssumed says what quota is assumed of a service that says nothing of it.
+func (s *session) sayAssumed(q quota.Quota) {
+	if s.assumed.CompareAndSwap(false, true) {
+		s.log.Warn().Msgf("the service says nothing of its quota: %s is assumed; --rate N/h says otherwise", q.Said())
+	}
 }
 
 func (s *session) config(pacer pictograph.Pacer) pictograph.Config {
