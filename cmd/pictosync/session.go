@@ -367,13 +367,26 @@ func logRetries(log zerolog.Logger) func(pictograph.Retry) {
 	}
 }
 
-// seed makes the dataset with its images in a sandbox of this process, where there is
-// none. To a dataset that is there nothing is added: whether the names fit its images can
-// be tried so. On another service it does nothing.
-func (s *session) seed(dataset string, src convert.Source) error {
-	if s.sandbox == nil {
+// makeForSync makes the dataset of a sync in a sandbox of this process, where there is none:
+// with the images of the source, where the sync does not upload them. To a dataset that is
+// there nothing is added: whether the names fit its images can be tried so. On another service
+// it does nothing.
+func (s *session) makeForSync(dataset string, src *opening, settings worker.Options) error {
+	if s.sandbox == nil || settings.Create {
 		return nil
 	}
+	if settings.Upload == worker.UploadMissing || settings.Upload == worker.UploadAll {
+		_, _, err := s.sandbox.EnsureDataset(s.ctx, dataset)
+		return err
+	}
+	opened, err := src.Open()
+	if err != nil {
+		return err
+	}
+	return s.seed(dataset, opened)
+}
+
+func (s *session) seed(dataset string, src convert.Source) error {
 	_, err := s.sandbox.CreateDataset(s.ctx, dataset, func(yield func(sandbox.NewImage, error) bool) {
 		for item, err := range src.Items(s.ctx, "") {
 			if err == nil && item.Err != nil {
