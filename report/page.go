@@ -101,7 +101,7 @@ func lost(s seen) (n int, known bool) {
 func (r *Run) lead(k *ranking, t store.Totals) string {
 	d := view.Text(r.Run.Dataset.Name)
 	saves, held, still := len(k.changing), len(k.held), t.Outcome[store.ItemUnchanged]
-	what := map[string]string{"sync": "The sync", "plan": "The plan", "undo": "The undo", "verify": "The check", "export": "The export"}[r.Run.Kind]
+	what := map[string]string{"sync": "The sync", "restore": "The restore", "plan": "The plan", "undo": "The undo", "verify": "The check", "export": "The export"}[r.Run.Shown()]
 	if what == "" {
 		what = "The " + r.Run.Kind
 	}
@@ -337,7 +337,7 @@ func (r *Run) findingRows(ctx context.Context) (rows []view.FindingRow, err erro
 
 // title is what a run is called.
 func (r *Run) title() string {
-	kind := map[string]string{"sync": "Sync", "plan": "Plan", "undo": "Undo", "verify": "Check", "export": "Export"}[r.Run.Kind]
+	kind := map[string]string{"sync": "Sync", "restore": "Restore", "plan": "Plan", "undo": "Undo", "verify": "Check", "export": "Export"}[r.Run.Shown()]
 	return cmp.Or(kind, r.Run.Kind) + " of " + view.Text(r.Run.Dataset.Name) + ", " + r.Run.StartedAt.Format(time.DateTime)
 }
 

@@ -171,7 +171,6 @@ func (p *planner) planDisplaced(ctx context.Context) error {
 			if c.file == nil {
 				continue
 			}
-			p.payloads.release(&c)
 			planned, err := p.decide(owns[n].item, match{plan: store.PlanUnmatched}, c)
 			if err != nil {
 				return err

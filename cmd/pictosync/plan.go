@@ -88,7 +88,7 @@ type planOptions struct {
 
 func runPlan(parent context.Context, path string, o planOptions, doing string) error {
 	settings, err := o.settings()
-	if err != nil {
+	if err = cmp.Or(err, checkFile("out", o.out)); err != nil {
 		return err
 	}
 	return o.show(parent, path, settings, doing)

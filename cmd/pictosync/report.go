@@ -100,6 +100,36 @@ func (o *pageOptions) addFolderFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.folder, "report-dir", "", "write the page of each run, all in one file, into `DIR`")
 }
 
+// check refuses a page that could not be written, before there is one.
+func (o *pageOptions) check() error {
+	if err := checkFile("html", o.html); err != nil || o.folder == "" {
+		return err
+	}
+	return checkFileBelow("report-dir", filepath.Join(o.folder, "page"))
+}
+
+// checkFileBelow is checkFile for a file whose folder is made.
+func checkFileBelow(flag, path string) error {
+	dir, name := filepath.Split(path)
+	for dir = filepath.Clean(dir); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+	}
+	return checkFile(flag, filepath.Join(dir, name))
+}
+
+// checkFile refuses a file that a flag names and that could not be written; "" is none.
+func checkFile(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := atomicfile.Check(path); err != nil {
+		return usagef("--%s: %w", flag, err)
+	}
+	return nil
+}
+
 // Sizes of the pages that are files.
 const (
 	drawnImages  = 40
@@ -344,7 +374,11 @@ func commandOf(run store.Run) string {
 	if undone, is := worker.UndoneBy(run); is {
 		return "pictosync undo " + undone
 	}
-	return "pictosync sync " + shellWord(run.Source) + " --dataset " + shellWord(run.Dataset.Name)
+	command := "sync"
+	if run.Shown() == "restore" {
+		command = "restore"
+	}
+	return "pictosync " + command + " " + shellWord(run.Source) + " --dataset " + shellWord(run.Dataset.Name)
 }
 
 // again opens the source of a run of the state; where it cannot, the note says why. That the

@@ -120,7 +120,10 @@ func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (job
 	if keep, err = parseAge(o.keep); err != nil {
 		return nil, 0, usagef("read --keep: %w", err)
 	}
-	return jobs, keep, o.alert.check()
+	if o.metrics != "" {
+		err = checkFileBelow("metrics-file", o.metrics)
+	}
+	return jobs, keep, cmp.Or(err, o.alert.check(), o.page.check())
 }
 
 // night does the jobs. recovered tells that all is well, and was not last time.

@@ -102,8 +102,7 @@ func (o *saveOptions) settings() (w worker.Options, err error) {
 	if err := o.uploads.read(&w); err != nil {
 		return w, err
 	}
-	o.unseeded, o.create = w.Upload == worker.UploadMissing || w.Upload == worker.UploadAll, w.Create
-	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup))
+	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup), o.page.check())
 }
 
 // syncOptions are the flags of sync.
@@ -263,6 +262,10 @@ func (o *saveOptions) save(parent context.Context, path string, settings worker.
 
 // sync does a sync in a session that is open.
 func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (worker.Summary, error) {
+	if err := s.makeForSync(o.dataset, src, settings); err != nil {
+		src.read.close()
+		return worker.Summary{Dataset: o.dataset, Source: src.path}, err
+	}
 	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
 		settings.Common, settings.Files = common, src.files()
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)

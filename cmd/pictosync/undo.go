@@ -166,8 +166,11 @@ func announce(ctx context.Context, w io.Writer, st *store.Store, run store.Run) 
 	if err != nil {
 		return err
 	}
-	changed := totals.Outcome[store.ItemSaved] + totals.Outcome[store.ItemCleared]
-	_, err = fmt.Fprintf(w, "undoing run %s of %s: %s from %s into dataset %s, %s changed\n", run.ID, run.StartedAt.Format(time.DateTime), run.Kind, printable(run.Source), printable(run.Dataset.Name), plural(changed, "image"))
+	did := plural(totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared], "image") + " changed"
+	if n := totals.Uploads.Done; n > 0 {
+		did += fmt.Sprintf(", %d uploaded", n)
+	}
+	_, err = fmt.Fprintf(w, "undoing run %s of %s: %s from %s into dataset %s, %s\n", run.ID, run.StartedAt.Format(time.DateTime), run.Shown(), printable(run.Source), printable(run.Dataset.Name), did)
 	return err
 }
 
