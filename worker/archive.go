@@ -52,7 +52,7 @@ func (p *planner) archivable(ctx context.Context, glob string) (map[string]store
 
 // archiveUploaded archives what the undone run uploaded. It is held against the listing as it
 // is now: an image that has an annotation stays.
-func (a *applier) archiveUploaded(ctx context.Context, glob string) error {
+func (a *applier) archiveUploaded(ctx context.Context, glob string) (err error) {
 	archivable, err := a.archivable(ctx, glob)
 	if err != nil || len(archivable) == 0 {
 		return err
@@ -76,7 +76,11 @@ func (a *applier) archiveUploaded(ctx context.Context, glob string) error {
 		return err
 	}
 	a.Tracker.Begin("archiving", len(empty))
-	for _, err := range parallel.Map(ctx, a.Concurrency, parallel.Each(empty), func(ctx context.Context, i pictograph.ImageRef) (none struct{}, err error) {
+	defer func() {
+		noted := a.store.Note(context.WithoutCancel(ctx), a.record.ID, func(n *store.Notes) { n.Archived += a.putAway })
+		err = errors.Join(err, noted)
+	}()
+	for _, archiveErr := range parallel.Map(ctx, a.Concurrency, parallel.Each(empty), func(ctx context.Context, i pictograph.ImageRef) (none struct{}, err error) {
 		if a.Stopping.Err() != nil {
 			return none, context.Cause(a.Stopping)
 		}
@@ -87,8 +91,8 @@ func (a *applier) archiveUploaded(ctx context.Context, glob string) error {
 		a.Tracker.Add(1, 0)
 		return none, err
 	}) {
-		if err != nil {
-			return err
+		if archiveErr != nil {
+			return archiveErr
 		}
 		a.putAway++
 	}

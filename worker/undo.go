@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -108,7 +107,7 @@ func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*p
 	if err := fitsSome(ctx, c.Store, of, o); err != nil {
 		return nil, err
 	}
-	options := Options{Common: Common{Options: o.Options, Source: undoPrefix + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
+	options := Options{Common: Common{Options: o.Options, Source: store.UndoOf + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
 	if o.Force {
 		options.OnDrift = Overwrite
 	}
@@ -331,15 +330,7 @@ func Replaced(st State, of store.Run) convert.Source {
 }
 
 func (b *backups) Describe() convert.Description {
-	return convert.Description{Path: undoPrefix + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
-}
-
-// undoPrefix and the id of a run name its backups as a source.
-const undoPrefix = "undo:"
-
-// UndoneBy is the run that an undo takes back.
-func UndoneBy(r store.Run) (undone string, undo bool) {
-	return strings.CutPrefix(r.Source, undoPrefix)
+	return convert.Description{Path: store.UndoOf + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
 }
 
 func (b *backups) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {

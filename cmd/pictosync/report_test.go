@@ -28,19 +28,3 @@ func TestReadmeOutput(t *testing.T) {
 		t.Errorf("the README does not show\n%s", shown.String())
 	}
 }
-
-// TestCommandOfPlan keeps what a page says is typed next what does the plan.
-func TestCommandOfPlan(t *testing.T) {
-	for _, c := range []struct{ given, want string }{
-		{"plan labels --dataset x", "pictosync sync labels --dataset x"},
-		{"plan labels --dataset x --html a.html --rows --read-images=3 --json", "pictosync sync labels --dataset x"},
-		{"--config c.yaml plan labels --html=a.html --diff b.jpg --out p.plan", "pictosync --config c.yaml sync labels"},
-	} {
-		if got := sameCommand(asSync(strings.Fields(c.given))); got != c.want {
-			t.Errorf("%s: %s", c.given, got)
-		}
-	}
-	if got := sameCommand([]string{"sync", "my labels", "it's"}); got != `pictosync sync 'my labels' 'it'\''s'` {
-		t.Error(got)
-	}
-}

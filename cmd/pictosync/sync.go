@@ -172,7 +172,7 @@ A run that was interrupted, by whatever, is finished by the same command.` + exi
   pictosync sync coco128 --dataset coco128 --create-dataset --upload missing`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			if dryRun {
@@ -210,7 +210,7 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runPlan(cmd.Context(), args[0], o, "sync "+args[0])
