@@ -109,7 +109,11 @@ func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, t store
 	alert := func(format string, args ...any) { page.Alerts = append(page.Alerts, fmt.Sprintf(format, args...)) }
 	note := func(format string, args ...any) { page.Notes = append(page.Notes, fmt.Sprintf(format, args...)) }
 	if r.Run.Error != "" {
-		alert("%s: %s", map[store.Outcome]string{store.Refused: "A guard stopped it, and nothing was sent", store.Stopped: "It was stopped"}[r.Run.Outcome], view.Text(r.Run.Error))
+		if r.Run.Outcome == store.Stopped {
+			alert("It was stopped: %s", view.Text(r.Run.Error))
+		} else {
+			alert("%s", view.Text(capital(r.Run.Error)))
+		}
 	} else if r.Run.EndedAt.IsZero() && r.Run.Kind != "plan" {
 		page.Alerts = append(page.Alerts, r.unfinished(t))
 	}

@@ -178,7 +178,7 @@ func (c *counts) plots() (plots []view.Plot) {
 			types[kind] += n
 		}
 	}
-	if len(types) > 0 {
+	if len(types) > 1 {
 		var bins []view.Bin
 		for _, kind := range slices.Sorted(maps.Keys(types)) {
 			bins = append(bins, view.Bin{Name: kind, Count: types[kind]})

@@ -292,7 +292,7 @@ func plotsOf(recent []store.Run) (plots []view.Plot) {
 }
 
 func runsTable(ctx context.Context, st *store.Store, title, base string, runs []store.Run) (view.Table, error) {
-	t := view.Table{Title: title, Heads: []string{"Started", "Kind", "Dataset", "Outcome", "Result", "Requests", "Took", "Source"}, Numbers: []int{5, 6}}
+	t := view.Table{Title: title, Heads: []string{"Started", "Outcome", "Kind", "Dataset", "Result", "Requests", "Took", "Source"}, Numbers: []int{5, 6}}
 	for _, r := range runs {
 		word, kind := Ending(r)
 		totals, summed, err := st.TotalsOnRecord(ctx, r.ID)
@@ -305,9 +305,9 @@ func runsTable(ctx context.Context, st *store.Store, title, base string, runs []
 		}
 		source := view.Link{Text: view.Text(shortPath(r.Source))}
 		if undone, is := r.Undoes(); is {
-			source = view.Link{Text: "run " + undone, Href: base + "run/" + undone}
+			source = view.Link{Text: "run …" + undone[max(0, len(undone)-8):], Href: base + "run/" + undone}
 		}
-		t.Rows = append(t.Rows, []view.Link{{Text: r.StartedAt.Format(time.DateTime), Href: base + "run/" + r.ID}, {Text: kindOf(r)}, {Text: view.Text(r.Dataset.Name)}, {Text: word, Kind: kind}, {Text: came},
+		t.Rows = append(t.Rows, []view.Link{{Text: r.StartedAt.Format(time.DateTime), Href: base + "run/" + r.ID}, {Text: word, Kind: kind}, {Text: kindOf(r)}, {Text: view.Text(r.Dataset.Name)}, {Text: came},
 			{Text: view.Thousands(r.Requests)}, {Text: r.Worked.Round(time.Millisecond).String()}, source})
 	}
 	return t, nil
@@ -324,7 +324,7 @@ func shortPath(path string) string {
 }
 
 func jobsTable(base string, jobs map[string]store.Job) view.Table {
-	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Kind", "Dataset", "Last", "Outcome", "Last success"}}
+	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Outcome", "Last", "Last success", "Kind", "Dataset"}}
 	var names []string
 	for name := range jobs {
 		names = append(names, name)
@@ -346,7 +346,7 @@ func jobsTable(base string, jobs map[string]store.Job) view.Table {
 		if json.Unmarshal(j.Summary, &summary) == nil && summary.Run != "" {
 			last.Href = base + "run/" + summary.Run
 		}
-		t.Rows = append(t.Rows, []view.Link{{Text: view.Text(name)}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, last, outcome, {Text: stamp(j.SucceededAt)}})
+		t.Rows = append(t.Rows, []view.Link{{Text: view.Text(name)}, outcome, last, {Text: stamp(j.SucceededAt)}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}})
 	}
 	return t
 }
@@ -595,7 +595,7 @@ func (r *Run) briefs(name string) (list []store.Brief, title string) {
 	case "unchanged":
 		return r.ranking.still, capital(still)
 	}
-	return r.ranking.changing, capital(changing) + ", the most first"
+	return r.ranking.changing, capital(changing)
 }
 
 func (s *State) showRunImages(w http.ResponseWriter, r *http.Request, run *Run, base string) error {
@@ -624,6 +624,9 @@ func (s *State) showRunImages(w http.ResponseWriter, r *http.Request, run *Run, 
 		return err
 	}
 	g.Tiles = tiles
+	if name == "changing" && len(list) > 1 {
+		g.Lead = "Those of which most is lost come first."
+	}
 	p := s.frame(r, title, view.Link{Text: "run " + run.Run.ID, Href: base}, view.Link{Text: title})
 	p.Grid = g
 	view.Show(w, r, p)

@@ -130,14 +130,7 @@ func (r *Run) lead(ctx context.Context, k *ranking, t store.Totals) string {
 	case toVerify:
 		return r.leadOfVerification(name, set, t)
 	}
-	tail := ""
-	still := map[task]string{toUndo: "image;that had it already", toRestore: "image;that had it already"}[r.task()]
-	if still == "" {
-		still = "image;unchanged"
-	}
-	if rest := countedWords(counted{t.Outcome[store.ItemUnchanged], still}, counted{len(k.held), "image;left alone"}); len(rest) > 0 {
-		tail = ", " + listed(rest)
-	}
+	tail := r.rest(t.Outcome[store.ItemUnchanged], len(k.held))
 	var did []string
 	saves, uploads, bytes := k.saves(), t.Uploads.Planned, t.Uploads.PlannedBytes
 	verb := func(plan, done string) string { return "would " + plan }
@@ -186,6 +179,38 @@ func (r *Run) lead(ctx context.Context, k *ranking, t store.Totals) string {
 		sentence += fmt.Sprintf(": %s before, %s now", view.Plural(t.Previous, "annotation"), view.Thousands(t.New))
 	}
 	return sentence + tail + "."
+}
+
+// rest says of images that nothing was done about them.
+func (r *Run) rest(still, held int) string {
+	is, have := was(still), "had"
+	if r.planned() {
+		is, have = are(still), map[bool]string{true: "has", false: "have"}[still == 1]
+	}
+	word := is + " unchanged"
+	if r.task() == toUndo || r.task() == toRestore {
+		word = have + " it already"
+	}
+	alone := was(held)
+	if r.planned() {
+		alone = are(held)
+	}
+	switch {
+	case still == 0 && held == 0:
+		return ""
+	case still == 0:
+		return fmt.Sprintf("; %s %s left alone", images(held), alone)
+	case held == 0:
+		return fmt.Sprintf("; %s %s", images(still), word)
+	}
+	return fmt.Sprintf("; %s %s, and %s %s left alone", images(still), word, view.Thousands(held), alone)
+}
+
+func was(n int) string {
+	if n == 1 {
+		return "was"
+	}
+	return "were"
 }
 
 // beforeWhat names the run that is undone.

@@ -139,6 +139,7 @@ func NewImage(p Picture, href, note string) *ImagePart {
 	d := drawingOf(p, changes, p.Grain)
 	w, h := p.size()
 	large := max(w, h)
+	d.placeNames(w, h, large/45)
 	i := &ImagePart{Drawing: d, Href: template.URL(href), Both: p.BeforeKnown && p.AfterKnown, Names: true,
 		Radius: number(large / 160), FontSize: number(large / 45), PictureNote: note, Outcome: p.Outcome, Reason: text(p.Reason), Err: text(p.Err)}
 	i.Sides = p.sides()

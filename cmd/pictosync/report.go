@@ -275,7 +275,11 @@ func nextCommands(run store.Run, did report.Did, state, html string) (next []vie
 		again := store.Command{Dir: command.Dir, Args: append([]string{"plan"}, command.Args[1:]...)}
 		add("See on the images what goes, with a request for each whose annotations are not known:", shown(again, state, "--html", html, "--read-images", "20"))
 	}
-	add("What happens to each image, and why:", pictosync("runs", run.ID))
+	what := "What happened to each image, and why:"
+	if run.Kind == "plan" {
+		what = "What would happen to each image, and why:"
+	}
+	add(what, pictosync("runs", run.ID))
 	if html != "" {
 		add("Look at every image, in the browser:", pictosync("ui"))
 	}

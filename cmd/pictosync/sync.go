@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -265,7 +264,7 @@ func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (w
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {
-		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
+		err = joinFailures(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
 	}
 	return summary, err
 }

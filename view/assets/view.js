@@ -80,6 +80,13 @@
     for (const el of viewer.querySelectorAll("[data-n]")) el.classList.toggle("chosen", el.dataset.n === n);
     const entry = viewer.querySelector(".list [data-n=\"" + CSS.escape(n) + "\"]");
     if (entry && scroll) entry.scrollIntoView({ block: "nearest" });
+    // Where the picture is zoomed in, it moves to the annotation.
+    const shapes = Array.from(stage.querySelectorAll("svg:first-child .shape.chosen")).filter(s => getComputedStyle(s).display !== "none");
+    const [x, y, w, h] = viewBox(stage.querySelector("svg"));
+    if (!shapes.length || w >= home.get(stage)[2]) return;
+    const b = shapes[shapes.length - 1].querySelector("path, circle").getBBox();
+    const cx = b.x + b.width / 2, cy = b.y + b.height / 2;
+    if (b.x < x || b.y < y || b.x + b.width > x + w || b.y + b.height > y + h) setBox(stage, [cx - w / 2, cy - h / 2, w, h]);
   }
 
   function step(stage, by) {
