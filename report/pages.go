@@ -161,6 +161,9 @@ func (a *Album) sourcePage(base string) *view.SourcePage {
 	s.Bars = view.NewBars(classes, false)
 	s.Plots = c.plots()
 	s.Findings = a.findingRows(base)
+	if a.done {
+		s.Counted = "Counted on " + a.at.Format("2 January 2006, 15:04:05") + "."
+	}
 	return s
 }
 

@@ -35,9 +35,7 @@ type State struct {
 	mu     sync.Mutex
 	runs   map[string]*kept // rankings of runs that were looked at
 	recent []string
-	albums map[string]*opened // by source
-
-	counting sync.WaitGroup // sources that are gone through
+	albums map[string]*Fresh // by source
 }
 
 // StateOptions say how a state is shown.
@@ -62,20 +60,19 @@ type kept struct {
 	note    string
 }
 
-// opened is a source that is shown.
-type opened struct {
-	once  sync.Once
-	album *Album
-	err   error
-}
-
 // NewState shows the state at a path.
 func NewState(path string, o StateOptions) *State {
-	return &State{path: path, photos: o.Photos, o: o, runs: make(map[string]*kept), albums: make(map[string]*opened)}
+	return &State{path: path, photos: o.Photos, o: o, runs: make(map[string]*kept), albums: make(map[string]*Fresh)}
 }
 
 // Wait waits for what the pages have begun, which ends when no more are served.
-func (s *State) Wait() { s.counting.Wait() }
+func (s *State) Wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.albums {
+		f.Wait()
+	}
+}
 
 // ServeHTTP shows the pages of the state.
 func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -487,7 +484,7 @@ func (s *State) find(ctx context.Context, st *store.Store, id string) (*Run, err
 		}
 		pending = totals.Outcome[store.ItemPending]
 	}
-	mark := fmt.Sprint(run.Phase, run.Outcome, run.Starts, pending)
+	mark := fmt.Sprint(run.Phase, run.Outcome, run.Starts, pending, markOf(run.Source))
 	s.mu.Lock()
 	k := s.runs[run.ID]
 	s.mu.Unlock()
@@ -724,18 +721,10 @@ func (s *State) showSource(w http.ResponseWriter, r *http.Request, st *store.Sto
 	s.mu.Lock()
 	one := s.albums[name]
 	if one == nil {
-		one = new(opened)
+		one = NewFresh(name, FreshOptions{Open: s.o.Album, Serving: s.o.Serving})
 		s.albums[name] = one
 	}
 	s.mu.Unlock()
-	one.once.Do(func() {
-		if one.album, one.err = s.o.Album(s.o.Serving, name); one.err == nil {
-			s.counting.Go(func() { _ = one.album.Count(s.o.Serving, nil) }) // its pages say how far it came
-		}
-	})
-	if one.err != nil {
-		return one.err
-	}
-	view.Mount(w, r, "source/"+key+"/", one.album)
+	view.Mount(w, r, "source/"+key+"/", one)
 	return nil
 }

@@ -209,6 +209,8 @@ type SourcePage struct {
 	Bars     *Bars
 	Plots    []Plot
 	Findings []FindingRow
+	// Counted says when the numbers were made; it leads to making them anew.
+	Counted string
 }
 
 // StatePage is what a state holds.

@@ -23,6 +23,8 @@ type Shape struct {
 	Path   string
 	X, Y   string
 	Hollow bool // an occluded keypoint
+	// Over says that it is removed where the same outline is added, which shows between its dashes.
+	Over   bool
 	LabelX string
 	LabelY string
 	Area   float64
@@ -71,7 +73,23 @@ func drawingOf(p Picture, changes []compare.Change, grain float64) Drawing {
 		d.Bones = append(d.Bones, bones("after", p.After, p.Skeletons)...)
 	}
 	sortByArea(d.Shapes)
+	d.markOver()
 	return d
+}
+
+// markOver marks what is removed where the same outline is added, as where a class was
+// corrected.
+func (d *Drawing) markOver() {
+	added := make(map[string]bool)
+	for _, s := range d.Shapes {
+		if s.Change == string(compare.Added) && s.Path != "" {
+			added[s.Path] = true
+		}
+	}
+	for i := range d.Shapes {
+		s := &d.Shapes[i]
+		s.Over = s.Change == string(compare.Removed) && added[s.Path]
+	}
 }
 
 func (d *Drawing) add(n int, side, kind string, a pictograph.Annotation, c compare.Change, grain float64) {
@@ -236,7 +254,7 @@ func limbs(annotations []pictograph.Annotation, skeletons []pictograph.Skeleton)
 }
 
 // sortByArea puts large shapes below small ones, and points above all. Of two in one place what
-// is added lies below, where it is seen around what is removed.
+// is added lies below.
 func sortByArea(shapes []Shape) {
 	below := func(s Shape) int {
 		if s.Change == string(compare.Added) {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,4 +30,88 @@ func TestReadmeOutput(t *testing.T) {
 	if !strings.Contains(string(readme), shown.String()) {
 		t.Errorf("the README does not show\n%s", shown.String())
 	}
+}
+
+// shownAt is a page of a command that serves pages.
+func shownAt(t *testing.T, address string) string {
+	t.Helper()
+	answer, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	page, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(page)
+}
+
+// A source that is another one while it is shown is shown as it is: a file at once, a folder
+// when it is counted again.
+func TestSourceThatChanges(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	l := newLook(t)
+	write := func(name string, images int) {
+		t.Helper()
+		var lines strings.Builder
+		for n := range images {
+			fmt.Fprintf(&lines, `{"image":"%d.png","width":40,"height":30,"annotations":[]}`+"\n", n)
+		}
+		if err := os.WriteFile(filepath.Join(l.dir, name), []byte(lines.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settled := func(address string) string {
+		t.Helper()
+		for {
+			if page := shownAt(t, address); !strings.Contains(page, "data-watch") {
+				return page
+			}
+		}
+	}
+	write("labels.jsonl", 1)
+	l.run("plan", "labels.jsonl", "--dataset", "set", "--sandbox", "--quiet")
+	l.run("plan", "shapes", "--dataset", "shapes", "--sandbox", "--quiet")
+	ui := l.serve("ui")
+	for what, address := range map[string]string{"view": l.serve("view", "labels.jsonl"), "ui": ui + sourceIn(t, shownAt(t, ui), "labels.jsonl")} {
+		write("labels.jsonl", 1)
+		if page := settled(address); !strings.Contains(page, "1 image with 0 annotations") {
+			t.Errorf("%s: %s", what, page)
+		}
+		write("next", 12)
+		if err := os.Rename(filepath.Join(l.dir, "next"), filepath.Join(l.dir, "labels.jsonl")); err != nil {
+			t.Fatal(err)
+		}
+		if page := settled(address); !strings.Contains(page, "12 images with 0 annotations") {
+			t.Errorf("%s does not show the file that is there now: %s", what, page)
+		}
+		write("labels.jsonl", 3)
+		if page := settled(address); !strings.Contains(page, "3 images with 0 annotations") {
+			t.Errorf("%s does not show what was written to the file: %s", what, page)
+		}
+	}
+	folder := l.serve("view", "shapes")
+	if page := settled(folder); !strings.Contains(page, "11 images with 18 annotations") || !strings.Contains(page, `<a href="?again">`) {
+		t.Error(page)
+	}
+	if err := os.WriteFile(filepath.Join(l.dir, "shapes", "labels", "train", "shapes_03.txt"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	shownAt(t, folder+"?again")
+	if page := settled(folder); !strings.Contains(page, "11 images with 15 annotations") {
+		t.Error(page)
+	}
+}
+
+// sourceIn is where the page of a state leads to a source.
+func sourceIn(t *testing.T, page, name string) string {
+	t.Helper()
+	before, _, found := strings.Cut(page, name+"</a>")
+	at := strings.LastIndex(before, `source/`)
+	if !found || at < 0 {
+		t.Fatalf("no link to %s: %s", name, page)
+	}
+	address, _, _ := strings.Cut(before[at:], `"`)
+	return address
 }
