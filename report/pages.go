@@ -117,7 +117,7 @@ func (a *Album) sourcePage(base string) *view.SourcePage {
 	}
 	s.Lead = fmt.Sprintf("%s with %s: %s (%s).", view.Plural(c.images, "image"), view.Plural(c.annotations, "annotation"), format, view.Text(d.Reason))
 	number := func(n int, what, kind string) {
-		s.Numbers = append(s.Numbers, view.Number{Value: view.Thousands(n), What: what, Kind: kind})
+		s.Numbers = append(s.Numbers, numberOf(n, what, kind))
 	}
 	number(c.images, "images", "")
 	number(c.annotations, "annotations", "")

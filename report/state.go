@@ -152,7 +152,7 @@ func (s *State) showState(w http.ResponseWriter, r *http.Request, st *store.Stor
 	}
 	page := &view.StatePage{}
 	size := sizeOf(s.path)
-	page.Numbers = []view.Number{{Value: view.Thousands(total), What: "runs"}, {Value: view.Thousands(len(datasets)), What: "datasets"}, {Value: humanize.IBytes(uint64(size)), What: "of state"}}
+	page.Numbers = []view.Number{numberOf(total, "runs", ""), numberOf(len(datasets), "datasets", ""), {Value: humanize.IBytes(uint64(size)), What: "of state"}}
 	page.Lead = "No run so far: `pictosync plan` and `pictosync sync` make them."
 	if len(recent) > 0 {
 		word, _ := Ending(recent[0])

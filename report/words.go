@@ -280,11 +280,22 @@ func (r *Run) unfinished(t store.Totals) string {
 	return "It has not come to its end: there are still " + listed(parts) + "."
 }
 
+// numberOf is one of the large numbers of a page; what is what so many are called.
+func numberOf(n int, what, kind string) view.Number {
+	if n == 1 {
+		what = single.Replace(what)
+	}
+	return view.Number{Value: view.Thousands(n), What: what, Kind: kind}
+}
+
+var single = strings.NewReplacer("images", "image", "annotations", "annotation", "findings", "finding", "labels without", "label without", "datasets", "dataset", "runs", "run", "classes", "class",
+	"files", "file", "that stay", "that stays", "differ,", "differs,")
+
 // numbers are the totals.
 func (r *Run) numbers(k *ranking, t store.Totals) (all []view.Number) {
 	number := func(n int, what, kind string) {
 		if n > 0 {
-			all = append(all, view.Number{Value: view.Thousands(n), What: what, Kind: kind})
+			all = append(all, numberOf(n, what, kind))
 		}
 	}
 	size := func(n int64, what string) {
@@ -330,7 +341,7 @@ func (r *Run) numbers(k *ranking, t store.Totals) (all []view.Number) {
 	}
 	number(t.Uploads.Failed, "not uploaded", "removed")
 	if r.planned() {
-		number(k.plans[store.PlanNew], "images that have nothing yet", "")
+		number(k.plans[store.PlanNew], "images without annotations so far", "")
 		number(k.plans[store.PlanOverwrite], save, "")
 		number(k.plans[store.PlanClear], "to clear", "")
 		number(k.plans[store.PlanDrifted], "changed by others", "")

@@ -213,9 +213,9 @@ func about(p Picture) string {
 func findingsByID(findings []convert.Finding) map[string][]string {
 	at := make(map[string][]string)
 	for _, f := range findings {
-		id, _ := strings.CutPrefix(f.At, "annotation ")
-		if id == f.At {
-			id = ""
+		id := f.Annotation
+		if of, is := strings.CutPrefix(f.At, "annotation "); is && id == "" {
+			id = of
 		}
 		at[id] = append(at[id], findingText(f, id == ""))
 	}

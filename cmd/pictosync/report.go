@@ -16,6 +16,7 @@ import (
 	"unicode"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/pflag"
 
 	"pictosync/compare"
@@ -23,6 +24,7 @@ import (
 	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/report"
 	"pictosync/store"
 	"pictosync/view"
@@ -215,9 +217,13 @@ func readBefore(s *session, r *report.Run, most int) error {
 // cost says what a run took or would take, and what the quota makes of it.
 func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (string, error) {
 	took := fmt.Sprintf("It took %s and %s so far", plural(summary.Requests, "request"), seconds(summary.Seconds))
-	rate := "without a limit"
-	if !s.options.sandbox {
-		rate = "at " + s.options.rate
+	rate, allowed := "without a limit", s.pacer.Quota()
+	switch {
+	case allowed == (quota.Quota{}):
+	case s.options.rate == "auto":
+		rate = fmt.Sprintf("at the %s that the service allows", allowed.Said())
+	default:
+		rate = "at " + allowed.Said()
 	}
 	if !o.plan {
 		return took + ", " + rate + ".", nil
@@ -234,7 +240,7 @@ func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (s
 	if err != nil {
 		return "", err
 	}
-	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, o.reads, s.quota)
+	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, o.reads, allowed)
 	return fmt.Sprintf("To do it takes at least %s and, %s, %s.", plural(requests, "request"), rate, time.Duration(needs*float64(time.Second)).Round(time.Second)), nil
 }
 
@@ -250,7 +256,7 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 }
 
 func runCost(run store.Run) string {
-	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), plural(run.Starts, "process")) // of work, not of waiting between them
+	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), english.Plural(run.Starts, "process", "")) // of work, not of waiting between them
 }
 
 // nextCommands are what to type after a run of the state: to do it, to resume it or to undo
@@ -319,7 +325,7 @@ func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run
 
 // writeNight writes the page of a night: its jobs, each with the page of its run.
 func writeNight(folder string, n *night, written []writtenPage) error {
-	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Kind", "Dataset", "Outcome", "Took", "Result"}, Numbers: []int{4}}
+	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Outcome", "Result", "Took", "Kind", "Dataset"}, Numbers: []int{3}}
 	bad := 0
 	for _, j := range n.Jobs {
 		kind := map[int]string{exitDone: "done", exitFailures: "failures"}[j.ExitCode]
@@ -334,7 +340,11 @@ func writeNight(folder string, n *night, written []writtenPage) error {
 				name.Href = url.PathEscape(written[i].file)
 			}
 		}
-		t.Rows = append(t.Rows, []view.Link{name, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, {Text: j.Outcome, Kind: kind}, {Text: seconds(j.Seconds).String()}, {Text: view.Text(j.cameTo())}})
+		outcome := view.Link{Text: j.Outcome, Kind: kind}
+		if kind == "failures" {
+			outcome.Text = "with failures"
+		}
+		t.Rows = append(t.Rows, []view.Link{name, outcome, {Text: view.Text(j.cameTo())}, {Text: seconds(j.Seconds).String()}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}})
 	}
 	at := n.StartedAt.Local()
 	lead := fmt.Sprintf("All %s ended well, with %s.", plural(len(n.Jobs), "job"), plural(n.Requests, "request"))

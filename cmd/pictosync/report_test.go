@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,16 @@ func shownAt(t *testing.T, address string) string {
 	return string(page)
 }
 
+// settled is the page of a source once all of it is counted.
+func settled(t *testing.T, address string) string {
+	t.Helper()
+	for {
+		if page := shownAt(t, address); !strings.Contains(page, "data-watch") {
+			return page
+		}
+	}
+}
+
 // A source that is another one while it is shown is shown as it is: a file at once, a folder
 // when it is counted again.
 func TestSourceThatChanges(t *testing.T) {
@@ -62,44 +73,36 @@ func TestSourceThatChanges(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	settled := func(address string) string {
-		t.Helper()
-		for {
-			if page := shownAt(t, address); !strings.Contains(page, "data-watch") {
-				return page
-			}
-		}
-	}
 	write("labels.jsonl", 1)
 	l.run("plan", "labels.jsonl", "--dataset", "set", "--sandbox", "--quiet")
 	l.run("plan", "shapes", "--dataset", "shapes", "--sandbox", "--quiet")
 	ui := l.serve("ui")
 	for what, address := range map[string]string{"view": l.serve("view", "labels.jsonl"), "ui": ui + sourceIn(t, shownAt(t, ui), "labels.jsonl")} {
 		write("labels.jsonl", 1)
-		if page := settled(address); !strings.Contains(page, "1 image with 0 annotations") {
+		if page := settled(t, address); !strings.Contains(page, "1 image with 0 annotations") {
 			t.Errorf("%s: %s", what, page)
 		}
 		write("next", 12)
 		if err := os.Rename(filepath.Join(l.dir, "next"), filepath.Join(l.dir, "labels.jsonl")); err != nil {
 			t.Fatal(err)
 		}
-		if page := settled(address); !strings.Contains(page, "12 images with 0 annotations") {
+		if page := settled(t, address); !strings.Contains(page, "12 images with 0 annotations") {
 			t.Errorf("%s does not show the file that is there now: %s", what, page)
 		}
 		write("labels.jsonl", 3)
-		if page := settled(address); !strings.Contains(page, "3 images with 0 annotations") {
+		if page := settled(t, address); !strings.Contains(page, "3 images with 0 annotations") {
 			t.Errorf("%s does not show what was written to the file: %s", what, page)
 		}
 	}
 	folder := l.serve("view", "shapes")
-	if page := settled(folder); !strings.Contains(page, "11 images with 18 annotations") || !strings.Contains(page, `<a href="?again">`) {
+	if page := settled(t, folder); !strings.Contains(page, "11 images with 18 annotations") || !strings.Contains(page, `<a href="?again">`) {
 		t.Error(page)
 	}
 	if err := os.WriteFile(filepath.Join(l.dir, "shapes", "labels", "train", "shapes_03.txt"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	shownAt(t, folder+"?again")
-	if page := settled(folder); !strings.Contains(page, "11 images with 15 annotations") {
+	if page := settled(t, folder); !strings.Contains(page, "11 images with 15 annotations") {
 		t.Error(page)
 	}
 }
@@ -114,4 +117,21 @@ func sourceIn(t *testing.T, page, name string) string {
 	}
 	address, _, _ := strings.Cut(before[at:], `"`)
 	return address
+}
+
+// A finding stands with the annotation that it is about, also where the labels have no ids.
+func TestFindingsAtTheirPlace(t *testing.T) {
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	l := newLook(t)
+	labels := "0 0.5 0.5 0.1 0.1\n2 0.98 0.5 0.2 0.1\n"
+	if err := os.WriteFile(filepath.Join(l.dir, "shapes", "labels", "train", "shapes_03.txt"), []byte(labels), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	view := l.serve("view", "shapes")
+	settled(t, view)
+	page := shownAt(t, view+"image/3")
+	at := regexp.MustCompile(`(?s)<li data-n="1"[^>]*>(.*?)</li>`).FindStringSubmatch(page)
+	if at == nil || !strings.Contains(at[1], "triangle 141,54") || !strings.Contains(at[1], `<span class="finding">outside-image`) || strings.Contains(page, "<h3>Findings</h3>") {
+		t.Error(page)
+	}
 }
