@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -62,6 +63,12 @@ func (r Run) Shown() string {
 	}
 	return r.Kind
 }
+
+// UndoOf and the id of a run are the source of its undo: the run's backups.
+const UndoOf = "undo:"
+
+// Undoes is the run that an undo, or the plan of one, takes back.
+func (r Run) Undoes() (undone string, undo bool) { return strings.CutPrefix(r.Source, UndoOf) }
 
 // ErrManyRuns is returned where an id's beginning or end is that of several runs.
 var ErrManyRuns = errors.New("more than one run fits")

@@ -279,9 +279,9 @@ func (p *planner) applyPolicies(i *store.Item, image store.Image, explicit bool)
 	case image.Reviewed && image.AnnotationCount > 0 && p.OnReviewed != "" && p.OnReviewed != Overwrite:
 		leave(p.OnReviewed, fmt.Sprintf("the image is in review, or complete, and --on-reviewed is %s", p.OnReviewed))
 	case image.Saved == nil && image.AnnotationCount > 0 && p.OnExisting != "" && p.OnExisting != Overwrite:
-		leave(p.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, p.OnExisting))
+		leave(p.OnExisting, fmt.Sprintf("the image has %s that are not ours, and --on-existing is %s", annotationsText(image.AnnotationCount), p.OnExisting))
 	case i.Count == 0 && image.AnnotationCount > 0 && p.RefuseClear && !explicit:
-		leave(Fail, fmt.Sprintf("its labels are empty and the image has %d annotations; --allow-clear lets it be cleared", image.AnnotationCount))
+		leave(Fail, fmt.Sprintf("its labels are empty and the image has %s; --allow-clear lets it be cleared", annotationsText(image.AnnotationCount)))
 	}
 	return nil
 }

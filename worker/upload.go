@@ -218,6 +218,9 @@ func (a *applier) create(ctx context.Context, plan PlanSummary) error {
 	if err := a.Make(ctx, classes); err != nil {
 		return err
 	}
+	if err := a.store.Note(ctx, a.record.ID, func(n *store.Notes) { n.Made = true }); err != nil {
+		return err
+	}
 	a.Log.Info().Str("dataset", a.Ref.Name).Int("classes", len(classes)).Msg("dataset made")
 	return nil
 }

@@ -108,7 +108,7 @@ func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (job
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := c.apply(cmd.Flags()); err != nil {
+	if err := o.keepJobs(cmd, path, func() error { return c.apply(cmd.Flags()) }); err != nil {
 		return nil, 0, err
 	}
 	if jobs, err = c.readJobs(cmd.Root(), path); err != nil {
@@ -215,6 +215,8 @@ func (o *runOptions) do(s *session, j *job, record *store.Job) (jobResult, error
 	if !o.output.json && !o.output.quiet {
 		fmt.Fprintf(os.Stderr, "== %s: %s\n", printable(j.name), printable(j.doing()))
 	}
+	s.command = o.command
+	s.command.Args = slices.Insert(slices.Clone(o.command.Args), 2, j.name)
 	summary, err := j.work.do(s)
 	record.EndedAt = now()
 	result := jobResult{Name: j.name, Kind: j.kind, Dataset: j.dataset(), Outcome: string(store.Done), Seconds: record.EndedAt.Sub(record.StartedAt).Seconds()}

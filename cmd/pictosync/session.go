@@ -43,6 +43,8 @@ type serviceOptions struct {
 	concurrency int
 	maxOutage   time.Duration
 	maxDuration time.Duration
+
+	command store.Command // that does the same again
 }
 
 func (o *serviceOptions) addConfigFlag(f *pflag.FlagSet) {
@@ -86,6 +88,7 @@ type session struct {
 	shared     *dataset.Session
 	requests   int    // so far
 	halted     string // why no further job is begun
+	command    store.Command
 	reports    string // folder of the pages of the runs; "" is none
 	written    []writtenPage
 
@@ -106,7 +109,7 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	case o.concurrency < 1:
 		return nil, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
 	}
-	s := &session{options: o, quota: allowed}
+	s := &session{options: o, quota: allowed, command: o.command}
 	if o.sandbox {
 		s.quota = quota.Quota{}
 	}
@@ -355,7 +358,7 @@ func (c *connection) close() { c.client.CloseIdleConnections() }
 // access is what work on a dataset is told of this session.
 func (s *session) access(name string, d *display) dataset.Options {
 	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
-		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared}
+		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared, Command: s.command}
 }
 
 // now is the clock; tests of many nights set it.

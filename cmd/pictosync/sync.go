@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -174,7 +173,7 @@ A run that was interrupted, by whatever, is finished by the same command.` + exi
   pictosync sync coco128 --dataset coco128 --create-dataset --upload missing`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			if dryRun {
@@ -212,7 +211,7 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runPlan(cmd.Context(), args[0], o, "sync "+args[0])
@@ -271,7 +270,7 @@ func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (w
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {
-		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
+		err = joinFailures(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
 	}
 	return summary, err
 }

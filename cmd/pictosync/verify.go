@@ -42,7 +42,7 @@ Images that differ, cannot be taken or are not in the dataset make it exit 4.` +
   pictosync verify labels.jsonl --dataset cars --sample 5% --report differences.jsonl`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runVerify(cmd.Context(), args[0], o)
