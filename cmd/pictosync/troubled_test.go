@@ -2,6 +2,7 @@ package main
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -163,5 +164,52 @@ func TestReviewedImages(t *testing.T) {
 	}
 	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 || !strings.Contains(out, `"saved":2,"unchanged":3`) {
 		t.Errorf("overwrite: exit %d: %s", code, out)
+	}
+}
+
+// A listing that ends too soon makes no backup that takes another's place, and clears nothing.
+func TestShortListingsOfABackup(t *testing.T) {
+	s := newTroubled(t)
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	out := filepath.Join(s.dir, "backups")
+	if code, said := s.run(t, "export", "--dataset", "set", "--out", out); code != 0 {
+		t.Fatalf("exit %d: %s", code, said)
+	}
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/v1/developer/images/" {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		s.server.ServeHTTP(answer, r)
+		var page map[string]any
+		if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil {
+			t.Error(err)
+		}
+		page["data"] = page["data"].([]any)[:2]
+		json.NewEncoder(w).Encode(page)
+		return true
+	})
+	for _, args := range [][]string{
+		{"export", "--dataset", "set", "--out", out, "--snapshots", "1"},
+		{"sync", s.labels(t, 2), "--dataset", "set", "--prune"},
+		{"verify", s.labels(t, 1), "--dataset", "set"},
+	} {
+		code, said := s.run(t, args...)
+		if code != exitGuard && code != exitUnexpected || !strings.Contains(said, "the service lists 2 images, and says that the dataset has 5") {
+			t.Errorf("%s: exit %d: %s", args[0], code, said)
+		}
+	}
+	kept, err := filepath.Glob(filepath.Join(out, "2*"))
+	if err != nil || len(kept) < 1 {
+		t.Fatalf("%q, %v", kept, err)
+	}
+	s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+	if code, said := s.run(t, "verify", kept[0], "--dataset", "set"); code != 0 || !strings.Contains(said, `"unchanged":5`) {
+		t.Errorf("the backup before: exit %d: %s", code, said)
+	}
+	if code, said := s.run(t, "undo", "last"); code != 0 || !strings.Contains(said, `"cleared":5`) {
+		t.Errorf("undo: exit %d: %s", code, said)
 	}
 }
