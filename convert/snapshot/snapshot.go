@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -181,18 +182,24 @@ func readJSON(path string, v any) error {
 }
 
 // Check holds every file of a snapshot against the manifest and tells
-// which are missing or differ.
+// which are missing or differ, and the images in them against their number.
 func Check(ctx context.Context, dir string) (bad []string, err error) {
 	m, err := ReadContents(dir)
 	if err != nil {
 		return nil, err
 	}
+	images := 0
 	for _, f := range m.Files {
 		if err := ctx.Err(); err != nil {
 			return bad, err
 		}
 		if err := CheckFile(dir, f); err != nil {
 			bad = append(bad, err.Error())
+		} else if strings.HasPrefix(f.Path, "annotations/") {
+			n, err := countLines(filepath.Join(dir, filepath.FromSlash(f.Path)))
+			if images += n; err != nil {
+				return bad, err
+			}
 		}
 		if f.Path == ImageFilesName {
 			damaged, err := checkImages(ctx, dir)
@@ -201,7 +208,30 @@ func Check(ctx context.Context, dir string) (bad []string, err error) {
 			}
 		}
 	}
+	if len(bad) == 0 && images != m.Images {
+		bad = append(bad, fmt.Sprintf("%s: it says %d images, and the files that it names hold %d", ContentsName, m.Images, images))
+	}
 	return bad, nil
+}
+
+// countLines counts the lines of a file, each of which ends.
+func countLines(path string) (n int, err error) {
+	file, err := source.OpenRegular(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		read, err := file.Read(buffer)
+		n += bytes.Count(buffer[:read], []byte("\n"))
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
 }
 
 // CheckFile tells whether a file of a snapshot is what its manifest says.
