@@ -174,6 +174,8 @@ const (
 	KindShortListing Kind = "short-listing"
 	// KindEdited is an image that somebody changed between its reading and its save.
 	KindEdited Kind = "edited-meanwhile"
+	// KindSavedElsewhere are images that have what the labels say, and not from this state.
+	KindSavedElsewhere Kind = "saved-elsewhere"
 )
 
 // Severity says what a finding means for the image it is about.
@@ -208,7 +210,7 @@ var severities = map[Kind]Severity{
 	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 
-	KindRename: Noted, KindGlob: Noted, KindNotTaken: Lost, KindClassMap: Lost, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost,
+	KindRename: Noted, KindGlob: Noted, KindNotTaken: Lost, KindClassMap: Lost, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost, KindSavedElsewhere: Noted,
 }
 
 // Severity of the kind. One that is not known, as from a later version, is Lost.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/store"
 )
 
@@ -131,7 +132,7 @@ func (a *Access) ask(try func(context.Context) error) error {
 		return nil
 	case a.Stopping.Err() != nil:
 		return context.Cause(a.Stopping)
-	case errors.Is(err, pictograph.ErrUnauthorized):
+	case errors.Is(err, pictograph.ErrUnauthorized), errors.Is(err, quota.ErrLeftAlone):
 		return err
 	}
 	return noExport{whyNoExport(err)}

@@ -102,6 +102,9 @@ func (a *Access) Persist(try func(context.Context) error) error {
 			}
 			return err
 		}
+		if api, refused := errors.AsType[*pictograph.APIError](err); refused && api.RetryAfter > a.MaxOutage {
+			continue // the gate says until when the service wants to be left alone
+		}
 		since, _ := a.outage.failed(a.Now())
 		left := a.MaxOutage - a.Now().Sub(since)
 		if left <= 0 {

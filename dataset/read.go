@@ -46,17 +46,15 @@ func (a *Access) Read(id, path string, compared ...store.Hash) (c Content, err e
 	if poison, ok := errors.AsType[PoisonError](err); ok {
 		return c, UnreadableError{"the service cannot say what the image has, and answers other requests: " + poison.Err.Error()}
 	}
-	var api *pictograph.APIError
-	var network *pictograph.NetworkError
+	_, isContent := errors.AsType[*pictograph.ContentError](err)
 	switch {
 	case errors.Is(err, pictograph.ErrNotFound):
 		return c, UnreadableError{"the image is not there any more"}
 	case a.Stopping.Err() != nil:
 		return c, context.Cause(a.Stopping)
-	case errors.As(err, &api), errors.As(err, &network):
+	case err != nil && !isContent: // the service's, or the state's, for all images alike
 		return c, err
-	}
-	if err == nil {
+	case err == nil:
 		c, err = contentOf(annotations, compared)
 	}
 	if err != nil { // what the service sent is not what it documents

@@ -82,7 +82,7 @@ func (c *Client) Annotations(ctx context.Context, image ImageRef) ([]Annotation,
 		}
 		var err error
 		if annotations, err = DecodeAnnotations(body.Annotations); err != nil {
-			return fmt.Errorf("%s: %w", op, err)
+			return &ContentError{Op: op, Err: err}
 		}
 		return nil
 	}, true)

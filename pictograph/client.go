@@ -422,7 +422,7 @@ func (c *Client) read(op string, answer *http.Response, body []byte, out any) er
 		return apiError(op, answer, body, time.Now())
 	}
 	if len(body) > maxAnswer {
-		return fmt.Errorf("%s: the answer is larger than %d bytes", op, maxAnswer)
+		return &ContentError{Op: op, Err: fmt.Errorf("the answer is larger than %d bytes", maxAnswer)}
 	}
 	if out == nil {
 		return nil

@@ -224,3 +224,15 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	return 0
 }
+
+// ContentError is an answer whose annotations are not as the service documents them. The next
+// image's may be.
+type ContentError struct {
+	Op  string
+	Err error
+}
+
+func (e *ContentError) Error() string { return fmt.Sprintf("%s: %v", e.Op, e.Err) }
+
+// Unwrap returns what is wrong with them.
+func (e *ContentError) Unwrap() error { return e.Err }

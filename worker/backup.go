@@ -62,7 +62,7 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	if !a.byExport {
 		defer a.Tracker.Note("")
 	}
-	n := -1
+	n, elsewhere := -1, 0
 	for r, err := range parallel.Map(a.Stopping, a.Concurrency, parallel.Each(images), read) {
 		if err != nil {
 			return nil, err
@@ -85,6 +85,9 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		}
 		if !ok {
 			if row.Outcome == store.ItemUnchanged {
+				if a.savedElsewhere(row, i.image) {
+					elsewhere++
+				}
 				err = a.store.Adopt(a.Stopping, a.Ref, a.record.ID, row, a.Now())
 			}
 			if err = cmp.Or(err, a.store.SetItem(a.Stopping, a.record.ID, row)); err != nil {
@@ -96,6 +99,11 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		backups = append(backups, store.Backup{ImageID: i.row.ImageID, Path: i.row.Path, Count: r.Count, Annotations: r.Annotations})
 		i.row.ListedCount = r.Count // what the save is expected to replace
 		remaining = append(remaining, i)
+	}
+	if found := a.noteSavedElsewhere(elsewhere); len(found) > 0 {
+		if err := a.store.AddPlan(a.Stopping, a.record.ID, store.PlanChunk{Findings: found}); err != nil {
+			return nil, err
+		}
 	}
 	return remaining, a.store.AddBackups(a.Stopping, a.record.ID, backups, a.Now())
 }

@@ -55,3 +55,11 @@ func TestTimeLimit(t *testing.T) {
 		t.Errorf("after it: status %d, outcome %q", status, outcome)
 	}
 }
+
+// A service on this machine is one, and has one quota, however the machine is called.
+func TestOneServiceHasOneQuota(t *testing.T) {
+	of := func(name, key string) string { return (&session{name: name, key: key}).account() }
+	if of("http://localhost:8080", "k") != of("http://127.0.0.1:8080", "k") || of("http://localhost:8080", "k") == of("http://localhost:8081", "k") || of("https://a.example", "k") == of("https://a.example", "l") {
+		t.Error("what one service and one key are is mistaken")
+	}
+}

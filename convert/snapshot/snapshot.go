@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -202,18 +203,24 @@ func NewChecker(open Opener) *Checker {
 }
 
 // Check holds every file of a snapshot against the manifest and tells
-// which are missing or differ.
+// which are missing or differ, and the images in them against their number.
 func (c *Checker) Check(ctx context.Context, dir string) (bad []string, err error) {
 	m, err := ReadContents(dir)
 	if err != nil {
 		return nil, err
 	}
+	images := 0
 	for _, f := range m.Files {
 		if err := ctx.Err(); err != nil {
 			return bad, err
 		}
 		if err := checkFile(ctx, c.open, dir, f); err != nil {
 			bad = append(bad, err.Error())
+		} else if strings.HasPrefix(f.Path, "annotations/") {
+			n, err := c.countLines(ctx, filepath.Join(dir, filepath.FromSlash(f.Path)))
+			if images += n; err != nil {
+				return bad, err
+			}
 		}
 		if f.Path == ImageFilesName {
 			damaged, err := c.checkImages(ctx, dir)
@@ -222,7 +229,30 @@ func (c *Checker) Check(ctx context.Context, dir string) (bad []string, err erro
 			}
 		}
 	}
+	if len(bad) == 0 && images != m.Images {
+		bad = append(bad, fmt.Sprintf("%s: it says %d images, and the files that it names hold %d", ContentsName, m.Images, images))
+	}
 	return bad, nil
+}
+
+// countLines counts the lines of a file, each of which ends.
+func (c *Checker) countLines(ctx context.Context, path string) (n int, err error) {
+	file, err := c.open(ctx, path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	buffer := make([]byte, 64<<10)
+	for {
+		read, err := file.Read(buffer)
+		n += bytes.Count(buffer[:read], []byte("\n"))
+		if errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if err != nil {
+			return n, err
+		}
+	}
 }
 
 // CheckFile tells whether a file of a snapshot on this machine is what its manifest says.

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"pictosync/sandbox"
+)
+
+// troubled is a service with images a to e, which a test gets in between of.
+type troubled struct {
+	dir, url string
+	server   *sandbox.Server
+	before   atomic.Pointer[func(http.ResponseWriter, *http.Request) bool] // true where it answered
+}
+
+func newTroubled(t *testing.T) *troubled {
+	t.Helper()
+	s := &troubled{dir: t.TempDir()}
+	var images []sandbox.NewImage
+	for _, name := range strings.Split("abcde", "") {
+		images = append(images, sandbox.NewImage{Path: name + ".jpg", Width: 10, Height: 10})
+	}
+	s.server = sandboxWith(t, s.dir, images...)
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if before := s.before.Load(); before == nil || !(*before)(w, r) {
+			s.server.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(service.Close)
+	s.url = service.URL
+	return s
+}
+
+func (s *troubled) when(before func(http.ResponseWriter, *http.Request) bool) {
+	s.before.Store(&before)
+}
+
+// labels writes labels of so many boxes an image.
+func (s *troubled) labels(t *testing.T, boxes int) string {
+	t.Helper()
+	var lines strings.Builder
+	for _, name := range strings.Split("abcde", "") {
+		var all []string
+		for n := range boxes {
+			all = append(all, fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":1,"y":1,"w":%d,"h":3}}`, n, 1+boxes))
+		}
+		fmt.Fprintf(&lines, "{\"image\":\"%s.jpg\",\"width\":10,\"height\":10,\"annotations\":[%s]}\n", name, strings.Join(all, ","))
+	}
+	path := filepath.Join(s.dir, "labels.jsonl")
+	if err := os.WriteFile(path, []byte(lines.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func (s *troubled) run(t *testing.T, args ...string) (code int, out string) {
+	t.Helper()
+	return exitOf(t, command(append(args, "--base-url", s.url, "--state", filepath.Join(s.dir, "state.db"), "--rate", "unlimited", "--max-retries", "1", "--json")...))
+}
+
+// A service that wants to be left alone for longer than an outage may last ends a run that
+// goes on with the same command, and is the failure of no image.
+func TestAServiceThatWantsToBeLeftAlone(t *testing.T) {
+	s := newTroubled(t)
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	labels := s.labels(t, 2)
+	for _, args := range [][]string{
+		{"sync", labels, "--dataset", "set"},
+		{"verify", labels, "--dataset", "set", "--read", "image"},
+		{"export", "--dataset", "set", "--out", filepath.Join(s.dir, "backups"), "--read", "image"},
+	} {
+		var asked atomic.Int32
+		s.when(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/annotations/") || asked.Add(1) < 3 {
+				return false
+			}
+			w.Header().Set("Retry-After", "86400")
+			http.Error(w, `{"error":{"code":"rate_limited","message":"later"}}`, http.StatusTooManyRequests)
+			return true
+		})
+		code, out := s.run(t, args...)
+		if code != exitUnexpected || !strings.Contains(out, `"code":"rate-limited"`) || !strings.Contains(out, "the service wants to be left alone until ") || strings.Contains(out, "not overwritten") {
+			t.Errorf("%s: exit %d: %s", args[0], code, out)
+		}
+		s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+		if code, out := s.run(t, args...); code != 0 {
+			t.Errorf("%s, later: exit %d: %s", args[0], code, out)
+		}
+	}
+}
+
+// What a run has in flight can be given up, where the service fails on it for ever: what was
+// saved is found by reading it back.
+func TestABatchIsGivenUp(t *testing.T) {
+	s := newTroubled(t)
+	labels := s.labels(t, 1)
+	var saved atomic.Bool
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/bulk") {
+			return saved.Load() // nothing is answered any more
+		}
+		if !saved.Swap(true) {
+			s.server.ServeHTTP(httptest.NewRecorder(), r) // it is saved, and the answer lost
+		}
+		panic(http.ErrAbortHandler)
+	})
+	if code, out := s.run(t, "sync", labels, "--dataset", "set", "--max-outage", "1ms"); code != exitUnexpected || !strings.Contains(out, "could not be reached") {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if bulk := strings.HasSuffix(r.URL.Path, "/bulk"); !bulk {
+			return false
+		}
+		panic(http.ErrAbortHandler)
+	})
+	if code, out := s.run(t, "runs", "last", "--abandon"); code != 0 || !strings.Contains(out, `"batches":1,"saved":5,"failed":0`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 || !strings.Contains(out, `"failed":0`) {
+		t.Errorf("afterwards: exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "runs", "last", "--abandon"); code != 0 || !strings.Contains(out, `"batches":0`) {
+		t.Errorf("when nothing is in flight: exit %d: %s", code, out)
+	}
+}
+
+// Images in review, or complete, are counted, and overwritten, left or failed as is said.
+func TestReviewedImages(t *testing.T) {
+	s := newTroubled(t)
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	db, err := sql.Open("sqlite3", filepath.Join(s.dir, "sandbox.db"))
+	if err == nil {
+		_, err = db.Exec(`UPDATE images SET status = CASE filename WHEN 'a.jpg' THEN 'review' ELSE 'complete' END WHERE filename IN ('a.jpg', 'b.jpg')`)
+		db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels := s.labels(t, 2)
+	if code, out := s.run(t, "plan", labels, "--dataset", "set"); code != 0 || !strings.Contains(out, `"reviewed":2`) {
+		t.Errorf("plan: exit %d: %s", code, out)
+	}
+	for policy, want := range map[string]struct {
+		code int
+		said string
+	}{"fail": {exitFailures, `"failed":2`}, "skip": {0, `"skipped":2`}, "never": {exitUsage, "must be one of: overwrite, skip, fail"}} {
+		code, out := s.run(t, "sync", labels, "--dataset", "set", "--on-reviewed", policy)
+		if code != want.code || !strings.Contains(out, want.said) {
+			t.Errorf("%s: exit %d: %s", policy, code, out)
+		}
+	}
+	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 || !strings.Contains(out, `"saved":2,"unchanged":3`) {
+		t.Errorf("overwrite: exit %d: %s", code, out)
+	}
+}
+
+// A listing that ends too soon makes no backup that takes another's place, and clears nothing.
+func TestShortListingsOfABackup(t *testing.T) {
+	s := newTroubled(t)
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	out := filepath.Join(s.dir, "backups")
+	if code, said := s.run(t, "export", "--dataset", "set", "--out", out); code != 0 {
+		t.Fatalf("exit %d: %s", code, said)
+	}
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.URL.Path != "/api/v1/developer/images/" {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		s.server.ServeHTTP(answer, r)
+		var page map[string]any
+		if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil {
+			t.Error(err)
+		}
+		page["data"] = page["data"].([]any)[:2]
+		json.NewEncoder(w).Encode(page)
+		return true
+	})
+	for _, args := range [][]string{
+		{"export", "--dataset", "set", "--out", out, "--snapshots", "1"},
+		{"sync", s.labels(t, 2), "--dataset", "set", "--prune"},
+		{"verify", s.labels(t, 1), "--dataset", "set"},
+	} {
+		code, said := s.run(t, args...)
+		if code != exitGuard && code != exitUnexpected || !strings.Contains(said, "the service lists 2 images, and says that the dataset has 5") {
+			t.Errorf("%s: exit %d: %s", args[0], code, said)
+		}
+	}
+	kept, err := filepath.Glob(filepath.Join(out, "2*"))
+	if err != nil || len(kept) < 1 {
+		t.Fatalf("%q, %v", kept, err)
+	}
+	s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+	if code, said := s.run(t, "verify", kept[0], "--dataset", "set"); code != 0 || !strings.Contains(said, `"unchanged":5`) {
+		t.Errorf("the backup before: exit %d: %s", code, said)
+	}
+	if code, said := s.run(t, "undo", "last"); code != 0 || !strings.Contains(said, `"cleared":5`) {
+		t.Errorf("undo: exit %d: %s", code, said)
+	}
+}
