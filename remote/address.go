@@ -156,6 +156,16 @@ func Shown(address string) string {
 	return before + queryMark(strings.ToLower(scheme), query)
 }
 
+// Below is the address of what lies below another that is shown, by its slash-separated path.
+func Below(shown, path string) string {
+	before, mark, marked := strings.Cut(shown, "?")
+	before = strings.TrimSuffix(before, "/") + "/" + path
+	if marked {
+		return before + "?" + mark
+	}
+	return before
+}
+
 func baseName(shown string) string {
 	name := path.Base(strings.ReplaceAll(shown, "\\", "/"))
 	if name == "." || name == "/" || name == "" {
