@@ -35,9 +35,9 @@ func TestBucketListing(t *testing.T) {
 	for name, keys := range map[string][]string{
 		"flat":           many(2500, "set/%05d.txt%.0d"),
 		"a few folders":  many(300, "set/part%[2]d/images/%05[1]d.txt"),
-		"many folders":   many(300, "set/part%05[1]d/images/%[2]d.txt"),
+		"many folders":   many(900, "set/part%05[1]d/images/%[2]d.txt"),
 		"many below few": slices.Concat(many(200, "set/labels/%05d/%d.txt"), many(200, "set/images/%05d/%d.txt")),
-		"folders late":   slices.Concat(many(1500, "set/%05d.txt%.0d"), many(90, "set/x%05d/%d.txt")),
+		"folders late":   slices.Concat(many(1500, "set/%05d.txt%.0d"), many(300, "set/x%05d/%d.txt")),
 		"deep":           {"set/a/b/c/d/e/f/g.txt", "set/a/b/c.txt", "set/a.txt", "set/a/b/"},
 	} {
 		t.Run(name, func(t *testing.T) {
