@@ -83,6 +83,7 @@ type Store interface {
 	OpenRun(ctx context.Context, d store.Dataset, kind, source string, now time.Time) (run store.Run, resumed bool, err error)
 	RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error)
 	SetPhase(ctx context.Context, run string, p store.Phase) error
+	Note(ctx context.Context, run string, put func(*store.Notes)) error
 	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
 	Totals(ctx context.Context, run string) (store.Totals, error)
 	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
@@ -140,6 +141,11 @@ func (x *export) run(ctx context.Context) error {
 		return err
 	}
 	x.Began = x.record.StartedAt
+	if len(x.Command.Args) > 0 {
+		if err := x.store.Note(ctx, x.record.ID, func(n *store.Notes) { n.Command = &x.Command }); err != nil {
+			return err
+		}
+	}
 	x.Log.Info().Str("run", x.record.ID).Bool("resumed", resumed).Str("dataset", x.Ref.Name).Str("out", x.out).Msg("export opened")
 	if _, err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {
 		return err
@@ -315,11 +321,25 @@ func (x *export) end(ctx context.Context, err error, worked time.Duration) (Summ
 		outcome = store.WithFailures
 	}
 	s.Outcome = string(outcome)
+	if s.Snapshot != "" {
+		if noteErr := x.store.Note(ctx, x.record.ID, func(n *store.Notes) { n.Export = s.exported() }); noteErr != nil {
+			return *s, errors.Join(err, noteErr)
+		}
+	}
 	totals, totalsErr := x.store.Totals(ctx, x.record.ID)
 	if totalsErr != nil {
 		return *s, errors.Join(err, totalsErr)
 	}
 	return *s, errors.Join(err, x.store.RecordOutcome(ctx, x.record.ID, totals, outcome, reason, s.Requests, worked, x.Now()))
+}
+
+// exported is what the state keeps of a snapshot that was written.
+func (s *Summary) exported() *store.Exported {
+	e := &store.Exported{Snapshot: s.Snapshot, Images: s.Images.Found - s.Images.Failed, Annotations: s.Annotations, Bytes: s.Bytes, Read: s.Images.Read}
+	if s.Files != nil {
+		e.Files, e.FileBytes = s.Files.Downloaded+s.Files.Kept, s.Files.Bytes
+	}
+	return e
 }
 
 // ImageMeta is what a backup keeps of an image beside its annotations.

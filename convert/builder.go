@@ -324,11 +324,26 @@ func (b *Builder) add(o Object, id idForm, geometries ...pictograph.Geometry) bo
 	for part, g := range geometries {
 		name := id(base, part)
 		b.ids.add(name)
+		if part == 0 {
+			b.placeFindings(o.At, name)
+		}
 		b.Result.Annotations = append(b.Result.Annotations, pictograph.Annotation{
 			ID: name, Name: o.Name, Geometry: g, Confidence: o.Confidence, Attributes: maps.Clone(o.Attributes),
 		})
 	}
 	return true
+}
+
+// placeFindings says of what was found last of an object which annotation came of it.
+func (b *Builder) placeFindings(at Location, id string) {
+	found := b.Result.Findings
+	if len(found) == 0 {
+		return
+	}
+	place := at.String()
+	for i := len(found) - 1; i >= 0 && found[i].At == place; i-- {
+		found[i].Annotation = id
+	}
 }
 
 // idForm makes the id of the part-th annotation of one source annotation.

@@ -184,13 +184,17 @@ func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, co
 			somewhere++
 		}
 	}
+	more := scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed)
+	if somewhere == 0 && !more {
+		return // as nearly always, and words take time
+	}
 	reason := fmt.Sprintf("keypoints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
-	switch more := scan.IsNumber(count) && scan.ParseNumber(count) > float64(placed); {
+	switch {
 	case more && somewhere > 0:
 		b.Report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "keypoints left out")
 	case more:
 		b.Report(KindKeypoints, at, fmt.Sprintf("num_keypoints is %s, and %d are labelled and placed", count, placed), "those placed were taken")
-	case somewhere > 0:
+	default:
 		b.Report(KindVisibility, at, reason, "keypoints left out")
 	}
 }

@@ -80,6 +80,9 @@ type Finding struct {
 	Image, Path string
 	// At is the place in the file: "line 3", "annotation 42", "category 7".
 	At string
+	// Annotation is the id of the annotation that came of what it is about, of the first
+	// where there are several; "" where none did.
+	Annotation string
 	// Reason says what is wrong, Action what was done about it.
 	Reason, Action string
 }

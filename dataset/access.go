@@ -53,6 +53,9 @@ type Options struct {
 	Session *Session
 	// PollPause is the wait before an export is first looked at. 0 follows the dataset's size.
 	PollPause time.Duration
+	// Command is the command line that does the same, which the run keeps; without arguments
+	// it is not known.
+	Command store.Command
 	// Progress is told how far the work is; it must not block. May be nil.
 	Progress func(progress.Progress)
 	Log      zerolog.Logger

@@ -255,14 +255,18 @@ func (a *Access) downloadTo(path, name string, limit int64) error {
 	if err != nil {
 		return err
 	}
-	if _, err := zip.NewReader(f, n); err != nil {
-		return fmt.Errorf("read the export: %w", err)
+	if _, err := pictograph.ExportFiles(f, n, a.mostPacked()); err != nil {
+		return err
 	}
 	if err := f.Sync(); err != nil {
 		return err
 	}
 	return f.Close()
 }
+
+// mostPacked is how many files an export of the dataset may hold: some of each image, and of
+// images that were uploaded meanwhile.
+func (a *Access) mostPacked() int { return 4*a.Shown.ImageCount + 10_000 }
 
 // openExport opens the file of an export.
 func (a *Access) openExport(e store.Export) (*os.File, int64, error) {

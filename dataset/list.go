@@ -70,8 +70,8 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 	if a.Missing {
 		return 0, listing.End(ctx, a.Now(), true)
 	}
-	a.Tracker.Begin("listing", 0)
 	expected := a.expectedImages()
+	a.Tracker.Begin("listing", expected)
 	a.Tracker.Expect(progress.Listing, (expected+pictograph.PageSize-1)/pictograph.PageSize)
 	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency) {
 		if err != nil {

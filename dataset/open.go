@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 
 	"pictosync/internal/nearest"
+	"pictosync/internal/visible"
 	"pictosync/pictograph"
 	"pictosync/store"
 )
@@ -74,7 +76,7 @@ func (a *Access) similar(ctx context.Context) string {
 	if near := nearest.Name(a.Dataset, names); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
-	return ""
+	return "; a sync with --create-dataset --upload missing makes one of a folder with images"
 }
 
 // ErrNear is returned for a dataset that is to be made and whose name is near another's.
@@ -84,6 +86,9 @@ var ErrNear = errors.New("another dataset has almost that name")
 func (a *Access) openMissing(ctx context.Context) error {
 	if uuid.Validate(a.Dataset) == nil {
 		return fmt.Errorf("create dataset %q: %w: it is an id, and ids are the service's to give; name it", a.Dataset, ErrNotFound)
+	}
+	if a.Dataset != visible.Text(a.Dataset) || a.Dataset != strings.TrimSpace(a.Dataset) {
+		return fmt.Errorf("create dataset %q: %w: its name begins or ends with a space, or has characters that cannot be seen; give one without", a.Dataset, ErrNotFound)
 	}
 	if !a.ForceCreate {
 		if _, err := a.lookAtNames(ctx); err != nil {

@@ -32,8 +32,10 @@ const (
 	// FreshFor is how old what an export says of an image may be for a decision on it: others
 	// may have changed the image since.
 	FreshFor = time.Hour
-	// chunkExported is how many images of an export are looked up and committed together.
-	chunkExported = 500
+	// chunkExported is how many images of an export are looked up and committed together, with
+	// no more annotations than chunkAnnotations but for the last of them.
+	chunkExported    = 500
+	chunkAnnotations = 5000
 	// checks is how many images an export is held against before it is believed of what
 	// nothing else confirms, Spots how many more of all, drawn by lot.
 	checks = 3
@@ -184,7 +186,7 @@ func (a *Access) openFiles(e store.Export, take func([]pictograph.ExportedFile) 
 		return err
 	}
 	defer f.Close()
-	files, err := pictograph.ExportFiles(f, size)
+	files, err := pictograph.ExportFiles(f, size, a.mostPacked())
 	if err != nil {
 		return noExport{err.Error()}
 	}
@@ -300,11 +302,12 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 		return err
 	}
 	var seen Refs
-	damaged := 0
+	damaged, annotations := 0, 0
 	chunk := make([]pictograph.ExportedImage, 0, chunkExported)
 	flush := func() error {
 		images, err := a.asListed(chunk, e.AskedAt, &seen)
-		chunk = chunk[:0]
+		clear(chunk) // it holds all of their annotations
+		chunk, annotations = chunk[:0], 0
 		if err != nil {
 			return err
 		}
@@ -323,7 +326,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 		}
 		return take(images, e.AskedAt)
 	}
-	for image, err := range pictograph.ReadExport(a.Stopping, f, size) {
+	for image, err := range pictograph.ReadExport(a.Stopping, f, size, a.mostPacked()) {
 		if a.Stopping.Err() != nil {
 			return context.Cause(a.Stopping)
 		}
@@ -339,7 +342,8 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 			}
 			return noExport{err.Error()}
 		}
-		if chunk = append(chunk, image); len(chunk) == chunkExported {
+		chunk = append(chunk, image)
+		if annotations += len(image.Annotations); len(chunk) == chunkExported || annotations >= chunkAnnotations {
 			if err := flush(); err != nil {
 				return err
 			}

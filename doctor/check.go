@@ -27,7 +27,6 @@ import (
 	"pictosync/convert/snapshot"
 	"pictosync/dataset"
 	"pictosync/pictograph"
-	"pictosync/quota"
 	"pictosync/store"
 )
 
@@ -241,9 +240,6 @@ func CheckKey(ctx context.Context, client *pictograph.Client, w *Witness, url st
 // unreachable says what to do about a service that does not answer; "" where it
 // did.
 func unreachable(err error, url string) string {
-	if errors.Is(err, quota.ErrNoTurn) {
-		return "the requests of the last hour, of all runs, are used up: wait, or raise --rate if the plan allows more"
-	}
 	if !errors.Is(err, pictograph.ErrNetwork) {
 		return ""
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"pictosync/pictograph"
-	"pictosync/quota"
 )
 
 func TestJudgeSpace(t *testing.T) {
@@ -46,7 +45,6 @@ func TestUnreachable(t *testing.T) {
 		"nothing listens":     network(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}),
 		"certificates":        network(&tls.CertificateVerificationError{Err: errors.New("expired")}),
 		"HTTPS_PROXY":         network(errors.New("no answer within 10s")),
-		"used up":             quota.ErrNoTurn,
 	} {
 		if got := unreachable(err, "https://service.invalid"); !strings.Contains(got, want) {
 			t.Errorf("%v: %q does not speak of %q", err, got, want)

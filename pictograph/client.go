@@ -87,8 +87,9 @@ type Informed interface {
 	// time, how many are left of these, whoever sent the others, and when the next will be,
 	// the zero time where that is not said. It is told before Throttled and Succeeded.
 	Allowed(limit, remaining int, reset time.Time)
-	// Silent is told of each answer that says nothing of it, or that did not come.
-	Silent()
+	// Silent is told of each request that ends without a word on it; answered is true for
+	// an answer that is a success.
+	Silent(answered bool)
 }
 
 // Retry is a request about to be tried again.
@@ -327,13 +328,13 @@ func (c *Client) tellAllowed(answer *http.Response) {
 		return
 	}
 	if answer == nil {
-		pacer.Silent()
+		pacer.Silent(false)
 		return
 	}
 	limit, err := strconv.Atoi(answer.Header.Get("X-RateLimit-Limit"))
 	remaining, otherErr := strconv.Atoi(answer.Header.Get("X-RateLimit-Remaining"))
 	if err != nil || otherErr != nil || limit < 1 || remaining < 0 || remaining > limit {
-		pacer.Silent()
+		pacer.Silent(answer.StatusCode < 300)
 		return
 	}
 	var reset time.Time

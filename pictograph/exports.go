@@ -2,6 +2,7 @@ package pictograph
 
 import (
 	"archive/zip"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -192,8 +193,9 @@ func (e *EntryError) Unwrap() error { return e.Err }
 const (
 	// maxExportEntry is how large the JSON of one image may be.
 	maxExportEntry = 64 << 20
-	// maxExportEntries is how many files an export may hold.
-	maxExportEntries = 20_000_000
+	// maxExportNames is how long the directory of an export's ZIP may be for each file that it
+	// may hold, in bytes: names, and what packers add to them.
+	maxExportNames = 1024
 	// maxExportRatio is how much larger than the ZIP what it holds may be: JSON of
 	// annotations packs to a twentieth.
 	maxExportRatio = 200
@@ -201,10 +203,11 @@ const (
 
 // ReadExport yields the images of an export's ZIP, told by what its files hold, since their
 // names are not documented; other files are passed over. An [*EntryError] is about one file;
-// any other error ends it. Memory follows the number of files, not their size.
-func ReadExport(ctx context.Context, file io.ReaderAt, size int64) iter.Seq2[ExportedImage, error] {
+// any other error ends it. Memory follows the number of files, not their size: a ZIP of more
+// than most is refused before they are all read.
+func ReadExport(ctx context.Context, file io.ReaderAt, size int64, most int) iter.Seq2[ExportedImage, error] {
 	return func(yield func(ExportedImage, error) bool) {
-		archive, err := openExport(file, size)
+		archive, err := openExport(file, size, most)
 		if err != nil {
 			yield(ExportedImage{}, err)
 			return
@@ -265,9 +268,10 @@ func (b *bounded) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// ExportFiles lists the files of an export's ZIP that are no JSON.
-func ExportFiles(file io.ReaderAt, size int64) (files []ExportedFile, err error) {
-	archive, err := openExport(file, size)
+// ExportFiles lists the files of an export's ZIP that are no JSON. One that is no ZIP, or has
+// more than most files, is an error.
+func ExportFiles(file io.ReaderAt, size int64, most int) (files []ExportedFile, err error) {
+	archive, err := openExport(file, size, most)
 	if err != nil {
 		return nil, err
 	}
@@ -279,15 +283,49 @@ func ExportFiles(file io.ReaderAt, size int64) (files []ExportedFile, err error)
 	return files, nil
 }
 
-func openExport(file io.ReaderAt, size int64) (*zip.Reader, error) {
-	archive, err := zip.NewReader(file, size)
-	if err == nil && len(archive.File) > maxExportEntries {
-		err = fmt.Errorf("it holds more than %d files", maxExportEntries)
+func openExport(file io.ReaderAt, size int64, most int) (*zip.Reader, error) {
+	bounded := &directory{ReaderAt: file, most: most}
+	archive, err := zip.NewReader(bounded, size)
+	bounded.read = true
+	if err == nil && len(archive.File) > most {
+		err = bounded.tooMany()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the export: %w", err)
 	}
 	return archive, nil
+}
+
+// directory is a ZIP whose directory is being read, which takes memory for each file. How many
+// there are is known by reading them alone: what the ZIP says of their number need not be true.
+type directory struct {
+	io.ReaderAt
+	most          int
+	entries, size int64 // so far
+	read          bool  // what is read from now on are the files
+}
+
+var entrySignature = []byte("PK\x01\x02")
+
+func (d *directory) ReadAt(p []byte, at int64) (n int, err error) {
+	n, err = d.ReaderAt.ReadAt(p, at)
+	if d.read {
+		return n, err
+	}
+	const searched = 128 << 10 // bytes at the end of the ZIP in which its directory is looked for
+	d.size += int64(n)
+	d.entries += int64(bytes.Count(p[:n], entrySignature))
+	if d.entries > int64(d.most)+searched/minEntry || d.size > int64(d.most)*maxExportNames+searched {
+		return n, d.tooMany()
+	}
+	return n, err
+}
+
+// minEntry is what a file takes at least in the directory of a ZIP, in bytes.
+const minEntry = 46
+
+func (d *directory) tooMany() error {
+	return fmt.Errorf("it holds more than %d files, or their names are too long", d.most)
 }
 
 func isJSON(entry *zip.File) bool { return strings.EqualFold(path.Ext(entry.Name), ".json") }

@@ -89,7 +89,7 @@ func made(t *testing.T, c *pictograph.Client) {
 func readAll(t *testing.T, data []byte) (images map[string]pictograph.ExportedImage, failed []error) {
 	t.Helper()
 	images = make(map[string]pictograph.ExportedImage)
-	for i, err := range pictograph.ReadExport(t.Context(), bytes.NewReader(data), int64(len(data))) {
+	for i, err := range pictograph.ReadExport(t.Context(), bytes.NewReader(data), int64(len(data)), 1000) {
 		if err != nil {
 			failed = append(failed, err)
 			continue
@@ -168,6 +168,7 @@ func TestExportsThatLie(t *testing.T) {
 		"export-count=1":     {3, 0},
 		"export-truncated=1": {0, 1},
 		"export-bomb=1":      {3, 1},
+		"export-many=1":      {0, 1},
 	} {
 		c, _ := exporting(t, fault)
 		made(t, c)
@@ -254,7 +255,7 @@ type told struct {
 func (p *told) Wait(context.Context) error { return nil }
 func (p *told) Throttled(time.Duration)    {}
 func (p *told) Succeeded()                 {}
-func (p *told) Silent()                    { p.note("silent") }
+func (p *told) Silent(bool)                { p.note("silent") }
 func (p *told) Allowed(limit, remaining int, reset time.Time) {
 	p.note(fmt.Sprint(limit, " ", remaining, " ", reset.IsZero()))
 }

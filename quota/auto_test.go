@@ -89,7 +89,7 @@ func (l *limited) request(who string, p *Pacer) {
 	var reset int64
 	header := answer.Header()
 	if _, err := fmt.Sscan(header.Get("X-RateLimit-Limit"), &limit); err != nil || l.withoutHeaders {
-		p.Silent()
+		p.Silent(true)
 	} else {
 		fmt.Sscan(header.Get("X-RateLimit-Remaining"), &remaining)
 		fmt.Sscan(header.Get("X-RateLimit-Reset"), &reset)

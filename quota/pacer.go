@@ -71,8 +71,12 @@ type Pacer struct {
 	// OnWait is told when requests begin to wait for longer than a moment, and, with the zero
 	// value, when they do not any more. It is set before the first request. May be nil.
 	OnWait func(Waiting)
+	// OnAssumed is told, once, that the service says nothing of a quota, and what is assumed.
+	// It is set before the first request. May be nil.
+	OnAssumed func(Quota)
 
 	mu           sync.Mutex
+	assumed      bool // OnAssumed was told
 	seen         seen
 	kept         store.SaidQuota // in the memory
 	waiting      Waiting
@@ -156,7 +160,7 @@ func (p *Pacer) remember(ctx context.Context) error {
 // Allowed is told what an answer says of the quota.
 func (p *Pacer) Allowed(limit, remaining int, reset time.Time) {
 	if p.Quota() == (Quota{}) || limit > maxQuota {
-		p.Silent()
+		p.Silent(true)
 		return
 	}
 	p.mu.Lock()
@@ -179,11 +183,18 @@ func (p *Pacer) Allowed(limit, remaining int, reset time.Time) {
 	}
 }
 
-// Silent is told of an answer that says nothing of the quota.
-func (p *Pacer) Silent() {
+// Silent is told of a request that ends without a word on the quota: answered where it
+// succeeded, so that there was a place for one.
+func (p *Pacer) Silent(answered bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.seen.answer(p.now())
+	tell := answered && p.quota.Auto && !p.told() && !p.assumed && p.OnAssumed != nil
+	p.assumed = p.assumed || tell
+	assumed := p.quota
+	p.mu.Unlock()
+	if tell {
+		p.OnAssumed(assumed)
+	}
 }
 
 // Quota is what requests are held to now: as given, or as the service says.
@@ -241,6 +252,26 @@ func (p *Pacer) Throttled429() int {
 // ErrNoTurn is what a request gets whose turn comes after its deadline.
 var ErrNoTurn = errors.New("no request is free under the rate limit in time")
 
+// noTurn is an ErrNoTurn, and knows what to do about it.
+type noTurn struct {
+	quota Quota
+	said  bool // by the service
+}
+
+func (noTurn) Error() string { return ErrNoTurn.Error() }
+func (noTurn) Unwrap() error { return ErrNoTurn }
+
+// Hint says what to do.
+func (e noTurn) Hint() string {
+	switch {
+	case e.quota.Auto && e.said:
+		return fmt.Sprintf("the service allows the key %s, and that is used up: wait, others may use the key too", e.quota.Said())
+	case e.quota.Auto:
+		return fmt.Sprintf("the service has said nothing of its quota, so %s is assumed, and that is used up: wait, or say with --rate N/h what the plan allows", e.quota.Said())
+	}
+	return fmt.Sprintf("the requests that --rate allows (%s), of all runs, are used up: wait, or raise it if the plan allows more", e.quota.Said())
+}
+
 // Recorded is a request that is in the log before it has its turn, as that of a batch is,
 // which is committed with it: the first of those that are sent under a context.
 type Recorded struct{ sent atomic.Pointer[time.Time] }
@@ -286,7 +317,7 @@ func (p *Pacer) Wait(ctx context.Context) error {
 			continue
 		}
 		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait {
-			return ErrNoTurn
+			return p.noTurn()
 		}
 		timer.Reset(wait)
 		select {
@@ -296,6 +327,15 @@ func (p *Pacer) Wait(ctx context.Context) error {
 		}
 	}
 }
+
+func (p *Pacer) noTurn() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return noTurn{p.quota, p.told()}
+}
+
+// told reports whether the service said what the quota is; p.mu is held.
+func (p *Pacer) told() bool { return p.seen.limit > 0 || p.kept != (store.SaidQuota{}) }
 
 // tellWait says that requests wait, once, and that they do not any more.
 func (p *Pacer) tellWait(now time.Time, wait time.Duration) {

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"pictosync/convert"
 	"pictosync/pictograph"
@@ -40,6 +41,7 @@ type Album struct {
 	photos   *view.Photos
 	images   string // folder of --images; "" is none
 	found    func() []convert.Finding
+	at       time.Time
 
 	mu       sync.Mutex
 	findings []convert.Finding // of the source itself
@@ -59,12 +61,14 @@ type AlbumOptions struct {
 	// Findings takes what has been found wrong with the source itself since it was called
 	// last. May be nil.
 	Findings func() []convert.Finding
+	// At is when the source was opened.
+	At time.Time
 }
 
 // NewAlbum shows a source. [Album.Count] has to go through it, and pages show what it has
 // come to meanwhile.
 func NewAlbum(src convert.Source, o AlbumOptions) *Album {
-	a := &Album{src: src, accepted: o.Accepted, photos: o.Photos, images: o.Images, found: o.Findings, pages: make(map[int][]convert.Item)}
+	a := &Album{src: src, accepted: o.Accepted, photos: o.Photos, images: o.Images, found: o.Findings, at: o.At, pages: make(map[int][]convert.Item)}
 	a.count.classes = make(map[string]*classCount)
 	a.count.kinds = make(map[[2]string]*kindCount)
 	a.count.sizes = make(map[convert.Size]int)

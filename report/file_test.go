@@ -153,7 +153,7 @@ func TestFileIsBounded(t *testing.T) {
 
 	// The same of the server, whose pages are as small.
 	state := NewState(path, StateOptions{Photos: view.NewPhotos(""), Serving: t.Context(), Cost: func(store.Run) string { return "" },
-		Commands: func(store.Run, bool) []view.Command { return nil },
+		Commands: func(store.Run, Did) []view.Command { return nil },
 		Open:     func(context.Context, *store.Store, store.Run) (convert.Source, string) { return src, "" }})
 	defer state.Wait()
 	for _, page := range []string{"/", "/runs", "/run/" + run.ID, "/run/" + run.ID, "/run/" + run.ID + "/images?list=changing&page=1000", "/run/" + run.ID + "/images", "/run/" + run.ID + "/image/99999?list=changing", "/run/" + run.ID + "/image/5"} {

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"pictosync/compare"
 	"pictosync/convert"
@@ -20,14 +18,20 @@ import (
 type PageOptions struct {
 	// Cost is what the run took, or would take, in words.
 	Cost string
-	// Commands are what a person may type next; saved says that the run saved images. May
-	// be nil.
-	Commands func(saved bool) []view.Command
+	// Commands are what a person may type next. May be nil.
+	Commands func(Did) []view.Command
 	// Looked is how many images, of those that change most, are compared annotation by
 	// annotation: for the table, the grid and the classes.
 	Looked int
 	// Href leads to an image, Thumb to its thumbnail; nil where there is none.
 	Href, Thumb func(seq int64) string
+}
+
+// Did is what of a run decides what may be done next.
+type Did struct {
+	Saved   bool // it saved images
+	Unknown int  // annotations of which it is not known whether they stay
+	Notes   store.Notes
 }
 
 // Sizes of the parts of a page.
@@ -53,11 +57,13 @@ func (r *Run) Page(ctx context.Context, o PageOptions) (*view.Report, []seen, er
 	if err != nil {
 		return nil, nil, err
 	}
-	page := &view.Report{Lead: r.lead(k, totals), Cost: o.Cost}
+	page := &view.Report{Lead: r.lead(ctx, k, totals), Sides: r.sides(), Cost: o.Cost}
 	if o.Commands != nil {
-		page.Commands = o.Commands(totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0)
+		page.Commands = o.Commands(Did{Saved: totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0, Unknown: k.unknown, Notes: totals.Notes})
 	}
-	r.alerts(page, k, totals)
+	if err := r.alerts(ctx, page, k, totals); err != nil {
+		return nil, nil, err
+	}
 	page.Numbers = r.numbers(k, totals)
 	looked := make([]seen, 0, min(o.Looked, len(k.changing)))
 	for _, b := range k.changing[:min(o.Looked, len(k.changing))] {
@@ -76,13 +82,14 @@ func (r *Run) Page(ctx context.Context, o PageOptions) (*view.Report, []seen, er
 		}
 		return bLost - aLost
 	})
-	r.most(page, looked, len(k.changing), o.Href)
+	r.most(page, k, looked, o.Href)
 	page.Grid = r.grid(looked, o)
 	if page.Held, err = r.heldGroups(ctx, k.held, o.Href); err != nil {
 		return nil, nil, err
 	}
 	if n := len(k.held); n > 0 {
-		page.HeldTitle = fmt.Sprintf("Left alone: %s", view.Plural(n, "image"))
+		_, held, _ := r.lists()
+		page.HeldTitle = capital(held) + ": " + images(n)
 	}
 	page.Bars, page.BarsTitle = r.bars(looked, len(k.changing))
 	if page.Findings, err = r.findingRows(ctx); err != nil {
@@ -97,60 +104,42 @@ func lost(s seen) (n int, known bool) {
 	return c[compare.Removed], known
 }
 
-// lead says in one sentence what happened.
-func (r *Run) lead(k *ranking, t store.Totals) string {
-	d := view.Text(r.Run.Dataset.Name)
-	saves, held, still := len(k.changing), len(k.held), t.Outcome[store.ItemUnchanged]
-	what := map[string]string{"sync": "The sync", "plan": "The plan", "undo": "The undo", "verify": "The check", "export": "The export"}[r.Run.Kind]
-	if what == "" {
-		what = "The " + r.Run.Kind
-	}
-	at := r.Run.StartedAt.Format("2 January 2006, 15:04")
-	var rest []string
-	if still > 0 {
-		rest = append(rest, view.Plural(still, "image")+" unchanged")
-	}
-	if held > 0 {
-		rest = append(rest, view.Plural(held, "image")+" left alone")
-	}
-	tail := ""
-	if len(rest) > 0 {
-		tail = ", " + strings.Join(rest, " and ")
-	}
-	switch {
-	case saves == 0 && r.Run.Kind != "verify" && t.Outcome[store.ItemSaved]+t.Outcome[store.ItemCleared] == 0:
-		return fmt.Sprintf("%s of %s found nothing to save in dataset %s%s.", what, at, d, tail)
-	case r.planned():
-		return fmt.Sprintf("%s of %s would save %s of %s in dataset %s: %s added, %s removed and %s replaced%s.", what, at, view.Plural(saves, "image"), view.Thousands(t.Found), d,
-			view.Plural(k.added, "annotation"), view.Thousands(k.removed), atMost(k.replaced, k.unknown), tail)
-	case r.Run.Kind == "verify":
-		return fmt.Sprintf("%s of %s held %s of dataset %s against %s%s.", what, at, view.Plural(t.Found, "image"), d, view.Text(filepath.Base(r.Run.Source)), tail)
-	}
-	return fmt.Sprintf("%s of %s saved %s of %s in dataset %s: %s before, %s now%s.", what, at, view.Plural(t.Outcome[store.ItemSaved]+t.Outcome[store.ItemCleared], "image"), view.Thousands(t.Found), d,
-		view.Plural(t.Previous, "annotation"), view.Thousands(t.New), tail)
-}
-
-func atMost(known, unknown int) string {
-	if unknown == 0 {
-		return view.Thousands(known)
-	}
-	return "up to " + view.Thousands(known+unknown)
-}
-
 // alerts say what a reviewer must not overlook.
-func (r *Run) alerts(page *view.Report, k *ranking, t store.Totals) {
+func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, t store.Totals) error {
 	alert := func(format string, args ...any) { page.Alerts = append(page.Alerts, fmt.Sprintf(format, args...)) }
 	note := func(format string, args ...any) { page.Notes = append(page.Notes, fmt.Sprintf(format, args...)) }
 	if r.Run.Error != "" {
-		alert("%s: %s", map[store.Outcome]string{store.Refused: "A guard stopped it, and nothing was sent", store.Stopped: "It was stopped"}[r.Run.Outcome], view.Text(r.Run.Error))
+		if r.Run.Outcome == store.Stopped {
+			alert("It was stopped: %s", view.Text(r.Run.Error))
+		} else {
+			alert("%s", view.Text(capital(r.Run.Error)))
+		}
 	} else if r.Run.EndedAt.IsZero() && r.Run.Kind != "plan" {
-		alert("It has not come to its end: %s are still to be saved.", view.Plural(k.outcomes[store.ItemPending], "image"))
+		page.Alerts = append(page.Alerts, r.unfinished(t))
 	}
-	if k.drifted > 0 {
-		alert("Somebody changed %s since pictosync saved them, and these changes are overwritten.", view.Plural(k.drifted, "image"))
+	if k.drifted > 0 && r.planned() {
+		alert("Somebody changed %s since pictosync saved on them, and these changes would be overwritten.", images(k.drifted))
+	} else if k.drifted > 0 {
+		alert("Somebody had changed %s since pictosync saved on them, and these changes are overwritten.", images(k.drifted))
+	}
+	if t.Uploads.Failed > 0 {
+		failed, err := r.failedUploads(ctx)
+		if err != nil {
+			return err
+		}
+		alert("%s could not be uploaded: %s.", images(t.Uploads.Failed), failed)
 	}
 	if t.Edited > 0 {
 		alert("Somebody changed %s between reading and save: an undo does not bring back all that they had.", view.Plural(t.Edited, "image"))
+	}
+	if n := t.Uploads.There; n > 0 {
+		note("%s to upload came to be in the dataset before they were: nothing was uploaded in their place.", images(n))
+	}
+	if n := t.Uploads.Renamed; n > 0 {
+		note("The service gave %s of those uploaded other names.", images(n))
+	}
+	if n := t.Uploads.Unlabelled; n > 0 {
+		note("Of the images to upload, %s no labels.", map[bool]string{true: "1 has", false: view.Thousands(n) + " have"}[n == 1])
 	}
 	if k.unknown > 0 {
 		note("Of %s it is not known, without reading them, whether the labels say the same: they are counted as replaced.", view.Plural(k.unknown, "annotation"))
@@ -161,61 +150,45 @@ func (r *Run) alerts(page *view.Report, k *ranking, t store.Totals) {
 	if r.Source == nil && r.SourceNote != "" {
 		note("What the images have since is not shown: %s.", view.Text(r.SourceNote))
 	}
+	return nil
 }
 
-// numbers are the totals.
-func (r *Run) numbers(k *ranking, t store.Totals) (all []view.Number) {
-	number := func(n int, what, kind string) {
-		if n > 0 {
-			all = append(all, view.Number{Value: view.Thousands(n), What: what, Kind: kind})
+// failedUploads names some images that could not be uploaded, with why.
+func (r *Run) failedUploads(ctx context.Context) (string, error) {
+	const few = 3
+	var some []string
+	for u, err := range r.Store.Uploads(ctx, r.Run.ID, store.UploadFailed) {
+		if err != nil {
+			return "", err
 		}
+		if len(some) == few {
+			return strings.Join(some, "; ") + "; and others", nil
+		}
+		some = append(some, view.Text(u.Path)+": "+view.Text(u.Error))
 	}
-	if r.planned() {
-		number(k.plans[store.PlanNew], "images new", "")
-		number(k.plans[store.PlanOverwrite], "to overwrite", "")
-		number(k.plans[store.PlanClear], "to clear", "")
-		number(k.plans[store.PlanDrifted], "changed by others", "")
-	} else {
-		number(t.Outcome[store.ItemSaved], "images saved", "")
-		number(t.Outcome[store.ItemCleared], "cleared", "")
-		number(t.Outcome[store.ItemPending], "not reached", "")
-	}
-	number(t.Outcome[store.ItemUnchanged], "unchanged", "")
-	number(t.Outcome[store.ItemSkipped], "skipped", "")
-	number(t.Outcome[store.ItemUnmatched], "not in the dataset", "removed")
-	number(t.Outcome[store.ItemFailed], "failed", "removed")
-	number(k.added, "annotations added", "added")
-	number(k.removed, "removed", "removed")
-	number(k.replaced, "replaced", "changed")
-	number(k.unknown, "replaced, or the same", "changed")
-	number(k.kept, "stay on the same images", "")
-	number(t.Findings, "findings", "")
-	number(t.Unlabelled, "images of the dataset without labels", "")
-	return all
+	return strings.Join(some, "; "), nil
 }
 
 // most is the table of the images that change most.
-func (r *Run) most(page *view.Report, looked []seen, changing int, href func(int64) string) {
+func (r *Run) most(page *view.Report, k *ranking, looked []seen, href func(int64) string) {
 	if len(looked) == 0 {
 		return
 	}
-	page.MostTitle = "Images that lose most"
-	if removed, replaced := toll(looked[0].brief); removed+replaced == 0 {
-		page.MostTitle = "Images that gain most"
-	}
-	if changing > mostRows {
-		page.MostNote = fmt.Sprintf("The first %d of %s that change.", mostRows, view.Plural(changing, "image"))
+	page.MostTitle = r.mostTitle(looked[0].brief)
+	if changing := len(k.changing); changing > mostRows {
+		what, _, _ := r.lists()
+		page.MostNote = fmt.Sprintf("The first %d of %s %s.", mostRows, view.Thousands(changing), what)
 	}
 	for _, s := range looked[:min(mostRows, len(looked))] {
 		b := s.brief
-		row := view.Most{Name: view.Text(s.picture.Path), Before: view.Thousands(b.Before), After: view.Thousands(b.After), Why: r.why(b)}
+		row := view.Most{Name: view.Text(s.picture.Path), Before: view.Thousands(b.Before), After: view.Thousands(b.After), Why: view.Text(r.why(k, s))}
 		if href != nil {
 			row.Href = href(b.Seq)
 		}
 		if c, known := changesOf(s.picture); known {
 			row.Added, row.Removed, row.Changed = some(c[compare.Added]), some(c[compare.Removed]), some(c[compare.Changed])
-			if classes := classChanges(s.picture.Before, s.picture.After); classes != "" {
-				row.Why += "; " + view.Text(classes)
+			if classes := r.classChanges(s.picture.Before, s.picture.After); classes != "" {
+				row.Why = strings.TrimPrefix(row.Why+"; ", "; ") + view.Text(classes)
 			}
 		} else {
 			removed, replaced := toll(b)
@@ -224,6 +197,7 @@ func (r *Run) most(page *view.Report, looked []seen, changing int, href func(int
 				row.Changed = "≤ " + row.Changed
 			}
 		}
+		row.Why = cmp.Or(row.Why, "the same classes, and other annotations")
 		page.Most = append(page.Most, row)
 	}
 }
@@ -249,24 +223,6 @@ func (r *Run) grid(looked []seen, o PageOptions) *view.Grid {
 		g.Tiles = append(g.Tiles, view.NewTile(s.picture, o.Href(s.brief.Seq), thumb, aboutChange(s)))
 	}
 	return g
-}
-
-// aboutChange is what becomes of an image in a few words.
-func aboutChange(s seen) string {
-	c, known := changesOf(s.picture)
-	if !known {
-		return fmt.Sprintf("%d → %d annotations", s.brief.Before, s.brief.After)
-	}
-	var parts []string
-	for _, p := range []struct {
-		kind compare.Kind
-		sign string
-	}{{compare.Removed, "−"}, {compare.Added, "+"}, {compare.Changed, "~"}, {compare.Unchanged, "="}} {
-		if n := c[p.kind]; n > 0 {
-			parts = append(parts, p.sign+view.Thousands(n))
-		}
-	}
-	return cmp.Or(strings.Join(parts, " "), "no annotations")
 }
 
 // bars count the classes of the images that were compared.
@@ -301,11 +257,14 @@ func (r *Run) bars(looked []seen, changing int) (*view.Bars, string) {
 	for _, c := range counts {
 		list = append(list, *c)
 	}
-	title := "Classes, before and after"
-	if n < changing {
-		title += fmt.Sprintf(", on %s of %s that change", view.Thousands(n), view.Plural(changing, "image"))
+	sides := r.sides()
+	title := fmt.Sprintf("Classes, %s and %s", strings.ToLower(sides.Before), strings.ToLower(sides.After))
+	if what, _, _ := r.lists(); n < changing {
+		title += fmt.Sprintf(", on %s of %s %s", view.Thousands(n), view.Thousands(changing), what)
 	}
-	return view.NewBars(list, true), title
+	bars := view.NewBars(list, true)
+	bars.Sides = sides
+	return bars, title
 }
 
 // findingRows are the run's findings by cause.
@@ -333,12 +292,6 @@ func (r *Run) findingRows(ctx context.Context) (rows []view.FindingRow, err erro
 		rows = append(rows, view.FindingRow{Kind: strings.TrimSpace(g.Kind + " " + view.Text(g.Cause)), Severity: string(convert.Kind(g.Kind).Severity()), Count: view.Thousands(g.Count), Examples: examples[[2]string{g.Kind, g.Cause}]})
 	}
 	return rows, nil
-}
-
-// title is what a run is called.
-func (r *Run) title() string {
-	kind := map[string]string{"sync": "Sync", "plan": "Plan", "undo": "Undo", "verify": "Check", "export": "Export"}[r.Run.Kind]
-	return cmp.Or(kind, r.Run.Kind) + " of " + view.Text(r.Run.Dataset.Name) + ", " + r.Run.StartedAt.Format(time.DateTime)
 }
 
 // Ending is how a run ended in a word, and what kind of an end that is.

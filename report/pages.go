@@ -117,7 +117,7 @@ func (a *Album) sourcePage(base string) *view.SourcePage {
 	}
 	s.Lead = fmt.Sprintf("%s with %s: %s (%s).", view.Plural(c.images, "image"), view.Plural(c.annotations, "annotation"), format, view.Text(d.Reason))
 	number := func(n int, what, kind string) {
-		s.Numbers = append(s.Numbers, view.Number{Value: view.Thousands(n), What: what, Kind: kind})
+		s.Numbers = append(s.Numbers, numberOf(n, what, kind))
 	}
 	number(c.images, "images", "")
 	number(c.annotations, "annotations", "")
@@ -161,6 +161,9 @@ func (a *Album) sourcePage(base string) *view.SourcePage {
 	s.Bars = view.NewBars(classes, false)
 	s.Plots = c.plots()
 	s.Findings = a.findingRows(base)
+	if a.done {
+		s.Counted = "Counted on " + a.at.Format("2 January 2006, 15:04:05") + "."
+	}
 	return s
 }
 
@@ -178,7 +181,7 @@ func (c *counts) plots() (plots []view.Plot) {
 			types[kind] += n
 		}
 	}
-	if len(types) > 0 {
+	if len(types) > 1 {
 		var bins []view.Bin
 		for _, kind := range slices.Sorted(maps.Keys(types)) {
 			bins = append(bins, view.Bin{Name: kind, Count: types[kind]})

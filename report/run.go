@@ -50,7 +50,12 @@ type ranking struct {
 	outcomes                                map[store.ItemOutcome]int
 	plans                                   map[store.Plan]int
 	drifted                                 int
+	bare                                    int            // of those that change, the ones that are uploaded and have no labels to save
+	uploaded                                map[int64]bool // those that the run itself uploaded
 }
+
+// saves is how many images are saved on.
+func (k *ranking) saves() int { return len(k.changing) - k.bare }
 
 // toll is what an image loses: annotations that go, and those that others take the place
 // of, at most where it is not known.
@@ -62,24 +67,31 @@ func gained(b store.Brief) int { return max(0, b.After-b.Before) }
 
 // rank goes through the items of the run once.
 func (r *Run) rank(ctx context.Context) (*ranking, error) {
-	r.ranked.Do(func() { r.ranking, r.err = rankOf(ctx, r.Store, r.Run.ID) })
+	r.ranked.Do(func() { r.ranking, r.err = rankOf(ctx, r.Store, r.Run) })
 	return r.ranking, r.err
 }
 
-func rankOf(ctx context.Context, st *store.Store, run string) (*ranking, error) {
-	k := &ranking{outcomes: make(map[store.ItemOutcome]int), plans: make(map[store.Plan]int)}
-	for b, err := range st.Briefs(ctx, run) {
+func rankOf(ctx context.Context, st *store.Store, run store.Run) (k *ranking, err error) {
+	k = &ranking{plans: make(map[store.Plan]int)}
+	if k.uploaded, err = st.UploadedItems(ctx, run.ID); err != nil {
+		return nil, err
+	}
+	verifies := taskOf(run) == toVerify
+	for b, err := range st.Briefs(ctx, run.ID) {
 		if err != nil {
 			return nil, err
 		}
-		k.outcomes[b.Outcome]++
-		switch b.Outcome {
-		case store.ItemPending, store.ItemSaved, store.ItemCleared:
+		switch {
+		case b.Outcome == store.ItemUnchanged:
+			k.still = append(k.still, b)
+		case verifies && (b.Outcome == store.ItemPending || b.Outcome == store.ItemSkipped):
+			// It was not compared, which is said in numbers.
+		case verifies && b.Outcome == store.ItemFailed && b.Plan != store.PlanFailed && b.Plan != store.PlanAmbiguous:
+			k.changing = append(k.changing, b) // it differs
+		case b.Outcome == store.ItemPending || b.Outcome == store.ItemSaved || b.Outcome == store.ItemCleared:
 			k.plans[b.Plan]++
 			k.changing = append(k.changing, b)
 			k.count(b)
-		case store.ItemUnchanged:
-			k.still = append(k.still, b)
 		default:
 			k.held = append(k.held, b)
 		}
@@ -105,11 +117,9 @@ func (k *ranking) count(b store.Brief) {
 	if b.Plan == store.PlanDrifted {
 		k.drifted++
 	}
-}
-
-// planned reports whether the run only says what would be.
-func (r *Run) planned() bool {
-	return r.Run.Kind == "plan" || r.Run.Outcome == store.Refused
+	if b.Plan == store.PlanUpload && b.After == 0 {
+		k.bare++
+	}
 }
 
 // Picture is an image of the run with what it had and what it has, or would have, as far as
@@ -119,7 +129,7 @@ func (r *Run) Picture(ctx context.Context, seq int64) (p view.Picture, file stri
 	if err != nil {
 		return p, "", err
 	}
-	p = view.Picture{Path: cmp.Or(item.Path, item.Image), File: item.File, Reason: item.Reason}
+	p = view.Picture{Path: cmp.Or(item.Path, item.Image), File: item.File, Reason: item.Reason, Sides: r.sides(), Left: item.Pruned}
 	if item.Outcome != store.ItemPending {
 		p.Outcome = string(item.Outcome)
 	}
@@ -146,6 +156,9 @@ func (r *Run) Picture(ctx context.Context, seq int64) (p view.Picture, file stri
 		for _, f := range kept {
 			p.Findings = append(p.Findings, findingOf(f))
 		}
+	}
+	if _, known := changesOf(p); known && r.task() == toVerify {
+		p.Outcome, p.Reason = "", "" // the pairs tell it better, which ids alone do not make
 	}
 	return p, file, nil
 }
@@ -288,31 +301,8 @@ func sourceItem(ctx context.Context, src convert.Source, item store.Item) (found
 	return found, false, nil
 }
 
-// why says what is done to an image, and why, in a few words.
-func (r *Run) why(b store.Brief) string {
-	switch b.Plan {
-	case store.PlanNew:
-		return "it had no annotations"
-	case store.PlanClear:
-		if b.After == 0 {
-			return "cleared: the labels say that it is empty, or it left the source"
-		}
-	case store.PlanDrifted:
-		return "somebody changed it since pictosync saved it, and that is overwritten"
-	case store.PlanOverwrite:
-		switch {
-		case b.Kept < 0:
-			return "overwritten: what it has is not known to be what the labels say"
-		case b.Kept == 0 && b.Before > 0:
-			return "overwritten: none of its annotations is in the labels"
-		}
-		return "overwritten: the labels differ"
-	}
-	return string(b.Plan)
-}
-
 // classChanges says which classes an image loses and gains most.
-func classChanges(before, after []pictograph.Annotation) string {
+func (r *Run) classChanges(before, after []pictograph.Annotation) string {
 	counts := make(map[string][2]int)
 	for i, list := range [][]pictograph.Annotation{before, after} {
 		for _, a := range list {
@@ -346,7 +336,11 @@ func classChanges(before, after []pictograph.Annotation) string {
 		}
 		return word + " " + strings.Join(parts, ", ")
 	}
-	lost, won := say(-1, "loses"), say(1, "gains")
+	loses, gains := "loses", "gains"
+	if r.task() == toVerify {
+		loses, gains = "too many:", "missing:"
+	}
+	lost, won := say(-1, loses), say(1, gains)
 	if lost != "" && won != "" {
 		return lost + "; " + won
 	}

@@ -35,9 +35,7 @@ type State struct {
 	mu     sync.Mutex
 	runs   map[string]*kept // rankings of runs that were looked at
 	recent []string
-	albums map[string]*opened // by source
-
-	counting sync.WaitGroup // sources that are gone through
+	albums map[string]*Fresh // by source
 }
 
 // StateOptions say how a state is shown.
@@ -48,7 +46,7 @@ type StateOptions struct {
 	Album func(ctx context.Context, path string) (*Album, error)
 	// Cost and Commands put a run into words.
 	Cost     func(store.Run) string
-	Commands func(run store.Run, saved bool) []view.Command
+	Commands func(run store.Run, did Did) []view.Command
 	Photos   *view.Photos
 	// Serving ends when no more pages are served.
 	Serving context.Context
@@ -62,20 +60,19 @@ type kept struct {
 	note    string
 }
 
-// opened is a source that is shown.
-type opened struct {
-	once  sync.Once
-	album *Album
-	err   error
-}
-
 // NewState shows the state at a path.
 func NewState(path string, o StateOptions) *State {
-	return &State{path: path, photos: o.Photos, o: o, runs: make(map[string]*kept), albums: make(map[string]*opened)}
+	return &State{path: path, photos: o.Photos, o: o, runs: make(map[string]*kept), albums: make(map[string]*Fresh)}
 }
 
 // Wait waits for what the pages have begun, which ends when no more are served.
-func (s *State) Wait() { s.counting.Wait() }
+func (s *State) Wait() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.albums {
+		f.Wait()
+	}
+}
 
 // ServeHTTP shows the pages of the state.
 func (s *State) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -155,17 +152,21 @@ func (s *State) showState(w http.ResponseWriter, r *http.Request, st *store.Stor
 	}
 	page := &view.StatePage{}
 	size := sizeOf(s.path)
-	page.Numbers = []view.Number{{Value: view.Thousands(total), What: "runs"}, {Value: view.Thousands(len(datasets)), What: "datasets"}, {Value: humanize.IBytes(uint64(size)), What: "of state"}}
+	page.Numbers = []view.Number{numberOf(total, "runs", ""), numberOf(len(datasets), "datasets", ""), {Value: humanize.IBytes(uint64(size)), What: "of state"}}
 	page.Lead = "No run so far: `pictosync plan` and `pictosync sync` make them."
 	if len(recent) > 0 {
 		word, _ := Ending(recent[0])
-		page.Lead = fmt.Sprintf("The last run was %s of dataset %s, %s: %s.", kindOf(recent[0]), view.Text(recent[0].Dataset.Name), recent[0].StartedAt.Format(time.DateTime), word)
+		page.Lead = fmt.Sprintf("The last run was %s of dataset %s, %s: %s.", article(kindOf(recent[0])), view.Text(recent[0].Dataset.Name), recent[0].StartedAt.Format(time.DateTime), word)
 	}
 	if page.Calendar, err = s.calendar(ctx, st, base, recent); err != nil {
 		return err
 	}
 	page.Plots = plotsOf(recent)
-	page.Tables = append(page.Tables, runsTable("Runs", base, recent[:min(shownRuns, len(recent))]))
+	runs, err := runsTable(ctx, st, "Runs", base, recent[:min(shownRuns, len(recent))])
+	if err != nil {
+		return err
+	}
+	page.Tables = append(page.Tables, runs)
 	if total > shownRuns {
 		page.Tables[0].More = &view.Link{Text: fmt.Sprintf("all %s", view.Plural(total, "run")), Href: base + "runs"}
 	}
@@ -193,16 +194,6 @@ func (s *State) showState(w http.ResponseWriter, r *http.Request, st *store.Stor
 	p.State = page
 	view.Show(w, r, p)
 	return nil
-}
-
-func kindOf(r store.Run) string {
-	switch r.Kind {
-	case "export", "undo":
-		return "an " + r.Kind
-	case "verify":
-		return "a verification"
-	}
-	return "a " + r.Kind
 }
 
 // sizeOf is how large a state is with what lies beside it.
@@ -297,14 +288,26 @@ func plotsOf(recent []store.Run) (plots []view.Plot) {
 	return []view.Plot{view.NewPlot("Duration of the last runs, "+in, took), view.NewPlot("Requests of the last runs", requests)}
 }
 
-func runsTable(title, base string, runs []store.Run) view.Table {
-	t := view.Table{Title: title, Heads: []string{"Started", "Kind", "Dataset", "Outcome", "Requests", "Took", "Source"}, Numbers: []int{4, 5}}
+func runsTable(ctx context.Context, st *store.Store, title, base string, runs []store.Run) (view.Table, error) {
+	t := view.Table{Title: title, Heads: []string{"Started", "Outcome", "Kind", "Dataset", "Result", "Requests", "Took", "Source"}, Numbers: []int{5, 6}}
 	for _, r := range runs {
 		word, kind := Ending(r)
-		t.Rows = append(t.Rows, []view.Link{{Text: r.StartedAt.Format(time.DateTime), Href: base + "run/" + r.ID}, {Text: r.Kind}, {Text: view.Text(r.Dataset.Name)}, {Text: word, Kind: kind},
-			{Text: view.Thousands(r.Requests)}, {Text: r.Worked.Round(time.Millisecond).String()}, {Text: view.Text(shortPath(r.Source))}})
+		totals, summed, err := st.TotalsOnRecord(ctx, r.ID)
+		if err != nil {
+			return t, err
+		}
+		came := ""
+		if summed {
+			came = result(r, totals)
+		}
+		source := view.Link{Text: view.Text(shortPath(r.Source))}
+		if undone, is := r.Undoes(); is {
+			source = view.Link{Text: "run …" + undone[max(0, len(undone)-8):], Href: base + "run/" + undone}
+		}
+		t.Rows = append(t.Rows, []view.Link{{Text: r.StartedAt.Format(time.DateTime), Href: base + "run/" + r.ID}, {Text: word, Kind: kind}, {Text: kindOf(r)}, {Text: view.Text(r.Dataset.Name)}, {Text: came},
+			{Text: view.Thousands(r.Requests)}, {Text: r.Worked.Round(time.Millisecond).String()}, source})
 	}
-	return t
+	return t, nil
 }
 
 // shortPath is the end of a path.
@@ -318,7 +321,7 @@ func shortPath(path string) string {
 }
 
 func jobsTable(base string, jobs map[string]store.Job) view.Table {
-	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Kind", "Dataset", "Last", "Outcome", "Last success"}}
+	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Outcome", "Last", "Last success", "Kind", "Dataset"}}
 	var names []string
 	for name := range jobs {
 		names = append(names, name)
@@ -340,7 +343,7 @@ func jobsTable(base string, jobs map[string]store.Job) view.Table {
 		if json.Unmarshal(j.Summary, &summary) == nil && summary.Run != "" {
 			last.Href = base + "run/" + summary.Run
 		}
-		t.Rows = append(t.Rows, []view.Link{{Text: view.Text(name)}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, last, outcome, {Text: stamp(j.SucceededAt)}})
+		t.Rows = append(t.Rows, []view.Link{{Text: view.Text(name)}, outcome, last, {Text: stamp(j.SucceededAt)}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}})
 	}
 	return t
 }
@@ -457,7 +460,10 @@ func (s *State) showRuns(w http.ResponseWriter, r *http.Request, st *store.Store
 		title = strings.Replace(title, "of the dataset", "of dataset "+view.Text(runs[0].Dataset.Name), 1)
 	}
 	p := s.frame(r, title, view.Link{Text: title})
-	t := runsTable("", view.Base(r), runs)
+	t, err := runsTable(r.Context(), st, "", view.Base(r), runs)
+	if err != nil {
+		return err
+	}
 	p.State = &view.StatePage{Tables: []view.Table{t}, Pager: pager(view.Base(r)+"runs?"+keep, list{kind: "all"}.query, page, count)}
 	view.Show(w, r, p)
 	return nil
@@ -478,13 +484,13 @@ func (s *State) find(ctx context.Context, st *store.Store, id string) (*Run, err
 		}
 		pending = totals.Outcome[store.ItemPending]
 	}
-	mark := fmt.Sprint(run.Phase, run.Outcome, run.Starts, pending)
+	mark := fmt.Sprint(run.Phase, run.Outcome, run.Starts, pending, markOf(run.Source))
 	s.mu.Lock()
 	k := s.runs[run.ID]
 	s.mu.Unlock()
 	if k == nil || k.mark != mark {
 		k = &kept{mark: mark}
-		if k.ranking, err = rankOf(ctx, st, run.ID); err != nil {
+		if k.ranking, err = rankOf(ctx, st, run); err != nil {
 			return nil, err
 		}
 		if !ofState(run) {
@@ -557,15 +563,16 @@ func thumbHref(base string) func(seq int64) string {
 }
 
 func (s *State) showRunPage(w http.ResponseWriter, r *http.Request, run *Run, base string) error {
-	page, _, err := run.Page(r.Context(), PageOptions{Cost: s.o.Cost(run.Run), Commands: func(saved bool) []view.Command { return s.o.Commands(run.Run, saved) }, Looked: lookedOnline, Href: imageHref(base, ""), Thumb: thumbHref(base)})
+	page, _, err := run.Page(r.Context(), PageOptions{Cost: s.o.Cost(run.Run), Commands: func(d Did) []view.Command { return s.o.Commands(run.Run, d) }, Looked: lookedOnline, Href: imageHref(base, ""), Thumb: thumbHref(base)})
 	if err != nil {
 		return err
 	}
 	k := run.ranking
+	changing, held, still := run.lists()
 	for _, l := range []struct {
 		name, what string
 		n          int
-	}{{"changing", "images that change", len(k.changing)}, {"held", "left alone", len(k.held)}, {"unchanged", "unchanged", len(k.still)}} {
+	}{{"changing", changing, len(k.changing)}, {"held", held, len(k.held)}, {"unchanged", still, len(k.still)}} {
 		if l.n > 0 {
 			page.Lists = append(page.Lists, view.Link{Text: fmt.Sprintf("%s (%s)", l.what, view.Thousands(l.n)), Href: base + "/images?list=" + l.name})
 		}
@@ -578,13 +585,14 @@ func (s *State) showRunPage(w http.ResponseWriter, r *http.Request, run *Run, ba
 
 // briefs are the images of a list of a run.
 func (r *Run) briefs(name string) (list []store.Brief, title string) {
+	changing, held, still := r.lists()
 	switch name {
 	case "held":
-		return r.ranking.held, "Images that were left alone"
+		return r.ranking.held, capital(held)
 	case "unchanged":
-		return r.ranking.still, "Images that are unchanged"
+		return r.ranking.still, capital(still)
 	}
-	return r.ranking.changing, "Images that change, the most changed first"
+	return r.ranking.changing, capital(changing)
 }
 
 func (s *State) showRunImages(w http.ResponseWriter, r *http.Request, run *Run, base string) error {
@@ -613,6 +621,9 @@ func (s *State) showRunImages(w http.ResponseWriter, r *http.Request, run *Run, 
 		return err
 	}
 	g.Tiles = tiles
+	if name == "changing" && len(list) > 1 {
+		g.Lead = "Those of which most is lost come first."
+	}
 	p := s.frame(r, title, view.Link{Text: "run " + run.Run.ID, Href: base}, view.Link{Text: title})
 	p.Grid = g
 	view.Show(w, r, p)
@@ -710,18 +721,10 @@ func (s *State) showSource(w http.ResponseWriter, r *http.Request, st *store.Sto
 	s.mu.Lock()
 	one := s.albums[name]
 	if one == nil {
-		one = new(opened)
+		one = NewFresh(name, FreshOptions{Open: s.o.Album, Serving: s.o.Serving})
 		s.albums[name] = one
 	}
 	s.mu.Unlock()
-	one.once.Do(func() {
-		if one.album, one.err = s.o.Album(s.o.Serving, name); one.err == nil {
-			s.counting.Go(func() { _ = one.album.Count(s.o.Serving, nil) }) // its pages say how far it came
-		}
-	})
-	if one.err != nil {
-		return one.err
-	}
-	view.Mount(w, r, "source/"+key+"/", one.album)
+	view.Mount(w, r, "source/"+key+"/", one)
 	return nil
 }

@@ -423,11 +423,21 @@ func (a *archive) writeExtras() error {
 			}
 		}
 	}
+	if a.strikes(exportMany) {
+		for range manyEntries {
+			if _, err := a.zip.CreateHeader(&zip.FileHeader{Name: "more.json"}); err != nil {
+				return err
+			}
+		}
+	}
 	if a.strikes(exportBomb) {
 		return a.writeBomb()
 	}
 	return nil
 }
+
+// manyEntries are more than a ZIP of the old kind can number.
+const manyEntries = 70_000
 
 // writeBomb writes an entry of a GiB of spaces: one compressed block over and
 // over, so that making it costs next to nothing.

@@ -54,6 +54,7 @@ const (
 	exportTruncated = "export-truncated" // the second half of the ZIP is not there
 	exportCorrupt   = "export-corrupt"   // bytes in the middle of the ZIP are others
 	exportBomb      = "export-bomb"      // an entry more, of a GiB
+	exportMany      = "export-many"      // empty entries more, of which there are too many
 	exportNames     = "export-names"     // entries have names that lead elsewhere, are there twice, or are no files
 )
 
@@ -70,7 +71,7 @@ const (
 )
 
 var faultNames = []string{serverError, html, resetBefore, resetAfter, stallBefore, stallAfter, truncate, lostAnswer, storm, noLimitHeaders,
-	exportNotFound, exportNoCredit, exportForbidden, exportMissing, exportStale, exportMiscount, exportFailed, exportTruncated, exportCorrupt, exportBomb, exportNames,
+	exportNotFound, exportNoCredit, exportForbidden, exportMissing, exportStale, exportMiscount, exportFailed, exportTruncated, exportCorrupt, exportBomb, exportMany, exportNames,
 	putExpired, putFailed, putLost, downloadExpired, downloadFailed, downloadCut, registerTaken, registerFailed}
 
 // FaultNames are the faults that have a rate.

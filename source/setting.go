@@ -114,7 +114,7 @@ func (s Files) Survey(ctx context.Context) (convert.Survey, error) {
 	var found convert.Survey
 	w := Walker{Root: s.Path, Reporter: s.Reporter, Take: func(name string) bool {
 		ext := strings.ToLower(filepath.Ext(name))
-		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || ArchiveName(name) != "" || isOddJSON(name)
+		return ext == ".json" || ext == ".txt" || ext == ".jsonl" || ext == ".ndjson" || ext == ".xml" || ext == ".csv" || ArchiveName(name) != "" || isOddJSON(name)
 	}}
 	for file, err := range w.Files(ctx, "") {
 		if err != nil {
@@ -134,6 +134,10 @@ func (s Files) Survey(ctx context.Context) (convert.Survey, error) {
 			}
 		case ".jsonl", ".ndjson":
 			found.Lines = file
+		case ".csv":
+			if found.Other == "" && UnreadFile(filepath.Join(s.Path, filepath.FromSlash(file))) != "" {
+				found.Other = file
+			}
 		default:
 			if found.Other == "" && (ArchiveName(file) != "" || !isOddJSON(file)) {
 				found.Other = file

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,8 +75,29 @@ func FormatName(name string, head []byte) string {
 		}
 		return "XML"
 	}
-	if strings.EqualFold(filepath.Ext(name), ".txt") {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".txt":
 		return textFormat(content)
+	case ".csv":
+		return csvFormat(content)
+	}
+	return ""
+}
+
+// csvFormat tells tables of labels by the names of their columns.
+func csvFormat(content []byte) string {
+	head, _, _ := bytes.Cut(content, []byte("\n"))
+	columns := strings.FieldsFunc(strings.ToLower(string(head)), func(r rune) bool { return strings.ContainsRune(",;\"\r ", r) })
+	has := func(names ...string) bool {
+		return !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(columns, n) })
+	}
+	switch {
+	case has("imageid", "labelname"):
+		return "a table (CSV) of Open Images"
+	case has("filename", "region_shape_attributes"):
+		return "a table (CSV) of VIA"
+	case has("xmin", "ymin", "xmax", "ymax"), has("x_min", "y_min", "x_max", "y_max"), has("x1", "y1", "x2", "y2"):
+		return "a table (CSV) of boxes, as of TensorFlow, RetinaNet or VoTT"
 	}
 	return ""
 }

@@ -345,6 +345,39 @@ type Totals struct {
 	Previous, New int
 	// Uploads are the files that the run brings.
 	Uploads UploadTotals
+	// Notes are what no row tells.
+	Notes Notes
+}
+
+// Notes are what a run puts down of itself beside its rows.
+type Notes struct {
+	// Command is that of the process that worked on the run last; of a plan it is what does
+	// the plan.
+	Command *Command `json:",omitempty"`
+	// Made says that the run made the dataset, Splits how many images it put into a split,
+	// and Archived how many that another run uploaded an undo of it took away.
+	Made     bool `json:",omitempty"`
+	Splits   int  `json:",omitempty"`
+	Archived int  `json:",omitempty"`
+	// Export is what an export wrote.
+	Export *Exported `json:",omitempty"`
+}
+
+// Command is a command line of pictosync, with all options that its process had from wherever.
+type Command struct {
+	Dir  string   `json:",omitempty"` // that it has to be typed in; "" is any
+	Args []string // without the name of the program
+}
+
+// Exported is what an export wrote.
+type Exported struct {
+	Snapshot    string // the folder, or its address
+	Images      int
+	Annotations int
+	Bytes       int64 // of its files
+	Files       int   // of images
+	FileBytes   int64
+	Read        int // images that were read for it, of which the others were known
 }
 
 // Counted are images and annotations of a source.
@@ -355,19 +388,47 @@ type Counted struct {
 
 // Totals sums up a run. Of one that has ended the sums are on record.
 func (s *Store) Totals(ctx context.Context, run string) (Totals, error) {
-	var kept string
-	err := s.reader.QueryRowContext(ctx, `SELECT totals FROM runs WHERE id = ?`, run).Scan(&kept)
-	switch {
-	case errors.Is(err, sql.ErrNoRows) || err == nil && kept == "":
-		return s.sumUp(ctx, run)
-	case err != nil:
-		return Totals{}, fmt.Errorf("sum up the run: %w", explain(err))
+	kept, summed, err := s.TotalsOnRecord(ctx, run)
+	if err != nil || summed {
+		return kept, err
 	}
-	var t Totals
-	if err := json.Unmarshal([]byte(kept), &t); err != nil {
-		return t, fmt.Errorf("sum up the run: its totals in the state are damaged: %w", err)
+	t, err := s.sumUp(ctx, run)
+	t.Notes = kept.Notes
+	return t, err
+}
+
+// TotalsOnRecord is what is on record of a run without a look at its rows: its notes, and
+// where it is summed up, all.
+func (s *Store) TotalsOnRecord(ctx context.Context, run string) (t Totals, summed bool, err error) {
+	err = s.reader.QueryRowContext(ctx, `SELECT totals FROM runs WHERE id = ?`, run).Scan(&t)
+	if errors.Is(err, sql.ErrNoRows) {
+		return t, false, nil
 	}
-	return t, nil
+	return t, t.Outcome != nil, describe("sum up the run", err)
+}
+
+// Scan reads totals as the state keeps them.
+func (t *Totals) Scan(column any) error {
+	text, _ := column.(string)
+	if text == "" {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(text), t); err != nil {
+		return fmt.Errorf("its totals in the state are damaged: %w", err)
+	}
+	return nil
+}
+
+// Note has a run put something down of itself.
+func (s *Store) Note(ctx context.Context, run string, put func(*Notes)) error {
+	return s.update(ctx, "note what the run did", func(ctx context.Context, tx *sql.Tx) error {
+		var t Totals
+		if err := tx.QueryRowContext(ctx, `SELECT totals FROM runs WHERE id = ?`, run).Scan(&t); err != nil {
+			return err
+		}
+		put(&t.Notes)
+		return keepTotals(ctx, tx, run, t)
+	})
 }
 
 // sumUp goes through everything that a run has on record.

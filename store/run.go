@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -54,6 +55,20 @@ type Run struct {
 	StartedAt   time.Time
 	EndedAt     time.Time // zero while open
 }
+
+// Shown is the kind of the run as people know it: a sync from a backup is a restore.
+func (r Run) Shown() string {
+	if r.Kind == "sync" && r.Format == "backup" {
+		return "restore"
+	}
+	return r.Kind
+}
+
+// UndoOf and the id of a run are the source of its undo: the run's backups.
+const UndoOf = "undo:"
+
+// Undoes is the run that an undo, or the plan of one, takes back.
+func (r Run) Undoes() (undone string, undo bool) { return strings.CutPrefix(r.Source, UndoOf) }
 
 // ErrManyRuns is returned where an id's beginning or end is that of several runs.
 var ErrManyRuns = errors.New("more than one run fits")
@@ -302,7 +317,8 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
 func (s *Store) LastChange(ctx context.Context) (run Run, found bool, err error) {
 	run, err = scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE kind IN ('sync', 'undo')
 		AND (EXISTS (SELECT 1 FROM batch_images WHERE item BETWEEN runs.ref << 32 AND ((runs.ref + 1) << 32) - 1 AND new_count IS NOT NULL AND error = '')
-			OR EXISTS (SELECT 1 FROM backups WHERE run = runs.id))
+			OR EXISTS (SELECT 1 FROM backups WHERE run = runs.id)
+			OR EXISTS (SELECT 1 FROM uploads WHERE run = runs.id AND state = 'done'))
 		ORDER BY turn DESC LIMIT 1`))
 	if errors.Is(err, sql.ErrNoRows) {
 		return run, false, nil

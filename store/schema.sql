@@ -98,7 +98,7 @@ CREATE TABLE runs (
     started_at  INTEGER NOT NULL,
     ended_at    INTEGER,
     claims      INTEGER,                     -- the source of what the run saves
-    totals      TEXT    NOT NULL DEFAULT '', -- JSON, of a run that has ended
+    totals      TEXT    NOT NULL DEFAULT '', -- JSON: what the run notes, and once it has ended its sums
     thinned     INTEGER NOT NULL DEFAULT 0,  -- its unchanged items were let go
     ref         INTEGER,                     -- number of the run
     turn        INTEGER NOT NULL DEFAULT 0,  -- in the order in which processes began to work on runs

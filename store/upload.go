@@ -419,6 +419,24 @@ func (s *Store) UploadTotals(ctx context.Context, run string) (t UploadTotals, e
 	return t, describe("sum up the uploads", err)
 }
 
+// UploadedItems are the items of a run, by number, whose images it uploaded.
+func (s *Store) UploadedItems(ctx context.Context, run string) (map[int64]bool, error) {
+	rows, err := s.reader.QueryContext(ctx, `SELECT item FROM uploads WHERE run = ? AND item > 0 AND state = 'done'`, run)
+	if err != nil {
+		return nil, describe("list uploads", err)
+	}
+	defer rows.Close()
+	items := make(map[int64]bool)
+	for rows.Next() {
+		var seq int64
+		if err := rows.Scan(&seq); err != nil {
+			return nil, describe("list uploads", err)
+		}
+		items[seq] = true
+	}
+	return items, describe("list uploads", rows.Err())
+}
+
 // Uploads yields what a run brought or meant to bring; states narrow it down.
 func (s *Store) Uploads(ctx context.Context, run string, states ...UploadState) iter.Seq2[Upload, error] {
 	return func(yield func(Upload, error) bool) {

@@ -109,6 +109,7 @@ type ImagePart struct {
 	About         string
 	Mode          string
 	Both          bool // before and after are known
+	Sides         Sides
 	Names         bool // the names of classes are on the picture, and shown when asked for
 	Radius        string
 	FontSize      string
@@ -138,8 +139,10 @@ func NewImage(p Picture, href, note string) *ImagePart {
 	d := drawingOf(p, changes, p.Grain)
 	w, h := p.size()
 	large := max(w, h)
+	d.placeNames(w, h, large/45)
 	i := &ImagePart{Drawing: d, Href: template.URL(href), Both: p.BeforeKnown && p.AfterKnown, Names: true,
 		Radius: number(large / 160), FontSize: number(large / 45), PictureNote: note, Outcome: p.Outcome, Reason: text(p.Reason), Err: text(p.Err)}
+	i.Sides = p.sides()
 	i.Alt = "Labels on " + text(p.Path)
 	i.Mode = p.mode()
 	classes, types := make(map[string]bool), make(map[string]bool)
@@ -168,7 +171,7 @@ func NewImage(p Picture, href, note string) *ImagePart {
 	}
 	i.ListTitle = Plural(len(i.Items), "annotation")
 	if i.Both {
-		i.ListTitle = fmt.Sprintf("%s before, %s after", Thousands(len(p.Before)), Thousands(len(p.After)))
+		i.ListTitle = fmt.Sprintf("%s: %s, %s: %s", i.Sides.Before, Thousands(len(p.Before)), strings.ToLower(i.Sides.After), Thousands(len(p.After)))
 	}
 	i.About = about(p)
 	return i
@@ -198,10 +201,10 @@ func about(p Picture) string {
 		parts = append(parts, "labels in "+text(p.File))
 	}
 	if p.BeforeKnown && p.BeforeIs != "" {
-		parts = append(parts, "before: "+text(p.BeforeIs))
+		parts = append(parts, strings.ToLower(p.sides().Before)+": "+text(p.BeforeIs))
 	}
 	if p.AfterKnown && p.AfterIs != "" {
-		parts = append(parts, "after: "+text(p.AfterIs))
+		parts = append(parts, strings.ToLower(p.sides().After)+": "+text(p.AfterIs))
 	}
 	return strings.Join(parts, " · ")
 }
@@ -210,9 +213,9 @@ func about(p Picture) string {
 func findingsByID(findings []convert.Finding) map[string][]string {
 	at := make(map[string][]string)
 	for _, f := range findings {
-		id, _ := strings.CutPrefix(f.At, "annotation ")
-		if id == f.At {
-			id = ""
+		id := f.Annotation
+		if of, is := strings.CutPrefix(f.At, "annotation "); is && id == "" {
+			id = of
 		}
 		at[id] = append(at[id], findingText(f, id == ""))
 	}

@@ -15,6 +15,7 @@ type Report struct {
 	Notes     []string
 	Numbers   []Number
 	Lists     []Link // to the images by outcome
+	Sides     Sides
 	MostTitle string
 	MostNote  string
 	Most      []Most // the images that change most
@@ -57,9 +58,10 @@ type FindingRow struct {
 
 // Bars compares numbers of classes.
 type Bars struct {
-	Both bool // before and after; else annotations and images
-	Rows []Bar
-	More string
+	Both  bool // before and after; else annotations and images
+	Sides Sides
+	Rows  []Bar
+	More  string
 }
 
 // Bar is one class.
@@ -93,7 +95,7 @@ func NewBars(classes []ClassCount, both bool) *Bars {
 	}
 	classes = slices.Clone(classes)
 	slices.SortFunc(classes, func(a, b ClassCount) int { return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(a.Name, b.Name)) })
-	b := &Bars{Both: both}
+	b := &Bars{Both: both, Sides: Changed}
 	if n := len(classes) - maxBars; n > 0 {
 		b.More = fmt.Sprintf("and %s with fewer annotations", Plural(n, "more class"))
 		classes = classes[:maxBars]
@@ -207,6 +209,8 @@ type SourcePage struct {
 	Bars     *Bars
 	Plots    []Plot
 	Findings []FindingRow
+	// Counted says when the numbers were made; it leads to making them anew.
+	Counted string
 }
 
 // StatePage is what a state holds.

@@ -76,27 +76,35 @@ func (p *Photos) Size(file string) (width, height int) {
 func (p *Photos) Open(file string) (image.Image, error) {
 	p.room <- struct{}{}
 	defer func() { <-p.room }()
-	img, _, _, err := decode(file)
-	return img, err
+	return p.open(file)
 }
 
-// decode reads a picture and applies its orientation. What a decoder panics on is an
-// error, as what it refuses.
-func decode(file string) (img image.Image, format string, orientation int, err error) {
+// open decodes a picture. The caller holds room for it.
+func (p *Photos) open(file string) (image.Image, error) {
+	img, orientation, err := decode(file)
+	if err != nil {
+		return nil, err
+	}
+	return upright(img, orientation), nil
+}
+
+// decode reads a picture as it is stored. What a decoder panics on is an error, as what it
+// refuses.
+func decode(file string) (img image.Image, orientation int, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			img, err = nil, fmt.Errorf("read the picture %s: it is damaged: %v", filepath.Base(file), r)
 		}
 	}()
-	f, format, orientation, err := examine(file)
+	f, _, orientation, err := examine(file)
 	if err != nil {
-		return nil, "", 0, err
+		return nil, 0, err
 	}
 	defer f.Close()
 	if img, _, err = image.Decode(f); err != nil {
-		return nil, "", 0, fmt.Errorf("read the picture %s: %w", filepath.Base(file), err)
+		return nil, 0, fmt.Errorf("read the picture %s: %w", filepath.Base(file), err)
 	}
-	return upright(img, orientation), format, orientation, nil
+	return img, orientation, nil
 }
 
 // examine opens a picture and looks at its header.
@@ -149,6 +157,8 @@ func upright(img image.Image, orientation int) image.Image {
 	b := img.Bounds()
 	w, h := b.Dx(), b.Dy()
 	size := image.Rect(0, 0, w, h)
+	stored := image.NewRGBA(size) // a pixel of it is copied in a fraction of the time
+	draw.Draw(stored, size, img, b.Min, draw.Src)
 	if orientation >= 5 {
 		size = image.Rect(0, 0, h, w)
 	}
@@ -172,7 +182,7 @@ func upright(img image.Image, orientation int) image.Image {
 			case 8:
 				tx, ty = y, w-1-x
 			}
-			out.Set(tx, ty, img.At(b.Min.X+x, b.Min.Y+y))
+			copy(out.Pix[out.PixOffset(tx, ty):][:4], stored.Pix[stored.PixOffset(x, y):][:4])
 		}
 	}
 	return out
@@ -201,11 +211,11 @@ func (p *Photos) Thumbnail(file string, side int) ([]byte, error) {
 	}
 	p.room <- struct{}{}
 	defer func() { <-p.room }()
-	img, _, _, err := decode(file)
+	img, orientation, err := decode(file)
 	if err != nil {
 		return nil, err
 	}
-	data, err := encodeJPEG(Shrink(img, side), 80)
+	data, err := encodeJPEG(upright(Shrink(img, side), orientation), 80)
 	if err == nil && kept != "" {
 		keep(kept, data) // without it, it is made again
 	}
@@ -300,7 +310,7 @@ func (p *Photos) Shown(file string) (data []byte, mime string, err error) {
 	}
 	p.room <- struct{}{}
 	defer func() { <-p.room }()
-	img, _, _, err := decode(file)
+	img, err := p.open(file)
 	if err != nil {
 		return nil, "", err
 	}

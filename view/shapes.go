@@ -23,9 +23,12 @@ type Shape struct {
 	Path   string
 	X, Y   string
 	Hollow bool // an occluded keypoint
+	// Over says that it is removed where the same outline is added, which shows between its dashes.
+	Over   bool
 	LabelX string
 	LabelY string
 	Area   float64
+	box    pictograph.Box
 }
 
 // Bone joins two keypoints of one object.
@@ -70,13 +73,29 @@ func drawingOf(p Picture, changes []compare.Change, grain float64) Drawing {
 		d.Bones = append(d.Bones, bones("after", p.After, p.Skeletons)...)
 	}
 	sortByArea(d.Shapes)
+	d.markOver()
 	return d
+}
+
+// markOver marks what is removed where the same outline is added, as where a class was
+// corrected.
+func (d *Drawing) markOver() {
+	added := make(map[string]bool)
+	for _, s := range d.Shapes {
+		if s.Change == string(compare.Added) && s.Path != "" {
+			added[s.Path] = true
+		}
+	}
+	for i := range d.Shapes {
+		s := &d.Shapes[i]
+		s.Over = s.Change == string(compare.Removed) && added[s.Path]
+	}
 }
 
 func (d *Drawing) add(n int, side, kind string, a pictograph.Annotation, c compare.Change, grain float64) {
 	s := Shape{N: n, Side: side, Change: kind, Class: text(a.Name), Colour: colour(a.Name)}
 	b := compare.Bounds(a)
-	s.LabelX, s.LabelY, s.Area = number(b.X), number(b.Y), b.W*b.H
+	s.box, s.Area = b, b.W*b.H
 	f := formOf(a)
 	s.Type = f.kind
 	if f.kind == "keypoint" {
@@ -234,9 +253,50 @@ func limbs(annotations []pictograph.Annotation, skeletons []pictograph.Skeleton)
 	return all
 }
 
-// sortByArea puts large shapes below small ones, and points above all.
+// sortByArea puts large shapes below small ones, and points above all. Of two in one place what
+// is added lies below.
 func sortByArea(shapes []Shape) {
-	slices.SortStableFunc(shapes, func(a, b Shape) int { return cmp.Compare(b.Area, a.Area) })
+	below := func(s Shape) int {
+		if s.Change == string(compare.Added) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(shapes, func(a, b Shape) int { return cmp.Or(cmp.Compare(b.Area, a.Area), below(a)-below(b)) })
+}
+
+// placeNames places the names of classes, which are so many pixels of the image high: within
+// the image, and below one another where they would overlap.
+func (d *Drawing) placeNames(w, h, size float64) {
+	const most, lower, wide = 400, 6, 0.62 // names that are moved, how often, and how wide a letter is
+	type place struct{ x, y float64 }
+	placed := make(map[string]place)
+	var taken []pictograph.Box
+	for i := range d.Shapes {
+		s := &d.Shapes[i]
+		key := strconv.Itoa(s.N) + s.Class
+		at, known := placed[key]
+		if !known {
+			width := wide * size * float64(len([]rune(s.Class)))
+			at = place{s.box.X, s.box.Y - size/4}
+			if s.Path == "" {
+				at.x, at.y = at.x+size/2, at.y+size/2
+			}
+			at.x, at.y = max(0, min(at.x, w-width)), max(size, min(at.y, h-size/4))
+			box := pictograph.Box{X: at.x, Y: at.y - size, W: width, H: size}
+			for n := 0; n < lower && len(taken) < most && slices.ContainsFunc(taken, func(t pictograph.Box) bool { return overlap(t, box) }) && box.Y+2*size < h; n++ {
+				box.Y += size
+			}
+			at.y = box.Y + size
+			taken = append(taken, box)
+			placed[key] = at
+		}
+		s.LabelX, s.LabelY = number(at.x), number(at.y)
+	}
+}
+
+func overlap(a, b pictograph.Box) bool {
+	return a.X < b.X+b.W && b.X < a.X+a.W && a.Y < b.Y+b.H && b.Y < a.Y+a.H
 }
 
 func typeOf(a pictograph.Annotation) string { return formOf(a).kind }

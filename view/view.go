@@ -14,6 +14,7 @@ import (
 	"hash/fnv"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
@@ -43,9 +44,52 @@ type Picture struct {
 	Outcome   string // saved, failed, skipped, …; "" for none
 	Reason    string // why it was not saved
 	Err       string // why nothing can be shown
+	Left      bool   // it left the source
+	Sides     Sides  // the zero value is Changed
 	// Grain is how near points are that are drawn as one, in pixels of the image; 0 draws
 	// all.
 	Grain float64
+}
+
+// Sides are the words for the two sides of an image and for what differs between them.
+type Sides struct {
+	Before, After                      string
+	Removed, Added, Changes, Unchanged string // of an annotation
+	Title                              string // over images with both
+	Red, Green, Amber, Faint           string // what the colours say
+}
+
+// Changed is for images that a run changes, Compared for a dataset held against labels.
+var (
+	Changed = Sides{"Before", "After", "removed", "added", "changed", "unchanged",
+		"What changes, on the images", "goes", "comes", "changes (dashed: as it was)", "stays"}
+	Compared = Sides{"Dataset", "Labels", "only in the dataset", "only in the labels", "differs", "the same",
+		"What differs, on the images", "is only in the dataset", "only in the labels", "differs (dashed: in the dataset)", "is the same"}
+)
+
+// Word is the word for a change.
+func (s Sides) Word(change string) string {
+	switch compare.Kind(change) {
+	case compare.Removed:
+		return s.Removed
+	case compare.Added:
+		return s.Added
+	case compare.Changed:
+		return s.Changes
+	case compare.Unchanged:
+		return s.Unchanged
+	}
+	return change
+}
+
+// Head is a word as a heading.
+func (Sides) Head(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
+
+func (p Picture) sides() Sides {
+	if p.Sides == (Sides{}) {
+		return Changed
+	}
+	return p.Sides
 }
 
 // changes pairs before and after; without one of them all is what the other has.

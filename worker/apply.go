@@ -183,24 +183,12 @@ type toSave struct {
 	converted
 }
 
-// convertChunk finds the items and images of planned rows, and converts their labels where
-// they were not kept.
+// convertChunk finds the items and images of planned rows, and converts their labels.
 func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave, error) {
 	if whole, ok := a.src.(convert.Whole); ok && !whole.Unchanged() {
-		a.payloads.drop()
 		a.hold(a.src)
 	}
-	chunk := make([]toSave, len(rows))
-	var again []store.Item
-	for i, row := range rows {
-		chunk[i].row = row
-		if chunk[i].encoded = a.payloads.take(row.Seq); chunk[i].payload == nil {
-			again = append(again, row)
-		} else {
-			chunk[i].hash = row.Hash
-		}
-	}
-	items, err := findItems(ctx, a.src, again)
+	items, err := findItems(ctx, a.src, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -212,16 +200,9 @@ func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave
 	for _, i := range found {
 		images[i.ID] = i
 	}
-	for i := range chunk {
-		one := &chunk[i]
-		one.image = images[one.row.ImageID]
-		if one.payload != nil {
-			continue
-		}
-		var there bool
-		if one.item, there = items[itemKey(one.row)]; !there || one.item.Err != nil {
-			one.err = fmt.Errorf("the labels of %s were there when the run was planned and are not any more", one.row.Image)
-		}
+	chunk := make([]toSave, len(rows))
+	for i, row := range rows {
+		chunk[i] = toSave{row: row, item: items[itemKey(row)], image: images[row.ImageID]}
 	}
 	i := 0
 	for c, err := range parallel.Map(ctx, a.Convert, parallel.Each(chunk), a.convertAgain) {
@@ -234,12 +215,12 @@ func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave
 	return chunk, nil
 }
 
-// convertAgain converts the labels of a planned image where they are not there.
+// convertAgain converts the labels of a planned image for its save.
 func (a *applier) convertAgain(ctx context.Context, i toSave) (converted, error) {
-	if i.payload != nil || i.err != nil {
-		return i.converted, nil
+	if i.item.Image == "" || i.item.Err != nil {
+		return converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", i.row.Image)}, nil
 	}
-	return a.load(ctx, i.item, i.image, func(int) bool { return true })
+	return a.load(ctx, i.item, i.image, true)
 }
 
 // untilGap are the rows at the beginning that one walk visits, and whose annotations

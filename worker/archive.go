@@ -54,7 +54,7 @@ func (p *planner) archivable(ctx context.Context, glob string) (map[string]store
 
 // archiveUploaded archives what the undone run uploaded. It is held against the listing as it
 // is now: an image that has an annotation stays.
-func (a *applier) archiveUploaded(ctx context.Context, glob string) error {
+func (a *applier) archiveUploaded(ctx context.Context, glob string) (err error) {
 	archivable, err := a.archivable(ctx, glob)
 	if err != nil || len(archivable) == 0 {
 		return err
@@ -70,7 +70,8 @@ func (a *applier) archiveUploaded(ctx context.Context, glob string) error {
 	}
 	a.Tracker.Begin("archiving", len(empty))
 	_, err = a.setArchived(empty, true) // what fails is gone
-	return err
+	noted := a.store.Note(context.WithoutCancel(ctx), a.record.ID, func(n *store.Notes) { n.Archived += a.putAway })
+	return errors.Join(err, noted)
 }
 
 // eachListed does something for the images that a listing shows, and begins anew where one

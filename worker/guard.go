@@ -143,21 +143,34 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 		}
 	}
 	if lost := plan.Lost(); p.MaxRemoved.exceeds(lost, plan.Listed) {
-		return plan, guardError{reason: fmt.Sprintf("the run would remove %d of the dataset's %d annotations%s, and the limit is %s", lost, plan.Listed, lostText(plan), p.MaxRemoved),
+		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan), p.MaxRemoved),
 			flag: fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
 	return plan, p.guardPruned(ctx, plan.Pruned)
 }
 
-// lostText says of what is lost how much others replace, "" where none does.
-func lostText(s PlanSummary) string {
-	switch {
-	case s.Replaced+s.Unknown == 0:
-		return ""
-	case s.Unknown == 0:
-		return fmt.Sprintf(" (%d of them replaced by new ones)", s.Replaced)
+// upTo is a number of which a part may turn out not to be.
+func upTo(n, unknown int) string {
+	if unknown > 0 {
+		return fmt.Sprintf("up to %d", n)
 	}
-	return fmt.Sprintf(" (%d of them replaced by new ones, and up to %d more: it is not known what their images have)", s.Replaced, s.Unknown)
+	return strconv.Itoa(n)
+}
+
+// lostText says of what is lost how much others replace, and of how much that is not known; ""
+// where none does.
+func lostText(s PlanSummary) string {
+	var said []string
+	if s.Replaced > 0 {
+		said = append(said, fmt.Sprintf("%d are replaced by new ones", s.Replaced))
+	}
+	if s.Unknown > 0 {
+		said = append(said, fmt.Sprintf("%d are on images of which it is not known what they have, and stay if they are what the labels say", s.Unknown))
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(said, "; ") + ")"
 }
 
 // pruneSpan is the time over which cleared images are counted together: two nights of a
@@ -266,9 +279,9 @@ func (p *planner) applyPolicies(i *store.Item, image store.Image, explicit bool)
 	case image.Reviewed && image.AnnotationCount > 0 && p.OnReviewed != "" && p.OnReviewed != Overwrite:
 		leave(p.OnReviewed, fmt.Sprintf("the image is in review, or complete, and --on-reviewed is %s", p.OnReviewed))
 	case image.Saved == nil && image.AnnotationCount > 0 && p.OnExisting != "" && p.OnExisting != Overwrite:
-		leave(p.OnExisting, fmt.Sprintf("the image has %d annotations that are not ours, and --on-existing is %s", image.AnnotationCount, p.OnExisting))
+		leave(p.OnExisting, fmt.Sprintf("the image has %s that are not ours, and --on-existing is %s", annotationsText(image.AnnotationCount), p.OnExisting))
 	case i.Count == 0 && image.AnnotationCount > 0 && p.RefuseClear && !explicit:
-		leave(Fail, fmt.Sprintf("its labels are empty and the image has %d annotations; --allow-clear lets it be cleared", image.AnnotationCount))
+		leave(Fail, fmt.Sprintf("its labels are empty and the image has %s; --allow-clear lets it be cleared", annotationsText(image.AnnotationCount)))
 	}
 	return nil
 }

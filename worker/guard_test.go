@@ -188,7 +188,7 @@ func TestClearing(t *testing.T) {
 	refuse := func(o *Options) { o.RefuseClear = true }
 	s := b.done(folder, refuse)
 	expect(t, "records", b.records(s.Run),
-		"a clear failed its labels are empty and the image has 1 annotations; --allow-clear lets it be cleared",
+		"a clear failed its labels are empty and the image has 1 annotation; --allow-clear lets it be cleared",
 		"b overwrite saved 1→2")
 	s = b.done(folder)
 	expect(t, "allowed", b.records(s.Run), "a clear cleared 1→0", "b unchanged unchanged")

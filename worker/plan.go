@@ -45,7 +45,6 @@ type planner struct {
 	sourceRef int64 // the source of what is saved, as the state numbers it
 	owns      bool  // images that are found unchanged are the source's from now on
 	applies   bool  // what is planned is saved by this process
-	payloads  payloads
 	searched  searched
 	loose     looseNames // nil before it is wanted
 	named     fileSet    // the image files of the source's items, where those that none names are wanted
@@ -68,10 +67,16 @@ func newPlanner(c Connection, o Options) *planner {
 	return p
 }
 
+// encoded are an image's annotations as they are sent.
+type encoded struct {
+	payload []byte         // nil for a plan
+	prints  dataset.Prints // of the annotations
+}
+
 // converted is what an item's labels come to, with the annotations themselves where
-// they are kept for a save.
+// they are about to be saved.
 type converted struct {
-	encoded                      // the annotations; not there where they are not kept
+	encoded                      // the annotations, for a save alone
 	size            int          // of the encoded annotations
 	sized           convert.Size // of the image, as the source knows it or was told
 	labels, leftOut int          // as in convert.Result
@@ -91,9 +96,9 @@ type converted struct {
 	fileErr error
 }
 
-// load reads and converts one item; keeps is asked whether annotations of a size are
-// kept. The item's failures, panics included, are its own; an error is not the item's.
-func (p *planner) load(ctx context.Context, item convert.Item, image store.Image, keeps func(size int) bool) (c converted, err error) {
+// load reads and converts one item, with its annotations where it is to be saved. The item's
+// failures, panics included, are its own; an error is not the item's.
+func (p *planner) load(ctx context.Context, item convert.Item, image store.Image, toSave bool) (c converted, err error) {
 	defer func() {
 		if problem := recover(); problem != nil {
 			c = converted{err: fmt.Errorf("convert %s: internal error: %v; please report it", item.File, problem)}
@@ -127,7 +132,7 @@ func (p *planner) load(ctx context.Context, item convert.Item, image store.Image
 	}
 	result.Release()
 	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
-	if keeps(c.size) {
+	if toSave {
 		c.payload = bytes.Clone(*buffer)
 	}
 	c.unchanged = c.existing != nil && sha256.Sum256(c.existing.Annotations) == c.hash
@@ -231,7 +236,7 @@ func (p *planner) recordChunks(ctx context.Context, chunks iter.Seq2[store.PlanC
 // fingerprint is what a verification that goes on must have in common with the plan that it
 // goes on with.
 func (p *planner) fingerprint() string {
-	return fmt.Sprintf("%s accepted=%v match=%s sample=%v", p.src.Describe().Fingerprint, p.Accepted, p.Match, p.sample)
+	return fmt.Sprintf("%s accepted=%v match=%s into=%q sample=%v", p.src.Describe().Fingerprint, p.Accepted, p.Match, p.Into, p.sample)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or
@@ -299,11 +304,6 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		if planned.Outcome == store.ItemUnchanged && match.image.Saved != nil && match.image.Source != p.sourceRef && p.owns {
 			chunk.Owned = append(chunk.Owned, planned.ImageRef)
 		}
-		if planned.Outcome == store.ItemPending && p.applies {
-			p.payloads.put(planned.Seq, c.encoded)
-		} else {
-			p.payloads.release(&c)
-		}
 		chunk.Items = append(chunk.Items, planned)
 		for _, f := range c.findings {
 			f.Path = match.image.Path
@@ -319,9 +319,6 @@ func (p *planner) withoutExcluded(items []walked, matches []match, chunk *store.
 	for i, item := range items {
 		if p.Globs.Excludes(matches[i].image.Path) {
 			chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
-			if item.early != nil {
-				p.payloads.release(item.early)
-			}
 			continue
 		}
 		left, leftMatches = append(left, item), append(leftMatches, matches[i])
@@ -364,9 +361,8 @@ func (p *planner) convertOrTake(ctx context.Context, i matchedItem) (converted, 
 		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
 			return *c, nil
 		}
-		p.payloads.release(c)
 	}
-	return p.load(ctx, i.Item, i.image, p.payloads.keeps)
+	return p.load(ctx, i.Item, i.image, false)
 }
 
 // sizeOf is an image's size as listed.

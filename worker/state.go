@@ -27,6 +27,7 @@ type runState interface {
 	FindRun(ctx context.Context, id string) (store.Run, error)
 	SetSource(ctx context.Context, run, source string) (ref int64, err error)
 	SetPhase(ctx context.Context, run string, p store.Phase) error
+	Note(ctx context.Context, run string, put func(*store.Notes)) error
 	Totals(ctx context.Context, run string) (store.Totals, error)
 	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
 	PruneUnchanged(ctx context.Context, run string) error

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -121,14 +120,14 @@ func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*p
 	if err := fitsSome(ctx, c.Store, of, o); err != nil {
 		return nil, err
 	}
-	options := Options{Common: Common{Options: o.Options, Source: undoPrefix + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
+	options := Options{Common: Common{Options: o.Options, Source: store.UndoOf + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
 	if o.Force {
 		options.OnDrift = Overwrite
 	}
 	p := newPlanner(c, options)
 	before := &backups{store: c.Store, run: of, glob: o.Image, edited: o.Force}
 	p.undone = &undone{store: c.Store, before: before, run: of.ID, uploads: of.ID, glob: o.Image, force: o.Force, archives: o.Uploaded, removes: o.RemoveClasses}
-	for undone, undo := UndoneBy(of); undo && o.Uploaded; undone, undo = UndoneBy(of) {
+	for undone, undo := of.Undoes(); undo && o.Uploaded; undone, undo = of.Undoes() {
 		var err error
 		if of, err = c.Store.FindRun(ctx, undone); err != nil {
 			return nil, fmt.Errorf("find the run whose images were archived: %w", err)
@@ -365,15 +364,7 @@ func Replaced(st State, of store.Run) convert.Source {
 }
 
 func (b *backups) Describe() convert.Description {
-	return convert.Description{Path: undoPrefix + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
-}
-
-// undoPrefix and the id of a run name its backups as a source.
-const undoPrefix = "undo:"
-
-// UndoneBy is the run that an undo takes back.
-func UndoneBy(r store.Run) (undone string, undo bool) {
-	return strings.CutPrefix(r.Source, undoPrefix)
+	return convert.Description{Path: store.UndoOf + b.run.ID, Format: "backup", Reason: "the backups of a run", Fingerprint: b.run.ID + " " + b.glob}
 }
 
 func (b *backups) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {

@@ -136,7 +136,7 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 
 // setSplits puts the images of the run that are in no split into those that the source has
 // them in. One that is in a split stays there, whatever the source says.
-func (a *applier) setSplits(ctx context.Context) error {
+func (a *applier) setSplits(ctx context.Context) (err error) {
 	wanted, err := a.wantedSplits(ctx)
 	if err != nil || len(wanted) == 0 {
 		return err
@@ -163,21 +163,30 @@ func (a *applier) setSplits(ctx context.Context) error {
 		return err
 	}
 	a.Tracker.Begin("setting splits", len(puts))
-	for _, err := range parallel.Map(ctx, a.Concurrency, parallel.Each(puts), func(ctx context.Context, p put) (none struct{}, err error) {
+	done := 0
+	defer func() {
+		noted := a.store.Note(context.WithoutCancel(ctx), a.record.ID, func(n *store.Notes) { n.Splits += done })
+		err = errors.Join(err, noted)
+	}()
+	for set, setErr := range parallel.Map(ctx, a.Concurrency, parallel.Each(puts), func(ctx context.Context, p put) (set bool, err error) {
 		if a.Stopping.Err() != nil {
-			return none, context.Cause(a.Stopping)
+			return false, context.Cause(a.Stopping)
 		}
 		err = a.Persist(func(context.Context) error {
 			return a.Client.SetSplit(ctx, pictograph.ImageRef{ID: p.id, Dataset: a.Ref.ID, Path: p.path}, p.split)
 		})
+		set = err == nil
 		if errors.Is(err, pictograph.ErrNotFound) {
 			err = nil // it is gone since
 		}
 		a.Tracker.Add(1, 0)
-		return none, err
+		return set, err
 	}) {
-		if err != nil {
-			return err
+		if setErr != nil {
+			return setErr
+		}
+		if set {
+			done++
 		}
 	}
 	return nil

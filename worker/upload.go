@@ -171,7 +171,6 @@ func (p *planner) planDisplaced(ctx context.Context) error {
 			if c.file == nil {
 				continue
 			}
-			p.payloads.release(&c)
 			planned, err := p.decide(owns[n].item, match{plan: store.PlanUnmatched}, c)
 			if err != nil {
 				return err
@@ -217,6 +216,9 @@ func (a *applier) create(ctx context.Context, plan PlanSummary) error {
 		}
 	}
 	if err := a.Make(ctx, classes); err != nil {
+		return err
+	}
+	if err := a.store.Note(ctx, a.record.ID, func(n *store.Notes) { n.Made = true }); err != nil {
 		return err
 	}
 	a.Log.Info().Str("dataset", a.Ref.Name).Int("classes", len(classes)).Msg("dataset made")

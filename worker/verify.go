@@ -356,5 +356,5 @@ func difference(want, got []pictograph.Annotation) string {
 			note(a.ID)
 		}
 	}
-	return fmt.Sprintf("the dataset differs from the labels: %d annotations missing, %d changed, %d more than there should be (the first: %s)", missing, changed, len(there), first)
+	return fmt.Sprintf("the dataset differs from the labels: %s missing, %d changed, %d more than there should be (the first: %s)", annotationsText(missing), changed, len(there), first)
 }

@@ -53,7 +53,7 @@ func TestVerify(t *testing.T) {
 	s := b.verified(labels)
 	expect(t, "differences", b.records(s.Run)[1:4],
 		"changed.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 1 changed, 0 more than there should be (the first: 0)",
-		"less.jpg drifted failed the dataset differs from the labels: 1 annotations missing, 0 changed, 0 more than there should be (the first: 0)",
+		"less.jpg drifted failed the dataset differs from the labels: 1 annotation missing, 0 changed, 0 more than there should be (the first: 0)",
 		"more.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 0 changed, 1 more than there should be (the first: 7)")
 	if s.Outcome != "failures" || s.Images.Failed != 3 || s.Images.Unchanged != 2 {
 		t.Errorf("%+v", s)

@@ -51,10 +51,6 @@ func (p *planner) startWalk() {
 	w := &walk{items: make(chan walked, walkAhead), cancel: cancel}
 	p.walk = w
 	alike := p.convertsAlike()
-	p.payloads.bySeq = make(map[int64]encoded)
-	if alike && p.applies {
-		p.payloads.room.Store(payloadBytes)
-	}
 	items := func(yield func(walked, error) bool) {
 		for item, err := range p.src.Items(ctx, "") {
 			if !yield(walked{Item: item, findings: p.Findings(), err: err}, nil) || err != nil {
@@ -66,7 +62,7 @@ func (p *planner) startWalk() {
 		if !alike || item.err != nil || item.Err != nil || w.unsized.Load() {
 			return item, nil
 		}
-		c, err := p.load(ctx, item.Item, store.Image{}, p.payloads.keeps)
+		c, err := p.load(ctx, item.Item, store.Image{}, false)
 		if err == nil && c.err == nil && !c.sized.Known() {
 			w.unsized.Store(true)
 		}

@@ -143,6 +143,7 @@ func TestExportsThatFailOrLie(t *testing.T) {
 		"export-truncated=1":      "not a valid zip file",
 		"export-corrupt=1":        "",
 		"export-bomb=1":           "1 of its files could not be read",
+		"export-many=1":           "it holds more than 10160 files",
 		"export-names=1":          "",
 		"export-missing=0.3":      "",
 		"export-count=0.3":        "",

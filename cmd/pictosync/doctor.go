@@ -279,11 +279,7 @@ func (e *examination) connect(witness *doctor.Witness) error {
 	if err := e.reach(); err != nil {
 		return err
 	}
-	history, err := e.history()
-	if err != nil {
-		return err
-	}
-	pacer, err := quota.NewPacer(e.ctx, s.quota, s.account(), history, now)
+	pacer, err := quota.NewPacer(e.ctx, s.quota, s.account(), e.history(), now)
 	if err != nil {
 		return err
 	}
@@ -305,12 +301,28 @@ func (e *examination) reach() error {
 	return s.reach()
 }
 
-// history are the requests of the last hour, as a state that is only looked at has
-// them. New ones are not put down.
-type history []store.Sent
+// history are the requests of the last hour, and what the service said of the quota, as a
+// state that is only looked at has them. Nothing new is put down.
+type history struct {
+	sent []store.Sent
+	said *store.SaidQuota // nil where it said nothing
+}
 
 // Requests are those that the state had.
-func (h history) Requests(context.Context, string, time.Time) ([]store.Sent, error) { return h, nil }
+func (h history) Requests(context.Context, string, time.Time) ([]store.Sent, error) {
+	return h.sent, nil
+}
+
+// Quota is what the service said before.
+func (h history) Quota(context.Context, string) (q store.SaidQuota, ok bool, err error) {
+	if h.said == nil {
+		return q, false, nil
+	}
+	return *h.said, true, nil
+}
+
+// PutQuota does nothing, as AddRequest.
+func (h history) PutQuota(context.Context, string, store.SaidQuota) error { return nil }
 
 // AddRequest does nothing: others may be at work on the state.
 func (h history) AddRequest(context.Context, string, time.Time, bool) error { return nil }
@@ -323,17 +335,20 @@ func (h history) OtherRequests(context.Context, string, time.Time) ([]store.Sent
 	return nil, nil
 }
 
-func (e *examination) history() (history, error) {
+// history reads the state; where there is none, or it is unsound, its own line says so.
+func (e *examination) history() (h history) {
 	st, err := store.Look(e.ctx, e.session.path)
 	if err != nil {
-		return nil, nil // there is none, or it is unsound, which its own line says
+		return history{}
 	}
 	defer st.Close()
-	sent, err := st.Requests(e.ctx, e.session.account(), now())
-	if err != nil {
-		return nil, nil // the state is unsound, which its own line says
+	if h.sent, err = st.Requests(e.ctx, e.session.account(), now()); err != nil {
+		return history{}
 	}
-	return sent, nil
+	if said, ok, err := st.Quota(e.ctx, e.session.account()); ok && err == nil {
+		h.said = &said
+	}
+	return h
 }
 
 // dataset looks up a dataset.
@@ -352,6 +367,9 @@ func (e *examination) dataset(nameOrID string) {
 }
 
 func (e *examination) explainMissing(c doctor.Check, name string) doctor.Check {
+	if j := e.maker(name); j != "" {
+		return doctor.Check{Name: c.Name, OK: true, Status: doctor.OK, Detail: fmt.Sprintf("none yet named %q; job %s makes it (create_dataset)", name, j)}
+	}
 	near := nearest.Name(name, e.datasets)
 	if near != "" {
 		c.Advice += fmt.Sprintf("; did you mean %q?", near)
@@ -364,6 +382,17 @@ func (e *examination) explainMissing(c doctor.Check, name string) doctor.Check {
 		detail += ": " + c.Advice
 	}
 	return doctor.Check{Name: c.Name, OK: true, Status: doctor.OK, Detail: detail}
+}
+
+// maker is the job that makes a dataset, "" where none does.
+func (e *examination) maker(name string) string {
+	for _, j := range e.jobs {
+		w, saves := j.work.(*syncWork)
+		if saves && w.dataset == name && w.settings.Create && (w.settings.ForceCreate || nearest.Almost(name, e.datasets) == "") {
+			return j.name
+		}
+	}
+	return ""
 }
 
 // role finds out whether the key may save.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -188,8 +189,27 @@ func TestDoctorKeepsTheQuota(t *testing.T) {
 		t.Fatal(err)
 	}
 	status, checks := checkUp(t, state, service.URL, "--rate", "10/h")
-	if c := checks["key"]; status != 1 || c.OK || !strings.Contains(c.Advice, "used up") {
+	if c := checks["key"]; status != 1 || c.OK || !strings.Contains(c.Advice, "--rate allows (10/h)") {
 		t.Errorf("status %d, %+v", status, checks)
+	}
+	// So is it where the service said, or is taken to have, what the quota is.
+	for said, advice := range map[int]string{10: "the service allows the key 10/h", 0: "has said nothing of its quota, so 1,000/h is assumed"} {
+		st, err := store.Open(t.Context(), state)
+		if err == nil && said > 0 {
+			err = st.PutQuota(t.Context(), s.account(), store.SaidQuota{Requests: said, Per: time.Hour, At: time.Now()})
+		} else if err == nil {
+			err = st.PutQuota(t.Context(), s.account(), store.SaidQuota{})
+			for range 1000 {
+				err = cmp.Or(err, st.AddRequest(t.Context(), s.account(), time.Now(), false))
+			}
+		}
+		if err = cmp.Or(err, st.Close()); err != nil {
+			t.Fatal(err)
+		}
+		status, checks := checkUp(t, state, service.URL)
+		if c := checks["key"]; status != 1 || c.OK || !strings.Contains(c.Advice, advice) || said > 0 && strings.Contains(c.Advice, "--rate") {
+			t.Errorf("status %d, %+v; want %q", status, c, advice)
+		}
 	}
 	if n := server.Stats().Requests; n != 0 {
 		t.Errorf("%d requests were sent", n)

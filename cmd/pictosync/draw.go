@@ -57,9 +57,6 @@ right size. A file that is there already is an error, unless --force is given.` 
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 	o.output.addFlags(f)
-	if err := cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"png", "jpeg"}, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-		panic(err) // there is such a flag
-	}
 	return cmd
 }
 
@@ -73,7 +70,7 @@ func runDraw(parent context.Context, path string, o drawOptions) error {
 	case o.Paint.Side < 0:
 		return usagef("read --max-side: %d is no length in pixels", o.Paint.Side)
 	}
-	if err := oneOf("--format", o.format, "png", "jpeg"); err != nil {
+	if err := oneOf("format", o.format); err != nil {
 		return err
 	}
 	o.JPEG = o.format == "jpeg"

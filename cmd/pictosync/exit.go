@@ -183,15 +183,37 @@ func errorLine(err error) string {
 	return line
 }
 
-// flagError names the nearest flag to one that is not there.
+// flagError names the nearest flag to one that is not there, and what a value has to be.
 func flagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
 		if near := nearest.Name(unknown.GetSpecifiedName(), names); near != "" {
 			return usagef("%w; did you mean --%s?", err, near)
 		}
 	}
+	if invalid, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return usagef("read --%s: %w", invalid.GetFlag().Name, plainly(err))
+	}
 	return usageError{err}
+}
+
+// plainly says what a value of a flag must be where it is something else.
+func plainly(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	if wants := valuesOf[invalid.GetFlag().Value.Type()]; wants != "" {
+		return fmt.Errorf("%q must be %s", invalid.GetValue(), wants)
+	}
+	return invalid.Unwrap()
+}
+
+// valuesOf says what the values of flags may be, by their types.
+var valuesOf = map[string]string{
+	"bool":     "true or false",
+	"int":      "a whole number",
+	"float64":  "a number",
+	"duration": "a time such as 90s, 15m or 2h",
 }

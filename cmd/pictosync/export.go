@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ import (
 	"pictosync/convert/formats"
 	"pictosync/convert/snapshot"
 	"pictosync/remote"
+	"pictosync/store"
 	"pictosync/worker"
 )
 
@@ -56,8 +58,8 @@ missing brings them into a new dataset. A stopped export goes on where it was wh
 		Example: `  pictosync export --dataset cars --out backups/cars
   pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runExport(cmd.Context(), o)
@@ -148,6 +150,11 @@ func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summar
 		if _, _, pushErr := b.Push(s.ctx); pushErr != nil {
 			return summary, pushErr
 		}
+		err = cmp.Or(err, s.store.Note(context.WithoutCancel(s.ctx), summary.Run, func(n *store.Notes) {
+			if n.Export != nil {
+				n.Export.Snapshot = summary.Snapshot
+			}
+		}))
 	}
 	return summary, err
 }
@@ -241,7 +248,7 @@ other classes stay as they are.` + exitHelp,
   pictosync restore backups/cars --dataset cars --class car`,
 		Args: one(aBackup),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			o.source.include, o.restores = o.images, true

@@ -12,6 +12,7 @@ import (
 
 	"pictosync/backup"
 	"pictosync/internal/nearest"
+	"pictosync/store"
 	"pictosync/worker"
 )
 
@@ -291,12 +292,16 @@ func (j jobResult) cameTo() string {
 			Kept  int `json:"kept"`
 			Empty int `json:"empty"`
 		} `json:"images"`
+		Uploads store.UploadTotals `json:"uploads"`
 	}
 	if json.Unmarshal(j.Summary, &s) != nil {
 		return ""
 	}
 	i := s.Images
-	return fmt.Sprintf("%s: %s", plural(i.Found, "image"), parts(part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"},
+	if j.Kind == "verify" {
+		return fmt.Sprintf("%s: %s", plural(i.Found, "image"), parts(part{i.Unchanged, "as the labels say"}, part{i.Failed, "that differ or cannot be compared"}, part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "not in the sample"}))
+	}
+	return fmt.Sprintf("%s: %s", plural(i.Found, "image"), parts(part{s.Uploads.Done, "uploaded"}, part{s.Uploads.Failed, "not uploaded"}, part{i.Saved, "saved"}, part{i.Cleared, "cleared"}, part{i.Unchanged, "unchanged"},
 		part{i.Read, "read"}, part{i.Kept, "known already"}, part{i.Empty, "without annotations"},
 		part{i.Unmatched, "not in the dataset"}, part{i.Skipped, "skipped"}, part{i.Failed, "failed"}))
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -60,5 +61,31 @@ an interrupted run when the same command is given again.` + exitHelp,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newView(), newDraw(), newUI(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newDoctor(), newSandbox(), newMan())
 	addCompletions(root)
+	nameWhatIsThere(root)
 	return root
+}
+
+// nameWhatIsThere has the commands that cobra adds refuse what they do not know, as all others
+// do: by themselves they print their help and end well.
+func nameWhatIsThere(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				_, _, err := root.Find(args)
+				return err
+			}
+		case "completion":
+			var shells []string
+			for _, shell := range cmd.Commands() {
+				shells = append(shells, shell.Name())
+			}
+			cmd.Args = func(*cobra.Command, []string) error {
+				return usagef("no shell: it must be one of: %s", strings.Join(shells, ", "))
+			}
+			cmd.RunE = func(*cobra.Command, []string) error { return nil }
+		}
+	}
 }

@@ -144,7 +144,7 @@ func (p *display) line(now progress.Progress) {
 func describe(now progress.Progress) string {
 	text := now.Phase
 	switch {
-	case now.Total > 0:
+	case now.Total > 0 && now.Done <= now.Total:
 		text += fmt.Sprintf(" %s of %s images", humanize.Comma(int64(now.Done)), humanize.Comma(int64(now.Total)))
 	case now.Done > 0:
 		text += fmt.Sprintf(" %s images", humanize.Comma(int64(now.Done)))
@@ -156,7 +156,11 @@ func describe(now progress.Progress) string {
 		text += fmt.Sprintf(" (%d failed)", now.Failed)
 	}
 	if now.Left > 0 {
-		text += ", " + roughly(now.Left) + " left"
+		least := ""
+		if now.AtLeast {
+			least = "at least "
+		}
+		text += ", " + least + roughly(now.Left) + " left"
 	}
 	if now.Hold.Kind != "" {
 		text += "; " + heldText(now.Hold)

@@ -61,6 +61,8 @@ func TestProgressInWords(t *testing.T) {
 	for want, now := range map[string]progress.Progress{
 		"listing 34,000 images": {Phase: "listing", Done: 34000},
 		"planning":              {Phase: "planning"},
+		"listing 20,000 of 60,000 images, at least 1 m 12 s left":         {Phase: "listing", Done: 20000, Total: 60000, Left: 72 * time.Second, AtLeast: true},
+		"listing 60,200 images":                                           {Phase: "listing", Done: 60200, Total: 60000},
 		"saving 1,200 of 60,000 images, 2 h 10 m left":                    {Phase: "saving", Done: 1200, Total: 60000, Left: 2*time.Hour + 10*time.Minute},
 		"reading 5 of 9 images, the service packs the dataset (1 failed)": {Phase: "reading", Done: 5, Total: 9, Note: "the service packs the dataset", Failed: 1},
 		"saving 1 of 2 images; waiting for the quota (2,000/h), 3 m 10 s": {Phase: "saving", Done: 1, Total: 2,

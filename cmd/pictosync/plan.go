@@ -88,7 +88,7 @@ type planOptions struct {
 
 func runPlan(parent context.Context, path string, o planOptions, doing string) error {
 	settings, err := o.settings()
-	if err != nil {
+	if err = cmp.Or(err, checkFile("out", o.out)); err != nil {
 		return err
 	}
 	return o.show(parent, path, settings, doing)
@@ -113,7 +113,7 @@ func (o *planOptions) show(parent context.Context, path string, settings worker.
 		return worker.Plan(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {
-		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{plan: true, backup: settings.Backup, reads: o.reads.policy()}))
+		err = joinFailures(err, o.page.write(s, src.src, summary, pageOf{plan: true, backup: settings.Backup, reads: o.reads.policy()}))
 	}
 	switch {
 	case src.err != nil:

@@ -10,13 +10,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/pflag"
 
 	"pictosync/compare"
@@ -24,6 +24,7 @@ import (
 	"pictosync/dataset"
 	"pictosync/internal/atomicfile"
 	"pictosync/pictograph"
+	"pictosync/quota"
 	"pictosync/report"
 	"pictosync/store"
 	"pictosync/view"
@@ -100,6 +101,36 @@ func (o *pageOptions) addFolderFlag(f *pflag.FlagSet) {
 	f.StringVar(&o.folder, "report-dir", "", "write the page of each run, all in one file, into `DIR`")
 }
 
+// check refuses a page that could not be written, before there is one.
+func (o *pageOptions) check() error {
+	if err := checkFile("html", o.html); err != nil || o.folder == "" {
+		return err
+	}
+	return checkFileBelow("report-dir", filepath.Join(o.folder, "page"))
+}
+
+// checkFileBelow is checkFile for a file whose folder is made.
+func checkFileBelow(flag, path string) error {
+	dir, name := filepath.Split(path)
+	for dir = filepath.Clean(dir); dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); err == nil {
+			break
+		}
+	}
+	return checkFile(flag, filepath.Join(dir, name))
+}
+
+// checkFile refuses a file that a flag names and that could not be written; "" is none.
+func checkFile(flag, path string) error {
+	if path == "" {
+		return nil
+	}
+	if err := atomicfile.Check(path); err != nil {
+		return usagef("--%s: %w", flag, err)
+	}
+	return nil
+}
+
 // Sizes of the pages that are files.
 const (
 	drawnImages  = 40
@@ -135,7 +166,7 @@ func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summa
 	if page.Cost, err = of.cost(ctx, s, summary); err != nil {
 		return err
 	}
-	page.Commands = func(saved bool) []view.Command { return of.nextCommands(summary, saved, s.options.state) }
+	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, s.options.state, o.html) }
 	var files []string
 	if o.html != "" {
 		files = append(files, o.html)
@@ -216,9 +247,13 @@ func readBefore(s *session, r *report.Run, most int) error {
 // cost says what a run took or would take, and what the quota makes of it.
 func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (string, error) {
 	took := fmt.Sprintf("It took %s and %s so far", plural(summary.Requests, "request"), seconds(summary.Seconds))
-	rate := "without a limit"
-	if !s.options.sandbox {
-		rate = "at " + s.options.rate
+	rate, allowed := "without a limit", s.pacer.Quota()
+	switch {
+	case allowed == (quota.Quota{}):
+	case s.options.rate == "auto":
+		rate = fmt.Sprintf("at the %s that the service allows", allowed.Said())
+	default:
+		rate = "at " + allowed.Said()
 	}
 	if !o.plan {
 		return took + ", " + rate + ".", nil
@@ -235,74 +270,8 @@ func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (s
 	if err != nil {
 		return "", err
 	}
-	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, o.reads, s.quota)
+	requests, needs := worker.Cost(sums, len(created), summary.Requests, o.backup, o.reads, allowed)
 	return fmt.Sprintf("To do it takes at least %s and, %s, %s.", plural(requests, "request"), rate, time.Duration(needs*float64(time.Second)).Round(time.Second)), nil
-}
-
-// nextCommands are what to type after a run: to do a plan, to resume a run, or to undo it.
-func (o pageOf) nextCommands(summary worker.Summary, saved bool, stateFile string) (next []view.Command) {
-	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
-	state := ""
-	if stateFile != "" {
-		state = " --state " + shellWord(stateFile)
-	}
-	switch {
-	case summary.Outcome == string(store.Interrupted) || summary.Outcome == string(store.Stopped):
-		add("Go on where it stopped:", sameCommand(os.Args[1:]))
-	case o.plan && len(os.Args) > 1:
-		add("Do it, with the same options:", sameCommand(asSync(os.Args[1:])))
-		if !slices.ContainsFunc(os.Args, func(arg string) bool { return strings.HasPrefix(arg, "--read-images") }) {
-			add("See on the images what goes, with a request for each whose annotations are not known:", sameCommand(os.Args[1:])+" --read-images 20")
-		}
-	case saved:
-		add("Bring back what the images had:", "pictosync undo "+summary.Run+state)
-	}
-	add("Look at every image, in the browser:", "pictosync ui"+state)
-	return next
-}
-
-// asSync is the command line of the sync that a plan is of.
-func asSync(args []string) []string {
-	args = slices.Clone(args)
-	if i := slices.Index(args, "plan"); i >= 0 {
-		args[i] = "sync"
-	}
-	valued := []string{"--html", "--diff", "--out", "--read-images"}
-	return slices.DeleteFunc(joined(args, valued), func(arg string) bool {
-		name, _, _ := strings.Cut(arg, "=")
-		return slices.Contains(valued, name) || name == "--rows" || name == "--json" || name == "--dry-run"
-	})
-}
-
-// joined are arguments with the values of some flags in one with them.
-func joined(args, valued []string) (all []string) {
-	for i := 0; i < len(args); i++ {
-		if slices.Contains(valued, args[i]) && i+1 < len(args) {
-			all = append(all, args[i]+"="+args[i+1])
-			i++
-			continue
-		}
-		all = append(all, args[i])
-	}
-	return all
-}
-
-// sameCommand is a command line as a shell takes it.
-func sameCommand(args []string) string {
-	words := []string{"pictosync"}
-	for _, arg := range args {
-		words = append(words, shellWord(arg))
-	}
-	return strings.Join(words, " ")
-}
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_./:=@%+,-]+$`)
-
-func shellWord(s string) string {
-	if plainWord.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // runPage writes the page of a run of the state.
@@ -312,45 +281,62 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
 	page.Cost = runCost(run)
-	page.Commands = func(saved bool) []view.Command { return runCommands(run, saved, o.state) }
+	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, o.state, "") }
 	return writePage(ctx, o.output, r, page, o.page.html)
 }
 
 func runCost(run store.Run) string {
-	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), plural(run.Starts, "process")) // of work, not of waiting between them
+	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), english.Plural(run.Starts, "process", "")) // of work, not of waiting between them
 }
 
-// runCommands are what to type after a run of the state.
-func runCommands(run store.Run, saved bool, state string) (next []view.Command) {
-	flag := ""
-	if state != "" {
-		flag = " --state " + shellWord(state)
-	}
+// nextCommands are what to type after a run of the state: to do it, to resume it or to undo
+// it. html is the file that its page is written to; "" where it is served.
+func nextCommands(run store.Run, did report.Did, state, html string) (next []view.Command) {
 	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
-	switch {
-	case run.EndedAt.IsZero() && run.Kind == "sync":
-		add("Go on where it stopped, with the options that it had:", commandOf(run)+flag)
-	case run.Kind == "plan":
-		add("Do it, with the options that it had:", commandOf(run)+flag)
-	case saved:
-		add("Bring back what the images had:", "pictosync undo "+run.ID+flag)
+	pictosync := func(args ...string) string { return shown(store.Command{Args: args}, state) }
+	command, known := did.Notes.Command, did.Notes.Command != nil
+	switch ended := !run.EndedAt.IsZero(); {
+	case known && !ended && run.Kind != "plan":
+		add("Go on where it stopped, with the options that it had:", shown(*command, state))
+	case known && ended && run.Kind == "plan" && run.Outcome == store.Planned:
+		add("Do it, with the options that it had:", shown(*command, state))
+	case known && run.Kind == "verify":
+		add("Compare again, with the options that it had:", shown(*command, state))
+	case did.Saved:
+		add("Bring back what the images had:", pictosync("undo", run.ID))
+	case did.Notes.Export != nil:
+		add("See what it would take to bring this backup back:", pictosync(append([]string{"restore", did.Notes.Export.Snapshot, "--dataset", run.Dataset.Name, "--dry-run"}, serviceWords(run)...)...))
 	}
-	add("What happened to each image, and why:", "pictosync runs "+run.ID+flag)
+	if html != "" && known && run.Kind == "plan" && command.Args[0] == "sync" && did.Unknown > 0 {
+		again := store.Command{Dir: command.Dir, Args: append([]string{"plan"}, command.Args[1:]...)}
+		add("See on the images what goes, with a request for each whose annotations are not known:", shown(again, state, "--html", html, "--read-images", "20"))
+	}
+	what := "What happened to each image, and why:"
+	if run.Kind == "plan" {
+		what = "What would happen to each image, and why:"
+	}
+	add(what, pictosync("runs", run.ID))
+	if html != "" {
+		add("Look at every image, in the browser:", pictosync("ui"))
+	}
 	return next
 }
 
-// commandOf is the command that does what a run of the state was about.
-func commandOf(run store.Run) string {
-	if undone, is := worker.UndoneBy(run); is {
-		return "pictosync undo " + undone
+// serviceWords are the flags that reach the service of a run.
+func serviceWords(run store.Run) []string {
+	switch run.Dataset.Service {
+	case "sandbox":
+		return []string{"--sandbox"}
+	case pictograph.DefaultBaseURL:
+		return nil
 	}
-	return "pictosync sync " + shellWord(run.Source) + " --dataset " + shellWord(run.Dataset.Name)
+	return []string{"--base-url", run.Dataset.Service}
 }
 
 // again opens the source of a run of the state; where it cannot, the note says why. That the
 // labels are those of the run is known by their hash, image by image.
 func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run) (convert.Source, string) {
-	if undone, is := worker.UndoneBy(run); is {
+	if undone, is := run.Undoes(); is {
 		if of, err := st.FindRun(ctx, undone); err == nil {
 			return worker.Replaced(st, of), ""
 		}
@@ -369,7 +355,7 @@ func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run
 
 // writeNight writes the page of a night: its jobs, each with the page of its run.
 func writeNight(folder string, n *night, written []writtenPage) error {
-	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Kind", "Dataset", "Outcome", "Took", "Result"}, Numbers: []int{4}}
+	t := view.Table{Title: "Jobs", Heads: []string{"Name", "Outcome", "Result", "Took", "Kind", "Dataset"}, Numbers: []int{3}}
 	bad := 0
 	for _, j := range n.Jobs {
 		kind := map[int]string{exitDone: "done", exitFailures: "failures"}[j.ExitCode]
@@ -384,7 +370,11 @@ func writeNight(folder string, n *night, written []writtenPage) error {
 				name.Href = url.PathEscape(written[i].file)
 			}
 		}
-		t.Rows = append(t.Rows, []view.Link{name, {Text: j.Kind}, {Text: view.Text(j.Dataset)}, {Text: j.Outcome, Kind: kind}, {Text: seconds(j.Seconds).String()}, {Text: view.Text(j.cameTo())}})
+		outcome := view.Link{Text: j.Outcome, Kind: kind}
+		if kind == "failures" {
+			outcome.Text = "with failures"
+		}
+		t.Rows = append(t.Rows, []view.Link{name, outcome, {Text: view.Text(j.cameTo())}, {Text: seconds(j.Seconds).String()}, {Text: j.Kind}, {Text: view.Text(j.Dataset)}})
 	}
 	at := n.StartedAt.Local()
 	lead := fmt.Sprintf("All %s ended well, with %s.", plural(len(n.Jobs), "job"), plural(n.Requests, "request"))

@@ -47,7 +47,12 @@ something failed, and when all is well again.
 The status is that of the first job that did not end well.` + exitHelp,
 		Example: `  pictosync run nightly.yaml --max-duration 6h
   pictosync run nightly.yaml backup-cars --json`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("no configuration: name the file that lists the jobs, as in config.example.yaml")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args[0], args[1:])
 		},
@@ -103,7 +108,7 @@ func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (job
 	if err != nil {
 		return nil, 0, err
 	}
-	if err := c.apply(cmd.Flags()); err != nil {
+	if err := o.keepJobs(cmd, path, func() error { return c.apply(cmd.Flags()) }); err != nil {
 		return nil, 0, err
 	}
 	if jobs, err = c.readJobs(cmd.Root(), path); err != nil {
@@ -115,7 +120,10 @@ func (o *runOptions) ready(cmd *cobra.Command, path string, names []string) (job
 	if keep, err = parseAge(o.keep); err != nil {
 		return nil, 0, usagef("read --keep: %w", err)
 	}
-	return jobs, keep, o.alert.check()
+	if o.metrics != "" {
+		err = checkFileBelow("metrics-file", o.metrics)
+	}
+	return jobs, keep, cmp.Or(err, o.alert.check(), o.page.check())
 }
 
 // night does the jobs. recovered tells that all is well, and was not last time.
@@ -207,6 +215,8 @@ func (o *runOptions) do(s *session, j *job, record *store.Job) (jobResult, error
 	if !o.output.json && !o.output.quiet {
 		fmt.Fprintf(os.Stderr, "== %s: %s\n", printable(j.name), printable(j.doing()))
 	}
+	s.command = o.command
+	s.command.Args = slices.Insert(slices.Clone(o.command.Args), 2, j.name)
 	summary, err := j.work.do(s)
 	record.EndedAt = now()
 	result := jobResult{Name: j.name, Kind: j.kind, Dataset: j.dataset(), Outcome: string(store.Done), Seconds: record.EndedAt.Sub(record.StartedAt).Seconds()}

@@ -225,7 +225,7 @@ func findRun(ctx context.Context, st *store.Store, id string) (store.Run, error)
 // runJSON is a run for programs: its summary with when and how it went.
 type runJSON struct {
 	worker.Summary
-	Kind      string      `json:"kind"` // sync, plan, undo or verify
+	Kind      string      `json:"kind"` // sync, restore, plan, undo, verify or export
 	Phase     store.Phase `json:"phase"`
 	Format    string      `json:"format"`
 	Starts    int         `json:"starts"`
@@ -239,7 +239,7 @@ func describeRun(ctx context.Context, st *store.Store, r store.Run) (runJSON, er
 	if err != nil {
 		return runJSON{}, err
 	}
-	out := runJSON{Summary: worker.Summarize(r, totals), Kind: r.Kind, Phase: r.Phase, Format: r.Format, Starts: r.Starts, Error: r.Error, StartedAt: r.StartedAt.UTC()}
+	out := runJSON{Summary: worker.Summarize(r, totals), Kind: r.Shown(), Phase: r.Phase, Format: r.Format, Starts: r.Starts, Error: r.Error, StartedAt: r.StartedAt.UTC()}
 	if !r.EndedAt.IsZero() {
 		ended := r.EndedAt.UTC()
 		out.EndedAt = &ended
@@ -265,10 +265,10 @@ func listRuns(ctx context.Context, st *store.Store, o runsOptions) error {
 		return printJSON(os.Stdout, map[string]any{"runs": described})
 	}
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RUN\tSTARTED\tKIND\tDATASET\tOUTCOME\tSAVED\tUNCHANGED\tFAILED\tSOURCE")
+	fmt.Fprintln(table, "RUN\tSTARTED\tKIND\tDATASET\tOUTCOME\tSAVED\tUNCHANGED\tUNMATCHED\tFAILED\tSOURCE")
 	for _, r := range described {
 		i := r.Images
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Run, humanize.Time(r.StartedAt), r.Kind, r.Dataset, outcomeWord(r.Outcome), i.Saved+i.Cleared, i.Unchanged, i.Failed+i.Unmatched, r.Source)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r.Run, humanize.Time(r.StartedAt), r.Kind, r.Dataset, outcomeWord(r.Outcome), i.Saved+i.Cleared, i.Unchanged, i.Unmatched, i.Failed, r.Source)
 	}
 	if len(described) == o.limit {
 		fmt.Fprintf(table, "there may be older ones: --limit says how many are listed\n")
@@ -360,6 +360,9 @@ func showFindings(ctx context.Context, w io.Writer, st *store.Store, run store.R
 		return err
 	}
 	if !asJSON {
+		if len(groups.byCause) == 0 {
+			fmt.Fprintf(w, "run %s has no findings; `pictosync runs %s` shows what became of each image\n", run.ID, run.ID)
+		}
 		groups.print(w)
 		return nil
 	}

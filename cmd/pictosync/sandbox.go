@@ -50,7 +50,7 @@ follows from the seed and their numbers, so that a failure repeats.
                     truncate, lost-answer, storm, no-limit-headers;
                     export-404, export-402, export-403 of those about exports
   of exports        export-failed, export-truncated, export-corrupt, export-bomb,
-                    export-names
+                    export-many, export-names
   of their images   export-missing, export-stale, export-count
   at the storage    put-expired, put-failed, put-lost, download-expired,
                     download-failed, download-cut

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -42,6 +43,8 @@ type serviceOptions struct {
 	concurrency int
 	maxOutage   time.Duration
 	maxDuration time.Duration
+
+	command store.Command // that does the same again
 }
 
 func (o *serviceOptions) addConfigFlag(f *pflag.FlagSet) {
@@ -72,6 +75,7 @@ type session struct {
 	quota   quota.Quota  // what requests are held to; those to a sandbox to none
 	pacer   *quota.Pacer // of the last connection
 	path    string       // of the state
+	assumed atomic.Bool  // it was said what quota is assumed
 
 	store   *store.Store
 	url     string
@@ -84,6 +88,7 @@ type session struct {
 	shared     *dataset.Session
 	requests   int    // so far
 	halted     string // why no further job is begun
+	command    store.Command
 	reports    string // folder of the pages of the runs; "" is none
 	written    []writtenPage
 
@@ -104,7 +109,7 @@ func (o *serviceOptions) begin(parent context.Context) (*session, error) {
 	case o.concurrency < 1:
 		return nil, usagef("read --concurrency: %d saves at once save nothing; give 1 or more", o.concurrency)
 	}
-	s := &session{options: o, quota: allowed}
+	s := &session{options: o, quota: allowed, command: o.command}
 	if o.sandbox {
 		s.quota = quota.Quota{}
 	}
@@ -315,12 +320,20 @@ func (s *session) connect() (*connection, error) {
 		return nil, err
 	}
 	pacer.MaxBlock = s.options.maxOutage
+	pacer.OnAssumed = s.sayAssumed
 	s.pacer = pacer
 	client, err := pictograph.New(s.config(pacer))
 	if err != nil {
 		return nil, usageError{err}
 	}
 	return &connection{client, pacer}, nil
+}
+
+// sayAssumed says what quota is assumed of a service that says nothing of it.
+func (s *session) sayAssumed(q quota.Quota) {
+	if s.assumed.CompareAndSwap(false, true) {
+		s.log.Warn().Msgf("the service says nothing of its quota: %s is assumed; --rate N/h says otherwise", q.Said())
+	}
 }
 
 func (s *session) config(pacer pictograph.Pacer) pictograph.Config {
@@ -345,7 +358,7 @@ func (c *connection) close() { c.client.CloseIdleConnections() }
 // access is what work on a dataset is told of this session.
 func (s *session) access(name string, d *display) dataset.Options {
 	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
-		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared}
+		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared, Command: s.command}
 }
 
 // now is the clock; tests of many nights set it.
@@ -357,13 +370,26 @@ func logRetries(log zerolog.Logger) func(pictograph.Retry) {
 	}
 }
 
-// seed makes the dataset with its images in a sandbox of this process, where there is
-// none. To a dataset that is there nothing is added: whether the names fit its images can
-// be tried so. On another service it does nothing.
-func (s *session) seed(dataset string, src convert.Source) error {
-	if s.sandbox == nil {
+// makeForSync makes the dataset of a sync in a sandbox of this process, where there is none:
+// with the images of the source, where the sync does not upload them. To a dataset that is
+// there nothing is added: whether the names fit its images can be tried so. On another service
+// it does nothing.
+func (s *session) makeForSync(dataset string, src *opening, settings worker.Options) error {
+	if s.sandbox == nil || settings.Create {
 		return nil
 	}
+	if settings.Upload == worker.UploadMissing || settings.Upload == worker.UploadAll {
+		_, _, err := s.sandbox.EnsureDataset(s.ctx, dataset)
+		return err
+	}
+	opened, err := src.Open()
+	if err != nil {
+		return err
+	}
+	return s.seed(dataset, opened)
+}
+
+func (s *session) seed(dataset string, src convert.Source) error {
 	_, err := s.sandbox.CreateDataset(s.ctx, dataset, func(yield func(sandbox.NewImage, error) bool) {
 		for item, err := range src.Items(s.ctx, "") {
 			if err == nil && item.Err != nil {

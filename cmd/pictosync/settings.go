@@ -98,7 +98,7 @@ func (c configuration) applyFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 			value += "s" // the SDK's variable counts seconds
 		}
 		if err := flags.Set(f.Name, value); err != nil {
-			return usagef("read %s from the environment: %w", variable, plainly(flags, f.Name, value, err))
+			return usagef("read %s from the environment: %w", variable, plainly(err))
 		}
 		return nil
 	}
@@ -113,18 +113,10 @@ func (c configuration) applyFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 func (s setting) set(flags *pflag.FlagSet, flag string) error {
 	for _, value := range s.values {
 		if err := flags.Set(flag, value); err != nil {
-			return usagef("read %s: %s: %w", s.where, key(flag), plainly(flags, flag, value, err))
+			return usagef("read %s: %s: %w", s.where, key(flag), plainly(err))
 		}
 	}
 	return nil
-}
-
-// plainly says what a switch must be where it is something else.
-func plainly(flags *pflag.FlagSet, flag, value string, err error) error {
-	if f := flags.Lookup(flag); f != nil && f.Value.Type() == "bool" {
-		return fmt.Errorf("%q must be true or false", value)
-	}
-	return err
 }
 
 // variableOf is the variable of the environment that sets a flag, "" for none.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -107,10 +108,10 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 			return nil, usageError{err}
 		}
 	}
-	if err := oneOf("--outside", o.outside, convert.OutsideKeep, convert.OutsideClip, convert.OutsideReport); err != nil {
+	if err := oneOf("outside", o.outside); err != nil {
 		return nil, err
 	}
-	if err := oneOf("--on-size-mismatch", o.onSizeMismatch, convert.SizeFail, convert.SizeScale, convert.SizeKeep); err != nil {
+	if err := oneOf("on-size-mismatch", o.onSizeMismatch); err != nil {
 		return nil, err
 	}
 	if !(o.simplify >= 0) || math.IsInf(o.simplify, 0) {
@@ -280,15 +281,12 @@ func (t *teller) with(show func(progress.Progress)) func(progress.Progress) {
 }
 
 // oneOf refuses a value that is none of those that a flag takes.
-func oneOf[T ~string](flag, value string, values ...T) error {
-	var names []string
-	for _, v := range values {
-		if value == string(v) {
-			return nil
-		}
-		names = append(names, string(v))
+func oneOf(flag, value string) error {
+	values := choices()[flag]
+	if slices.Contains(values, value) {
+		return nil
 	}
-	return usagef("read %s: %q must be one of: %s", flag, value, strings.Join(names, ", "))
+	return usagef("read --%s: %q must be one of: %s", flag, value, strings.Join(values, ", "))
 }
 
 // orList is a list of words with an or: a, b or c.

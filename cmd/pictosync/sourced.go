@@ -27,9 +27,6 @@ type sourcedOptions struct {
 	unmatched string
 	findings  string
 	reads     readOptions
-
-	// A sandbox of this process gets a dataset without images, or none.
-	unseeded, create bool
 }
 
 // readOptions are the flags of every command that reads what images have.
@@ -40,7 +37,7 @@ func (o *readOptions) addFlags(f *pflag.FlagSet) {
 }
 
 func (o *readOptions) check() error {
-	return oneOf("--read", o.by, dataset.ReadAuto, dataset.ReadExport, dataset.ReadImage)
+	return oneOf("read", o.by)
 }
 
 func (o *readOptions) policy() dataset.ReadPolicy { return dataset.ReadPolicy(o.by) }
@@ -61,10 +58,10 @@ func (o *sourcedOptions) check() error {
 	if o.dataset == "" {
 		return usagef("no dataset: name one with --dataset")
 	}
-	if err := cmp.Or(oneOf("--unmatched", o.unmatched, "fail", "ignore"), o.reads.check()); err != nil {
+	if err := cmp.Or(oneOf("unmatched", o.unmatched), o.reads.check(), checkFile("findings", o.findings)); err != nil {
 		return err
 	}
-	return oneOf("--match", o.match, worker.MatchExact, worker.MatchPath, worker.MatchName)
+	return oneOf("match", o.match)
 }
 
 // common reads what every kind of run is told.
@@ -141,19 +138,6 @@ func (s *session) openWith(src *opening, open func() error) error {
 // run does a run from a source in a session that is open, and sums it up.
 func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do func(*connection, worker.Common) (worker.Summary, error)) (worker.Summary, error) {
 	failed := worker.Summary{Dataset: o.dataset, Source: src.path}
-	if s.sandbox != nil {
-		opened, err := src.Open()
-		switch {
-		case err != nil || o.create:
-		case o.unseeded:
-			_, _, err = s.sandbox.EnsureDataset(s.ctx, o.dataset)
-		default:
-			err = s.seed(o.dataset, opened)
-		}
-		if err != nil {
-			return failed, err
-		}
-	}
 	defer src.read.close()
 	findings, err := createFindings(o.findings)
 	if err != nil {

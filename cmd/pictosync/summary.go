@@ -74,13 +74,23 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 	if s.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
-	if i.Failed+i.Unmatched > 0 {
-		for n, failure := range s.Failures {
-			fmt.Fprintf(w, "  %-11s  %s\n", []string{"what failed", "", ""}[n], printable(failure))
-		}
-		fmt.Fprintf(w, "               see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
-	}
+	printFailures(w, "what failed", s, failed)
 	return nil
+}
+
+// printFailures names images that failed, or are not in the dataset, which with --unmatched
+// ignore is no failure.
+func printFailures(w io.Writer, what string, s worker.Summary, failed error) {
+	outcomes := "failed,unmatched"
+	if s.Images.Failed == 0 && failed == nil {
+		what, outcomes = "not there", "unmatched"
+	}
+	for n, failure := range s.Failures {
+		fmt.Fprintf(w, "  %-11s  %s\n", []string{what, "", ""}[n], printable(failure))
+	}
+	if len(s.Failures) > 0 {
+		fmt.Fprintf(w, "               see `pictosync runs %s --outcome %s`\n", s.Run, outcomes)
+	}
 }
 
 // printNotes says how images were read.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -47,10 +46,10 @@ func (o *guardOptions) read(w *worker.Options) (err error) {
 		o.unknownClasses = "fail"
 	}
 	if err := cmp.Or(
-		oneOf("--on-existing", o.onExisting, worker.Overwrite, worker.Skip, worker.Fail),
-		oneOf("--on-drift", o.onDrift, worker.Overwrite, worker.Skip, worker.Fail),
-		oneOf("--on-reviewed", o.onReviewed, worker.Overwrite, worker.Skip, worker.Fail),
-		oneOf("--unknown-classes", o.unknownClasses, worker.Create, worker.Skip, worker.Fail),
+		oneOf("on-existing", o.onExisting),
+		oneOf("on-drift", o.onDrift),
+		oneOf("on-reviewed", o.onReviewed),
+		oneOf("unknown-classes", o.unknownClasses),
 	); err != nil {
 		return err
 	}
@@ -71,7 +70,7 @@ func (o *backupOptions) addFlags(f *pflag.FlagSet) {
 
 func (o *backupOptions) read(policy *worker.BackupPolicy) error {
 	*policy = worker.BackupPolicy(o.backup)
-	return oneOf("--backup", o.backup, worker.BackupAuto, worker.BackupAlways, worker.BackupNever)
+	return oneOf("backup", o.backup)
 }
 
 // saveOptions are those of the commands that bring a source into a dataset.
@@ -102,8 +101,7 @@ func (o *saveOptions) settings() (w worker.Options, err error) {
 	if err := o.uploads.read(&w); err != nil {
 		return w, err
 	}
-	o.unseeded, o.create = w.Upload == worker.UploadMissing || w.Upload == worker.UploadAll, w.Create
-	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup))
+	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup), o.page.check())
 }
 
 // syncOptions are the flags of sync.
@@ -175,7 +173,7 @@ A run that was interrupted, by whatever, is finished by the same command.` + exi
   pictosync sync coco128 --dataset coco128 --create-dataset --upload missing`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			if dryRun {
@@ -213,7 +211,7 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
   pictosync sync testdata/shapes --dataset shapes --sandbox --plan shapes.plan`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runPlan(cmd.Context(), args[0], o, "sync "+args[0])
@@ -263,12 +261,16 @@ func (o *saveOptions) save(parent context.Context, path string, settings worker.
 
 // sync does a sync in a session that is open.
 func (o *saveOptions) sync(s *session, src *opening, settings worker.Options) (worker.Summary, error) {
+	if err := s.makeForSync(o.dataset, src, settings); err != nil {
+		src.read.close()
+		return worker.Summary{Dataset: o.dataset, Source: src.path}, err
+	}
 	summary, err := o.run(s, src, settings.Common, func(c *connection, common worker.Common) (worker.Summary, error) {
 		settings.Common, settings.Files = common, src.files()
 		return worker.Sync(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
 	if src.err == nil && summary.Run != "" {
-		err = errors.Join(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
+		err = joinFailures(err, o.page.write(s, src.src, summary, pageOf{backup: settings.Backup}))
 	}
 	return summary, err
 }

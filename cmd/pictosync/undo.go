@@ -46,7 +46,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
   pictosync undo 0190b3f2 --image 'train/**'`,
 		Args: one(aRun),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runUndo(cmd.Context(), args[0], o, cmd.Flags().Changed("base-url"))
@@ -81,6 +81,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err != nil {
 		return err
 	}
+	o.command.Args[1] = run.ID // "last" is another run then
 	options := worker.UndoOptions{Image: o.image, Force: o.force, RemoveClasses: o.classes, Uploaded: o.uploaded}
 	if err := cmp.Or(o.backups.read(&options.Backup), o.reads.check()); err != nil {
 		return err
@@ -151,7 +152,7 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 		return run, saidError{errNothingToUndo}
 	}
 	// The same command goes on with an undo that was stopped.
-	if undone, undo := worker.UndoneBy(run); undo && run.EndedAt.IsZero() {
+	if undone, undo := run.Undoes(); undo && run.EndedAt.IsZero() {
 		return st.FindRun(ctx, undone)
 	}
 	return run, nil
@@ -166,8 +167,11 @@ func announce(ctx context.Context, w io.Writer, st *store.Store, run store.Run) 
 	if err != nil {
 		return err
 	}
-	changed := totals.Outcome[store.ItemSaved] + totals.Outcome[store.ItemCleared]
-	_, err = fmt.Fprintf(w, "undoing run %s of %s: %s from %s into dataset %s, %s changed\n", run.ID, run.StartedAt.Format(time.DateTime), run.Kind, printable(run.Source), printable(run.Dataset.Name), plural(changed, "image"))
+	did := plural(totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared], "image") + " changed"
+	if n := totals.Uploads.Done; n > 0 {
+		did += fmt.Sprintf(", %d uploaded", n)
+	}
+	_, err = fmt.Fprintf(w, "undoing run %s of %s: %s from %s into dataset %s, %s\n", run.ID, run.StartedAt.Format(time.DateTime), run.Shown(), printable(run.Source), printable(run.Dataset.Name), did)
 	return err
 }
 

@@ -36,7 +36,7 @@ func (o *uploadOptions) read(w *worker.Options) error {
 	if o.upload == "" { // a command without these flags
 		return nil
 	}
-	if err := oneOf("--upload", o.upload, worker.UploadNone, worker.UploadMissing, worker.UploadAll); err != nil {
+	if err := oneOf("upload", o.upload); err != nil {
 		return err
 	}
 	w.Upload, w.Streams, w.SetSplits = worker.Uploading(o.upload), o.streams, o.splits

@@ -42,7 +42,7 @@ Images that differ, cannot be taken or are not in the dataset make it exit 4.` +
   pictosync verify labels.jsonl --dataset cars --sample 5% --report differences.jsonl`,
 		Args: one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := applySettings(cmd, o.config); err != nil {
+			if err := o.applyAndKeep(cmd, args); err != nil {
 				return err
 			}
 			return runVerify(cmd.Context(), args[0], o)
@@ -72,8 +72,10 @@ func (o *verifyOptions) settings() (v worker.VerifyOptions, err error) {
 		return v, err
 	}
 	v.Holder = "verify"
-	v.Sample, err = parseSample(o.sample)
-	return v, err
+	if v.Sample, err = parseSample(o.sample); err != nil {
+		return v, err
+	}
+	return v, checkFile("report", o.report)
 }
 
 func runVerify(parent context.Context, path string, o verifyOptions) error {
@@ -143,12 +145,7 @@ func (o outputOptions) printVerification(w io.Writer, s worker.Summary, failed e
 	if s.Findings > 0 {
 		fmt.Fprintf(w, "  findings     %s (%s): see `pictosync runs %s --findings`\n", severitiesText(s.Kinds), kindsText(s.Kinds), s.Run)
 	}
-	if i.Failed+i.Unmatched > 0 {
-		for n, failure := range s.Failures {
-			fmt.Fprintf(w, "  %-11s  %s\n", []string{"differences", "", ""}[n], printable(failure))
-		}
-		fmt.Fprintf(w, "               see `pictosync runs %s --outcome failed,unmatched`\n", s.Run)
-	}
+	printFailures(w, "differences", s, failed)
 	return failed
 }
 

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
 
@@ -116,23 +115,15 @@ the user's cache directory. Ctrl-C ends it.` + exitHelp,
 func runView(parent context.Context, path string, o viewOptions) error {
 	ctx, release := untilStopped(parent)
 	defer release()
-	album, err := o.source.album(ctx, path)
-	if err != nil {
+	serving, stop := context.WithCancel(ctx)
+	pages := report.NewFresh(path, report.FreshOptions{Open: o.source.album, Progress: o.output.counting(), Serving: serving,
+		Failed: func(err error) { fmt.Fprintf(os.Stderr, "pictosync: %s\n", printable(errorLine(err))) }})
+	defer pages.Wait()
+	defer stop()
+	if _, err := pages.Open(true); err != nil {
 		return err
 	}
-	serving, stop := context.WithCancel(ctx)
-	defer stop()
-	var counting sync.WaitGroup
-	defer counting.Wait()
-	counting.Go(func() {
-		err := album.Count(serving, o.output.counting())
-		if err != nil && serving.Err() == nil {
-			fmt.Fprintf(os.Stderr, "pictosync: %s\n", printable(errorLine(err)))
-		}
-	})
-	err = o.pages.serve(ctx, o.output, album)
-	stop()
-	return err
+	return o.pages.serve(ctx, o.output, pages)
 }
 
 // album opens a source to be looked at.
@@ -148,7 +139,7 @@ func (o sourceOptions) album(ctx context.Context, path string) (*report.Album, e
 	}
 	photos := view.NewPhotos(thumbnails())
 	photos.Tidy()
-	return report.NewAlbum(src, report.AlbumOptions{Accepted: accepted, Photos: photos, Images: o.images, Findings: func() []convert.Finding { return found.take() }}), nil
+	return report.NewAlbum(src, report.AlbumOptions{Accepted: accepted, Photos: photos, Images: o.images, At: now(), Findings: func() []convert.Finding { return found.take() }}), nil
 }
 
 // counting tells people how far the count of a source is, now and then.

@@ -21,10 +21,10 @@ import (
 // replaced.
 func Write(ctx context.Context, src convert.Source, out string, report func(convert.Finding)) (images int, err error) {
 	fail := func(err error) (int, error) {
-		return 0, &convert.Error{Op: "write", Path: out, Err: source.ReasonOf(err)}
+		return 0, fmt.Errorf("write %s: %w", out, source.ReasonOf(err))
 	}
 	if err := replaceable(ctx, out); err != nil {
-		return 0, &convert.Error{Op: "write", Path: out, Err: err, Advice: "name a file that is not there yet"}
+		return 0, fmt.Errorf("write %s: %w; name a file that is not there yet", out, err)
 	}
 	temp, err := os.CreateTemp(filepath.Dir(out), ".pictosync-*.db")
 	if err != nil {

@@ -50,6 +50,20 @@ func Create(path string, mode fs.FileMode) (*File, error) {
 	return f, nil
 }
 
+// Check is why a file could not be written, before there is anything to write. What is no
+// plain file is opened when it is written: a pipe has its reader then.
+func Check(path string) error {
+	info, err := os.Stat(path)
+	if path == "-" || err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return nil
+	}
+	f, err := Create(path, Shared)
+	if err == nil {
+		f.Abort()
+	}
+	return err
+}
+
 func create(path string, mode fs.FileMode) (*File, error) {
 	info, err := os.Stat(path)
 	switch {

@@ -18,9 +18,11 @@ type Progress struct {
 	Hold   Hold   // what the work waits for; the zero value is nothing
 
 	// Of the whole work: requests that are done, and all there are, 0 while unknown. Left is
-	// how long the rest takes, 0 while unknown.
+	// how long the rest takes, 0 while unknown; AtLeast says that there will be more to do
+	// than is known yet, before there is a plan.
 	Requests, AllRequests int
 	Left                  time.Duration
+	AtLeast               bool
 }
 
 // Hold is something that all of the work waits for.
@@ -89,13 +91,11 @@ func (t *Tracker) whole() {
 		all += max(w.all, w.done)
 		done += w.done
 	}
-	t.now.Requests = int(done)
-	if !known {
-		t.now.AllRequests, t.now.Left = 0, 0
-		return
+	t.now.Requests, t.now.AllRequests, t.now.AtLeast = int(done), 0, !known
+	if known {
+		t.now.AllRequests = int(all + 0.999)
 	}
-	t.now.AllRequests = int(all + 0.999)
-	if t.Now == nil {
+	if t.Now == nil || t.begun.IsZero() {
 		return
 	}
 	if now := t.Now(); int(done) != t.counted || now.Sub(t.reckoned) >= time.Second {
@@ -116,7 +116,7 @@ func (t *Tracker) reckon(done, rest float64) {
 }
 
 // Expect says how many requests a part of the work takes; known parts that are done take none
-// more. Once all parts are known, the whole is.
+// more. Once all parts are known, the whole is; until then what is known of it is the least.
 func (t *Tracker) Expect(p Part, requests int) {
 	t.update(func(*Progress) {
 		if t.begun.IsZero() && t.Now != nil {
@@ -136,7 +136,9 @@ func (t *Tracker) Did(p Part, requests float64) {
 
 // Begin begins a phase of so many images, 0 where that is not known.
 func (t *Tracker) Begin(phase string, total int) {
-	t.update(func(p *Progress) { *p = Progress{Phase: phase, Total: total, Hold: p.Hold, Left: p.Left} })
+	t.update(func(p *Progress) {
+		*p = Progress{Phase: phase, Total: total, Hold: p.Hold, Left: p.Left, AtLeast: p.AtLeast}
+	})
 }
 
 // Note says what is done meanwhile.

@@ -13,16 +13,22 @@ func TestTheWholeWork(t *testing.T) {
 	tracker := Tracker{Report: func(p Progress) { last = p }, Now: func() time.Time { return clock },
 		Takes: func(n int) time.Duration { return time.Duration(n) * 2 * time.Second }}
 	tracker.Expect(Listing, 60)
-	for range 60 {
+	for range 30 {
+		tracker.Did(Listing, 1)
+	}
+	if last.AllRequests != 0 || last.Requests != 30 || last.Left != time.Minute || !last.AtLeast {
+		t.Errorf("while parts are not known, the rest of the listing is the least: %+v", last)
+	}
+	for range 30 {
 		tracker.Did(Listing, 1)
 	}
 	if last.AllRequests != 0 || last.Requests != 60 || last.Left != 0 {
-		t.Errorf("while parts are not known: %+v", last)
+		t.Errorf("when nothing is known to be left: %+v", last)
 	}
 	clock = clock.Add(time.Second)
 	tracker.Expect(Reading, 10)
 	tracker.Expect(Saving, 300)
-	if last.AllRequests != 370 || last.Left != 620*time.Second {
+	if last.AllRequests != 370 || last.Left != 620*time.Second || last.AtLeast {
 		t.Errorf("when all are known: %+v", last)
 	}
 	tracker.Begin("saving", 60_000)

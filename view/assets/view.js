@@ -19,6 +19,7 @@
       listen(stage, right);
     }
     stage.dataset.mode = mode;
+    sizeNames(stage);
     for (const b of modes(stage)) b.setAttribute("aria-pressed", String(b.dataset.mode === mode));
   }
 
@@ -39,7 +40,18 @@
   // Zoom and pan move the view box; both halves of a side by side view move together.
   const home = new Map();
   function viewBox(svg) { return svg.getAttribute("viewBox").split(/[ ,]+/).map(Number); }
-  function setBox(stage, box) { for (const svg of stage.querySelectorAll("svg")) svg.setAttribute("viewBox", box.join(" ")); }
+  function setBox(stage, box) {
+    for (const svg of stage.querySelectorAll("svg")) svg.setAttribute("viewBox", box.join(" "));
+    sizeNames(stage);
+  }
+  // Names are as large as they can be read, however far the picture is zoomed in or out.
+  function sizeNames(stage) {
+    for (const svg of stage.querySelectorAll("svg")) {
+      const to = svg.getScreenCTM();
+      svg.dataset.size = svg.dataset.size || svg.getAttribute("font-size");
+      if (to && to.a) svg.setAttribute("font-size", Math.min(Math.max(svg.dataset.size * to.a, 11), 20) / to.a);
+    }
+  }
   function zoom(stage, factor, at) {
     const [x, y, w, h] = viewBox(stage.querySelector("svg"));
     const full = home.get(stage);
@@ -80,6 +92,13 @@
     for (const el of viewer.querySelectorAll("[data-n]")) el.classList.toggle("chosen", el.dataset.n === n);
     const entry = viewer.querySelector(".list [data-n=\"" + CSS.escape(n) + "\"]");
     if (entry && scroll) entry.scrollIntoView({ block: "nearest" });
+    // Where the picture is zoomed in, it moves to the annotation.
+    const shapes = Array.from(stage.querySelectorAll("svg:first-child .shape.chosen")).filter(s => getComputedStyle(s).display !== "none");
+    const [x, y, w, h] = viewBox(stage.querySelector("svg"));
+    if (!shapes.length || w >= home.get(stage)[2]) return;
+    const b = shapes[shapes.length - 1].querySelector("path, circle").getBBox();
+    const cx = b.x + b.width / 2, cy = b.y + b.height / 2;
+    if (b.x < x || b.y < y || b.x + b.width > x + w || b.y + b.height > y + h) setBox(stage, [cx - w / 2, cy - h / 2, w, h]);
   }
 
   function step(stage, by) {
@@ -103,7 +122,9 @@
     if (note) note.textContent = shown === all ? "" : shown + " of " + all + " shown";
   }
 
+  addEventListener("resize", () => stages.forEach(sizeNames));
   for (const stage of stages) {
+    sizeNames(stage);
     const svg = stage.querySelector("svg");
     home.set(stage, viewBox(svg));
     listen(stage, svg);
