@@ -69,7 +69,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	text := fmt.Sprintf("%s %s: %s", e.Op, e.Address, withoutSecrets(e.Err.Error()))
+	text := fmt.Sprintf("%s %s: %s", e.Op, e.Address, readable(e.Err.Error()))
 	if e.Advice != "" {
 		text += "; " + e.Advice
 	}
@@ -77,7 +77,7 @@ func (e *Error) Error() string {
 }
 
 // Bare is what went wrong, without secrets.
-func (e *Error) Bare() error { return errors.New(withoutSecrets(e.Err.Error())) }
+func (e *Error) Bare() error { return errors.New(readable(e.Err.Error())) }
 
 // Unwrap returns what went wrong.
 func (e *Error) Unwrap() error { return e.Err }
@@ -86,6 +86,11 @@ func (e *Error) Unwrap() error { return e.Err }
 var secret = regexp.MustCompile(`(?i)\b(sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+|[a-z_-]*token|[a-z_-]*secret[a-z_-]*|accountkey|access_?key[a-z_-]*)=[^&\s"']+`)
 
 func withoutSecrets(s string) string { return secret.ReplaceAllString(s, "$1=[hidden]") }
+
+// rules are the lines that Azure's errors are ruled with.
+var rules = regexp.MustCompile(`\s*-{20,}\s*`)
+
+func readable(s string) string { return withoutSecrets(rules.ReplaceAllString(s, "; ")) }
 
 // parse reads the address of a bucket or a URL. shown is what people see of it, and what names
 // it: without what only says how it is reached.
@@ -154,6 +159,16 @@ func Shown(address string) string {
 	before, query, _ := strings.Cut(address, "?")
 	query, _, _ = strings.Cut(query, "#")
 	return before + queryMark(strings.ToLower(scheme), query)
+}
+
+// Below is the address of what lies below another that is shown, by its slash-separated path.
+func Below(shown, path string) string {
+	before, mark, marked := strings.Cut(shown, "?")
+	before = strings.TrimSuffix(before, "/") + "/" + path
+	if marked {
+		return before + "?" + mark
+	}
+	return before
 }
 
 func baseName(shown string) string {

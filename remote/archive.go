@@ -81,6 +81,9 @@ func openZIP(file string) (*zipTree, error) {
 		return nil, err
 	}
 	z, err := zip.OpenReader(file)
+	if err != nil && beginsZIP(file) {
+		return nil, fmt.Errorf("the archive is cut off or damaged: its list of files, which stands at its end, cannot be read (%w); bring it here again", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("it is no ZIP file that can be read: %w", err)
 	}
@@ -109,6 +112,18 @@ func openZIP(file string) (*zipTree, error) {
 		t.entries[name] = f
 	}
 	return t, nil
+}
+
+// beginsZIP reports whether a file begins as a ZIP file does.
+func beginsZIP(file string) bool {
+	f, err := os.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var start [4]byte
+	_, err = io.ReadFull(f, start[:])
+	return err == nil && string(start[:]) == "PK\x03\x04"
 }
 
 func (t *zipTree) list(ctx context.Context) iter.Seq2[object, error] {

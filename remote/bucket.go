@@ -115,7 +115,7 @@ const (
 	listings = 16
 	// mostFolders is how many folders are listed each by itself. Where there are more, those
 	// that are left are listed together with what lies below them, which takes fewer requests.
-	mostFolders = 64
+	mostFolders = 256
 )
 
 // listing is how far a folder is listed.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/xml"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,9 +35,9 @@ func TestBucketListing(t *testing.T) {
 	for name, keys := range map[string][]string{
 		"flat":           many(2500, "set/%05d.txt%.0d"),
 		"a few folders":  many(300, "set/part%[2]d/images/%05[1]d.txt"),
-		"many folders":   many(300, "set/part%05[1]d/images/%[2]d.txt"),
+		"many folders":   many(900, "set/part%05[1]d/images/%[2]d.txt"),
 		"many below few": slices.Concat(many(200, "set/labels/%05d/%d.txt"), many(200, "set/images/%05d/%d.txt")),
-		"folders late":   slices.Concat(many(1500, "set/%05d.txt%.0d"), many(90, "set/x%05d/%d.txt")),
+		"folders late":   slices.Concat(many(1500, "set/%05d.txt%.0d"), many(300, "set/x%05d/%d.txt")),
 		"deep":           {"set/a/b/c/d/e/f/g.txt", "set/a/b/c.txt", "set/a.txt", "set/a/b/"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -127,6 +129,44 @@ func TestFoldersAreListedSideBySide(t *testing.T) {
 	}
 	if s.pages != 5 {
 		t.Errorf("%d requests for four folders", s.pages)
+	}
+}
+
+// gate is a tree of which nothing is read before so many objects are opened.
+type gate struct {
+	*shelf
+	left   atomic.Int32
+	opened chan struct{}
+}
+
+func (g *gate) open(ctx context.Context, o object, limit int64) (io.ReadCloser, error) {
+	if g.left.Add(-1) == 0 {
+		close(g.opened)
+	}
+	select {
+	case <-g.opened:
+		return g.shelf.open(ctx, o, limit)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func TestObjectsAreReadSideBySide(t *testing.T) {
+	g := &gate{shelf: &shelf{read: make(map[string]int64), files: make(map[string][]byte)}, opened: make(chan struct{})}
+	for n := range 40 {
+		g.files[fmt.Sprintf("labels/%d.txt", n)] = []byte("0 .5 .5 .1 .1")
+	}
+	g.left.Store(8)
+	c := &Copy{known: make(map[string]entry), dir: t.TempDir()}
+	c.root = filepath.Join(c.dir, "tree")
+	if err := c.hold(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // of one that reads one after the other
+	defer cancel()
+	if err := c.update(ctx, g); err != nil || c.Fetched != 40 {
+		t.Errorf("%d fetched, %v", c.Fetched, err)
 	}
 }
 

@@ -131,7 +131,8 @@ func (c *Copy) Name(file string) string { return c.Names(file) }
 
 // Names puts the source's address in the place of the copy's folder, in words for people.
 func (c *Copy) Names(text string) string {
-	text = strings.ReplaceAll(text, c.root+string(filepath.Separator), strings.TrimSuffix(c.Address, "/")+"/")
+	before, _, _ := strings.Cut(c.Address, "?")
+	text = strings.ReplaceAll(text, c.root+string(filepath.Separator), Below(before, ""))
 	return strings.ReplaceAll(text, c.root, c.Address)
 }
 
@@ -224,6 +225,11 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 	}
 	if len(listed) == 0 {
 		return errors.New("there are no labels and no images in it")
+	}
+	if c.keep == nil {
+		if err := c.fetchMasks(ctx, listed); err != nil {
+			return err
+		}
 	}
 	return c.compact(listed)
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"image/png"
 	"io"
 	"io/fs"
 	"iter"
@@ -154,6 +155,44 @@ func TestCopy(t *testing.T) {
 	if _, err := os.Stat(c.file("images/b.jpg")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error("what is gone there is here still")
 	}
+}
+
+// The pictures of a panoptic file are labels: they come whole, and only they do.
+func TestPanopticMasks(t *testing.T) {
+	large := append(mask(t), make([]byte, 100_000)...)
+	for name, files := range map[string]map[string][]byte{
+		"a folder": {"a/panoptic_val.json": []byte(`{"annotations":[{"segments_info":[]}]}`), "a/panoptic_val/x/1.png": large, "a/val/1.png": large},
+		"beside":   {"a/some.json": []byte(strings.Repeat(" ", 200_000) + `,"categories":[{"isthing":1}]}`), "a/1.png": large, "val/1.png": large},
+	} {
+		cache := t.TempDir()
+		s := &shelf{read: make(map[string]int64), files: files}
+		for range 2 {
+			c, err := bring(t, cache, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for path := range files {
+				held, err := os.ReadFile(c.file(path))
+				isMask := strings.HasPrefix(path, "a/panoptic_val/") || path == "a/1.png"
+				if err != nil || strings.HasSuffix(path, ".png") && (len(held) == len(large)) != isMask {
+					t.Errorf("%s: %d bytes of %s are here, %v", name, len(held), path, err)
+				}
+			}
+			c.Close()
+		}
+		if got := s.read["val/1.png"] + s.read["a/val/1.png"]; got != heads[0] {
+			t.Errorf("%s: %d bytes of an image were read", name, got)
+		}
+	}
+}
+
+func mask(t *testing.T) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	if err := png.Encode(&out, image.NewGray(image.Rect(0, 0, 40, 30))); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
 }
 
 // A process that was killed between the first and the second reading of an image leaves

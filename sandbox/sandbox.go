@@ -2,7 +2,7 @@
 // own: to try things on without an account, and for tests to be wrong against.
 //
 // It serves what this project's client calls (datasets, images, annotations,
-// bulk saves, uploads one by one and 500 at once, splits, exports) in both
+// bulk saves, uploads one by one and 500 at once, splits, the archive, exports) in both
 // dialects of the service, and is as strict as the service: unknown fields,
 // classes that the dataset lacks and malformed geometry are refused with field
 // errors, roles are held, idempotency keys are remembered for 24 hours, and

@@ -14,10 +14,10 @@ import (
 // content is a file on its way, whose checksum is taken.
 type content struct {
 	from io.ReadCloser
-	size int64
+	up   store.Upload // whose file it is
 	read int64
 	hash hash.Hash
-	// parts tells whether it is cut off; nil where its checksum is known.
+	// parts tells whether it is cut off, and of what size it is.
 	parts *follower
 	err   error // of the file
 }
@@ -32,28 +32,23 @@ func (u *Uploader) open(ctx context.Context, up store.Upload) (*content, error) 
 		from.Close()
 		return nil, fmt.Errorf("the file changed since the plan was made (%d bytes then, %d now); run again", up.Size, stat.Size)
 	}
-	c := &content{from: from, size: up.Size, hash: sha256.New()}
-	if up.SHA256 == (store.Hash{}) { // a backup has what the dataset had, whatever that was
-		c.parts = follow(up.ContentType)
-	}
-	return c, nil
+	return &content{from: from, up: up, hash: sha256.New(), parts: follow(up.ContentType)}, nil
 }
 
-// Read holds back the last bytes of a file that turns out to be cut off: the storage, which was
+// Read holds back the last bytes of a file that turns out to be wrong: the storage, which was
 // told its size, takes nothing of it.
 func (c *content) Read(b []byte) (int, error) {
 	n, err := c.from.Read(b)
 	c.hash.Write(b[:n])
 	c.read += int64(n)
-	if c.parts != nil {
-		c.parts.Write(b[:n])
-		if c.read == c.size && !c.parts.whole() {
-			c.err = errCutOff
+	c.parts.Write(b[:n])
+	if c.read == c.up.Size {
+		if c.err = c.wrong(); c.err != nil {
 			return 0, c.err
 		}
 	}
 	switch {
-	case c.read > c.size, errors.Is(err, io.EOF) && c.read < c.size:
+	case c.read > c.up.Size, errors.Is(err, io.EOF) && c.read < c.up.Size:
 		err = ErrChanged
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -62,12 +57,24 @@ func (c *content) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// wrong says what is wrong with the picture, all of which was read. A backup has what the dataset
+// had, whether that was all of a picture or not.
+func (c *content) wrong() error {
+	switch {
+	case c.up.SHA256 == (store.Hash{}) && !c.parts.whole():
+		return errCutOff
+	case c.parts.turned(c.up.Width, c.up.Height):
+		return errTurned
+	}
+	return nil
+}
+
 func (c *content) Close() error { return c.from.Close() }
 
 // sum is the checksum of what was sent.
 func (c *content) sum() (sum store.Hash, err error) {
-	if c.read != c.size {
-		return sum, fmt.Errorf("the storage took %d bytes of %d; run again", c.read, c.size)
+	if c.read != c.up.Size {
+		return sum, fmt.Errorf("the storage took %d bytes of %d; run again", c.read, c.up.Size)
 	}
 	return store.Hash(c.hash.Sum(nil)), nil
 }

@@ -4,10 +4,16 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+
+	"pictosync/convert"
+	"pictosync/internal/orientation"
 )
 
 // errCutOff is returned for a file that ends before its format says that it does.
 var errCutOff = errors.New("it is cut off: it ends before the end of its picture; bring it here again, and run again")
+
+// errTurned is returned for a PNG whose size was read without what turns it.
+var errTurned = errors.New("its EXIF, which stands behind its pixels, swaps width and height, and from elsewhere only the beginning is read for the size; give the images from a folder of this machine")
 
 // follower follows a file of a format while it is sent, from part to part, as far as it takes to
 // tell that the file goes on to its end. It decodes no pixels: what is wrong with these is not
@@ -19,7 +25,11 @@ type follower struct {
 	head  []byte
 	next  func(head []byte)
 	ended bool // the end of the picture was there; what is behind it does not count
-	may   bool // the file may end here
+	// late is the EXIF of a PNG that stands behind its pixels, where no header has it.
+	late   []byte
+	pixels bool         // of a PNG: they have begun
+	size   convert.Size // of a PNG, without its EXIF
+	may    bool         // the file may end here
 }
 
 func follow(contentType string) *follower {
@@ -110,7 +120,29 @@ func (f *follower) pngChunk(head []byte) {
 		f.ended = true
 		return
 	}
-	f.skip = int64(binary.BigEndian.Uint32(head)) + 4 // its checksum
+	const mostEXIF = 64 << 10
+	switch length := binary.BigEndian.Uint32(head); {
+	case string(head[4:]) == "IHDR" && length >= 8:
+		f.take(8, func(head []byte) {
+			f.size = convert.Size{Width: int(binary.BigEndian.Uint32(head)), Height: int(binary.BigEndian.Uint32(head[4:]))}
+			f.skip = int64(length) - 8 + 4
+			f.take(8, f.pngChunk)
+		})
+	case string(head[4:]) == "eXIf" && f.pixels && length <= mostEXIF:
+		f.take(int(length), func(exif []byte) {
+			f.late, f.skip = bytes.Clone(exif), 4
+			f.take(8, f.pngChunk)
+		})
+	default:
+		f.pixels = f.pixels || string(head[4:]) == "IDAT"
+		f.skip = int64(length) + 4 // its checksum
+	}
+}
+
+// turned reports whether EXIF that stands behind the pixels of a PNG makes its size another than
+// was planned.
+func (f *follower) turned(width, height int) bool {
+	return f.late != nil && orientation.Swaps(orientation.Of(bytes.NewReader(f.late), "tiff")) && (width != f.size.Height || height != f.size.Width)
 }
 
 // gifHeader begins a GIF. Some have no trailer: they may end between two blocks, once there is

@@ -90,6 +90,26 @@ func TestTIFFIsNotFollowed(t *testing.T) {
 	}
 }
 
+// EXIF behind the pixels of a PNG, which only all of the file tells of, is not passed over.
+func TestLateEXIF(t *testing.T) {
+	data := wholeFiles(t)["image/png"]
+	exif := []byte("MM\x00\x2a\x00\x00\x00\x08\x00\x01\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00\x00\x00\x00\x00")
+	chunk := append(append(binary.BigEndian.AppendUint32(nil, uint32(len(exif))), "eXIf"...), append(exif, 0, 0, 0, 0)...)
+	end := bytes.Index(data, []byte("IEND")) - 4
+	late := append(append(bytes.Clone(data[:end]), chunk...), data[end:]...)
+	front := append(append(bytes.Clone(data[:33]), chunk...), data[33:]...)
+	for _, c := range []struct {
+		data          []byte
+		width, height int
+		turned        bool
+	}{{late, 61, 47, true}, {late, 47, 61, false}, {front, 47, 61, false}, {data, 61, 47, false}} {
+		f := follow("image/png")
+		if f.Write(c.data); !f.whole() || f.turned(c.width, c.height) != c.turned {
+			t.Errorf("a size of %d×%d: turned %v, whole %v", c.width, c.height, f.turned(c.width, c.height), f.whole())
+		}
+	}
+}
+
 func FuzzCutOff(f *testing.F) {
 	for kind, data := range wholeFiles(f) {
 		f.Add(kind, data)

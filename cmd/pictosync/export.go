@@ -146,7 +146,7 @@ func (o *exportOptions) work(s *session, settings backup.Options) (backup.Summar
 	}
 	summary, err := o.workIn(s, settings, b.Dir)
 	if summary.Out = b.Address; summary.Snapshot != "" {
-		summary.Snapshot = b.Address + "/" + filepath.Base(summary.Snapshot)
+		summary.Snapshot = remote.Below(b.Address, filepath.Base(summary.Snapshot))
 		if _, _, pushErr := b.Push(s.ctx); pushErr != nil {
 			return summary, pushErr
 		}

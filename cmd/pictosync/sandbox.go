@@ -36,9 +36,9 @@ standard output when it is ready and where it listens, and stops at SIGINT or
 SIGTERM. What it executed can be read at /_sandbox/audit, what it answered at
 /_sandbox/stats.
 
-It speaks what this tool calls: datasets, images with single and bulk uploads and
-their splits, annotations, and exports in the formats pictograph, coco, yolo,
-yolo_obb and yolo_pose. As with the service, signed URLs lead to another host,
+It speaks what this tool calls: datasets, images with single and bulk uploads, their
+splits and their archive, annotations, and exports in the formats pictograph, coco,
+yolo, yolo_obb and yolo_pose. As with the service, signed URLs lead to another host,
 here another port, where an API key is refused and counted (keys_leaked in
 /_sandbox/stats). With --rate-limit every answer says what is left, in
 X-RateLimit-Limit, -Remaining and -Reset; all clients of a key count together.

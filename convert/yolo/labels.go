@@ -145,10 +145,25 @@ func (y *dataset) ImageFolders() (folders []convert.ImageFolder) {
 			seen[folder] = true
 			folders = append(folders, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {
 				return y.imageName(path.Join(filepath.ToSlash(folder), rel))
-			}})
+			}, Files: func(ctx context.Context) iter.Seq2[string, error] { return y.imagesIn(ctx, folder) }})
 		}
 	}
 	return folders
+}
+
+// imagesIn are the images below a folder, but for those whose labels were left out.
+func (y *dataset) imagesIn(ctx context.Context, folder string) iter.Seq2[string, error] {
+	w := source.Walker{Root: folder, Take: source.IsImageName, Reporter: convert.NewReporter(nil)}
+	return func(yield func(string, error) bool) {
+		for rel, err := range w.Files(ctx, "") {
+			if err == nil && y.leftOut.hasImage(filepath.Join(folder, filepath.FromSlash(rel))) {
+				continue
+			}
+			if !yield(rel, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // imageName is the path of an image that has no label, by its slash-separated file.

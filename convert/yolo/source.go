@@ -330,7 +330,7 @@ func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 		for ; part < len(y.parts); part, behind = part+1, "" {
 			for item, err := range y.partItems(ctx, part, behind, listed) {
 				if err == nil && !y.Filter.Takes(item.Image, item.File) {
-					y.leftOut.add(item.File)
+					y.leftOut.add(item.File, y.ImageFile(item))
 					continue
 				}
 				if !yield(item, err) || err != nil {
@@ -348,17 +348,30 @@ func (y *dataset) LeftOut() convert.Count { return y.leftOut.count() }
 type leftOut struct {
 	mu    sync.Mutex
 	files map[uint64]struct{}
+	// images are the files of their images.
+	images map[uint64]struct{}
 }
 
 var leftOutSeed = maphash.MakeSeed()
 
-func (l *leftOut) add(file string) {
+func (l *leftOut) add(file, image string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.files == nil {
-		l.files = make(map[uint64]struct{})
+		l.files, l.images = make(map[uint64]struct{}), make(map[uint64]struct{})
 	}
 	l.files[maphash.String(leftOutSeed, file)] = struct{}{}
+	if image != "" {
+		l.images[maphash.String(leftOutSeed, filepath.Clean(image))] = struct{}{}
+	}
+}
+
+// hasImage reports whether an image file is that of an item that was left out.
+func (l *leftOut) hasImage(file string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, out := l.images[maphash.String(leftOutSeed, filepath.Clean(file))]
+	return out
 }
 
 func (l *leftOut) count() convert.Count {
