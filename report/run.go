@@ -47,7 +47,6 @@ type ranking struct {
 	still    []store.Brief // unchanged
 
 	added, removed, replaced, kept, unknown int
-	outcomes                                map[store.ItemOutcome]int
 	plans                                   map[store.Plan]int
 	drifted                                 int
 	bare                                    int            // of those that change, the ones that are uploaded and have no labels to save

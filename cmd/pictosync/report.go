@@ -133,9 +133,11 @@ func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summa
 	}
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
-	if page.Cost, err = of.cost(ctx, s, summary); err != nil {
+	cost, err := of.cost(ctx, s, summary)
+	if err != nil {
 		return err
 	}
+	page.Cost = func(report.Did) string { return cost }
 	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, s.options.state, o.html) }
 	var files []string
 	if o.html != "" {
@@ -250,13 +252,17 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 	r.Source, r.SourceNote = o.source.again(ctx, st, run)
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
-	page.Cost = runCost(run)
+	page.Cost = func(d report.Did) string { return runCost(run, d) }
 	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, o.state, "") }
 	return writePage(ctx, o.output, r, page, o.page.html)
 }
 
-func runCost(run store.Run) string {
-	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), english.Plural(run.Starts, "process", "")) // of work, not of waiting between them
+func runCost(run store.Run, did report.Did) string {
+	took := fmt.Sprintf("It took %s and %s, in %s", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), english.Plural(run.Starts, "process", "")) // of work, not of waiting between them
+	if did.Notes.Quota != "" {
+		return took + "; it might send " + did.Notes.Quota + "."
+	}
+	return took + "."
 }
 
 // nextCommands are what to type after a run of the state: to do it, to resume it or to undo
