@@ -138,7 +138,14 @@ func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summa
 		return err
 	}
 	page.Cost = func(report.Did) string { return cost }
-	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, s.options.state, o.html) }
+	page.Commands = func(d report.Did) []view.Command {
+		next := nextCommands(run, d, s.options.state)
+		if o.html != "" && of.plan && d.Unknown > 0 && d.Notes.Command != nil && d.Notes.Command.Args[0] == "sync" {
+			again := store.Command{Args: append([]string{"plan"}, d.Notes.Command.Args[1:]...)}
+			next = append(next, view.Command{Text: "See on the images what goes, with a request for each whose annotations are not known:", Command: shown(again, s.options.state, "--html", o.html, "--read-images", "20")})
+		}
+		return append(next, view.Command{Text: "Look at every image, in the browser:", Command: shown(store.Command{Args: []string{"ui"}}, s.options.state)})
+	}
 	var files []string
 	if o.html != "" {
 		files = append(files, o.html)
@@ -253,7 +260,7 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
 	page.Cost = func(d report.Did) string { return runCost(run, d) }
-	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, o.state, "") }
+	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, o.state) }
 	return writePage(ctx, o.output, r, page, o.page.html)
 }
 
@@ -266,8 +273,8 @@ func runCost(run store.Run, did report.Did) string {
 }
 
 // nextCommands are what to type after a run of the state: to do it, to resume it or to undo
-// it. html is the file that its page is written to; "" where it is served.
-func nextCommands(run store.Run, did report.Did, state, html string) (next []view.Command) {
+// it.
+func nextCommands(run store.Run, did report.Did, state string) (next []view.Command) {
 	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
 	pictosync := func(args ...string) string { return shown(store.Command{Args: args}, state) }
 	command, known := did.Notes.Command, did.Notes.Command != nil
@@ -283,18 +290,11 @@ func nextCommands(run store.Run, did report.Did, state, html string) (next []vie
 	case did.Notes.Export != nil:
 		add("See what it would take to bring this backup back:", pictosync(append([]string{"restore", did.Notes.Export.Snapshot, "--dataset", run.Dataset.Name, "--dry-run"}, serviceWords(run)...)...))
 	}
-	if html != "" && known && run.Kind == "plan" && command.Args[0] == "sync" && did.Unknown > 0 {
-		again := store.Command{Dir: command.Dir, Args: append([]string{"plan"}, command.Args[1:]...)}
-		add("See on the images what goes, with a request for each whose annotations are not known:", shown(again, state, "--html", html, "--read-images", "20"))
-	}
 	what := "What happened to each image, and why:"
 	if run.Kind == "plan" {
 		what = "What would happen to each image, and why:"
 	}
 	add(what, pictosync("runs", run.ID))
-	if html != "" {
-		add("Look at every image, in the browser:", pictosync("ui"))
-	}
 	return next
 }
 
