@@ -151,6 +151,9 @@ func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, t store
 	if r.Reads > 0 {
 		note("For this page the annotations of %s were read, a request each.", view.Plural(r.Reads, "image"))
 	}
+	if n := len(r.Fetched); n > 0 {
+		note("For this page the files of %s were fetched, a request each.", images(n))
+	}
 	if r.Source == nil && r.SourceNote != "" {
 		note("What the images have since is not shown: %s.", view.Text(r.SourceNote))
 	}

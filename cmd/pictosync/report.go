@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -89,6 +90,7 @@ func printRows(ctx context.Context, w io.Writer, st *store.Store, run string) er
 type pageOptions struct {
 	html   string
 	read   int
+	fetch  int
 	folder string
 }
 
@@ -130,6 +132,13 @@ func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summa
 		if err := readBefore(s, r, o.read); err != nil {
 			return err
 		}
+	}
+	if of.plan && o.fetch > 0 {
+		folder, err := fetchFiles(s, r, o.fetch)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(folder)
 	}
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
@@ -221,6 +230,41 @@ func readBefore(s *session, r *report.Run, most int) error {
 		r.Reads++
 	}
 	return nil
+}
+
+// fetchFiles asks the service for the files of the images that change most, a request each. It
+// puts them into a folder that the caller removes.
+func fetchFiles(s *session, r *report.Run, most int) (folder string, err error) {
+	const largest = 256 << 20
+	wanted, err := r.Unpictured(s.ctx, most)
+	if err != nil || len(wanted) == 0 {
+		return "", err
+	}
+	c, err := s.connect()
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	if folder, err = os.MkdirTemp("", "pictosync-page-"); err != nil {
+		return "", fmt.Errorf("make a folder for image files: %w", err)
+	}
+	r.Fetched = make(map[string]string, len(wanted))
+	for n, i := range wanted {
+		file := filepath.Join(folder, strconv.Itoa(n))
+		err := c.client.ImageContent(s.ctx, pictograph.ImageRef{ID: i.ImageID, Dataset: r.Run.Dataset.ID, Path: i.Path}, func(content io.Reader, _ int64) error {
+			data, err := io.ReadAll(io.LimitReader(content, largest))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(file, data, 0o600)
+		})
+		if err != nil {
+			os.RemoveAll(folder)
+			return "", fmt.Errorf("fetch the file of %s: %w", i.Path, err)
+		}
+		r.Fetched[i.ImageID] = file
+	}
+	return folder, nil
 }
 
 // cost says what a run took or would take, and what the quota makes of it.
