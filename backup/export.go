@@ -141,10 +141,8 @@ func (x *export) run(ctx context.Context) error {
 		return err
 	}
 	x.Began = x.record.StartedAt
-	if len(x.Command.Args) > 0 {
-		if err := x.store.Note(ctx, x.record.ID, func(n *store.Notes) { n.Command = &x.Command }); err != nil {
-			return err
-		}
+	if err := x.store.Note(ctx, x.record.ID, x.NoteBegin); err != nil {
+		return err
 	}
 	x.Log.Info().Str("run", x.record.ID).Bool("resumed", resumed).Str("dataset", x.Ref.Name).Str("out", x.out).Msg("export opened")
 	if _, err := x.store.RestartPlan(ctx, x.record.ID, "canonical", ""); err != nil {

@@ -204,3 +204,14 @@ func (a *Access) Work(ctx context.Context, stop <-chan struct{}, do func(context
 	}
 	return a.Now().Sub(start), err
 }
+
+// NoteBegin notes of a run with which options its process works on it, and what its requests
+// are held to.
+func (a *Access) NoteBegin(n *store.Notes) {
+	if len(a.Command.Args) > 0 {
+		n.Command = &a.Command
+	}
+	if allowed := a.Pacer.Quota(); allowed != (quota.Quota{}) {
+		n.Quota = allowed.Said()
+	}
+}

@@ -152,7 +152,7 @@ func TestFileIsBounded(t *testing.T) {
 	}
 
 	// The same of the server, whose pages are as small.
-	state := NewState(path, StateOptions{Photos: view.NewPhotos(""), Serving: t.Context(), Cost: func(store.Run) string { return "" },
+	state := NewState(path, StateOptions{Photos: view.NewPhotos(""), Serving: t.Context(), Cost: func(store.Run, Did) string { return "" },
 		Commands: func(store.Run, Did) []view.Command { return nil },
 		Open:     func(context.Context, *store.Store, store.Run) (convert.Source, string) { return src, "" }})
 	defer state.Wait()

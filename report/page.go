@@ -16,8 +16,8 @@ import (
 
 // PageOptions say what is on the page of a run.
 type PageOptions struct {
-	// Cost is what the run took, or would take, in words.
-	Cost string
+	// Cost is what the run took, or would take, in words. May be nil.
+	Cost func(Did) string
 	// Commands are what a person may type next. May be nil.
 	Commands func(Did) []view.Command
 	// Looked is how many images, of those that change most, are compared annotation by
@@ -57,9 +57,13 @@ func (r *Run) Page(ctx context.Context, o PageOptions) (*view.Report, []seen, er
 	if err != nil {
 		return nil, nil, err
 	}
-	page := &view.Report{Lead: r.lead(ctx, k, totals), Sides: r.sides(), Cost: o.Cost}
+	page := &view.Report{Lead: r.lead(ctx, k, totals), Sides: r.sides()}
+	did := Did{Saved: totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0, Unknown: k.unknown, Notes: totals.Notes}
+	if o.Cost != nil {
+		page.Cost = o.Cost(did)
+	}
 	if o.Commands != nil {
-		page.Commands = o.Commands(Did{Saved: totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0, Unknown: k.unknown, Notes: totals.Notes})
+		page.Commands = o.Commands(did)
 	}
 	if err := r.alerts(ctx, page, k, totals); err != nil {
 		return nil, nil, err
@@ -146,6 +150,9 @@ func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, t store
 	}
 	if r.Reads > 0 {
 		note("For this page the annotations of %s were read, a request each.", view.Plural(r.Reads, "image"))
+	}
+	if n := len(r.Fetched); n > 0 {
+		note("For this page the files of %s were fetched, a request each.", images(n))
 	}
 	if r.Source == nil && r.SourceNote != "" {
 		note("What the images have since is not shown: %s.", view.Text(r.SourceNote))

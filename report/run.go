@@ -33,6 +33,9 @@ type Run struct {
 	// how many requests that took.
 	Read  map[string][]pictograph.Annotation
 	Reads int
+	// Fetched are the files of images that were fetched for the page, by the service's id, a
+	// request each.
+	Fetched map[string]string
 
 	ranked  sync.Once
 	ranking *ranking
@@ -47,7 +50,6 @@ type ranking struct {
 	still    []store.Brief // unchanged
 
 	added, removed, replaced, kept, unknown int
-	outcomes                                map[store.ItemOutcome]int
 	plans                                   map[store.Plan]int
 	drifted                                 int
 	bare                                    int            // of those that change, the ones that are uploaded and have no labels to save
@@ -147,6 +149,9 @@ func (r *Run) Picture(ctx context.Context, seq int64) (p view.Picture, file stri
 	}
 	if file, err = r.after(ctx, item, listed, &p); err != nil {
 		return p, "", err
+	}
+	if file == "" {
+		file = r.Fetched[item.ImageID]
 	}
 	if p.Findings == nil && item.Findings > 0 {
 		kept, err := r.Store.FindingsOf(ctx, r.Run.ID, seq)
@@ -403,6 +408,30 @@ func changesOf(p view.Picture) (counts map[compare.Kind]int, known bool) {
 		return nil, false
 	}
 	return compare.Count(compare.Annotations(p.Before, p.After)), true
+}
+
+// Unpictured are the images that change most, of those whose files are not at hand: at most
+// as many as are asked for.
+func (r *Run) Unpictured(ctx context.Context, most int) (items []store.Item, err error) {
+	k, err := r.rank(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, b := range k.changing {
+		if len(items) == most {
+			break
+		}
+		item, err := r.Store.ItemOf(ctx, r.Run.ID, b.Seq)
+		if err != nil {
+			return nil, err
+		}
+		if _, file, err := r.Picture(ctx, b.Seq); err != nil {
+			return nil, err
+		} else if file == "" && item.ImageID != "" {
+			items = append(items, item)
+		}
+	}
+	return items, nil
 }
 
 // Unread are the images that change most, of those that the state does not know what they

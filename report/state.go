@@ -45,7 +45,7 @@ type StateOptions struct {
 	// Album opens a source to be looked at.
 	Album func(ctx context.Context, path string) (*Album, error)
 	// Cost and Commands put a run into words.
-	Cost     func(store.Run) string
+	Cost     func(store.Run, Did) string
 	Commands func(run store.Run, did Did) []view.Command
 	Photos   *view.Photos
 	// Serving ends when no more pages are served.
@@ -563,7 +563,7 @@ func thumbHref(base string) func(seq int64) string {
 }
 
 func (s *State) showRunPage(w http.ResponseWriter, r *http.Request, run *Run, base string) error {
-	page, _, err := run.Page(r.Context(), PageOptions{Cost: s.o.Cost(run.Run), Commands: func(d Did) []view.Command { return s.o.Commands(run.Run, d) }, Looked: lookedOnline, Href: imageHref(base, ""), Thumb: thumbHref(base)})
+	page, _, err := run.Page(r.Context(), PageOptions{Cost: func(d Did) string { return s.o.Cost(run.Run, d) }, Commands: func(d Did) []view.Command { return s.o.Commands(run.Run, d) }, Looked: lookedOnline, Href: imageHref(base, ""), Thumb: thumbHref(base)})
 	if err != nil {
 		return err
 	}

@@ -283,13 +283,21 @@ func (r *Run) unfinished(t store.Totals) string {
 // numberOf is one of the large numbers of a page; what is what so many are called.
 func numberOf(n int, what, kind string) view.Number {
 	if n == 1 {
-		what = single.Replace(what)
+		what = single(what)
 	}
 	return view.Number{Value: view.Thousands(n), What: what, Kind: kind}
 }
 
-var single = strings.NewReplacer("images", "image", "annotations", "annotation", "findings", "finding", "labels without", "label without", "datasets", "dataset", "runs", "run", "classes", "class",
-	"files", "file", "that stay", "that stays", "differ,", "differs,")
+// single is what one of several things is called.
+func single(what string) string {
+	for _, form := range [][2]string{{"image files", "image file"}, {"images", "image"}, {"annotations that stay", "annotation that stays"}, {"annotations", "annotation"}, {"findings", "finding"},
+		{"labels without", "label without"}, {"datasets", "dataset"}, {"runs", "run"}, {"classes", "class"}, {"differ,", "differs,"}} {
+		if rest, ok := strings.CutPrefix(what, form[0]); ok {
+			return form[1] + rest
+		}
+	}
+	return what
+}
 
 // numbers are the totals.
 func (r *Run) numbers(k *ranking, t store.Totals) (all []view.Number) {
@@ -341,7 +349,7 @@ func (r *Run) numbers(k *ranking, t store.Totals) (all []view.Number) {
 	}
 	number(t.Uploads.Failed, "not uploaded", "removed")
 	if r.planned() {
-		number(k.plans[store.PlanNew], "images without annotations so far", "")
+		number(k.plans[store.PlanNew], "images not labelled so far", "")
 		number(k.plans[store.PlanOverwrite], save, "")
 		number(k.plans[store.PlanClear], "to clear", "")
 		number(k.plans[store.PlanDrifted], "changed by others", "")

@@ -354,6 +354,8 @@ type Notes struct {
 	// Command is that of the process that worked on the run last; of a plan it is what does
 	// the plan.
 	Command *Command `json:",omitempty"`
+	// Quota is what its requests were held to, for people; "" is nothing.
+	Quota string `json:",omitempty"`
 	// Made says that the run made the dataset, Splits how many images it put into a split,
 	// and Archived how many that another run uploaded an undo of it took away.
 	Made     bool `json:",omitempty"`

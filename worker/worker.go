@@ -100,10 +100,8 @@ func (r *run) begin(ctx context.Context, kind string) (err error) {
 		return err
 	}
 	r.Began = r.record.StartedAt
-	if len(r.Command.Args) > 0 {
-		if err := r.store.Note(ctx, r.record.ID, func(n *store.Notes) { n.Command = &r.Command }); err != nil {
-			return err
-		}
+	if err := r.store.Note(ctx, r.record.ID, r.NoteBegin); err != nil {
+		return err
 	}
 	r.Log.Info().Str("run", r.record.ID).Bool("resumed", resumed).Str("dataset", r.Ref.Name).Str("source", r.source).Msg("run opened")
 	return nil

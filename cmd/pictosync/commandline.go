@@ -22,7 +22,7 @@ import (
 
 // notRepeated are flags that say what is shown of a run, or where its options are from.
 var notRepeated = map[string]bool{"config": true, "state": true, "json": true, "quiet": true, "log-level": true,
-	"dry-run": true, "html": true, "read-images": true, "diff": true, "rows": true, "webhook": true}
+	"dry-run": true, "html": true, "read-images": true, "fetch-images": true, "diff": true, "rows": true, "webhook": true}
 
 // applyAndKeep fills in the flags that the command line left alone, and keeps the command line
 // that they come to.

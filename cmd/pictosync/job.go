@@ -158,6 +158,7 @@ func (w *exportWork) do(s *session) (any, error) {
 	if summary.Run == "" {
 		return nil, err
 	}
+	err = joinFailures(err, new(pageOptions).write(s, nil, worker.Summary{Run: summary.Run, Requests: summary.Requests, Seconds: summary.Seconds}, pageOf{}))
 	if !w.output.json {
 		if err := w.print(summary, err); err != nil {
 			return summary, err

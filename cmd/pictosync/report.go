@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -89,6 +90,7 @@ func printRows(ctx context.Context, w io.Writer, st *store.Store, run string) er
 type pageOptions struct {
 	html   string
 	read   int
+	fetch  int
 	folder string
 }
 
@@ -161,12 +163,28 @@ func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summa
 			return err
 		}
 	}
+	if of.plan && o.fetch > 0 {
+		folder, err := fetchFiles(s, r, o.fetch)
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(folder)
+	}
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
-	if page.Cost, err = of.cost(ctx, s, summary); err != nil {
+	cost, err := of.cost(ctx, s, summary)
+	if err != nil {
 		return err
 	}
-	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, s.options.state, o.html) }
+	page.Cost = func(report.Did) string { return cost }
+	page.Commands = func(d report.Did) []view.Command {
+		next := nextCommands(run, d, s.options.state)
+		if o.html != "" && of.plan && d.Unknown > 0 && d.Notes.Command != nil && d.Notes.Command.Args[0] == "sync" {
+			again := store.Command{Args: append([]string{"plan"}, d.Notes.Command.Args[1:]...)}
+			next = append(next, view.Command{Text: "See on the images what goes, with a request for each whose annotations are not known:", Command: shown(again, s.options.state, "--html", o.html, "--read-images", "20")})
+		}
+		return append(next, view.Command{Text: "Look at every image, in the browser:", Command: shown(store.Command{Args: []string{"ui"}}, s.options.state)})
+	}
 	var files []string
 	if o.html != "" {
 		files = append(files, o.html)
@@ -244,6 +262,41 @@ func readBefore(s *session, r *report.Run, most int) error {
 	return nil
 }
 
+// fetchFiles asks the service for the files of the images that change most, a request each. It
+// puts them into a folder that the caller removes.
+func fetchFiles(s *session, r *report.Run, most int) (folder string, err error) {
+	const largest = 256 << 20
+	wanted, err := r.Unpictured(s.ctx, most)
+	if err != nil || len(wanted) == 0 {
+		return "", err
+	}
+	c, err := s.connect()
+	if err != nil {
+		return "", err
+	}
+	defer c.close()
+	if folder, err = os.MkdirTemp("", "pictosync-page-"); err != nil {
+		return "", fmt.Errorf("make a folder for image files: %w", err)
+	}
+	r.Fetched = make(map[string]string, len(wanted))
+	for n, i := range wanted {
+		file := filepath.Join(folder, strconv.Itoa(n))
+		err := c.client.ImageContent(s.ctx, pictograph.ImageRef{ID: i.ImageID, Dataset: r.Run.Dataset.ID, Path: i.Path}, func(content io.Reader, _ int64) error {
+			data, err := io.ReadAll(io.LimitReader(content, largest))
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(file, data, 0o600)
+		})
+		if err != nil {
+			os.RemoveAll(folder)
+			return "", fmt.Errorf("fetch the file of %s: %w", i.Path, err)
+		}
+		r.Fetched[i.ImageID] = file
+	}
+	return folder, nil
+}
+
 // cost says what a run took or would take, and what the quota makes of it.
 func (o pageOf) cost(ctx context.Context, s *session, summary worker.Summary) (string, error) {
 	took := fmt.Sprintf("It took %s and %s so far", plural(summary.Requests, "request"), seconds(summary.Seconds))
@@ -280,18 +333,22 @@ func (o *runsOptions) runPage(ctx context.Context, st *store.Store, run store.Ru
 	r.Source, r.SourceNote = o.source.again(ctx, st, run)
 	page := report.FileOptions{Drawn: drawnImages}
 	page.Looked = lookedImages
-	page.Cost = runCost(run)
-	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, o.state, "") }
+	page.Cost = func(d report.Did) string { return runCost(run, d) }
+	page.Commands = func(d report.Did) []view.Command { return nextCommands(run, d, o.state) }
 	return writePage(ctx, o.output, r, page, o.page.html)
 }
 
-func runCost(run store.Run) string {
-	return fmt.Sprintf("It took %s and %s, in %s.", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), english.Plural(run.Starts, "process", "")) // of work, not of waiting between them
+func runCost(run store.Run, did report.Did) string {
+	took := fmt.Sprintf("It took %s and %s, in %s", plural(run.Requests, "request"), run.Worked.Round(time.Millisecond), english.Plural(run.Starts, "process", "")) // of work, not of waiting between them
+	if did.Notes.Quota != "" {
+		return took + "; it might send " + did.Notes.Quota + "."
+	}
+	return took + "."
 }
 
 // nextCommands are what to type after a run of the state: to do it, to resume it or to undo
-// it. html is the file that its page is written to; "" where it is served.
-func nextCommands(run store.Run, did report.Did, state, html string) (next []view.Command) {
+// it.
+func nextCommands(run store.Run, did report.Did, state string) (next []view.Command) {
 	add := func(text, command string) { next = append(next, view.Command{Text: text, Command: command}) }
 	pictosync := func(args ...string) string { return shown(store.Command{Args: args}, state) }
 	command, known := did.Notes.Command, did.Notes.Command != nil
@@ -307,18 +364,11 @@ func nextCommands(run store.Run, did report.Did, state, html string) (next []vie
 	case did.Notes.Export != nil:
 		add("See what it would take to bring this backup back:", pictosync(append([]string{"restore", did.Notes.Export.Snapshot, "--dataset", run.Dataset.Name, "--dry-run"}, serviceWords(run)...)...))
 	}
-	if html != "" && known && run.Kind == "plan" && command.Args[0] == "sync" && did.Unknown > 0 {
-		again := store.Command{Dir: command.Dir, Args: append([]string{"plan"}, command.Args[1:]...)}
-		add("See on the images what goes, with a request for each whose annotations are not known:", shown(again, state, "--html", html, "--read-images", "20"))
-	}
 	what := "What happened to each image, and why:"
 	if run.Kind == "plan" {
 		what = "What would happen to each image, and why:"
 	}
 	add(what, pictosync("runs", run.ID))
-	if html != "" {
-		add("Look at every image, in the browser:", pictosync("ui"))
-	}
 	return next
 }
 

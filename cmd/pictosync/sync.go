@@ -222,7 +222,8 @@ With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitH
 	cmd.Flags().StringVar(&o.diff, "diff", "", "show the annotations of one `IMAGE` before and after, paired, instead of the plan")
 	o.page.addFileFlag(cmd.Flags(), "what it would change, with the images that change most,")
 	cmd.Flags().IntVar(&o.page.read, "read-images", 0, "for the page of --html, read what at most `N` images have, those that change most and are not known; each costs a request")
-	forThisCommand(cmd.Flags(), "read-images")
+	cmd.Flags().IntVar(&o.page.fetch, "fetch-images", 0, "for the page of --html, fetch the files of at most `N` images, those that change most and whose files are not at hand; each costs a request")
+	forThisCommand(cmd.Flags(), "read-images", "fetch-images")
 	cmd.Flags().BoolVar(&o.rows, "rows", false, "list every image that changes also on a terminal, where the summary stands alone")
 	return cmd
 }

@@ -78,7 +78,7 @@ func runUI(parent context.Context, o uiOptions) error {
 		},
 		Album:    o.source.album,
 		Cost:     runCost,
-		Commands: func(run store.Run, did report.Did) []view.Command { return nextCommands(run, did, o.state, "") },
+		Commands: func(run store.Run, did report.Did) []view.Command { return nextCommands(run, did, o.state) },
 		Photos:   photos, Serving: serving,
 	})
 	defer state.Wait()

@@ -111,6 +111,9 @@ func (o *verifyOptions) verify(s *session, src *opening, settings worker.VerifyO
 		settings.Common = common
 		return worker.Verify(s.ctx, s.stop.asked, c.to(s.store), src.Open, settings)
 	})
+	if src.err == nil && summary.Run != "" {
+		err = joinFailures(err, new(pageOptions).write(s, src.src, summary, pageOf{}))
+	}
 	if o.report != "" && summary.Run != "" {
 		err = joinFailures(err, writeReport(context.WithoutCancel(s.ctx), o.report, s.store, summary.Run))
 	}
