@@ -23,6 +23,7 @@ type Session struct {
 	noMore  map[string]string // why a dataset has no exports
 	said    map[string]bool
 	exports map[string]bool // that were asked for, by name
+	checked map[string]bool // those that images were held against, by name
 }
 
 // listed is a listing that was whole.
@@ -115,6 +116,28 @@ func (s *Session) made(name string) {
 		s.exports = make(map[string]bool)
 	}
 	s.exports[name] = true
+}
+
+// isChecked reports whether a whole export was held against the images that are drawn for that.
+func (s *Session) isChecked(name string) bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.checked[name]
+}
+
+func (s *Session) putChecked(name string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.checked == nil {
+		s.checked = make(map[string]bool)
+	}
+	s.checked[name] = true
 }
 
 // Free takes the files of the session's exports away, when nothing follows. What the service

@@ -303,6 +303,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	}
 	var seen Refs
 	damaged, annotations := 0, 0
+	checked := a.Session.isChecked(e.Name)
 	chunk := make([]pictograph.ExportedImage, 0, chunkExported)
 	flush := func() error {
 		images, err := a.asListed(chunk, e.AskedAt, &seen)
@@ -312,7 +313,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 			return err
 		}
 		for _, i := range images {
-			if i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= Spots {
+			if checked || i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= Spots {
 				continue
 			}
 			read, err := a.Read(i.Image.ID, i.Image.Path, savedHash(i.Image)...)
@@ -352,6 +353,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	if err := flush(); err != nil {
 		return err
 	}
+	a.Session.putChecked(e.Name)
 	if damaged > 0 {
 		a.Note(fmt.Sprintf("image by image where the export of the dataset is damaged: %d of its files could not be read", damaged))
 	}

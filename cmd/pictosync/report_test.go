@@ -74,8 +74,8 @@ func TestSourceThatChanges(t *testing.T) {
 		}
 	}
 	write("labels.jsonl", 1)
-	l.run("plan", "labels.jsonl", "--dataset", "set", "--sandbox", "--quiet")
-	l.run("plan", "shapes", "--dataset", "shapes", "--sandbox", "--quiet")
+	l.run("sync", "labels.jsonl", "--dataset", "set", "--sandbox", "--quiet")
+	l.run("sync", "shapes", "--dataset", "shapes", "--sandbox", "--quiet")
 	ui := l.serve("ui")
 	for what, address := range map[string]string{"view": l.serve("view", "labels.jsonl"), "ui": ui + sourceIn(t, shownAt(t, ui), "labels.jsonl")} {
 		write("labels.jsonl", 1)
