@@ -161,6 +161,44 @@ type fullDisk struct{ err error }
 
 func (d fullDisk) Write([]byte) (int, error) { return 0, d.err }
 
+// countingReader counts what is read of a file, in bytes.
+type countingReader struct {
+	*bytes.Reader
+	read int
+}
+
+func (r *countingReader) ReadAt(p []byte, at int64) (n int, err error) {
+	n, err = r.Reader.ReadAt(p, at)
+	r.read += n
+	return n, err
+}
+
+// An export of too many files is refused before all of its directory is read, which takes
+// memory, however it is asked for.
+func TestExportOfTooManyFiles(t *testing.T) {
+	c, _ := exporting(t, "export-many=1")
+	made(t, c)
+	var file bytes.Buffer
+	if _, err := c.DownloadExport(t.Context(), "set", "night", &file, 1<<30); err != nil {
+		t.Fatal(err)
+	}
+	r := &countingReader{Reader: bytes.NewReader(file.Bytes())}
+	for _, err := range pictograph.ReadExport(t.Context(), r, int64(file.Len()), 1000) {
+		if err == nil || !strings.Contains(err.Error(), "it holds more than 1000 files") {
+			t.Errorf("read: %v", err)
+		}
+	}
+	if r.read == 0 || r.read > 600<<10 {
+		t.Errorf("%d bytes of %d were read", r.read, file.Len())
+	}
+	if _, err := pictograph.ExportFiles(r, int64(file.Len()), 1000); err == nil {
+		t.Error("its files were listed")
+	}
+	if _, err := pictograph.ExportFiles(r, int64(file.Len()), 100_000); err != nil {
+		t.Errorf("as many as it may hold: %v", err)
+	}
+}
+
 // Whatever an export holds beside images, or in their place, is one error or passed over.
 func TestExportsThatLie(t *testing.T) {
 	for fault, want := range map[string]struct{ images, failed int }{

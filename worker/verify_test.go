@@ -101,4 +101,16 @@ func TestVerifySampleAndResume(t *testing.T) {
 	if s.Images.Unchanged != 999 || s.Images.Failed != 1 || reads.Load() > 1000+chunkItems {
 		t.Errorf("resumed: %+v after %d reads", s.Images, reads.Load())
 	}
+
+	// One of other images of the dataset does not go on where it was.
+	reads.Store(0)
+	stop = make(chan struct{})
+	exact := func(o *VerifyOptions) { o.Concurrency, o.Match = 1, MatchExact }
+	if s, err = b.verify(stop, labels, exact); err == nil || s.Outcome != "interrupted" {
+		t.Fatalf("not stopped: %+v %v", s, err)
+	}
+	s = b.verified(labels, exact, func(o *VerifyOptions) { o.Into = "elsewhere" })
+	if s.Images.Unmatched != 1000 {
+		t.Errorf("another folder: %+v", s.Images)
+	}
 }
