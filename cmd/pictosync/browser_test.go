@@ -327,6 +327,7 @@ func (l *look) nights() {
 		l.relabel(night)
 	}
 	l.days++
+	l.run("verify", "shapes", "--dataset", "shapes", "--sandbox", "--quiet")
 	l.run("plan", "shapes", "--dataset", "shapes", "--sandbox", "--allow-clear", "--max-removed", "3", "--html", "refused.html", "--quiet")
 	l.run("plan", "shapes", "--dataset", "shapes", "--sandbox", "--allow-clear", "--max-removed", "none", "--html", "plan.html", "--quiet")
 }
@@ -347,7 +348,10 @@ func (l *look) pages() map[string]string {
 	if err := json.Unmarshal([]byte(l.run("runs", "--json", "--limit", "100")), &runs); err != nil {
 		l.t.Fatal(err)
 	}
-	sync := runs.Runs[slices.IndexFunc(runs.Runs, func(r struct{ Run, Kind string }) bool { return r.Kind == "sync" })].Run
+	last := func(kind string) string {
+		return runs.Runs[slices.IndexFunc(runs.Runs, func(r struct{ Run, Kind string }) bool { return r.Kind == kind })].Run
+	}
+	sync := last("sync")
 	l.run("runs", sync, "--html", "run.html")
 	var run struct {
 		Records []struct{ Outcome, Path string }
@@ -365,6 +369,7 @@ func (l *look) pages() map[string]string {
 		"source": source, "source-images": source + "images", "source-image": source + "image/3", "source-class": source + "images?list=class&name=square",
 		"source-unlabelled": source + "unlabelled", "source-failed": source + "images?list=failed", "frames": frames, "frames-image": frames + "image/3", "missing": source + "nothing",
 		"state": state, "runs": state + "runs", "run": state + "run/" + sync, "run-images": state + "run/" + sync + "/images?list=changing", "run-image": state + "run/" + sync + "/image/" + changed, "plan": state + "run/" + runs.Runs[0].Run,
+		"verification": state + "run/" + last("verify"), "verification-images": state + "run/" + last("verify") + "/images", "export": state + "run/" + last("export"),
 		"plan-file": file("plan.html"), "refused-file": file("refused.html"), "run-file": file("run.html"), "night-file": "file://" + night[len(night)-1],
 	}
 }
