@@ -405,7 +405,7 @@ func (r *Run) why(k *ranking, s seen) string {
 		if b.After == 0 && s.picture.Left {
 			return "cleared: it left the source"
 		}
-		return "cleared: " + labels + " has it as empty"
+		return "cleared: it is empty in " + labels
 	case store.PlanDrifted:
 		return "somebody changed it since pictosync saved it, and that is overwritten"
 	case store.PlanOverwrite:

@@ -77,7 +77,7 @@ func (c *Checker) checkImages(ctx context.Context, dir string) (bad []string, er
 	}
 	for damage, err := range parallel.Map(ctx, checksAtOnce, files, func(ctx context.Context, i ImageFile) (damage error, err error) {
 		f := FileHash{Path: ImagesFolder + "/" + i.Path, Bytes: i.Bytes, SHA256: i.SHA256}
-		is, err := hashFile(ctx, c.open, filepath.Join(dir, filepath.FromSlash(f.Path)))
+		is, _, err := hashFile(ctx, c.open, filepath.Join(dir, filepath.FromSlash(f.Path)))
 		if errors.Is(err, fs.ErrNotExist) {
 			is, err = c.content(ctx, dir, i.SHA256, err)
 		}
@@ -109,7 +109,7 @@ func (c *Checker) content(ctx context.Context, dir, sum string, missing error) (
 	if file == "" {
 		return is, missing
 	}
-	is, err := hashFile(ctx, c.open, file)
+	is, _, err := hashFile(ctx, c.open, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return is, missing
 	}

@@ -214,13 +214,11 @@ func (c *Checker) Check(ctx context.Context, dir string) (bad []string, err erro
 		if err := ctx.Err(); err != nil {
 			return bad, err
 		}
-		if err := checkFile(ctx, c.open, dir, f); err != nil {
+		lines, err := checkFile(ctx, c.open, dir, f)
+		if err != nil {
 			bad = append(bad, err.Error())
 		} else if strings.HasPrefix(f.Path, "annotations/") {
-			n, err := c.countLines(ctx, filepath.Join(dir, filepath.FromSlash(f.Path)))
-			if images += n; err != nil {
-				return bad, err
-			}
+			images += lines
 		}
 		if f.Path == ImageFilesName {
 			damaged, err := c.checkImages(ctx, dir)
@@ -235,34 +233,16 @@ func (c *Checker) Check(ctx context.Context, dir string) (bad []string, err erro
 	return bad, nil
 }
 
-// countLines counts the lines of a file, each of which ends.
-func (c *Checker) countLines(ctx context.Context, path string) (n int, err error) {
-	file, err := c.open(ctx, path)
-	if err != nil {
-		return 0, err
-	}
-	defer file.Close()
-	buffer := make([]byte, 64<<10)
-	for {
-		read, err := file.Read(buffer)
-		n += bytes.Count(buffer[:read], []byte("\n"))
-		if errors.Is(err, io.EOF) {
-			return n, nil
-		}
-		if err != nil {
-			return n, err
-		}
-	}
-}
-
 // CheckFile tells whether a file of a snapshot on this machine is what its manifest says.
 func CheckFile(dir string, f FileHash) error {
-	return checkFile(context.Background(), OnDisk, dir, f)
+	_, err := checkFile(context.Background(), OnDisk, dir, f)
+	return err
 }
 
-func checkFile(ctx context.Context, open Opener, dir string, f FileHash) error {
-	is, err := hashFile(ctx, open, filepath.Join(dir, filepath.FromSlash(f.Path)))
-	return f.compare(is, err)
+// checkFile counts the lines of the file too.
+func checkFile(ctx context.Context, open Opener, dir string, f FileHash) (lines int, err error) {
+	is, lines, err := hashFile(ctx, open, filepath.Join(dir, filepath.FromSlash(f.Path)))
+	return lines, f.compare(is, err)
 }
 
 // compare says what is wrong with a file that is so, or cannot be read.
@@ -280,20 +260,28 @@ func (f FileHash) compare(is FileHash, err error) error {
 
 // HashFile is what a manifest says of a file of a snapshot.
 func HashFile(dir, path string) (FileHash, error) {
-	f, err := hashFile(context.Background(), OnDisk, filepath.Join(dir, filepath.FromSlash(path)))
+	f, _, err := hashFile(context.Background(), OnDisk, filepath.Join(dir, filepath.FromSlash(path)))
 	f.Path = path
 	return f, err
 }
 
-func hashFile(ctx context.Context, open Opener, path string) (FileHash, error) {
+func hashFile(ctx context.Context, open Opener, path string) (is FileHash, lines int, err error) {
 	file, err := open(ctx, path)
 	if err != nil {
-		return FileHash{}, err
+		return is, 0, err
 	}
 	defer file.Close()
-	h := sha256.New()
-	n, err := io.Copy(h, file)
-	return FileHash{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, err
+	h, counter := sha256.New(), lineCounter(0)
+	n, err := io.Copy(io.MultiWriter(h, &counter), file)
+	return FileHash{Bytes: n, SHA256: hex.EncodeToString(h.Sum(nil))}, int(counter), err
+}
+
+// lineCounter counts the ends of lines that are written to it.
+type lineCounter int
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	*c += lineCounter(bytes.Count(p, []byte("\n")))
+	return len(p), nil
 }
 
 // open opens a snapshot, or the newest of a folder of them. All of what is
