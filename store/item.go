@@ -411,7 +411,10 @@ func (s *Store) TotalsOnRecord(ctx context.Context, run string) (t Totals, summe
 
 // Scan reads totals as the state keeps them.
 func (t *Totals) Scan(column any) error {
-	text, _ := column.(string)
+	text, is := column.(string)
+	if !is {
+		return fmt.Errorf("its totals in the state are no text but %T", column)
+	}
 	if text == "" {
 		return nil
 	}
