@@ -412,31 +412,25 @@ func changesOf(p view.Picture) (counts map[compare.Kind]int, known bool) {
 
 // Unpictured are the images that change most, of those whose files are not at hand: at most
 // as many as are asked for.
-func (r *Run) Unpictured(ctx context.Context, most int) (items []store.Item, err error) {
-	k, err := r.rank(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, b := range k.changing {
-		if len(items) == most {
-			break
-		}
-		item, err := r.Store.ItemOf(ctx, r.Run.ID, b.Seq)
-		if err != nil {
-			return nil, err
-		}
-		if _, file, err := r.Picture(ctx, b.Seq); err != nil {
-			return nil, err
-		} else if file == "" && item.ImageID != "" {
-			items = append(items, item)
-		}
-	}
-	return items, nil
+func (r *Run) Unpictured(ctx context.Context, most int) ([]store.Item, error) {
+	return r.mostChanged(ctx, most, func(item store.Item) (bool, error) {
+		_, file, err := r.Picture(ctx, item.Seq)
+		return file == "", err
+	})
 }
 
 // Unread are the images that change most, of those that the state does not know what they
 // have: at most as many as are asked for.
-func (r *Run) Unread(ctx context.Context, most int) (items []store.Item, err error) {
+func (r *Run) Unread(ctx context.Context, most int) ([]store.Item, error) {
+	return r.mostChanged(ctx, most, func(item store.Item) (bool, error) {
+		var p view.Picture
+		err := r.before(ctx, item, &p)
+		return !p.BeforeKnown, err
+	})
+}
+
+// mostChanged are the images of the dataset that change most, of those that are wanted.
+func (r *Run) mostChanged(ctx context.Context, most int, wanted func(store.Item) (bool, error)) (items []store.Item, err error) {
 	k, err := r.rank(ctx)
 	if err != nil {
 		return nil, err
@@ -449,11 +443,13 @@ func (r *Run) Unread(ctx context.Context, most int) (items []store.Item, err err
 		if err != nil {
 			return nil, err
 		}
-		var p view.Picture
-		if err := r.before(ctx, item, &p); err != nil {
-			return nil, err
+		if item.ImageID == "" {
+			continue
 		}
-		if !p.BeforeKnown && item.ImageID != "" {
+		switch is, err := wanted(item); {
+		case err != nil:
+			return nil, err
+		case is:
 			items = append(items, item)
 		}
 	}
