@@ -62,7 +62,8 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	if !a.byExport {
 		defer a.Tracker.Note("")
 	}
-	n, elsewhere := -1, 0
+	var found []store.Finding
+	n := -1
 	for r, err := range parallel.Map(a.Stopping, a.Concurrency, parallel.Each(images), read) {
 		if err != nil {
 			return nil, err
@@ -86,7 +87,7 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		if !ok {
 			if row.Outcome == store.ItemUnchanged {
 				if a.savedElsewhere(row, i.image) {
-					elsewhere++
+					found = append(found, a.noteSavedElsewhere(row)...)
 				}
 				err = a.store.Adopt(a.Stopping, a.Ref, a.record.ID, row, a.Now())
 			}
@@ -100,7 +101,7 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		i.row.ListedCount = r.Count // what the save is expected to replace
 		remaining = append(remaining, i)
 	}
-	if found := a.noteSavedElsewhere(elsewhere); len(found) > 0 {
+	if len(found) > 0 {
 		if err := a.store.AddPlan(a.Stopping, a.record.ID, store.PlanChunk{Findings: found}); err != nil {
 			return nil, err
 		}

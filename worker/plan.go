@@ -278,7 +278,7 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 	p.noteFiles(items)
 	items, matches = p.withoutExcluded(items, matches, &chunk)
 	chunk.Items = make([]store.Item, 0, len(items))
-	i, elsewhere := -1, 0
+	i := -1
 	for c, err := range parallel.Map(p.Stopping, p.Convert, matched(items, matches), p.convertMatched) {
 		if err != nil {
 			return chunk, err
@@ -306,7 +306,7 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		}
 		chunk.Items = append(chunk.Items, planned)
 		if planned.Outcome == store.ItemUnchanged && p.savedElsewhere(planned, match.image) {
-			elsewhere++
+			chunk.Findings = append(chunk.Findings, p.noteSavedElsewhere(planned)...)
 			if p.applies {
 				if err := p.store.Adopt(p.Stopping, p.Ref, p.record.ID, planned, p.Now()); err != nil {
 					return chunk, err
@@ -318,7 +318,6 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 			chunk.Findings = append(chunk.Findings, p.tell.note(planned.Seq, f)...)
 		}
 	}
-	chunk.Findings = append(chunk.Findings, p.noteSavedElsewhere(elsewhere)...)
 	return chunk, context.Cause(p.Stopping)
 }
 
@@ -327,14 +326,10 @@ func (p *planner) savedElsewhere(i store.Item, image store.Image) bool {
 	return p.undone == nil && i.Count > 0 && (image.Saved == nil || image.Saved.Hash != i.Hash)
 }
 
-// noteSavedElsewhere says that so many images were: what they had before, no undo of this state
-// brings back.
-func (p *planner) noteSavedElsewhere(images int) []store.Finding {
-	if images == 0 {
-		return nil
-	}
-	return p.tell.note(0, convert.Finding{Kind: convert.KindSavedElsewhere, Count: images,
-		Reason: fmt.Sprintf("images that have what the labels say already, and not from this state: %d; another one saved it, or this one was lost or put back to an earlier day", images),
+// noteSavedElsewhere says so: what the image had before, no undo of this state brings back.
+func (p *planner) noteSavedElsewhere(i store.Item) []store.Finding {
+	return p.tell.note(i.Seq, convert.Finding{Kind: convert.KindSavedElsewhere, Image: i.Image, Path: i.Path,
+		Reason: "the image has what the labels say already, and not from this state: another one saved it, or this one was lost or put back to an earlier day",
 		Action: "nothing was saved; what there was before it is not kept here, and undo cannot bring it back"})
 }
 

@@ -114,7 +114,7 @@ func placeLine(f convert.Finding) string {
 			place = append(place, part)
 		}
 	}
-	if of := cmp.Or(f.Path, f.Image); of != "" && of != f.File && len(place) > 0 {
+	if of := cmp.Or(f.Path, f.Image); of != "" && len(place) > 0 && of != place[0] {
 		place = append(place, "("+of+")")
 	}
 	line := f.Reason + "; " + f.Action
