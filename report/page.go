@@ -186,6 +186,7 @@ func (r *Run) most(page *view.Report, k *ranking, looked []seen, href func(int64
 		what, _, _ := r.lists()
 		page.MostNote = fmt.Sprintf("The first %d of %s %s.", mostRows, view.Thousands(changing), what)
 	}
+	paired := false
 	for _, s := range looked[:min(mostRows, len(looked))] {
 		b := s.brief
 		row := view.Most{Name: view.Text(s.picture.Path), Before: view.Thousands(b.Before), After: view.Thousands(b.After), Why: view.Text(r.why(k, s))}
@@ -193,6 +194,7 @@ func (r *Run) most(page *view.Report, k *ranking, looked []seen, href func(int64
 			row.Href = href(b.Seq)
 		}
 		if c, known := changesOf(s.picture); known {
+			paired = true
 			row.Added, row.Removed, row.Changed = some(c[compare.Added]), some(c[compare.Removed]), some(c[compare.Changed])
 			if classes := r.classChanges(s.picture.Before, s.picture.After); classes != "" {
 				row.Why = strings.TrimPrefix(row.Why+"; ", "; ") + view.Text(classes)
@@ -206,6 +208,9 @@ func (r *Run) most(page *view.Report, k *ranking, looked []seen, href func(int64
 		}
 		row.Why = cmp.Or(row.Why, "the same classes, and other annotations")
 		page.Most = append(page.Most, row)
+	}
+	if paired && r.task() != toVerify {
+		page.MostNote = strings.TrimSpace(page.MostNote + " Here an annotation that is found again in another place or shape is changed; in the totals, one that goes where another comes is replaced.")
 	}
 }
 
