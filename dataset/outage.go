@@ -83,7 +83,11 @@ func (a *Access) SendBatch(ctx context.Context, body []byte, key string) (result
 			a.outage.saved()
 			return nil
 		}
-		if tries++; tries == 1 {
+		tries++
+		if api, answered := errors.AsType[*pictograph.APIError](err); answered && tries == 1 && api.Attempts == 1 && mayNot(err) {
+			return NotDoneError{err}
+		}
+		if tries == 1 {
 			_, savesBefore = a.outage.failed(a.Now())
 		}
 		return a.poison(err, tries, savesBefore)
@@ -164,6 +168,17 @@ func passes(err error) bool {
 type PoisonError struct{ Err error }
 
 func (e PoisonError) Error() string { return e.Err.Error() } // there is no Unwrap: what it is does not pass
+
+// NotDoneError is the answer to a batch that was sent once and whose key may not save: nothing
+// of it was done.
+type NotDoneError struct{ Err error }
+
+func (e NotDoneError) Error() string { return e.Err.Error() }
+func (e NotDoneError) Unwrap() error { return e.Err }
+
+func mayNot(err error) bool {
+	return errors.Is(err, pictograph.ErrUnauthorized) || errors.Is(err, pictograph.ErrForbidden)
+}
 
 // triesOfABatch is how often a batch is tried, other batches being saved meanwhile, before
 // one of its images is taken for what the service fails on.

@@ -227,6 +227,9 @@ func (c *Client) do(ctx context.Context, k call, out any) error {
 		if err == nil {
 			return nil
 		}
+		if api, answered := errors.AsType[*APIError](err); answered {
+			api.Attempts = attempt
+		}
 		wait, again := c.retry(err, attempt)
 		if !again || ctx.Err() != nil {
 			return err

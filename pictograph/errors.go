@@ -36,6 +36,8 @@ type APIError struct {
 	// RetryAfter is how long the service wants to be left alone, 0 if it did
 	// not say.
 	RetryAfter time.Duration
+	// Attempts is how often the request was sent until it was answered so.
+	Attempts int
 }
 
 func (e *APIError) Error() string {

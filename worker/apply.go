@@ -23,9 +23,10 @@ type applier struct {
 	// refused are images that the service refused, one by one, since the last that it
 	// took.
 	refused  atomic.Int32
-	byExport bool          // what images had is read by an export
-	sending  chan struct{} // holds as many as there are batches in flight
-	writable chan struct{} // closed when the dataset has the classes
+	byExport bool           // what images had is read by an export
+	finished map[string]int // images of batches that were in flight, by run
+	sending  chan struct{}  // holds as many as there are batches in flight
+	writable chan struct{}  // closed when the dataset has the classes
 }
 
 // newApplier applies what a planner plans.

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
+
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
@@ -28,7 +30,13 @@ func (a *applier) finishInFlight(ctx context.Context) error {
 	if err != nil || len(open) == 0 {
 		return err
 	}
-	a.Log.Info().Int("batches", len(open)).Msg("finishing what was in flight")
+	a.finished = make(map[string]int)
+	images := 0
+	for _, b := range open {
+		a.finished[b.Run] += len(b.Images)
+		images += len(b.Images)
+	}
+	a.Tracker.Begin("finishing what was in flight:", images)
 	for _, b := range open {
 		b.Account = a.Pacer.Account()
 		if !isWhole(b) {
@@ -42,6 +50,15 @@ func (a *applier) finishInFlight(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// tellFinished says of which other runs batches were finished: the summary is not about them.
+func (a *applier) tellFinished() {
+	for run, n := range a.finished {
+		if run != a.record.ID {
+			a.Note(fmt.Sprintf("first of all, what run %s had in flight was brought to its end, since it may have arrived: the labels of %s; `pictosync runs %s` shows what came of it", run, english.Plural(n, "image", ""), run))
+		}
+	}
 }
 
 // bulkSave is a batch's body, taken apart.
@@ -224,6 +241,11 @@ func (a *applier) send(ctx context.Context, b store.Batch, answered func()) erro
 		a.refused.Store(0)
 		return a.recordAnswers(ctx, b, got)
 	case refusal == "":
+		if _, undone := errors.AsType[dataset.NotDoneError](err); undone && b.Unsent && !b.Doubtful {
+			sent := b
+			sent.Unsent = false // it counts against the quota
+			return errors.Join(err, a.store.WithdrawBatch(context.WithoutCancel(ctx), sent))
+		}
 		return err
 	case len(b.Images) == 1:
 		if _, poison := errors.AsType[dataset.PoisonError](err); poison && a.FailedAlone() {

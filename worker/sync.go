@@ -48,6 +48,7 @@ func Sync(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := p.begin(ctx, "sync"); err != nil {
 			return err
 		}
+		a.tellFinished()
 		if err := p.recordSource(ctx); err != nil {
 			return err
 		}

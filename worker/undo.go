@@ -59,6 +59,7 @@ func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run,
 		if err := p.begin(ctx, "undo"); err != nil {
 			return err
 		}
+		a.tellFinished()
 		if p.undone.brings {
 			if err := p.bringBack(ctx); err != nil {
 				return err
