@@ -318,7 +318,8 @@ func (s *Store) LastChange(ctx context.Context) (run Run, found bool, err error)
 	run, err = scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE kind IN ('sync', 'undo')
 		AND (EXISTS (SELECT 1 FROM batch_images WHERE item BETWEEN runs.ref << 32 AND ((runs.ref + 1) << 32) - 1 AND new_count IS NOT NULL AND error = '')
 			OR EXISTS (SELECT 1 FROM backups WHERE run = runs.id)
-			OR EXISTS (SELECT 1 FROM uploads WHERE run = runs.id AND state = 'done'))
+			OR EXISTS (SELECT 1 FROM uploads WHERE run = runs.id AND state = 'done')
+			OR totals <> '' AND json_extract(totals, '$.Notes.Archived') > 0)
 		ORDER BY turn DESC LIMIT 1`))
 	if errors.Is(err, sql.ErrNoRows) {
 		return run, false, nil

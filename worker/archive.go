@@ -146,7 +146,7 @@ func (p *planner) bringBack(ctx context.Context) error {
 	if err != nil || len(archived) == 0 {
 		return err
 	}
-	p.Tracker.Begin("bringing images back", len(archived))
+	p.Tracker.Begin("bringing back", len(archived))
 	failed, err := p.setArchived(slices.Sorted(maps.Keys(archived)), false)
 	p.Shown.ImageCount += p.putAway
 	p.Shown.ArchivedImageCount -= p.putAway

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"pictosync/convert"
@@ -9,20 +10,16 @@ import (
 	"pictosync/store"
 )
 
-// Change is one annotation that a save would bring, take or replace: the one
-// before, the one after, or both.
-type Change struct {
-	Before *pictograph.Annotation `json:"before,omitempty"`
-	After  *pictograph.Annotation `json:"after,omitempty"`
-}
+// ErrNoImage is returned for an image that the source does not name.
+var ErrNoImage = errors.New("the source has no such image")
 
-// Diff tells what a planned save would change on one image, named as the source
-// or the dataset names it. same counts the annotations that stay what they are.
-func Diff(ctx context.Context, client *pictograph.Client, st State, src convert.Source, run store.Run, image string) (changes []Change, same int, err error) {
+// Sides are what an image has and what a planned save would leave it with; it is named as the
+// source or the dataset names it.
+func Sides(ctx context.Context, client *pictograph.Client, st State, src convert.Source, run store.Run, image string) (before, after []pictograph.Annotation, err error) {
 	var planned *store.Item
 	for i, err := range st.Items(ctx, run.ID) {
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 		if i.Image == image || i.Path == image && i.Path != "" {
 			planned = &i
@@ -31,40 +28,19 @@ func Diff(ctx context.Context, client *pictograph.Client, st State, src convert.
 	}
 	switch {
 	case planned == nil:
-		return nil, 0, fmt.Errorf("compare %s: the source has no such image", image)
+		return nil, nil, fmt.Errorf("compare %s: %w", image, ErrNoImage)
 	case planned.ImageID == "":
-		return nil, 0, fmt.Errorf("compare %s: %s", image, planned.Reason)
+		return nil, nil, fmt.Errorf("compare %s: %s", image, planned.Reason)
 	}
-	after, err := planLoad(ctx, st, src, run, *planned)
+	after, err = planLoad(ctx, st, src, run, *planned)
 	if err != nil {
-		return nil, 0, fmt.Errorf("compare %s: %w", image, err)
+		return nil, nil, fmt.Errorf("compare %s: %w", image, err)
 	}
-	before, err := client.Annotations(ctx, pictograph.ImageRef{ID: planned.ImageID, Dataset: run.Dataset.ID, Path: planned.Path})
+	before, err = client.Annotations(ctx, pictograph.ImageRef{ID: planned.ImageID, Dataset: run.Dataset.ID, Path: planned.Path})
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
-	there := make(map[string]int, len(before))
-	for n, a := range before {
-		there[a.ID] = n
-	}
-	for _, a := range after {
-		n, ok := there[a.ID]
-		delete(there, a.ID)
-		switch {
-		case !ok:
-			changes = append(changes, Change{After: &a})
-		case difference([]pictograph.Annotation{a}, before[n:n+1]) == "":
-			same++
-		default:
-			changes = append(changes, Change{Before: &before[n], After: &a})
-		}
-	}
-	for n, a := range before {
-		if _, gone := there[a.ID]; gone {
-			changes = append(changes, Change{Before: &before[n]})
-		}
-	}
-	return changes, same, nil
+	return before, after, nil
 }
 
 // planLoad converts the labels of a planned item again.

@@ -14,6 +14,8 @@ import (
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // Policy says what is done about something that may or may not be wanted.
@@ -139,7 +141,7 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 			return plan, err
 		}
 		if before >= minShrink && plan.Found*2 < before {
-			return plan, guardError{reason: fmt.Sprintf("the source has %d images, and had %d at its last run: is a disk not mounted, or is this the wrong folder?", plan.Found, before), flag: "--allow-shrink allows it go on"}
+			return plan, guardError{reason: fmt.Sprintf("the source has %s, and had %d at its last run: is a disk not mounted, is this the wrong folder, or do --include and --exclude take less?", english.Plural(plan.Found, "image", ""), before), flag: "--allow-shrink lets it go on"}
 		}
 	}
 	if lost := plan.Lost(); p.MaxRemoved.exceeds(lost, plan.Listed) {

@@ -408,7 +408,7 @@ func (p *planner) decide(item convert.Item, m match, c converted) (store.Item, e
 	case m.plan == store.PlanUnmatched && c.file == nil:
 		i.Plan, i.Outcome, i.Reason = store.PlanUnmatched, store.ItemUnmatched, m.reason
 		if p.uploading() && !m.archived {
-			i.Reason += "; its file is not at hand"
+			i.Reason += "; its file is not at hand (--images names the folder that it lies in)"
 		}
 		return i, nil
 	case c.size > p.BatchBytes:

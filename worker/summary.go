@@ -35,6 +35,8 @@ type Summary struct {
 	UploadsLeft int `json:"uploads_left,omitempty"`
 	// Restored are images that an undone undo had archived and that are back, or would be.
 	Restored int `json:"restored,omitempty"`
+	// Undoes is the run that an undo takes back.
+	Undoes string `json:"-"`
 	// Archives and RemovesClasses say that the undo was to take these away too.
 	Archives       bool `json:"-"`
 	RemovesClasses bool `json:"-"`

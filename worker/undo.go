@@ -223,7 +223,7 @@ func (p *planner) addLeft(ctx context.Context, s *Summary) error {
 	if err != nil {
 		return err
 	}
-	s.Archives, s.RemovesClasses = p.undone.archives, p.undone.removes
+	s.Undoes, s.Archives, s.RemovesClasses = p.undone.run, p.undone.archives, p.undone.removes
 	if p.undone.brings {
 		s.Restored = p.putAway
 	} else {

@@ -10,12 +10,13 @@ import (
 // lookWhole looks at what the images have by an export of the dataset, where that is worth
 // its requests: an edit by others that keeps an image's count shows then. A plan alone asks
 // for none, since it writes nothing to the service, and is held against what is known: what a
-// run or a verification found counts until the image is read or saved again.
+// run or a verification found counts until the image is read or saved again. Nor does an undo,
+// which reads its images before it saves.
 func (p *planner) lookWhole() error {
 	if p.Expect != "" || p.sample > 0 {
 		return nil
 	}
-	if p.applies && p.Worth(math.MaxInt) {
+	if p.applies && p.undone == nil && p.Worth(math.MaxInt) {
 		if err := p.lookByExport(); err != nil {
 			return err
 		}

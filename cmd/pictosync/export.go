@@ -191,7 +191,7 @@ func (o *exportOptions) print(s backup.Summary, failed error) error {
 	if o.output.quiet || s.Run == "" {
 		return nil
 	}
-	fmt.Printf("run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	fmt.Printf("run %s: %s\n", s.Run, endText(s.Outcome, s.Seconds, s.Requests))
 	i := s.Images
 	if s.Snapshot == "" {
 		fmt.Printf("  images       %d read so far; the same command goes on\n", i.Read)

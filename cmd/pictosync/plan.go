@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
+	"pictosync/compare"
 	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/dataset"
@@ -205,21 +207,24 @@ func (o *planOptions) showDiff(s *session, w io.Writer, src convert.Source, id s
 		return err
 	}
 	defer c.close()
-	changes, same, err := worker.Diff(s.ctx, c.client, s.store, src, run, o.diff)
+	before, after, err := worker.Sides(s.ctx, c.client, s.store, src, run, o.diff)
+	if errors.Is(err, worker.ErrNoImage) {
+		return usageError{err}
+	}
 	if err != nil {
 		return err
 	}
+	changes := compare.Annotations(before, after)
+	count := compare.Count(changes)
+	changes = slices.DeleteFunc(changes, func(c compare.Change) bool { return c.Kind == compare.Unchanged })
 	if o.output.json {
-		if changes == nil {
-			changes = []worker.Change{}
-		}
 		return printJSON(w, struct {
-			Image   string          `json:"image"`
-			Changes []worker.Change `json:"changes"`
-			Same    int             `json:"same"`
-		}{o.diff, changes, same})
+			Image   string           `json:"image"`
+			Changes []compare.Change `json:"changes"`
+			Same    int              `json:"same"`
+		}{o.diff, changes, count[compare.Unchanged]})
 	}
-	return printDiff(w, o.diff, changes, same)
+	return printDiff(w, o.diff, changes, count)
 }
 
 func keepPlan(path string, p planJSON) error {

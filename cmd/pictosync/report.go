@@ -34,27 +34,13 @@ import (
 
 // printDiff prints what becomes of an image's annotations, a line for each that does not
 // stay, and what that comes to. same are those that stay what they are.
-func printDiff(w io.Writer, image string, changes []worker.Change, same int) error {
-	var before, after []pictograph.Annotation
+func printDiff(w io.Writer, image string, changes []compare.Change, n map[compare.Kind]int) error {
 	for _, c := range changes {
-		if c.Before != nil {
-			before = append(before, *c.Before)
-		}
-		if c.After != nil {
-			after = append(after, *c.After)
-		}
-	}
-	paired := compare.Annotations(before, after)
-	for _, c := range paired {
-		if c.Kind == compare.Unchanged {
-			continue // it has another id, and is counted
-		}
 		if _, err := fmt.Fprintln(w, printable(c.Line())); err != nil {
 			return err
 		}
 	}
-	n := compare.Count(paired)
-	_, err := fmt.Fprintf(w, "%s: %d added, %d removed, %d changed, %d unchanged\n", printable(image), n[compare.Added], n[compare.Removed], n[compare.Changed], n[compare.Unchanged]+same)
+	_, err := fmt.Fprintf(w, "%s: %d added, %d removed, %d changed, %d unchanged\n", printable(image), n[compare.Added], n[compare.Removed], n[compare.Changed], n[compare.Unchanged])
 	return err
 }
 

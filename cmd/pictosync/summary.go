@@ -25,7 +25,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		return nil
 	}
 	i := s.Images
-	fmt.Fprintf(w, "run %s: %s in %s, %s\n", s.Run, outcomeText[s.Outcome], time.Duration(s.Seconds*float64(time.Second)).Round(time.Millisecond), plural(s.Requests, "request"))
+	fmt.Fprintf(w, "run %s: %s\n", s.Run, endText(s.Outcome, s.Seconds, s.Requests))
 	fmt.Fprintf(w, "  read         %s\n", accountsText(s.Accounts))
 	if i.Found == 0 && (s.Outcome == string(store.Interrupted) || s.Outcome == string(store.Stopped)) {
 		fmt.Fprintln(w, "  images       none looked at so far; the same command goes on")
@@ -52,7 +52,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "  restored     %s from the archive\n", plural(s.Restored, "image"))
 	}
 	if s.UploadsLeft > 0 {
-		stay, why := "stay", "with --uploaded, undo archives those that nobody labelled since"
+		stay, why := "stay", "`pictosync undo "+s.Undoes+" --uploaded` archives those that nobody labelled since"
 		if s.UploadsLeft == 1 {
 			stay = "stays"
 		}
@@ -62,7 +62,7 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 		fmt.Fprintf(w, "  uploads      %s that the run uploaded %s in the dataset (%s)\n", plural(s.UploadsLeft, "image"), stay, why)
 	}
 	if len(s.StillThere) > 0 {
-		why := "with --classes, undo removes those that no annotation uses"
+		why := "`pictosync undo " + s.Undoes + " --classes` removes those that no annotation uses"
 		if s.RemovesClasses && s.Outcome == string(store.Done) {
 			why = "annotations use them"
 		}
@@ -114,8 +114,17 @@ func someNames(names []string) string {
 	return text
 }
 
+// endText is how a run ended, and what it took.
+func endText(outcome string, took float64, requests int) string {
+	text := fmt.Sprintf("%s in %s, %s", outcomeText[outcome], time.Duration(took*float64(time.Second)).Round(time.Millisecond), plural(requests, "request"))
+	if outcome == string(store.WithFailures) {
+		text += "; some images failed"
+	}
+	return text
+}
+
 var outcomeText = map[string]string{
-	string(store.Done): "done", string(store.WithFailures): "finished, not everything could be saved",
+	string(store.Done): "done", string(store.WithFailures): "finished",
 	string(store.Interrupted): "interrupted", string(store.Stopped): "stopped", string(store.Refused): "stopped by a guard", string(store.Planned): "planned",
 }
 

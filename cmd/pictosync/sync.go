@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -305,7 +306,7 @@ func (o *saveOptions) checkImages(ctx context.Context, src convert.Source) error
 	for _, err := range src.Items(ctx, "") {
 		return err
 	}
-	return usagef("read --image: %q fits no image of the backup, whose paths are as in train/a.jpg", o.images)
+	return usagef("read --image: %s fits no image of the backup; give a path or a glob as in train/**", strings.Join(o.images, ", "))
 }
 
 // checkClasses holds the classes that are to be brought back against those that

@@ -322,7 +322,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 			continue
 		}
 		if err := CheckFile(dir, f); err != nil {
-			return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+			return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "use another snapshot; `pictosync snapshots` lists them"}
 		}
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if f.Path == imagesName {
@@ -344,7 +344,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		}
 	}
 	if c.Len() != m.Images {
-		return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, c.Len()), Advice: "take another snapshot; `pictosync snapshots` lists them"}
+		return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, c.Len()), Advice: "use another snapshot; `pictosync snapshots` lists them"}
 	}
 	c.FailRepeated()
 	for _, missing := range m.Missing {
