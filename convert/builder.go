@@ -501,7 +501,7 @@ func (b *Builder) Confidence(at Location, score float64) *float64 {
 // and direction it has, nothing tells.
 func NamesAngle(name string) bool {
 	switch strings.ToLower(name) {
-	case "rotation", "angle", "theta", "rotation_angle":
+	case "rotation", "angle", "theta", "rotation_angle", "bbox_angle", "box_angle", "rot":
 		return true
 	}
 	return false

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -135,11 +136,20 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 		return
 	}
 	dropped := make(map[string]int)
+	category := make(map[string]string) // of keypoints, where they do not say it themselves
+	for _, c := range r.Classes {
+		if c.Skeleton != nil {
+			for _, keypoint := range c.Skeleton.Nodes {
+				category[keypoint.Name] = c.Name
+			}
+		}
+	}
 	kept, taken := r.Annotations[:0], r.Ends[:0]
 	for annotations := range r.sources() {
 		before := len(kept)
 		for _, a := range annotations {
-			name, listed := m.of(a.Name)
+			own := a.Name
+			name, listed := m.of(own)
 			switch {
 			case !listed:
 			case name == "":
@@ -150,11 +160,13 @@ func (m *ClassMap) Apply(r *Result, file, image string) {
 			}
 			if _, keypoint := a.Geometry.(pictograph.Keypoint); keypoint {
 				rest, class := withoutClass(a.Attributes)
-				switch name, listed := m.of(class); {
-				case class == "" || !listed:
+				of := cmp.Or(class, category[own])
+				switch name, listed := m.of(of); {
+				case of == "" || !listed:
 				case name == "":
-					dropped[class]++
+					dropped[of]++
 					continue
+				case class == "":
 				default:
 					rest[InstanceClass] = name
 					a.Attributes = rest

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
@@ -25,25 +26,31 @@ func departedItem(id, path string) convert.Item {
 // source could not be read or matched it is not known which images that means: then
 // none is cleared.
 func (p *planner) planDeparted(ctx context.Context, next *place) error {
-	unread, err := p.store.Unread(ctx, p.record.ID, convert.KindsOf(convert.Lost))
+	unread, err := p.store.Unread(ctx, p.record.ID, append(convert.KindsOf(convert.Lost), mayHaveNamed...))
 	if err != nil {
 		return err
 	}
 	if unread > 0 {
 		return p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, convert.Finding{
 			Kind:   convert.KindPrune,
-			Reason: fmt.Sprintf("%d labels could not be read or matched, and nothing tells whether they are those of images that seem to have left the source", unread),
-			Action: "no image was cleared for having left it; mend the labels and run again",
+			Reason: fmt.Sprintf("%d labels, files or splits could not be read or matched, or were passed over (%s), and nothing tells whether they are those of images that seem to have left the source", unread, strings.Join(mayHaveNamed, ", ")),
+			Action: "no image was cleared for having left it; mend the labels, or take away what is not to be read, and run again",
 		})})
+	}
+	stays, err := p.staying(ctx)
+	if err != nil {
+		return err
 	}
 	last := next.cursor // the walk of the source itself is over
 	for images, err := range parallel.Chunks(p.store.Departed(ctx, p.Ref, p.record.ID, p.sourceRef), chunkItems) {
 		if err != nil {
 			return err
 		}
-		items := make([]walked, len(images))
-		for n, image := range images {
-			items[n].Item = departedItem(image.ID, image.Path) // what is excluded planChunk leaves out
+		var items []walked
+		for _, image := range images {
+			if !stays[image.Ref] {
+				items = append(items, walked{Item: departedItem(image.ID, image.Path)}) // what is excluded planChunk leaves out
+			}
 		}
 		next.cursor = last
 		chunk, err := p.planChunk(items, next)
@@ -62,4 +69,27 @@ func (p *planner) planDeparted(ctx context.Context, next *place) error {
 		}
 	}
 	return nil
+}
+
+// mayHaveNamed are the kinds of what a source may have named images in, and was not read.
+var mayHaveNamed = []string{string(convert.KindSkippedFile), string(convert.KindMissingTest), string(convert.KindUnnamedSplit)}
+
+// staying are the images of the dataset, by Image.Ref, that are in the source still, without a
+// label. There is nothing to look for where no image seems to have left it.
+func (p *planner) staying(ctx context.Context) (map[int64]bool, error) {
+	stays := make(map[int64]bool)
+	for _, err := range p.store.Departed(ctx, p.Ref, p.record.ID, p.sourceRef) {
+		if err != nil {
+			return nil, err
+		}
+		return stays, p.eachUnlabelled(ctx, new(fileSet), func(_ []walked, matches []match) error {
+			for _, m := range matches {
+				if m.plan == "" {
+					stays[m.image.Ref] = true
+				}
+			}
+			return nil
+		})
+	}
+	return stays, nil
 }

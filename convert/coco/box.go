@@ -224,11 +224,15 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 		return odd
 	}
 	for _, m := range r.others {
-		if !convert.NamesAngle(m.name) || c.keeps(m.name) {
+		if !convert.NamesAngle(m.name) || c.keeps(m.name) && m.name != rotationAttribute {
 			continue
 		}
 		value, _ := keptValue(m.value)
-		if angle, _ := angleOf(value); angle != 0 {
+		switch angle, _ := angleOf(value); {
+		case angle == 0:
+		case m.name == rotationAttribute:
+			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; as an attribute it would be in degrees clockwise", m.name, value)
+		default:
 			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; --keep-members keeps it as an attribute of the upright box", m.name, value)
 		}
 	}

@@ -164,6 +164,9 @@ func (c *Converter) convert(b *convert.Builder, r *reader, position int, raw []b
 	if err != nil {
 		return b.Drop(convert.KindUnknownClass, o.At, err.Error())
 	}
+	if kind, reason := contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
+		return b.Drop(kind, o.At, reason)
+	}
 	o.Name = category.Name
 	o.Attributes = readAttributes(b, o.At, a)
 	o.OddAngle = c.oddAngle(r, o.Attributes)

@@ -95,8 +95,9 @@ func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 			}
 			value := s.Value()
 			switch string(name) {
-			case "annotations", "annotation", "objects", "instances", "bboxes", "boxes", "regions", "shapes":
-				if (value[0] == '[' || value[0] == '{') && !saysNothing(value) {
+			case "annotations", "annotation", "objects", "instances", "bboxes", "boxes", "regions", "shapes",
+				"labels", "detections", "predictions", "ann", "anns", "gt", "segments", "polygons", "segmentation", "keypoints":
+				if holdsShapes(value) {
 					err = fmt.Errorf("it has %s of its own, which belong into the list of annotations", convert.Display(string(name)))
 				}
 				continue
@@ -117,6 +118,19 @@ func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 		}
 	})
 	return e, repeated, errors.Join(err, scanErr)
+}
+
+// holdsShapes reports whether a value may be annotations: an object, or a list of objects or
+// lists. Words in a list are tags of the image.
+func holdsShapes(value []byte) bool {
+	if value[0] == '{' {
+		return !saysNothing(value)
+	}
+	if value[0] != '[' || saysNothing(value) {
+		return false
+	}
+	i := scan.Space(value, 1)
+	return value[i] == '{' || value[i] == '['
 }
 
 func notLowerCase(r rune) bool { return 'A' <= r && r <= 'Z' || r > '~' }

@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -254,12 +255,42 @@ func (x *indexer) read(r io.Reader) error {
 			case "categories":
 				x.categories = bytes.Clone(s.Value())
 			default:
-				s.Skip()
+				x.elsewhere(key, s)
 			}
 		}
 		s.End()
 	})
 	return errors.Join(wrong, err)
+}
+
+// elsewhere passes over a member of the file that has no place in it. One that is called as
+// annotations are, and holds some, is told of: they may be of any image.
+func (x *indexer) elsewhere(key string, s *scan.Scanner) {
+	switch strings.ToLower(key) {
+	case "annotation", "annotations", "predictions", "objects", "instances", "detections", "labels", "shapes", "bboxes", "boxes":
+	default:
+		s.Skip()
+		return
+	}
+	if s.Peek() != '[' {
+		s.Skip()
+		return
+	}
+	n := 0
+	for range s.Elements() {
+		if c := s.Peek(); c == '{' || c == '[' {
+			n++
+		}
+		s.Skip()
+	}
+	if n == 0 || x.imagesOnly {
+		return
+	}
+	reason := fmt.Sprintf("the file has a list %s beside its \"annotations\", and nothing tells whether the %d in it are annotations too, and of which images", convert.Display(key), n)
+	x.file.annotations += n
+	x.file.unlinked += n
+	x.file.unlinkedReason = cmp.Or(x.file.unlinkedReason, reason)
+	x.reportSome(n, convert.KindUnknownImage, "", convert.Display(key), reason, "they were left out")
 }
 
 func (x *indexer) check() error {
@@ -454,7 +485,7 @@ func (x *indexer) annotations(s *scan.Scanner) {
 		x.annotation(s, n)
 		n++
 	}
-	x.file.annotations = n
+	x.file.annotations += n
 }
 
 // plainAnnotation reads the annotation that data begins with, if it is as nearly all are:

@@ -3,12 +3,14 @@ package coco
 import (
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"sync"
 
 	"pictosync/convert"
 	"pictosync/internal/scan"
+	"pictosync/source"
 )
 
 // otherMember is a member that says nothing that an annotation has a place for.
@@ -69,7 +71,10 @@ func (c *Converter) carryMembers(r *reader, o *convert.Object) {
 		}
 		value, ok := keptValue(m.value)
 		_, taken := o.Attributes[name]
+		angle, _ := angleOf(value)
 		switch {
+		case name == rotationAttribute && angle != 0:
+			r.countMember(c.names.of(scan.Shorten(name)), o.At, "would turn the box as an attribute of that name does, and nothing says that it means that")
 		case !ok:
 			r.countMember(c.names.of(scan.Shorten(name)), o.At, "is neither a scalar nor a list of at most 16")
 		case taken:
@@ -135,4 +140,41 @@ func keptValue(raw []byte) (any, bool) {
 		return nil, false
 	}
 	return value, true
+}
+
+// contradiction says of the members that have no place in an annotation whether one of them
+// says something else of it than those that have: another image, another class, or that its
+// bbox is in another notation. kind is "" where none does.
+func contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
+	for _, m := range others {
+		text, isText := "", scan.IsString(m.value)
+		if isText {
+			text = strings.TrimSpace(string(scan.TextOf(m.value)))
+		}
+		switch m.name {
+		case "file_name", "filename", "image_name", "image":
+			if isText && source.IsImageName(text) && path.Base(strings.ReplaceAll(text, `\`, "/")) != path.Base(image) {
+				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(text), convert.Display(image))
+			}
+		case "category_name", "class_name":
+			if isText && text != "" && !strings.EqualFold(text, strings.TrimSpace(class)) {
+				return convert.KindUnknownClass, fmt.Sprintf("its %s is %s, and its category_id that of %s: nothing tells which of the two it is", m.name, convert.Display(text), convert.Display(class))
+			}
+		case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format":
+			if boxed && !saysXYWH(m.value, strings.ToLower(text)) {
+				return convert.KindBoxNotation, fmt.Sprintf("its %s is %s, and the bbox of a COCO file is x, y, width and height in pixels", m.name, scan.Shorten(string(m.value)))
+			}
+		}
+	}
+	return "", ""
+}
+
+// saysXYWH reports whether a member says that a bbox is as COCO's are: in words, or as the
+// number that Detectron2 has for it.
+func saysXYWH(raw []byte, text string) bool {
+	switch text {
+	case "xywh", "xywh_abs", "boxmode.xywh_abs", "coco", "ltwh", "tlwh":
+		return true
+	}
+	return string(raw) == "1"
 }

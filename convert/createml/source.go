@@ -297,6 +297,19 @@ func readMembers(raw []byte, member func(name string, value []byte)) error {
 	})
 }
 
+// byCorner reports whether x, y, width and height are a box inside the image if they begin with
+// its corner, and one that ends beyond it by a fifth of itself if with its centre.
+func byCorner(sides [4]float64, size convert.Size) bool {
+	if !size.Known() {
+		return false
+	}
+	const share, pixels = 0.2, 2
+	x, y, w, h := sides[0], sides[1], sides[2], sides[3]
+	width, height := float64(size.Width), float64(size.Height)
+	beyond := max(w/2-x, x+w/2-width) > max(pixels, share*w) || max(h/2-y, y+h/2-height) > max(pixels, share*h)
+	return beyond && x >= 0 && y >= 0 && x+w <= width+1 && y+h <= height+1
+}
+
 // take takes one annotation; false says that it was left out, and a finding why.
 func take(b *convert.Builder, number int, a annotation, shares bool, members map[string]int) bool {
 	at := convert.Location{What: "annotation", Number: number}
@@ -326,6 +339,8 @@ func take(b *convert.Builder, number int, a annotation, shares bool, members map
 		sides[i] = scan.ParseNumber(raw)
 	}
 	switch {
+	case byCorner(sides, b.Size):
+		return b.Drop(convert.KindBoxNotation, at, fmt.Sprintf("its box lies inside the image if %v,%v is its corner, and far beyond if it is its centre, as Create ML has it: nothing tells which it is", sides[0], sides[1]))
 	case shares:
 		return b.Drop(convert.KindBoxNotation, at, "all coordinates of the image lie between 0 and 1, as shares of its size do, and Create ML's are pixels")
 	case a.angle != "":

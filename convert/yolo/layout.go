@@ -650,33 +650,50 @@ func readClassList(file string, r *convert.Reporter) (map[int]string, error) {
 }
 
 // numberedLine is a line of a class list that begins with a number of its own.
-var numberedLine = regexp.MustCompile(`^(\d+)(?:\s*[:;,.=)\-]?\s+|[:=])\S`)
+var numberedLine = regexp.MustCompile(`^(\d+)(?:\s*[:;,.=)\-]?\s+|[:=,;])\S`)
 
 // checkClassLines refuses lists of class names that hold more than these, which would
 // shift the numbers or change the names of all.
 func checkClassLines(lines []string) error {
-	inOrder, first := 0, 0
+	own := make(map[int]bool) // numbers that lines begin with
+	inOrder := true
 	for i, line := range lines {
 		line = strings.TrimSpace(line)
-		if strings.HasPrefix(line, "#") {
+		switch {
+		case strings.HasPrefix(line, "#"):
 			return fmt.Errorf("line %d, %s, looks like a comment, and every line of a class list is a class", i+1, convert.Display(line))
+		case strings.ContainsRune(line, 0):
+			return fmt.Errorf("line %d, %s, holds a NUL character", i+1, convert.Display(line))
+		case isYAMLorJSON(line):
+			return fmt.Errorf("line %d, %s, looks like YAML or JSON, and all of a line is the name of a class", i+1, convert.Display(line))
 		}
-		match := numberedLine.FindStringSubmatch(line)
-		if match == nil {
-			continue
-		}
-		number, err := strconv.Atoi(match[1])
-		if i == 0 {
-			first = number
-		}
-		if err == nil && number == first+i && first <= 1 {
-			inOrder++
+		if match := numberedLine.FindStringSubmatch(line); match != nil {
+			if number, err := strconv.Atoi(match[1]); err == nil {
+				own[number] = true
+				inOrder = inOrder && number == i+1
+			}
 		}
 	}
-	if inOrder == len(lines) && (inOrder > 1 || first == 0) {
+	first := 1
+	if own[0] {
+		first = 0
+	}
+	for n := range lines {
+		if !own[first+n] {
+			return nil
+		}
+	}
+	// Names may begin with numbers, as 2 euro and 1 euro do, but hardly with all from 0.
+	if first == 0 || inOrder && len(lines) > 1 {
 		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
 	}
 	return nil
+}
+
+// isYAMLorJSON reports whether a line of a class list is of a list in another notation.
+func isYAMLorJSON(line string) bool {
+	quoted := len(line) > 1 && (line[0] == '"' || line[0] == '\'') && strings.TrimSuffix(line, ",")[len(strings.TrimSuffix(line, ","))-1] == line[0]
+	return quoted || strings.HasPrefix(line, "- ") || strings.HasPrefix(line, "[") || strings.HasPrefix(line, "names:")
 }
 
 // reportSharedNames reports names that several classes have: their annotations
