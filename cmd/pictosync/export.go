@@ -401,6 +401,9 @@ func runSnapshots(ctx context.Context, address, keep string, check, asJSON, dryR
 		}
 		return failed
 	}
+	if len(out.Snapshots) == 0 && len(out.Pruned) == 0 {
+		fmt.Printf("%s holds no complete snapshot yet\n", dir)
+	}
 	for _, s := range out.Snapshots {
 		checked := ""
 		if s.Checked && len(s.Damaged) == 0 {

@@ -110,7 +110,14 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 		return err
 	}
 	if o.page.html != "" {
-		return o.runPage(ctx, st, run)
+		if err := o.runPage(ctx, st, run); err != nil || !o.output.json {
+			return err
+		}
+		return printJSON(os.Stdout, struct {
+			Run  string `json:"run"`
+			HTML string `json:"html"`
+			ending
+		}{Run: run.ID, HTML: o.page.html})
 	}
 	w := bufio.NewWriter(os.Stdout)
 	if o.check {
