@@ -206,3 +206,36 @@ func TestSavedElsewhereIsSaidAfterAKill(t *testing.T) {
 		t.Errorf("the findings are %s", out)
 	}
 }
+
+// An image that a run backed up, did not come to saving on, and that somebody cleared since, is
+// left alone by an undo.
+func TestUndoLeavesAloneWhatWasClearedMeanwhile(t *testing.T) {
+	c := newChaos(t, 1, 1)
+	c.classes()
+	c.save(0, byHand(1, 0))
+	var cmd *exec.Cmd // is killed at a save, which is not executed
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cmd != nil && strings.HasSuffix(r.URL.Path, "/bulk") {
+			cmd.Process.Kill()
+			return
+		}
+		c.killer.server.ServeHTTP(w, r)
+	}))
+	defer service.Close()
+	on := func(args ...string) *exec.Cmd {
+		return command(append(args, "--base-url", service.URL, "--state", c.state, "--rate", "unlimited")...)
+	}
+	cmd = on("sync", c.labels(2), "--dataset", "set", "--max-removed", "none")
+	if code, out := exitOf(t, cmd); code != -1 {
+		t.Fatalf("it was not killed: exit %d: %s", code, out)
+	}
+	cmd = nil
+	c.save(0, "[]")
+	if code, out := exitOf(t, on("runs", "last", "--abandon")); code != exitDone {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	code, out := exitOf(t, on("undo", "last"))
+	if has := c.content()[c.path(0)]; code != exitDone || has != "[]" || !strings.Contains(out, "1 skipped") {
+		t.Errorf("exit %d, and the image that was cleared has %s: %s", code, has, out)
+	}
+}
