@@ -322,8 +322,14 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 }
 
 // savedElsewhere reports whether an image that has what the labels say has it from elsewhere.
+// What an earlier process of the run found to be so is told again: its findings went with its
+// plan.
 func (p *planner) savedElsewhere(i store.Item, image store.Image) bool {
-	return p.undone == nil && i.Count > 0 && (image.Saved == nil || image.Saved.Hash != i.Hash)
+	if p.undone != nil || i.Count == 0 {
+		return false
+	}
+	known := image.Saved
+	return known == nil || known.Hash != i.Hash || known.Run == "" && !known.At.Before(p.record.StartedAt)
 }
 
 // noteSavedElsewhere says so: what the image had before, no undo of this state brings back.

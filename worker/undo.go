@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
@@ -187,10 +188,19 @@ type undone struct {
 
 // mayBeUnchanged reports whether our last save on an image is what the run that is undone
 // left there: its own save, or an undo of one that came after it. Where it is not known
-// whether the run saved on it, the reading before the save tells.
+// whether the run saved on it, the reading before the save tells; of an image that has no
+// annotations none is made.
 func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
 	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
-	return ok && (!saved || image.Saved != nil && image.Saved.Hash == left), err
+	switch {
+	case err != nil || !ok:
+		return false, err
+	case saved:
+		return image.Saved != nil && image.Saved.Hash == left, nil
+	case image.AnnotationCount == 0:
+		return left == sha256.Sum256([]byte("[]")), nil
+	}
+	return true, nil
 }
 
 // isUnchanged reports whether an image has what the run that is undone left there.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/convert"
 	"pictosync/pictograph"
 	"pictosync/sandbox"
 	"pictosync/store"
@@ -47,15 +50,24 @@ type chaos struct {
 	images int
 	random *rand.Rand
 	killer *killer
+	lies   *liar
 	url    string // with faults
 	honest string // the same data without
 	kills  int
 	starts int
+	// setAside is how often a start said that the state is damaged.
+	setAside int
+	state    string
+	ids      map[string]string            // of the images, by path
+	said     map[string]map[string]string // what labels say, by their file and image
+	// harm is done to the state after a kill; nil is none.
+	harm func()
 }
 
 func newChaos(t *testing.T, images int, seed uint64) *chaos {
 	t.Helper()
-	c := &chaos{t: t, dir: t.TempDir(), images: images, random: rand.New(rand.NewPCG(seed, 1))}
+	c := &chaos{t: t, dir: t.TempDir(), images: images, random: rand.New(rand.NewPCG(seed, 1)), said: make(map[string]map[string]string)}
+	c.state = filepath.Join(c.dir, "state.db")
 	db := filepath.Join(c.dir, "sandbox.db")
 	faults, err := sandbox.ParseFaults(fmt.Sprintf("seed=%d,5xx=0.004,html=0.004,reset-before=0.004,reset-after=0.004,stall-before=0.002,stall-after=0.002,truncate=0.004,lost-answer=0.004,storm=0.0005,storm-length=2,stall=50ms", seed))
 	if err != nil {
@@ -71,9 +83,8 @@ func newChaos(t *testing.T, images int, seed uint64) *chaos {
 	}
 	c.killer = &killer{server: open(sandbox.Options{Faults: faults})}
 	honest := open(sandbox.Options{})
-	lies := &liar{next: c.killer, pages: images/pictograph.PageSize + 1, random: rand.New(rand.NewPCG(seed, 2))}
-	t.Cleanup(func() { t.Logf("%d answers that lacked images, %d listings that were short", lies.lacking, lies.short) })
-	for url, handler := range map[*string]http.Handler{&c.url: lies, &c.honest: honest} {
+	c.lies = &liar{t: t, next: c.killer, pages: images/pictograph.PageSize + 1, random: rand.New(rand.NewPCG(seed, 2)), sent: make(map[string]string)}
+	for url, handler := range map[*string]http.Handler{&c.url: c.lies, &c.honest: honest} {
 		service := httptest.NewServer(handler)
 		t.Cleanup(service.Close)
 		*url = service.URL
@@ -88,15 +99,31 @@ func newChaos(t *testing.T, images int, seed uint64) *chaos {
 	if _, err := honest.AddImages(t.Context(), "set", list); err != nil {
 		t.Fatal(err)
 	}
+	client, err := pictograph.New(pictograph.Config{BaseURL: c.honest, APIKey: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ids = make(map[string]string)
+	for i, err := range client.Images(t.Context(), "set", pictograph.ImageFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.ids[i.Path()] = i.ID
+	}
 	return c
 }
 
 // liar leaves something out of some answers: images of a bulk save, and of a listing the
-// end, which it shows when it is asked again.
+// end, which it shows when it is asked again. It fails every save of a poison image, with
+// all that is sent beside it.
 type liar struct {
+	t    *testing.T
 	next http.Handler
 
 	mu             sync.Mutex
+	sent           map[string]string // the body of a save by its idempotency key
+	poison         string            // id of an image; "" is none
+	poisoned       int
 	random         *rand.Rand
 	lacking, short int
 	honest         int // so many pages more
@@ -108,6 +135,9 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	listing := r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/images/")
 	if !bulk && !listing {
 		l.next.ServeHTTP(w, r)
+		return
+	}
+	if bulk && l.refuses(w, r) {
 		return
 	}
 	answer := httptest.NewRecorder()
@@ -123,6 +153,35 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(answer.Code)
 	w.Write(body)
+}
+
+// poisonWords are what the service says of a poison image.
+const poisonWords = "this image cannot be saved"
+
+// refuses answers a save of a poison image. It holds every save against those before it: a
+// key that comes again has the same body.
+func (l *liar) refuses(w http.ResponseWriter, r *http.Request) bool {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false // it breaks off for the next one too
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	key := r.Header.Get("Idempotency-Key")
+	if before, again := l.sent[key]; key == "" || again && before != string(body) {
+		l.t.Errorf("key %q is used for\n%s\nand before for\n%s", key, body, before)
+	}
+	l.sent[key] = string(body)
+	if l.poison == "" || !bytes.Contains(body, []byte(`"`+l.poison+`"`)) {
+		return false
+	}
+	l.poisoned++
+	// Neither is tried again at once, which would take long.
+	status := []int{http.StatusConflict, http.StatusNotExtended}[l.random.IntN(2)]
+	w.WriteHeader(status)
+	fmt.Fprintf(w, `{"error":{"code":"poison","message":%q}}`, poisonWords)
+	return true
 }
 
 func (l *liar) lie(body []byte, bulk bool) []byte {
@@ -177,12 +236,15 @@ func annotations(version, image int) string {
 // labels writes a version of the labels, of all images but every fifth.
 func (c *chaos) labels(version int) string {
 	var out bytes.Buffer
+	said := make(map[string]string)
 	for i := range c.images {
 		if i%5 != version%5 {
+			said[c.path(i)] = annotations(version, i)
 			fmt.Fprintf(&out, `{"image":%q,"width":100,"height":100,"annotations":%s}`+"\n", c.path(i), annotations(version, i))
 		}
 	}
 	file := filepath.Join(c.dir, fmt.Sprintf("labels-%d.jsonl", version))
+	c.said[file] = said
 	if err := os.WriteFile(file, out.Bytes(), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -190,7 +252,7 @@ func (c *chaos) labels(version int) string {
 }
 
 // run starts the command, kills it at a random request, and so on until it
-// gets to its end, which is a summary.
+// gets to its end, which is a summary. Some images may have failed.
 func (c *chaos) run(args ...string) worker.Summary {
 	c.t.Helper()
 	for try := 0; ; try++ {
@@ -198,9 +260,9 @@ func (c *chaos) run(args ...string) worker.Summary {
 			c.t.Fatalf("%v does not come to an end", args)
 		}
 		c.killer.mu.Lock()
-		c.killer.left, c.killer.after, c.killer.killed = 1+c.random.IntN(min(c.images, 300)+20), c.random.IntN(2) == 0, false
+		c.killer.left, c.killer.after, c.killer.killed = 1+c.random.IntN(1+c.random.IntN(min(c.images, 300)+20)), c.random.IntN(2) == 0, false
 		var out, log bytes.Buffer
-		cmd := exec.Command(os.Args[0], append(args, "--base-url", c.url, "--state", filepath.Join(c.dir, "state.db"), "--rate", "unlimited", "--json", "--concurrency", "4", "--timeout", "10s", "--max-retries", "6")...)
+		cmd := exec.Command(os.Args[0], append(args, "--base-url", c.url, "--state", c.state, "--rate", "unlimited", "--json", "--concurrency", "4", "--timeout", "10s", "--max-retries", "6", "--max-outage", "1ms")...)
 		cmd.Env = append(os.Environ(), "PICTOSYNC_TEST_MAIN=1", "PICTOGRAPH_API_KEY=pk_live_test")
 		cmd.Stdout, cmd.Stderr = &out, &log
 		if err := cmd.Start(); err != nil {
@@ -214,17 +276,24 @@ func (c *chaos) run(args ...string) worker.Summary {
 		killed := c.killer.killed
 		c.killer.left = 0
 		c.killer.mu.Unlock()
+		c.setAside += strings.Count(log.String(), "is damaged: it was moved to")
 		if killed {
 			c.kills++
+			if c.harm != nil {
+				c.harm()
+			}
 			continue
 		}
-		var exit *exec.ExitError
-		if errors.As(err, &exit) && exit.ExitCode() == exitUnexpected {
+		status := cmd.ProcessState.ExitCode()
+		if status == exitUnexpected {
 			continue // a fault that outlasted the retries: the same command resumes
 		}
 		var s worker.Summary
-		if err != nil || json.Unmarshal(out.Bytes(), &s) != nil {
+		if json.Unmarshal(out.Bytes(), &s) != nil || status != exitDone && status != exitFailures {
 			c.t.Fatalf("%v: %v\n%s\n%s", args, err, out.String(), log.String())
+		}
+		if failed := s.Images.Failed > 0; failed != (status == exitFailures) {
+			c.t.Errorf("%v: exit %d, and %d images failed", args, status, s.Images.Failed)
 		}
 		return s
 	}
@@ -288,37 +357,83 @@ func (c *chaos) classes() {
 	answer.Body.Close()
 }
 
+// poison makes the service fail on an image's saves from now on; "" is none.
+func (c *chaos) poison(path string) {
+	c.lies.mu.Lock()
+	defer c.lies.mu.Unlock()
+	c.lies.poison = c.ids[path]
+	if c.lies.poison == "" && path != "" {
+		c.t.Fatalf("there is no image %s", path)
+	}
+}
+
+// anyOf is one of the images that a test picks, by path.
+func (c *chaos) anyOf(fits func(i int) bool) string {
+	for n, from := 0, c.random.IntN(c.images); n < c.images; n++ {
+		if i := (from + n) % c.images; fits(i) {
+			return c.path(i)
+		}
+	}
+	c.t.Fatal("no image fits")
+	return ""
+}
+
+// records are what the state says that became of a run's images, by path.
+func (c *chaos) records(run string) map[string]store.ImageRecord {
+	c.t.Helper()
+	records := make(map[string]store.ImageRecord)
+	c.look(func(st *store.Store) {
+		for r, err := range st.Records(context.Background(), run, "") {
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			records[r.Path] = r
+		}
+	})
+	return records
+}
+
+// look looks at the state, which it leaves as it is.
+func (c *chaos) look(at func(*store.Store)) {
+	c.t.Helper()
+	st, err := store.Open(context.Background(), c.state)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer st.Close()
+	at(st)
+}
+
+// checkPoisoned holds that one image alone failed, and by the service's words.
+func (c *chaos) checkPoisoned(s worker.Summary, path string) {
+	c.t.Helper()
+	if r := c.records(s.Run)[path]; s.Images.Failed != 1 || r.Outcome != store.ItemFailed || !strings.Contains(r.Reason, poisonWords) {
+		c.t.Errorf("the service fails on %s, and the run says of it %+v, and of all %+v", path, r, s.Images)
+	}
+}
+
 // TestChaos imports one version of labels after the other into a service with
 // every fault, is killed at random requests, and undoes it all again. At the
-// end of each import the service holds what the labels say; nothing was saved
-// twice; the counts of the state are those of the audit log; everything that
-// was overwritten is in a backup; and the undo brings back the first day.
+// end of each import the service holds what the labels say, but on the one image that it
+// fails on; nothing was saved twice; the counts of the state are those of the audit log;
+// everything that was overwritten is in a backup; and the undo brings back the first day.
 //
 // PICTOSYNC_CHAOS_IMAGES and PICTOSYNC_CHAOS_KILLS make it larger, as `make
 // chaos` does; PICTOSYNC_CHAOS_SEED makes it another one.
 func TestChaos(t *testing.T) {
-	images, kills := fromEnv(t, "PICTOSYNC_CHAOS_IMAGES", 120), fromEnv(t, "PICTOSYNC_CHAOS_KILLS", 6)
-	seed := uint64(fromEnv(t, "PICTOSYNC_CHAOS_SEED", 1))
-	c := newChaos(t, images, seed)
-	c.classes()
-	for i := range images {
-		if i%4 == 0 { // made by hand before
-			c.save(i, "["+strings.ReplaceAll(box(1000, i, 0), `"confidence"`, `"created_by":"someone","confidence"`)+"]")
-		}
-	}
+	c, kills := chaosOf(t)
 	began := time.Now()
 	firstDay := c.content()
-	want := make(map[string]string)
-	for path, had := range firstDay {
-		want[path] = had
-	}
+	want := maps.Clone(firstDay)
 	var runs []worker.Summary
 	before := firstDay
 	for version := 1; c.kills < kills || version < 3; version++ {
+		poison := c.anyOf(func(i int) bool { return i%5 != version%5 && before[c.path(i)] != annotations(version, i) })
+		c.poison(poison)
 		s := c.run("sync", c.labels(version), "--dataset", "set", "--max-removed", "none")
 		runs = append(runs, s)
-		for i := range images {
-			if i%5 != version%5 {
+		for i := range c.images {
+			if i%5 != version%5 && c.path(i) != poison {
 				want[c.path(i)] = annotations(version, i)
 			}
 		}
@@ -328,12 +443,20 @@ func TestChaos(t *testing.T) {
 				t.Fatalf("after version %d %s has %s, the labels say %s", version, path, got, want[path])
 			}
 		}
+		c.checkPoisoned(s, poison)
 		c.checkRun(s, before)
 		before = now
 	}
 	for i := len(runs) - 1; i >= 0; i-- {
-		s := c.run("undo", runs[i].Run)
-		if s.Images.Skipped+s.Images.Failed > 0 {
+		saved := c.records(runs[i].Run)
+		poison := c.anyOf(func(i int) bool {
+			r := saved[c.path(i)]
+			return r.Outcome == store.ItemSaved || r.Outcome == store.ItemCleared
+		})
+		c.poison(poison)
+		c.checkPoisoned(c.run("undo", runs[i].Run), poison)
+		c.poison("")
+		if s := c.run("undo", runs[i].Run); s.Images.Skipped+s.Images.Failed > 0 {
 			t.Errorf("the undo of version %d: %+v", i+1, s.Images)
 		}
 	}
@@ -342,7 +465,27 @@ func TestChaos(t *testing.T) {
 			t.Errorf("%s came back as %s, was %s", path, got, firstDay[path])
 		}
 	}
-	t.Logf("%d images, %d versions, %d starts of which %d were killed, %s", images, len(runs), c.starts, c.kills, time.Since(began).Round(time.Second))
+	t.Logf("%d images, %d versions, %d starts of which %d were killed, %s", c.images, len(runs), c.starts, c.kills, time.Since(began).Round(time.Second))
+	t.Logf("%d answers that lacked images, %d listings that were short, %d saves of a poison image", c.lies.lacking, c.lies.short, c.lies.poisoned)
+}
+
+// chaosOf is the service of a test, with annotations that were made by hand before it, and
+// how many kills there are to be.
+func chaosOf(t *testing.T) (c *chaos, kills int) {
+	t.Helper()
+	c = newChaos(t, fromEnv(t, "PICTOSYNC_CHAOS_IMAGES", 120), uint64(fromEnv(t, "PICTOSYNC_CHAOS_SEED", 1)))
+	c.classes()
+	for i := range c.images {
+		if i%4 == 0 {
+			c.save(i, byHand(1000, i))
+		}
+	}
+	return c, fromEnv(t, "PICTOSYNC_CHAOS_KILLS", 6)
+}
+
+// byHand is what somebody else makes of an image.
+func byHand(version, image int) string {
+	return "[" + strings.ReplaceAll(box(version, image, 0), `"confidence"`, `"created_by":"someone","confidence"`) + "]"
 }
 
 // checkRun holds the state's record of a run against the service's audit log,
@@ -363,7 +506,7 @@ func (c *chaos) checkRun(s worker.Summary, before map[string]string) {
 		}
 		executed[e.ImagePath] = fmt.Sprintf("%d→%d", e.PreviousCount, e.NewCount)
 	}
-	st, err := store.Open(ctx, filepath.Join(c.dir, "state.db"))
+	st, err := store.Open(ctx, c.state)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -391,4 +534,294 @@ func (c *chaos) checkRun(s worker.Summary, before map[string]string) {
 	if saved != len(executed) || saved != s.Images.Saved+s.Images.Cleared {
 		c.t.Errorf("run %s: %d saved by the state, %d executed by the service, summary %+v", s.Run, saved, len(executed), s.Images)
 	}
+}
+
+// stateFiles are the bytes of a state and of its log.
+type stateFiles struct{ file, log []byte }
+
+// harms are what happens to a state behind the command's back: its log is lost, cut or
+// damaged, it is copied without its log, or not to the end; or an older copy is put back.
+type harms struct {
+	*chaos
+	earlier []stateFiles
+	done    map[string]int
+	final   bool // what is known stays known
+}
+
+// some does one of them, or none, and makes a copy now and then.
+func (h *harms) some() {
+	h.t.Helper()
+	now := stateFiles{h.read(h.state), h.read(h.state + "-wal")}
+	what := []string{"none", "none", "removed", "cut", "flipped", "moved alone", "put back", "broken off"}[h.random.IntN(8)]
+	switch {
+	case h.final && (what == "put back" || what == "broken off"): // the run that is undone stays known
+		return
+	case what == "none":
+		h.keep(now)
+		return
+	case what == "put back":
+		h.putBack()
+		return
+	case what == "moved alone":
+		h.write(stateFiles{file: now.file})
+	case what == "broken off":
+		h.write(stateFiles{file: now.file[:len(now.file)/2]})
+	case len(now.log) == 0:
+		return
+	case what == "removed":
+		if err := os.Remove(h.state + "-wal"); err != nil {
+			h.t.Fatal(err)
+		}
+	case what == "cut":
+		h.replace(h.state+"-wal", now.log[:h.random.IntN(len(now.log))])
+	case what == "flipped":
+		now.log[h.random.IntN(len(now.log))] ^= 1 << h.random.IntN(8)
+		h.replace(h.state+"-wal", now.log)
+	}
+	h.done[what]++
+}
+
+// putBack puts an older copy back.
+func (h *harms) putBack() {
+	if len(h.earlier) > 0 {
+		h.write(h.earlier[h.random.IntN(len(h.earlier))])
+		h.done["put back"]++
+	}
+}
+
+// keep keeps a copy of the state for later, unless something is in flight: what was, would
+// be sent again.
+func (h *harms) keep(now stateFiles) {
+	current := h.state
+	defer func() { h.state = current }()
+	h.write(now)
+	h.look(func(st *store.Store) {
+		runs, err := st.Runs(context.Background(), 1)
+		if err != nil || len(runs) == 0 {
+			return // it was not begun yet
+		}
+		if open, err := st.OpenBatches(context.Background(), runs[0].Dataset); err == nil && len(open) == 0 {
+			h.earlier = append(h.earlier, now)
+		}
+	})
+}
+
+func (h *harms) read(path string) []byte {
+	data, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		h.t.Fatal(err)
+	}
+	return data
+}
+
+func (h *harms) replace(path string, data []byte) {
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// write puts a state into a folder of its own, as where a machine is set up anew.
+func (h *harms) write(s stateFiles) {
+	h.state = filepath.Join(h.t.TempDir(), "state.db")
+	h.replace(h.state, s.file)
+	if len(s.log) > 0 {
+		h.replace(h.state+"-wal", s.log)
+	}
+}
+
+// touched are the images that a run has saved on by the state, or has a backup of, by path;
+// it holds the backups against what there was before.
+func (c *chaos) touched(run string, before map[string]string) map[string]bool {
+	c.t.Helper()
+	ctx := context.Background()
+	touched := make(map[string]bool)
+	c.look(func(st *store.Store) {
+		for t, err := range st.Touched(ctx, run, "") {
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			touched[t.Path] = true
+			backup, err := st.Backup(ctx, run, t.ImageID)
+			switch {
+			case errors.Is(err, store.ErrNoBackup) && before[t.Path] == "[]":
+			case err != nil || string(backup.Annotations) != before[t.Path]:
+				c.t.Errorf("run %s: %s had %s, its backup is %s, %v", run, t.Path, before[t.Path], backup.Annotations, err)
+			}
+		}
+	})
+	return touched
+}
+
+// savedElsewhere is of how many images a run says that they had what the labels say already.
+func (c *chaos) savedElsewhere(run string) (images int) {
+	c.t.Helper()
+	c.look(func(st *store.Store) {
+		for f, err := range st.Findings(context.Background(), run) {
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			if f.Kind == string(convert.KindSavedElsewhere) {
+				images += f.Count
+			}
+		}
+	})
+	return images
+}
+
+// checkExecuted holds that no save was executed twice under one key.
+func (c *chaos) checkExecuted() {
+	c.t.Helper()
+	seen := make(map[[2]string]bool)
+	for e, err := range c.killer.server.Audit(context.Background()) {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if save := [2]string{e.IdempotencyKey, e.ImagePath}; e.IdempotencyKey != "" && e.ImagePath != "" {
+			if seen[save] {
+				c.t.Errorf("key %s saved %s twice", e.IdempotencyKey, e.ImagePath)
+			}
+			seen[save] = true
+		}
+	}
+}
+
+// leftAlone reports whether a run left an image alone and said why.
+func leftAlone(r store.ImageRecord) bool {
+	return (r.Outcome == store.ItemFailed || r.Outcome == store.ItemSkipped) && r.Reason != ""
+}
+
+// TestChaosOfStates is TestChaos with a state that is damaged after kills, and put back to
+// an earlier day, while somebody else edits images between the imports. What is in what is
+// gone is not known any more, so that less is promised; that is held exactly:
+//
+//   - an import leaves on each image what the labels say, or what it had, and says then why;
+//     an image that it has no labels of is left alone;
+//   - a backup is what the image had before its version was imported, never what that saved;
+//   - what an import does not know to have replaced is counted in a finding, and there is
+//     none such where its state was left alone;
+//   - no key is used for two bodies, and no save is executed twice;
+//   - an undo changes what its run left, to what there was before it, and nothing else; of
+//     each other image of its run it says why not.
+func TestChaosOfStates(t *testing.T) {
+	c, kills := chaosOf(t)
+	h := &harms{chaos: c, done: make(map[string]int)}
+	c.harm = h.some
+	began := time.Now()
+	firstDay := c.content()
+	edited := make(map[string]bool)
+	befores := make(map[string]map[string]string) // what there was before a version, by its labels
+	changed := make(map[string]map[string]bool)
+	left, unknown, elsewhere := 0, 0, 0
+	for version := 1; c.kills < kills || version < 5 || len(h.done) < 6; version++ {
+		for range 3 { // somebody else at work
+			i := c.random.IntN(c.images)
+			c.save(i, byHand(1000+version, i))
+			edited[c.path(i)] = true
+		}
+		before, harmed := c.content(), maps.Clone(h.done)
+		labels, onDrift, read := c.labels(version), []string{"fail", "overwrite"}[c.random.IntN(2)], []string{"auto", "image"}[c.random.IntN(2)]
+		c.poison(c.path(c.random.IntN(c.images)))
+		s := c.run("sync", labels, "--dataset", "set", "--max-removed", "none", "--on-drift", onDrift, "--read", read)
+		befores[labels], changed[labels] = before, make(map[string]bool)
+		now, records, touched := c.content(), c.records(s.Run), c.touched(s.Run, before)
+		whole := maps.Equal(harmed, h.done)
+		lost, lostCleared := 0, 0
+		for i := range c.images {
+			path, says := c.path(i), annotations(version, i)
+			r, got := records[path], now[path]
+			switch {
+			case i%5 == version%5:
+				if got != before[path] {
+					t.Errorf("version %d has no labels of %s, which had %s and has %s", version, path, before[path], got)
+				}
+				continue
+			case leftAlone(r) && (got == before[path] || got == says && !whole):
+				left++
+			case leftAlone(r) || got != says:
+				t.Errorf("version %d: %s had %s and has %s, the labels say %s, and the run %+v", version, path, before[path], got, says, r)
+			}
+			if got == before[path] {
+				continue
+			}
+			changed[labels][path] = true
+			switch {
+			case touched[path] || leftAlone(r):
+			case says == "[]":
+				lostCleared++
+			default:
+				lost++
+			}
+		}
+		said := c.savedElsewhere(s.Run)
+		if said < lost || whole && lost+lostCleared > 0 {
+			t.Errorf("version %d: of %d images that were saved on and %d that were cleared the state does not know, after %v; said of %d", version, lost, lostCleared, h.done, said)
+		}
+		unknown, elsewhere = unknown+lost+lostCleared, elsewhere+said
+		h.keep(stateFiles{h.read(h.state), h.read(h.state + "-wal")})
+		if c.random.IntN(3) == 0 {
+			h.putBack()
+		}
+	}
+	c.checkExecuted()
+	h.final = true
+	named := make(map[string]bool)
+	known := make(map[string]map[string]bool)
+	var runs []store.Run
+	c.look(func(st *store.Store) {
+		all, err := st.Runs(context.Background(), 10_000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range all {
+			if r.Kind == "sync" {
+				runs = append(runs, r)
+			}
+		}
+	})
+	for _, run := range runs {
+		before, now := befores[run.Source], c.content()
+		touched := c.touched(run.ID, before)
+		s := c.run("undo", run.ID)
+		records := c.records(s.Run)
+		for path, got := range c.content() {
+			r := records[path]
+			if touched[path] {
+				if known[run.Source] == nil {
+					known[run.Source] = make(map[string]bool)
+				}
+				known[run.Source][path] = true
+			}
+			switch {
+			case got != now[path] && (!touched[path] || got != before[path] || now[path] != c.said[run.Source][path]):
+				t.Errorf("the undo of %s made %s of %s, which had %s before it: %+v", run.Source, got, now[path], before[path], r)
+			case leftAlone(r):
+				named[path] = true
+			case touched[path] && got != before[path]:
+				t.Errorf("the undo of %s left %s on %s, which had %s before it, and says %+v", run.Source, got, path, before[path], r)
+			}
+		}
+	}
+	c.checkExecuted()
+	forgotten := make(map[string]bool)
+	for labels, paths := range changed {
+		for path := range paths {
+			if !known[labels][path] {
+				forgotten[path] = true
+			}
+		}
+	}
+	if c.setAside < h.done["broken off"] {
+		t.Errorf("%d states were broken off, and %d were said to be damaged", h.done["broken off"], c.setAside)
+	}
+	back := 0
+	for path, got := range c.content() {
+		switch {
+		case got == firstDay[path]:
+			back++
+		case !edited[path] && !forgotten[path] && !named[path]:
+			t.Errorf("%s came back as %s, was %s", path, got, firstDay[path])
+		}
+	}
+	t.Logf("%d images, %d versions, %d starts of which %d were killed, harms %v, %s", c.images, len(befores), c.starts, c.kills, h.done, time.Since(began).Round(time.Second))
+	t.Logf("%d left alone by an import, %d changed without the state's knowing, %d said to be saved elsewhere; %d runs undone, %d images named as not undone, %d came back", left, unknown, elsewhere, len(runs), len(named), back)
 }

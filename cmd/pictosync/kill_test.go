@@ -163,3 +163,79 @@ func TestKill(t *testing.T) {
 		t.Errorf("once more: %+v, %v", again, err)
 	}
 }
+
+// A run that was killed says at its end also of what it found before that to be saved
+// elsewhere.
+func TestSavedElsewhereIsSaidAfterAKill(t *testing.T) {
+	dir := t.TempDir()
+	server := sandboxWith(t, dir, sandbox.NewImage{Path: "a.jpg"}, sandbox.NewImage{Path: "b.jpg"}, sandbox.NewImage{Path: "c.jpg"})
+	var kill func() // at the next save
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if kill != nil && strings.HasSuffix(r.URL.Path, "/bulk") {
+			kill()
+		}
+		server.ServeHTTP(w, r)
+	}))
+	defer service.Close()
+	source := filepath.Join(dir, "labels.jsonl")
+	saving := func(state, third string) *exec.Cmd {
+		t.Helper()
+		labels := ""
+		for _, i := range []string{"a 1", "b 1", "c " + third} {
+			labels += fmt.Sprintf(`{"image":"%c.jpg","width":100,"height":100,"annotations":[{"id":"1","name":"car","type":"bbox","bounding_box":{"x":%s,"y":1,"w":2,"h":3}}]}`+"\n", i[0], i[2:])
+		}
+		if err := os.WriteFile(source, []byte(labels), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return command("sync", source, "--dataset", "set", "--base-url", service.URL, "--state", filepath.Join(dir, state), "--rate", "unlimited", "--max-removed", "none")
+	}
+	if code, out := exitOf(t, saving("state.db", "1")); code != exitDone {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	cmd := saving("another.db", "2")
+	kill = func() { cmd.Process.Kill() }
+	if code, out := exitOf(t, cmd); code != -1 {
+		t.Fatalf("it was not killed: exit %d: %s", code, out)
+	}
+	kill = nil
+	code, out := exitOf(t, saving("another.db", "2"))
+	if code != exitDone || !strings.Contains(out, "saved-elsewhere") {
+		t.Errorf("exit %d, and nothing of what was saved elsewhere: %s", code, out)
+	}
+	if _, out := exitOf(t, command("runs", "last", "--findings", "--state", filepath.Join(dir, "another.db"))); !strings.Contains(out, "not from this state: 2;") {
+		t.Errorf("the findings are %s", out)
+	}
+}
+
+// An image that a run backed up, did not come to saving on, and that somebody cleared since, is
+// left alone by an undo.
+func TestUndoLeavesAloneWhatWasClearedMeanwhile(t *testing.T) {
+	c := newChaos(t, 1, 1)
+	c.classes()
+	c.save(0, byHand(1, 0))
+	var cmd *exec.Cmd // is killed at a save, which is not executed
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cmd != nil && strings.HasSuffix(r.URL.Path, "/bulk") {
+			cmd.Process.Kill()
+			return
+		}
+		c.killer.server.ServeHTTP(w, r)
+	}))
+	defer service.Close()
+	on := func(args ...string) *exec.Cmd {
+		return command(append(args, "--base-url", service.URL, "--state", c.state, "--rate", "unlimited")...)
+	}
+	cmd = on("sync", c.labels(2), "--dataset", "set", "--max-removed", "none")
+	if code, out := exitOf(t, cmd); code != -1 {
+		t.Fatalf("it was not killed: exit %d: %s", code, out)
+	}
+	cmd = nil
+	c.save(0, "[]")
+	if code, out := exitOf(t, on("runs", "last", "--abandon")); code != exitDone {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	code, out := exitOf(t, on("undo", "last"))
+	if has := c.content()[c.path(0)]; code != exitDone || has != "[]" || !strings.Contains(out, "1 skipped") {
+		t.Errorf("exit %d, and the image that was cleared has %s: %s", code, has, out)
+	}
+}
