@@ -200,7 +200,7 @@ var severities = map[Kind]Severity{
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
 	KindSizeMismatch: Lost, KindResized: Changed,
 
-	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Noted, KindKeypointName: Noted,
+	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Changed, KindKeypointName: Noted,
 	KindSkeletonEdge: Changed, KindSkeletonBase: Changed, KindMappedAway: Noted, KindSimilarClass: Noted, KindClassList: Noted,
 
 	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,

@@ -309,10 +309,16 @@ const mostAreas = 2
 // where it may be.
 func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	box, some := m.Bounds()
+	pixels := float64(m.Pixels())
+	if some && g.form == noBox && scan.IsNumber(area) {
+		const few = 100 // pixels, of which the rounding of an outline may be most
+		if given := scan.ParseNumber(area); given > 0 && (pixels > mostAreas*given+few || given > mostAreas*pixels+few) {
+			return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
+		}
+	}
 	if !some || !g.usable() || r.notation != "" || !geometry.BoxesDiffer(box, g.box, 2, 0.02) {
 		return ""
 	}
-	pixels := float64(m.Pixels())
 	reason := fmt.Sprintf("the mask lies at %v,%v to %v,%v, and the bbox at %v,%v to %v,%v", box.X, box.Y, box.X+box.W, box.Y+box.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
 	if other, some := m.RowBounds(); some && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
 		return reason + ", where the counts have it if they go along the rows, as COCO's do not"

@@ -121,7 +121,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 // components may be; the folder is the one that has most of the splits.
 func (y *dataset) locate(folder string, d description, name string) {
 	roots, full := candidateRoots(folder, d.root)
-	best, most := folder, -1
+	best, most, beside := folder, -1, 0 // beside is how many lie beside the description
 	for _, root := range roots {
 		y.root = root
 		found := 0
@@ -135,6 +135,12 @@ func (y *dataset) locate(folder string, d description, name string) {
 		if found > most {
 			best, most = root, found
 		}
+		if root == folder {
+			beside = found
+		}
+	}
+	if most > 0 && beside == most && !sameFolder(best, folder) {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindMissingSplit, File: name, At: "path", Reason: fmt.Sprintf("the splits are in %s and in the folder of %s too, and nothing tells which are meant; give the folder that is meant, or take path out", convert.Display(d.root), name), Action: "those of path were read"})
 	}
 	if y.root = best; full != "" && y.root != full {
 		reason := fmt.Sprintf("there is no folder %s", convert.Display(d.root))
@@ -187,6 +193,16 @@ func (y *dataset) addUnnamed(name string) {
 			}
 		}
 	}
+}
+
+// sameFolder reports whether two paths lead to one folder.
+func sameFolder(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
 }
 
 // missing reports a split that is not there. Many exports name a test split that they
