@@ -693,12 +693,13 @@ func (c *chaos) touched(run string, before map[string]string) map[string]bool {
 func (c *chaos) savedElsewhere(run string) (images int) {
 	c.t.Helper()
 	c.look(func(st *store.Store) {
-		for f, err := range st.Findings(context.Background(), run) {
-			if err != nil {
-				c.t.Fatal(err)
-			}
-			if f.Kind == string(convert.KindSavedElsewhere) {
-				images += f.Count
+		groups, err := st.FindingGroups(context.Background(), run)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, g := range groups {
+			if g.Kind == string(convert.KindSavedElsewhere) {
+				images += g.Count
 			}
 		}
 	})
