@@ -524,7 +524,7 @@ func (s *State) remember(id string, k *kept) {
 }
 
 // lookedOnline is how many images the page of a run compares: it has to be there soon.
-const lookedOnline = 60
+const lookedOnline = 30
 
 // showRun shows a run, its images, or one of them.
 func (s *State) showRun(w http.ResponseWriter, r *http.Request, st *store.Store, rest string) error {
