@@ -708,7 +708,7 @@ func checkClassLines(lines []string) error {
 
 // isYAMLorJSON reports whether a line of a class list is of a list in another notation.
 func isYAMLorJSON(line string) bool {
-	quoted := len(line) > 1 && (line[0] == '"' || line[0] == '\'') && strings.TrimSuffix(line, ",")[len(strings.TrimSuffix(line, ","))-1] == line[0]
+	quoted := len(line) > 1 && (line[0] == '"' || line[0] == '\'') && strings.HasSuffix(strings.TrimSuffix(line, ","), line[:1])
 	return quoted || strings.HasPrefix(line, "- ") || strings.HasPrefix(line, "[") || strings.HasPrefix(line, "names:")
 }
 
