@@ -60,7 +60,10 @@ func (s *Store) CommitBatch(ctx context.Context, run, account string, body []byt
 		return Batch{}, err
 	}
 	b := Batch{Run: run, Account: account, Unsent: true, Body: body, FirstSentAt: now, Images: images, span: span, process: s.process}
-	return b, s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) })
+	if err := s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) }); err != nil {
+		return b, err
+	}
+	return b, describe("commit a batch", s.sent.write(b.ID))
 }
 
 // addBatch commits a batch. Its key is new whatever the state was before: one that was put
@@ -294,6 +297,9 @@ func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time
 		}
 		return nil
 	})
+	if err == nil && len(out) > 0 {
+		err = describe("split a batch", s.sent.write(out[len(out)-1].ID))
+	}
 	return out, err
 }
 

@@ -52,6 +52,7 @@ type Store struct {
 	writer  *sql.DB // one connection
 	reader  *sql.DB
 	process int64 // tells this one's requests from those of others
+	sent    sentFile
 
 	mu    sync.Mutex
 	spans map[string]itemSpan // by run
@@ -110,12 +111,12 @@ func OpenBeside(ctx context.Context, path string) (*Store, error) {
 func (s *Store) Path() string { return s.path }
 
 func newStore(path string) *Store {
-	return &Store{path: path, process: rand.Int64(), spans: make(map[string]itemSpan)}
+	return &Store{path: path, process: rand.Int64(), sent: sentFile{path: path + ".sent"}, spans: make(map[string]itemSpan)}
 }
 
 // Close closes the state; everything committed before stays.
 func (s *Store) Close() error {
-	return errors.Join(s.reader.Close(), s.writer.Close())
+	return errors.Join(s.reader.Close(), s.writer.Close(), s.sent.close())
 }
 
 // busyTimeout is how long another process is waited for, in milliseconds.

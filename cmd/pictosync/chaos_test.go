@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,11 +57,12 @@ type chaos struct {
 	honest string // the same data without
 	kills  int
 	starts int
-	// setAside is how often a start said that the state is damaged.
-	setAside int
-	state    string
-	ids      map[string]string            // of the images, by path
-	said     map[string]map[string]string // what labels say, by their file and image
+	// setAside is how often a start said that the state is damaged, and behind how often that it
+	// does not know all that was sent from it.
+	setAside, behind int
+	state            string
+	ids              map[string]string            // of the images, by path
+	said             map[string]map[string]string // what labels say, by their file and image
 	// harm is done to the state after a kill; nil is none.
 	harm func()
 }
@@ -283,6 +285,7 @@ func (c *chaos) run(args ...string) worker.Summary {
 		c.killer.left = 0
 		c.killer.mu.Unlock()
 		c.setAside += strings.Count(log.String(), "is damaged: it was moved to")
+		c.behind += strings.Count(log.String(), "knows nothing of the last")
 		if killed {
 			c.kills++
 			if c.harm != nil {
@@ -552,6 +555,8 @@ type harms struct {
 	earlier []stateFiles
 	done    map[string]int
 	final   bool // what is known stays known
+	// toBeSaid is how often something that was sent is not known any more.
+	toBeSaid int
 }
 
 // some does one of them, or none, and makes a copy now and then.
@@ -587,8 +592,28 @@ func (h *harms) some() {
 		now.log[h.random.IntN(len(now.log))] ^= 1 << h.random.IntN(8)
 		h.replace(h.state+"-wal", now.log)
 	}
-	h.forget(h.inFlight(stateFiles{h.read(h.state), h.read(h.state + "-wal")}))
+	left := stateFiles{h.read(h.state), h.read(h.state + "-wal")}
+	if sent, _ := strconv.Atoi(strings.TrimSpace(string(h.read(h.state + ".sent")))); sent > h.lastBatch(left) {
+		h.toBeSaid++
+	}
+	h.forget(h.inFlight(left))
 	h.done[what]++
+}
+
+// lastBatch is the number of the last batch that a state knows.
+func (h *harms) lastBatch(s stateFiles) (number int) {
+	file := filepath.Join(h.t.TempDir(), "copy.db")
+	h.replace(file, s.file)
+	h.replace(file+"-wal", s.log)
+	db, err := sql.Open("sqlite3", file)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.QueryRow(`SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'batches'`).Scan(&number); err != nil {
+		h.t.Fatal(err)
+	}
+	return number
 }
 
 // putBack puts an older copy back.
@@ -851,6 +876,9 @@ func TestChaosOfStates(t *testing.T) {
 	if c.setAside < h.done["broken off"] {
 		t.Errorf("%d states were broken off, and %d were said to be damaged", h.done["broken off"], c.setAside)
 	}
+	if c.behind < h.toBeSaid {
+		t.Errorf("%d states lost what they knew to be sent, and %d were said to", h.toBeSaid, c.behind)
+	}
 	back := 0
 	for path, got := range c.content() {
 		switch {
@@ -860,6 +888,6 @@ func TestChaosOfStates(t *testing.T) {
 			t.Errorf("%s came back as %s, was %s", path, got, firstDay[path])
 		}
 	}
-	t.Logf("%d images, %d versions, %d starts of which %d were killed, harms %v, %s", c.images, len(befores), c.starts, c.kills, h.done, time.Since(began).Round(time.Second))
+	t.Logf("%d images, %d versions, %d starts of which %d were killed, harms %v, %d of them said at once, %s", c.images, len(befores), c.starts, c.kills, h.done, c.behind, time.Since(began).Round(time.Second))
 	t.Logf("%d left alone by an import, %d changed without the state's knowing, %d said to be saved elsewhere; %d runs undone, %d images named as not undone, %d came back", left, unknown, elsewhere, len(runs), len(named), back)
 }

@@ -197,7 +197,25 @@ func (s *session) openSound() (*store.Store, error) {
 	if err == nil && aside != "" {
 		fmt.Fprintf(os.Stderr, "pictosync: the state %s is damaged: it was moved to %s, and a new one begun from what the service says. Images are saved anew; older runs and their backups are in the old file.\n", s.path, aside)
 	}
-	return st, err
+	if err != nil {
+		return nil, err
+	}
+	forgotten, err := st.Forgotten(s.ctx)
+	if err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	if forgotten > 0 {
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s knows nothing of the last %s sent from it: its log (state.db-wal) was lost or damaged, or an older copy of it was put back. What they saved counts as changed by somebody else, and undo cannot bring back what was there before.\n",
+			s.path, lastBatches(forgotten))
+	}
+	return st, nil
+}
+
+func lastBatches(n int64) string {
+	if n == 1 {
+		return "batch"
+	}
+	return humanize.Comma(n) + " batches"
 }
 
 // lookAt opens a state for a command that only reads it, beside whoever works on it. One of
