@@ -39,8 +39,8 @@ func newApplier(p *planner) *applier {
 // both; a larger gap is jumped by starting a new walk behind it.
 const nearby = 2 * chunkItems
 
-// apply adds the classes and sends what the plan left pending. The labels are converted
-// again, so that neither memory nor the state ever holds them all. The first batches are
+// apply adds the classes and sends what the plan left pending. Labels of which too much is
+// pending are converted again, so that neither memory nor the state ever holds them all. The first batches are
 // built while the classes are added.
 func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	if plan.Saves == 0 {
@@ -188,6 +188,7 @@ type toSave struct {
 func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave, error) {
 	if whole, ok := a.src.(convert.Whole); ok && !whole.Unchanged() {
 		a.hold(a.src)
+		a.kept.drop()
 	}
 	items, err := findItems(ctx, a.src, rows)
 	if err != nil {
@@ -216,10 +217,13 @@ func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave
 	return chunk, nil
 }
 
-// convertAgain converts the labels of a planned image for its save.
+// convertAgain converts the labels of a planned image for its save, unless they are kept.
 func (a *applier) convertAgain(ctx context.Context, i toSave) (converted, error) {
 	if i.item.Image == "" || i.item.Err != nil {
 		return converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", i.row.Image)}, nil
+	}
+	if labels, kept := a.kept.take(i.row.Seq); kept {
+		return converted{encoded: labels, hash: i.row.Hash}, nil
 	}
 	return a.load(ctx, i.item, i.image, true)
 }

@@ -45,6 +45,7 @@ type planner struct {
 	sourceRef int64 // the source of what is saved, as the state numbers it
 	owns      bool  // images that are found unchanged are the source's from now on
 	applies   bool  // what is planned is saved by this process
+	kept      keptPayloads
 	searched  searched
 	loose     looseNames // nil before it is wanted
 	named     fileSet    // the image files of the source's items, where those that none names are wanted
@@ -69,14 +70,14 @@ func newPlanner(c Connection, o Options) *planner {
 
 // encoded are an image's annotations as they are sent.
 type encoded struct {
-	payload []byte         // nil for a plan
+	payload []byte         // nil where it is not kept
 	prints  dataset.Prints // of the annotations
 }
 
 // converted is what an item's labels come to, with the annotations themselves where
 // they are about to be saved.
 type converted struct {
-	encoded                      // the annotations, for a save alone
+	encoded                      // the annotations, for a save
 	size            int          // of the encoded annotations
 	sized           convert.Size // of the image, as the source knows it or was told
 	labels, leftOut int          // as in convert.Result
@@ -132,7 +133,7 @@ func (p *planner) load(ctx context.Context, item convert.Item, image store.Image
 	}
 	result.Release()
 	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
-	if toSave {
+	if toSave || p.applies && p.convertsAlike() && p.kept.room(c.size) {
 		c.payload = bytes.Clone(*buffer)
 	}
 	c.unchanged = c.existing != nil && sha256.Sum256(c.existing.Annotations) == c.hash
@@ -294,6 +295,11 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		next.seq++
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
+		if planned.Outcome == store.ItemPending && c.payload != nil {
+			p.kept.put(planned.Seq, c.encoded)
+		} else {
+			p.kept.free(len(c.payload))
+		}
 		if planned.Plan == store.PlanUpload {
 			c.file.Item = planned.Seq
 			chunk.Uploads = append(chunk.Uploads, *c.file)
@@ -345,6 +351,9 @@ func (p *planner) withoutExcluded(items []walked, matches []match, chunk *store.
 	for i, item := range items {
 		if p.Globs.Excludes(matches[i].image.Path) {
 			chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+			if item.early != nil {
+				p.kept.free(len(item.early.payload))
+			}
 			continue
 		}
 		left, leftMatches = append(left, item), append(leftMatches, matches[i])
@@ -387,6 +396,7 @@ func (p *planner) convertOrTake(ctx context.Context, i matchedItem) (converted, 
 		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
 			return *c, nil
 		}
+		p.kept.free(len(c.payload))
 	}
 	return p.load(ctx, i.Item, i.image, false)
 }
