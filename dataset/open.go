@@ -68,6 +68,9 @@ func (a *Access) first(ctx context.Context, ask func(context.Context) error) err
 func (a *Access) similar(ctx context.Context) string {
 	var names []string
 	for d, err := range a.Client.Datasets(ctx) {
+		if errors.Is(err, pictograph.ErrNotFound) {
+			return "; nor has it a list of datasets: check the base URL"
+		}
 		if err != nil || len(names) == pictograph.PageSize {
 			break // it is only for the message
 		}

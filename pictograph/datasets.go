@@ -67,9 +67,11 @@ func (c *Client) Dataset(ctx context.Context, nameOrID string) (Dataset, error) 
 	return out.Data, err
 }
 
+const listDatasets = "list datasets"
+
 // Datasets yields all datasets of the key's organization.
 func (c *Client) Datasets(ctx context.Context) iter.Seq2[Dataset, error] {
-	return flat(pages[Dataset](ctx, c, "list datasets", datasetsPath, url.Values{}))
+	return flat(pages[Dataset](ctx, c, listDatasets, datasetsPath, url.Values{}))
 }
 
 func flat[T any](pages iter.Seq2[[]T, error]) iter.Seq2[T, error] {

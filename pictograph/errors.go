@@ -94,6 +94,9 @@ func (e *APIError) Hint() string {
 	case ErrPayment:
 		return "see the organization's billing settings"
 	case ErrNotFound:
+		if e.Op == listDatasets { // which every service has
+			return "check the base URL: what answers there is no Pictograph service"
+		}
 		return "check the name: names are case-sensitive"
 	case ErrTooLarge:
 		return "send fewer images, or fewer annotations, at once"

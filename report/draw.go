@@ -196,6 +196,11 @@ func (d *drawing) fail(name string, err error) {
 	}
 }
 
+// thereAlready is an error that is fs.ErrExist.
+type thereAlready struct{ error }
+
+func (thereAlready) Is(target error) bool { return target == fs.ErrExist }
+
 // write writes a picture below the folder, whatever its name.
 func (d *drawing) write(name string, picture image.Image) error {
 	if dir := path.Dir(name); dir != "." {
@@ -209,7 +214,7 @@ func (d *drawing) write(name string, picture image.Image) error {
 	}
 	f, err := d.root.OpenFile(name, flags, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write the picture %s: it is there already; name another folder, or give --force to replace it", name)
+		return thereAlready{fmt.Errorf("write the picture %s: it is there already; name another folder, or give --force to replace it", name)}
 	}
 	if err != nil {
 		return fmt.Errorf("write the picture %s: %w", name, err)

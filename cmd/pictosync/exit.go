@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -74,6 +76,8 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitSource
+	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EADDRINUSE): // what was named is taken
+		return exitUsage
 	case errors.Is(err, errFailures):
 		return exitFailures
 	case errors.Is(err, worker.ErrGuard), errors.Is(err, store.ErrClock):
