@@ -210,6 +210,7 @@ func (e *ending) Read(b []byte) (int, error) {
 
 func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds) error {
 	seen := 0
+	var other foreign
 	for {
 		h, err := archive.Next()
 		if errors.Is(err, io.EOF) {
@@ -245,7 +246,7 @@ func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds)
 		if err := held.add(h.Size); err != nil {
 			return err
 		}
-		if partOf(name) == nothing {
+		if partOf(name) == nothing && !other.keeps(name) {
 			continue
 		}
 		seen++

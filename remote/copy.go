@@ -189,10 +189,11 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 		return err
 	}
 	listed := make(map[string]bool)
+	var other foreign
 	objects := func(yield func(object, error) bool) {
 		for o, err := range t.list(ctx) {
 			if err == nil {
-				if err = safe(o.Path); err == nil && partOf(o.Path) == nothing {
+				if err = safe(o.Path); err == nil && partOf(o.Path) == nothing && !other.keeps(o.Path) {
 					continue
 				}
 			}

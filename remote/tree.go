@@ -40,9 +40,14 @@ const (
 var labelExtensions = map[string]bool{".txt": true, ".json": true, ".jsonl": true, ".ndjson": true, ".yaml": true, ".yml": true,
 	".data": true, ".names": true, ".csv": true, ".db": true, ".sqlite": true}
 
+// isClutter reports whether a file is what macOS leaves in archives.
+func isClutter(name string) bool {
+	return strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(path.Base(name), "._")
+}
+
 // partOf is what is kept of a file.
 func partOf(name string) part {
-	if strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(path.Base(name), "._") {
+	if isClutter(name) {
 		return nothing
 	}
 	switch {
@@ -52,6 +57,17 @@ func partOf(name string) part {
 		return whole
 	}
 	return nothing
+}
+
+// foreign is which file of a format that is not read is kept, so that it can be called by its
+// name: the first.
+type foreign struct{ path string }
+
+func (f *foreign) keeps(name string) bool {
+	if f.path == "" && strings.EqualFold(path.Ext(name), ".xml") && !isClutter(name) {
+		f.path = name
+	}
+	return f.path == name
 }
 
 // isContent reports whether a file is the content of an image in a folder of backups, which
