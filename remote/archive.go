@@ -3,6 +3,7 @@ package remote
 import (
 	"archive/tar"
 	"archive/zip"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -69,6 +71,9 @@ func (c *Copy) fromArchive(ctx context.Context, file string) error {
 	return nil
 }
 
+// encrypted is the flag of an entry of a ZIP file that only its password opens.
+const encrypted = 0x1
+
 // zipTree is a ZIP file, read in place.
 type zipTree struct {
 	file    *zip.ReadCloser
@@ -90,12 +95,19 @@ func openZIP(file string) (*zipTree, error) {
 	t := &zipTree{file: z, entries: make(map[string]*zip.File)}
 	held := bounds{packed: info.Size()}
 	for _, f := range z.File {
-		name := strings.TrimSuffix(f.Name, "/")
+		name := cleanName(f.Name)
+		if name == "" || name == "." {
+			continue
+		}
 		err := safe(name)
 		switch {
 		case err != nil:
 		case f.Mode().IsDir():
 			continue
+		case f.Flags&encrypted != 0:
+			err = fmt.Errorf("%q is encrypted; unpack the archive with its password, and give the folder", f.Name)
+		case f.Method != zip.Store && f.Method != zip.Deflate:
+			err = fmt.Errorf("%q is packed by a method that is not read (number %d; deflate is); unpack the archive, and give the folder", f.Name, f.Method)
 		case !f.Mode().IsRegular():
 			err = fmt.Errorf("%q is a link or a device; nothing of it was read", f.Name)
 		case t.entries[name] != nil:
@@ -183,13 +195,42 @@ func (c *Copy) unpack(ctx context.Context, file string) (err error) {
 	}
 	ending := &ending{Reader: from}
 	err = c.unpackAll(ctx, tar.NewReader(ending), &bounds{packed: info.Size()})
-	if err == nil && ending.reached || errors.Is(err, io.ErrUnexpectedEOF) {
+	if err == nil && ending.reached {
 		err = errCutOff
+	}
+	if err == nil {
+		err = readRest(from, info.Size())
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = errCutOff
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader), errors.As(err, new(flate.CorruptInputError)):
+		err = fmt.Errorf("the archive is damaged (%w), and so may be any file in it; bring it here again", err)
 	}
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(c.root))
 	}
 	return atomicfile.Write(mark, []byte(version), atomicfile.Private)
+}
+
+// readRest reads what follows the end of a tar file, so that gzip's checksum is held against
+// all of it: zeros, which fill up a record.
+func readRest(from io.Reader, packed int64) error {
+	buf := make([]byte, 64<<10)
+	for left := packed*maxRatio + free; left > 0; {
+		n, err := from.Read(buf)
+		left -= int64(n)
+		if slices.ContainsFunc(buf[:n], func(b byte) bool { return b != 0 }) {
+			return errors.New("something follows its end, as where archives were put one behind the other; unpack it, or make one of them")
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("it unpacks to more than %d times its size, as what is made to fill a disk does", maxRatio)
 }
 
 // errCutOff is returned for an archive that ends before its end.
@@ -261,7 +302,7 @@ func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds)
 	}
 }
 
-// cleanName is a name in a tar file in its one form.
+// cleanName is a name in an archive in its one form.
 func cleanName(name string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
 }

@@ -315,15 +315,16 @@ func TestHostileArchives(t *testing.T) {
 	ok := map[string][]byte{"a.txt": []byte("x")}
 	bomb := map[string][]byte{"a.txt": bytes.Repeat([]byte{0}, 80<<20)}
 	for name, file := range map[string]string{
-		"zip, name":  zipped(t, map[string][]byte{"../a.txt": nil}, nil),
-		"zip, link":  zipped(t, ok, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }),
-		"zip, bomb":  zipped(t, bomb, nil),
-		"tar, name":  tarred(t, map[string][]byte{"a/../../b.txt": nil}, nil),
-		"tar, root":  tarred(t, map[string][]byte{"/etc/b.txt": nil}, nil),
-		"tar, link":  tarred(t, map[string][]byte{"b.txt": nil}, func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc/passwd" }),
-		"tar, hard":  tarred(t, map[string][]byte{"b.txt": nil}, func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeLink, "/etc/passwd" }),
-		"tar, bomb":  tarred(t, bomb, nil),
-		"tar, empty": tarred(t, nil, nil),
+		"zip, name":      zipped(t, map[string][]byte{"../a.txt": nil}, nil),
+		"zip, link":      zipped(t, ok, func(h *zip.FileHeader) { h.SetMode(fs.ModeSymlink | 0o777) }),
+		"zip, bomb":      zipped(t, bomb, nil),
+		"tar, name":      tarred(t, map[string][]byte{"a/../../b.txt": nil}, nil),
+		"tar, root":      tarred(t, map[string][]byte{"/etc/b.txt": nil}, nil),
+		"tar, link":      tarred(t, map[string][]byte{"b.txt": nil}, func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeSymlink, "/etc/passwd" }),
+		"tar, hard":      tarred(t, map[string][]byte{"b.txt": nil}, func(h *tar.Header) { h.Typeflag, h.Linkname = tar.TypeLink, "/etc/passwd" }),
+		"tar, bomb":      tarred(t, bomb, nil),
+		"tar, empty":     tarred(t, nil, nil),
+		"zip, encrypted": zipped(t, ok, func(h *zip.FileHeader) { h.Flags |= 0x1 }),
 	} {
 		cache := t.TempDir()
 		_, err := open(t, file, cache)
@@ -351,7 +352,7 @@ func TestWeb(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		w.Header().Set("ETag", tag)
-		if r.Method == http.MethodGet {
+		if r.Header.Get("If-None-Match") != tag {
 			ranges = append(ranges, r.Header.Get("Range"))
 			if cuts > 0 {
 				cuts--
@@ -387,6 +388,36 @@ func TestWeb(t *testing.T) {
 		if _, err := open(t, address, cache); err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "pw@") {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// The rest of a file is taken from no other version of it, and from nowhere else in it; nobody
+// is asked for more than the file, as addresses that are signed for reading alone want it.
+func TestWebRefusesAnotherRest(t *testing.T) {
+	labels := bytes.Repeat([]byte("{}\n"), 1000)
+	for name, rest := range map[string]func(http.Header){
+		"another version": func(h http.Header) { h.Set("ETag", `"two"`); h.Set("Content-Range", "bytes 100-2999/3000") },
+		"another place":   func(h http.Header) { h.Set("ETag", `"one"`); h.Set("Content-Range", "bytes 0-2899/3000") },
+		"no place":        func(h http.Header) { h.Set("ETag", `"one"`) },
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case r.Method != http.MethodGet:
+				w.WriteHeader(http.StatusForbidden)
+			case r.Header.Get("Range") == "":
+				w.Header().Set("ETag", `"one"`)
+				w.Header().Set("Content-Length", "3000")
+				(&cut{ResponseWriter: w, left: 100}).Write(labels)
+			default:
+				rest(w.Header())
+				w.WriteHeader(http.StatusPartialContent)
+				w.Write(labels[100:])
+			}
+		}))
+		if _, err := open(t, server.URL+"/labels.jsonl", t.TempDir()); err == nil || !strings.Contains(err.Error(), "changed while it was downloaded") && !strings.Contains(err.Error(), "and sends others") {
+			t.Errorf("%s: %v", name, err)
+		}
+		server.Close()
 	}
 }
 
@@ -434,6 +465,35 @@ func TestCutOff(t *testing.T) {
 			t.Errorf("%d bytes of it: %v", n, err)
 		}
 	}
+}
+
+// A file whose bits were turned, or that is cut off in what closes it, is refused whatever its
+// files' own headers say, and so is what follows the end of an archive.
+func TestDamagedArchives(t *testing.T) {
+	file := tarred(t, map[string][]byte{"set/data.yaml": []byte("names: [car]"), "set/images/a.jpg": picture(t, 50_000)}, nil)
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := func(what string, data []byte) {
+		t.Helper()
+		damaged := filepath.Join(t.TempDir(), filepath.Base(file))
+		if err := os.WriteFile(damaged, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := open(t, damaged, t.TempDir()); err == nil {
+			t.Errorf("%s: it is taken", what)
+		}
+	}
+	for at := 10; at < len(whole); at += len(whole) / 20 { // behind gzip's own header
+		data := bytes.Clone(whole)
+		data[at] ^= 0x10
+		refused(fmt.Sprintf("a bit of byte %d of %d", at, len(whole)), data)
+	}
+	for _, cut := range []int{1, 4, 6, 8, 9} {
+		refused(fmt.Sprintf("%d bytes cut off", cut), whole[:len(whole)-cut])
+	}
+	refused("two archives in one", append(bytes.Clone(whole), whole...))
 }
 
 func second(_ int, err error) error { return err }

@@ -49,13 +49,29 @@ func (c *Copy) single(ctx context.Context, file string) error {
 	return nil
 }
 
+func (c *Copy) downloadedAs(name string) string { return filepath.Join(c.dir, "file", name) }
+
+// unless asks for a file unless it is what was downloaded before.
+func (c *Copy) unless(name string) map[string]string {
+	file := c.downloadedAs(name)
+	info, err := os.Stat(file)
+	mark, markErr := os.ReadFile(file + ".version")
+	size, stamp, _ := strings.Cut(strings.TrimSuffix(string(mark), "\n"), " ")
+	switch {
+	case err != nil || markErr != nil || stamp == "" || size != "-1" && size != strconv.FormatInt(info.Size(), 10):
+		return nil
+	case strings.HasPrefix(stamp, `"`):
+		return map[string]string{"If-None-Match": stamp}
+	}
+	return map[string]string{"If-Modified-Since": stamp}
+}
+
 // downloaded is where a single file is downloaded to; it is there where it is of a version.
 func (c *Copy) downloaded(name string, v version) (file string, there bool, err error) {
-	folder := filepath.Join(c.dir, "file")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	file = c.downloadedAs(name)
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return "", false, err
 	}
-	file = filepath.Join(folder, name)
 	mark, err := os.ReadFile(file + ".version")
 	if err == nil && string(mark) == v.String() {
 		info, err := os.Stat(file)
@@ -104,7 +120,11 @@ func (c *Copy) download(ctx context.Context, file string, v version, open func(o
 		from, err := open(offset)
 		switch {
 		case err == nil:
-			n, err = io.Copy(to, from)
+			var rest io.Reader = from
+			if v.Size >= 0 {
+				rest = io.LimitReader(from, v.Size-offset)
+			}
+			n, err = io.Copy(to, rest)
 			from.Close()
 		case !errors.Is(err, errBroken):
 			return err
@@ -163,15 +183,14 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 	if !isArchive(name) && partOf(name) != whole {
 		return &Error{Op: "read", Address: c.Address, Err: errors.New("a URL leads to one file, and this one ends like no archive and no label file"), Advice: "give a .zip, .tar.gz, .json or .jsonl; folders are read from buckets"}
 	}
-	ask := func(method, ranged, of string) (*http.Response, error) {
-		request, err := http.NewRequestWithContext(ctx, method, u.String(), nil)
+	ask := func(headers map[string]string) (*http.Response, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 		if err != nil {
 			return nil, err
 		}
 		request.Header.Set("Accept-Encoding", "identity")
-		if ranged != "" {
-			request.Header.Set("Range", ranged)
-			request.Header.Set("If-Range", of)
+		for name, value := range headers {
+			request.Header.Set(name, value)
 		}
 		answer, err := web.Do(request)
 		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
@@ -179,20 +198,26 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 		}
 		return answer, err
 	}
-	head, err := ask(http.MethodHead, "", "")
+	// A HEAD would tell as much, and addresses that are signed for reading refuse it.
+	first, err := ask(c.unless(name))
 	if err != nil {
 		return err
 	}
-	head.Body.Close()
-	if head.StatusCode >= 300 && head.StatusCode != http.StatusMethodNotAllowed {
-		return fmt.Errorf("the server answered %s", head.Status)
+	defer first.Body.Close()
+	switch first.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotModified:
+		c.Kept++
+		return c.single(ctx, c.downloadedAs(name))
+	default:
+		return fmt.Errorf("the server answered %s", first.Status)
 	}
-	v := version{Size: head.ContentLength, Stamp: head.Header.Get("ETag")}
+	v := version{Size: first.ContentLength, Stamp: first.Header.Get("ETag")}
 	if strings.HasPrefix(v.Stamp, "W/") {
 		v.Stamp = ""
 	}
 	if v.Stamp == "" {
-		v.Stamp = head.Header.Get("Last-Modified")
+		v.Stamp = first.Header.Get("Last-Modified")
 	}
 	file, there, err := c.downloaded(name, v)
 	if err != nil {
@@ -202,31 +227,39 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 		c.Kept++
 		return c.single(ctx, file)
 	}
+	unread := true
 	err = c.download(ctx, file, v, func(offset int64) (io.ReadCloser, error) {
-		ranged := ""
-		if offset > 0 {
-			ranged = "bytes=" + strconv.FormatInt(offset, 10) + "-"
+		if offset == 0 && unread {
+			unread = false
+			return first.Body, nil
 		}
-		answer, err := ask(http.MethodGet, ranged, v.Stamp)
+		first.Body.Close()
+		var headers map[string]string
+		if offset > 0 {
+			headers = map[string]string{"Range": fmt.Sprintf("bytes=%d-", offset), "If-Range": v.Stamp}
+		}
+		answer, err := ask(headers)
 		if err != nil {
 			return nil, err
 		}
+		same := answer.Header.Get("ETag") == first.Header.Get("ETag") && answer.Header.Get("Last-Modified") == first.Header.Get("Last-Modified")
 		switch {
-		case offset == 0 && answer.StatusCode == http.StatusOK, answer.StatusCode == http.StatusPartialContent:
-			return answer.Body, nil
-		case answer.StatusCode == http.StatusOK: // the server knows no ranges, or the file is another
-			if _, err := io.CopyN(io.Discard, answer.Body, offset); err != nil {
-				answer.Body.Close()
-				return nil, errBroken
+		case answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent:
+			err = fmt.Errorf("the server answered %s", answer.Status)
+		case !same:
+			err = errors.New("the file changed while it was downloaded; run again")
+		case answer.StatusCode == http.StatusPartialContent && !strings.HasPrefix(answer.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)):
+			err = fmt.Errorf("the server was asked for the bytes from %d on, and sends others (Content-Range %q)", offset, answer.Header.Get("Content-Range"))
+		case answer.StatusCode == http.StatusOK: // the server knows no ranges
+			if _, copyErr := io.CopyN(io.Discard, answer.Body, offset); copyErr != nil {
+				err = errBroken
 			}
-			if answer.Header.Get("ETag") == head.Header.Get("ETag") && answer.Header.Get("Last-Modified") == head.Header.Get("Last-Modified") {
-				return answer.Body, nil
-			}
-			answer.Body.Close()
-			return nil, errors.New("the file changed while it was downloaded; run again")
 		}
-		answer.Body.Close()
-		return nil, fmt.Errorf("the server answered %s", answer.Status)
+		if err != nil {
+			answer.Body.Close()
+			return nil, err
+		}
+		return answer.Body, nil
 	})
 	if err != nil {
 		return err
