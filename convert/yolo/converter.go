@@ -301,7 +301,10 @@ func (r *reader) angledBox(o convert.Object, n []float64, angle float64) bool {
 		return r.Drop(convert.KindBox, o.At, fmt.Sprintf("the box is %v wide and %v high", n[2]*w, n[3]*h))
 	}
 	turned := pictograph.OrientedBox{CX: n[0] * w, CY: n[1] * h, W: n[2] * w, H: n[3] * h, Angle: angle}
-	return r.AddOrientedBox(o, geometry.Corners(turned))
+	if turned.Angle = math.Mod(angle, 360); turned.Angle < 0 {
+		turned.Angle += 360
+	}
+	return r.AddOriented(o, turned, geometry.Corners(turned))
 }
 
 func (r *reader) polygon(o convert.Object, n []float64) bool {
