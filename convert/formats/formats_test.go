@@ -290,7 +290,7 @@ func TestLayouts(t *testing.T) {
 	}, {
 		name: "class names that differ in case", format: "yolo",
 		files: map[string]string{"classes.txt": "car\nCar\n car  \n", "a.txt": ""},
-		want:  "a.*\n", findings: []string{"class-list", "similar-class"},
+		want:  "a.*\n", findings: []string{"class-list", "shared-category-name", "similar-class"},
 	}, {
 		name: "canonical", format: "canonical", source: "a.jsonl",
 		files: map[string]string{"a.jsonl": "\ufeff" + `{"image":"x/a.jpg","width":4,"height":5,"annotations":[{"id":"1","name":"car","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}` + "\r\n\n" +

@@ -38,7 +38,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 		files: map[string]string{"data.yaml": "train: images/train\nval: val/images\ntest: test/images\n" + names,
 			"images/train/a.png": small, "labels/train/a.txt": box, "images/b.png": small, "labels/b.txt": box},
 		want:     "train/a.png 20x10 car\n",
-		findings: []string{"missing-split", "missing-test-split"},
+		findings: []string{"missing-split", "missing-test-split", "unnamed-split"},
 	}, {
 		name: "another machine's path",
 		files: map[string]string{"data.yaml": "path: /Users/x/proj/data\ntrain: train/images\nval: train/images\n" + names,
@@ -68,9 +68,10 @@ func TestYOLOFindsLabels(t *testing.T) {
 			"VOC2007/JPEGImages/s/a.png": small, "VOC2007/labels/s/a.txt": box},
 		want: "VOC2007/s/a.png 20x10 car\n",
 	}, {
-		name:  "labels beside images in JPEGImages",
-		files: map[string]string{"data.yaml": "train: JPEGImages\n" + names, "JPEGImages/a.png": small, "JPEGImages/a.txt": box, "labels/b.txt": truck},
-		want:  "JPEGImages/a.png 20x10 car\n",
+		name:     "labels beside images in JPEGImages",
+		files:    map[string]string{"data.yaml": "train: JPEGImages\n" + names, "JPEGImages/a.png": small, "JPEGImages/a.txt": box, "labels/b.txt": truck},
+		want:     "JPEGImages/a.png 20x10 car\n",
+		findings: []string{"unnamed-split"},
 	}, {
 		name:  "two extensions",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "images/b.JPG": small, "labels/b.JPG.txt": box, "labels/c.jpg.txt": ""},

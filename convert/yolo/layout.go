@@ -84,6 +84,10 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 	for _, f := range findings {
 		s.Reporter.Report(f)
 	}
+	if own := flagsOf(s.Options); d.keypoints > 0 && d.task != "" && d.task != Pose && own.Task == "" && own.Shape[0] == 0 && len(own.Columns) == 0 {
+		return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("its task is %s, and its kpt_shape is of poses, so nothing tells what the lines are", d.task),
+			Advice: fmt.Sprintf("take one of them out, or say which with --task %s or --task pose", d.task)}
+	}
 	y := &dataset{Files: s, reason: name + " describes it", convert: d.yolo(), listings: &source.Listings{}, described: true}
 	files := []os.FileInfo{info}
 	if flagsOf(s.Options).ClassList != "" {
@@ -113,7 +117,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 			return nil, err
 		}
 	}
-	return y.complete(ctx, files...)
+	return y.complete(ctx, file, files...)
 }
 
 // locate finds the data set's folder and the parts of its splits. Where path of
@@ -428,7 +432,7 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 			return nil, err
 		}
 	}
-	return y.complete(ctx, files...)
+	return y.complete(ctx, file, files...)
 }
 
 // locateDarknet finds a file that obj.data names relative to wherever the
@@ -631,7 +635,7 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	}
 	y := &dataset{Files: s, root: s.Path, reason: list + " names the classes", parts: []labelPart{{path: s.Path}},
 		convert: Converter{Classes: classes}, listings: l, classList: filepath.Clean(names)}
-	return y.complete(ctx, info)
+	return y.complete(ctx, names, info)
 }
 
 // readClassList reads class names, one a line. A blank line has no name and
@@ -644,19 +648,31 @@ func readClassList(file string, r *convert.Reporter) (map[int]string, error) {
 	if !utf8.Valid(data) {
 		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("is not UTF-8"), Advice: "save it as UTF-8"}
 	}
-	text := strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), " \t\r\n")
+	text := strings.TrimPrefix(string(data), "\ufeff")
+	for last := strings.LastIndexByte(text, '\n'); last >= 0 && convert.Blank(text[last:]); last = strings.LastIndexByte(text, '\n') {
+		text = text[:last]
+	}
 	if err := checkClassLines(strings.Split(text, "\n")); err != nil {
 		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "write one class name a line and nothing else, or, where the names are so, give them as names of a data.yaml with --class-list"}
 	}
 	names := make(map[int]string)
 	number := 0
+	var blanks convert.Flaws
 	for line := range strings.Lines(text) {
-		if name := strings.TrimSpace(line); name != "" {
+		plain := strings.TrimRight(line, "\r\n")
+		name := strings.TrimSpace(plain)
+		if name != "" {
 			names[number] = name
 		} else {
 			r.Report(convert.Finding{Kind: convert.KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
 		}
+		if name != "" && name != plain {
+			blanks.Add(fmt.Sprintf("line %d, %s", number+1, strconv.Quote(plain)))
+		}
 		number++
+	}
+	if blanks.Count > 0 {
+		r.Report(convert.Finding{Kind: convert.KindClassList, File: filepath.Base(file), Reason: "there are blanks at the ends of names: " + blanks.String(), Action: "they were left off"})
 	}
 	if len(names) == 0 {
 		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("it names no classes"), Advice: "write the class names into it, one a line"}
@@ -719,7 +735,7 @@ func reportSharedNames(names map[int]string, file string, report func(convert.Fi
 	for _, number := range sortedKeys(names) {
 		name := names[number]
 		if other, shared := first[name]; shared {
-			report(convert.Finding{Kind: convert.KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, convert.Display(name)), Action: "both become one class"})
+			report(convert.Finding{Kind: convert.KindSharedCategoryName, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, convert.Display(name)), Action: "both become one class"})
 			continue
 		}
 		first[name] = number

@@ -123,6 +123,21 @@ type listTally struct {
 	list                string
 	missing, unlabelled int
 	folders             map[string]error // of labels, what speaks against reading them
+	at                  string           // the folder of the last label, and its siblings
+	siblings            siblings
+}
+
+// of are the siblings of the folder of a label, given the label's path below the data set.
+func (t *listTally) of(y *dataset, label, rel, image string) siblings {
+	if folder := filepath.Dir(label); folder != t.at {
+		var images []string
+		if image != "" {
+			images = []string{filepath.Dir(image)}
+		}
+		below, _ := path.Split(rel)
+		t.at, t.siblings = folder, y.siblingsOf(folder, strings.TrimSuffix(below, "/"), images)
+	}
+	return t.siblings
 }
 
 // folder says what speaks against reading the labels of a folder.
@@ -199,18 +214,18 @@ func (y *dataset) tellUnlisted(listed *listedLabels) {
 		if err != nil {
 			continue // its labels fail, or did
 		}
-		count := 0
+		unlisted := 0
 		for _, e := range entries.List {
 			name := entries.Name(e)
 			file := filepath.Join(folder, name)
 			_, known := listed.keys[keyOf(file)]
 			known = known || file == y.classList || slices.ContainsFunc(y.parts, func(p labelPart) bool { return filepath.Clean(p.path) == file })
 			if !known && e.Kind != source.FolderEntry && source.IsLabelName(name) && !source.IsClutter(name) && !source.NotLabels[strings.ToLower(name)] {
-				count++
+				unlisted++
 			}
 		}
-		if count > 0 && y.told.first("unlisted "+folder) {
-			y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: count, File: source.Join(y.prefix, source.Relative(y.root, folder)), Reason: fmt.Sprintf("%d labels there that no list names", count), Action: "left alone"})
+		if unlisted > 0 && y.told.first("unlisted "+folder) {
+			y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: unlisted, File: source.Join(y.prefix, source.Relative(y.root, folder)), Reason: count(unlisted, "label") + " there that no list names", Action: "left alone"})
 		}
 	}
 }
@@ -265,6 +280,8 @@ func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *l
 		item.Err = err
 	} else if rival := rivalOf(label, filepath.Base(filepath.FromSlash(strings.ReplaceAll(line, `\`, "/")))); rival != "" {
 		item.Err = severalLabels(source.Join(path.Dir(item.File), rival))
+	} else {
+		_, item.Err = y.rival(tally.of(y, label, rel, image), item, label, path.Base(item.Image))
 	}
 	if item.Err != nil {
 		item.Annotations = linesIn(label)

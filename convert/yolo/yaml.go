@@ -1,13 +1,13 @@
 package yolo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/yamldoc"
@@ -54,13 +54,13 @@ func parseDescription(data []byte, file string) (d description, findings []conve
 	if err != nil {
 		return d, nil, err
 	}
+	if len(docs) > 1 {
+		return d, nil, fmt.Errorf("line %d: a second document begins there, and nothing tells which is meant", docs[1].Line)
+	}
 	var top []yamldoc.Pair
-	for _, doc := range docs {
-		if yamldoc.IsMapping(doc) {
-			if top, err = yamldoc.Pairs(doc); err != nil {
-				return d, nil, err
-			}
-			break
+	if len(docs) == 1 && yamldoc.IsMapping(docs[0]) {
+		if top, err = yamldoc.Pairs(docs[0]); err != nil {
+			return d, nil, err
 		}
 	}
 	if top == nil {
@@ -88,10 +88,11 @@ type descriptionParser struct {
 }
 
 // namedKeypoints are keypoint names and what stands before them: a class by its number or its
-// name, "" for all.
+// name, "" for all. A single one is no list.
 type namedKeypoints struct {
-	class string
-	names []string
+	class  string
+	names  []string
+	single bool
 }
 
 func (p *descriptionParser) report(kind convert.Kind, at, reason, action string) {
@@ -130,6 +131,8 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 			p.report(convert.KindDescription, key, err.Error(), "the keypoints are joint_0, joint_1 and so on")
 			return nil
 		}
+	case "<<":
+		return errors.New("is a merge of another mapping, which is not read; write its keys out")
 	case "flip_idx":
 		p.hasFlip = true
 		if p.flips, err = integers(v.Value); err != nil {
@@ -156,7 +159,7 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	var twice error
 	add := func(number int, node *yamldoc.Node) {
 		name, err := yamldoc.Text(node)
-		if name = strings.TrimSpace(name); err != nil || name == "" {
+		if err != nil || convert.Blank(name) {
 			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
 		}
@@ -193,7 +196,7 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([]namedKeypoints, error) {
 	if !yamldoc.IsMapping(node) {
 		names, err := texts(node)
-		return []namedKeypoints{{"", names}}, err
+		return []namedKeypoints{{names: names}}, err
 	}
 	pairs, err := yamldoc.Pairs(node)
 	if err != nil {
@@ -205,14 +208,35 @@ func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([]namedKeypoints,
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, namedKeypoints{v.Key.Value, names})
+		_, list := yamldoc.List(v.Value)
+		all = append(all, namedKeypoints{v.Key.Value, names, !list})
 	}
 	return all, nil
+}
+
+// byNumber are the names of keypoints that stand behind the numbers of these, as
+// {0: nose, 1: tail}, rather than behind those of classes.
+func (p *descriptionParser) byNumber() (names []string, ok bool) {
+	if p.d.keypoints < 2 || len(p.perName) != p.d.keypoints {
+		return nil, false
+	}
+	names = make([]string, p.d.keypoints)
+	for _, l := range p.perName {
+		number, err := strconv.Atoi(l.class)
+		if err != nil || !l.single || len(l.names) != 1 || number < 0 || number >= len(names) || names[number] != "" {
+			return nil, false
+		}
+		names[number] = l.names[0]
+	}
+	return names, true
 }
 
 // checkKeypoints gives the classes their keypoint names: all one list, or each its own.
 func (p *descriptionParser) checkKeypoints() {
 	d := p.d
+	if names, ok := p.byNumber(); ok {
+		p.perName = []namedKeypoints{{names: names}}
+	}
 	const numbered = "keypoints without a name are joint_0, joint_1 and so on by their number"
 	for i, l := range p.perName {
 		if d.keypoints > 0 && len(l.names) != d.keypoints {
@@ -331,4 +355,4 @@ func integers(node *yamldoc.Node) ([]int, error) {
 	return numbers, nil
 }
 
-func sortedKeys(m map[int]string) []int { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
