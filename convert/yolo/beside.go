@@ -58,7 +58,14 @@ func (y *dataset) checkClassLists(description string) error {
 		}
 	}
 	for _, in := range folders {
-		for _, name := range classLists[:3] {
+		names := classLists[:3]
+		if files, err := filepath.Glob(filepath.Join(escapeGlob(in), "*.names")); err == nil && isYAML(description) {
+			names = slices.Clone(names)
+			for _, file := range files { // of Darknet
+				names = append(names, filepath.Base(file))
+			}
+		}
+		for _, name := range names {
 			file := filepath.Join(in, name)
 			lines, err := classLines(file)
 			if err != nil || areLabels(lines) {

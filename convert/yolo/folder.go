@@ -99,7 +99,7 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 	item = convert.Item{File: f.pair.File + name}
 	bareName := source.Stem(name)
 	file, image, alias, err := f.pair.Image(bareName)
-	if image == "" && err == nil && source.NotLabels[strings.ToLower(name)] {
+	if image == "" && err == nil && source.NotLabels[strings.ToLower(name)] && !holdsLabels(filepath.Join(f.pair.Path, name)) {
 		if name := strings.ToLower(name); name != "classes.txt" {
 			f.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
 		}
@@ -150,6 +150,12 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 		item.Annotations = linesIn(place.label)
 	}
 	return item, true
+}
+
+// holdsLabels reports whether a file that is named like a list has label lines.
+func holdsLabels(file string) bool {
+	data, err := source.ReadInto(nil, file, source.MaxLabels)
+	return err == nil && CountLines(data) > 0 && areLabelLines(data)
 }
 
 func severalLabels(other string) error {

@@ -105,6 +105,9 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 	if len(d.splits) == 0 {
 		y.parts = []labelPart{{path: y.root}}
 	}
+	if err := y.checkOutside(file); err != nil {
+		return nil, err
+	}
 	if len(y.parts) == 0 {
 		advice := "paths are relative to data.yaml, or to path: in it"
 		if d.root != "" {
@@ -362,6 +365,26 @@ func (y *dataset) addPart(part labelPart) {
 	y.parts = append(y.parts, part)
 }
 
+// checkOutside refuses folders outside the data set's own whose images would have the paths of
+// others.
+func (y *dataset) checkOutside(file string) error {
+	inside := func(p labelPart) bool {
+		return filepath.Join(y.root, filepath.FromSlash(p.rel)) == filepath.Clean(p.path)
+	}
+	for i, a := range y.parts {
+		for _, b := range y.parts[:i] {
+			one, _ := imageDirs(a.rel)
+			other, _ := imageDirs(b.rel)
+			if a.list || b.list || inside(a) && inside(b) || !source.Within(one, other) && !source.Within(other, one) {
+				continue
+			}
+			return &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("%s and %s are not both in the data set's folder, %s, and images of one name in them would have one path", convert.Display(b.path), convert.Display(a.path), convert.Display(y.root)),
+				Advice: "set path to a folder that holds both, or give them one at a time"}
+		}
+	}
+	return nil
+}
+
 // inTwo says of a part that it holds another, which may be of another split.
 func (p *labelPart) inTwo(other labelPart) {
 	if other.split != p.split {
@@ -388,9 +411,15 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 	name := filepath.Base(file)
 	values := make(map[string]string)
 	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
-		if key, value, found := strings.Cut(line, "="); found {
-			values[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+		key, value, found := strings.Cut(line, "=")
+		if !found {
+			continue
 		}
+		key, value = strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)
+		if before, twice := values[key]; twice && before != value {
+			return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("it has %s twice, %s and %s", convert.Display(key), convert.Display(before), convert.Display(value)), Advice: "leave one of them"}
+		}
+		values[key] = value
 	}
 	y := &dataset{Files: s, root: folder, reason: name + " describes it (Darknet)", listings: &source.Listings{}, described: true}
 	files := []os.FileInfo{info}
@@ -480,9 +509,14 @@ func findClassList(folder string, entries []fs.DirEntry, l *source.Listings) (st
 			}
 		}
 	}
+	known := found != ""
 	for _, e := range entries {
-		if found == "" && !e.IsDir() && (isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")) {
-			return filepath.Join(folder, e.Name()), nil
+		other := !known && isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")
+		if lines, err := classLines(filepath.Join(folder, e.Name())); e.IsDir() || !other || err != nil || areLabels(lines) {
+			continue
+		}
+		if err := take(filepath.Join(folder, e.Name())); err != nil {
+			return "", err
 		}
 	}
 	atTop, described := found, ""

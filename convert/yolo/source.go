@@ -148,20 +148,23 @@ func (y *dataset) findThird(ctx context.Context) error {
 	if y.convert.Task != Pose || y.convert.KeypointDims != 3 {
 		return nil
 	}
-	scores, visibilities, files := 0, 0, 0
+	scores, visibilities, ones, files := 0, 0, 0, 0
 	for l, err := range y.labels(ctx) {
 		if err != nil {
 			return err
 		}
-		s, v := y.convert.thirds(l.data)
-		if scores, visibilities = scores+s, visibilities+v; s+v > 0 {
+		s, v, o := y.convert.thirds(l.data)
+		if scores, visibilities, ones = scores+s, visibilities+v, ones+o; s+v+o > 0 {
 			files++
 		}
 		if files >= enoughFiles {
 			break
 		}
 	}
-	const few = 10 // of ten
+	const few, some = 10, 5 // of ten, and lines
+	if scores+visibilities == 0 && ones >= some {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindVisibility, Count: ones, Reason: fmt.Sprintf("the keypoints of %s have visibilities of 1 and none of 2, as where 1 is to say visible", count(ones, "line")), Action: "1 was taken for occluded, as COCO has it"})
+	}
 	switch {
 	case visibilities*few <= scores && scores > 0:
 		y.convert.Third = ThirdScore

@@ -156,15 +156,11 @@ func (p *descriptionParser) task(task Task) error {
 
 func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	names := make(map[int]string)
-	var twice error
 	add := func(number int, node *yamldoc.Node) {
 		name, err := yamldoc.Text(node)
 		if err != nil || convert.Blank(name) {
 			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
-		}
-		if old, there := names[number]; there && old != name {
-			twice = fmt.Errorf("class %d is named twice: %s and %s", number, convert.Display(old), convert.Display(name))
 		}
 		names[number] = name
 	}
@@ -175,7 +171,7 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	} else if pairs, err := yamldoc.Pairs(node); err == nil {
 		for _, v := range pairs {
 			number, err := strconv.Atoi(v.Key.Value)
-			if err != nil || number < 0 || number > maxClass {
+			if err != nil || number < 0 || number > maxClass || strconv.Itoa(number) != v.Key.Value { // 010 is 8 to some
 				return nil, fmt.Errorf("%q is no class number", v.Key.Value)
 			}
 			add(number, v.Value)
@@ -184,9 +180,6 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 		return nil, err
 	} else {
 		return nil, errors.New("is neither a list nor a mapping of numbers to names")
-	}
-	if twice != nil {
-		return nil, twice
 	}
 	reportSharedNames(names, p.file, func(f convert.Finding) { p.findings = append(p.findings, f) })
 	return names, nil
