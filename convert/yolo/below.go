@@ -45,6 +45,9 @@ func (y *dataset) ownFolder() string {
 // looked is what one folder holds, apart from others.
 type looked struct {
 	folders, descriptions, labels []string
+	// foreign may be labels of other formats, the first of them, and foreigners how many there are.
+	foreign    []string
+	foreigners int
 }
 
 // labelling is what labels there are in a folder and those below it.
@@ -75,6 +78,9 @@ func (b *below) folder(path, rel string) (all labelling, err error) {
 			b.unread[rel] = n
 		}
 	}
+	if rel != "" {
+		b.tellForeign(path, rel, l)
+	}
 	own := all
 	for _, name := range l.folders {
 		below, err := b.folder(filepath.Join(path, name), source.Join(rel, name))
@@ -97,6 +103,23 @@ func (b *below) folder(path, rel string) (all labelling, err error) {
 		}
 	}
 	return all, nil
+}
+
+// tellForeign tells of files below that look like labels of another format.
+func (b *below) tellForeign(path, rel string, l looked) {
+	for _, name := range l.foreign {
+		file := filepath.Join(path, name)
+		what := labelsBeside(file)
+		if what == "" || sameFile(file, b.Options.Sizes) || b.Filter.Excludes(source.Join(rel, name)) {
+			continue
+		}
+		reason := fmt.Sprintf("%s looks like %s, and the folder is read as YOLO", convert.Display(name), what)
+		if more := l.foreigners - 1; more > 0 {
+			reason += fmt.Sprintf("; %s of that kind beside it", count(more, "file"))
+		}
+		b.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, Count: l.foreigners, File: rel, Reason: reason, Action: "passed over"})
+		return
+	}
 }
 
 // check holds a description, or a list of class names, against the data set's classes.
@@ -175,6 +198,12 @@ func (l *looked) take(e fs.DirEntry, read bool) {
 		l.folders = append(l.folders, name)
 	case isYAML(name), slices.Contains(classLists[:3], name):
 		l.descriptions = append(l.descriptions, name)
+	case slices.Contains([]string{".json", ".xml", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name))):
+		const some = 3
+		l.foreigners++
+		l.foreign = append(l.foreign, name)
+		slices.Sort(l.foreign)
+		l.foreign = l.foreign[:min(len(l.foreign), some)]
 	case source.IsLabelName(name) && !source.NotLabels[strings.ToLower(name)] && (!read || len(l.labels) == 0):
 		l.labels = append(l.labels, name)
 	}

@@ -162,6 +162,7 @@ func (y *dataset) locate(folder string, d description, name string) {
 			y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
 		}
 	}
+	entries, relocated := make(map[string]string), make(map[string]bool) // by the parts that they led to
 	for _, split := range d.splits {
 		for _, entry := range split.entries {
 			part, moved, ok := y.locatePart(entry)
@@ -169,6 +170,11 @@ func (y *dataset) locate(folder string, d description, name string) {
 				y.missing(name, split.name, fmt.Sprintf("neither %s nor labels for it are there", convert.Display(entry)))
 				continue
 			}
+			if other, twice := entries[part.path]; twice && other != path.Clean(entry) && (moved || relocated[part.path]) {
+				y.missing(name, split.name, fmt.Sprintf("%s is not there, and %s is what is there of %s", convert.Display(entry), convert.Display(part.rel), convert.Display(other)))
+				continue
+			}
+			entries[part.path], relocated[part.path] = path.Clean(entry), moved
 			if moved {
 				y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", convert.Display(entry)), Action: convert.Display(part.rel) + " was taken instead"})
 			}
@@ -423,7 +429,7 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 	}
 	y := &dataset{Files: s, root: folder, reason: name + " describes it (Darknet)", listings: &source.Listings{}, described: true}
 	files := []os.FileInfo{info}
-	names, found := y.locateDarknet(values["names"])
+	names, _, found := y.locateDarknet(values["names"])
 	switch {
 	case flagsOf(s.Options).ClassList != "":
 		list, err := takeClassList(s, &y.convert)
@@ -442,14 +448,22 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
 		s.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
 	}
+	lists := make(map[string]string) // what they are called, by where they are
 	for _, split := range []string{"train", "valid", "val", "test"} {
 		if values[split] == "" {
 			continue
 		}
-		list, ok := y.locateDarknet(values[split])
+		list, cut, ok := y.locateDarknet(values[split])
 		if !ok {
 			y.missing(name, split, fmt.Sprintf("there is no list %s", convert.Display(values[split])))
 			continue
+		}
+		if other, twice := lists[list]; twice && !agreeing(other, values[split]) {
+			y.missing(name, split, fmt.Sprintf("there is no list %s, and %s is what is there of %s", convert.Display(values[split]), convert.Display(source.Relative(folder, list)), convert.Display(other)))
+			continue
+		}
+		if lists[list] = values[split]; cut != "" && cut != ofDarknet {
+			y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split, Reason: fmt.Sprintf("%s is not there", convert.Display(values[split])), Action: convert.Display(source.Relative(folder, list)) + " was taken instead"})
 		}
 		y.addPart(labelPart{path: list, rel: source.Relative(folder, list), list: true, split: split})
 	}
@@ -464,19 +478,23 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 	return y.complete(ctx, file, files...)
 }
 
-// locateDarknet finds a file that obj.data names relative to wherever the
-// trainer was started.
-func (y *dataset) locateDarknet(name string) (string, bool) {
+// ofDarknet is the folder that paths of Darknet, and of CVAT, begin with, wherever they lie.
+const ofDarknet = "data"
+
+// locateDarknet finds a file that obj.data names relative to wherever the trainer was
+// started; cut is what was left out of its path.
+func (y *dataset) locateDarknet(name string) (file, cut string, ok bool) {
 	name = path.Clean(strings.ReplaceAll(name, `\`, "/"))
 	if path.IsAbs(name) && source.Existing(filepath.FromSlash(name)) != "" {
-		return filepath.FromSlash(name), true
+		return filepath.FromSlash(name), "", true
 	}
-	for rest, found := strings.TrimLeft(name, "/"), true; found; _, rest, found = strings.Cut(rest, "/") {
+	name = strings.TrimLeft(name, "/")
+	for rest, found := name, true; found; _, rest, found = strings.Cut(rest, "/") {
 		if file := source.Existing(filepath.Join(y.root, filepath.FromSlash(rest))); rest != "." && file != "" {
-			return file, true
+			return file, strings.Trim(strings.TrimSuffix(name, rest), "/"), true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 var classLists = []string{"classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt"}

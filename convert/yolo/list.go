@@ -217,7 +217,6 @@ func (y *dataset) isListed(listed *listedLabels, item *convert.Item, cut, line s
 			return true
 		}
 	}
-	const ofDarknet = "data" // its lists, and those of CVAT, begin so wherever they lie
 	if cut != "" && cut != ofDarknet && y.told.first("cut "+tally.list+"\n"+cut) {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: tally.list, At: strconv.Quote(line), Reason: "the image is not there", Action: convert.Display(item.Image) + " was taken instead"})
 	}

@@ -72,7 +72,9 @@ func parseDescription(data []byte, file string) (d description, findings []conve
 			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.Line, v.Key.Value, err)
 		}
 	}
-	p.check()
+	if err := p.check(); err != nil {
+		return d, p.findings, err
+	}
 	return d, p.findings, nil
 }
 
@@ -225,7 +227,7 @@ func (p *descriptionParser) byNumber() (names []string, ok bool) {
 }
 
 // checkKeypoints gives the classes their keypoint names: all one list, or each its own.
-func (p *descriptionParser) checkKeypoints() {
+func (p *descriptionParser) checkKeypoints() error {
 	d := p.d
 	if names, ok := p.byNumber(); ok {
 		p.perName = []namedKeypoints{{names: names}}
@@ -239,19 +241,23 @@ func (p *descriptionParser) checkKeypoints() {
 	}
 	if first := p.perName[0]; len(p.perName) == 1 && (first.class == "" || len(d.names) < 2) {
 		d.keypointNames = first.names
-		return
+		return nil
 	}
 	d.classKeypoints = make(map[int][]string)
 	for _, l := range p.perName {
-		found := false
-		for number, name := range d.names {
-			if strconv.Itoa(number) == l.class || name == l.class {
-				d.classKeypoints[number], found = l.names, true
-			}
-		}
-		if !found {
+		classes := p.classesCalled(l.class)
+		switch {
+		case len(classes) == 0:
 			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("there is no class %s", convert.Display(l.class)), "its keypoints were ignored")
+			continue
+		case len(classes) > 1:
+			return fmt.Errorf("%s is the number of class %s and the name of another", l.class, convert.Display(d.names[classes[0]]))
 		}
+		number := classes[0]
+		if other, twice := d.classKeypoints[number]; twice && !slices.Equal(other, l.names) {
+			return fmt.Errorf("class %d is there by its number and by its name, %s, with other names", number, convert.Display(d.names[number]))
+		}
+		d.classKeypoints[number] = l.names
 	}
 	var lists [][]string
 	var without convert.Flaws
@@ -267,20 +273,40 @@ func (p *descriptionParser) checkKeypoints() {
 	if len(slices.CompactFunc(lists, slices.Equal)) == 1 { // all have the same
 		d.keypointNames, d.classKeypoints = lists[0], nil
 	}
+	return nil
+}
+
+// classesCalled are the numbers of the classes that have a text as their number or name, the
+// one of that number first.
+func (p *descriptionParser) classesCalled(text string) (numbers []int) {
+	if number, err := strconv.Atoi(text); err == nil {
+		if _, there := p.d.names[number]; there {
+			numbers = append(numbers, number)
+		}
+	}
+	for _, number := range sortedKeys(p.d.names) {
+		if p.d.names[number] == text && !slices.Contains(numbers, number) {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
 }
 
 // check compares the entries with one another.
-func (p *descriptionParser) check() {
+func (p *descriptionParser) check() error {
 	d := p.d
 	if p.classes != nil && *p.classes != len(d.names) && len(d.names) > 0 {
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
-		p.checkKeypoints()
+		if err := p.checkKeypoints(); err != nil {
+			return fmt.Errorf("kpt_names: %w", err)
+		}
 	}
 	if p.hasFlip && d.keypoints > 0 && !isPermutation(p.flips, d.keypoints) {
 		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d keypoints once", d.keypoints), "it was ignored, as labels do not depend on it")
 	}
+	return nil
 }
 
 func isPermutation(numbers []int, n int) bool {
