@@ -41,6 +41,8 @@ type LabelFolder struct {
 type imageFolder struct {
 	path    string
 	entries *Entries
+	// other says that it is one of several that may be meant by "images".
+	other bool
 	// alias stands before a name in a further path that the image may have.
 	alias string
 	// folded are the images by what is left of their names without letter case; made
@@ -55,7 +57,8 @@ type imageFolder struct {
 func (f *LabelFolder) Enter(path, file, bare, withImages string) {
 	f.Path, f.File, f.Bare, f.WithImages = path, AsPrefix(file), AsPrefix(bare), AsPrefix(withImages)
 	f.images = f.images[:0]
-	for _, path := range f.imageFolders(bare, withImages) {
+	paths, others := f.imageFolders(bare, withImages)
+	for n, path := range paths {
 		entries, err := f.Listings.Read(path)
 		if err != nil {
 			if path = Respelled(path); path == "" {
@@ -65,7 +68,7 @@ func (f *LabelFolder) Enter(path, file, bare, withImages string) {
 				continue
 			}
 		}
-		f.images = append(f.images, imageFolder{path: path, entries: entries, alias: f.aliasOf(path)})
+		f.images = append(f.images, imageFolder{path: path, entries: entries, other: n >= others, alias: f.aliasOf(path)})
 	}
 	f.Names, f.odd, f.double, f.labels = nil, false, false, nil
 	if entries, err := f.Listings.Read(f.Path); err == nil {
@@ -100,22 +103,23 @@ func (f *LabelFolder) ImageFolders() (paths []string) {
 }
 
 // imageFolders are the folders on disk that images are looked for in: the folder of
-// images if one was given, then "images" for "labels", then that of the labels.
-func (f *LabelFolder) imageFolders(bare, withImages string) (paths []string) {
+// images if one was given, then "images" for "labels", then that of the labels. Those from
+// others on but for the last are in place of "images".
+func (f *LabelFolder) imageFolders(bare, withImages string) (paths []string, others int) {
 	if f.Images != "" {
 		for _, dir := range []string{bare, withImages, ""} {
 			paths = append(paths, filepath.Join(f.Images, filepath.FromSlash(dir)))
 		}
 	}
-	if beside, found := ReplaceLast(filepath.ToSlash(f.Path), "labels", "images"); found {
+	beside, found := ReplaceLast(filepath.ToSlash(f.Path), "labels", "images")
+	if found {
 		paths = append(paths, filepath.FromSlash(beside))
-		if !IsFolder(paths[len(paths)-1]) {
-			paths = append(paths, f.otherImageFolders()...)
-		}
-	} else {
+	}
+	others = len(paths)
+	if !found || !IsFolder(paths[others-1]) {
 		paths = append(paths, f.otherImageFolders()...)
 	}
-	return append(paths, f.Path)
+	return append(paths, f.Path), others
 }
 
 // otherImageFolders are those with another name than "images" that stand where
@@ -154,12 +158,27 @@ func (f *LabelFolder) image(name string) (folder *imageFolder, image string, err
 		case image == "":
 			continue
 		case len(others) == 0:
+			if folder.other && f.Images == "" {
+				if two := f.alsoIn(f.images[i:], name); len(two) > 1 {
+					return nil, "", severalImages(two)
+				}
+			}
 			return folder, image, nil
 		default:
 			return nil, "", severalImages(append([]string{image}, others...))
 		}
 	}
 	return nil, "", nil
+}
+
+// alsoIn are the images of a name in folders of which several may be meant by "images".
+func (f *LabelFolder) alsoIn(folders []imageFolder, name string) (images []string) {
+	for _, folder := range folders {
+		if image, _ := imagesNamed(folder.entries, name); image != "" && folder.other && folder.path != f.Path {
+			images = append(images, Join(Relative(f.Root, folder.path), image))
+		}
+	}
+	return images
 }
 
 func severalImages(names []string) error {

@@ -5,9 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash/maphash"
 	"iter"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"pictosync/convert"
@@ -60,6 +63,11 @@ type renamed struct {
 	rules    []*Rename
 	reporter *convert.Reporter
 	print    string
+
+	mu sync.Mutex
+	// shared are the hashes of the new names that several images have, in order; nil before
+	// the source was gone through for them.
+	shared []uint64
 }
 
 func (r *renamed) Describe() convert.Description {
@@ -71,8 +79,18 @@ func (r *renamed) Describe() convert.Description {
 // Items are those of the source, each with what it was there.
 func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
 	return func(yield func(convert.Item, error) bool) {
+		shared, err := r.sharedNames(ctx)
+		if err != nil {
+			yield(convert.Item{}, err)
+			return
+		}
 		for item, err := range r.Source.Items(ctx, after) {
-			if !yield(r.rename(item), err) || err != nil {
+			was := item.Image
+			item = r.rename(item)
+			if _, twice := slices.BinarySearch(shared, nameHash(item.Image)); twice && item.Err == nil && err == nil {
+				item.Err = fmt.Errorf("rename %s: another image of the source becomes %s too; change the rule so that each has a name of its own", was, item.Image)
+			}
+			if !yield(item, err) || err != nil {
 				return
 			}
 		}
@@ -86,6 +104,34 @@ func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 		}
 	}
 }
+
+// sharedNames goes through the source for the new names that several of its images have.
+func (r *renamed) sharedNames(ctx context.Context) ([]uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.shared != nil {
+		return r.shared, nil
+	}
+	var names []uint64
+	for item, err := range r.Source.Items(ctx, "") {
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, nameHash(r.rename(item).Image))
+	}
+	slices.Sort(names)
+	r.shared = make([]uint64, 0)
+	for i := 1; i < len(names); i++ {
+		if names[i] == names[i-1] {
+			r.shared = append(r.shared, names[i])
+		}
+	}
+	return r.shared, nil
+}
+
+var nameSeed = maphash.MakeSeed()
+
+func nameHash(name string) uint64 { return maphash.String(nameSeed, name) }
 
 func (r *renamed) rename(item convert.Item) convert.Item {
 	was := item

@@ -163,7 +163,7 @@ func TestLayouts(t *testing.T) {
 		files: map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "./images/b.png\nimages/a.png\nimages/none.png\n/other/machine/images/c.png\r\n\n",
 			"images/a.png": small, "labels/a.txt": box, "images/b.png": small, "labels/b.txt": truck, "images/c.png": small, "labels/c.txt": box, "labels/unlisted.txt": box},
 		want:     "b.png 20x10 truck\na.png 20x10 car\nc.png 20x10 car\n",
-		findings: []string{"missing-file", "unnamed-split"},
+		findings: []string{"missing-file", "relocated-path", "unnamed-split"},
 	}, {
 		name: "path of another machine, and a missing split", format: "yolo",
 		files:    map[string]string{"data.yaml": "path: /content/set\ntrain: images/train\nval: images/val\n" + names, "images/train/a.png": small, "labels/train/a.txt": box},
@@ -290,7 +290,7 @@ func TestLayouts(t *testing.T) {
 	}, {
 		name: "class names that differ in case", format: "yolo",
 		files: map[string]string{"classes.txt": "car\nCar\n car  \n", "a.txt": ""},
-		want:  "a.*\n", findings: []string{"class-list", "similar-class"},
+		want:  "a.*\n", findings: []string{"class-list", "shared-category-name", "similar-class"},
 	}, {
 		name: "canonical", format: "canonical", source: "a.jsonl",
 		files: map[string]string{"a.jsonl": "\ufeff" + `{"image":"x/a.jpg","width":4,"height":5,"annotations":[{"id":"1","name":"car","type":"bbox","bounding_box":{"x":1,"y":2,"w":3,"h":4}}]}` + "\r\n\n" +

@@ -38,7 +38,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 		files: map[string]string{"data.yaml": "train: images/train\nval: val/images\ntest: test/images\n" + names,
 			"images/train/a.png": small, "labels/train/a.txt": box, "images/b.png": small, "labels/b.txt": box},
 		want:     "train/a.png 20x10 car\n",
-		findings: []string{"missing-split", "missing-test-split"},
+		findings: []string{"missing-split", "missing-test-split", "unnamed-split"},
 	}, {
 		name: "another machine's path",
 		files: map[string]string{"data.yaml": "path: /Users/x/proj/data\ntrain: train/images\nval: train/images\n" + names,
@@ -66,11 +66,12 @@ func TestYOLOFindsLabels(t *testing.T) {
 		name: "JPEGImages in a list",
 		files: map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "/home/x/VOC2007/JPEGImages/s/a.png\n",
 			"VOC2007/JPEGImages/s/a.png": small, "VOC2007/labels/s/a.txt": box},
-		want: "VOC2007/s/a.png 20x10 car\n",
+		want: "VOC2007/s/a.png 20x10 car\n", findings: []string{"relocated-path"},
 	}, {
-		name:  "labels beside images in JPEGImages",
-		files: map[string]string{"data.yaml": "train: JPEGImages\n" + names, "JPEGImages/a.png": small, "JPEGImages/a.txt": box, "labels/b.txt": truck},
-		want:  "JPEGImages/a.png 20x10 car\n",
+		name:     "labels beside images in JPEGImages",
+		files:    map[string]string{"data.yaml": "train: JPEGImages\n" + names, "JPEGImages/a.png": small, "JPEGImages/a.txt": box, "labels/b.txt": truck},
+		want:     "JPEGImages/a.png 20x10 car\n",
+		findings: []string{"unnamed-split"},
 	}, {
 		name:  "two extensions",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "images/b.JPG": small, "labels/b.JPG.txt": box, "labels/c.jpg.txt": ""},
@@ -101,7 +102,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 		name: "lists that repeat images",
 		files: map[string]string{"obj.data": "train = data/train.txt\nvalid = data/test.txt\nnames = obj.names\n", "obj.names": "car\n", "train.txt": "f/1.png\nf/2.png\n./f/2.png\n/x/f/2.png\n",
 			"test.txt": "f/2.png\nf/1.png\n", "f/1.png": small, "f/1.txt": box, "f/2.png": small, "f/2.txt": box},
-		want: "f/1.png 20x10 car\nf/2.png 20x10 car\n",
+		want: "f/1.png 20x10 car\nf/2.png 20x10 car\n", findings: []string{"relocated-path"},
 	}, {
 		name:  "a list of a folder that is read",
 		files: map[string]string{"data.yaml": "train: images\nval: val.txt\n" + names, "val.txt": "images/a.png\n", "images/a.png": small, "labels/a.txt": box},
@@ -294,7 +295,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "class lists that differ, below", files: map[string]string{"x/a/classes.txt": "car", "x/b/classes.txt": "bus", "x/b/a.txt": box}, want: []string{"x/a/classes.txt and x/b/classes.txt"}},
 		{name: "a class named twice", files: map[string]string{"data.yaml": "names:\n  0: car\n  1: bus\n  0: van\n", "labels/a.txt": box}, want: []string{`"0" stands in line 2 already`}},
 		{name: "names twice", files: map[string]string{"data.yaml": "names: [a]\nnames: [b]\n", "labels/a.txt": box}, want: []string{`"names" stands in line 1 already`}},
-		{name: "a class numbered twice", files: map[string]string{"data.yaml": "names: {0: car, 00: van}\n", "labels/a.txt": box}, want: []string{"class 0 is named twice: car and van"}},
+		{name: "a class numbered as no writer does", files: map[string]string{"data.yaml": "names: {0: car, 00: van}\n", "labels/a.txt": box}, want: []string{`"00" is no class number`}},
 		{name: "a description below", files: map[string]string{"set/data.yaml": names, "set/labels/a.txt": box}, want: []string{"set/data.yaml"}},
 		{name: "a data set below a folder", files: map[string]string{"s/data.yaml": names, "s/classes.txt": "bus", "s/a.txt": box}, want: []string{"s/data.yaml below describes a data set"}},
 		{name: "a class list three below", files: map[string]string{"x/y/z/a.txt": box, "x/y/labels.txt": "car"}, want: []string{"x/y/labels.txt", "--class-list"}},

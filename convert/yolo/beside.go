@@ -20,7 +20,7 @@ import (
 // other ends, name a class differently; "" where they do not.
 func contradiction(a, b map[int]string) string {
 	for _, number := range sortedKeys(a) {
-		if other := b[number]; other != "" && a[number] != "" && other != a[number] {
+		if other := b[number]; other != "" && a[number] != "" && strings.TrimSpace(other) != strings.TrimSpace(a[number]) {
 			return fmt.Sprintf("class %d is %s in one and %s in the other", number, convert.Display(a[number]), convert.Display(other))
 		}
 	}
@@ -58,7 +58,14 @@ func (y *dataset) checkClassLists(description string) error {
 		}
 	}
 	for _, in := range folders {
-		for _, name := range classLists[:3] {
+		names := classLists[:3]
+		if files, err := filepath.Glob(filepath.Join(escapeGlob(in), "*.names")); err == nil && isYAML(description) {
+			names = slices.Clone(names)
+			for _, file := range files { // of Darknet
+				names = append(names, filepath.Base(file))
+			}
+		}
+		for _, name := range names {
 			file := filepath.Join(in, name)
 			lines, err := classLines(file)
 			if err != nil || areLabels(lines) {
@@ -76,24 +83,16 @@ func (y *dataset) checkClassLists(description string) error {
 // checkDescriptions holds the other descriptions at the top of a folder against the one
 // that is taken.
 func checkDescriptions(folder, taken string, entries []fs.DirEntry) error {
-	read := func(file string) map[int]string {
-		data, err := source.ReadAtMost(file, source.MaxDescription)
-		if err != nil || !yamlWithNames.Match(data) {
-			return nil
-		}
-		d, _, _ := parseDescription(data, filepath.Base(file))
-		return d.names
-	}
 	if !isYAML(taken) {
 		return nil
 	}
-	names := read(taken)
+	names := describedNames(taken)
 	for _, e := range entries {
 		file := filepath.Join(folder, e.Name())
 		if !isYAML(e.Name()) || file == taken || source.IsClutter(e.Name()) {
 			continue
 		}
-		if differs := contradiction(names, read(file)); differs != "" {
+		if differs := contradiction(names, describedNames(file)); differs != "" {
 			return &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("two files describe a data set and contradict each other, %s and %s: %s", filepath.Base(taken), convert.Display(e.Name()), differs),
 				Advice: fmt.Sprintf("give one of them as the source, %s or %s", convert.Display(taken), convert.Display(file))}
 		}

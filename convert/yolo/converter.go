@@ -301,7 +301,10 @@ func (r *reader) angledBox(o convert.Object, n []float64, angle float64) bool {
 		return r.Drop(convert.KindBox, o.At, fmt.Sprintf("the box is %v wide and %v high", n[2]*w, n[3]*h))
 	}
 	turned := pictograph.OrientedBox{CX: n[0] * w, CY: n[1] * h, W: n[2] * w, H: n[3] * h, Angle: angle}
-	return r.AddOrientedBox(o, geometry.Corners(turned))
+	if turned.Angle = math.Mod(angle, 360); turned.Angle < 0 {
+		turned.Angle += 360
+	}
+	return r.AddOriented(o, turned, geometry.Corners(turned))
 }
 
 func (r *reader) polygon(o convert.Object, n []float64) bool {
@@ -435,8 +438,8 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 }
 
 // thirds counts the lines of a label file whose keypoints can only have scores, and those that
-// can only have visibilities, as their third numbers.
-func (y *Converter) thirds(label []byte) (scores, visibilities int) {
+// can only have visibilities, as their third numbers; ones are those with 1 alone.
+func (y *Converter) thirds(label []byte) (scores, visibilities, ones int) {
 	var numbers []float64
 	for _, line := range labelLines(label) {
 		_, rest := nextField(line)
@@ -449,19 +452,22 @@ func (y *Converter) thirds(label []byte) (scores, visibilities int) {
 			cut = y.split
 		}
 		s, ok := cut(numbers)
-		score, visibility := false, false
+		score, visibility, one := false, false, false
 		for i := 2; ok && i < len(s.keypoints); i += 3 {
 			v := s.keypoints[i]
 			score, visibility = score || v > 0 && v < 1, visibility || v == convert.Visible
+			one = one || v == convert.Occluded
 		}
 		switch {
 		case score && !visibility:
 			scores++
 		case visibility && !score:
 			visibilities++
+		case one && !score:
+			ones++
 		}
 	}
-	return scores, visibilities
+	return scores, visibilities, ones
 }
 
 // isNot says why a third number is not taken.

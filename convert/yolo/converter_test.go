@@ -366,6 +366,13 @@ func TestYOLOReadings(t *testing.T) {
 		{"no boxes before polygons", Stated{Task: Segment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .21 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons"},
 
 		{"ids", Stated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2\n0 .5 .5 .1 .1"}, "boxes with an id"},
+		{"one id or whole angle", Stated{}, []string{"0 .5 .5 .2 .2 45"}, "boxes with an id; boxes with an angle"},
+		{"ids or whole angles", Stated{}, []string{"0 .5 .5 .2 .2 45\n0 .5 .5 .2 .2 90", "0 .5 .5 .2 .2 0\n0 .5 .5 .2 .2 90\n0 .5 .5 .1 .1"}, "boxes with an id; boxes with an angle"},
+		{"ids or angles of one object a file", Stated{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2"}, "boxes with an id; boxes with an angle"},
+		{"angles, one of them twice in a file", Stated{}, []string{"0 .5 .5 .2 .2 45\n0 .5 .5 .2 .2 45", "0 .5 .5 .2 .2 90"}, "boxes with an angle"},
+		{"ids beyond a full turn", Stated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 361", "0 .5 .5 .2 .2 45"}, "boxes with an id"},
+		{"ids from 0", Stated{}, []string{"0 .5 .5 .2 .2 0\n0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2"}, "boxes with an id"},
+		{"ids that go on from file to file", Stated{}, slices.Repeat([]string{"0 .5 .5 .2 .2 200\n0 .5 .5 .2 .2 211\n0 .4 .5 .2 .2 240"}, 7), "boxes with an id"},
 		{"angles in degrees", Stated{}, []string{"0 .5 .5 .2 .2 45.0", "0 .5 .5 .2 .2 30.0"}, "boxes with an angle"},
 		{"angles in radians", Stated{}, []string{"0 .5 .5 .2 .2 -0.4\n0 .5 .5 .2 .2 0.8"}, "boxes with an angle"},
 		{"few angles beyond 1", Stated{}, []string{strings.Repeat("0 .5 .5 .2 .2 .7\n", 99), "0 .5 .5 .2 .2 1.2"}, "boxes with a score; boxes with an angle"},

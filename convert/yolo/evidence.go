@@ -33,6 +33,7 @@ type Evidence struct {
 	long, enclosing int
 	Files           int // with lines that do
 
+	degrees degrees // of lines of a box and one whole number
 	numbers []float64
 	ids     map[float64]bool // of the file at hand
 }
@@ -87,6 +88,7 @@ func (e *Evidence) Add(file string, label []byte) {
 		return
 	}
 	clear(e.ids)
+	e.degrees.file()
 	before := e.lines
 	for number, line := range labelLines(label) {
 		class, rest := nextField(line)
@@ -198,6 +200,9 @@ func (e *Evidence) add(line []byte) *lineCount {
 	c := e.count(len(n))
 	if fits[noTrailer][angleShape] = turned; turned && !some {
 		c.turned++
+	}
+	if len(n) == 5 && fits[idTrailer][boxShape] {
+		e.degrees.add(last)
 	}
 	c.lines++
 	e.lines++
@@ -336,6 +341,11 @@ func (e *Evidence) alternatives(fitting []Reading, stated Stated) (more []Readin
 	// Where boxes are oriented, a fifth number below 1 may be an angle as well as a score.
 	oriented := stated.Task == OBB && reads(func(r Reading) bool { return r.Trailer != Trailer{} })
 	if c := e.counts[5]; c != nil && (c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB) || oriented && c.fits[noTrailer][angleShape] > 0) {
+		more = append(more, Reading{Task: OBB, shape: angleShape})
+	}
+	// A whole number may be one of degrees as well as an id.
+	if c := e.counts[5]; c != nil && len(more) == 0 && stated.Task != Segment && stated.Task != Pose && c.fits[noTrailer][angleShape] == c.lines && !e.degrees.areIDs() &&
+		reads(func(r Reading) bool { return r.shape == boxShape && r.Trailer == Trailer{ID: true} }) {
 		more = append(more, Reading{Task: OBB, shape: angleShape})
 	}
 	if c := e.counts[6]; c != nil && oriented && c.fits[bothTrailer][boxShape] > 0 {

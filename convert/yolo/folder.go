@@ -1,6 +1,7 @@
 package yolo
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -17,9 +18,10 @@ type labelFolder struct {
 	pair source.LabelFolder
 	part labelPart
 
-	known bool
-	dir   string // slash-separated, relative to the part
-	err   error  // of all its labels
+	known    bool
+	dir      string // slash-separated, relative to the part
+	siblings siblings
+	err      error // of all its labels
 }
 
 func (y *dataset) newLabelFolder(part labelPart) labelFolder {
@@ -36,6 +38,7 @@ func (f *labelFolder) enter(dir string) {
 	bare, withImages := imageDirs(rel)
 	f.known, f.dir = true, dir
 	f.pair.Enter(filepath.Join(f.part.path, filepath.FromSlash(dir)), source.Join(f.prefix, rel), bare, withImages)
+	f.siblings = f.siblingsOf(f.pair.Path, rel, f.pair.ImageFolders())
 	f.checkClassList()
 }
 
@@ -78,7 +81,7 @@ func (y *dataset) sameClasses(lines []string) bool {
 		if name == "" {
 			continue
 		}
-		if y.convert.Classes[i] != name {
+		if strings.TrimSpace(y.convert.Classes[i]) != name {
 			return false
 		}
 		count++
@@ -96,7 +99,7 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 	item = convert.Item{File: f.pair.File + name}
 	bareName := source.Stem(name)
 	file, image, alias, err := f.pair.Image(bareName)
-	if image == "" && err == nil && source.NotLabels[strings.ToLower(name)] {
+	if image == "" && err == nil && source.NotLabels[strings.ToLower(name)] && !holdsLabels(filepath.Join(f.pair.Path, name)) {
 		if name := strings.ToLower(name); name != "classes.txt" {
 			f.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: item.File, Reason: "it is named like a list and no image has its name", Action: "it was passed over"})
 		}
@@ -123,6 +126,13 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 	}
 	item.Place = place
 	rival := f.pair.Rival(name, image)
+	if len(f.siblings.others) > 0 && err == nil && f.err == nil && rival == "" {
+		better, differ := f.dataset.rival(f.siblings, item, place.label, cmp.Or(image, bareName))
+		if better {
+			return convert.Item{}, false
+		}
+		err = differ
+	}
 	switch {
 	case err != nil:
 		item.Err = err
@@ -140,6 +150,12 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 		item.Annotations = linesIn(place.label)
 	}
 	return item, true
+}
+
+// holdsLabels reports whether a file that is named like a list has label lines.
+func holdsLabels(file string) bool {
+	data, err := source.ReadInto(nil, file, source.MaxLabels)
+	return err == nil && CountLines(data) > 0 && areLabelLines(data)
 }
 
 func severalLabels(other string) error {

@@ -84,6 +84,10 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 	for _, f := range findings {
 		s.Reporter.Report(f)
 	}
+	if own := flagsOf(s.Options); d.keypoints > 0 && d.task != "" && d.task != Pose && own.Task == "" && own.Shape[0] == 0 && len(own.Columns) == 0 {
+		return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("its task is %s, and its kpt_shape is of poses, so nothing tells what the lines are", d.task),
+			Advice: fmt.Sprintf("take one of them out, or say which with --task %s or --task pose", d.task)}
+	}
 	y := &dataset{Files: s, reason: name + " describes it", convert: d.yolo(), listings: &source.Listings{}, described: true}
 	files := []os.FileInfo{info}
 	if flagsOf(s.Options).ClassList != "" {
@@ -101,6 +105,9 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 	if len(d.splits) == 0 {
 		y.parts = []labelPart{{path: y.root}}
 	}
+	if err := y.checkOutside(file); err != nil {
+		return nil, err
+	}
 	if len(y.parts) == 0 {
 		advice := "paths are relative to data.yaml, or to path: in it"
 		if d.root != "" {
@@ -113,7 +120,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 			return nil, err
 		}
 	}
-	return y.complete(ctx, files...)
+	return y.complete(ctx, file, files...)
 }
 
 // locate finds the data set's folder and the parts of its splits. Where path of
@@ -155,6 +162,7 @@ func (y *dataset) locate(folder string, d description, name string) {
 			y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
 		}
 	}
+	entries, relocated := make(map[string]string), make(map[string]bool) // by the parts that they led to
 	for _, split := range d.splits {
 		for _, entry := range split.entries {
 			part, moved, ok := y.locatePart(entry)
@@ -162,6 +170,11 @@ func (y *dataset) locate(folder string, d description, name string) {
 				y.missing(name, split.name, fmt.Sprintf("neither %s nor labels for it are there", convert.Display(entry)))
 				continue
 			}
+			if other, twice := entries[part.path]; twice && other != path.Clean(entry) && (moved || relocated[part.path]) {
+				y.missing(name, split.name, fmt.Sprintf("%s is not there, and %s is what is there of %s", convert.Display(entry), convert.Display(part.rel), convert.Display(other)))
+				continue
+			}
+			entries[part.path], relocated[part.path] = path.Clean(entry), moved
 			if moved {
 				y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", convert.Display(entry)), Action: convert.Display(part.rel) + " was taken instead"})
 			}
@@ -358,6 +371,26 @@ func (y *dataset) addPart(part labelPart) {
 	y.parts = append(y.parts, part)
 }
 
+// checkOutside refuses folders outside the data set's own whose images would have the paths of
+// others.
+func (y *dataset) checkOutside(file string) error {
+	inside := func(p labelPart) bool {
+		return filepath.Join(y.root, filepath.FromSlash(p.rel)) == filepath.Clean(p.path)
+	}
+	for i, a := range y.parts {
+		for _, b := range y.parts[:i] {
+			one, _ := imageDirs(a.rel)
+			other, _ := imageDirs(b.rel)
+			if a.list || b.list || inside(a) && inside(b) || !source.Within(one, other) && !source.Within(other, one) {
+				continue
+			}
+			return &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("%s and %s are not both in the data set's folder, %s, and images of one name in them would have one path", convert.Display(b.path), convert.Display(a.path), convert.Display(y.root)),
+				Advice: "set path to a folder that holds both, or give them one at a time"}
+		}
+	}
+	return nil
+}
+
 // inTwo says of a part that it holds another, which may be of another split.
 func (p *labelPart) inTwo(other labelPart) {
 	if other.split != p.split {
@@ -384,13 +417,19 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 	name := filepath.Base(file)
 	values := make(map[string]string)
 	for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
-		if key, value, found := strings.Cut(line, "="); found {
-			values[strings.ToLower(strings.TrimSpace(key))] = strings.TrimSpace(value)
+		key, value, found := strings.Cut(line, "=")
+		if !found {
+			continue
 		}
+		key, value = strings.ToLower(strings.TrimSpace(key)), strings.TrimSpace(value)
+		if before, twice := values[key]; twice && before != value {
+			return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("it has %s twice, %s and %s", convert.Display(key), convert.Display(before), convert.Display(value)), Advice: "leave one of them"}
+		}
+		values[key] = value
 	}
 	y := &dataset{Files: s, root: folder, reason: name + " describes it (Darknet)", listings: &source.Listings{}, described: true}
 	files := []os.FileInfo{info}
-	names, found := y.locateDarknet(values["names"])
+	names, _, found := y.locateDarknet(values["names"])
 	switch {
 	case flagsOf(s.Options).ClassList != "":
 		list, err := takeClassList(s, &y.convert)
@@ -409,14 +448,22 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
 		s.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
 	}
+	lists := make(map[string]string) // what they are called, by where they are
 	for _, split := range []string{"train", "valid", "val", "test"} {
 		if values[split] == "" {
 			continue
 		}
-		list, ok := y.locateDarknet(values[split])
+		list, cut, ok := y.locateDarknet(values[split])
 		if !ok {
 			y.missing(name, split, fmt.Sprintf("there is no list %s", convert.Display(values[split])))
 			continue
+		}
+		if other, twice := lists[list]; twice && !agreeing(other, values[split]) {
+			y.missing(name, split, fmt.Sprintf("there is no list %s, and %s is what is there of %s", convert.Display(values[split]), convert.Display(source.Relative(folder, list)), convert.Display(other)))
+			continue
+		}
+		if lists[list] = values[split]; cut != "" && cut != ofDarknet {
+			y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split, Reason: fmt.Sprintf("%s is not there", convert.Display(values[split])), Action: convert.Display(source.Relative(folder, list)) + " was taken instead"})
 		}
 		y.addPart(labelPart{path: list, rel: source.Relative(folder, list), list: true, split: split})
 	}
@@ -428,22 +475,26 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 			return nil, err
 		}
 	}
-	return y.complete(ctx, files...)
+	return y.complete(ctx, file, files...)
 }
 
-// locateDarknet finds a file that obj.data names relative to wherever the
-// trainer was started.
-func (y *dataset) locateDarknet(name string) (string, bool) {
+// ofDarknet is the folder that paths of Darknet, and of CVAT, begin with, wherever they lie.
+const ofDarknet = "data"
+
+// locateDarknet finds a file that obj.data names relative to wherever the trainer was
+// started; cut is what was left out of its path.
+func (y *dataset) locateDarknet(name string) (file, cut string, ok bool) {
 	name = path.Clean(strings.ReplaceAll(name, `\`, "/"))
 	if path.IsAbs(name) && source.Existing(filepath.FromSlash(name)) != "" {
-		return filepath.FromSlash(name), true
+		return filepath.FromSlash(name), "", true
 	}
-	for rest, found := strings.TrimLeft(name, "/"), true; found; _, rest, found = strings.Cut(rest, "/") {
+	name = strings.TrimLeft(name, "/")
+	for rest, found := name, true; found; _, rest, found = strings.Cut(rest, "/") {
 		if file := source.Existing(filepath.Join(y.root, filepath.FromSlash(rest))); rest != "." && file != "" {
-			return file, true
+			return file, strings.Trim(strings.TrimSuffix(name, rest), "/"), true
 		}
 	}
-	return "", false
+	return "", "", false
 }
 
 var classLists = []string{"classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt"}
@@ -476,9 +527,14 @@ func findClassList(folder string, entries []fs.DirEntry, l *source.Listings) (st
 			}
 		}
 	}
+	known := found != ""
 	for _, e := range entries {
-		if found == "" && !e.IsDir() && (isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")) {
-			return filepath.Join(folder, e.Name()), nil
+		other := !known && isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")
+		if lines, err := classLines(filepath.Join(folder, e.Name())); e.IsDir() || !other || err != nil || areLabels(lines) {
+			continue
+		}
+		if err := take(filepath.Join(folder, e.Name())); err != nil {
+			return "", err
 		}
 	}
 	atTop, described := found, ""
@@ -631,7 +687,7 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	}
 	y := &dataset{Files: s, root: s.Path, reason: list + " names the classes", parts: []labelPart{{path: s.Path}},
 		convert: Converter{Classes: classes}, listings: l, classList: filepath.Clean(names)}
-	return y.complete(ctx, info)
+	return y.complete(ctx, names, info)
 }
 
 // readClassList reads class names, one a line. A blank line has no name and
@@ -644,19 +700,31 @@ func readClassList(file string, r *convert.Reporter) (map[int]string, error) {
 	if !utf8.Valid(data) {
 		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("is not UTF-8"), Advice: "save it as UTF-8"}
 	}
-	text := strings.TrimRight(strings.TrimPrefix(string(data), "\ufeff"), " \t\r\n")
+	text := strings.TrimPrefix(string(data), "\ufeff")
+	for last := strings.LastIndexByte(text, '\n'); last >= 0 && convert.Blank(text[last:]); last = strings.LastIndexByte(text, '\n') {
+		text = text[:last]
+	}
 	if err := checkClassLines(strings.Split(text, "\n")); err != nil {
 		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "write one class name a line and nothing else, or, where the names are so, give them as names of a data.yaml with --class-list"}
 	}
 	names := make(map[int]string)
 	number := 0
+	var blanks convert.Flaws
 	for line := range strings.Lines(text) {
-		if name := strings.TrimSpace(line); name != "" {
+		plain := strings.TrimRight(line, "\r\n")
+		name := strings.TrimSpace(plain)
+		if name != "" {
 			names[number] = name
 		} else {
 			r.Report(convert.Finding{Kind: convert.KindClassList, File: filepath.Base(file), At: fmt.Sprintf("line %d", number+1), Reason: "the line is blank", Action: fmt.Sprintf("class %d has no name", number)})
 		}
+		if name != "" && name != plain {
+			blanks.Add(fmt.Sprintf("line %d, %s", number+1, strconv.Quote(plain)))
+		}
 		number++
+	}
+	if blanks.Count > 0 {
+		r.Report(convert.Finding{Kind: convert.KindClassList, File: filepath.Base(file), Reason: "there are blanks at the ends of names: " + blanks.String(), Action: "they were left off"})
 	}
 	if len(names) == 0 {
 		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("it names no classes"), Advice: "write the class names into it, one a line"}
@@ -719,7 +787,7 @@ func reportSharedNames(names map[int]string, file string, report func(convert.Fi
 	for _, number := range sortedKeys(names) {
 		name := names[number]
 		if other, shared := first[name]; shared {
-			report(convert.Finding{Kind: convert.KindClassList, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, convert.Display(name)), Action: "both become one class"})
+			report(convert.Finding{Kind: convert.KindSharedCategoryName, File: file, At: fmt.Sprintf("class %d", number), Reason: fmt.Sprintf("it has the name of class %d: %s", other, convert.Display(name)), Action: "both become one class"})
 			continue
 		}
 		first[name] = number

@@ -42,7 +42,7 @@ func (y *dataset) listItems(ctx context.Context, number int, behind string, list
 				yield(convert.Item{}, err)
 				return
 			}
-			if item, ok := y.listedItem(part, line.text, line.start, &tally); ok && !y.isListed(listed, item) {
+			if item, cut, ok := y.listedItem(part, line.text, line.start, &tally); ok && !y.isListed(listed, &item, cut, line.text, &tally) {
 				item.Cursor = fmt.Sprintf("%d:%d", number, line.end)
 				if !yield(item, nil) {
 					return
@@ -109,7 +109,7 @@ func (y *dataset) listedUnlabelled(ctx context.Context, part labelPart) iter.Seq
 				yield("", err)
 				return
 			}
-			if image, _, labelled := y.filesOfLine(part, line.text); image != "" && !labelled && source.IsImageName(image) && !yield(filepath.ToSlash(image), nil) {
+			if image, _, _, labelled := y.filesOfLine(part, line.text); image != "" && !labelled && source.IsImageName(image) && !yield(filepath.ToSlash(image), nil) {
 				return
 			}
 		}
@@ -123,6 +123,21 @@ type listTally struct {
 	list                string
 	missing, unlabelled int
 	folders             map[string]error // of labels, what speaks against reading them
+	at                  string           // the folder of the last label, and its siblings
+	siblings            siblings
+}
+
+// of are the siblings of the folder of a label, given the label's path below the data set.
+func (t *listTally) of(y *dataset, label, rel, image string) siblings {
+	if folder := filepath.Dir(label); folder != t.at {
+		var images []string
+		if image != "" {
+			images = []string{filepath.Dir(image)}
+		}
+		below, _ := path.Split(rel)
+		t.at, t.siblings = folder, y.siblingsOf(folder, strings.TrimSuffix(below, "/"), images)
+	}
+	return t.siblings
 }
 
 // folder says what speaks against reading the labels of a folder.
@@ -161,10 +176,31 @@ func (t *listTally) rest() {
 	}
 }
 
-// listedLabels are the labels of the images that lists have named so far.
+// listedLabels are the labels of the images that lists have named so far, each with what was
+// left out of its image's path until it was found.
 type listedLabels struct {
-	keys    map[listKey]struct{}
+	keys    map[listKey]string
+	images  map[listKey]listKey // labels by the paths of their images in a dataset
 	folders map[string]bool
+	cuts    map[string]string
+}
+
+func newListed() *listedLabels {
+	return &listedLabels{make(map[listKey]string), make(map[listKey]listKey), make(map[string]bool), make(map[string]string)}
+}
+
+// cut is a text that is the same for many.
+func (l *listedLabels) cut(text string) string {
+	if _, known := l.cuts[text]; !known {
+		l.cuts[text] = text
+	}
+	return l.cuts[text]
+}
+
+// agreeing reports whether of two paths one is the other's ending.
+func agreeing(a, b string) bool {
+	a, b = "/"+strings.Trim(a, "/"), "/"+strings.Trim(b, "/")
+	return a == "/" || b == "/" || strings.HasSuffix(a, b) || strings.HasSuffix(b, a)
 }
 
 // listKey stands for the label of a listed image.
@@ -173,17 +209,32 @@ type listKey [2]uint64
 var listSeeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 
 // isListed reports whether an item was listed before, or is one of a folder that is
-// read too.
-func (y *dataset) isListed(listed *listedLabels, item convert.Item) bool {
+// read too. cut is what was left out of the line that names it.
+func (y *dataset) isListed(listed *listedLabels, item *convert.Item, cut, line string, tally *listTally) bool {
 	label := filepath.Clean(item.Place.(place).label)
 	for _, part := range y.parts {
 		if !part.list && source.Within(part.path, label) {
 			return true
 		}
 	}
+	if cut != "" && cut != ofDarknet && y.told.first("cut "+tally.list+"\n"+cut) {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: tally.list, At: strconv.Quote(line), Reason: "the image is not there", Action: convert.Display(item.Image) + " was taken instead"})
+	}
 	key := keyOf(label)
-	_, twice := listed.keys[key]
-	listed.keys[key] = struct{}{}
+	before, twice := listed.keys[key]
+	if twice && !agreeing(before, cut) {
+		tally.reporter.Report(convert.Finding{Kind: convert.KindMissingFile, File: tally.list, At: strconv.Quote(line), Reason: fmt.Sprintf("the list names an image of %s too, and %s alone is there", convert.Display(before), convert.Display(item.Image)), Action: "the label was taken once"})
+	}
+	if !twice {
+		listed.keys[key] = listed.cut(cut)
+		image := keyOf(item.Image)
+		if other, there := listed.images[image]; there && other != key && item.Err == nil {
+			reason := fmt.Sprintf("another image that the lists name is %s too, since not both are in the data set's folder", convert.Display(item.Image))
+			item.Err = fmt.Errorf("read %s: %s; give their folders one at a time", item.File, reason)
+			tally.reporter.Report(convert.Finding{Kind: convert.KindImageEntry, File: tally.list, At: strconv.Quote(line), Reason: reason, Action: "the first alone was read"})
+		}
+		listed.images[image] = key
+	}
 	listed.folders[filepath.Dir(label)] = true
 	return twice
 }
@@ -199,25 +250,25 @@ func (y *dataset) tellUnlisted(listed *listedLabels) {
 		if err != nil {
 			continue // its labels fail, or did
 		}
-		count := 0
+		unlisted := 0
 		for _, e := range entries.List {
 			name := entries.Name(e)
 			file := filepath.Join(folder, name)
 			_, known := listed.keys[keyOf(file)]
 			known = known || file == y.classList || slices.ContainsFunc(y.parts, func(p labelPart) bool { return filepath.Clean(p.path) == file })
 			if !known && e.Kind != source.FolderEntry && source.IsLabelName(name) && !source.IsClutter(name) && !source.NotLabels[strings.ToLower(name)] {
-				count++
+				unlisted++
 			}
 		}
-		if count > 0 && y.told.first("unlisted "+folder) {
-			y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: count, File: source.Join(y.prefix, source.Relative(y.root, folder)), Reason: fmt.Sprintf("%d labels there that no list names", count), Action: "left alone"})
+		if unlisted > 0 && y.told.first("unlisted "+folder) {
+			y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: unlisted, File: source.Join(y.prefix, source.Relative(y.root, folder)), Reason: count(unlisted, "label") + " there that no list names", Action: "left alone"})
 		}
 	}
 }
 
 // listedBefore are the images of lists up to a place in one of them.
 func (y *dataset) listedBefore(ctx context.Context, number int, behind string) (listed *listedLabels, err error) {
-	listed = &listedLabels{make(map[listKey]struct{}), make(map[string]bool)}
+	listed = newListed()
 	offset, err := strconv.ParseInt(behind, 10, 64)
 	if y.parts[number].list && behind != "" && err != nil {
 		return nil, fmt.Errorf("%q is no place in a list", behind)
@@ -240,23 +291,25 @@ func (y *dataset) listedBefore(ctx context.Context, number int, behind string) (
 }
 
 // listedItem is the item of a line at an offset of a list.
-func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *listTally) (convert.Item, bool) {
+func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *listTally) (item convert.Item, cut string, ok bool) {
 	if !namesImage(line) {
-		return convert.Item{}, false
+		return item, "", false
 	}
 	list := source.Join(y.prefix, part.rel)
-	image, label, ok := y.filesOfLine(part, line)
+	image, label, cut, ok := y.filesOfLine(part, line)
 	switch {
 	case ok:
 	case image != "":
 		tally.unlabel(source.Relative(y.root, image))
-		return convert.Item{}, false
+		return item, "", false
 	default:
-		tally.miss(line)
-		return convert.Item{}, false
+		if !isComment(line) {
+			tally.miss(line)
+		}
+		return item, "", false
 	}
 	rel := source.Relative(y.root, label)
-	item := convert.Item{File: source.Join(y.prefix, rel), Place: place{label: label, image: image}}
+	item = convert.Item{File: source.Join(y.prefix, rel), Place: place{label: label, image: image}}
 	bare, withImages := imagePaths(source.Stem(rel))
 	y.name(&item, bare, withImages, line)
 	if _, err := source.CleanImagePath(item.Image); err != nil {
@@ -265,63 +318,71 @@ func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *l
 		item.Err = err
 	} else if rival := rivalOf(label, filepath.Base(filepath.FromSlash(strings.ReplaceAll(line, `\`, "/")))); rival != "" {
 		item.Err = severalLabels(source.Join(path.Dir(item.File), rival))
+	} else {
+		_, item.Err = y.rival(tally.of(y, label, rel, image), item, label, path.Base(item.Image))
 	}
 	if item.Err != nil {
 		item.Annotations = linesIn(label)
 	}
-	return item, true
+	return item, cut, true
 }
 
 // namesImage reports whether a line of a list is more than a comment, or clutter.
 func namesImage(line string) bool {
-	return line != "" && !strings.HasPrefix(line, "#") && !source.IsClutter(path.Base(strings.ReplaceAll(line, `\`, "/")))
+	return line != "" && (!isComment(line) || source.IsImageName(line)) && !source.IsClutter(path.Base(strings.ReplaceAll(line, `\`, "/")))
 }
+
+// isComment reports whether a line begins as comments do, and a name may.
+func isComment(line string) bool { return strings.HasPrefix(line, "#") }
 
 // filesOfLine finds the image of a line of a list, and its label, as listedFiles does; the
 // name may be spelled with percent signs or with other code points.
-func (y *dataset) filesOfLine(part labelPart, line string) (image, label string, ok bool) {
+func (y *dataset) filesOfLine(part labelPart, line string) (image, label, cut string, ok bool) {
 	if !namesImage(line) {
-		return "", "", false
+		return "", "", "", false
 	}
 	dir := filepath.Dir(part.path)
-	image, label, ok = y.listedFiles(dir, line)
+	image, label, cut, ok = y.listedFiles(dir, line)
 	for _, plain := range []string{source.Spelling(line), norm.NFD.String(line)} {
 		if !ok && image == "" && plain != line {
-			image, label, ok = y.listedFiles(dir, plain)
+			image, label, cut, ok = y.listedFiles(dir, plain)
 		}
 	}
-	return image, label, ok
+	return image, label, cut, ok
 }
 
 // listedFiles finds the label that belongs to a listed image. Lists are written
 // relative to themselves, to the data set, or to wherever their trainer was
 // started; so leading folders are left out until a label is found. image is ""
-// where only the label is there, and alone where only the image is.
-func (y *dataset) listedFiles(listDir, line string) (image, label string, ok bool) {
+// where only the label is there, and alone where only the image is. cut are the folders that
+// were left out.
+func (y *dataset) listedFiles(listDir, line string) (image, label, cut string, ok bool) {
+	comment := isComment(line)
 	line = path.Clean(strings.ReplaceAll(line, `\`, "/"))
 	if path.IsAbs(line) {
 		if label, ok = labelOf(filepath.FromSlash(line)); ok {
-			return source.Existing(filepath.FromSlash(line)), label, true
+			return source.Existing(filepath.FromSlash(line)), label, "", true
 		}
 		image = source.Existing(filepath.FromSlash(line))
 	}
-	parts := strings.Split(strings.TrimLeft(line, "/"), "/")
+	all := strings.Split(strings.TrimLeft(line, "/"), "/")
+	parts := all
 	for len(parts) > 0 {
 		for _, base := range []string{listDir, y.root} {
 			candidate := filepath.Join(base, filepath.FromSlash(strings.Join(parts, "/")))
 			if label, ok = labelOf(candidate); ok {
-				return source.Existing(candidate), label, true
+				return source.Existing(candidate), label, strings.Join(all[:len(all)-len(parts)], "/"), true
 			}
 			if image == "" {
 				image = source.Existing(candidate)
 			}
 		}
-		if image != "" {
+		if image != "" || comment {
 			break // what is left of the path would be another image
 		}
 		parts = parts[1:]
 	}
-	return image, "", false
+	return image, "", "", false
 }
 
 // labelOf is the label file of an image file: with the last folder "images" of

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +37,8 @@ type dataset struct {
 	listings  *source.Listings
 	told      toldFolders // of images without labels, and of labels that no list names
 	leftOut   leftOut
-	buffers   sync.Pool // of *[]byte, for labels
+	unread    map[string]int // labels that nothing reads, by their folders below the source
+	buffers   sync.Pool      // of *[]byte, for labels
 }
 
 // labelPart is a folder of labels or a list of images, relative to the data
@@ -56,14 +58,19 @@ type place struct {
 	near  string // then an image that it may be, for messages
 }
 
-// complete finishes a data set whose parts and classes are known.
-func (y *dataset) complete(ctx context.Context, files ...os.FileInfo) (convert.Source, error) {
+// complete finishes a data set whose parts and classes are known; taken is the file that
+// describes it, or names its classes.
+func (y *dataset) complete(ctx context.Context, taken string, files ...os.FileInfo) (convert.Source, error) {
 	if err := flagsOf(y.Options).state(&y.convert, y.Options.Convert); err != nil {
 		return nil, err
 	}
+	y.nameKeypoints(filepath.Base(taken))
 	y.print = y.Fingerprint(files...)
 	if list := flagsOf(y.Options).ClassList; list != "" {
 		y.classList, y.described = y.amongLabels(list), true
+	}
+	if err := y.lookBelow(ctx, taken); err != nil {
+		return nil, err
 	}
 	if y.convert.Columns == nil {
 		if err := y.findReading(ctx); err != nil {
@@ -71,6 +78,43 @@ func (y *dataset) complete(ctx context.Context, files ...os.FileInfo) (convert.S
 		}
 	}
 	return y, y.findThird(ctx)
+}
+
+// nameKeypoints gives keypoints that have the name of another their number for it, and tells
+// of names that --kpt-shape has more or fewer keypoints than.
+func (y *dataset) nameKeypoints(file string) {
+	c := &y.convert
+	said := false
+	name := func(names []string) []string {
+		if len(names) == 0 {
+			return names
+		}
+		if flagsOf(y.Options).Shape[0] > 0 && len(names) != c.KeypointCount && !said {
+			said = true
+			y.Reporter.Report(convert.Finding{Kind: convert.KindDescription, File: file, At: "kpt_names", Reason: fmt.Sprintf("it names %d keypoints, --kpt-shape says %d", len(names), c.KeypointCount), Action: "the first have these names"})
+		}
+		own := make([]string, c.KeypointCount)
+		copy(own, names)
+		for i, name := range own {
+			if convert.Blank(name) {
+				own[i] = convert.DefaultKeypointName(i)
+			}
+			first := slices.Index(own[:i], own[i])
+			if first < 0 {
+				continue
+			}
+			twice := own[i]
+			for own[i] = convert.DefaultKeypointName(i); slices.Contains(own[:i], own[i]) || slices.Contains(own[i+1:], own[i]); {
+				own[i] += "_"
+			}
+			y.Reporter.Report(convert.Finding{Kind: convert.KindSharedKeypointName, File: file, At: "kpt_names", Reason: fmt.Sprintf("keypoints %d and %d are both named %s", first+1, i+1, convert.Display(twice)), Action: "the second is named " + own[i]})
+		}
+		return own
+	}
+	c.KeypointNames = name(c.KeypointNames)
+	for _, class := range sortedKeys(c.ClassKeypointNames) {
+		c.ClassKeypointNames[class] = name(c.ClassKeypointNames[class])
+	}
 }
 
 // labelData is a label file as it is looked at before any is converted.
@@ -104,20 +148,23 @@ func (y *dataset) findThird(ctx context.Context) error {
 	if y.convert.Task != Pose || y.convert.KeypointDims != 3 {
 		return nil
 	}
-	scores, visibilities, files := 0, 0, 0
+	scores, visibilities, ones, files := 0, 0, 0, 0
 	for l, err := range y.labels(ctx) {
 		if err != nil {
 			return err
 		}
-		s, v := y.convert.thirds(l.data)
-		if scores, visibilities = scores+s, visibilities+v; s+v > 0 {
+		s, v, o := y.convert.thirds(l.data)
+		if scores, visibilities, ones = scores+s, visibilities+v, ones+o; s+v+o > 0 {
 			files++
 		}
 		if files >= enoughFiles {
 			break
 		}
 	}
-	const few = 10 // of ten
+	const few, some = 10, 5 // of ten, and lines
+	if scores+visibilities == 0 && ones >= some {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindVisibility, Count: ones, Reason: fmt.Sprintf("the keypoints of %s have visibilities of 1 and none of 2, as where 1 is to say visible", count(ones, "line")), Action: "1 was taken for occluded, as COCO has it"})
+	}
 	switch {
 	case visibilities*few <= scores && scores > 0:
 		y.convert.Third = ThirdScore
@@ -146,10 +193,6 @@ func (o Flags) state(y *Converter, c convert.Options) error {
 	y.Options = c
 	if o.Shape[0] > 0 {
 		y.KeypointCount, y.KeypointDims = o.Shape[0], o.Shape[1]
-		y.KeypointNames = y.KeypointNames[:min(len(y.KeypointNames), y.KeypointCount)]
-		for class, names := range y.ClassKeypointNames {
-			y.ClassKeypointNames[class] = names[:min(len(names), y.KeypointCount)]
-		}
 		y.Task = Pose
 	}
 	if o.Task != "" {
@@ -325,6 +368,7 @@ func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 		defer func() {
 			if part == len(y.parts) {
 				y.tellUnlisted(listed)
+				y.tellUnread(listed)
 			}
 		}()
 		for ; part < len(y.parts); part, behind = part+1, "" {

@@ -1,13 +1,13 @@
 package yolo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/yamldoc"
@@ -54,13 +54,13 @@ func parseDescription(data []byte, file string) (d description, findings []conve
 	if err != nil {
 		return d, nil, err
 	}
+	if len(docs) > 1 {
+		return d, nil, fmt.Errorf("line %d: a second document begins there, and nothing tells which is meant", docs[1].Line)
+	}
 	var top []yamldoc.Pair
-	for _, doc := range docs {
-		if yamldoc.IsMapping(doc) {
-			if top, err = yamldoc.Pairs(doc); err != nil {
-				return d, nil, err
-			}
-			break
+	if len(docs) == 1 && yamldoc.IsMapping(docs[0]) {
+		if top, err = yamldoc.Pairs(docs[0]); err != nil {
+			return d, nil, err
 		}
 	}
 	if top == nil {
@@ -72,7 +72,9 @@ func parseDescription(data []byte, file string) (d description, findings []conve
 			return d, p.findings, fmt.Errorf("line %d: %s: %w", v.Key.Line, v.Key.Value, err)
 		}
 	}
-	p.check()
+	if err := p.check(); err != nil {
+		return d, p.findings, err
+	}
 	return d, p.findings, nil
 }
 
@@ -88,10 +90,11 @@ type descriptionParser struct {
 }
 
 // namedKeypoints are keypoint names and what stands before them: a class by its number or its
-// name, "" for all.
+// name, "" for all. A single one is no list.
 type namedKeypoints struct {
-	class string
-	names []string
+	class  string
+	names  []string
+	single bool
 }
 
 func (p *descriptionParser) report(kind convert.Kind, at, reason, action string) {
@@ -130,6 +133,8 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 			p.report(convert.KindDescription, key, err.Error(), "the keypoints are joint_0, joint_1 and so on")
 			return nil
 		}
+	case "<<":
+		return errors.New("is a merge of another mapping, which is not read; write its keys out")
 	case "flip_idx":
 		p.hasFlip = true
 		if p.flips, err = integers(v.Value); err != nil {
@@ -153,15 +158,11 @@ func (p *descriptionParser) task(task Task) error {
 
 func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	names := make(map[int]string)
-	var twice error
 	add := func(number int, node *yamldoc.Node) {
 		name, err := yamldoc.Text(node)
-		if name = strings.TrimSpace(name); err != nil || name == "" {
+		if err != nil || convert.Blank(name) {
 			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
 			return
-		}
-		if old, there := names[number]; there && old != name {
-			twice = fmt.Errorf("class %d is named twice: %s and %s", number, convert.Display(old), convert.Display(name))
 		}
 		names[number] = name
 	}
@@ -172,7 +173,7 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	} else if pairs, err := yamldoc.Pairs(node); err == nil {
 		for _, v := range pairs {
 			number, err := strconv.Atoi(v.Key.Value)
-			if err != nil || number < 0 || number > maxClass {
+			if err != nil || number < 0 || number > maxClass || strconv.Itoa(number) != v.Key.Value { // 010 is 8 to some
 				return nil, fmt.Errorf("%q is no class number", v.Key.Value)
 			}
 			add(number, v.Value)
@@ -182,9 +183,6 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	} else {
 		return nil, errors.New("is neither a list nor a mapping of numbers to names")
 	}
-	if twice != nil {
-		return nil, twice
-	}
 	reportSharedNames(names, p.file, func(f convert.Finding) { p.findings = append(p.findings, f) })
 	return names, nil
 }
@@ -193,7 +191,7 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([]namedKeypoints, error) {
 	if !yamldoc.IsMapping(node) {
 		names, err := texts(node)
-		return []namedKeypoints{{"", names}}, err
+		return []namedKeypoints{{names: names}}, err
 	}
 	pairs, err := yamldoc.Pairs(node)
 	if err != nil {
@@ -205,14 +203,35 @@ func (p *descriptionParser) keypointNames(node *yamldoc.Node) ([]namedKeypoints,
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, namedKeypoints{v.Key.Value, names})
+		_, list := yamldoc.List(v.Value)
+		all = append(all, namedKeypoints{v.Key.Value, names, !list})
 	}
 	return all, nil
 }
 
+// byNumber are the names of keypoints that stand behind the numbers of these, as
+// {0: nose, 1: tail}, rather than behind those of classes.
+func (p *descriptionParser) byNumber() (names []string, ok bool) {
+	if p.d.keypoints < 2 || len(p.perName) != p.d.keypoints {
+		return nil, false
+	}
+	names = make([]string, p.d.keypoints)
+	for _, l := range p.perName {
+		number, err := strconv.Atoi(l.class)
+		if err != nil || !l.single || len(l.names) != 1 || number < 0 || number >= len(names) || names[number] != "" {
+			return nil, false
+		}
+		names[number] = l.names[0]
+	}
+	return names, true
+}
+
 // checkKeypoints gives the classes their keypoint names: all one list, or each its own.
-func (p *descriptionParser) checkKeypoints() {
+func (p *descriptionParser) checkKeypoints() error {
 	d := p.d
+	if names, ok := p.byNumber(); ok {
+		p.perName = []namedKeypoints{{names: names}}
+	}
 	const numbered = "keypoints without a name are joint_0, joint_1 and so on by their number"
 	for i, l := range p.perName {
 		if d.keypoints > 0 && len(l.names) != d.keypoints {
@@ -222,19 +241,23 @@ func (p *descriptionParser) checkKeypoints() {
 	}
 	if first := p.perName[0]; len(p.perName) == 1 && (first.class == "" || len(d.names) < 2) {
 		d.keypointNames = first.names
-		return
+		return nil
 	}
 	d.classKeypoints = make(map[int][]string)
 	for _, l := range p.perName {
-		found := false
-		for number, name := range d.names {
-			if strconv.Itoa(number) == l.class || name == l.class {
-				d.classKeypoints[number], found = l.names, true
-			}
-		}
-		if !found {
+		classes := p.classesCalled(l.class)
+		switch {
+		case len(classes) == 0:
 			p.report(convert.KindDescription, "kpt_names", fmt.Sprintf("there is no class %s", convert.Display(l.class)), "its keypoints were ignored")
+			continue
+		case len(classes) > 1:
+			return fmt.Errorf("%s is the number of class %s and the name of another", l.class, convert.Display(d.names[classes[0]]))
 		}
+		number := classes[0]
+		if other, twice := d.classKeypoints[number]; twice && !slices.Equal(other, l.names) {
+			return fmt.Errorf("class %d is there by its number and by its name, %s, with other names", number, convert.Display(d.names[number]))
+		}
+		d.classKeypoints[number] = l.names
 	}
 	var lists [][]string
 	var without convert.Flaws
@@ -250,20 +273,40 @@ func (p *descriptionParser) checkKeypoints() {
 	if len(slices.CompactFunc(lists, slices.Equal)) == 1 { // all have the same
 		d.keypointNames, d.classKeypoints = lists[0], nil
 	}
+	return nil
+}
+
+// classesCalled are the numbers of the classes that have a text as their number or name, the
+// one of that number first.
+func (p *descriptionParser) classesCalled(text string) (numbers []int) {
+	if number, err := strconv.Atoi(text); err == nil {
+		if _, there := p.d.names[number]; there {
+			numbers = append(numbers, number)
+		}
+	}
+	for _, number := range sortedKeys(p.d.names) {
+		if p.d.names[number] == text && !slices.Contains(numbers, number) {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
 }
 
 // check compares the entries with one another.
-func (p *descriptionParser) check() {
+func (p *descriptionParser) check() error {
 	d := p.d
 	if p.classes != nil && *p.classes != len(d.names) && len(d.names) > 0 {
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
-		p.checkKeypoints()
+		if err := p.checkKeypoints(); err != nil {
+			return fmt.Errorf("kpt_names: %w", err)
+		}
 	}
 	if p.hasFlip && d.keypoints > 0 && !isPermutation(p.flips, d.keypoints) {
 		p.report(convert.KindDescription, "flip_idx", fmt.Sprintf("it does not list each of the %d keypoints once", d.keypoints), "it was ignored, as labels do not depend on it")
 	}
+	return nil
 }
 
 func isPermutation(numbers []int, n int) bool {
@@ -331,4 +374,4 @@ func integers(node *yamldoc.Node) ([]int, error) {
 	return numbers, nil
 }
 
-func sortedKeys(m map[int]string) []int { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }
