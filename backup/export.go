@@ -9,7 +9,6 @@ package backup
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
@@ -153,7 +152,7 @@ func (x *export) run(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	if err := x.List(MetaOf); err != nil {
+	if err := x.List(dataset.MetaOf); err != nil {
 		return err
 	}
 	if x.Short != nil {
@@ -338,30 +337,6 @@ func (s *Summary) exported() *store.Exported {
 		e.Files, e.FileBytes = s.Files.Downloaded+s.Files.Kept, s.Files.Bytes
 	}
 	return e
-}
-
-// ImageMeta is what a backup keeps of an image beside its annotations.
-type ImageMeta struct {
-	ID          string    `json:"id"`
-	Path        string    `json:"image"`
-	Width       int       `json:"width,omitempty"`
-	Height      int       `json:"height,omitempty"`
-	Status      string    `json:"status,omitempty"`
-	Split       string    `json:"split,omitempty"`
-	FileSize    int64     `json:"file_size,omitempty"` // bytes
-	ContentType string    `json:"content_type,omitempty"`
-	Tags        []string  `json:"tags,omitempty"`
-	CreatedAt   time.Time `json:"created_at,omitzero"`
-}
-
-// MetaOf is what a backup keeps of an image that is listed, as JSON.
-func MetaOf(i pictograph.Image) []byte {
-	data, err := json.Marshal(ImageMeta{ID: i.ID, Path: i.Path(), Width: i.Width, Height: i.Height, Status: i.Status, Split: i.Split,
-		FileSize: i.FileSize, ContentType: i.ContentType, Tags: i.Tags, CreatedAt: i.CreatedAt})
-	if err != nil {
-		panic(err) // text, numbers and a time that was parsed
-	}
-	return data
 }
 
 // sizeOf is an image's size as listed.

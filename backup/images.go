@@ -147,7 +147,7 @@ func (p *pool) sync() error {
 }
 
 // metaOf is what the listing says of an image.
-func metaOf(c store.Content) (m ImageMeta, err error) {
+func metaOf(c store.Content) (m dataset.ImageMeta, err error) {
 	if err = json.Unmarshal(c.Meta, &m); err != nil {
 		err = fmt.Errorf("read what was listed of %s: %w", c.Path, err)
 	}
@@ -155,10 +155,10 @@ func metaOf(c store.Content) (m ImageMeta, err error) {
 }
 
 // toFetch are the images whose files are not in the pool.
-func (x *export) toFetch(p *pool) func(yield func(ImageMeta, error) bool) {
-	return func(yield func(ImageMeta, error) bool) {
+func (x *export) toFetch(p *pool) func(yield func(dataset.ImageMeta, error) bool) {
+	return func(yield func(dataset.ImageMeta, error) bool) {
 		for c, err := range x.store.Contents(x.Stopping, x.Ref, "") {
-			var m ImageMeta
+			var m dataset.ImageMeta
 			if err == nil {
 				m, err = metaOf(c)
 			}
@@ -239,7 +239,7 @@ func (x *export) worthWhole(p *pool) (bool, error) {
 // held against those of the image itself; where one differs no file of the export is taken.
 func (x *export) findPacked(p *pool, files []pictograph.ExportedFile) error {
 	packed := make(map[string]pictograph.ExportedFile)
-	metas := make(map[string]ImageMeta)
+	metas := make(map[string]dataset.ImageMeta)
 	for _, f := range files {
 		var endings []string
 		for ending, more := f.Name, true; more; _, ending, more = strings.Cut(ending, "/") {
@@ -312,7 +312,7 @@ func (x *export) fetchAll(p *pool) error {
 		}
 		got := 0
 		var fatal error
-		for f, err := range parallel.Map(context.WithoutCancel(x.Stopping), x.Concurrency, parallel.Each(images), func(ctx context.Context, m ImageMeta) (fetched, error) {
+		for f, err := range parallel.Map(context.WithoutCancel(x.Stopping), x.Concurrency, parallel.Each(images), func(ctx context.Context, m dataset.ImageMeta) (fetched, error) {
 			return x.fetch(ctx, p, m)
 		}) {
 			switch {
@@ -349,7 +349,7 @@ func (x *export) unpack(p *pool, packed pictograph.ExportedFile, file *snapshot.
 }
 
 // fetch takes the file of one image from an export, or downloads it.
-func (x *export) fetch(ctx context.Context, p *pool, m ImageMeta) (f fetched, err error) {
+func (x *export) fetch(ctx context.Context, p *pool, m dataset.ImageMeta) (f fetched, err error) {
 	f.file = snapshot.ImageFile{ID: m.ID, Path: m.Path}
 	if x.Stopping.Err() != nil {
 		return f, context.Cause(x.Stopping)

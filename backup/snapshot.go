@@ -254,7 +254,7 @@ func writeMeta(dir string, images *atomicfile.File, splits map[string]*atomicfil
 	if err := images.WriteByte('\n'); err != nil {
 		return fmt.Errorf("write the snapshot: %w", err)
 	}
-	var meta ImageMeta
+	var meta dataset.ImageMeta
 	if err := json.Unmarshal(c.Meta, &meta); err != nil {
 		return fmt.Errorf("read what was listed of %s: %w", c.Path, err)
 	}

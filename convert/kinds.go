@@ -82,6 +82,13 @@ const (
 	// KindResized is one whose labels were scaled, or kept, as a flag asks.
 	KindResized Kind = "resized"
 
+	// KindNotUploaded is an image file without a label that was to be uploaded and was not.
+	KindNotUploaded Kind = "not-uploaded"
+	// KindArchived is one without a label whose image is archived in the dataset.
+	KindArchived Kind = "archived-image"
+	// KindSplitNotSet is an image whose split the service did not set.
+	KindSplitNotSet Kind = "split-not-set"
+
 	// About classes and keypoints.
 
 	// KindCategory is a category whose id or name cannot be used.
@@ -200,7 +207,7 @@ var severities = map[Kind]Severity{
 	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
 
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
-	KindSizeMismatch: Lost, KindResized: Changed,
+	KindSizeMismatch: Lost, KindResized: Changed, KindNotUploaded: Lost, KindArchived: Noted, KindSplitNotSet: Noted,
 
 	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Changed, KindKeypointName: Noted, KindSharedKeypointName: Changed,
 	KindSkeletonEdge: Changed, KindSkeletonBase: Changed, KindMappedAway: Noted, KindSimilarClass: Noted, KindClassList: Noted,

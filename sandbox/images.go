@@ -176,8 +176,9 @@ func setSplit(q *request) (answer, error) {
 	if raw, ok := members["split"]; !ok || json.Unmarshal(raw, &split) != nil || split != nil && !slices.Contains(splits, *split) {
 		return answer{}, invalid(pictograph.FieldErrors{{Path: "split", Reason: "train, val, test or null is expected"}})
 	}
-	q.segments = q.segments[:len(q.segments)-1]
-	i, err := q.image()
+	of := *q // the path itself goes into what the idempotency key stands for
+	of.segments = q.segments[:len(q.segments)-1]
+	i, err := of.image()
 	if err != nil {
 		return answer{}, err
 	}

@@ -24,6 +24,9 @@ type Walker struct {
 	Reporter *convert.Reporter
 	Take     func(name string) bool // by the base name
 	Listings *Listings              // may be nil
+	// Whatever says that also what is no regular file, or leads nowhere, is yielded where Take
+	// takes its name: who opens it says what is wrong with it.
+	Whatever bool
 }
 
 // Files yields the slash-separated paths below the root that take takes, each
@@ -148,7 +151,7 @@ func (v *visit) folder(rel string, behind []string) bool {
 				return false
 			}
 		case !v.Take(name) || len(behind) > 0 && name == behind[0]:
-		case kind != regularEntry:
+		case kind != regularEntry && !v.Whatever:
 			v.report(convert.KindUnreadable, path, "is no regular file", "it was left out")
 		case !v.yield(path, nil):
 			return false
@@ -163,6 +166,9 @@ func (v *visit) follow(path string) (fs.FileMode, bool) {
 	full := filepath.Join(v.Root, filepath.FromSlash(path))
 	info, err := os.Stat(full)
 	if err != nil {
+		if v.Whatever && v.Take(filepath.Base(path)) {
+			return fs.ModeIrregular, true
+		}
 		if v.Take(filepath.Base(path)) || filepath.Ext(path) == "" {
 			v.report(convert.KindUnreadable, path, fmt.Sprintf("the link leads nowhere: %v", ReasonOf(err)), "it was left out")
 		}

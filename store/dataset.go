@@ -30,8 +30,9 @@ type Image struct {
 	Width, Height   int    // pixels, 0 = unknown
 	AnnotationCount int
 	// Meta is the listing's entry as an export keeps it, JSON; only listings for
-	// exports set it. Look-ups leave it out.
-	Meta []byte
+	// exports and uploads set it. Look-ups leave it out, but for the size of the file.
+	Meta     []byte
+	FileSize int64 // bytes, 0 = unknown
 	// Saved is nil for an image that was never saved from this state, or whose
 	// record did not pass its check.
 	Saved *Saved
@@ -89,7 +90,7 @@ func Stem(p string) string {
 }
 
 const (
-	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source, prints, reviewed, saved_at`
+	imageColumns = `images.ref, images.image_id, images.path, width, height, ` + annotationsNow + `, saved_hash, saved_count, saved_run, saved_sum, source, prints, reviewed, saved_at, iif(meta = '', 0, coalesce(json_extract(meta, '$.file_size'), 0))`
 	withSaves    = ` LEFT JOIN saves ON saves.image = images.ref `
 	// annotationsNow is how many annotations an image with its save has.
 	annotationsNow = `iif(stands, saved_count, annotation_count)`
@@ -198,7 +199,7 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 	)
 	for rows.Next() {
 		i.Saved, prints = nil, nil
-		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source, &prints, &i.Reviewed, &at); err != nil {
+		if err := rows.Scan(&i.Ref, &i.ID, &i.Path, &i.Width, &i.Height, &i.AnnotationCount, &hash, &count, &run, &sum, &source, &prints, &i.Reviewed, &at, &i.FileSize); err != nil {
 			return nil, fmt.Errorf("look up images: %w", err)
 		}
 		i.Source = source.Int64
@@ -216,6 +217,9 @@ func (s *Store) images(ctx context.Context, query string, args ...any) ([]Image,
 // jsonList is a list as json_each reads it. Invalid UTF-8 cannot be in a
 // path of the service, so that its replacement finds nothing is right.
 func jsonList[T string | int64](list []T) string {
+	if list == nil {
+		return "[]" // "null" is a list of one NULL to SQLite
+	}
 	data, err := json.Marshal(list)
 	if err != nil {
 		panic(err) // strings and numbers always marshal

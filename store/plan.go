@@ -96,8 +96,17 @@ func (s *Store) PlanDigest(ctx context.Context, d Dataset, run string) (string, 
 		return "", describe("sum up the plan", err)
 	}
 	classes, err := s.Classes(ctx, run)
+	if err != nil {
+		return "", err
+	}
 	for _, c := range classes {
 		fmt.Fprintf(digest, "class %q\n", c.Name)
+	}
+	for u, err := range s.Uploads(ctx, run, UploadPlanned, UploadPut) {
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(digest, "upload %q %d %s\n", u.Path, u.Size, u.Stamp)
 	}
 	return hex.EncodeToString(digest.Sum(nil)), err
 }

@@ -42,7 +42,7 @@ type Upload struct {
 	State   UploadState
 	SHA256  Hash   // of the bytes that were put; before that, what it is to be where the source says it
 	Stored  string // the path that the service gave it, "" where it is not known
-	ImageID string
+	ImageID string // of one that is planned: of the image that it is, unless that is another's
 	Error   string
 }
 
@@ -97,8 +97,8 @@ func addUploads(ctx context.Context, tx *sql.Tx, span itemSpan, run string, uplo
 		if u.Error != "" {
 			state = UploadFailed
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO uploads (dataset, run, item, path, file, stamp, size, content_type, width, height, near, state, sha256, error) VALUES ((SELECT dataset FROM runs WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, x''), ?)`,
-			run, u.Item, u.Path, u.File, u.Stamp, u.Size, u.ContentType, u.Width, u.Height, u.Near, state, sum, u.Error); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO uploads (dataset, run, item, path, file, stamp, size, content_type, width, height, near, state, sha256, image_id, error) VALUES ((SELECT dataset FROM runs WHERE id = ?1), ?1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, nullif(?, x''), ?, ?)`,
+			run, u.Item, u.Path, u.File, u.Stamp, u.Size, u.ContentType, u.Width, u.Height, u.Near, state, sum, u.ImageID, u.Error); err != nil {
 			return err
 		}
 	}
@@ -133,14 +133,17 @@ func refuseSecondFile(ctx context.Context, tx *sql.Tx, span itemSpan, u, other U
 // what was put is put, unless that is longer ago than keep; what was not is forgotten.
 func (s *Store) SettleUploads(ctx context.Context, d Dataset, now time.Time, keep time.Duration) error {
 	return s.update(ctx, "settle the uploads in flight", func(ctx context.Context, tx *sql.Tx) error {
+		// An image at the path of one that was being registered is that, unless it is of another
+		// size: then somebody else took the path.
+		const at = `SELECT image_id FROM image_paths AS known JOIN images USING (ref) WHERE known.dataset = ?1 AND known.path = `
+		const same = ` AND (images.width = 0 OR uploads.width = 0 OR images.width = uploads.width AND images.height = uploads.height)
+			AND (content_type = 'image/heic' OR meta = '' OR coalesce(json_extract(meta, '$.file_size'), 0) IN (0, uploads.size))`
 		for _, step := range []struct {
 			statement string
 			args      []any
 		}{
-			{`UPDATE uploads SET state = 'done', stored = path, image_id = (SELECT image_id FROM image_paths AS known JOIN images USING (ref) WHERE known.dataset = ?1 AND known.path = uploads.path)
-				WHERE dataset = ?1 AND state = 'registering' AND EXISTS (SELECT 1 FROM image_paths AS known WHERE known.dataset = ?1 AND known.path = uploads.path)`, []any{d.Ref}},
-			{`UPDATE uploads SET state = 'done', image_id = (SELECT image_id FROM image_paths AS known JOIN images USING (ref) WHERE known.dataset = ?1 AND known.path = uploads.stored)
-				WHERE dataset = ?1 AND state = 'registering' AND EXISTS (SELECT 1 FROM image_paths AS known WHERE known.dataset = ?1 AND known.path = uploads.stored)`, []any{d.Ref}},
+			{`UPDATE uploads SET state = 'done', stored = path, image_id = (` + at + `uploads.path` + same + `) WHERE dataset = ?1 AND state = 'registering' AND EXISTS (` + at + `uploads.path` + same + `)`, []any{d.Ref}},
+			{`UPDATE uploads SET state = 'done', image_id = (` + at + `uploads.stored` + same + `) WHERE dataset = ?1 AND state = 'registering' AND EXISTS (` + at + `uploads.stored` + same + `)`, []any{d.Ref}},
 			{`DELETE FROM uploads WHERE dataset = ?1 AND (state = 'open' OR state IN ('put', 'registering') AND (put_at IS NULL OR put_at < ?2 OR put_at > ?3))`, []any{d.Ref, now.Add(-keep).UnixMilli(), now.UnixMilli()}},
 			{`UPDATE uploads SET state = 'put', run = '', item = 0 WHERE dataset = ?1 AND state IN ('put', 'registering')`, []any{d.Ref}},
 		} {
@@ -171,34 +174,72 @@ func (s *Store) UploadedAs(ctx context.Context, d Dataset, paths []string) (map[
 	return as, describe("look up uploads", rows.Err())
 }
 
+// TakenPaths are those of some paths that images of the dataset have.
+func (s *Store) TakenPaths(ctx context.Context, d Dataset, paths []string) (taken []string, err error) {
+	images, err := s.ImagesByPath(ctx, d, paths)
+	for _, i := range images {
+		taken = append(taken, i.Path)
+	}
+	return taken, err
+}
+
 // HoldUploads fails to upload, of what a run plans, the files that may be images that the
-// dataset has and that no item of the run names: nothing says that they are others.
-func (s *Store) HoldUploads(ctx context.Context, run string) error {
+// dataset has and that neither an item of the run names nor a file is at its very path, which
+// are claimed: nothing says that they are others. Those that are these images are there already.
+func (s *Store) HoldUploads(ctx context.Context, run string, claimed []int64) error {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return err
 	}
 	return s.update(ctx, "hold the uploads against the dataset", func(ctx context.Context, tx *sql.Tx) error {
-		const held = ` WHERE uploads.run = ?1 AND near > 0 AND state IN ('planned', 'put') AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE items.run = ?2 AND image_ref = near AND image_ref > 0)`
+		const (
+			held = ` WHERE uploads.run = ?1 AND near > 0 AND state IN ('planned', 'put') AND near NOT IN (SELECT value FROM json_each(?4))
+				AND NOT EXISTS (SELECT 1 FROM items INDEXED BY items_image WHERE items.run = ?2 AND image_ref = near AND image_ref > 0)`
+			why = `'it was not uploaded, since the dataset has ' || (SELECT images.path FROM images WHERE ref = near) || ', which may be it; give it that name, take it for it with --match name or --rename, or tell them apart with --match exact'`
+		)
+		args := []any{run, span.run, span.first, jsonList(claimed)}
 		if _, err := tx.ExecContext(ctx, `UPDATE items SET plan = 'unmatched', outcome = 'unmatched', path = '',
-			reason = 'it was not uploaded, since the dataset has ' || (SELECT images.path FROM uploads JOIN images ON ref = near WHERE uploads.run = ?1 AND uploads.item = items.item - ?3) || ', which may be it; give it that name, or take it for it with --match name or --rename'
-			WHERE item IN (SELECT ?3 + uploads.item FROM uploads`+held+` AND uploads.item > 0)`, run, span.run, span.first); err != nil {
+			reason = (SELECT `+why+` FROM uploads WHERE uploads.run = ?1 AND uploads.item = items.item - ?3)
+			WHERE item IN (SELECT ?3 + uploads.item FROM uploads`+held+` AND uploads.item > 0)`, args...); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, `DELETE FROM uploads`+held, run, span.run)
+		for _, statement := range []string{
+			`DELETE FROM uploads` + held + ` AND (uploads.item > 0 OR image_id <> '')`,
+			`UPDATE uploads SET state = 'failed', error = ` + why + held,
+			`UPDATE uploads SET image_id = '' WHERE run = ?1 AND state IN ('planned', 'put')`,
+		} {
+			if _, err := tx.ExecContext(ctx, statement, args...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ClaimImages says which images are those of files without labels that lie at their very paths:
+// no item whose path fits less closely is for one of them.
+func (s *Store) ClaimImages(ctx context.Context, run string, claimed []int64, closeness int) error {
+	span, err := s.itemsOf(ctx, run)
+	if err != nil || len(claimed) == 0 {
+		return err
+	}
+	return s.update(ctx, "hold the plan against the files of the source", func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE items SET plan = 'ambiguous', outcome = 'failed', reason = 'the source has a file of its own, without a label, for ' || path || ' of the dataset, and no image of the dataset fits this one'
+			WHERE item BETWEEN ?1 AND ?2 AND outcome = 'pending' AND pruned = 0 AND closeness < ?3 AND image_ref IN (SELECT value FROM json_each(?4))`, span.first, span.last, closeness, jsonList(claimed))
 		return err
 	})
 }
 
-// Displaced are the items of a run that another one's label fits more closely, in the order
+// Displaced are the items of a run whose image is closer to another one, or claimed, in the order
 // of the plan: each may be an image of its own.
-func (s *Store) Displaced(ctx context.Context, run string) ([]Item, error) {
+func (s *Store) Displaced(ctx context.Context, run string, claimed []int64) ([]Item, error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
 		return nil, err
 	}
 	return s.items(ctx, span, `item BETWEEN ?1 AND ?2 AND plan = 'ambiguous' AND image_ref > 0
-		AND EXISTS (SELECT 1 FROM items AS closer INDEXED BY items_image WHERE closer.run = items.run AND closer.image_ref = items.image_ref AND closer.image_ref > 0 AND closer.closeness > items.closeness) ORDER BY item`, span.first, span.last)
+		AND (image_ref IN (SELECT value FROM json_each(?3))
+			OR EXISTS (SELECT 1 FROM items AS closer INDEXED BY items_image WHERE closer.run = items.run AND closer.image_ref = items.image_ref AND closer.image_ref > 0 AND closer.closeness > items.closeness)) ORDER BY item`, span.first, span.last, jsonList(claimed))
 }
 
 // UploadDisplaced plans the upload of an item's own image, which it shares with no other.

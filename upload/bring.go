@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type Store interface {
 	RegisterUploads(ctx context.Context, uploads []store.Upload) error
 	EndUploads(ctx context.Context, d store.Dataset, run string, ends []store.UploadEnd) ([]store.UploadEnd, error)
 	SettleUploads(ctx context.Context, d store.Dataset, now time.Time, keep time.Duration) error
+	TakenPaths(ctx context.Context, d store.Dataset, paths []string) ([]string, error)
 }
 
 const (
@@ -52,6 +54,8 @@ type Uploader struct {
 	streams chan struct{}
 	puts    atomic.Int64 // files that the storage took
 	ending  sync.Mutex   // held with the lock on listings, which other processes wait for
+	naming  sync.Mutex
+	named   map[string]int64 // the upload that a path was given to
 }
 
 // Settle holds what was on its way when a process ended against the listing, which has been
@@ -223,7 +227,7 @@ func (u *Uploader) ask(ctx context.Context, uploads []store.Upload) (urls []sign
 		for n, up := range uploads {
 			urls = append(urls, signed{up, got[n]})
 		}
-		return urls, nil, nil
+		return u.apart(ctx, urls)
 	case !refusedAsAWhole(err):
 		return nil, nil, err
 	case len(uploads) == 1:
@@ -237,6 +241,44 @@ func (u *Uploader) ask(ctx context.Context, uploads []store.Upload) (urls []sign
 		urls, failed = append(urls, more...), append(failed, bad...)
 	}
 	return urls, failed, nil
+}
+
+// apart fails the files whose names the service cleans into one that is another's: what would be
+// put there last would be the image of both.
+func (u *Uploader) apart(ctx context.Context, urls []signed) (own []signed, failed []store.UploadEnd, err error) {
+	var renamed []string
+	for _, s := range urls {
+		if s.url.Path != s.Path {
+			renamed = append(renamed, s.url.Path)
+		}
+	}
+	if len(renamed) > 0 {
+		if renamed, err = u.Store.TakenPaths(ctx, u.Ref, renamed); err != nil {
+			return nil, nil, err
+		}
+	}
+	u.naming.Lock()
+	defer u.naming.Unlock()
+	if u.named == nil {
+		u.named = make(map[string]int64)
+	}
+	for _, changed := range []bool{false, true} { // those that keep their names first
+		for _, s := range urls {
+			if (s.url.Path != s.Path) != changed {
+				continue
+			}
+			other, given := u.named[s.url.Path]
+			if given && other != s.ID || changed && slices.Contains(renamed, s.url.Path) {
+				failed = append(failed, failures([]store.Upload{s.Upload}, func(store.Upload) string {
+					return fmt.Sprintf("the service would call it %s, and that is the name of another image; rename one of the two", s.url.Path)
+				})...)
+				continue
+			}
+			u.named[s.url.Path] = s.ID
+			own = append(own, s)
+		}
+	}
+	return own, failed, nil
 }
 
 func refusedAsAWhole(err error) bool {

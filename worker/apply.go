@@ -222,7 +222,7 @@ func (a *applier) convertAgain(ctx context.Context, i toSave) (converted, error)
 	if i.item.Image == "" || i.item.Err != nil {
 		return converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", i.row.Image)}, nil
 	}
-	if labels, kept := a.kept.take(i.row.Seq); kept {
+	if labels, kept := a.kept.take(i.row); kept {
 		return converted{encoded: labels, hash: i.row.Hash}, nil
 	}
 	return a.load(ctx, i.item, i.image, true)

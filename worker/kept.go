@@ -1,6 +1,10 @@
 package worker
 
-import "sync"
+import (
+	"sync"
+
+	"pictosync/store"
+)
 
 // keptBytes bounds the annotations that are kept from the plan to the save.
 const keptBytes = 32 << 20
@@ -11,7 +15,12 @@ const keptBytes = 32 << 20
 type keptPayloads struct {
 	mu   sync.Mutex
 	used int
-	by   map[int64]encoded // the number of the planned item
+	by   map[int64]keptPayload // the number of the planned item
+}
+
+type keptPayload struct {
+	encoded
+	hash store.Hash
 }
 
 // room reserves room for so many bytes.
@@ -26,13 +35,13 @@ func (k *keptPayloads) room(bytes int) bool {
 }
 
 // put keeps what there is room for, until it is taken.
-func (k *keptPayloads) put(item int64, e encoded) {
+func (k *keptPayloads) put(item int64, c converted) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.by == nil {
-		k.by = make(map[int64]encoded)
+		k.by = make(map[int64]keptPayload)
 	}
-	k.by[item] = e
+	k.by[item] = keptPayload{c.encoded, c.hash}
 }
 
 // free gives room back.
@@ -42,14 +51,15 @@ func (k *keptPayloads) free(bytes int) {
 	k.used -= bytes
 }
 
-// take is what is kept of an item, which it is no more.
-func (k *keptPayloads) take(item int64) (e encoded, kept bool) {
+// take is what is kept of an item, which it is no more; nothing where it is not what is to be
+// saved any more.
+func (k *keptPayloads) take(row store.Item) (e encoded, kept bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	e, kept = k.by[item]
-	delete(k.by, item)
-	k.used -= len(e.payload)
-	return e, kept
+	p := k.by[row.Seq]
+	delete(k.by, row.Seq)
+	k.used -= len(p.payload)
+	return p.encoded, p.payload != nil && p.hash == row.Hash
 }
 
 // drop forgets all.

@@ -41,6 +41,12 @@ type match struct {
 	// its path is that of an archived image.
 	near     int64
 	archived bool
+	// recorded says that the state knows the image to be made of the item's file.
+	recorded bool
+	// other is why the file at hand is not the image of its path, "" where it may be; same says
+	// that it has as many bytes.
+	other string
+	same  bool
 }
 
 // How closely items fit their images: the others by the components that their paths
@@ -74,7 +80,11 @@ func (p *planner) matchItems(ctx context.Context, items []walked) ([]match, erro
 	if unmatched, err = p.matchUploaded(ctx, items, matches, unmatched); err != nil {
 		return nil, err
 	}
-	return matches, p.nameNearMisses(ctx, items, matches, unmatched)
+	if err := p.nameNearMisses(ctx, items, matches, unmatched); err != nil {
+		return nil, err
+	}
+	p.holdFiles(ctx, items, matches)
+	return matches, nil
 }
 
 // lookUp fetches, in one query each, what most items are found by.
@@ -170,7 +180,11 @@ func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[str
 	}
 	for _, one := range p.placesOf(item) {
 		if !item.Stem {
-			add(byPath[composed(one)])
+			there := byPath[composed(one)]
+			if n := slices.IndexFunc(there, func(i store.Image) bool { return i.Path == one }); n >= 0 {
+				there = there[n : n+1] // of two that differ in Unicode's form alone, the one of its own
+			}
+			add(there)
 			continue
 		}
 		for _, form := range forms(one) {
@@ -400,7 +414,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 	for _, i := range unmatched {
 		if n, there := found[i]; there {
 			matches[i].reason += fmt.Sprintf("; the dataset has %s: %s", n.Path, n.differs)
-			if !strings.Contains(n.differs, "the folder") { // in others, names are often the same
+			if p.Match != MatchExact && !strings.Contains(n.differs, "the folder") { // in others, names are often the same
 				matches[i].near = n.Ref
 			}
 			if strings.Contains(n.differs, "hash") {

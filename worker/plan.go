@@ -49,6 +49,9 @@ type planner struct {
 	searched  searched
 	loose     looseNames // nil before it is wanted
 	named     fileSet    // the image files of the source's items, where those that none names are wanted
+	// notUploaded are the files without labels that were told of.
+	notUploaded map[int64]bool
+	claimed     []int64 // the images that files without labels are, by their exact paths
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
 	judge   func(i *store.Item, image store.Image, explicit bool) error
@@ -296,7 +299,7 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
 		if planned.Outcome == store.ItemPending && c.payload != nil {
-			p.kept.put(planned.Seq, c.encoded)
+			p.kept.put(planned.Seq, c)
 		} else {
 			p.kept.free(len(c.payload))
 		}
@@ -384,10 +387,14 @@ func (p *planner) convertMatched(ctx context.Context, i matchedItem) (converted,
 		return converted{err: i.Err, labels: i.Annotations, leftOut: i.Annotations}, nil
 	}
 	c, err := p.convertOrTake(ctx, i)
-	if err == nil {
-		p.examine(ctx, i, &c)
+	if err != nil {
+		return c, err
 	}
-	return c, err
+	if i.other != "" && c.err == nil {
+		c.err, c.leftOut = errors.New(i.other), c.labels
+	}
+	p.examine(ctx, i, &c)
+	return c, nil
 }
 
 // convertOrTake takes what was converted on the way, where that comes to the same.

@@ -5,6 +5,8 @@ import (
 	"errors"
 
 	"pictosync/convert"
+	"pictosync/dataset"
+	"pictosync/pictograph"
 	"pictosync/store"
 	"pictosync/upload"
 )
@@ -115,7 +117,11 @@ func (p *planner) listAndPlan() error {
 		return err
 	}
 	defer unlock()
-	if err := p.List(nil); err != nil {
+	var meta func(pictograph.Image) []byte
+	if p.uploading() { // files are held against it
+		meta = dataset.MetaOf
+	}
+	if err := p.List(meta); err != nil {
 		return err
 	}
 	if p.applies {

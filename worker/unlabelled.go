@@ -57,7 +57,7 @@ func (p *planner) noteFiles(items []walked) {
 func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]walked, []match) error) error {
 	passed := make(map[uint64]struct{}) // folders may overlap
 	for _, folder := range convert.ImageFolders(p.src) {
-		w := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil)}
+		w := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil), Whatever: true}
 		rels := w.Files(ctx, "")
 		if folder.Files != nil {
 			rels = folder.Files(ctx)
@@ -74,7 +74,7 @@ func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]
 					continue
 				}
 				passed[fileHash(file)] = struct{}{}
-				if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, split: folder.Split}, nil) {
+				if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, picture: file, split: folder.Split}, nil) {
 					return
 				}
 			}
@@ -104,21 +104,47 @@ func (p *planner) planUnlabelled(ctx context.Context) error {
 }
 
 func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, matches []match) error {
+	for _, m := range matches {
+		if m.plan == "" && m.closeness >= closeByPath && m.other == "" {
+			p.claimed = append(p.claimed, m.image.Ref)
+		}
+	}
+	var found []convert.Finding
+	for n, m := range matches {
+		if m.archived {
+			found = append(found, convert.Finding{Kind: convert.KindArchived, File: p.files().Name(items[n].File), Image: items[n].Image, Path: path.Join(p.Into, items[n].Image), Reason: m.reason, Action: "its file was left alone"})
+		}
+	}
+	if len(found) > 0 {
+		if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...)}); err != nil {
+			return err
+		}
+	}
 	var uploads []store.Upload
 	for u, err := range parallel.Map(ctx, p.Convert, matched(items, matches), func(ctx context.Context, i matchedItem) (*store.Upload, error) {
-		near := i.near
-		switch {
-		case i.plan == "" && i.closeness < closeByPath:
-			near = i.image.Ref // unless it is another's
-		case i.plan != store.PlanUnmatched || i.archived:
-			return nil, nil
-		}
 		as := path.Join(p.Into, i.Image)
+		near, reason, same := i.near, "", ""
+		switch {
+		case i.other != "":
+			reason = i.other
+		case i.plan == store.PlanAmbiguous:
+			reason = i.reason
+		case i.archived, i.plan == "" && i.closeness >= closeByPath: // it is there
+			return nil, nil
+		case i.plan == "": // unless that is another's
+			near = i.image.Ref
+			if i.same && packed(i.File) {
+				same = i.image.ID
+			}
+		}
+		if reason != "" {
+			return &store.Upload{Path: as, File: i.File, Error: reason}, nil
+		}
 		u, err := p.fileOf(ctx, i.File, as)
 		if err != nil {
 			u = &store.Upload{Path: as, File: i.File, Error: "its file cannot be uploaded: " + err.Error()}
 		}
-		u.Near = near
+		u.Near, u.ImageID = near, same
 		return u, nil
 	}) {
 		if err != nil {
@@ -132,6 +158,16 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 		return nil
 	}
 	return p.store.AddUploads(ctx, p.record.ID, uploads)
+}
+
+// packed reports whether image files of this kind that have as many bytes are most certainly
+// the same: those that are not compressed are as long as their pixels are many.
+func packed(file string) bool {
+	switch strings.ToLower(path.Ext(file)) {
+	case ".bmp", ".tif", ".tiff":
+		return false
+	}
+	return true
 }
 
 // setSplits puts the images of the run that are in no split into those that the source has
@@ -176,8 +212,12 @@ func (a *applier) setSplits(ctx context.Context) (err error) {
 			return a.Client.SetSplit(ctx, pictograph.ImageRef{ID: p.id, Dataset: a.Ref.ID, Path: p.path}, p.split)
 		})
 		set = err == nil
-		if errors.Is(err, pictograph.ErrNotFound) {
+		switch {
+		case errors.Is(err, pictograph.ErrNotFound):
 			err = nil // it is gone since
+		case errors.Is(err, pictograph.ErrInvalid), errors.Is(err, pictograph.ErrConflict):
+			a.Log.Warn().Str("image", p.path).Err(err).Msg("the split of an image was not set")
+			err = a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.tell.note(0, convert.Finding{Kind: convert.KindSplitNotSet, Image: p.path, Path: p.path, Reason: err.Error(), Action: "its split was left as it is"})})
 		}
 		a.Tracker.Add(1, 0)
 		return set, err

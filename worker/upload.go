@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"path"
@@ -34,6 +35,8 @@ type Uploads struct {
 	SetSplits bool
 	// Streams is how many files are sent at the same time. 0 means the default.
 	Streams int
+	// AnyFile takes images for those of their paths also where the file at hand is another.
+	AnyFile bool
 }
 
 func (u Uploads) uploading() bool { return u.Upload == UploadMissing || u.Upload == UploadAll }
@@ -52,8 +55,9 @@ type uploadState interface {
 	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]string, error)
 	AddUploads(ctx context.Context, run string, uploads []store.Upload) error
 	Uploads(ctx context.Context, run string, states ...store.UploadState) iter.Seq2[store.Upload, error]
-	HoldUploads(ctx context.Context, run string) error
-	Displaced(ctx context.Context, run string) ([]store.Item, error)
+	HoldUploads(ctx context.Context, run string, claimed []int64) error
+	ClaimImages(ctx context.Context, run string, claimed []int64, closeness int) error
+	Displaced(ctx context.Context, run string, claimed []int64) ([]store.Item, error)
 	UploadDisplaced(ctx context.Context, run string, i store.Item, u store.Upload) error
 }
 
@@ -85,12 +89,53 @@ func (p *planner) matchUploaded(ctx context.Context, items []walked, matches []m
 	}
 	for n, i := range unmatched {
 		if image, there := byID[as[paths[n]]]; there {
-			matches[i] = match{image: image, closeness: closeByPath}
+			matches[i] = match{image: image, closeness: closeByPath, recorded: true}
 		} else {
 			left = append(left, i)
 		}
 	}
 	return left, nil
+}
+
+// holdFiles holds the files at hand, where they are to be uploaded, against the images that were
+// found for them: a file of another size is another image. Where only a part of the paths
+// agrees it is one that the dataset lacks; at the very path, the image fails.
+func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match) {
+	if !p.uploading() {
+		return
+	}
+	for n := range matches {
+		m := &matches[n]
+		image := m.image
+		file := items[n].picture
+		if file == "" {
+			file = convert.ImageFile(p.src, items[n].Item)
+		}
+		if file == "" || image.FileSize == 0 || m.recorded || m.closeness == closeByID || m.plan != "" {
+			continue
+		}
+		size, err := p.fileSize(ctx, file)
+		if err != nil {
+			continue // who reads it says so
+		}
+		differs := fmt.Sprintf("the file at hand has %d bytes, and %s of the dataset has %d", size, image.Path, image.FileSize)
+		switch {
+		case size == image.FileSize:
+			m.same = true
+		case m.closeness < closeByPath:
+			*m = match{plan: store.PlanUnmatched, reason: "the dataset has no image of this name: " + differs}
+		case !p.AnyFile:
+			m.other = fmt.Sprintf("the dataset has another image of this name: %s; rename one of the two, or take it for the same with --on-size-mismatch keep", differs)
+		}
+	}
+}
+
+func (p *planner) fileSize(ctx context.Context, file string) (int64, error) {
+	f, stat, err := p.files().Header(ctx, file)
+	if err != nil {
+		return 0, err
+	}
+	return stat.Size, f.Close()
 }
 
 // examine reads what is wanted to know of the file of an image that the dataset lacks.
@@ -125,21 +170,50 @@ func (p *planner) planUploads(ctx context.Context) error {
 	if !p.uploading() {
 		return nil
 	}
-	if err := p.planDisplaced(ctx); err != nil {
-		return err
-	}
 	if p.Upload == UploadAll {
 		if err := p.planUnlabelled(ctx); err != nil {
 			return err
 		}
+		if err := p.store.ClaimImages(ctx, p.record.ID, p.claimed, closeByPath); err != nil {
+			return err
+		}
 	}
-	return p.store.HoldUploads(ctx, p.record.ID)
+	if err := p.planDisplaced(ctx); err != nil {
+		return err
+	}
+	if err := p.store.HoldUploads(ctx, p.record.ID, p.claimed); err != nil {
+		return err
+	}
+	return p.noteNotUploaded(ctx)
+}
+
+// noteNotUploaded tells of the files without labels that are not uploaded, each once; those of
+// items stand with these.
+func (p *planner) noteNotUploaded(ctx context.Context) error {
+	var found []store.Finding
+	for u, err := range p.store.Uploads(ctx, p.record.ID, store.UploadFailed) {
+		if err != nil {
+			return err
+		}
+		if u.Item != 0 || p.notUploaded[u.ID] {
+			continue
+		}
+		if p.notUploaded == nil {
+			p.notUploaded = make(map[int64]bool)
+		}
+		p.notUploaded[u.ID] = true
+		found = append(found, p.tell.note(0, convert.Finding{Kind: convert.KindNotUploaded, File: p.files().Name(u.File), Image: u.Path, Path: u.Path, Reason: u.Error, Action: "the file was left out"})...)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	return p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: found})
 }
 
 // planDisplaced plans the upload of images that were taken for others of the dataset, whose
 // own labels are here too: b/a.jpg for a.jpg, where only that is there.
 func (p *planner) planDisplaced(ctx context.Context) error {
-	displaced, err := p.store.Displaced(ctx, p.record.ID)
+	displaced, err := p.store.Displaced(ctx, p.record.ID, p.claimed)
 	if err != nil {
 		return err
 	}
@@ -233,6 +307,9 @@ func (a *applier) bring(ctx context.Context, plan PlanSummary) (PlanSummary, err
 	a.Tracker.Begin("uploading", plan.Uploads)
 	u := upload.Uploader{Access: a.Access, Store: a.store, Files: a.files(), Run: a.record.ID, Streams: a.Streams}
 	if err := u.Bring(ctx); err != nil {
+		return plan, errors.Join(err, a.noteNotUploaded(context.WithoutCancel(ctx)))
+	}
+	if err := a.noteNotUploaded(ctx); err != nil {
 		return plan, err
 	}
 	return a.store.PlanSummary(ctx, a.Ref, a.record.ID)

@@ -16,7 +16,8 @@ type walked struct {
 	findings []convert.Finding // that the source reported on the way to it
 	early    *converted        // nil where it was not converted on the way
 	err      error             // that ended the walk
-	split    string            // of an image that no label names, as the source calls it
+	picture  string            // the file of an image that no label names
+	split    string            // of that, as the source calls it
 }
 
 // walk goes through a source, and converts its items before the plan asks for them

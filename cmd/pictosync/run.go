@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pictosync/backup"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/store"
@@ -139,7 +138,7 @@ func (o *runOptions) night(parent context.Context, n *night, jobs []*job, keep t
 	s.unattended, s.reports = true, o.page.folder
 	s.shared = &dataset.Session{Begun: now()}
 	if slices.ContainsFunc(jobs, func(j *job) bool { return j.kind == "export" }) {
-		s.shared.Meta = backup.MetaOf // the listing of another job serves a backup too
+		s.shared.Meta = dataset.MetaOf // the listing of another job serves a backup too
 	}
 	ctx := context.WithoutCancel(s.ctx) // what became of the jobs is recorded also after a second Ctrl-C
 	due, err := begin(ctx, s.store, jobs)

@@ -102,6 +102,7 @@ func (o *saveOptions) settings() (w worker.Options, err error) {
 	if err := o.uploads.read(&w); err != nil {
 		return w, err
 	}
+	w.AnyFile = o.restores || o.source.onSizeMismatch == string(convert.SizeKeep)
 	return w, cmp.Or(o.guards.read(&w), o.backups.read(&w.Backup), o.page.check())
 }
 

@@ -153,7 +153,7 @@ func (y *dataset) ImageFolders() (folders []convert.ImageFolder) {
 
 // imagesIn are the images below a folder, but for those whose labels were left out.
 func (y *dataset) imagesIn(ctx context.Context, folder string) iter.Seq2[string, error] {
-	w := source.Walker{Root: folder, Take: source.IsImageName, Reporter: convert.NewReporter(nil)}
+	w := source.Walker{Root: folder, Take: source.IsImageName, Reporter: convert.NewReporter(nil), Whatever: true}
 	return func(yield func(string, error) bool) {
 		for rel, err := range w.Files(ctx, "") {
 			if err == nil && y.leftOut.hasImage(filepath.Join(folder, filepath.FromSlash(rel))) {

@@ -163,7 +163,7 @@ func (t *listTally) miss(line string) {
 
 func (t *listTally) unlabel(image string) {
 	if t.unlabelled++; t.unlabelled <= source.MostUnlabelled {
-		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "it was left alone"})
+		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, File: t.list, Image: image, Reason: "the image has no label file", Action: "no annotations were taken for it"})
 	}
 }
 
@@ -172,7 +172,7 @@ func (t *listTally) rest() {
 		t.reporter.Report(convert.Finding{Kind: convert.KindMissingFile, Count: more, File: t.list, Reason: fmt.Sprintf("of %d more images that the list names neither they nor labels are there", more), Action: "they were left out"})
 	}
 	if more := t.unlabelled - source.MostUnlabelled; more > 0 {
-		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "they were left alone"})
+		t.reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: t.list, Reason: fmt.Sprintf("%d more images of the list have no label file", more), Action: "no annotations were taken for them"})
 	}
 }
 

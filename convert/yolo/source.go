@@ -490,7 +490,7 @@ func (y *dataset) tellNone(ctx context.Context, part labelPart) {
 		images++
 	}
 	if images > 0 && y.told.first(part.path) {
-		y.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: images, File: source.Join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "they were left alone"})
+		y.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: images, File: source.Join(y.prefix, part.rel), Reason: fmt.Sprintf("none of the %d images there has a label file", images), Action: "no annotations were taken for them"})
 	}
 }
 
