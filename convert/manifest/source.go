@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/go-json-experiment/json/jsontext"
 	_ "github.com/mattn/go-sqlite3"
 
 	"pictosync/convert"
@@ -197,15 +199,14 @@ func (m *manifest) closeUnused() {
 }
 
 func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
-	var version string
-	err := db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'version'`).Scan(&version)
+	version, stated, err := metaValue(ctx, db, "version")
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return errors.New("it has no version in meta")
 	case err != nil && strings.Contains(err.Error(), "no such table"):
 		return errors.New("is a SQLite file but no manifest: it has no table meta")
 	case err != nil:
 		return err
+	case !stated:
+		return errors.New("it has no version in meta")
 	case version != schemaVersion:
 		return fmt.Errorf("it has version %s, this program reads version %s", convert.Display(version), schemaVersion)
 	}
@@ -216,9 +217,8 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 	if views > 0 {
 		return errors.New("its images must be a table: a view may have no end")
 	}
-	var root string
-	err = db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'root'`).Scan(&root)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	root, _, err := metaValue(ctx, db, "root")
+	if err != nil {
 		return err
 	}
 	if root = filepath.FromSlash(root); filepath.IsAbs(root) {
@@ -231,6 +231,9 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		var classes []byte
 		if err := rows.Scan(&id, &classes); err != nil {
 			return err
+		}
+		if before, twice := m.classSets[id]; twice && !bytes.Equal(before, classes) {
+			return fmt.Errorf("its class set %d stands there twice, and the two differ; leave one", id)
 		}
 		m.classSets[id] = classes
 		return nil
@@ -245,6 +248,22 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		m.repeated[image] = true
 		return nil
 	})
+}
+
+// metaValue is what meta says of a key, once; stated is false where it says nothing.
+func metaValue(ctx context.Context, db *sql.DB, key string) (value string, stated bool, err error) {
+	err = eachRow(ctx, db, `SELECT CAST(value AS TEXT) FROM meta WHERE key = ?`, func(rows *sql.Rows) error {
+		var one sql.NullString
+		if err := rows.Scan(&one); err != nil {
+			return err
+		}
+		if stated && one.String != value {
+			return fmt.Errorf("it has two values of %s in meta, %s and %s; leave one", key, convert.Display(value), convert.Display(one.String))
+		}
+		value, stated = one.String, true
+		return nil
+	}, key)
+	return value, stated, err
 }
 
 func eachRow(ctx context.Context, db *sql.DB, query string, read func(*sql.Rows) error, args ...any) error {
@@ -411,7 +430,6 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 	return place, nil
 }
 
-// rowText is a column of text; NULL is "".
 // rowFormat is the format of a row.
 func (m *manifest) rowFormat(name string) (convert.Format, error) {
 	var names []string
@@ -427,6 +445,7 @@ func (m *manifest) rowFormat(name string) (convert.Format, error) {
 	return convert.Format{}, fmt.Errorf("the format is %q and must be one of: %s", name, strings.Join(names, ", "))
 }
 
+// rowText is a column of text; NULL is "".
 func rowText(column string, v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -439,21 +458,41 @@ func rowText(column string, v any) (string, error) {
 	return "", fmt.Errorf("%s is no text", column)
 }
 
+// Size is the one of the sizes file or the row, else that of the image's file, or of the file
+// of labels that has the image.
 func (m *manifest) Size(item convert.Item) convert.Size {
-	if size := m.Sizes.Of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
-		return size
-	}
 	p, ok := item.Place.(place)
 	if !ok {
 		return convert.Size{}
 	}
-	if p.size.Known() || !p.ofMany() {
-		return p.size
+	if stated := m.stated(item, p); stated.Known() || !p.ofMany() {
+		return source.ImageSizes{Stated: stated, Local: m.local(item)}.Own()
 	}
 	if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
 		return f.Size(inner)
 	}
 	return convert.Size{}
+}
+
+// stated is the size that the sizes file or the row gives an image.
+func (m *manifest) stated(item convert.Item, p place) convert.Size {
+	if size := m.Sizes.Of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
+		return size
+	}
+	return p.size
+}
+
+// local is the size of an image's file, where that is at hand.
+func (m *manifest) local(item convert.Item) convert.Size {
+	file := m.ImageFile(item)
+	if file == "" {
+		return convert.Size{}
+	}
+	size, err := source.ImageSize(file)
+	if err != nil {
+		m.Reporter.Report(convert.Finding{Kind: convert.KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+	}
+	return size
 }
 
 func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
@@ -462,18 +501,7 @@ func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.S
 		return convert.Result{}, item.Err
 	}
 	if p.ofMany() {
-		f, inner, err := m.inFile(ctx, p, item.Image)
-		if err != nil {
-			return convert.Result{}, err
-		}
-		if !p.size.Known() || f.Size(inner).Known() {
-			return f.Load(ctx, inner, listed)
-		}
-		result, err := f.Load(ctx, inner, p.size)
-		if err == nil {
-			m.Reconcile(item, source.ImageSizes{Stated: p.size, Listed: listed}, &result)
-		}
-		return result, err
+		return m.loadOfMany(ctx, item, p, listed)
 	}
 	label, err := m.label(ctx, item, p)
 	if err != nil {
@@ -483,7 +511,46 @@ func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.S
 	if err != nil {
 		return convert.Result{}, err
 	}
-	return labels.Load(item, m.Size(item), listed, label)
+	sizes := source.ImageSizes{Stated: m.stated(item, p), Local: m.local(item), Listed: listed}
+	if differs := sizes.Stated.Known() && sizes.Local.Known() && sizes.Stated != sizes.Local; !differs {
+		return labels.Load(item, source.ImageSizes{Stated: sizes.Stated, Local: sizes.Local}.Own(), listed, label)
+	}
+	result, err := labels.Load(item, sizes.Stated, convert.Size{}, label)
+	if err == nil {
+		m.Reconcile(item, sizes, &result)
+	}
+	return result, err
+}
+
+// loadOfMany loads the labels of a row from a file that has those of several images.
+func (m *manifest) loadOfMany(ctx context.Context, item convert.Item, p place, listed convert.Size) (convert.Result, error) {
+	f, inner, err := m.inFile(ctx, p, item.Image)
+	if err != nil {
+		return convert.Result{}, err
+	}
+	if own := f.Size(inner); own.Known() {
+		result, err := f.Load(ctx, inner, listed)
+		if err == nil && p.size.Known() && p.size != own && result.Read > 0 {
+			m.reportRowSize(item, p, own, &result)
+		}
+		return result, err
+	}
+	result, err := f.Load(ctx, inner, p.size)
+	if err == nil && p.size.Known() {
+		m.Reconcile(item, source.ImageSizes{Stated: p.size, Listed: listed}, &result)
+	}
+	return result, err
+}
+
+// reportRowSize tells of a row that has an image in another size than its label file.
+func (m *manifest) reportRowSize(item convert.Item, p place, own convert.Size, result *convert.Result) {
+	f := convert.Finding{Kind: convert.KindSizeMismatch, File: item.File, Image: item.Image,
+		Reason: fmt.Sprintf("the image is %d×%d in its row of the manifest, and %d×%d by %s", p.size.Width, p.size.Height, own.Width, own.Height, p.labelPath),
+		Action: "the image is left alone; --on-size-mismatch keep takes its labels as they stand"}
+	if m.Options.OnSizeMismatch == convert.SizeKeep {
+		f.Kind, f.Action = convert.KindResized, "the labels were kept as they stand, as --on-size-mismatch keep says"
+	}
+	result.Findings = append(result.Findings, f)
 }
 
 // label reads a row's label, from its file or the manifest.
@@ -524,6 +591,9 @@ func (m *manifest) labels(id int64, f convert.Format) (convert.Labels, error) {
 	if made, ok := m.sets[key]; ok {
 		return made, nil
 	}
+	if key := repeatedKey(m.classSets[id]); key != "" {
+		return nil, fmt.Errorf("read class set %d of the manifest: the key %s stands twice in it, and nothing tells which of the two is meant", id, convert.Display(key))
+	}
 	made, err := f.Labels(m.classSets[id], m.Input(m.Path, ""))
 	if errors.Is(err, convert.ErrNoClasses) {
 		return nil, fmt.Errorf("the manifest has no class set %d, so the classes are not known", id)
@@ -533,6 +603,37 @@ func (m *manifest) labels(id int64, f convert.Format) (convert.Labels, error) {
 	}
 	m.sets[key] = made
 	return made, nil
+}
+
+// repeatedKey is a key that an object of a JSON text has twice, in whatever letters or with
+// however many zeros before a number; "" where there is none.
+func repeatedKey(text []byte) string {
+	decoder := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	seen := []map[string]bool{{}} // of the objects and lists around, the innermost last
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return "" // the end, or what is no JSON, which whoever reads it says
+		}
+		switch token.Kind() {
+		case '{', '[':
+			seen = append(seen, make(map[string]bool))
+		case '}', ']':
+			seen = seen[:len(seen)-1]
+		case '"':
+			if kind, length := decoder.StackIndex(decoder.StackDepth()); kind != '{' || length%2 == 0 {
+				continue
+			}
+			key := strings.ToLower(token.String())
+			if n, err := strconv.Atoi(key); err == nil {
+				key = strconv.Itoa(n)
+			}
+			if seen[len(seen)-1][key] {
+				return token.String()
+			}
+			seen[len(seen)-1][key] = true
+		}
+	}
 }
 
 // inFile finds a row's image in the COCO or canonical file it names, which is
