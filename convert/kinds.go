@@ -90,9 +90,10 @@ const (
 	KindDuplicateCategory Kind = "duplicate-category"
 	// KindSharedCategoryName is one name for several categories.
 	KindSharedCategoryName Kind = "shared-category-name"
-	// KindKeypointName is a keypoint of a category or pose without a usable name, or
-	// with the name of another keypoint.
+	// KindKeypointName is a keypoint of a category or pose without a usable name.
 	KindKeypointName Kind = "joint-name"
+	// KindSharedKeypointName is one name for several keypoints of a category or pose.
+	KindSharedKeypointName Kind = "shared-joint-name"
 	// KindSkeletonEdge is an edge of a skeleton that joins no two keypoints.
 	KindSkeletonEdge Kind = "skeleton-edge"
 	// KindSkeletonBase is a skeleton whose keypoints are counted from 0.
@@ -200,7 +201,7 @@ var severities = map[Kind]Severity{
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
 	KindSizeMismatch: Lost, KindResized: Changed,
 
-	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Changed, KindKeypointName: Noted,
+	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Changed, KindKeypointName: Noted, KindSharedKeypointName: Changed,
 	KindSkeletonEdge: Changed, KindSkeletonBase: Changed, KindMappedAway: Noted, KindSimilarClass: Noted, KindClassList: Noted,
 
 	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,

@@ -271,6 +271,9 @@ func (r *reader) readScores(b *convert.Builder, o *convert.Object, a *rawAnnotat
 			b.Report(convert.KindConfidence, o.At, "the score is not finite", "left out")
 			return
 		}
+		if own, there := o.Attributes[instanceScore]; there && own != any(stdjson.Number(a.score)) {
+			b.Report(convert.KindAttributes, o.At, fmt.Sprintf("the score is %s, and the attribute %s, which it is kept as, %v", a.score, instanceScore, own), "the score was taken")
+		}
 		if o.Attributes == nil {
 			o.Attributes = make(map[string]any, 1)
 		}

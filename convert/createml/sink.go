@@ -109,6 +109,7 @@ func boxOf(o convert.WholeObject, at string, report func(kind convert.Kind, at, 
 	for _, p := range o.Polygons {
 		points = append(points, slices.Concat(p.Rings...)...)
 	}
+	convert.ReportGivenBoxes(report, at, o.Polygons)
 	box, ok := geometry.Bounds(points)
 	switch {
 	case o.Polygons == nil:

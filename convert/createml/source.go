@@ -212,9 +212,8 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	for i, one := range e.annotations {
 		annotations[i] = readAnnotation(one)
 	}
-	shares := allShares(annotations)
 	for i, one := range annotations {
-		b.Count(take(b, i+1, one, shares, members))
+		b.Count(take(b, i+1, one, members))
 		d.tellSimilar(item.File, string(scan.Unquote(one.label)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -311,7 +310,7 @@ func byCorner(sides [4]float64, size convert.Size) bool {
 }
 
 // take takes one annotation; false says that it was left out, and a finding why.
-func take(b *convert.Builder, number int, a annotation, shares bool, members map[string]int) bool {
+func take(b *convert.Builder, number int, a annotation, members map[string]int) bool {
 	at := convert.Location{What: "annotation", Number: number}
 	if a.err != nil {
 		return b.Drop(convert.KindInvalidJSON, at, a.err.Error())
@@ -341,8 +340,8 @@ func take(b *convert.Builder, number int, a annotation, shares bool, members map
 	switch {
 	case byCorner(sides, b.Size):
 		return b.Drop(convert.KindBoxNotation, at, fmt.Sprintf("its box lies inside the image if %v,%v is its corner, and far beyond if it is its centre, as Create ML has it: nothing tells which it is", sides[0], sides[1]))
-	case shares:
-		return b.Drop(convert.KindBoxNotation, at, "all coordinates of the image lie between 0 and 1, as shares of its size do, and Create ML's are pixels")
+	case isShares(sides):
+		return b.Drop(convert.KindBoxNotation, at, "its coordinates lie between 0 and 1, as shares of the image's size do, and Create ML's are pixels")
 	case a.angle != "":
 		return b.Drop(convert.KindAngle, at, fmt.Sprintf("the member %q may turn the box, and nothing tells in what unit and direction", scan.Shorten(a.angle)))
 	case scan.IsNumber(a.confidence):
@@ -354,16 +353,11 @@ func take(b *convert.Builder, number int, a annotation, shares bool, members map
 	return b.AddBox(o, pictograph.Box{X: x - w/2, Y: y - h/2, W: w, H: h})
 }
 
-// allShares reports whether no coordinate of an image is above 1: these are most likely
-// shares of its size.
-func allShares(annotations []annotation) bool {
-	for _, a := range annotations {
-		if !slices.ContainsFunc(a.sides[:], func(raw []byte) bool { return !scan.IsNumber(raw) }) &&
-			slices.ContainsFunc(a.sides[:], func(raw []byte) bool { return scan.ParseNumber(raw) > 1 }) {
-			return false
-		}
-	}
-	return len(annotations) > 0
+// isShares reports whether no coordinate of a box is above 1: these are most likely shares of
+// its image's size.
+func isShares(sides [4]float64) bool {
+	const rounding = 0.01
+	return slices.Max(sides[:]) <= 1+rounding
 }
 
 func (d *dataset) sizes(item convert.Item, stated, listed convert.Size) source.ImageSizes {
