@@ -86,6 +86,8 @@ func TestManifestsThatContradictThemselves(t *testing.T) {
 		"COCO of another size than the image":  {cows + `INSERT INTO images (image, format, class_set, width, height, label) VALUES ('real.png', 'coco', 1, 100, 100, '[{"id":1,"category_id":1,"bbox":[1,1,5,5]}]');`, 4, "100×100 in its label, 100×50 in its file"},
 		"lines of another size than the image": {`INSERT INTO images (image, format, width, height, label) VALUES ('real.png', 'canonical', 100, 100, '[{"id":"1","name":"car","type":"bbox","bounding_box":{"x":1,"y":1,"w":3,"h":4}}]');`, 4, "100×100 in its label, 100×50 in its file"},
 		"another size than the COCO file":      {`INSERT INTO images (image, format, label_path, width, height) VALUES ('real.png', 'coco', 'gt.json', 100, 100);`, 4, "100×100 in its row of the manifest, and 100×50 by gt.json"},
+		"rows of one id":                       {`DROP TABLE images; CREATE TABLE images (id INTEGER, image TEXT, aliases TEXT, format TEXT, label_path TEXT, label TEXT, image_id TEXT, width INTEGER, height INTEGER, class_set INTEGER);` + cars + `INSERT INTO images (id, image, format, label, width, height, class_set) VALUES (1, 'a.jpg', 'yolo', '', 10, 10, 1), (1, 'b.jpg', 'yolo', '', 10, 10, 1);`, 3, "or that of another row too"},
+		"a row without an id":                  {`DROP TABLE images; CREATE TABLE images (id INTEGER, image TEXT, aliases TEXT, format TEXT, label_path TEXT, label TEXT, image_id TEXT, width INTEGER, height INTEGER, class_set INTEGER);` + cars + `INSERT INTO images (id, image, format, label, width, height, class_set) VALUES (1, 'a.jpg', 'yolo', '', 10, 10, 1), (NULL, 'b.jpg', 'yolo', '', 10, 10, 1);`, 3, "is no whole number"},
 		"no size but the image's":              {cars + `INSERT INTO images (image, format, label_path, class_set) VALUES ('real.png', 'yolo', 'real.txt', 1);`, 0, `"width":100,"height":50`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -97,6 +99,56 @@ func TestManifestsThatContradictThemselves(t *testing.T) {
 			if test.status != 0 && strings.Contains(out, `"annotations":[{`) {
 				t.Errorf("labels came out of it:\n%s", out)
 			}
+		})
+	}
+}
+
+// What a manifest holds or names that has no end, or is far too large, is refused before it is in
+// memory, and is one image's failure where it is one row's.
+func TestManifestsThatWouldFillTheMemory(t *testing.T) {
+	const (
+		cars    = `INSERT INTO class_sets VALUES (1, '{"names":{"0":"car"}}');`
+		columns = `(id INTEGER PRIMARY KEY, image TEXT NOT NULL, aliases TEXT, format TEXT NOT NULL, label_path TEXT, LABEL, image_id TEXT, width INTEGER, height INTEGER, class_set INTEGER)`
+		good    = `INSERT INTO images (image, format, label, width, height, class_set) VALUES ('z.jpg', 'yolo', '0 0.5 0.5 0.2 0.2', 100, 100, 1);`
+		endless = `WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n) SELECT `
+		most    = 640 // MiB; a label may have 64
+	)
+	for name, test := range map[string]struct {
+		statements string
+		status     int
+		says       string
+	}{
+		"label files of 900 MB": {cars + `INSERT INTO images (image, format, label_path, width, height, class_set) VALUES ('a.jpg', 'yolo', 'huge', 10, 10, 1), ('b.jpg', 'coco', 'huge', 10, 10, NULL), ('c.jpg', 'canonical', 'huge', 10, 10, NULL);` + good, 4, "read huge: is longer than 67108864 bytes"},
+		// Worked out by its column, so that the test writes no 900 MB.
+		"a label of 900 MB": {`DROP TABLE images; CREATE TABLE images ` + strings.Replace(columns, "LABEL", "short TEXT", 1) + `;` + cars +
+			`INSERT INTO images (image, format, short, width, height, class_set) VALUES ('a.jpg', 'yolo', NULL, 10, 10, 1), ('z.jpg', 'yolo', '0 0.5 0.5 0.2 0.2', 100, 100, 1);
+			ALTER TABLE images ADD COLUMN label TEXT GENERATED ALWAYS AS (coalesce(short, hex(zeroblob(450000000)))) VIRTUAL;`, 4, "failed: a.jpg: read row 1 of the manifest: a value in it is longer than 67108864 bytes"},
+		"a label of 70 MB":      {cars + `INSERT INTO images (image, format, label, width, height, class_set) VALUES ('a.jpg', 'yolo', CAST(zeroblob(70000000) AS TEXT), 10, 10, 1);` + good, 4, "failed: a.jpg: read row 1 of the manifest: a value in it is longer than 67108864 bytes"},
+		"a class set of 900 MB": {`DROP TABLE class_sets; CREATE TABLE class_sets (id INTEGER); INSERT INTO class_sets (id) VALUES (1); ALTER TABLE class_sets ADD COLUMN classes TEXT GENERATED ALWAYS AS (hex(zeroblob(450000000))) VIRTUAL;` + good, 3, "a value in it is longer than 67108864 bytes"},
+		"endless images":        {`DROP TABLE images; CREATE VIEW Images AS ` + endless + `id, 'a' || id || '.jpg' AS image, NULL AS aliases, 'yolo' AS format, NULL AS label_path, '' AS label, NULL AS image_id, 10 AS width, 10 AS height, 1 AS class_set FROM n;` + cars, 3, "its images must be a table: a view may have no end"},
+		"endless meta":          {`DROP TABLE meta; CREATE VIEW meta AS ` + endless + `'version' AS key, '1' AS value FROM n;` + cars, 3, "its meta must be a table"},
+		"endless class sets":    {`DROP TABLE class_sets; CREATE VIEW class_sets AS ` + endless + `id, '{}' AS classes FROM n;` + good, 3, "its class_sets must be a table"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := manifestOf(t, test.statements)
+			if err := os.WriteFile(filepath.Join(filepath.Dir(file), "huge"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Truncate(filepath.Join(filepath.Dir(file), "huge"), 900<<20); err != nil {
+				t.Fatal(err)
+			}
+			cmd := command("convert", file, "--to", "canonical", "--out", "-")
+			status, out := exitOf(t, cmd)
+			if status != test.status || !strings.Contains(out, test.says) {
+				t.Errorf("status %d, want %d, and %q:\n%s", status, test.status, test.says, out)
+			}
+			if status == exitFailures && !strings.Contains(out, `"image":"z.jpg"`) {
+				t.Errorf("a row that cannot be used kept another from being read:\n%s", out)
+			}
+			if used := memoryOf(cmd); used > most {
+				t.Errorf("it took %d MiB", used)
+			}
+			t.Logf("%d MiB", memoryOf(cmd))
 		})
 	}
 }

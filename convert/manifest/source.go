@@ -17,7 +17,7 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
-	_ "github.com/mattn/go-sqlite3"
+	"github.com/mattn/go-sqlite3"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -64,9 +64,36 @@ CREATE TABLE images (
 
 const schemaVersion = "1"
 
+// driver is SQLite's for manifests, which others wrote: no value is longer than a label may be,
+// be it stored or what a column works out.
+const driver = "sqlite3 manifest"
+
+func init() {
+	sql.Register(driver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, source.MaxLabels+1<<16)
+		return nil
+	}})
+}
+
+// errTooLong says what SQLite's error for a value that is too long is.
+var errTooLong = fmt.Errorf("a value in it is longer than %d bytes", source.MaxLabels)
+
+func sayTooLong(err error) error {
+	if e, own := errors.AsType[sqlite3.Error](err); own && e.Code == sqlite3.ErrTooBig {
+		return errTooLong
+	}
+	return err
+}
+
 // pageRows is how many rows are read at a time, so that no transaction is
 // held open while images are saved.
 const pageRows = 1000
+
+// pageBytes is how many bytes the texts of a page's rows have that no further row is read with.
+const pageBytes = 16 << 20
+
+// maxClasses is how many bytes a class set may have.
+const maxClasses = 16 << 20
 
 // manifest is a SQLite manifest.
 type manifest struct {
@@ -87,6 +114,7 @@ type manifest struct {
 
 // place is a row's rest.
 type place struct {
+	row       int64
 	format    convert.Format
 	labelPath string // "" where the label is in the row
 	classSet  int64
@@ -161,7 +189,7 @@ func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
 		return err
 	}
 	defer m.release()
-	return read(db)
+	return sayTooLong(read(db))
 }
 
 // Take opens the manifest for reading alone; release lets it go.
@@ -174,7 +202,7 @@ func (m *manifest) take() (*sql.DB, error) {
 			return nil, err
 		}
 		address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "mode=ro&_query_only=1&_busy_timeout=5000"}
-		if m.db, err = sql.Open("sqlite3", address.String()); err != nil {
+		if m.db, err = sql.Open(driver, address.String()); err != nil {
 			return nil, err
 		}
 		m.db.SetMaxIdleConns(runtime.GOMAXPROCS(0))
@@ -199,23 +227,17 @@ func (m *manifest) closeUnused() {
 }
 
 func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
+	if err := m.onlyTables(ctx, db); err != nil {
+		return err
+	}
 	version, stated, err := metaValue(ctx, db, "version")
 	switch {
-	case err != nil && strings.Contains(err.Error(), "no such table"):
-		return errors.New("is a SQLite file but no manifest: it has no table meta")
 	case err != nil:
 		return err
 	case !stated:
 		return errors.New("it has no version in meta")
 	case version != schemaVersion:
 		return fmt.Errorf("it has version %s, this program reads version %s", convert.Display(version), schemaVersion)
-	}
-	var views int
-	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name IN ('images', 'meta', 'class_sets')`).Scan(&views); err != nil {
-		return err
-	}
-	if views > 0 {
-		return errors.New("its images must be a table: a view may have no end")
 	}
 	root, _, err := metaValue(ctx, db, "root")
 	if err != nil {
@@ -232,12 +254,18 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		if err := rows.Scan(&id, &classes); err != nil {
 			return err
 		}
+		if len(classes) > maxClasses {
+			return fmt.Errorf("its class set %d is longer than %d bytes", id, maxClasses)
+		}
 		if before, twice := m.classSets[id]; twice && !bytes.Equal(before, classes) {
 			return fmt.Errorf("its class set %d stands there twice, and the two differ; leave one", id)
 		}
 		m.classSets[id] = classes
 		return nil
 	}); err != nil {
+		return err
+	}
+	if err := checkIDs(ctx, db); err != nil {
 		return err
 	}
 	return eachRow(ctx, db, `SELECT CAST(image AS TEXT) FROM images WHERE image IS NOT NULL GROUP BY image HAVING count(*) > 1`, func(rows *sql.Rows) error {
@@ -248,6 +276,44 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		m.repeated[image] = true
 		return nil
 	})
+}
+
+// onlyTables refuses what stands for a table and is none.
+func (m *manifest) onlyTables(ctx context.Context, db *sql.DB) error {
+	there := make(map[string]bool)
+	if err := eachRow(ctx, db, `SELECT lower(name), type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM sqlite_schema
+			WHERE type IN ('table', 'view') AND lower(name) IN ('images', 'meta', 'class_sets')`, func(rows *sql.Rows) error {
+		var name string
+		var table bool
+		if err := rows.Scan(&name, &table); err != nil {
+			return err
+		}
+		if !table {
+			return fmt.Errorf("its %s must be a table: a view may have no end", name)
+		}
+		there[name] = true
+		return nil
+	}); err != nil {
+		return err
+	}
+	if !there["meta"] {
+		return errors.New("is a SQLite file but no manifest: it has no table meta")
+	}
+	return nil
+}
+
+// checkIDs refuses rows that their ids do not tell apart, since they are read by these.
+func checkIDs(ctx context.Context, db *sql.DB) error {
+	var unique, odd bool
+	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_table_info('images') WHERE lower(name) = 'id' AND pk = 1 AND upper(type) = 'INTEGER')
+		AND (SELECT count(*) FROM pragma_table_info('images') WHERE pk > 0) = 1`).Scan(&unique)
+	if err == nil && !unique {
+		err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE typeof(id) <> 'integer') OR EXISTS (SELECT 1 FROM images GROUP BY id HAVING count(*) > 1)`).Scan(&odd)
+	}
+	if err == nil && odd {
+		return errors.New("the id of a row of its images is no whole number, or that of another row too; give every row an id of its own")
+	}
+	return err
 }
 
 // metaValue is what meta says of a key, once; stated is false where it says nothing.
@@ -318,27 +384,77 @@ func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.It
 	}
 }
 
+var errPageFull = errors.New("the page is full")
+
 // page reads rows behind the one with the id last; the id of the last row read
-// is last itself at the end.
+// is last itself at the end. A row with a value that is too long is its image's failure.
 func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, end int64, err error) {
-	end = last
+	items, err = m.rows(ctx, `id > ? ORDER BY id LIMIT ?`, last, pageRows)
+	if len(items) > 0 || !errors.Is(err, errTooLong) {
+		if end = last; len(items) > 0 {
+			end, err = items[len(items)-1].Place.(place).row, nil
+		}
+		return items, end, err
+	}
+	err = m.query(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `SELECT min(id) FROM images WHERE id > ?`, last).Scan(&end)
+	})
+	if err != nil {
+		return nil, last, err
+	}
+	if items, err = m.rows(ctx, `id = ?`, end); errors.Is(err, errTooLong) {
+		item := convert.Item{Cursor: strconv.FormatInt(end, 10), File: fmt.Sprintf("row %d", end), Image: m.nameOf(ctx, end)}
+		item.Err = fmt.Errorf("read row %d of the manifest: %w", end, err)
+		return []convert.Item{item}, end, nil
+	}
+	return items, end, err
+}
+
+// nameOf is the image of a row that cannot be read as a whole, or its number where that cannot
+// be read either.
+func (m *manifest) nameOf(ctx context.Context, id int64) (name string) {
+	err := m.query(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `SELECT CAST(image AS TEXT) FROM images WHERE id = ?`, id).Scan(&name)
+	})
+	if clean, cleanErr := source.CleanImagePath(name); err == nil && cleanErr == nil {
+		return clean
+	}
+	return fmt.Sprintf("row %d", id)
+}
+
+// rows reads the rows that a condition fits; beside an error those before it.
+func (m *manifest) rows(ctx context.Context, condition string, args ...any) (items []convert.Item, err error) {
+	bytes := 0
 	err = m.query(ctx, func(db *sql.DB) error {
 		// Large labels are read when they are needed.
 		return eachRow(ctx, db, `
 			SELECT id, image, aliases, format, label_path, label IS NOT NULL, image_id, width, height, class_set
-			FROM images WHERE id > ? ORDER BY id LIMIT ?`, func(rows *sql.Rows) error {
+			FROM images WHERE `+condition, func(rows *sql.Rows) error {
 			var id int64
 			var image, aliases, format, labelPath, imageID, width, height, set any
 			var inline bool
 			if err := rows.Scan(&id, &image, &aliases, &format, &labelPath, &inline, &imageID, &width, &height, &set); err != nil {
 				return err
 			}
-			end = id
 			items = append(items, m.item(row{id, image, aliases, format, labelPath, imageID, width, height, set, inline}))
+			for _, v := range []any{image, aliases, format, labelPath, imageID} {
+				switch v := v.(type) {
+				case string:
+					bytes += len(v)
+				case []byte:
+					bytes += len(v)
+				}
+			}
+			if bytes > pageBytes {
+				return errPageFull
+			}
 			return nil
-		}, last, pageRows)
+		}, args...)
 	})
-	return items, end, err
+	if errors.Is(err, errPageFull) {
+		err = nil
+	}
+	return items, err
 }
 
 // row is a row of images as it stands there, of whatever types.
@@ -351,6 +467,7 @@ type row struct {
 func (m *manifest) item(r row) convert.Item {
 	item := convert.Item{Cursor: strconv.FormatInt(r.id, 10), File: fmt.Sprintf("row %d", r.id)}
 	place, err := m.readRow(r, &item)
+	place.row = r.id
 	if item.Place = place; err != nil {
 		item.Err = fmt.Errorf("read row %d of the manifest: %w", r.id, err)
 	}
@@ -563,14 +680,13 @@ func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byt
 		return data, nil
 	}
 	var label []byte
-	var long bool
 	err := m.query(ctx, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, `SELECT CAST(iif(length(label) > ?2, zeroblob(0), label) AS BLOB), length(label) > ?2 FROM images WHERE id = ?1 AND label IS NOT NULL`, item.Cursor, source.MaxLabels).Scan(&label, &long)
+		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, item.Cursor).Scan(&label)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errors.New("the label is gone since the run began")
 	}
-	if err == nil && (long || len(label) > source.MaxLabels) {
+	if err == nil && len(label) > source.MaxLabels {
 		err = fmt.Errorf("the label is longer than %d bytes", source.MaxLabels)
 	}
 	if err != nil {
