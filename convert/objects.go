@@ -187,6 +187,8 @@ func (o WholeObject) takes(further WholeObject) bool {
 		return false
 	case o.name != "" && o.name != further.name, !sameAttributes(o.Attributes, further.Attributes):
 		return false
+	case further.Box != nil && geometry.Apart(further.Box.Box, aroundAll(o.Polygons)), o.Box != nil && geometry.Apart(o.Box.Box, aroundAll(further.Polygons)):
+		return false // by chance of this id: readers would refuse the two as one
 	}
 	return o.Scored || sameConfidence(o.Confidence, further.Confidence)
 }
@@ -204,6 +206,40 @@ func ReportGivenBoxes(report func(kind Kind, at, reason, action string), at stri
 			p.Box.X, p.Box.Y, p.Box.X+p.Box.W, p.Box.Y+p.Box.H, own.X, own.Y, own.X+own.W, own.Y+own.H), "the box around the points stands in its place")
 		return
 	}
+}
+
+// ReportMembers adds a finding for each member of annotations that a format has no place for
+// and the service does: who made them, and what is not known here.
+func ReportMembers(findings *[]Finding, image, format string, annotations []pictograph.Annotation) {
+	counts := make(map[string]int)
+	first := make(map[string]string)
+	note := func(key, id string) {
+		if counts[key]++; counts[key] == 1 {
+			first[key] = id
+		}
+	}
+	for _, a := range annotations {
+		if a.CreatedBy != "" {
+			note("created_by", a.ID)
+		}
+		for key := range a.Unknown {
+			note(key, a.ID)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		*findings = append(*findings, Finding{Kind: KindMember, Cause: key, Count: counts[key], Image: image, At: "annotation " + scan.Shorten(first[key]), Annotation: first[key],
+			Reason: fmt.Sprintf("%s has no place for the member %q of annotations", format, scan.Shorten(key)), Action: "left out"})
+	}
+}
+
+// aroundAll is the box around polygons, without extent where there are none.
+func aroundAll(polygons []pictograph.Polygon) pictograph.Box {
+	var points []pictograph.Point
+	for _, p := range polygons {
+		points = append(points, p.Rings[0]...)
+	}
+	box, _ := geometry.Bounds(points)
+	return box
 }
 
 // partsFrom counts the polygons at the beginning that are parts of one object.

@@ -262,12 +262,17 @@ var WholeBody = [...]struct {
 	Keypoints    int
 }{{"foot_kpts", "foot", 6}, {"face_kpts", "face", 68}, {"lefthand_kpts", "lefthand", 21}, {"righthand_kpts", "righthand", 21}}
 
-// AroundKeypoints is the box around keypoints, as the writers make it.
-func AroundKeypoints(keypoints []Keypoint) pictograph.Box {
+// PointsOf are where keypoints lie.
+func PointsOf(keypoints []Keypoint) []pictograph.Point {
 	points := make([]pictograph.Point, len(keypoints))
 	for i, j := range keypoints {
 		points[i] = j.Point
 	}
-	box, _ := geometry.Bounds(points)
+	return points
+}
+
+// AroundKeypoints is the box around keypoints, as the writers make it.
+func AroundKeypoints(keypoints []Keypoint) pictograph.Box {
+	box, _ := geometry.Bounds(PointsOf(keypoints))
 	return box
 }

@@ -1,6 +1,7 @@
 package coco
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
-		return nil, nil, fmt.Errorf("read the categories of %s: %w", file, err)
+		return nil, nil, fmt.Errorf("the categories of %s are %s, not a list", file, scan.Describe(bytes.TrimSpace(categories)))
 	}
 	r := categoryReader{coco: c, names: map[string]ID{}, folded: map[string]string{}}
 	for i, raw := range list {

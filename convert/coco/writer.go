@@ -99,6 +99,7 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 	if len(objects) == 0 && len(r.Annotations) > 0 {
 		return nil, nil, r.Lost(lost), findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
 	}
+	convert.ReportMembers(&findings, image, "COCO", r.Annotations)
 	w.images++
 	if entry, err = json.Marshal(cocoImage{w.images, image, r.Size.Width, r.Size.Height}); err != nil {
 		return nil, nil, 0, nil, fmt.Errorf("write image %s: %w", image, err)

@@ -102,6 +102,30 @@ type entry struct {
 	twoImages            bool
 	annotations          [][]byte // nil where there is no list of them
 	others               []string // members that are not read
+	notation             string   // what one of them says of the boxes that Create ML's are not
+}
+
+// otherNotation is what a member says of boxes that Create ML's are not, "" where it says nothing
+// of them, or that they are about their centres, in pixels, from the top left.
+func otherNotation(name string, value []byte) string {
+	plain := strings.NewReplacer("_", "", "-", "", " ", "")
+	var means []string
+	switch plain.Replace(strings.ToLower(name)) {
+	case "anchor", "boxanchor", "bboxanchor", "boundingboxanchor":
+		means = []string{"center", "centre"}
+	case "unit", "units", "coordinateunits", "coordinatesunits", "boxunits", "boundingboxunits":
+		means = []string{"pixel", "pixels", "px"}
+	case "origin", "coordinateorigin", "coordinatesorigin", "boxorigin", "boundingboxorigin":
+		means = []string{"topleft"}
+	case "boxformat", "bboxformat", "boxmode", "bboxmode", "boxtype", "bboxtype":
+		means = []string{"cxcywh", "center", "centre", "createml"}
+	default:
+		return ""
+	}
+	if !scan.IsString(value) || slices.Contains(means, plain.Replace(strings.ToLower(string(scan.TextOf(value))))) {
+		return ""
+	}
+	return fmt.Sprintf("the member %q is %s, and the boxes of Create ML are about their centres, in pixels from the top left", scan.Shorten(name), scan.Shorten(string(value)))
 }
 
 // readEntry reads an entry. One that says a thing twice is an error: nothing tells what is meant.
@@ -140,7 +164,7 @@ func readEntry(s *scan.Scanner) (e entry, err error) {
 			e.height = bytes.Clone(s.Value())
 		default:
 			e.others = append(e.others, name)
-			s.Skip()
+			e.notation = cmp.Or(e.notation, otherNotation(name, s.Value()))
 		}
 	}
 	return e, err
@@ -211,6 +235,7 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	annotations := make([]annotation, len(e.annotations))
 	for i, one := range e.annotations {
 		annotations[i] = readAnnotation(one)
+		annotations[i].notation = cmp.Or(annotations[i].notation, e.notation)
 	}
 	for i, one := range annotations {
 		b.Count(take(b, i+1, one, members))
@@ -242,6 +267,7 @@ type annotation struct {
 	sides                          [4][]byte // of the coordinates, as sideNames
 	angle                          string    // the name of a member that may turn it
 	others                         []string  // members that are not read
+	notation                       string    // see entry
 	err                            error
 }
 
@@ -278,6 +304,7 @@ func (a *annotation) other(name, path string, value []byte) {
 	case scan.Absent(value):
 	case !convert.NamesAngle(name):
 		a.others = append(a.others, path)
+		a.notation = cmp.Or(a.notation, otherNotation(name, value))
 	case !scan.IsNumber(value) || scan.ParseNumber(value) != 0:
 		a.angle = path
 	}
@@ -338,6 +365,8 @@ func take(b *convert.Builder, number int, a annotation, members map[string]int) 
 		sides[i] = scan.ParseNumber(raw)
 	}
 	switch {
+	case a.notation != "":
+		return b.Drop(convert.KindBoxNotation, at, a.notation)
 	case byCorner(sides, b.Size):
 		return b.Drop(convert.KindBoxNotation, at, fmt.Sprintf("its box lies inside the image if %v,%v is its corner, and far beyond if it is its centre, as Create ML has it: nothing tells which it is", sides[0], sides[1]))
 	case isShares(sides):

@@ -68,10 +68,22 @@ const schemaVersion = "1"
 // be it stored or what a column works out.
 const driver = "sqlite3 manifest"
 
+// cleanName is a function for queries: an image's path as it is used, or as it stands where it
+// cannot be.
+const cleanName = "clean_name"
+
 func init() {
 	sql.Register(driver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
 		c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, source.MaxLabels+1<<16)
-		return nil
+		return c.RegisterFunc(cleanName, func(name any) any {
+			text, err := rowText("image", name)
+			if err == nil {
+				if clean, err := source.CleanImagePath(text); err == nil {
+					return clean
+				}
+			}
+			return name
+		}, true)
 	}})
 }
 
@@ -268,7 +280,16 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 	if err := checkIDs(ctx, db); err != nil {
 		return err
 	}
-	return eachRow(ctx, db, `SELECT CAST(image AS TEXT) FROM images WHERE image IS NOT NULL GROUP BY image HAVING count(*) > 1`, func(rows *sql.Rows) error {
+	// Names that are written in several ways are few, and to clean them all takes time.
+	var odd bool
+	if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE image GLOB './*' OR instr(image, '\') OR instr(image, '//') OR instr(image, '/./') OR instr(image, '/../'))`).Scan(&odd); err != nil {
+		return err
+	}
+	name := "image"
+	if odd {
+		name = cleanName + "(image)"
+	}
+	return eachRow(ctx, db, `SELECT CAST(`+name+` AS TEXT) FROM images WHERE image IS NOT NULL GROUP BY `+name+` HAVING count(*) > 1`, func(rows *sql.Rows) error {
 		var image string
 		if err := rows.Scan(&image); err != nil {
 			return err
@@ -488,7 +509,7 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 		return place, fmt.Errorf("the image's name %w", err)
 	}
 	item.Image = clean
-	if m.repeated[name] {
+	if m.repeated[name] || m.repeated[clean] {
 		return place, errors.New("several rows are for this image; leave one")
 	}
 	format, err := rowText("format", r.format)
@@ -543,6 +564,9 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 		place.classSet = set
 	default:
 		return place, errors.New("class_set is no whole number")
+	}
+	if r.classSet != nil && place.ofMany() {
+		return place, fmt.Errorf("it has a class_set, and %s has classes of its own; leave class_set NULL", convert.Display(place.labelPath))
 	}
 	return place, nil
 }
