@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"strconv"
 	"strings"
 
@@ -199,6 +200,7 @@ func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 	for i, j := range keypoints {
 		geometries[i] = pictograph.Keypoint{Point: j.Point, Instance: instance}
 	}
+	o.Attributes = b.instanceOccluded(o, keypoints)
 	o.Attributes = b.instanceClass(o, c, lone)
 	b.Require(c.Name, pictograph.TypeKeypoint, c.Skeleton)
 	if c.Skeleton != nil {
@@ -229,7 +231,7 @@ func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 			if a.Attributes == nil {
 				a.Attributes = make(map[string]any, 1)
 			}
-			a.Attributes["occluded"] = "true"
+			a.Attributes[occludedAttribute] = "true"
 		}
 	}
 	if unnamed > 0 {
@@ -269,6 +271,29 @@ func (b *Builder) instanceClass(o Object, c *Category, lone bool) map[string]any
 		attributes = make(map[string]any, 1)
 	}
 	attributes[InstanceClass] = c.Name
+	return attributes
+}
+
+// instanceOccluded are the attributes of a pose's keypoints, where one named occluded is kept
+// apart from what the visibility of a keypoint says.
+func (b *Builder) instanceOccluded(o Object, keypoints []Keypoint) map[string]any {
+	own, there := o.Attributes[occludedAttribute]
+	occluded := 0
+	for _, j := range keypoints {
+		if j.Occluded {
+			occluded++
+		}
+	}
+	if !there || !occludedApart(own, occluded, len(keypoints)) {
+		return o.Attributes
+	}
+	attributes := maps.Clone(o.Attributes)
+	delete(attributes, occludedAttribute)
+	if other, taken := attributes[InstanceOccluded]; taken && !reflect.DeepEqual(other, own) {
+		b.Report(KindAttributes, o.At, fmt.Sprintf("the attributes %s and %s say two things of the object, beside what the visibilities of its keypoints say", occludedAttribute, InstanceOccluded), "the second was taken")
+		return attributes
+	}
+	attributes[InstanceOccluded] = own
 	return attributes
 }
 

@@ -97,10 +97,9 @@ const (
 	KindDuplicateCategory Kind = "duplicate-category"
 	// KindSharedCategoryName is one name for several categories.
 	KindSharedCategoryName Kind = "shared-category-name"
-	// KindKeypointName is a keypoint of a category or pose without a usable name, or
-	// with the name of another keypoint.
+	// KindKeypointName is a keypoint of a category or pose without a usable name.
 	KindKeypointName Kind = "joint-name"
-	// KindSharedKeypointName is one name for several keypoints of a class.
+	// KindSharedKeypointName is one name for several keypoints of a category or pose.
 	KindSharedKeypointName Kind = "shared-joint-name"
 	// KindSkeletonEdge is an edge of a skeleton that joins no two keypoints.
 	KindSkeletonEdge Kind = "skeleton-edge"

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
 	"pictosync/pictograph"
 )
@@ -28,6 +29,10 @@ type WholeObject struct {
 	Confidence *float64
 	Attributes map[string]any
 	Members    []int // its annotations, by their places
+
+	occluded        int // keypoints that are
+	visible         bool
+	visibleOccluded any // the attribute occluded of those that are not; nil for none
 }
 
 // Shapes is how many kinds of shapes the object has.
@@ -108,7 +113,7 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 			instances[g.Instance] = len(objects)
 			o.Keypoints = []pictograph.Annotation{a}
 			o.name = "" // a keypoint's
-			o.Attributes = withoutOccluded(a.Attributes)
+			o.Attributes = o.see(a.Attributes, at, report)
 			if g.Instance > 0 {
 				o.Attributes, o.told = withoutClass(o.Attributes)
 			}
@@ -127,6 +132,11 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 			continue
 		}
 		objects = append(objects, o)
+	}
+	for i := range objects {
+		if o := &objects[i]; o.Keypoints != nil {
+			o.Attributes = o.withOccluded()
+		}
 	}
 	return joinShapes(objects)
 }
@@ -177,8 +187,59 @@ func (o WholeObject) takes(further WholeObject) bool {
 		return false
 	case o.name != "" && o.name != further.name, !sameAttributes(o.Attributes, further.Attributes):
 		return false
+	case further.Box != nil && geometry.Apart(further.Box.Box, aroundAll(o.Polygons)), o.Box != nil && geometry.Apart(o.Box.Box, aroundAll(further.Polygons)):
+		return false // by chance of this id: readers would refuse the two as one
 	}
 	return o.Scored || sameConfidence(o.Confidence, further.Confidence)
+}
+
+// ReportGivenBoxes tells of the boxes that polygons are given with and that are not those
+// around their points, which formats without such boxes do not hold.
+func ReportGivenBoxes(report func(kind Kind, at, reason, action string), at string, polygons []pictograph.Polygon) {
+	const pixels = 1 // boxes are often rounded to whole ones
+	for _, p := range polygons {
+		own := geometry.Enclosure(p.Rings[0])
+		if p.Box == nil || own == nil || !geometry.BoxesDiffer(*p.Box, *own, pixels, 0) {
+			continue
+		}
+		report(KindLostDetail, at, fmt.Sprintf("the bounding_box of the polygon is %v,%v to %v,%v, and its points lie at %v,%v to %v,%v",
+			p.Box.X, p.Box.Y, p.Box.X+p.Box.W, p.Box.Y+p.Box.H, own.X, own.Y, own.X+own.W, own.Y+own.H), "the box around the points stands in its place")
+		return
+	}
+}
+
+// ReportMembers adds a finding for each member of annotations that a format has no place for
+// and the service does: who made them, and what is not known here.
+func ReportMembers(findings *[]Finding, image, format string, annotations []pictograph.Annotation) {
+	counts := make(map[string]int)
+	first := make(map[string]string)
+	note := func(key, id string) {
+		if counts[key]++; counts[key] == 1 {
+			first[key] = id
+		}
+	}
+	for _, a := range annotations {
+		if a.CreatedBy != "" {
+			note("created_by", a.ID)
+		}
+		for key := range a.Unknown {
+			note(key, a.ID)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(counts)) {
+		*findings = append(*findings, Finding{Kind: KindMember, Cause: key, Count: counts[key], Image: image, At: "annotation " + scan.Shorten(first[key]), Annotation: first[key],
+			Reason: fmt.Sprintf("%s has no place for the member %q of annotations", format, scan.Shorten(key)), Action: "left out"})
+	}
+}
+
+// aroundAll is the box around polygons, without extent where there are none.
+func aroundAll(polygons []pictograph.Polygon) pictograph.Box {
+	var points []pictograph.Point
+	for _, p := range polygons {
+		points = append(points, p.Rings[0]...)
+	}
+	box, _ := geometry.Bounds(points)
+	return box
 }
 
 // partsFrom counts the polygons at the beginning that are parts of one object.
@@ -202,7 +263,10 @@ func partsFrom(annotations []pictograph.Annotation) int {
 
 func (o *WholeObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {
 	o.Scored = o.Scored || !sameConfidence(a.Confidence, o.Confidence)
-	if attributes, told := withoutClass(withoutOccluded(a.Attributes)); told != o.told || !sameAttributes(attributes, o.Attributes) {
+	visible := o.visibleOccluded
+	first := !o.visible
+	attributes, told := withoutClass(o.see(a.Attributes, at, report))
+	if told != o.told || !sameAttributes(attributes, o.Attributes) || !first && !reflect.DeepEqual(visible, o.visibleOccluded) {
 		report(KindAttributes, at, "the keypoints of an instance have different attributes", "those of the first were taken")
 	}
 	o.Keypoints = append(o.Keypoints, a)
@@ -214,14 +278,43 @@ func sameAttributes(a, b map[string]any) bool {
 	return len(a) == 0 && len(b) == 0 || reflect.DeepEqual(a, b)
 }
 
-// withoutOccluded are a keypoint's attributes but for what its visibility says.
-func withoutOccluded(attributes map[string]any) map[string]any {
-	if !IsOccluded(attributes) {
-		return attributes
+// see notes what the attribute occluded of a keypoint says and returns the other ones.
+func (o *WholeObject) see(attributes map[string]any, at string, report func(Kind, string, string, string)) (rest map[string]any) {
+	own, there := attributes[occludedAttribute]
+	rest = attributes
+	if there {
+		rest = maps.Clone(attributes)
+		delete(rest, occludedAttribute)
 	}
-	rest := maps.Clone(attributes)
-	delete(rest, "occluded")
+	if !IsOccluded(attributes) {
+		o.visible, o.visibleOccluded = true, own
+		return rest
+	}
+	if o.occluded++; own != any("true") {
+		report(KindLostDetail, at, fmt.Sprintf("the attribute %q of a keypoint is %v, and not the text \"true\"", occludedAttribute, own), "the keypoint was written as occluded")
+	}
 	return rest
+}
+
+// withOccluded are the attributes of an object of keypoints with its own occluded, where it has
+// one: that of the keypoints that are visible, or what was kept apart from it.
+func (o *WholeObject) withOccluded() map[string]any {
+	own, kept := o.visibleOccluded, false
+	if own == nil {
+		own, kept = o.Attributes[InstanceOccluded], true
+		if kept = own != nil && occludedApart(own, o.occluded, len(o.Keypoints)); !kept {
+			return o.Attributes
+		}
+	}
+	attributes := maps.Clone(o.Attributes)
+	if attributes == nil {
+		attributes = make(map[string]any, 1)
+	}
+	if kept {
+		delete(attributes, InstanceOccluded)
+	}
+	attributes[occludedAttribute] = own
+	return attributes
 }
 
 // withoutClass are a keypoint's attributes but for the category of its instance, which it
@@ -237,7 +330,7 @@ func withoutClass(attributes map[string]any) (rest map[string]any, class string)
 }
 
 // IsOccluded reports whether the attributes are those of an occluded keypoint.
-func IsOccluded(attributes map[string]any) bool { return attributes["occluded"] == "true" }
+func IsOccluded(attributes map[string]any) bool { return SaysYes(attributes[occludedAttribute]) }
 
 // Slots puts the keypoints of a pose in the order of their category; a keypoint that
 // is not there is nil. Keypoints that find no place are returned too.

@@ -1,9 +1,11 @@
 package convert
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
@@ -25,6 +27,36 @@ type Category struct {
 
 // InstanceClass is the attribute of keypoints that names the category of their instance.
 const InstanceClass = "instance_class"
+
+// InstanceOccluded is the attribute of keypoints that holds what an attribute occluded of
+// their object says, where it is not what the keypoints that are visible have: on these,
+// occluded is the keypoint's own.
+const InstanceOccluded = "instance_occluded"
+
+const occludedAttribute = "occluded"
+
+// occludedApart reports whether an object's attribute occluded cannot be that of its keypoints
+// that are visible, of which there are none, or which it says are not.
+func occludedApart(own any, occluded, all int) bool {
+	return occluded == all && own != any("true") || occluded < all && SaysYes(own)
+}
+
+// SaysYes reports whether an attribute is how writers of labels say yes.
+func SaysYes(value any) bool {
+	switch v := value.(type) {
+	case bool:
+		return v
+	case string:
+		text := strings.TrimSpace(v)
+		return strings.EqualFold(text, "true") || text == "1"
+	case json.Number:
+		n, err := v.Float64()
+		return err == nil && n == 1
+	case float64:
+		return v == 1
+	}
+	return false
+}
 
 // NewCategory makes a category; edges are pairs of places in keypoints, from 0.
 func NewCategory(name string, keypoints []string, edges [][2]int) *Category {
@@ -230,12 +262,17 @@ var WholeBody = [...]struct {
 	Keypoints    int
 }{{"foot_kpts", "foot", 6}, {"face_kpts", "face", 68}, {"lefthand_kpts", "lefthand", 21}, {"righthand_kpts", "righthand", 21}}
 
-// AroundKeypoints is the box around keypoints, as the writers make it.
-func AroundKeypoints(keypoints []Keypoint) pictograph.Box {
+// PointsOf are where keypoints lie.
+func PointsOf(keypoints []Keypoint) []pictograph.Point {
 	points := make([]pictograph.Point, len(keypoints))
 	for i, j := range keypoints {
 		points[i] = j.Point
 	}
-	box, _ := geometry.Bounds(points)
+	return points
+}
+
+// AroundKeypoints is the box around keypoints, as the writers make it.
+func AroundKeypoints(keypoints []Keypoint) pictograph.Box {
+	box, _ := geometry.Bounds(PointsOf(keypoints))
 	return box
 }

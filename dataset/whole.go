@@ -287,6 +287,23 @@ func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content)
 	return a.Read(id, path, compared...)
 }
 
+// KnownByExport is what an export that was read for this run says of an image; known is false
+// where it says nothing, or has not proved to be right.
+func (a *Access) KnownByExport(ref int64, compared ...store.Hash) (c Content, known bool, err error) {
+	if a.trust.lied() {
+		return c, false, nil
+	}
+	r, there, err := a.whole.ReadingOf(a.Stopping, ref, a.Since())
+	if err != nil || !there {
+		return c, false, err
+	}
+	annotations, err := pictograph.DecodeAnnotations(r.Annotations)
+	if err == nil {
+		c, err = contentOf(annotations, compared)
+	}
+	return c, err == nil, nil // what cannot be read is asked for when it is backed up
+}
+
 // scan tells take of the images of an export that are as they are listed.
 func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) error {
 	f, size, err := a.openExport(e)

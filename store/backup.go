@@ -300,24 +300,28 @@ func (s *Store) Collect(ctx context.Context, now time.Time, keep time.Duration, 
 // ErrClock is returned where the clock most likely is wrong.
 var ErrClock = errors.New("the clock is most likely wrong")
 
-// checkClock refuses to take what is old by a clock that is far ahead of the last run
-// before this day's, if there is one.
+// checkClock refuses to take what is old by a clock that is far ahead of the last run, or that
+// was when a run began that is younger than a wrong clock may stay unnoticed.
 func (s *Store) checkClock(ctx context.Context, now time.Time) error {
+	const far, unnoticed = 366 * 24 * time.Hour, 30 * 24 * time.Hour
 	var last sql.NullInt64
-	err := s.reader.QueryRowContext(ctx, `SELECT max(started_at) FROM runs WHERE started_at < ?`, now.Add(-24*time.Hour).UnixMilli()).Scan(&last)
+	err := s.reader.QueryRowContext(ctx, `SELECT max(before) FROM (
+			SELECT started_at, lag(started_at) OVER (ORDER BY started_at) AS before FROM (
+				SELECT started_at FROM runs WHERE started_at <= ?1 UNION ALL SELECT ?1))
+		WHERE started_at - before > ?2 AND started_at > ?1 - ?3`, now.UnixMilli(), far.Milliseconds(), unnoticed.Milliseconds()).Scan(&last)
 	if err != nil {
 		return describe("look up the last run", err)
 	}
-	if then := time.UnixMilli(last.Int64); last.Valid && now.Sub(then) > 366*24*time.Hour {
+	if last.Valid {
 		return fmt.Errorf("forget old runs: it is %s by the clock, and the last run before was on %s: %w, and nothing was forgotten; set it, or give `pictosync gc --keep 0d` to forget all but the last run of each source",
-			now.Format(time.DateOnly), then.Format(time.DateOnly), ErrClock)
+			now.Format(time.DateOnly), time.UnixMilli(last.Int64).Format(time.DateOnly), ErrClock)
 	}
 	return nil
 }
 
 func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, error) {
 	return s.runIDs(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
-		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY started_at DESC, id DESC) AS turn FROM runs) WHERE turn = 1)
+		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY turn DESC, started_at DESC, id DESC) AS place FROM runs) WHERE place = 1)
 		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
 }
 

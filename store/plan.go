@@ -116,7 +116,7 @@ func (s *Store) PlanDigest(ctx context.Context, d Dataset, run string) (string, 
 func (s *Store) LastFound(ctx context.Context, d Dataset, run Run) (int, error) {
 	var before string
 	err := s.reader.QueryRowContext(ctx, `SELECT id FROM runs
-		WHERE dataset = ? AND kind = 'sync' AND source = ? AND id <> ? AND outcome IN ('done', 'failures') ORDER BY started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&before)
+		WHERE dataset = ? AND kind = 'sync' AND source = ? AND id <> ? AND outcome IN ('done', 'failures') ORDER BY turn DESC, started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&before)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}

@@ -55,17 +55,19 @@ type Limit struct {
 	number  int
 	percent float64 // used where percentOf is set
 	part    bool
-	floor   int // no more than this many are never too many
+	floor   int  // no more than this many are never too many
+	halves  bool // unless they are more than half of the whole
 }
 
 // autoLimit is half, but not of a handful.
 var autoLimit = Limit{set: true, percent: 50, part: true, floor: 100}
 
-// ParsePruneLimit reads a limit on images to clear: a part of a few is never too many.
+// ParsePruneLimit reads a limit on images to clear: a few are never too many, unless they are
+// most of what there is.
 func ParsePruneLimit(s string) (Limit, error) {
 	l, err := ParseLimit(s)
 	if l.part {
-		l.floor = 10
+		l.floor, l.halves = 10, true
 	}
 	return l, err
 }
@@ -108,7 +110,7 @@ func (l Limit) String() string {
 // exceeds reports whether n of a whole is more than the limit.
 func (l Limit) exceeds(n, whole int) bool {
 	switch {
-	case !l.set || n <= l.floor:
+	case !l.set || n <= l.floor && !(l.halves && 2*n > whole+1):
 		return false
 	case l.part:
 		return float64(n) > l.percent/100*float64(whole)
@@ -140,15 +142,36 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 		if err != nil {
 			return plan, err
 		}
-		if before >= minShrink && plan.Found*2 < before {
+		if before-plan.Found >= minGone && plan.Found*2 < before {
 			return plan, guardError{reason: fmt.Sprintf("the source has %s, and had %d at its last run: is a disk not mounted, is this the wrong folder, or do --include and --exclude take less?", english.Plural(plan.Found, "image", ""), before), flag: "--allow-shrink lets it go on"}
 		}
 	}
+	if plan, err = p.lookAtUnknown(plan); err != nil {
+		return plan, err
+	}
 	if lost := plan.Lost(); p.MaxRemoved.exceeds(lost, plan.Listed) {
-		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan), p.MaxRemoved),
-			flag: fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
+		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan, p.looked), p.MaxRemoved),
+			flag: p.adviceOnUnknown(plan) + fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
 	return plan, p.guardPruned(ctx, plan.Pruned)
+}
+
+// tipsOver reports whether a plan is beyond the limit on what is removed for images alone of
+// which it is not known what they have.
+func (p *planner) tipsOver(plan PlanSummary) bool {
+	lost := plan.Lost()
+	return p.MaxRemoved.exceeds(lost, plan.Listed) && !p.MaxRemoved.exceeds(lost-plan.Unknown, plan.Listed)
+}
+
+// adviceOnUnknown says how what is not known can be.
+func (p *planner) adviceOnUnknown(plan PlanSummary) string {
+	switch {
+	case !p.tipsOver(plan) || p.looked:
+		return ""
+	case p.applies:
+		return "--read export reads what these images have first, and counts what stays; "
+	}
+	return "a sync with --read export reads what these images have first, and counts what stays; "
 }
 
 // upTo is a number of which a part may turn out not to be.
@@ -161,12 +184,15 @@ func upTo(n, unknown int) string {
 
 // lostText says of what is lost how much others replace, and of how much that is not known; ""
 // where none does.
-func lostText(s PlanSummary) string {
+func lostText(s PlanSummary, looked bool) string {
 	var said []string
 	if s.Replaced > 0 {
 		said = append(said, fmt.Sprintf("%d are replaced by new ones", s.Replaced))
 	}
-	if s.Unknown > 0 {
+	switch {
+	case s.Unknown > 0 && looked:
+		said = append(said, fmt.Sprintf("%d are on images that have, as far as an export of the dataset says, something else than the labels", s.Unknown))
+	case s.Unknown > 0:
 		said = append(said, fmt.Sprintf("%d are on images of which it is not known what they have, and stay if they are what the labels say", s.Unknown))
 	}
 	if len(said) == 0 {
@@ -264,9 +290,9 @@ func (p *planner) refuseIncomplete(ctx context.Context) error {
 	return nil
 }
 
-// minShrink is how many images a source must have had for the guard against
-// one that has become much smaller.
-const minShrink = 10
+// minGone is how many images a source must lack for the guard against one that has become
+// much smaller: of fewer somebody may well take most away on purpose.
+const minGone = 5
 
 // applyPolicies says what is done with an item that the plan would save.
 func (p *planner) applyPolicies(i *store.Item, image store.Image, explicit bool) error {

@@ -149,7 +149,29 @@ func TestShrunkSource(t *testing.T) {
 		t.Errorf("8 of 20: %v", err)
 	}
 	b.done(b.labels(lines[:10]...))
-	b.done(b.labels(lines[:4]...), func(o *Options) { o.AllowShrink = true })
+	b.done(b.labels(lines[:8]...), func(o *Options) { o.AllowShrink = true })
+	// Nor is a small source safe from a disk that is not mounted.
+	if _, err := b.sync(b.labels(lines[:2]...)); !errors.Is(err, ErrGuard) || !strings.Contains(err.Error(), "has 2 images, and had 8") {
+		t.Errorf("2 of 8: %v", err)
+	}
+	b.done(b.labels(lines[:4]...))
+	b.done(b.labels(lines[:1]...))
+}
+
+// A few images may be cleared whatever part of the dataset they are, unless they are most of it.
+func TestPruneLimit(t *testing.T) {
+	limit, err := ParsePruneLimit("10%")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		pruned, images int
+		stops          bool
+	}{{1, 1, false}, {1, 2, false}, {2, 2, true}, {2, 3, false}, {3, 3, true}, {4, 8, false}, {6, 8, true}, {10, 30, false}, {11, 30, true}, {50, 1000, false}, {101, 1000, true}} {
+		if got := limit.exceeds(c.pruned, c.images); got != c.stops {
+			t.Errorf("%d of %d: %v", c.pruned, c.images, got)
+		}
+	}
 }
 
 func TestPolicies(t *testing.T) {

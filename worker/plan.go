@@ -61,6 +61,7 @@ type planner struct {
 	// differing are the images that have not what was last saved on them from here, though
 	// they have as many annotations.
 	differing map[int64]store.Difference
+	looked    bool // at what images have of which nothing was known, see lookAtUnknown
 }
 
 func newPlanner(c Connection, o Options) *planner {

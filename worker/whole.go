@@ -46,6 +46,58 @@ func (p *planner) lookByExport() error {
 	return err
 }
 
+// lookAtUnknown looks by an export at what the images have of which nothing is known, where that
+// decides whether the run may go on: after the state was lost they may well have what the
+// labels say. A plan alone asks for none.
+func (p *planner) lookAtUnknown(plan PlanSummary) (PlanSummary, error) {
+	if !p.applies || p.undone != nil || !p.tipsOver(plan) {
+		return plan, nil
+	}
+	var refs dataset.Refs
+	images := 0
+	unknown := func(take func(store.Item) error) error {
+		for rows, err := range p.pendingRows(plan.Saves, chunkItems) {
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				if row.Kept >= 0 || row.ListedCount == 0 {
+					continue
+				}
+				if err := take(row); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	if err := unknown(func(row store.Item) error {
+		images++
+		refs.Add(row.ImageRef)
+		return nil
+	}); err != nil || !p.Worth(images) {
+		return plan, err
+	}
+	p.looked = true
+	p.Tracker.Begin("reading", 0)
+	_, ok, err := p.KeepWhole(p.record.ID, func(i dataset.Exported) bool {
+		p.Tracker.Add(1, 0)
+		return refs.Has(i.Image.Ref) && i.Count > 0
+	})
+	if err != nil || !ok {
+		return plan, err
+	}
+	return plan, unknown(func(row store.Item) error {
+		has, known, err := p.KnownByExport(row.ImageRef, row.Hash)
+		if known && has.Hash == row.Hash {
+			stays := min(row.Count, row.ListedCount)
+			plan.Unknown -= stays
+			plan.Kept += stays
+		}
+		return err
+	})
+}
+
 // readBefore reads what so many images have that are to be saved on, by an export of the
 // dataset where that takes fewer requests.
 func (a *applier) readBefore(images int) error {

@@ -132,7 +132,7 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 	o.page.addFolderFlag(f)
-	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (of which ten are never too many), or none")
+	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (of which ten are never too many, unless they are most), or none")
 	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
 }
 

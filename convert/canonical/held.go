@@ -1,7 +1,10 @@
 package canonical
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 
 	"pictosync/convert"
 	"pictosync/convert/geometry"
@@ -27,9 +30,31 @@ func heldResult(s source.Files, item convert.Item, image Image, sizes source.Ima
 		}
 		findings = append(findings, convert.Finding{Kind: kind, File: item.File, Image: item.Image, At: convert.Location{What: "annotation", ID: a.ID}.String(), Reason: reason, Action: "dropped"})
 	}
+	findings = append(findings, besideBoxes(item, image)...)
 	result := ResultOf(image)
 	result.Findings, result.Read, result.LeftOut = findings, len(all), len(all)-len(image.Annotations)
 	return result
+}
+
+// besideBoxes tells of instances whose keypoints all lie far from the box that is given for them.
+func besideBoxes(item convert.Item, image Image) (findings []convert.Finding) {
+	for _, instance := range slices.Sorted(maps.Keys(image.Boxes)) {
+		var points []pictograph.Point
+		first := ""
+		for _, a := range image.Annotations {
+			if k, keypoint := a.Geometry.(pictograph.Keypoint); keypoint && k.Instance == instance {
+				points = append(points, k.Point)
+				first = cmp.Or(first, a.ID)
+			}
+		}
+		box := image.Boxes[instance]
+		if !geometry.AllBeside(points, box) {
+			continue
+		}
+		findings = append(findings, convert.Finding{Kind: convert.KindGeometry, File: item.File, Image: item.Image, At: convert.Location{What: "annotation", ID: first}.String(), Annotation: first,
+			Reason: fmt.Sprintf("the %d keypoints of instance %d all lie far from the box %v,%v to %v,%v that is given beside them", len(points), instance, box.X, box.Y, box.X+box.W, box.Y+box.H), Action: "both were taken as they stand"})
+	}
+	return findings
 }
 
 // contradiction says why an annotation cannot be meant as it stands, "" where it can.

@@ -97,6 +97,9 @@ func canonicalSlots(raw []byte, annotations []pictograph.Annotation) (map[int]in
 		if n[0] != float64(int(n[0])) || n[0] < 1 || n[0] > convert.MaxSlots {
 			return fmt.Errorf("instance %d has %v keypoints", instance, n[0])
 		}
+		if placed := countInstance(annotations, instance); int(n[0]) < placed {
+			return fmt.Errorf("instance %d has room for %v keypoints, and %d are placed", instance, n[0], placed)
+		}
 		if slots == nil {
 			slots = make(map[int]int)
 		}
@@ -154,6 +157,18 @@ func perInstance(raw []byte, annotations []pictograph.Annotation, names []string
 		return errors.New("the list is empty; it is left out then")
 	}
 	return nil
+}
+
+// countInstance counts the keypoints of an instance, but for those that COCO-WholeBody has in
+// lists of their own.
+func countInstance(annotations []pictograph.Annotation, instance int) (n int) {
+	for _, a := range annotations {
+		_, _, part := convert.BodyPart(a.Name)
+		if k, keypoint := a.Geometry.(pictograph.Keypoint); keypoint && k.Instance == instance && !part {
+			n++
+		}
+	}
+	return n
 }
 
 func hasInstance(annotations []pictograph.Annotation, instance int) bool {

@@ -13,16 +13,33 @@ import (
 	"pictosync/internal/scan"
 )
 
+// crowdAttribute is where iscrowd is kept.
+const crowdAttribute = "iscrowd"
+
 // readAttributes returns the annotation's attributes with iscrowd as one more.
 func readAttributes(b *convert.Builder, at convert.Location, a *rawAnnotation) map[string]any {
 	attributes := attributeObject(b, at, a.attributes)
+	own, there := attributes[crowdAttribute]
+	contradiction := func() {
+		b.Report(convert.KindCrowd, at, fmt.Sprintf("iscrowd is %s, and the attribute of that name %v", a.isCrowd, own), "left out")
+	}
 	switch string(a.isCrowd) {
-	case "", "null", "0", "0.0", "false":
-	case "1", "1.0", "true":
-		if attributes == nil {
-			attributes = make(map[string]any, 1)
+	case "", "null":
+	case "0", "0.0", "false":
+		if convert.SaysYes(own) {
+			contradiction()
 		}
-		attributes["iscrowd"] = "true"
+	case "1", "1.0", "true":
+		switch {
+		case there && !convert.SaysYes(own):
+			contradiction()
+		case there: // in the same words as it was given
+		default:
+			if attributes == nil {
+				attributes = make(map[string]any, 1)
+			}
+			attributes[crowdAttribute] = "true"
+		}
 	default:
 		b.Report(convert.KindCrowd, at, "iscrowd is "+scan.Describe(a.isCrowd), "left out")
 	}

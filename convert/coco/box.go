@@ -208,17 +208,9 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 		if !convert.NamesAngle(name) || odd != "" && name > first {
 			continue
 		}
-		angle, ok := angleOf(value)
-		text, isText := value.(string)
-		switch {
-		case name != rotationAttribute && angle != 0:
-			odd = fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
-		case name == rotationAttribute && !ok && value != nil && !(isText && convert.Blank(text)):
-			odd = fmt.Sprintf("the attribute %q is %v, which is no angle", name, scan.Shorten(fmt.Sprint(value)))
-		default:
-			continue
+		if why := oddAttribute(name, value); why != "" {
+			odd, first = why, name
 		}
-		first = name
 	}
 	if odd != "" {
 		return odd
@@ -237,6 +229,29 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 		}
 	}
 	return ""
+}
+
+// oddAttribute says why an attribute that is named as an angle may turn a box by one that
+// cannot be told, "" where it does not.
+func oddAttribute(name string, value any) string {
+	angle, ok := angleOf(value)
+	text, isText := value.(string)
+	switch {
+	case name != rotationAttribute && angle != 0:
+		return fmt.Sprintf("the attribute %q is %v, and nothing tells its unit and direction: rotation, in degrees clockwise, is read", name, value)
+	case name == rotationAttribute && !ok && value != nil && !(isText && convert.Blank(text)):
+		return fmt.Sprintf("the attribute %q is %v, which is no angle", name, scan.Shorten(fmt.Sprint(value)))
+	}
+	return ""
+}
+
+// turns reports whether an attribute beside a box is read as something about its angle.
+func turns(name string, value any) bool {
+	if !convert.NamesAngle(name) {
+		return false
+	}
+	_, angle := angleOf(value)
+	return name == rotationAttribute && angle || oddAttribute(name, value) != ""
 }
 
 func turnedBox(attributes map[string]any) bool {

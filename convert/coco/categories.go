@@ -127,7 +127,7 @@ func (r *categoryReader) keypoints(raw []byte) []string {
 			name = convert.DefaultKeypointName(len(keypoints))
 			r.report(convert.KindKeypointName, fmt.Sprintf("the name of keypoint %d is %s", len(keypoints)+1, scan.Describe(element)), "named "+name)
 		} else if slices.Contains(keypoints, name) {
-			r.report(convert.KindKeypointName, fmt.Sprintf("two keypoints are named %q", name), "kept")
+			r.report(convert.KindSharedKeypointName, fmt.Sprintf("two keypoints are named %q", name), "both kept; where one is not placed, nothing tells which it is")
 		}
 		keypoints = append(keypoints, name)
 	}

@@ -1,6 +1,7 @@
 package coco
 
 import (
+	"bytes"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
@@ -73,7 +74,7 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
-		return nil, nil, fmt.Errorf("read the categories of %s: %w", file, err)
+		return nil, nil, fmt.Errorf("the categories of %s are %s, not a list", file, scan.Describe(bytes.TrimSpace(categories)))
 	}
 	r := categoryReader{coco: c, names: map[string]ID{}, folded: map[string]string{}}
 	for i, raw := range list {
@@ -270,6 +271,9 @@ func (r *reader) readScores(b *convert.Builder, o *convert.Object, a *rawAnnotat
 		if !geometry.Finite(scan.ParseNumber(a.score)) {
 			b.Report(convert.KindConfidence, o.At, "the score is not finite", "left out")
 			return
+		}
+		if own, there := o.Attributes[instanceScore]; there && own != any(stdjson.Number(a.score)) {
+			b.Report(convert.KindAttributes, o.At, fmt.Sprintf("the score is %s, and the attribute %s, which it is kept as, %v", a.score, instanceScore, own), "the score was taken")
 		}
 		if o.Attributes == nil {
 			o.Attributes = make(map[string]any, 1)

@@ -375,7 +375,7 @@ func TestCOCOCategories(t *testing.T) {
 		{"one id twice", `[{"id": 1, "name": "a", "keypoints": ["x", "y"]}, {"id": "1", "name": "a"}]`, []convert.Kind{convert.KindDuplicateCategory}, map[ID]string{"1": "a"}},
 		{"one key twice", `[{"id": 1, "name": "a", "id": 1, "x": 1, "x": 2}]`, []convert.Kind{convert.KindDuplicateKey}, map[ID]string{"1": "a"}},
 		{"one name twice", `[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]`, []convert.Kind{convert.KindSharedCategoryName}, map[ID]string{"1": "a", "2": "a"}},
-		{"keypoint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, slices.Repeat([]convert.Kind{convert.KindKeypointName}, 4), map[ID]string{"1": "a", "2": "b"}},
+		{"keypoint names", `[{"id": 1, "name": "a", "keypoints": ["x", "", "x", null]}, {"id": 2, "name": "b", "keypoints": "x"}]`, []convert.Kind{convert.KindKeypointName, convert.KindSharedKeypointName, convert.KindKeypointName, convert.KindKeypointName}, map[ID]string{"1": "a", "2": "b"}},
 		{"edges", `[{"id": 1, "name": "a", "keypoints": ["x", "y"], "skeleton": [[0,1], [2,2], [1,3], [1], [1,"2"], [1.5,2], [2,1]]}, {"id": 2, "name": "b", "skeleton": {}}]`, slices.Repeat([]convert.Kind{convert.KindSkeletonEdge}, 7), map[ID]string{"1": "a", "2": "b"}},
 	}
 	for _, test := range tests {

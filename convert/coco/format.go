@@ -6,8 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"github.com/google/uuid"
 	"github.com/spf13/pflag"
 
 	"pictosync/convert"
@@ -135,10 +139,42 @@ func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", item.File, err)
 	}
+	if err := ofOneImage(item, annotations); err != nil {
+		return convert.Result{Read: len(annotations), LeftOut: len(annotations)}, fmt.Errorf("read %s: %w", item.File, err)
+	}
 	sizes := source.ImageSizes{Stated: stated, Listed: listed}
 	result := s.coco.Image(item.Image, sizes.Own(), annotations)
 	s.Reconcile(item, sizes, &result)
 	return result, nil
+}
+
+// ofOneImage holds what the annotations of a row say of their image against one another, and
+// against the row where they name it.
+func ofOneImage(item convert.Item, annotations [][]byte) error {
+	var r reader
+	var first ID
+	for _, raw := range annotations {
+		a, err := r.annotation(raw)
+		if err != nil || scan.Absent(a.imageID) {
+			continue // an annotation that cannot be read is told by who converts it
+		}
+		id, err := ParseID(a.imageID)
+		if err != nil {
+			continue
+		}
+		text := string(id)
+		named := func(image string) bool { return path.Base(strings.ReplaceAll(text, `\`, "/")) == path.Base(image) }
+		switch {
+		case first != "" && id != first:
+			return fmt.Errorf("its annotations are of several images, %s and %s: nothing tells which of them it is for", convert.Display(string(first)), convert.Display(text))
+		case source.IsImageName(text) && !named(item.Image) && !slices.ContainsFunc(item.Aliases, named):
+			return fmt.Errorf("its annotations are of the image %s, and it is for %s", convert.Display(text), convert.Display(item.Image))
+		case uuid.Validate(text) == nil && uuid.Validate(item.ImageID) == nil && !strings.EqualFold(text, item.ImageID):
+			return fmt.Errorf("its annotations are of the image_id %s, and it is for %s", convert.Display(text), convert.Display(item.ImageID))
+		}
+		first = id
+	}
+	return nil
 }
 
 // listOf takes a JSON list apart.

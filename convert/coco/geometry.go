@@ -8,7 +8,6 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
-	"pictosync/pictograph"
 )
 
 // convertGeometry takes placed keypoints, else the segmentation, else the box, as
@@ -26,7 +25,7 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 	if !ok {
 		return false
 	}
-	if r.notation == "" && !g.byArea && o.OddAngle == "" && !turnedBox(o.Attributes) && g.form == plainBox && allBeside(keypoints, g.box) {
+	if r.notation == "" && !g.byArea && o.OddAngle == "" && !turnedBox(o.Attributes) && g.form == plainBox && geometry.AllBeside(convert.PointsOf(keypoints), g.box) {
 		b.Report(convert.KindGeometry, o.At, fmt.Sprintf("its %d placed keypoints all lie far from its bbox %v,%v to %v,%v", len(keypoints), g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H), "both were taken as they stand")
 	}
 	r.tellOtherShapes(b, o, a, len(keypoints) > 0)
@@ -51,22 +50,6 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 		return taken
 	}
 	return convertBox(b, r, o, g)
-}
-
-// allBeside reports whether all keypoints lie outside a box by more than half of its sides, and
-// by more than some pixels.
-func allBeside(keypoints []convert.Keypoint, box pictograph.Box) bool {
-	if !(box.W > 0 && box.H > 0) || !geometry.Finite(box.X, box.Y, box.W, box.H) {
-		return false
-	}
-	const pixels = 16
-	dx, dy := max(box.W/2, pixels), max(box.H/2, pixels)
-	for _, k := range keypoints {
-		if k.Point.X >= box.X-dx && k.Point.X <= box.X+box.W+dx && k.Point.Y >= box.Y-dy && k.Point.Y <= box.Y+box.H+dy {
-			return false
-		}
-	}
-	return len(keypoints) > 0
 }
 
 // tellOtherShapes tells of members that are not COCO's and most likely hold the shape of an

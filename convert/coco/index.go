@@ -678,7 +678,7 @@ func (x *indexer) group() {
 			continue
 		}
 		if x.file.ownerless == "" {
-			x.file.ownerless = fmt.Sprintf("the file has annotations of the image_id %s, which it has no image for", id)
+			x.file.ownerless = fmt.Sprintf("%s has annotations of the image_id %s, which it has no image for", x.file.name, id)
 		}
 		x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
 	}

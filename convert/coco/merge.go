@@ -27,6 +27,8 @@ func (c *dataset) merge(shared []*sharedImage) error {
 			c.repeated[one.name] = err
 		}
 	}
+	c.findForeignIDs(shared)
+	c.shareOwnerless()
 	var all []json.RawMessage
 	var names []string
 	for _, f := range c.files {
@@ -53,6 +55,66 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	return err
 }
 
+// findForeignIDs notes with the images of two files that these do not number their images
+// alike: they count for themselves, and annotations of one id may be two objects.
+func (c *dataset) findForeignIDs(shared []*sharedImage) {
+	type pair struct{ a, b *labelFile }
+	clashes := make(map[pair]string)
+	names := make(map[*labelFile]map[ID]string)
+	namesOf := func(f *labelFile) map[ID]string {
+		if names[f] == nil {
+			names[f] = make(map[ID]string, len(f.ids))
+			for i, id := range f.ids {
+				if id != "" {
+					names[f][id] = f.images[i].name
+				}
+			}
+		}
+		return names[f]
+	}
+	for _, one := range shared {
+		for i, p := range one.places {
+			for _, q := range one.places[:i] {
+				both := pair{q.file, p.file}
+				reason, looked := clashes[both]
+				if !looked {
+					reason = clashOf(both.a, both.b, namesOf(both.a), both.b.ids)
+					clashes[both] = reason
+				}
+				if reason != "" {
+					one.foreign = reason
+				}
+			}
+		}
+	}
+}
+
+// clashOf says which id is that of two images in two files, "" where none is.
+func clashOf(a, b *labelFile, names map[ID]string, ids []ID) string {
+	for i, id := range ids {
+		if name, both := names[id]; both && name != b.images[i].name {
+			return fmt.Sprintf("the id %s is that of %s in %s and of %s in %s", id, convert.Display(name), a.name, convert.Display(b.images[i].name), b.name)
+		}
+	}
+	return ""
+}
+
+// shareOwnerless notes with all files that annotations of one are of an image that this lacks:
+// it may be one of the others.
+func (c *dataset) shareOwnerless() {
+	for _, f := range c.files {
+		if f.ownerless == "" {
+			continue
+		}
+		for _, other := range c.files {
+			if other.ownerless == "" {
+				other.ownerless = f.ownerless
+			}
+		}
+		return
+	}
+}
+
 // check holds the entries of the image against one another.
 func (s *sharedImage) check() error {
 	first := s.places[0]
@@ -76,7 +138,7 @@ func (p place) id() ID {
 }
 
 func (c *dataset) loadMerged(one *sharedImage, item convert.Item, listed convert.Size) (convert.Result, error) {
-	var merged mergedObjects
+	merged := mergedObjects{foreign: one.foreign}
 	total := 0
 	for _, p := range one.places {
 		r := new(annotationReader)
@@ -117,8 +179,9 @@ func (c *dataset) loadMerged(one *sharedImage, item convert.Item, listed convert
 
 // mergedObjects are the annotations of an image, those with one id once.
 type mergedObjects struct {
-	list []*mergedObject
-	byID map[ID]*mergedObject
+	list    []*mergedObject
+	byID    map[ID]*mergedObject
+	foreign string // why one id may be that of two objects; "" where it is that of one
 }
 
 type mergedObject struct {
@@ -126,6 +189,8 @@ type mergedObject struct {
 	raw     []byte // as it stands, where it is of one file alone
 	file    string
 	broken  bool
+	of      []string // the files that it was merged from
+	twice   bool     // in one of them
 }
 
 func (m *mergedObjects) add(raw []byte, file string) error {
@@ -140,15 +205,25 @@ func (m *mergedObjects) add(raw []byte, file string) error {
 		return nil
 	}
 	other := m.byID[id]
-	if other == nil || other.file == file { // twice in one file: told by who converts them
+	switch {
+	case other == nil:
 		if m.byID == nil {
 			m.byID = make(map[ID]*mergedObject)
 		}
-		if m.list = append(m.list, o); other == nil {
-			m.byID[id] = o
-		}
+		o.of = []string{file}
+		m.list, m.byID[id] = append(m.list, o), o
 		return nil
+	case slices.Contains(other.of, file) && len(other.of) == 1: // told by who converts them
+		other.twice = true
+		m.list = append(m.list, o)
+		return nil
+	case slices.Contains(other.of, file) || other.twice:
+		return fmt.Errorf("the annotation %s stands twice in %s, and in another file too: nothing tells which of the two that is to be merged with", id, twiceIn(other, file))
 	}
+	if m.foreign != "" && !sameShape(other.members, o.members) {
+		return fmt.Errorf("nothing tells whether the annotation %s of %s and that of %s are one: they have no shape in common, and %s", id, other.file, file, m.foreign)
+	}
+	other.of = append(other.of, file)
 	other.raw = nil
 	for _, key := range slices.Sorted(maps.Keys(o.members)) {
 		value, known := other.members[key]
@@ -161,6 +236,24 @@ func (m *mergedObjects) add(raw []byte, file string) error {
 		}
 	}
 	return nil
+}
+
+// sameShape reports whether two annotations have a shape in common.
+func sameShape(a, b map[string]json.RawMessage) bool {
+	for _, key := range []string{"bbox", "segmentation", "keypoints"} {
+		if !saysNothing(a[key]) && !saysNothing(b[key]) && alike(a[key], b[key]) {
+			return true
+		}
+	}
+	return false
+}
+
+// twiceIn is the file that has an object twice, where one more of its id was found in file.
+func twiceIn(o *mergedObject, file string) string {
+	if o.twice {
+		return o.file
+	}
+	return file
 }
 
 func (m *mergedObjects) encode() ([][]byte, error) {

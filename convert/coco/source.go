@@ -227,8 +227,9 @@ func (c *dataset) lookForCorners(f *labelFile) {
 
 // sharedImage is an image that entries of several files are for.
 type sharedImage struct {
-	name   string
-	places []place // one a file
+	name    string
+	places  []place // one a file
+	foreign string  // why its annotations of one id may be two objects; "" where they are one
 }
 
 // findRepeated finds images that several entries are for, and notes those that one file
@@ -262,7 +263,7 @@ func (c *dataset) findRepeated() (shared []*sharedImage) {
 			one := seen[img.name]
 			switch {
 			case one == nil:
-				seen[img.name] = &sharedImage{img.name, []place{{f, img, i}}}
+				seen[img.name] = &sharedImage{name: img.name, places: []place{{f, img, i}}}
 			case c.repeated[img.name] != nil || f.errs[i] != nil:
 			case one.places[len(one.places)-1].file == f:
 				c.repeated[img.name] = fmt.Errorf("%s has several entries for it; leave one", f.name)

@@ -99,6 +99,7 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 	if len(objects) == 0 && len(r.Annotations) > 0 {
 		return nil, nil, r.Lost(lost), findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
 	}
+	convert.ReportMembers(&findings, image, "COCO", r.Annotations)
 	w.images++
 	if entry, err = json.Marshal(cocoImage{w.images, image, r.Size.Width, r.Size.Height}); err != nil {
 		return nil, nil, 0, nil, fmt.Errorf("write image %s: %w", image, err)
@@ -110,10 +111,11 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 			c.Score = *o.Confidence
 		}
 		w.identify(&c, o, category)
-		c.Attributes, c.Crowd = crowd(o.Attributes)
 		at := "annotation " + scan.Shorten(o.ID)
+		c.Attributes, c.Crowd = crowd(upright(o, at, report))
 		if o.Polygons != nil {
 			w.polygons(&c, o, r.Size, at, report)
+			convert.ReportGivenBoxes(report, at, o.Polygons)
 		}
 		if o.Box != nil {
 			c.box(o.Box.Box)
@@ -172,14 +174,32 @@ func (w *Writer) free() int64 {
 	return w.next - 1
 }
 
-// crowd takes iscrowd out of attributes.
+// crowd takes iscrowd out of attributes, where these say it in the words in which it is read.
 func crowd(attributes map[string]any) (map[string]any, int) {
-	if attributes["iscrowd"] != "true" {
+	switch own := attributes[crowdAttribute]; {
+	case !convert.SaysYes(own):
 		return attributes, 0
+	case own != any("true"):
+		return attributes, 1
 	}
-	rest := maps.Clone(attributes)
-	delete(rest, "iscrowd")
-	return rest, 1
+	return without(attributes, crowdAttribute), 1
+}
+
+// upright are the attributes of an object without those that would turn its box, or would say
+// that it may be turned.
+func upright(o convert.WholeObject, at string, report func(convert.Kind, string, string, string)) map[string]any {
+	attributes := o.Attributes
+	if o.Box == nil && o.Keypoints == nil {
+		return attributes
+	}
+	for _, name := range slices.Sorted(maps.Keys(attributes)) {
+		if !turns(name, attributes[name]) {
+			continue
+		}
+		report(convert.KindLostDetail, at, fmt.Sprintf("the attribute %q is %v, and beside a box of COCO it would be the angle that the box is turned by", name, attributes[name]), "left out")
+		attributes = without(attributes, name)
+	}
+	return attributes
 }
 
 func (c *writtenAnnotation) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y, b.W, b.H} }
@@ -206,6 +226,7 @@ func places(c *convert.CatalogEntry, keypoints []pictograph.Annotation) (slots [
 func (w *Writer) pose(c *writtenAnnotation, o convert.WholeObject, category *convert.CatalogEntry, report func(convert.Kind, string, string, string)) (lost []*pictograph.Annotation) {
 	slots, parts, extra := places(category, o.Keypoints)
 	convert.ReportExtra(report, category.Name, extra)
+	reportShared(report, category, o.Keypoints)
 	var placed []pictograph.Point
 	triplets := func(list []*pictograph.Annotation) (out []float64) {
 		for _, j := range list {
@@ -241,6 +262,33 @@ func (w *Writer) pose(c *writtenAnnotation, o convert.WholeObject, category *con
 		c.BBox = [4]float64{placed[0].X, placed[0].Y, 0, 0}
 	}
 	return extra
+}
+
+// reportShared tells of keypoints of one name that are not all that their category has of it,
+// or that it has none of: their places, or their names, are others when they are read.
+func reportShared(report func(convert.Kind, string, string, string), category *convert.CatalogEntry, keypoints []pictograph.Annotation) {
+	placed := make(map[string]int, len(keypoints))
+	for _, j := range keypoints {
+		placed[j.Name]++
+	}
+	named := make(map[string]int)
+	if category.Skeleton != nil {
+		for _, node := range category.Skeleton.Nodes {
+			named[node.Name]++
+		}
+	}
+	for _, j := range keypoints {
+		at := "annotation " + scan.Shorten(j.ID)
+		switch n := placed[j.Name]; {
+		case n > 1 && category.Skeleton == nil:
+			report(convert.KindSharedKeypointName, at, fmt.Sprintf("%d keypoints of the instance are named %q", n, j.Name), "written without names, so that they come back numbered")
+		case n < named[j.Name] && named[j.Name] > 1:
+			report(convert.KindSharedKeypointName, at, fmt.Sprintf("category %q has %d keypoints named %q, and %d of them are placed: nothing tells which", category.Name, named[j.Name], j.Name, n), "written in the first places")
+		default:
+			continue
+		}
+		return
+	}
 }
 
 // scores writes the confidences of keypoints where they have their own, and that of their

@@ -74,6 +74,7 @@ func (s *sink) Write(c *convert.Converted) error {
 		name := c.Result.Annotations[o.Members[len(o.Members)-1]].Name // the keypoints of an object come first
 		entry.Annotations = append(entry.Annotations, writtenAnnotation{name, writtenCoordinates{box.X + box.W/2, box.Y + box.H/2, box.W, box.H}})
 	}
+	convert.ReportMembers(&findings, c.Item.Image, "Create ML", c.Result.Annotations)
 	var err error
 	if len(entry.Annotations) == 0 && len(c.Result.Annotations) > 0 {
 		err = fmt.Errorf("write image %s: none of its %d annotations has a place in Create ML's labels", c.Item.Image, len(c.Result.Annotations))
@@ -109,6 +110,7 @@ func boxOf(o convert.WholeObject, at string, report func(kind convert.Kind, at, 
 	for _, p := range o.Polygons {
 		points = append(points, slices.Concat(p.Rings...)...)
 	}
+	convert.ReportGivenBoxes(report, at, o.Polygons)
 	box, ok := geometry.Bounds(points)
 	switch {
 	case o.Polygons == nil:

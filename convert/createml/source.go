@@ -102,6 +102,30 @@ type entry struct {
 	twoImages            bool
 	annotations          [][]byte // nil where there is no list of them
 	others               []string // members that are not read
+	notation             string   // what one of them says of the boxes that Create ML's are not
+}
+
+// otherNotation is what a member says of boxes that Create ML's are not, "" where it says nothing
+// of them, or that they are about their centres, in pixels, from the top left.
+func otherNotation(name string, value []byte) string {
+	plain := strings.NewReplacer("_", "", "-", "", " ", "")
+	var means []string
+	switch plain.Replace(strings.ToLower(name)) {
+	case "anchor", "boxanchor", "bboxanchor", "boundingboxanchor":
+		means = []string{"center", "centre"}
+	case "unit", "units", "coordinateunits", "coordinatesunits", "boxunits", "boundingboxunits":
+		means = []string{"pixel", "pixels", "px"}
+	case "origin", "coordinateorigin", "coordinatesorigin", "boxorigin", "boundingboxorigin":
+		means = []string{"topleft"}
+	case "boxformat", "bboxformat", "boxmode", "bboxmode", "boxtype", "bboxtype":
+		means = []string{"cxcywh", "center", "centre", "createml"}
+	default:
+		return ""
+	}
+	if !scan.IsString(value) || slices.Contains(means, plain.Replace(strings.ToLower(string(scan.TextOf(value))))) {
+		return ""
+	}
+	return fmt.Sprintf("the member %q is %s, and the boxes of Create ML are about their centres, in pixels from the top left", scan.Shorten(name), scan.Shorten(string(value)))
 }
 
 // readEntry reads an entry. One that says a thing twice is an error: nothing tells what is meant.
@@ -140,7 +164,7 @@ func readEntry(s *scan.Scanner) (e entry, err error) {
 			e.height = bytes.Clone(s.Value())
 		default:
 			e.others = append(e.others, name)
-			s.Skip()
+			e.notation = cmp.Or(e.notation, otherNotation(name, s.Value()))
 		}
 	}
 	return e, err
@@ -211,10 +235,10 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 	annotations := make([]annotation, len(e.annotations))
 	for i, one := range e.annotations {
 		annotations[i] = readAnnotation(one)
+		annotations[i].notation = cmp.Or(annotations[i].notation, e.notation)
 	}
-	shares := allShares(annotations)
 	for i, one := range annotations {
-		b.Count(take(b, i+1, one, shares, members))
+		b.Count(take(b, i+1, one, members))
 		d.tellSimilar(item.File, string(scan.Unquote(one.label)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -243,6 +267,7 @@ type annotation struct {
 	sides                          [4][]byte // of the coordinates, as sideNames
 	angle                          string    // the name of a member that may turn it
 	others                         []string  // members that are not read
+	notation                       string    // see entry
 	err                            error
 }
 
@@ -279,6 +304,7 @@ func (a *annotation) other(name, path string, value []byte) {
 	case scan.Absent(value):
 	case !convert.NamesAngle(name):
 		a.others = append(a.others, path)
+		a.notation = cmp.Or(a.notation, otherNotation(name, value))
 	case !scan.IsNumber(value) || scan.ParseNumber(value) != 0:
 		a.angle = path
 	}
@@ -311,7 +337,7 @@ func byCorner(sides [4]float64, size convert.Size) bool {
 }
 
 // take takes one annotation; false says that it was left out, and a finding why.
-func take(b *convert.Builder, number int, a annotation, shares bool, members map[string]int) bool {
+func take(b *convert.Builder, number int, a annotation, members map[string]int) bool {
 	at := convert.Location{What: "annotation", Number: number}
 	if a.err != nil {
 		return b.Drop(convert.KindInvalidJSON, at, a.err.Error())
@@ -339,10 +365,12 @@ func take(b *convert.Builder, number int, a annotation, shares bool, members map
 		sides[i] = scan.ParseNumber(raw)
 	}
 	switch {
+	case a.notation != "":
+		return b.Drop(convert.KindBoxNotation, at, a.notation)
 	case byCorner(sides, b.Size):
 		return b.Drop(convert.KindBoxNotation, at, fmt.Sprintf("its box lies inside the image if %v,%v is its corner, and far beyond if it is its centre, as Create ML has it: nothing tells which it is", sides[0], sides[1]))
-	case shares:
-		return b.Drop(convert.KindBoxNotation, at, "all coordinates of the image lie between 0 and 1, as shares of its size do, and Create ML's are pixels")
+	case isShares(sides):
+		return b.Drop(convert.KindBoxNotation, at, "its coordinates lie between 0 and 1, as shares of the image's size do, and Create ML's are pixels")
 	case a.angle != "":
 		return b.Drop(convert.KindAngle, at, fmt.Sprintf("the member %q may turn the box, and nothing tells in what unit and direction", scan.Shorten(a.angle)))
 	case scan.IsNumber(a.confidence):
@@ -354,16 +382,11 @@ func take(b *convert.Builder, number int, a annotation, shares bool, members map
 	return b.AddBox(o, pictograph.Box{X: x - w/2, Y: y - h/2, W: w, H: h})
 }
 
-// allShares reports whether no coordinate of an image is above 1: these are most likely
-// shares of its size.
-func allShares(annotations []annotation) bool {
-	for _, a := range annotations {
-		if !slices.ContainsFunc(a.sides[:], func(raw []byte) bool { return !scan.IsNumber(raw) }) &&
-			slices.ContainsFunc(a.sides[:], func(raw []byte) bool { return scan.ParseNumber(raw) > 1 }) {
-			return false
-		}
-	}
-	return len(annotations) > 0
+// isShares reports whether no coordinate of a box is above 1: these are most likely shares of
+// its image's size.
+func isShares(sides [4]float64) bool {
+	const rounding = 0.01
+	return slices.Max(sides[:]) <= 1+rounding
 }
 
 func (d *dataset) sizes(item convert.Item, stated, listed convert.Size) source.ImageSizes {

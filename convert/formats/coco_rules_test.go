@@ -95,7 +95,7 @@ func TestUnlinkedAnnotations(t *testing.T) {
 		`"image_id":[1]`:                        "its image cannot be told",
 		`"image_id":"dog.jpg"`:                  "is no id of the file and may mean the name of this image",
 		`"image_id":"x/dog.jpg"`:                "is no id of the file and may mean the name of this image",
-		`"image_id":9`:                          "the image has no annotations, and nothing tells whether it should: the file has annotations of the image_id 9",
+		`"image_id":9`:                          "the image has no annotations, and nothing tells whether it should: a.json has annotations of the image_id 9",
 		`"image_id":1.5`:                        "annotations of the image_id 1.5",
 		`"image_id":77777777777777777777777`:    "the image has no annotations",
 		`"image_id":1,"image_id":2`:             "has several image_ids",

@@ -193,6 +193,22 @@ func Apart(a, b pictograph.Box) bool {
 	return Sound(a) && Sound(b) && Overlap(a, b) < LeastOverlap && BoxesDiffer(a, b, 2, 0.02)
 }
 
+// AllBeside reports whether all of some points lie outside a box by more than half of its sides,
+// and by more than some pixels.
+func AllBeside(points []pictograph.Point, box pictograph.Box) bool {
+	if !(box.W > 0 && box.H > 0) || !Finite(box.X, box.Y, box.W, box.H) {
+		return false
+	}
+	const pixels = 16
+	dx, dy := max(box.W/2, pixels), max(box.H/2, pixels)
+	for _, p := range points {
+		if p.X >= box.X-dx && p.X <= box.X+box.W+dx && p.Y >= box.Y-dy && p.Y <= box.Y+box.H+dy {
+			return false
+		}
+	}
+	return len(points) > 0
+}
+
 // Off reports whether a shape lies outside an image altogether.
 func Off(box pictograph.Box, width, height int) bool {
 	out := max(-(box.X + box.W), box.X-float64(width), -(box.Y + box.H), box.Y-float64(height))

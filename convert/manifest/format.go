@@ -24,15 +24,29 @@ func Format() convert.Format {
 	}
 }
 
-// ImageFile is looked for in the folder of images, and then below the manifest's root.
+// ImageFile is looked for in the folder of images, and then below the manifest's root, by any
+// path that the image has.
 func (m *manifest) ImageFile(item convert.Item) string {
-	if file := m.InImages(item.Image); file != "" {
-		return file
+	paths := []string{item.Image}
+	for _, alias := range item.Aliases {
+		if filepath.IsLocal(filepath.FromSlash(alias)) {
+			paths = append(paths, alias)
+		}
+	}
+	for _, name := range paths {
+		if file := m.InImages(name); file != "" {
+			return file
+		}
 	}
 	if p, ok := item.Place.(place); ok && p.ofMany() {
 		if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
 			return convert.ImageFile(f, inner)
 		}
 	}
-	return source.Existing(filepath.Join(m.root, filepath.FromSlash(item.Image)))
+	for _, name := range paths {
+		if file := source.Existing(filepath.Join(m.root, filepath.FromSlash(name))); file != "" {
+			return file
+		}
+	}
+	return ""
 }

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -15,7 +16,8 @@ import (
 	"strings"
 	"sync"
 
-	_ "github.com/mattn/go-sqlite3"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/mattn/go-sqlite3"
 
 	"pictosync/convert"
 	"pictosync/source"
@@ -62,9 +64,48 @@ CREATE TABLE images (
 
 const schemaVersion = "1"
 
+// driver is SQLite's for manifests, which others wrote: no value is longer than a label may be,
+// be it stored or what a column works out.
+const driver = "sqlite3 manifest"
+
+// cleanName is a function for queries: an image's path as it is used, or as it stands where it
+// cannot be.
+const cleanName = "clean_name"
+
+func init() {
+	sql.Register(driver, &sqlite3.SQLiteDriver{ConnectHook: func(c *sqlite3.SQLiteConn) error {
+		c.SetLimit(sqlite3.SQLITE_LIMIT_LENGTH, source.MaxLabels+1<<16)
+		return c.RegisterFunc(cleanName, func(name any) any {
+			text, err := rowText("image", name)
+			if err == nil {
+				if clean, err := source.CleanImagePath(text); err == nil {
+					return clean
+				}
+			}
+			return name
+		}, true)
+	}})
+}
+
+// errTooLong says what SQLite's error for a value that is too long is.
+var errTooLong = fmt.Errorf("a value in it is longer than %d bytes", source.MaxLabels)
+
+func sayTooLong(err error) error {
+	if e, own := errors.AsType[sqlite3.Error](err); own && e.Code == sqlite3.ErrTooBig {
+		return errTooLong
+	}
+	return err
+}
+
 // pageRows is how many rows are read at a time, so that no transaction is
 // held open while images are saved.
 const pageRows = 1000
+
+// pageBytes is how many bytes the texts of a page's rows have that no further row is read with.
+const pageBytes = 16 << 20
+
+// maxClasses is how many bytes a class set may have.
+const maxClasses = 16 << 20
 
 // manifest is a SQLite manifest.
 type manifest struct {
@@ -85,6 +126,7 @@ type manifest struct {
 
 // place is a row's rest.
 type place struct {
+	row       int64
 	format    convert.Format
 	labelPath string // "" where the label is in the row
 	classSet  int64
@@ -159,7 +201,7 @@ func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
 		return err
 	}
 	defer m.release()
-	return read(db)
+	return sayTooLong(read(db))
 }
 
 // Take opens the manifest for reading alone; release lets it go.
@@ -172,7 +214,7 @@ func (m *manifest) take() (*sql.DB, error) {
 			return nil, err
 		}
 		address := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: "mode=ro&_query_only=1&_busy_timeout=5000"}
-		if m.db, err = sql.Open("sqlite3", address.String()); err != nil {
+		if m.db, err = sql.Open(driver, address.String()); err != nil {
 			return nil, err
 		}
 		m.db.SetMaxIdleConns(runtime.GOMAXPROCS(0))
@@ -197,28 +239,20 @@ func (m *manifest) closeUnused() {
 }
 
 func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
-	var version string
-	err := db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'version'`).Scan(&version)
+	if err := m.onlyTables(ctx, db); err != nil {
+		return err
+	}
+	version, stated, err := metaValue(ctx, db, "version")
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return errors.New("it has no version in meta")
-	case err != nil && strings.Contains(err.Error(), "no such table"):
-		return errors.New("is a SQLite file but no manifest: it has no table meta")
 	case err != nil:
 		return err
+	case !stated:
+		return errors.New("it has no version in meta")
 	case version != schemaVersion:
 		return fmt.Errorf("it has version %s, this program reads version %s", convert.Display(version), schemaVersion)
 	}
-	var views int
-	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM sqlite_schema WHERE type = 'view' AND name IN ('images', 'meta', 'class_sets')`).Scan(&views); err != nil {
-		return err
-	}
-	if views > 0 {
-		return errors.New("its images must be a table: a view may have no end")
-	}
-	var root string
-	err = db.QueryRowContext(ctx, `SELECT CAST(value AS TEXT) FROM meta WHERE key = 'root'`).Scan(&root)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	root, _, err := metaValue(ctx, db, "root")
+	if err != nil {
 		return err
 	}
 	if root = filepath.FromSlash(root); filepath.IsAbs(root) {
@@ -232,12 +266,30 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		if err := rows.Scan(&id, &classes); err != nil {
 			return err
 		}
+		if len(classes) > maxClasses {
+			return fmt.Errorf("its class set %d is longer than %d bytes", id, maxClasses)
+		}
+		if before, twice := m.classSets[id]; twice && !bytes.Equal(before, classes) {
+			return fmt.Errorf("its class set %d stands there twice, and the two differ; leave one", id)
+		}
 		m.classSets[id] = classes
 		return nil
 	}); err != nil {
 		return err
 	}
-	return eachRow(ctx, db, `SELECT CAST(image AS TEXT) FROM images WHERE image IS NOT NULL GROUP BY image HAVING count(*) > 1`, func(rows *sql.Rows) error {
+	if err := checkIDs(ctx, db); err != nil {
+		return err
+	}
+	// Names that are written in several ways are few, and to clean them all takes time.
+	var odd bool
+	if err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE image GLOB './*' OR instr(image, '\') OR instr(image, '//') OR instr(image, '/./') OR instr(image, '/../'))`).Scan(&odd); err != nil {
+		return err
+	}
+	name := "image"
+	if odd {
+		name = cleanName + "(image)"
+	}
+	return eachRow(ctx, db, `SELECT CAST(`+name+` AS TEXT) FROM images WHERE image IS NOT NULL GROUP BY `+name+` HAVING count(*) > 1`, func(rows *sql.Rows) error {
 		var image string
 		if err := rows.Scan(&image); err != nil {
 			return err
@@ -245,6 +297,60 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 		m.repeated[image] = true
 		return nil
 	})
+}
+
+// onlyTables refuses what stands for a table and is none.
+func (m *manifest) onlyTables(ctx context.Context, db *sql.DB) error {
+	there := make(map[string]bool)
+	if err := eachRow(ctx, db, `SELECT lower(name), type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' FROM sqlite_schema
+			WHERE type IN ('table', 'view') AND lower(name) IN ('images', 'meta', 'class_sets')`, func(rows *sql.Rows) error {
+		var name string
+		var table bool
+		if err := rows.Scan(&name, &table); err != nil {
+			return err
+		}
+		if !table {
+			return fmt.Errorf("its %s must be a table: a view may have no end", name)
+		}
+		there[name] = true
+		return nil
+	}); err != nil {
+		return err
+	}
+	if !there["meta"] {
+		return errors.New("is a SQLite file but no manifest: it has no table meta")
+	}
+	return nil
+}
+
+// checkIDs refuses rows that their ids do not tell apart, since they are read by these.
+func checkIDs(ctx context.Context, db *sql.DB) error {
+	var unique, odd bool
+	err := db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM pragma_table_info('images') WHERE lower(name) = 'id' AND pk = 1 AND upper(type) = 'INTEGER')
+		AND (SELECT count(*) FROM pragma_table_info('images') WHERE pk > 0) = 1`).Scan(&unique)
+	if err == nil && !unique {
+		err = db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM images WHERE typeof(id) <> 'integer') OR EXISTS (SELECT 1 FROM images GROUP BY id HAVING count(*) > 1)`).Scan(&odd)
+	}
+	if err == nil && odd {
+		return errors.New("the id of a row of its images is no whole number, or that of another row too; give every row an id of its own")
+	}
+	return err
+}
+
+// metaValue is what meta says of a key, once; stated is false where it says nothing.
+func metaValue(ctx context.Context, db *sql.DB, key string) (value string, stated bool, err error) {
+	err = eachRow(ctx, db, `SELECT CAST(value AS TEXT) FROM meta WHERE key = ?`, func(rows *sql.Rows) error {
+		var one sql.NullString
+		if err := rows.Scan(&one); err != nil {
+			return err
+		}
+		if stated && one.String != value {
+			return fmt.Errorf("it has two values of %s in meta, %s and %s; leave one", key, convert.Display(value), convert.Display(one.String))
+		}
+		value, stated = one.String, true
+		return nil
+	}, key)
+	return value, stated, err
 }
 
 func eachRow(ctx context.Context, db *sql.DB, query string, read func(*sql.Rows) error, args ...any) error {
@@ -299,27 +405,77 @@ func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.It
 	}
 }
 
+var errPageFull = errors.New("the page is full")
+
 // page reads rows behind the one with the id last; the id of the last row read
-// is last itself at the end.
+// is last itself at the end. A row with a value that is too long is its image's failure.
 func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, end int64, err error) {
-	end = last
+	items, err = m.rows(ctx, `id > ? ORDER BY id LIMIT ?`, last, pageRows)
+	if len(items) > 0 || !errors.Is(err, errTooLong) {
+		if end = last; len(items) > 0 {
+			end, err = items[len(items)-1].Place.(place).row, nil
+		}
+		return items, end, err
+	}
+	err = m.query(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `SELECT min(id) FROM images WHERE id > ?`, last).Scan(&end)
+	})
+	if err != nil {
+		return nil, last, err
+	}
+	if items, err = m.rows(ctx, `id = ?`, end); errors.Is(err, errTooLong) {
+		item := convert.Item{Cursor: strconv.FormatInt(end, 10), File: fmt.Sprintf("row %d", end), Image: m.nameOf(ctx, end)}
+		item.Err = fmt.Errorf("read row %d of the manifest: %w", end, err)
+		return []convert.Item{item}, end, nil
+	}
+	return items, end, err
+}
+
+// nameOf is the image of a row that cannot be read as a whole, or its number where that cannot
+// be read either.
+func (m *manifest) nameOf(ctx context.Context, id int64) (name string) {
+	err := m.query(ctx, func(db *sql.DB) error {
+		return db.QueryRowContext(ctx, `SELECT CAST(image AS TEXT) FROM images WHERE id = ?`, id).Scan(&name)
+	})
+	if clean, cleanErr := source.CleanImagePath(name); err == nil && cleanErr == nil {
+		return clean
+	}
+	return fmt.Sprintf("row %d", id)
+}
+
+// rows reads the rows that a condition fits; beside an error those before it.
+func (m *manifest) rows(ctx context.Context, condition string, args ...any) (items []convert.Item, err error) {
+	bytes := 0
 	err = m.query(ctx, func(db *sql.DB) error {
 		// Large labels are read when they are needed.
 		return eachRow(ctx, db, `
 			SELECT id, image, aliases, format, label_path, label IS NOT NULL, image_id, width, height, class_set
-			FROM images WHERE id > ? ORDER BY id LIMIT ?`, func(rows *sql.Rows) error {
+			FROM images WHERE `+condition, func(rows *sql.Rows) error {
 			var id int64
 			var image, aliases, format, labelPath, imageID, width, height, set any
 			var inline bool
 			if err := rows.Scan(&id, &image, &aliases, &format, &labelPath, &inline, &imageID, &width, &height, &set); err != nil {
 				return err
 			}
-			end = id
 			items = append(items, m.item(row{id, image, aliases, format, labelPath, imageID, width, height, set, inline}))
+			for _, v := range []any{image, aliases, format, labelPath, imageID} {
+				switch v := v.(type) {
+				case string:
+					bytes += len(v)
+				case []byte:
+					bytes += len(v)
+				}
+			}
+			if bytes > pageBytes {
+				return errPageFull
+			}
 			return nil
-		}, last, pageRows)
+		}, args...)
 	})
-	return items, end, err
+	if errors.Is(err, errPageFull) {
+		err = nil
+	}
+	return items, err
 }
 
 // row is a row of images as it stands there, of whatever types.
@@ -332,6 +488,7 @@ type row struct {
 func (m *manifest) item(r row) convert.Item {
 	item := convert.Item{Cursor: strconv.FormatInt(r.id, 10), File: fmt.Sprintf("row %d", r.id)}
 	place, err := m.readRow(r, &item)
+	place.row = r.id
 	if item.Place = place; err != nil {
 		item.Err = fmt.Errorf("read row %d of the manifest: %w", r.id, err)
 	}
@@ -352,7 +509,7 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 		return place, fmt.Errorf("the image's name %w", err)
 	}
 	item.Image = clean
-	if m.repeated[name] {
+	if m.repeated[name] || m.repeated[clean] {
 		return place, errors.New("several rows are for this image; leave one")
 	}
 	format, err := rowText("format", r.format)
@@ -408,10 +565,12 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 	default:
 		return place, errors.New("class_set is no whole number")
 	}
+	if r.classSet != nil && place.ofMany() {
+		return place, fmt.Errorf("it has a class_set, and %s has classes of its own; leave class_set NULL", convert.Display(place.labelPath))
+	}
 	return place, nil
 }
 
-// rowText is a column of text; NULL is "".
 // rowFormat is the format of a row.
 func (m *manifest) rowFormat(name string) (convert.Format, error) {
 	var names []string
@@ -427,6 +586,7 @@ func (m *manifest) rowFormat(name string) (convert.Format, error) {
 	return convert.Format{}, fmt.Errorf("the format is %q and must be one of: %s", name, strings.Join(names, ", "))
 }
 
+// rowText is a column of text; NULL is "".
 func rowText(column string, v any) (string, error) {
 	switch v := v.(type) {
 	case nil:
@@ -439,21 +599,41 @@ func rowText(column string, v any) (string, error) {
 	return "", fmt.Errorf("%s is no text", column)
 }
 
+// Size is the one of the sizes file or the row, else that of the image's file, or of the file
+// of labels that has the image.
 func (m *manifest) Size(item convert.Item) convert.Size {
-	if size := m.Sizes.Of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
-		return size
-	}
 	p, ok := item.Place.(place)
 	if !ok {
 		return convert.Size{}
 	}
-	if p.size.Known() || !p.ofMany() {
-		return p.size
+	if stated := m.stated(item, p); stated.Known() || !p.ofMany() {
+		return source.ImageSizes{Stated: stated, Local: m.local(item)}.Own()
 	}
 	if f, inner, err := m.inFile(context.Background(), p, item.Image); err == nil {
 		return f.Size(inner)
 	}
 	return convert.Size{}
+}
+
+// stated is the size that the sizes file or the row gives an image.
+func (m *manifest) stated(item convert.Item, p place) convert.Size {
+	if size := m.Sizes.Of(append([]string{item.Image}, item.Aliases...)...); size.Known() {
+		return size
+	}
+	return p.size
+}
+
+// local is the size of an image's file, where that is at hand.
+func (m *manifest) local(item convert.Item) convert.Size {
+	file := m.ImageFile(item)
+	if file == "" {
+		return convert.Size{}
+	}
+	size, err := source.ImageSize(file)
+	if err != nil {
+		m.Reporter.Report(convert.Finding{Kind: convert.KindImageHeader, Image: item.Image, File: file, Reason: err.Error(), Action: "the size was looked for elsewhere"})
+	}
+	return size
 }
 
 func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
@@ -462,18 +642,7 @@ func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.S
 		return convert.Result{}, item.Err
 	}
 	if p.ofMany() {
-		f, inner, err := m.inFile(ctx, p, item.Image)
-		if err != nil {
-			return convert.Result{}, err
-		}
-		if !p.size.Known() || f.Size(inner).Known() {
-			return f.Load(ctx, inner, listed)
-		}
-		result, err := f.Load(ctx, inner, p.size)
-		if err == nil {
-			m.Reconcile(item, source.ImageSizes{Stated: p.size, Listed: listed}, &result)
-		}
-		return result, err
+		return m.loadOfMany(ctx, item, p, listed)
 	}
 	label, err := m.label(ctx, item, p)
 	if err != nil {
@@ -483,7 +652,46 @@ func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.S
 	if err != nil {
 		return convert.Result{}, err
 	}
-	return labels.Load(item, m.Size(item), listed, label)
+	sizes := source.ImageSizes{Stated: m.stated(item, p), Local: m.local(item), Listed: listed}
+	if differs := sizes.Stated.Known() && sizes.Local.Known() && sizes.Stated != sizes.Local; !differs {
+		return labels.Load(item, source.ImageSizes{Stated: sizes.Stated, Local: sizes.Local}.Own(), listed, label)
+	}
+	result, err := labels.Load(item, sizes.Stated, convert.Size{}, label)
+	if err == nil {
+		m.Reconcile(item, sizes, &result)
+	}
+	return result, err
+}
+
+// loadOfMany loads the labels of a row from a file that has those of several images.
+func (m *manifest) loadOfMany(ctx context.Context, item convert.Item, p place, listed convert.Size) (convert.Result, error) {
+	f, inner, err := m.inFile(ctx, p, item.Image)
+	if err != nil {
+		return convert.Result{}, err
+	}
+	if own := f.Size(inner); own.Known() {
+		result, err := f.Load(ctx, inner, listed)
+		if err == nil && p.size.Known() && p.size != own && result.Read > 0 {
+			m.reportRowSize(item, p, own, &result)
+		}
+		return result, err
+	}
+	result, err := f.Load(ctx, inner, p.size)
+	if err == nil && p.size.Known() {
+		m.Reconcile(item, source.ImageSizes{Stated: p.size, Listed: listed}, &result)
+	}
+	return result, err
+}
+
+// reportRowSize tells of a row that has an image in another size than its label file.
+func (m *manifest) reportRowSize(item convert.Item, p place, own convert.Size, result *convert.Result) {
+	f := convert.Finding{Kind: convert.KindSizeMismatch, File: item.File, Image: item.Image,
+		Reason: fmt.Sprintf("the image is %d×%d in its row of the manifest, and %d×%d by %s", p.size.Width, p.size.Height, own.Width, own.Height, p.labelPath),
+		Action: "the image is left alone; --on-size-mismatch keep takes its labels as they stand"}
+	if m.Options.OnSizeMismatch == convert.SizeKeep {
+		f.Kind, f.Action = convert.KindResized, "the labels were kept as they stand, as --on-size-mismatch keep says"
+	}
+	result.Findings = append(result.Findings, f)
 }
 
 // label reads a row's label, from its file or the manifest.
@@ -496,14 +704,13 @@ func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byt
 		return data, nil
 	}
 	var label []byte
-	var long bool
 	err := m.query(ctx, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, `SELECT CAST(iif(length(label) > ?2, zeroblob(0), label) AS BLOB), length(label) > ?2 FROM images WHERE id = ?1 AND label IS NOT NULL`, item.Cursor, source.MaxLabels).Scan(&label, &long)
+		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, item.Cursor).Scan(&label)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errors.New("the label is gone since the run began")
 	}
-	if err == nil && (long || len(label) > source.MaxLabels) {
+	if err == nil && len(label) > source.MaxLabels {
 		err = fmt.Errorf("the label is longer than %d bytes", source.MaxLabels)
 	}
 	if err != nil {
@@ -524,6 +731,9 @@ func (m *manifest) labels(id int64, f convert.Format) (convert.Labels, error) {
 	if made, ok := m.sets[key]; ok {
 		return made, nil
 	}
+	if key := repeatedKey(m.classSets[id]); key != "" {
+		return nil, fmt.Errorf("read class set %d of the manifest: the key %s stands twice in it, and nothing tells which of the two is meant", id, convert.Display(key))
+	}
 	made, err := f.Labels(m.classSets[id], m.Input(m.Path, ""))
 	if errors.Is(err, convert.ErrNoClasses) {
 		return nil, fmt.Errorf("the manifest has no class set %d, so the classes are not known", id)
@@ -533,6 +743,37 @@ func (m *manifest) labels(id int64, f convert.Format) (convert.Labels, error) {
 	}
 	m.sets[key] = made
 	return made, nil
+}
+
+// repeatedKey is a key that an object of a JSON text has twice, in whatever letters or with
+// however many zeros before a number; "" where there is none.
+func repeatedKey(text []byte) string {
+	decoder := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	seen := []map[string]bool{{}} // of the objects and lists around, the innermost last
+	for {
+		token, err := decoder.ReadToken()
+		if err != nil {
+			return "" // the end, or what is no JSON, which whoever reads it says
+		}
+		switch token.Kind() {
+		case '{', '[':
+			seen = append(seen, make(map[string]bool))
+		case '}', ']':
+			seen = seen[:len(seen)-1]
+		case '"':
+			if kind, length := decoder.StackIndex(decoder.StackDepth()); kind != '{' || length%2 == 0 {
+				continue
+			}
+			key := strings.ToLower(token.String())
+			if n, err := strconv.Atoi(key); err == nil {
+				key = strconv.Itoa(n)
+			}
+			if seen[len(seen)-1][key] {
+				return token.String()
+			}
+			seen[len(seen)-1][key] = true
+		}
+	}
 }
 
 // inFile finds a row's image in the COCO or canonical file it names, which is
