@@ -336,12 +336,12 @@ func (f *LabelFolder) tellUnlabelled() {
 				continue
 			}
 			if count++; count <= MostUnlabelled {
-				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "it was left alone"})
+				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "no annotations were taken for it"})
 			}
 		}
 	}
 	if more := count - MostUnlabelled; more > 0 {
-		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "they were left alone"})
+		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "no annotations were taken for them"})
 	}
 }
 

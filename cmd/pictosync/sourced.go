@@ -191,7 +191,7 @@ func (s *session) summed(name string, failed worker.Summary, ignoreUnmatched boo
 	return summary, err
 }
 
-// firstFailures are three images that could not be saved, with why.
+// firstFailures are three images that could not be saved, or uploaded, with why.
 func firstFailures(ctx context.Context, state *store.Store, run string) (failures []string, err error) {
 	for _, outcome := range []store.ItemOutcome{store.ItemFailed, store.ItemUnmatched} {
 		for record, err := range state.Records(ctx, run, outcome) {
@@ -203,6 +203,17 @@ func firstFailures(ctx context.Context, state *store.Store, run string) (failure
 			}
 			failures = append(failures, record.Image+": "+record.Reason)
 		}
+	}
+	for up, err := range state.Uploads(ctx, run, store.UploadFailed) {
+		switch {
+		case err != nil:
+			return failures, fmt.Errorf("name what failed: %w", err)
+		case up.Item > 0:
+			continue
+		case len(failures) == 3:
+			return failures, nil
+		}
+		failures = append(failures, up.Path+": "+up.Error)
 	}
 	return failures, nil
 }

@@ -81,15 +81,18 @@ func (o outputOptions) print(w io.Writer, s worker.Summary, failed error) error 
 // printFailures names images that failed, or are not in the dataset, which with --unmatched
 // ignore is no failure.
 func printFailures(w io.Writer, what string, s worker.Summary, failed error) {
-	outcomes := "failed,unmatched"
-	if s.Images.Failed == 0 && failed == nil {
-		what, outcomes = "not there", "unmatched"
+	list := "--outcome failed,unmatched"
+	switch {
+	case s.Images.Failed+s.Images.Unmatched == 0: // files without labels
+		list = "--findings"
+	case s.Images.Failed == 0 && failed == nil:
+		what, list = "not there", "--outcome unmatched"
 	}
 	for n, failure := range s.Failures {
 		fmt.Fprintf(w, "  %-11s  %s\n", []string{what, "", ""}[n], printable(failure))
 	}
 	if len(s.Failures) > 0 {
-		fmt.Fprintf(w, "               see `pictosync runs %s --outcome %s`\n", s.Run, outcomes)
+		fmt.Fprintf(w, "               see `pictosync runs %s %s`\n", s.Run, list)
 	}
 }
 
