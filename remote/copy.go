@@ -197,6 +197,9 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 					continue
 				}
 			}
+			if err == nil && listed[o.Path] {
+				err = fmt.Errorf("two objects of it are called %q, or one is once its name is decoded; nothing of it was read", o.Path)
+			}
 			if err == nil {
 				listed[o.Path] = true
 			}
@@ -401,7 +404,7 @@ func (c *Copy) Open(ctx context.Context, file string) (io.ReadCloser, upload.Sta
 }
 
 // errOther is returned for an object that is not what was listed.
-var errOther = errors.New("it changed since it was listed; run again")
+var errOther = errors.New("it is not there as it was listed, or its name holds what it cannot be asked for by; run again")
 
 // passing is an object whose reading may fail for a while.
 type passing struct{ io.ReadCloser }

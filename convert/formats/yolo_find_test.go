@@ -171,6 +171,10 @@ func TestYOLOFindsLabels(t *testing.T) {
 		want:     "a.*\n",
 		findings: []string{"skipped-file"},
 	}, {
+		name:  "Label Studio's notes that say the same",
+		files: map[string]string{"classes.txt": "car\nbus", "notes.json": `{"categories":[{"id":0,"name":"car"},{"id":"1","name":"bus"}],"info":{}}`, "labels/a.txt": ""},
+		want:  "a.*\n",
+	}, {
 		name:     "one name composed in two ways",
 		files:    map[string]string{"data.yaml": "names: [\"" + nfc + "\", \"" + nfd + "\"]\n", "labels/a.txt": ""},
 		want:     "a.*\n",
@@ -284,6 +288,8 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "columns of another task", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Columns: []string{"class", "polygon"}, Task: yolo.Pose}), want: []string{"no lines of the task pose"}},
 		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Columns: []string{"class", "box", "points"}}), want: []string{"--kpt-shape"}},
 		{name: "class lists that differ", files: map[string]string{"classes.txt": "car\nbus", "a/classes.txt": "car\nbus", "b/classes.txt": "bus\ncar", "b/a.txt": box}, want: []string{"classes.txt and b/classes.txt", "--class-list", "one at a time"}},
+		{name: "Label Studio's notes against the class list", files: map[string]string{"classes.txt": "car\nbus", "notes.json": `{"categories":[{"id":"1","name":"car"},{"id":"0","name":"bus"}],"info":{}}`, "labels/a.txt": box}, want: []string{"classes.txt and notes.json: class 0 is car in one and bus in the other", "--class-list"}},
+		{name: "a count that no list of names has", files: map[string]string{"data.yaml": "nc: 3\nnames: [car, bus]\n", "labels/a.txt": box}, want: []string{"nc says that there are 3 classes, and there are 2 names", "--class-list"}},
 		{name: "a class list against a description", files: map[string]string{"data.yaml": names, "classes.txt": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and classes.txt: class 0 is car in one and truck in the other", "--class-list"}},
 		{name: "names against a description", files: map[string]string{"data.yaml": names, "obj.names": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and obj.names"}},
 		{name: "a class list among labels against a description", files: map[string]string{"data.yaml": "train: images/x\n" + names, "images/x/a.png": small, "labels/x/a.txt": box, "labels/x/classes.txt": "truck"}, want: []string{"data.yaml and labels/x/classes.txt"}},

@@ -2,11 +2,13 @@ package yolo
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"pictosync/convert"
@@ -100,6 +102,42 @@ func checkDescriptions(folder, taken string, entries []fs.DirEntry) error {
 	return nil
 }
 
+// notes are what Label Studio writes beside YOLO labels.
+const notes = "notes.json"
+
+// checkNotes holds the notes that Label Studio writes beside its labels against the class list
+// that is taken, as far as both number a class.
+func checkNotes(folder, taken string, entries []fs.DirEntry) error {
+	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == notes }) || isYAML(taken) {
+		return nil
+	}
+	data, err := source.ReadSmall(filepath.Join(folder, notes))
+	lines, listErr := classLines(taken)
+	if err != nil || listErr != nil {
+		return nil // who reads the list says so
+	}
+	var said struct {
+		Categories []struct {
+			ID   json.RawMessage `json:"id"`
+			Name string          `json:"name"`
+		} `json:"categories"`
+	}
+	if json.Unmarshal(data, &said) != nil {
+		return nil // they are something else
+	}
+	names := make(map[int]string)
+	for _, c := range said.Categories {
+		if number, err := strconv.Atoi(strings.Trim(string(c.ID), `"`)); err == nil {
+			names[number] = c.Name
+		}
+	}
+	if differs := contradiction(numbered(lines), names); differs != "" {
+		return &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("two lists of class names contradict each other, %s and %s: %s", filepath.Base(taken), notes, differs),
+			Advice: "say which is right with --class-list FILE, a list with a class a line, as " + convert.Display(taken)}
+	}
+	return nil
+}
+
 func isYAML(name string) bool {
 	ext := strings.ToLower(filepath.Ext(name))
 	return ext == ".yaml" || ext == ".yml"
@@ -178,10 +216,14 @@ func labelsBeside(file string) string {
 		}
 		return ""
 	}
-	for _, key := range []string{`"images"`, `"annotations"`, `"categories"`, `"image_id"`, `"licenses"`, `"shapes"`} {
-		if bytes.Contains(data, []byte(key)) {
-			return "labels in JSON"
-		}
+	has := func(key string) bool { return bytes.Contains(data, []byte(key)) }
+	switch {
+	case has(`"shapes"`):
+		return "LabelMe JSON"
+	case has(`"images"`), has(`"annotations"`), has(`"image_id"`):
+		return "labels in JSON"
+	case name != notes && (has(`"categories"`) || has(`"licenses"`)):
+		return "a part of labels in JSON"
 	}
 	return ""
 }

@@ -180,6 +180,11 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		}
 		return nil, unnamedLabels(in, cmp.Or(found.Label, "none that were found"))
 	}
+	if flagsOf(in.OpenOptions).ClassList == "" {
+		if err := checkNotes(in.Path, names, entries); err != nil {
+			return nil, err
+		}
+	}
 	tellPassedOver(s, entries, names)
 	return openPlain(ctx, s, names, l)
 }

@@ -99,6 +99,8 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 	} else if len(d.names) == 0 {
 		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("has no names, so the classes are not known"),
 			Advice: "data.yaml has names; or give --class-list" + beside(s.Path, isClassList)}
+	} else if err := checkCount(file, "nc", d.stated, file, len(d.names)); err != nil {
+		return nil, err
 	}
 	y.locate(folder, d, name)
 	y.prefix = relativePrefix(folder, y.root)
@@ -121,6 +123,16 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 		}
 	}
 	return y.complete(ctx, file, files...)
+}
+
+// checkCount holds the number of classes that a description states against that of the names: where
+// one is missing among these, the numbers behind it mean other classes.
+func checkCount(file, key string, stated int, list string, names int) error {
+	if stated == 0 || stated == names {
+		return nil
+	}
+	return &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("%s says that there are %d classes, and there are %d names", key, stated, names),
+		Advice: fmt.Sprintf("correct the one that is wrong, or take the names as they are with --class-list %s", convert.Display(list))}
 }
 
 // locate finds the data set's folder and the parts of its splits. Where path of
@@ -445,8 +457,14 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 		}
 	}
 	classes := y.convert.Classes
-	if stated := values["classes"]; stated != "" && stated != fmt.Sprint(len(classes)) {
-		s.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("it says %s classes and names %d", stated, len(classes)), Action: "the names were taken"})
+	if flagsOf(s.Options).ClassList == "" {
+		stated, err := strconv.Atoi(values["classes"])
+		if err != nil && values["classes"] != "" {
+			s.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: name, At: "classes", Reason: fmt.Sprintf("%s is no number of classes", convert.Display(values["classes"])), Action: "the names were taken"})
+		}
+		if err := checkCount(file, "classes", stated, names, len(classes)); err != nil {
+			return nil, err
+		}
 	}
 	lists := make(map[string]string) // what they are called, by where they are
 	for _, split := range []string{"train", "valid", "val", "test"} {

@@ -18,6 +18,7 @@ type description struct {
 	root   string
 	splits []split
 	names  map[int]string
+	stated int  // how many names there are, by nc, where their places in a list number them; 0 where that is not told
 	task   Task // "" where it is not told
 
 	keypoints, dims int // kpt_shape; 0 where the data set has no poses
@@ -84,6 +85,7 @@ type descriptionParser struct {
 	findings []convert.Finding
 
 	classes *int // nc
+	listed  bool // names is a list
 	flips   []int
 	hasFlip bool
 	perName []namedKeypoints
@@ -112,6 +114,7 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 			p.d.splits = append(p.d.splits, split{key, entries})
 		}
 	case "names":
+		p.listed = !yamldoc.IsMapping(v.Value)
 		p.d.names, err = p.names(v.Value)
 	case "nc":
 		var n int
@@ -295,7 +298,11 @@ func (p *descriptionParser) classesCalled(text string) (numbers []int) {
 // check compares the entries with one another.
 func (p *descriptionParser) check() error {
 	d := p.d
-	if p.classes != nil && *p.classes != len(d.names) && len(d.names) > 0 {
+	switch {
+	case p.classes == nil || *p.classes == len(d.names) || len(d.names) == 0:
+	case p.listed:
+		d.stated = *p.classes
+	default: // each name has its number beside it
 		p.report(convert.KindClassList, "nc", fmt.Sprintf("it says %d classes, names has %d", *p.classes, len(d.names)), "the names were taken")
 	}
 	if len(p.perName) > 0 {
