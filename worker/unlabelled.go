@@ -104,14 +104,12 @@ func (p *planner) planUnlabelled(ctx context.Context) error {
 }
 
 func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, matches []match) error {
-	for _, m := range matches {
-		if m.plan == "" && m.closeness >= closeByPath && m.other == "" {
-			p.claimed = append(p.claimed, m.image.Ref)
-		}
-	}
 	var found []convert.Finding
 	for n, m := range matches {
-		if m.archived {
+		switch {
+		case m.plan == "" && m.closeness >= closeByPath && m.other == "":
+			p.claimed = append(p.claimed, m.image.Ref)
+		case m.archived:
 			found = append(found, convert.Finding{Kind: convert.KindArchived, File: p.files().Name(items[n].File), Image: items[n].Image, Path: path.Join(p.Into, items[n].Image), Reason: m.reason, Action: "its file was left alone"})
 		}
 	}
