@@ -7,6 +7,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/labeltest"
 	"pictosync/pictograph"
+	"pictosync/source"
 )
 
 func TestCanonicalLine(t *testing.T) {
@@ -109,5 +110,13 @@ func TestUnknownMembersOfALine(t *testing.T) {
 	}
 	if written, err := c.Append(nil); err != nil || string(written) != string(line) {
 		t.Errorf("a line of a backup is written as %s, %v", written, err)
+	}
+}
+
+// No line is written that is too long to be read again.
+func TestLineIsNotLongerThanIsRead(t *testing.T) {
+	c := convert.Converted{Item: convert.Item{Image: "a.jpg"}, Result: convert.Result{Annotations: []pictograph.Annotation{{ID: "1", Name: strings.Repeat("x", source.MaxLabels), Geometry: pictograph.BBox{Box: pictograph.Box{W: 1, H: 1}}}}}}
+	if line := new(sink).Encode(nil, &c); len(line) > 0 || c.Err == nil {
+		t.Errorf("a line of %d bytes, %v", len(line), c.Err)
 	}
 }

@@ -1,8 +1,11 @@
 package canonical
 
 import (
+	"fmt"
+
 	"pictosync/convert"
 	"pictosync/internal/atomicfile"
+	"pictosync/source"
 )
 
 // sink writes canonical JSON Lines.
@@ -23,6 +26,9 @@ func (s *sink) Encode(dst []byte, c *convert.Converted) []byte {
 	image := Image{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations, Boxes: c.Result.Boxes, Slots: c.Result.Slots}
 	line, err := image.Append(dst)
 	c.Result.Release()
+	if size := len(line) - len(dst); err == nil && size > source.MaxLabels {
+		err = fmt.Errorf("its line would take %d bytes, and no more than %d are read again", size, source.MaxLabels)
+	}
 	if err != nil {
 		c.Err = err
 		return dst
