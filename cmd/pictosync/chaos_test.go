@@ -628,8 +628,12 @@ func (h *harms) putBack() {
 // keep keeps a copy of the state for later, unless something is in flight: what was, would
 // be sent again.
 func (h *harms) keep(now stateFiles) {
-	if len(h.inFlight(now)) == 0 {
-		h.earlier = append(h.earlier, now)
+	const most = 16 // in memory
+	if len(h.inFlight(now)) > 0 {
+		return
+	}
+	if h.earlier = append(h.earlier, now); len(h.earlier) > most {
+		h.earlier = slices.Delete(h.earlier, 0, 1)
 	}
 }
 
