@@ -56,6 +56,9 @@ type Item struct {
 	Image string
 	// Aliases are other paths the same image may have in a dataset.
 	Aliases []string
+	// Stated is a path that the source gives the image beside its name, with folders that
+	// Image lacks: no image of other folders is meant. "" is none.
+	Stated string
 	// Stem says that Image lacks its extension, since only the label file's
 	// name is known.
 	Stem bool

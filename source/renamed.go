@@ -135,7 +135,9 @@ func nameHash(name string) uint64 { return maphash.String(nameSeed, name) }
 
 func (r *renamed) rename(item convert.Item) convert.Item {
 	was := item
-	item.Image = r.apply(item.Image)
+	if item.Image = r.apply(item.Image); item.Image != was.Image {
+		item.Stated = "" // the user says what it is called
+	}
 	item.Aliases = nil
 	for _, alias := range was.Aliases {
 		if name := r.apply(alias); name != item.Image {

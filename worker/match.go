@@ -150,6 +150,9 @@ func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[str
 		}
 		none = fmt.Sprintf("the dataset has no image with the id %s, and none of this name", item.ImageID)
 	}
+	if item.Stated != "" {
+		none += fmt.Sprintf(", and the labels say that it is %s", item.Stated)
+	}
 	exact, err := p.exactly(ctx, item, byPath)
 	if m, ok := oneOf(exact, item.Image, closeByPath); err != nil || ok {
 		return m, err
@@ -173,6 +176,9 @@ func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[str
 func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
 	add := func(more []store.Image) {
 		for _, i := range more {
+			if place, _ := p.below(i.Path); item.Stated != "" && agreement(composed(item.Stated), composed(place)) == 0 {
+				continue
+			}
 			if !slices.ContainsFunc(images, func(o store.Image) bool { return o.Ref == i.Ref }) {
 				images = append(images, i)
 			}
@@ -217,6 +223,9 @@ func (p *planner) closest(ctx context.Context, item convert.Item) (m match, ok b
 		shared := 0
 		for _, one := range pathsOf(item) {
 			shared = max(shared, agreement(composed(one), there))
+		}
+		if item.Stated != "" {
+			shared = min(shared, 1) * agreement(composed(item.Stated), there) // of several that the name fits, the folders tell
 		}
 		switch {
 		case shared == 0 || shared < best:
@@ -402,7 +411,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 			continue
 		}
 		for _, i := range wanted[loose(path.Base(name.Path))] {
-			differs, ways := nearness(items[i].Image, below, items[i].Stem)
+			differs, ways := nearness(cmp.Or(items[i].Stated, items[i].Image), below, items[i].Stem)
 			if ways == 0 { // only its folders, which agree
 				differs = "--match path takes it"
 			}

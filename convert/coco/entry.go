@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"pictosync/convert"
 	"pictosync/internal/scan"
+	"pictosync/source"
 )
 
 // imageEntry is an entry of a COCO file's images, as it stands there: each member is JSON,
@@ -18,6 +21,7 @@ import (
 type imageEntry struct {
 	id, imageID       []byte // image_id is SA-1B's id
 	fileName, cocoURL []byte
+	path, folder      []byte // where exporters say that the file lies
 	width, height     []byte
 }
 
@@ -33,12 +37,37 @@ func (e *imageEntry) member(name []byte) *[]byte {
 		return &e.fileName
 	case "coco_url":
 		return &e.cocoURL
+	case "path":
+		return &e.path
+	case "folder":
+		return &e.folder
 	case "width":
 		return &e.width
 	case "height":
 		return &e.height
 	}
 	return nil
+}
+
+// stated is the path that an entry gives its image beside its name, as exporters write it, with
+// folders that the name lacks; "" where there is none.
+func (e *imageEntry) stated(name string) string {
+	place, _ := textOf(e.path)
+	if folder, _ := textOf(e.folder); place == "" && folder != "" {
+		place = folder + "/" + name
+	}
+	if place == "" {
+		return ""
+	}
+	place = strings.ReplaceAll(place, `\`, "/")
+	if source.HasDrive(place) {
+		place = place[2:]
+	}
+	place, err := source.CleanImagePath(path.Clean("/" + place)[1:])
+	if err != nil || path.Base(place) != path.Base(name) || len(place) <= len(name) {
+		return ""
+	}
+	return place
 }
 
 // textOf is what a member says, "" where it is no text. There says that it is neither

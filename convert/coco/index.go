@@ -27,8 +27,9 @@ type labelFile struct {
 
 	categories *Converter
 	images     []indexedImage
-	errs       map[int]error // by place in images, of those that cannot be taken
-	refs       refs          // of annotations, grouped by image
+	errs       map[int]error  // by place in images, of those that cannot be taken
+	refs       refs           // of annotations, grouped by image
+	stated     map[int]string // by place in images, see convert.Item
 
 	folder string // it lies in
 	prefix string // of the names of its images, where they have the file's folder
@@ -374,6 +375,12 @@ func (x *indexer) image(raw []byte) {
 		img.width, img.height = uint32(size.Width), uint32(size.Height)
 	case hasWidth || hasHeight:
 		x.report(convert.KindImageName, img.name, at(), "its width or height is no number", "the size was looked for elsewhere")
+	}
+	if stated := entry.stated(img.name); named && stated != "" {
+		if x.file.stated == nil {
+			x.file.stated = make(map[int]string)
+		}
+		x.file.stated[len(x.file.images)] = stated
 	}
 	slot, idErr := x.slots.ofRaw(entry.id)
 	if idErr != nil {

@@ -383,7 +383,7 @@ func (c *dataset) fileItems(ctx context.Context, file, image int, yield func(con
 		if !c.Filter.Takes(img.name, f.name) {
 			continue
 		}
-		item := convert.Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, File: f.name, Err: f.errs[image], Annotations: int(img.end - img.first), Place: place{f, img, image}}
+		item := convert.Item{Cursor: string(strconv.AppendInt(cursor, int64(image), 10)), Image: img.name, Stated: f.stated[image], File: f.name, Err: f.errs[image], Annotations: int(img.end - img.first), Place: place{f, img, image}}
 		if one := c.merged[img.name]; one != nil && item.Err == nil {
 			if one.places[0].file != f {
 				continue
