@@ -95,14 +95,16 @@ func openZIP(file string) (*zipTree, error) {
 	t := &zipTree{file: z, entries: make(map[string]*zip.File)}
 	held := bounds{packed: info.Size()}
 	for _, f := range z.File {
-		name := cleanName(f.Name)
-		if name == "" || name == "." {
+		// Some programs for Windows write their own separator.
+		name := strings.ReplaceAll(f.Name, `\`, "/")
+		folder := strings.HasSuffix(name, "/")
+		if name = cleanName(name); name == "" || name == "." {
 			continue
 		}
 		err := safe(name)
 		switch {
 		case err != nil:
-		case f.Mode().IsDir():
+		case folder || f.Mode().IsDir():
 			continue
 		case f.Flags&encrypted != 0:
 			err = fmt.Errorf("%q is encrypted; unpack the archive with its password, and give the folder", f.Name)

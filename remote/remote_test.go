@@ -467,6 +467,19 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// Names of Windows are those of folders too.
+func TestZIPOfWindows(t *testing.T) {
+	file := zipped(t, map[string][]byte{`set\data.yaml`: []byte("names: [car]"), `set\labels\a.txt`: []byte("0 .5 .5 .1 .1")}, nil)
+	c, err := open(t, file, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := os.Stat(filepath.Join(c.Path, "labels", "a.txt")); err != nil {
+		t.Error(err)
+	}
+}
+
 // A file whose bits were turned, or that is cut off in what closes it, is refused whatever its
 // files' own headers say, and so is what follows the end of an archive.
 func TestDamagedArchives(t *testing.T) {

@@ -125,7 +125,31 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	for _, file := range found.Odd {
 		s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: "its name does not end in .json", Action: "the file was passed over; give the file itself to take it"})
 	}
+	tellOthers(s, found)
 	return openFolder(ctx, s, found.JSON)
+}
+
+// tellOthers tells of labels of other formats in a folder that is read as COCO, by the first file
+// of each.
+func tellOthers(s source.Files, found convert.Survey) {
+	at := func(file string) string { return filepath.Join(s.Path, filepath.FromSlash(file)) }
+	tell := func(file, what string) {
+		s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: "it looks like " + what + ", and the folder is read as COCO", Action: "passed over, and others like it; --from or the file itself says that they are meant"})
+	}
+	if head, err := source.ReadHead(at(found.Label), 4096); found.Label != "" && err == nil {
+		line, _, _ := strings.Cut(string(head), "\n")
+		if fields := strings.Fields(line); len(fields) >= 5 && source.AreNumbers(fields) {
+			tell(found.Label, "a YOLO label")
+		}
+	}
+	if found.Lines != "" {
+		tell(found.Lines, "canonical JSON Lines")
+	}
+	if found.Other != "" {
+		if what := source.UnreadFile(at(found.Other)); what != "" {
+			tell(found.Other, what)
+		}
+	}
 }
 
 // rowLabels are lists of annotations without the file around them.
