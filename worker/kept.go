@@ -10,10 +10,12 @@ import (
 const keptBytes = 32 << 20
 
 // keptPayloads are annotations that were encoded for the plan and are to be saved, up to
-// [keptBytes] of them: those of most sources need not be converted a second time. What is
-// beyond is; so is all of a source that changed.
+// [keptBytes] of them: those of most sources need not be converted a second time when they
+// are first brought. What is beyond is; so is all of a source that changed, and what later runs
+// of the source save, which is little of it.
 type keptPayloads struct {
 	mu   sync.Mutex
+	off  bool
 	used int
 	by   map[int64]keptPayload // the number of the planned item
 }
@@ -27,7 +29,7 @@ type keptPayload struct {
 func (k *keptPayloads) room(bytes int) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.used+bytes > keptBytes {
+	if k.off || k.used+bytes > keptBytes {
 		return false
 	}
 	k.used += bytes
@@ -62,9 +64,9 @@ func (k *keptPayloads) take(row store.Item) (e encoded, kept bool) {
 	return p.encoded, p.payload != nil && p.hash == row.Hash
 }
 
-// drop forgets all.
+// drop forgets all, and keeps nothing any more.
 func (k *keptPayloads) drop() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.by, k.used = nil, 0
+	k.by, k.off = nil, true
 }

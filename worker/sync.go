@@ -117,6 +117,11 @@ func (p *planner) listAndPlan() error {
 		return err
 	}
 	defer unlock()
+	if before, err := p.store.LastFound(p.Stopping, p.Ref, p.record); err != nil {
+		return err
+	} else if before > 0 {
+		p.kept.drop()
+	}
 	var meta func(pictograph.Image) []byte
 	if p.uploading() { // files are held against it
 		meta = dataset.MetaOf
