@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -63,7 +64,10 @@ func (s *Store) CommitBatch(ctx context.Context, run, account string, body []byt
 	if err := s.updateOnDisk(ctx, "commit a batch", func(ctx context.Context, tx *sql.Tx) error { return addBatch(ctx, tx, &b) }); err != nil {
 		return b, err
 	}
-	return b, describe("commit a batch", s.sent.write(b.ID))
+	if err := s.sent.write(b.ID); err != nil { // it will not be sent
+		return b, errors.Join(describe("commit a batch", err), s.WithdrawBatch(context.WithoutCancel(ctx), b))
+	}
+	return b, nil
 }
 
 // addBatch commits a batch. Its key is new whatever the state was before: one that was put
@@ -298,7 +302,7 @@ func (s *Store) SplitBatch(ctx context.Context, b Batch, parts []Batch, now time
 		return nil
 	})
 	if err == nil && len(out) > 0 {
-		err = describe("split a batch", s.sent.write(out[len(out)-1].ID))
+		err = describe("split a batch", s.sent.write(out[len(out)-1].ID)) // the whole is in flight already
 	}
 	return out, err
 }

@@ -29,7 +29,10 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	unfinished := path + "-new"
 	// Left by a process that was killed here, and by a state that was taken away: SQLite
 	// would take its log for this one's.
-	for _, left := range []string{unfinished, path + "-wal", path + "-shm", path + ".sent"} {
+	if err := (&sentFile{path: path + ".sent"}).remove(); err != nil {
+		return false, err
+	}
+	for _, left := range []string{unfinished, path + "-wal", path + "-shm"} {
 		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err
 		}

@@ -131,3 +131,19 @@ func TestCheckBackups(t *testing.T) {
 		t.Errorf("%d whole, damaged %q", whole, damaged)
 	}
 }
+
+// A batch that could not be noted beside the state is not sent, and so not in flight.
+func TestABatchThatCannotBeNotedIsWithdrawn(t *testing.T) {
+	ctx := context.Background()
+	s, d, run := openPlanned(t, "a.jpg")
+	check(t, os.Mkdir(s.path+".sent", 0o700))
+	if _, err := s.commit(ctx, run.ID, "account", []byte("of a"), batchOf("a.jpg"), noon); err == nil {
+		t.Fatal("it was committed")
+	}
+	if open, err := s.OpenBatches(ctx, d); err != nil || len(open) > 0 {
+		t.Errorf("%d batches are in flight, %v", len(open), err)
+	}
+	if _, err := s.Forgotten(ctx, true); err == nil {
+		t.Error("what is no file of ours was taken for one")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -21,6 +22,9 @@ type sentFile struct {
 	last int64
 }
 
+// sentLength is what the file holds: a number and the end of its line.
+const sentLength = 20
+
 // write puts a batch down that is on the disk and will be sent now.
 func (s *sentFile) write(batch int64) (err error) {
 	s.mu.Lock()
@@ -28,24 +32,55 @@ func (s *sentFile) write(batch int64) (err error) {
 	if batch < s.last {
 		return nil // one that was committed after it was faster
 	}
-	s.last = batch
 	if s.file == nil {
 		if s.file, err = os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE, 0o600); err != nil {
-			return err
+			return fmt.Errorf("%w; take the file away, or name another state with --state", err)
 		}
 	}
-	_, err = s.file.WriteAt(fmt.Appendf(nil, "%19d\n", batch), 0)
+	if _, err = s.file.WriteAt(fmt.Appendf(nil, "%*d\n", sentLength-1, batch), 0); err == nil {
+		s.last = batch
+	}
 	return err
 }
 
-// read is the last batch that was put down, 0 if there is none. What is no number says nothing.
+// read is the last batch that was put down, 0 if there is none.
 func (s *sentFile) read() (int64, error) {
-	data, err := os.ReadFile(s.path)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	foreign := fmt.Errorf("%s is beside the state and not of pictosync, which writes a file of that name; take it away, or name another state with --state", s.path)
+	info, err := os.Stat(s.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case !info.Mode().IsRegular() || info.Size() > sentLength:
+		return 0, foreign
+	}
+	f, err := os.Open(s.path)
+	if err != nil {
 		return 0, err
 	}
-	batch, _ := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, sentLength))
+	text := strings.TrimSpace(string(data))
+	if err != nil || text == "" { // made, and not written yet
+		return 0, err
+	}
+	batch, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || batch < 0 {
+		return 0, foreign
+	}
 	return batch, nil
+}
+
+// remove takes the file of a state away that is none any more, and leaves what is not of it.
+func (s *sentFile) remove() error {
+	if _, err := s.read(); err != nil {
+		return err
+	}
+	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 func (s *sentFile) close() error {
@@ -56,15 +91,15 @@ func (s *sentFile) close() error {
 }
 
 // Forgotten counts the batches that were sent from the state and that it does not know: its log
-// was lost, or it was put back to an earlier day. To tell once, it counts from here on then;
-// nobody else may hold the state.
-func (s *Store) Forgotten(ctx context.Context) (batches int64, err error) {
+// was lost, or it was put back to an earlier day. To tell once, settle has it count from here on;
+// nobody else may hold the state then.
+func (s *Store) Forgotten(ctx context.Context, settle bool) (batches int64, err error) {
 	sent, err := s.sent.read()
 	var known int64
 	if err == nil && sent > 0 {
 		err = s.writer.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'batches'`).Scan(&known)
 	}
-	if err == nil && sent > known {
+	if err == nil && sent > known && settle {
 		err = s.sent.write(known)
 	}
 	if err != nil {

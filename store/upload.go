@@ -155,23 +155,15 @@ func (s *Store) SettleUploads(ctx context.Context, d Dataset, now time.Time, kee
 	})
 }
 
-// UploadedAs says, of paths that files were uploaded under, which images the service made
-// of them.
-func (s *Store) UploadedAs(ctx context.Context, d Dataset, paths []string) (map[string]string, error) {
-	rows, err := s.reader.QueryContext(ctx, `SELECT uploads.path, uploads.image_id FROM json_each(?2) AS wanted CROSS JOIN uploads ON uploads.dataset = ?1 AND uploads.path = wanted.value WHERE uploads.state IN ('done', 'there') ORDER BY uploads.id`, d.Ref, jsonList(paths))
-	if err != nil {
-		return nil, describe("look up uploads", err)
+// UploadedAs says, of paths that files were uploaded under, which images the service made of
+// them, and how many bytes each file had.
+func (s *Store) UploadedAs(ctx context.Context, d Dataset, paths []string) (map[string]Upload, error) {
+	uploads, err := s.uploads(ctx, `SELECT `+uploadColumns+` FROM uploads WHERE id IN (SELECT uploads.id FROM json_each(?2) AS wanted CROSS JOIN uploads ON uploads.dataset = ?1 AND uploads.path = wanted.value) AND state IN ('done', 'there') ORDER BY id`, d.Ref, jsonList(paths))
+	as := make(map[string]Upload, len(uploads))
+	for _, u := range uploads {
+		as[u.Path] = u
 	}
-	defer rows.Close()
-	as := make(map[string]string)
-	for rows.Next() {
-		var path, id string
-		if err := rows.Scan(&path, &id); err != nil {
-			return nil, describe("look up uploads", err)
-		}
-		as[path] = id
-	}
-	return as, describe("look up uploads", rows.Err())
+	return as, err
 }
 
 // TakenPaths are those of some paths that images of the dataset have.

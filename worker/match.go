@@ -41,10 +41,8 @@ type match struct {
 	// its path is that of an archived image.
 	near     int64
 	archived bool
-	// recorded says that the state knows the image to be made of the item's file.
-	recorded bool
 	// other is why the file at hand is not the image of its path, "" where it may be; same says
-	// that it has as many bytes.
+	// that it has as many bytes, as no other file of its kind has by chance.
 	other string
 	same  bool
 }

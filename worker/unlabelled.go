@@ -131,7 +131,7 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 			return nil, nil
 		case i.plan == "": // unless that is another's
 			near = i.image.Ref
-			if i.same && packed(i.File) {
+			if i.same {
 				same = i.image.ID
 			}
 		}

@@ -52,7 +52,7 @@ func (u Uploads) files() upload.Files {
 type uploadState interface {
 	upload.Store
 	UploadTotals(ctx context.Context, run string) (store.UploadTotals, error)
-	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]string, error)
+	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]store.Upload, error)
 	AddUploads(ctx context.Context, run string, uploads []store.Upload) error
 	Uploads(ctx context.Context, run string, states ...store.UploadState) iter.Seq2[store.Upload, error]
 	HoldUploads(ctx context.Context, run string, claimed []int64) error
@@ -76,8 +76,8 @@ func (p *planner) matchUploaded(ctx context.Context, items []walked, matches []m
 		return unmatched, err
 	}
 	var ids []string
-	for _, id := range as {
-		ids = append(ids, id)
+	for _, u := range as {
+		ids = append(ids, u.ImageID)
 	}
 	images, err := p.store.ImagesByID(ctx, p.Ref, ids)
 	if err != nil {
@@ -88,8 +88,10 @@ func (p *planner) matchUploaded(ctx context.Context, items []walked, matches []m
 		byID[i.ID] = i
 	}
 	for n, i := range unmatched {
-		if image, there := byID[as[paths[n]]]; there {
-			matches[i] = match{image: image, closeness: closeByPath, recorded: true}
+		if image, there := byID[as[paths[n]].ImageID]; there {
+			// What the service made of the file may have another size.
+			image.FileSize = as[paths[n]].Size
+			matches[i] = match{image: image, closeness: closeByPath}
 		} else {
 			left = append(left, i)
 		}
@@ -99,7 +101,8 @@ func (p *planner) matchUploaded(ctx context.Context, items []walked, matches []m
 
 // holdFiles holds the files at hand, where they are to be uploaded, against the images that were
 // found for them: a file of another size is another image. Where only a part of the paths
-// agrees it is one that the dataset lacks; at the very path, the image fails.
+// agrees it is one that the dataset lacks, and nothing tells where the size does not; at the very
+// path, the image fails.
 func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match) {
 	if !p.uploading() {
 		return
@@ -111,7 +114,7 @@ func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match
 		if file == "" {
 			file = convert.ImageFile(p.src, items[n].Item)
 		}
-		if file == "" || image.FileSize == 0 || m.recorded || m.closeness == closeByID || m.plan != "" {
+		if file == "" || m.closeness == closeByID || m.plan != "" {
 			continue
 		}
 		size, err := p.fileSize(ctx, file)
@@ -119,12 +122,16 @@ func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match
 			continue // who reads it says so
 		}
 		differs := fmt.Sprintf("the file at hand has %d bytes, and %s of the dataset has %d", size, image.Path, image.FileSize)
+		loose := m.closeness < closeByPath && p.Match != MatchName
 		switch {
-		case size == image.FileSize:
+		case size == image.FileSize && packed(file):
 			m.same = true
-		case m.closeness < closeByPath:
+		case loose && (size == image.FileSize || image.FileSize == 0) && items[n].picture == "":
+			*m = match{plan: store.PlanUnmatched, near: image.Ref, reason: fmt.Sprintf("the dataset has %s, and nothing tells whether this is another image", image.Path)}
+		case size == image.FileSize, image.FileSize == 0:
+		case loose:
 			*m = match{plan: store.PlanUnmatched, reason: "the dataset has no image of this name: " + differs}
-		case !p.AnyFile:
+		case m.closeness >= closeByPath && !p.AnyFile:
 			m.other = fmt.Sprintf("the dataset has another image of this name: %s; rename one of the two, or take it for the same with --on-size-mismatch keep", differs)
 		}
 	}

@@ -158,6 +158,9 @@ func (s *session) openBeside(kind, doing string) error {
 		return err
 	}
 	s.keep(st)
+	if err := s.tellForgotten(st, false); err != nil {
+		return err
+	}
 	return s.reach()
 }
 
@@ -200,15 +203,21 @@ func (s *session) openSound() (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	forgotten, err := st.Forgotten(s.ctx)
-	if err != nil {
+	if err := s.tellForgotten(st, true); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
+	return st, nil
+}
+
+// tellForgotten says that a state does not know all that was sent from it, once where it settles
+// that.
+func (s *session) tellForgotten(st *store.Store, settle bool) error {
+	forgotten, err := st.Forgotten(s.ctx, settle)
 	if forgotten > 0 {
 		fmt.Fprintf(os.Stderr, "pictosync: the state %s knows nothing of the last %s sent from it: its log (state.db-wal) was lost or damaged, or an older copy of it was put back. What they saved counts as changed by somebody else, and undo cannot bring back what was there before.\n",
 			s.path, lastBatches(forgotten))
 	}
-	return st, nil
+	return err
 }
 
 func lastBatches(n int64) string {
