@@ -247,7 +247,7 @@ type Collected struct {
 
 // Collect forgets the runs that ended longer ago than keep, with their plans, findings
 // and backups, but for the last of each source: the next run is compared with
-// it.
+// it. Those that cleared images within [PruneSpan] stay too.
 //
 // With dryRun nothing is forgotten, and what would be is counted. Where the clock is far
 // ahead of the last run, what is old is not told by it: that is ErrClock.
@@ -257,7 +257,7 @@ func (s *Store) Collect(ctx context.Context, now time.Time, keep time.Duration, 
 			return c, err
 		}
 	}
-	old, err := s.collectable(ctx, now.Add(-keep))
+	old, err := s.collectable(ctx, now.Add(-keep), now.Add(-PruneSpan))
 	if err != nil {
 		return c, describe("look up old runs", err)
 	}
@@ -319,10 +319,10 @@ func (s *Store) checkClock(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-func (s *Store) collectable(ctx context.Context, before time.Time) ([]string, error) {
+func (s *Store) collectable(ctx context.Context, before, pruned time.Time) ([]string, error) {
 	return s.runIDs(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
 		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY turn DESC, started_at DESC, id DESC) AS place FROM runs) WHERE place = 1)
-		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') ORDER BY id`, before.UnixMilli())
+		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') AND NOT (ended_at > ?2 AND `+prunedOf+` > 0) ORDER BY id`, before.UnixMilli(), pruned.UnixMilli())
 }
 
 // ContentAfter is the hash of what a run left on an image: of its last save that the service

@@ -361,6 +361,9 @@ type Notes struct {
 	Made     bool `json:",omitempty"`
 	Splits   int  `json:",omitempty"`
 	Archived int  `json:",omitempty"`
+	// PrunedBefore is how many images that left the source the run cleared before its plan was
+	// made anew.
+	PrunedBefore int `json:",omitempty"`
 	// Export is what an export wrote.
 	Export *Exported `json:",omitempty"`
 }

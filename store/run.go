@@ -141,6 +141,9 @@ func (s *Store) RestartPlan(ctx context.Context, run, format, fingerprint string
 		if _, err := tx.ExecContext(ctx, `DELETE FROM uploads WHERE run = ? AND state IN ('planned', 'failed')`, run); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, `UPDATE runs SET totals = json_set(json_insert(iif(totals = '', '{}', totals), '$.Notes', json('{}')), '$.Notes.PrunedBefore', `+prunedOf+`) WHERE id = ? AND `+prunedOf+` > 0`, run); err != nil {
+			return err
+		}
 		// Classes that it came to adding stay on record as its own.
 		if _, err := tx.ExecContext(ctx, `DELETE FROM run_classes WHERE run = ?1 AND (SELECT phase FROM runs WHERE id = ?1) = ?2`, run, Planning); err != nil {
 			return err

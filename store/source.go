@@ -56,11 +56,21 @@ func (s *Store) Departed(ctx context.Context, d Dataset, run string, source int6
 
 const departedPage = 1000
 
+// PruneSpan is the time over which images that were cleared for having left their source are
+// counted together: two nights of a little each are as much as one of twice that.
+const PruneSpan = 7 * 24 * time.Hour
+
+// prunedOf is how many images that left their source a run of the table runs has cleared so far:
+// by its sums where it has ended, else by its plan, and by those that it made before.
+const prunedOf = `(coalesce(json_extract(iif(totals = '', '{}', totals), '$.Notes.PrunedBefore'), 0)
+	+ iif(ended_at IS NULL, (SELECT count(*) FROM items WHERE item BETWEEN runs.ref << 32 AND ((runs.ref + 1) << 32) - 1 AND pruned AND items.outcome = 'cleared'),
+		coalesce(json_extract(iif(totals = '', '{}', totals), '$.Pruned'), 0)))`
+
 // ClearedSince counts the images of a dataset that runs cleared since a time for having
 // left their source.
 func (s *Store) ClearedSince(ctx context.Context, d Dataset, since time.Time) (n int, err error) {
-	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(json_extract(totals, '$.Pruned')), 0) FROM runs
-		WHERE dataset = ? AND kind = 'sync' AND totals <> '' AND ended_at > ?`, d.Ref, since.UnixMilli()).Scan(&n)
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(`+prunedOf+`), 0) FROM runs
+		WHERE dataset = ? AND kind = 'sync' AND coalesce(ended_at, started_at) > ?`, d.Ref, since.UnixMilli()).Scan(&n)
 	return n, describe("count the images that were cleared", err)
 }
 

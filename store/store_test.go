@@ -161,6 +161,36 @@ func openPlanned(t *testing.T, images ...string) (*Store, Dataset, Run) {
 
 func hashOf(s string) Hash { return sha256.Sum256([]byte(s)) }
 
+// Images that a run cleared for having left the source count for a week, also where its plan was
+// made anew since, and their run is not forgotten meanwhile.
+func TestClearedImagesCountForAWeek(t *testing.T) {
+	ctx := context.Background()
+	s, d, run := openPlanned(t, "a.jpg")
+	gone := Item{Seq: 2, Image: "b.jpg", ImageID: "id-b.jpg", Path: "b.jpg", Plan: PlanClear, Outcome: ItemCleared, Pruned: true}
+	cleared := func(want int) {
+		t.Helper()
+		if n, err := s.ClearedSince(ctx, d, noon.Add(-time.Hour)); err != nil || n != want {
+			t.Errorf("%d were cleared, %v; want %d", n, err, want)
+		}
+	}
+	check(t, s.AddPlan(ctx, run.ID, PlanChunk{Items: []Item{gone}}))
+	cleared(1)
+	for range 2 {
+		_, err := s.RestartPlan(ctx, run.ID, "coco", "")
+		check(t, err)
+		cleared(1)
+	}
+	check(t, s.leave(ctx, run.ID, Done, 0, 0, noon))
+	cleared(1)
+	planned(t, s, d, "a.jpg")
+	if c, err := s.Collect(ctx, noon.Add(time.Hour), 0, false); err != nil || c.Runs != 0 {
+		t.Errorf("%d runs were forgotten, %v", c.Runs, err)
+	}
+	if c, err := s.Collect(ctx, noon.Add(PruneSpan+time.Hour), 0, false); err != nil || c.Runs != 1 {
+		t.Errorf("%d runs were forgotten after a week, %v", c.Runs, err)
+	}
+}
+
 func TestTwoLabelsForOneImageAreBothLeftAlone(t *testing.T) {
 	s, _, run := openPlanned(t, "a.jpg", "b.jpg")
 	second := Item{Seq: 3, Image: "other/a.jpg", ImageID: "id-a.jpg", Path: "a.jpg", Plan: PlanOverwrite, Outcome: ItemPending}

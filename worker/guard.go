@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"pictosync/convert"
 	"pictosync/dataset"
@@ -201,17 +200,13 @@ func lostText(s PlanSummary, looked bool) string {
 	return " (" + strings.Join(said, "; ") + ")"
 }
 
-// pruneSpan is the time over which cleared images are counted together: two nights of a
-// little each are as much as one of twice that.
-const pruneSpan = 7 * 24 * time.Hour
-
 // guardPruned holds the images that are to be cleared for having left the source, those
 // of the last week included, against their own limit.
 func (p *planner) guardPruned(ctx context.Context, pruned int) error {
 	if pruned == 0 {
 		return nil
 	}
-	before, err := p.store.ClearedSince(ctx, p.Ref, p.Now().Add(-pruneSpan))
+	before, err := p.store.ClearedSince(ctx, p.Ref, p.Now().Add(-store.PruneSpan))
 	if err != nil {
 		return err
 	}

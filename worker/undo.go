@@ -211,6 +211,10 @@ func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset
 
 // judgeUndo says what is done with an image that is to be put back.
 func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) error {
+	if i.Outcome == store.ItemUnchanged && p.undone.force && image.AnnotationCount > 0 {
+		// By the state alone, which an edit that keeps the count evades: it is put back anyway.
+		i.Plan, i.Outcome, i.Kept = store.PlanOverwrite, store.ItemPending, -1
+	}
 	if i.Outcome == store.ItemPending && !p.undone.force {
 		asLeft, err := p.undone.mayBeUnchanged(p.Stopping, image)
 		if err != nil {
