@@ -9,8 +9,8 @@ import (
 
 // ImageExtensions are the files that trainers read as images, lower case.
 var ImageExtensions = map[string]bool{
-	".avif": true, ".bmp": true, ".dng": true, ".gif": true, ".heic": true, ".heif": true, ".jp2": true, ".jpe": true,
-	".jpeg": true, ".jpg": true, ".mpo": true, ".pfm": true, ".png": true, ".tif": true, ".tiff": true, ".webp": true,
+	".avif": true, ".bmp": true, ".dng": true, ".gif": true, ".heic": true, ".heif": true, ".jfif": true, ".jp2": true, ".jpe": true,
+	".jpeg": true, ".jpg": true, ".mpo": true, ".pfm": true, ".pgm": true, ".png": true, ".ppm": true, ".tif": true, ".tiff": true, ".webp": true,
 }
 
 // IsImageName reports whether a name ends as those of images do.

@@ -446,8 +446,11 @@ func (s *Store) sumUp(ctx context.Context, run string) (Totals, error) {
 		return Totals{}, err
 	}
 	t := Totals{Plan: make(map[Plan]int), Outcome: make(map[ItemOutcome]int)}
-	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(previous_count), 0), coalesce(sum(new_count), 0), coalesce(sum(first_hand AND previous_count <> listed_count), 0)
-		FROM batch_images WHERE item BETWEEN ? AND ? AND new_count IS NOT NULL`, span.first, span.last).Scan(&t.Previous, &t.New, &t.Edited)
+	// An image that was saved again after a stop had what it had before the first time.
+	const other = `NOT EXISTS (SELECT 1 FROM batch_images AS other INDEXED BY batch_images_image WHERE other.image_ref = one.image_ref AND other.new_count IS NOT NULL AND other.item `
+	err = s.reader.QueryRowContext(ctx, `SELECT coalesce(sum(iif(`+other+`BETWEEN ?1 AND one.item - 1), previous_count, 0)), 0), coalesce(sum(iif(`+other+`BETWEEN one.item + 1 AND ?2), new_count, 0)), 0),
+			coalesce(sum(first_hand AND previous_count <> listed_count), 0)
+		FROM batch_images AS one WHERE item BETWEEN ?1 AND ?2 AND new_count IS NOT NULL`, span.first, span.last).Scan(&t.Previous, &t.New, &t.Edited)
 	if err == nil {
 		err = s.itemTotals(ctx, span, &t)
 	}

@@ -149,7 +149,7 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 		return plan, err
 	}
 	if lost := plan.Lost(); p.MaxRemoved.exceeds(lost, plan.Listed) {
-		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan, p.looked), p.MaxRemoved),
+		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan, p.told), p.MaxRemoved),
 			flag: p.adviceOnUnknown(plan) + fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
 	return plan, p.guardPruned(ctx, plan.Pruned)
@@ -183,13 +183,13 @@ func upTo(n, unknown int) string {
 
 // lostText says of what is lost how much others replace, and of how much that is not known; ""
 // where none does.
-func lostText(s PlanSummary, looked bool) string {
+func lostText(s PlanSummary, told bool) string {
 	var said []string
 	if s.Replaced > 0 {
 		said = append(said, fmt.Sprintf("%d are replaced by new ones", s.Replaced))
 	}
 	switch {
-	case s.Unknown > 0 && looked:
+	case s.Unknown > 0 && told:
 		said = append(said, fmt.Sprintf("%d are on images that have, as far as an export of the dataset says, something else than the labels", s.Unknown))
 	case s.Unknown > 0:
 		said = append(said, fmt.Sprintf("%d are on images of which it is not known what they have, and stay if they are what the labels say", s.Unknown))

@@ -61,7 +61,9 @@ type planner struct {
 	// differing are the images that have not what was last saved on them from here, though
 	// they have as many annotations.
 	differing map[int64]store.Difference
-	looked    bool // at what images have of which nothing was known, see lookAtUnknown
+	// looked and told say that it was looked for what images have of which nothing was known, and
+	// that an export told, see lookAtUnknown.
+	looked, told bool
 }
 
 func newPlanner(c Connection, o Options) *planner {

@@ -284,7 +284,8 @@ func (a *applier) create(ctx context.Context, plan PlanSummary) error {
 		return nil
 	}
 	if plan.Uploads == 0 {
-		return guardError{reason: fmt.Sprintf("dataset %q is not made, since there is nothing to upload into it: no image's file is at hand", a.Ref.Name), flag: "name the folder of the images with --images"}
+		return guardError{reason: fmt.Sprintf("dataset %q is not made, since there is nothing to upload into it: no image has a file at hand that can be uploaded", a.Ref.Name),
+			flag: fmt.Sprintf("--images names the folder that the files lie in; `pictosync runs %s --outcome failed,unmatched` says what is wrong with each image", a.record.ID)}
 	}
 	planned, err := a.store.Classes(ctx, a.record.ID)
 	if err != nil {

@@ -87,6 +87,7 @@ func (p *planner) lookAtUnknown(plan PlanSummary) (PlanSummary, error) {
 	if err != nil || !ok {
 		return plan, err
 	}
+	p.told = true
 	return plan, unknown(func(row store.Item) error {
 		has, known, err := p.KnownByExport(row.ImageRef, row.Hash)
 		if known && has.Hash == row.Hash {
