@@ -182,7 +182,7 @@ func upTo(n, unknown int) string {
 }
 
 // lostText says of what is lost how much others replace, and of how much that is not known; ""
-// where none does.
+// where none does. told says that an export told of what was not known.
 func lostText(s PlanSummary, told bool) string {
 	var said []string
 	if s.Replaced > 0 {
