@@ -19,6 +19,7 @@ type imageEntry struct {
 	id, imageID       []byte // image_id is SA-1B's id
 	fileName, cocoURL []byte
 	width, height     []byte
+	otherName         string // a member that may be meant for file_name, with its text
 }
 
 // member is where a member of that name belongs, nil for those that say nothing of the
@@ -107,6 +108,8 @@ func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 				}
 			}
 			switch member := e.member(name); {
+			case member == nil && e.otherName == "" && mayBeName(string(name)) && value[0] == '"':
+				e.otherName = fmt.Sprintf("%s %s", name, scan.Shorten(string(value)))
 			case member == nil:
 			case *member == nil:
 				*member = value
@@ -118,6 +121,11 @@ func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 		}
 	})
 	return e, repeated, errors.Join(err, scanErr)
+}
+
+// mayBeName reports whether a member of an image may be its file's name.
+func mayBeName(member string) bool {
+	return namesImage(member) || member == "name" || member == "file" || member == "imagename"
 }
 
 // holdsShapes reports whether a value may be annotations: an object, or a list of objects or
