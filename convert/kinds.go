@@ -43,10 +43,12 @@ const (
 	KindMaskFilled Kind = "mask-filled"
 	// KindKeypoints are keypoints that cannot be used, or fewer than the annotation counts.
 	KindKeypoints Kind = "keypoints"
+	// KindKeypointCount are more placed keypoints than the annotation counts.
+	KindKeypointCount Kind = "keypoint-count"
 	// KindKeypointAbsent is a keypoint whose coordinates say that it is not placed.
 	KindKeypointAbsent Kind = "joint-absent"
-	// KindVisibility is a keypoint's visibility other than 0, 1 and 2, or 0 for one that has
-	// coordinates.
+	// KindVisibility is a visibility of keypoints that says something odd: 0 for one that has
+	// coordinates, 1 for all of a source, neither scores nor one constant in results.
 	KindVisibility Kind = "visibility"
 	// KindAngle is a box's angle that nothing tells the unit or direction of, or that
 	// is none.
@@ -155,6 +157,8 @@ const (
 	// KindUnknownImage are annotations of an image that the source does not have, and
 	// images without any that they may be of.
 	KindUnknownImage Kind = "unknown-image"
+	// KindImageByName are annotations whose image_id is the name of their image and no id.
+	KindImageByName Kind = "image-by-name"
 	// KindImageEntry is an entry for an image that cannot be read, or says two things.
 	KindImageEntry Kind = "image-entry"
 	// KindImageName is an image's name or size that could not be used as it stands.
@@ -202,7 +206,7 @@ const (
 var severities = map[Kind]Severity{
 	KindInvalidJSON: Lost, KindDuplicateKey: Changed, KindMissingID: Noted, KindDuplicateID: Noted, KindUnknownClass: Lost,
 	KindNumber: Lost, KindCount: Lost, KindCoordinateRange: Lost, KindNoGeometry: Lost, KindBox: Lost, KindBoxNotation: Lost,
-	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindKeypointAbsent: Noted, KindVisibility: Changed,
+	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindKeypointCount: Changed, KindKeypointAbsent: Noted, KindVisibility: Changed,
 	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
 
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,
@@ -215,7 +219,7 @@ var severities = map[Kind]Severity{
 
 	KindUnreadable: Lost, KindRepeatedFolder: Noted, KindSkippedFile: Noted, KindSkippedImage: Lost, KindMissingSplit: Lost,
 	KindMissingTest: Noted, KindUnnamedSplit: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,
-	KindUnknownImage: Lost, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
+	KindUnknownImage: Lost, KindImageByName: Noted, KindImageEntry: Lost, KindImageName: Noted, KindUnlabelled: Noted, KindImageHeader: Noted,
 	KindSizesEntry: Noted,
 
 	KindRename: Noted, KindGlob: Noted, KindNotTaken: Lost, KindClassMap: Lost, KindPrune: Noted, KindShortListing: Lost, KindEdited: Lost, KindSavedElsewhere: Noted,

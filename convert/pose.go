@@ -3,7 +3,7 @@ package convert
 import (
 	"encoding/json"
 	"fmt"
-	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,7 +107,7 @@ func (b *Builder) ResultKeypoints(o *Object, triplets []float64) []Keypoint {
 			continue
 		}
 		j := Keypoint{Slot: slot, Point: pictograph.Point{X: x, Y: y}}
-		if o.Scored {
+		if o.Scored && v >= 0 && v <= 1 {
 			score := v
 			j.Score = &score
 		} else {
@@ -118,9 +118,7 @@ func (b *Builder) ResultKeypoints(o *Object, triplets []float64) []Keypoint {
 	if odd {
 		b.Report(KindVisibility, o.At, "the third numbers of the keypoints are neither scores from 0 to 1 nor one constant", "left out; the keypoints were taken as visible")
 	}
-	if lost.Count > 0 {
-		b.Report(KindNumber, o.At, "keypoints at no finite place: "+lost.String(), "keypoints left out")
-	}
+	b.tellNowhere(o.At, lost)
 	return keypoints
 }
 
@@ -145,44 +143,91 @@ func (b *Builder) PlacedKeypoints(at Location, triplets []float64) []Keypoint {
 		return nil
 	}
 	keypoints := make([]Keypoint, 0, count)
-	var oddFlags, lost, shares Flaws
+	var odd, lost, shares Flaws
 	for slot := range len(triplets) / 3 {
 		x, y, v := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
-		flag := clampVisibility(v)
-		if v > 0 && v < 1 { // a score, and whether the keypoint is placed it does not say
+		switch {
+		case v == NotLabelled:
+			continue
+		case v > 0 && v < 1: // a score, and whether the keypoint is placed it does not say
 			shares.Add(fmt.Sprintf("keypoint %d has %v", slot+1, v))
 			continue
-		}
-		if float64(flag) != v {
-			oddFlags.Add(fmt.Sprintf("keypoint %d has %v", slot+1, v))
-		}
-		if flag == NotLabelled {
+		case v != Occluded && v != Visible:
+			odd.Add(fmt.Sprintf("keypoint %d has %v", slot+1, v))
 			continue
-		}
-		if !geometry.Finite(x, y) {
+		case !geometry.Finite(x, y):
 			lost.Add(fmt.Sprintf("keypoint %d", slot+1))
 			continue
 		}
-		keypoints = append(keypoints, Keypoint{Slot: slot, Point: pictograph.Point{X: x, Y: y}, Occluded: flag == Occluded})
+		keypoints = append(keypoints, Keypoint{Slot: slot, Point: pictograph.Point{X: x, Y: y}, Occluded: v == Occluded})
 	}
-	if oddFlags.Count > 0 {
-		b.Report(KindVisibility, at, "visibility other than 0, 1 and 2: "+oddFlags.String(),
-			"cut down to a whole number from 0 to 2; keypoints at 0 left out")
+	if odd.Count > 0 {
+		b.Report(KindKeypoints, at, "visibility other than 0, 1 and 2: "+odd.String(), keypointsLeftOut)
 	}
 	if shares.Count > 0 {
-		b.Report(KindKeypoints, at, "visibility between 0 and 1, as scores are: "+shares.String(), "keypoints left out")
+		b.Report(KindKeypoints, at, "visibility between 0 and 1, as scores are: "+shares.String(), keypointsLeftOut)
 	}
-	if lost.Count > 0 {
-		b.Report(KindNumber, at, "keypoints at no finite place: "+lost.String(), "keypoints left out")
-	}
+	b.tellNowhere(at, lost)
 	return keypoints
 }
 
-func clampVisibility(v float64) int {
-	if !geometry.Finite(v) {
-		return NotLabelled
+const keypointsLeftOut = "keypoints left out"
+
+func (b *Builder) tellNowhere(at Location, lost Flaws) {
+	if lost.Count > 0 {
+		b.Report(KindNumber, at, "keypoints at no finite place: "+lost.String(), keypointsLeftOut)
 	}
-	return int(min(max(math.Trunc(v), NotLabelled), Visible))
+}
+
+// ScoredKeypoints reads triplets whose third numbers are scores, 0 for keypoints that are not
+// placed.
+func (b *Builder) ScoredKeypoints(at Location, triplets []float64) (keypoints []Keypoint) {
+	var odd, lost Flaws
+	for slot := range len(triplets) / 3 {
+		x, y, score := triplets[3*slot], triplets[3*slot+1], triplets[3*slot+2]
+		switch {
+		case score == 0:
+		case !(score > 0 && score <= 1):
+			odd.Add(fmt.Sprintf("keypoint %d has %v", slot+1, score))
+		case !geometry.Finite(x, y):
+			lost.Add(fmt.Sprintf("keypoint %d", slot+1))
+		default:
+			keypoints = append(keypoints, Keypoint{Slot: slot, Point: pictograph.Point{X: x, Y: y}, Score: &score})
+		}
+	}
+	if odd.Count > 0 {
+		b.Report(KindKeypoints, at, "the third numbers are scores, and one from 0 to 1 is not: "+odd.String(), keypointsLeftOut)
+	}
+	b.tellNowhere(at, lost)
+	return keypoints
+}
+
+// HoldCount holds placed keypoints against the number of them that their annotation gives.
+// Where that is right without those at 0,0 or at negative coordinates, these are how some
+// writers say that a keypoint is not placed.
+func (b *Builder) HoldCount(at Location, keypoints []Keypoint, count []byte) []Keypoint {
+	if !scan.IsNumber(count) {
+		return keypoints
+	}
+	given := scan.ParseNumber(count)
+	if !(given < float64(len(keypoints))) {
+		return keypoints
+	}
+	nowhere := func(j Keypoint) bool {
+		return j.Point == pictograph.Point{} || j.Point.X < 0 || j.Point.Y < 0
+	}
+	absent := 0
+	for _, j := range keypoints {
+		if nowhere(j) {
+			absent++
+		}
+	}
+	if given != float64(len(keypoints)-absent) {
+		b.Report(KindKeypointCount, at, fmt.Sprintf("num_keypoints is %s, and %d are placed", count, len(keypoints)), "all that are placed were taken")
+		return keypoints
+	}
+	b.Report(KindKeypointAbsent, at, fmt.Sprintf("num_keypoints is %s, and %d have a visibility, %d of them at 0,0 or at negative coordinates", count, len(keypoints), absent), "these were taken for not placed")
+	return slices.DeleteFunc(keypoints, nowhere)
 }
 
 // Flaws counts faults of one kind in one annotation and remembers the first.

@@ -149,6 +149,8 @@ func convertBox(b *convert.Builder, r *reader, o convert.Object, g givenBox) boo
 	case r.notation != "":
 		r.oddBoxes.add(o.At)
 		return false
+	case sharesAsPixels(g.box, b.Size):
+		return b.Drop(convert.KindBoxNotation, o.At, fmt.Sprintf("the bbox %v,%v,%v,%v lies between 0 and 1, which looks normalized: a share of the image where pixels belong", g.box.X, g.box.Y, g.box.W, g.box.H))
 	case g.byArea:
 		return b.Drop(convert.KindBoxNotation, o.At, cornersByArea)
 	case o.OddAngle != "":
@@ -318,6 +320,11 @@ func mayBeShares(s convert.Size, fractions bool) bool {
 	return fractions
 }
 
+// sharesAsPixels reports whether a box is most likely a share of its image.
+func sharesAsPixels(box pictograph.Box, size convert.Size) bool {
+	return isShare(box.X, box.Y, box.W, box.H) && !isWhole(box.X, box.Y, box.W, box.H) && mayBeShares(size, true)
+}
+
 func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 	n.boxes++
 	if box.X <= 1+shareTolerance && isShare(box.X, box.Y, box.W, box.H) {
@@ -369,21 +376,9 @@ type Corners struct {
 
 // Look takes in the annotations of an image.
 func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
-	const key = `"bbox"`
 	var n boxNotations
 	for _, raw := range annotations {
-		i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
-		if i < 0 {
-			continue
-		}
-		if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
-			continue
-		}
-		if i = scan.Space(raw, i+1); i == len(raw) || raw[i] != '[' {
-			continue
-		}
-		var end int
-		if c.numbers, end = scan.Numbers(c.numbers[:0], raw, i); end == 0 || len(c.numbers) != 4 {
+		if c.numbers = numbersOf(c.numbers[:0], raw, `"bbox"`); len(c.numbers) != 4 {
 			continue
 		}
 		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); geometry.Sound(box) {
@@ -399,6 +394,58 @@ func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
 	case n.corners < n.boxes:
 		c.refuted++
 	}
+}
+
+// numbersOf appends the numbers of a member of an annotation, nothing where they do not stand
+// there as a plain list.
+func numbersOf(dst []float64, raw []byte, key string) []float64 {
+	i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
+	if i < 0 {
+		return dst
+	}
+	if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+		return dst
+	}
+	if i = scan.Space(raw, i+1); i == len(raw) || raw[i] != '[' {
+		return dst
+	}
+	numbers, end := scan.Numbers(dst, raw, i)
+	if end == 0 {
+		return dst
+	}
+	return numbers
+}
+
+// visibilitySample tells of the keypoints of some annotations whether their visibilities are 1
+// alone, as where that is to say that they are visible.
+type visibilitySample struct {
+	annotations, keypoints int
+	others                 bool // there are other visibilities, 0 aside
+	numbers                []float64
+}
+
+func (v *visibilitySample) look(annotations [][]byte) {
+	for _, raw := range annotations {
+		v.numbers = numbersOf(v.numbers[:0], raw, `"keypoints"`)
+		before := v.keypoints
+		for i := 2; i < len(v.numbers); i += 3 {
+			switch v.numbers[i] {
+			case convert.NotLabelled:
+			case convert.Occluded:
+				v.keypoints++
+			default:
+				v.others = true
+			}
+		}
+		if v.keypoints > before {
+			v.annotations++
+		}
+	}
+}
+
+func (v *visibilitySample) odd() bool {
+	const some, several = 20, 2
+	return !v.others && v.keypoints >= some && v.annotations >= several
 }
 
 // isRefuted reports that more than ten times as many images have boxes that cannot be

@@ -86,6 +86,16 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	return c, r.findings, nil
 }
 
+// posed reports whether there are categories that name keypoints.
+func (c *Converter) posed() bool {
+	for _, category := range c.Categories {
+		if len(category.Keypoints) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // among counts the categories whose keypoints say that they are of them.
 func (c *Converter) among() (n int) {
 	for _, category := range c.Categories {

@@ -107,10 +107,11 @@ func TestCOCOAnnotations(t *testing.T) {
 			findings: []convert.Kind{convert.KindKeypointName, convert.KindKeypointName},
 		},
 		{
-			name:        "visibility is cut down to 0, 1 and 2",
+			name:        "what is no visibility is left out",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,3, 3,4,-1, 5,6,1.5]}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,0.5], "bbox": [1,2,3,4]}`},
-			want:        []string{"7-0 nose keypoint {1 2} of 1", "7-1 ear keypoint {5 6} of 1 map[occluded:true]", "8 person bbox {1 2 3 4}"},
-			findings:    []convert.Kind{convert.KindVisibility, convert.KindKeypoints},
+			want:        []string{"8 person bbox {1 2 3 4}"},
+			findings:    []convert.Kind{convert.KindKeypoints, convert.KindNoGeometry, convert.KindKeypoints},
+			dropped:     1,
 		},
 		{
 			name:        "a keypoint at no finite place is left out, one that is not labelled may be anywhere",
@@ -133,18 +134,18 @@ func TestCOCOAnnotations(t *testing.T) {
 			findings: []convert.Kind{convert.KindVisibility, convert.KindKeypoints, convert.KindVisibility, convert.KindKeypoints},
 		},
 		{
-			name: "fewer keypoints than the annotation counts, also where it has none",
+			name: "fewer keypoints than the annotation counts, also where it has none, and more",
 			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 0,0,0], "num_keypoints": 5}`, `{"id": 8, "category_id": 5, "bbox": [1,2,3,4], "num_keypoints": 3}`,
 				`{"id": 9, "category_id": 5, "keypoints": [], "bbox": [1,2,3,4], "num_keypoints": 3}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 5,6,2, 0,0,0], "num_keypoints": 1}`},
 			want:     []string{"7-0 nose keypoint {1 2} of 1", "7-1 eye keypoint {5 6} of 1", "8 person bbox {1 2 3 4}", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 2", "10-1 eye keypoint {5 6} of 2"},
-			findings: []convert.Kind{convert.KindKeypoints, convert.KindKeypoints, convert.KindKeypoints},
+			findings: []convert.Kind{convert.KindKeypoints, convert.KindKeypoints, convert.KindKeypoints, convert.KindKeypointCount},
 		},
 		{
 			name:        "numbers of a category without keypoints that may be two a keypoint",
 			annotations: []string{`{"id": 7, "category_id": 1, "keypoints": [10,20,30,40,50,60]}`, `{"id": 8, "category_id": 1, "keypoints": [10,20,1,40,50,2], "num_keypoints": 3}`, `{"id": 9, "category_id": 1, "keypoints": [1,2,3]}`},
-			want:        []string{"8-0 cat_0 keypoint {10 20} of 1 map[occluded:true]", "8-1 cat_1 keypoint {40 50} of 1", "9-0 cat keypoint {1 2} of 0"},
-			findings:    []convert.Kind{convert.KindCount, convert.KindKeypoints, convert.KindKeypointName, convert.KindVisibility},
-			dropped:     1,
+			want:        []string{"8-0 cat_0 keypoint {10 20} of 1 map[occluded:true]", "8-1 cat_1 keypoint {40 50} of 1"},
+			findings:    []convert.Kind{convert.KindCount, convert.KindKeypoints, convert.KindKeypointName, convert.KindKeypoints, convert.KindNoGeometry},
+			dropped:     2,
 		},
 		{
 			name:        "numbers that make no triplet are left out",

@@ -23,6 +23,7 @@ type imageEntry struct {
 	fileName, cocoURL []byte
 	path, folder      []byte // where exporters say that the file lies
 	width, height     []byte
+	otherName         string // a member that may be meant for file_name, with its text
 }
 
 // member is where a member of that name belongs, nil for those that say nothing of the
@@ -136,6 +137,8 @@ func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 				}
 			}
 			switch member := e.member(name); {
+			case member == nil && e.otherName == "" && mayBeName(string(name)) && value[0] == '"':
+				e.otherName = fmt.Sprintf("%s %s", name, scan.Shorten(string(value)))
 			case member == nil:
 			case *member == nil:
 				*member = value
@@ -147,6 +150,11 @@ func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
 		}
 	})
 	return e, repeated, errors.Join(err, scanErr)
+}
+
+// mayBeName reports whether a member of an image may be its file's name.
+func mayBeName(member string) bool {
+	return namesImage(member) || member == "name" || member == "file" || member == "imagename"
 }
 
 // holdsShapes reports whether a value may be annotations: an object, or a list of objects or

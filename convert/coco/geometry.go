@@ -142,9 +142,20 @@ func visibilities(numbers []float64) bool {
 	return len(numbers)%3 == 0
 }
 
+// scored reports whether third numbers are scores: some are fractions.
+func scored(triplets []float64) bool {
+	for i := 2; i < len(triplets); i += 3 {
+		if v := triplets[i]; v > 0 && v < 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // readKeypoints returns the placed keypoints of a list and how many it has room for, -1 where
-// the annotation is left out for it: named is how many keypoints its category names.
-func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, what string, named int) (keypoints []convert.Keypoint, slots int) {
+// the annotation is left out for it: named is how many keypoints its category, or its part of
+// the body, has names for. Third numbers of parts that are fractions are scores.
+func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte, what string, named int, part bool) (keypoints []convert.Keypoint, slots int) {
 	at := o.At
 	if emptyValue(raw) {
 		return nil, 0
@@ -172,9 +183,12 @@ func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte,
 		b.Report(convert.KindCount, at, fmt.Sprintf("%d numbers of %s are no triplets", len(numbers), what), fmt.Sprintf("last %d left out", left))
 	}
 	numbers = numbers[:len(numbers)-len(numbers)%3]
-	if o.Results {
+	switch {
+	case part && scored(numbers):
+		keypoints = b.ScoredKeypoints(at, numbers)
+	case o.Results:
 		keypoints = b.ResultKeypoints(o, numbers)
-	} else {
+	default:
 		keypoints = b.PlacedKeypoints(at, numbers)
 	}
 	if len(keypoints) > 0 && looksNormalized(keypoints, b.Size) {
@@ -329,7 +343,7 @@ func readAllKeypoints(b *convert.Builder, r *reader, o *convert.Object, c *conve
 		b.TellUnlabelled(o.At, nil, 0, a.keypointCount)
 	}
 	if !scan.Absent(a.keypoints) {
-		keypoints, o.Slots = readKeypoints(b, r, o, a.keypoints, "keypoints", len(c.Keypoints))
+		keypoints, o.Slots = readKeypoints(b, r, o, a.keypoints, "keypoints", len(c.Keypoints), false)
 		if o.Slots < 0 {
 			return nil, false
 		}
@@ -338,6 +352,7 @@ func readAllKeypoints(b *convert.Builder, r *reader, o *convert.Object, c *conve
 		}
 		if !o.Results && o.Slots > 0 {
 			b.TellUnlabelled(o.At, r.numbers, len(keypoints), a.keypointCount)
+			keypoints = b.HoldCount(o.At, keypoints, a.keypointCount)
 		}
 		if !scan.Absent(a.keypointScores) {
 			r.giveScores(b, o.At, keypoints, a.keypointScores)
@@ -347,7 +362,10 @@ func readAllKeypoints(b *convert.Builder, r *reader, o *convert.Object, c *conve
 		if scan.Absent(raw) {
 			continue
 		}
-		more, slots := readKeypoints(b, r, o, raw, convert.WholeBody[i].Member, 0)
+		more, slots := readKeypoints(b, r, o, raw, convert.WholeBody[i].Member, convert.WholeBody[i].Keypoints, true)
+		if slots < 0 {
+			return nil, false
+		}
 		if !o.Results && slots > 0 {
 			b.TellUnlabelled(o.At, r.numbers, len(more), nil)
 		}

@@ -46,7 +46,7 @@ type labelFile struct {
 	// "" where there are none such.
 	ownerless string
 	// suspects are images, by place, whose names annotations give as the ids of unknown
-	// images.
+	// images, or beside the ids of others.
 	suspects map[int]string
 
 	rawCategories []byte // where files are merged
@@ -84,8 +84,10 @@ type indexer struct {
 	beyond   kindCounts // what is not reported, since there is too much of it
 	keepIDs  bool       // of the images
 
-	links map[string]bool // members of annotations that may name an image
-	keys  []byte          // of the annotation at hand, each with a line feed before it
+	links   map[string]bool   // members of annotations that may name an image
+	keys    []byte            // of the annotation at hand, each with a line feed before it
+	said    map[saidName]bool // names of images that annotations of others give
+	mayName map[string]string // images of results, by the ids that may be their names
 
 	slots  *idSlots
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
@@ -355,11 +357,18 @@ func (x *indexer) image(raw []byte) {
 		img.name, err = x.imageName(name, at)
 	case address != "": // as in LVIS, which has no file names
 		img.name, err = nameOfURL(address)
+	case entry.otherName != "":
+		err = fmt.Errorf("it has no file_name but %s, which is none of COCO's members; name it file_name", entry.otherName)
 	default:
-		err = errors.New("has no file_name")
+		err = errors.New("it has no file_name")
+	}
+	switch {
+	case err == nil:
+	case named || address != "":
+		err = fmt.Errorf("its name %w", err)
 	}
 	if err != nil {
-		err = fmt.Errorf("read %s of %s: its name %w", at(), x.file.name, err)
+		err = fmt.Errorf("read %s of %s: %w", at(), x.file.name, err)
 		if img.name == "" {
 			img.name = at()
 		}
@@ -498,31 +507,37 @@ func (x *indexer) annotations(s *scan.Scanner) {
 // plainAnnotation reads the annotation that data begins with, if it is as nearly all are:
 // whole, of plain members, one of which is the id of its image. It returns that and the
 // annotation's length, which is 0 for all others: these are left to the scanner.
-func plainAnnotation(data []byte) (image wholeID, length int) {
+// Named is the member of it that may name its image.
+func plainAnnotation(data []byte) (image wholeID, named []byte, length int) {
 	told := false
 	for i, first := 0, true; ; first = false {
 		name, value := scan.Member(data, i, first)
 		if value == 0 {
-			return 0, 0
+			return 0, nil, 0
 		}
 		if i = scan.PlainEnd(data, value); i == 0 {
-			return 0, 0
+			return 0, nil, 0
 		}
 		switch string(name) {
 		case "image_id":
 			whole := false
 			if image, whole = wholeIDOf(data[value:i]); !whole || told {
-				return 0, 0
+				return 0, nil, 0
 			}
 			told = true
 		case "segments_info":
-			return 0, 0
+			return 0, nil, 0
+		case "file_name", "filename", "image_name", "image":
+			if named != nil {
+				return 0, nil, 0
+			}
+			named = data[value:i]
 		}
 		if end := scan.Space(data, i); end < len(data) && data[end] == '}' {
 			if !told {
-				return 0, 0
+				return 0, nil, 0
 			}
-			return image, end + 1
+			return image, named, end + 1
 		}
 	}
 }
@@ -539,13 +554,18 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
 		return
 	}
-	if image, length := plainAnnotation(s.Window()); length > 0 && length <= source.MaxLabels {
+	if image, named, length := plainAnnotation(s.Window()); length > 0 && length <= source.MaxLabels {
+		slot := x.slots.ofWhole(image)
+		if named != nil {
+			x.noteName(slot, named)
+		}
 		s.Advance(length)
-		x.refs.add(ref{start, uint32(length), x.slots.ofWhole(image)})
+		x.refs.add(ref{start, uint32(length), slot})
 		return
 	}
 	slot, err := int32(0), error(nil)
 	told, twice := false, false
+	var named [][]byte
 	x.keys = x.keys[:0]
 	for key := range s.Members() {
 		switch string(key) {
@@ -563,6 +583,10 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 		default:
 			if !told {
 				x.keys = append(append(x.keys, '\n'), key...)
+			}
+			if namesImage(string(key)) {
+				named = append(named, bytes.Clone(s.Value()))
+				continue
 			}
 			s.Skip()
 		}
@@ -590,7 +614,57 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 			}
 		}
 	}
+	for _, name := range named {
+		x.noteName(slot, name)
+	}
 	x.refs.add(ref{start, uint32(length), slot})
+}
+
+// saidName is the name that an annotation gives its image beside the id, without folders.
+type saidName struct {
+	slot int32
+	name string
+}
+
+// noteName notes the name that an annotation gives its image, where it is another than that
+// image's own or this is not known yet.
+func (x *indexer) noteName(slot int32, raw []byte) {
+	name := saidImage(raw)
+	if name == "" {
+		return
+	}
+	if place, there := x.imageOf(slot); there && path.Base(x.file.images[place].name) == name {
+		return
+	}
+	if x.said == nil {
+		x.said = make(map[saidName]bool)
+	}
+	x.said[saidName{slot, name}] = true
+}
+
+// suspectSaid notes the images whose names annotations give that are of others by their ids.
+func (x *indexer) suspectSaid() {
+	names := make(map[string]bool)
+	for said := range x.said {
+		if place, there := x.imageOf(said.slot); !there || path.Base(x.file.images[place].name) != said.name {
+			names[said.name] = true
+		}
+	}
+	if len(names) == 0 || x.file.panoptic { // their names are those of PNGs
+		return
+	}
+	for place := range x.file.images {
+		if names[path.Base(x.file.images[place].name)] {
+			x.suspect(place, "annotations give the name of this image beside an image_id that is not its own, and nothing tells which of the two is right")
+		}
+	}
+}
+
+func (x *indexer) suspect(place int, reason string) {
+	if x.file.suspects == nil {
+		x.file.suspects = make(map[int]string)
+	}
+	x.file.suspects[place] = reason
 }
 
 // suspectNames notes the images that unknown ids may mean by their names.
@@ -607,10 +681,7 @@ func (x *indexer) suspectNames(unknown []string, lost map[string]uint32) {
 			names = x.namedImages()
 		}
 		if place, found := names.of(id); found {
-			if x.file.suspects == nil {
-				x.file.suspects = make(map[int]string)
-			}
-			x.file.suspects[place] = fmt.Sprintf("%d annotations have the image_id %s, which is no id of the file and may mean the name of this image", lost[id], id)
+			x.suspect(place, fmt.Sprintf("%d annotations have the image_id %s, which is no id of the file and may mean the name of this image", lost[id], id))
 		}
 	}
 }
@@ -670,6 +741,7 @@ func (x *indexer) group() {
 	x.file.refs, x.refs = x.refs, refs{}
 	slices.Sort(unknown)
 	x.suspectNames(unknown, lost)
+	x.suspectSaid()
 	for _, id := range unknown {
 		switch {
 		case lost[id] == 0:
@@ -687,18 +759,27 @@ func (x *indexer) group() {
 		if x.file.ownerless == "" {
 			x.file.ownerless = fmt.Sprintf("%s has annotations of the image_id %s, which it has no image for", x.file.name, id)
 		}
-		x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "image_id "+id, fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out")
+		reason, action := fmt.Sprintf("the file has no image with this id, and %d annotations of it", lost[id]), "they were left out"
+		if name := x.mayName[id]; name != "" {
+			reason = fmt.Sprintf("no image has this id, and it may be the name of %s, or a place in the list of images", name)
+			action += "; give the results the ids of the images' entries"
+		}
+		x.reportSome(int(lost[id]), convert.KindUnknownImage, "", "image_id "+id, reason, action)
 	}
 }
 
 // dropEmpty leaves out the images without annotations.
 func (x *indexer) dropEmpty() {
-	all, errs := x.file.images, x.file.errs
-	x.file.images, x.file.errs = nil, nil
+	all, errs, suspects := x.file.images, x.file.errs, x.file.suspects
+	x.file.images, x.file.errs, x.file.suspects = nil, nil, nil
 	for place, img := range all {
-		if img.first < img.end {
-			x.add(img, errs[place])
+		if img.first == img.end {
+			continue
 		}
+		if reason := suspects[place]; reason != "" {
+			x.suspect(len(x.file.images), reason)
+		}
+		x.add(img, errs[place])
 	}
 	x.file.entries = len(x.file.images)
 }

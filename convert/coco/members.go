@@ -142,20 +142,46 @@ func keptValue(raw []byte) (any, bool) {
 	return value, true
 }
 
+// namesImage reports whether a member is one that gives the name of an image.
+func namesImage(member string) bool {
+	switch member {
+	case "file_name", "filename", "image_name", "image":
+		return true
+	}
+	return false
+}
+
+// saidImage is the name of an image that such a member gives, without folders; "" where it
+// gives none.
+func saidImage(raw []byte) string {
+	text := textIn(raw)
+	if !source.IsImageName(text) {
+		return ""
+	}
+	return path.Base(strings.ReplaceAll(text, `\`, "/"))
+}
+
+// textIn is what a text says, without blanks around it, "" for all else.
+func textIn(raw []byte) string {
+	if !scan.IsString(raw) {
+		return ""
+	}
+	return strings.TrimSpace(string(scan.TextOf(raw)))
+}
+
 // contradiction says of the members that have no place in an annotation whether one of them
 // says something else of it than those that have: another image, another class, or that its
 // bbox is in another notation. kind is "" where none does.
 func contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
 	for _, m := range others {
-		text, isText := "", scan.IsString(m.value)
-		if isText {
-			text = strings.TrimSpace(string(scan.TextOf(m.value)))
-		}
-		switch m.name {
-		case "file_name", "filename", "image_name", "image":
-			if isText && source.IsImageName(text) && path.Base(strings.ReplaceAll(text, `\`, "/")) != path.Base(image) {
-				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(text), convert.Display(image))
+		if namesImage(m.name) {
+			if said := saidImage(m.value); said != "" && said != path.Base(image) {
+				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(textIn(m.value)), convert.Display(image))
 			}
+			continue
+		}
+		text, isText := textIn(m.value), scan.IsString(m.value)
+		switch m.name {
 		case "category_name", "class_name":
 			if isText && text != "" && !strings.EqualFold(text, strings.TrimSpace(class)) {
 				return convert.KindUnknownClass, fmt.Sprintf("its %s is %s, and its category_id that of %s: nothing tells which of the two it is", m.name, convert.Display(text), convert.Display(class))

@@ -171,7 +171,7 @@ func (c *dataset) loadMerged(one *sharedImage, item convert.Item, listed convert
 	result := c.converter.Image(item.Image, c.checkedSize(sizes), objects)
 	result.Read += total - len(objects) // merged into others, which were taken
 	for _, p := range one.places {
-		p.file.tellUnlinked(item, p.image, &result)
+		p.file.tellUnlinked(item, p.at, &result)
 	}
 	c.reconcileFirst(item, sizes, &result)
 	return result, nil
@@ -225,6 +225,14 @@ func (m *mergedObjects) add(raw []byte, file string) error {
 	}
 	other.of = append(other.of, file)
 	other.raw = nil
+	// A count of keypoints is of those that stand beside it.
+	switch without := saysNothing(o.members["keypoints"]); {
+	case without == saysNothing(other.members["keypoints"]):
+	case without:
+		delete(o.members, "num_keypoints")
+	default:
+		delete(other.members, "num_keypoints")
+	}
 	for _, key := range slices.Sorted(maps.Keys(o.members)) {
 		value, known := other.members[key]
 		switch {

@@ -70,7 +70,8 @@ func (n namedImages) of(id string) (place int, found bool) {
 }
 
 // matchResults gives results whose image_id is no id of an image the image of that name,
-// unless ids and names tell different images.
+// unless ids and names tell different images. Whole numbers are names only where they plainly
+// are: some tools count the images instead, from 0 or 1.
 func (x *indexer) matchResults() error {
 	type reading struct {
 		id           string
@@ -106,6 +107,18 @@ func (x *indexer) matchResults() error {
 			return resultsError{fmt.Sprintf("its image_id %s may be the id of %s and the name of %s", r.id, convert.Display(x.file.images[r.byID].name), convert.Display(x.file.images[r.byName].name))}
 		}
 	}
+	numbersAreNames, beyond := true, false
+	for _, r := range all {
+		number, whole := wholeIDOf([]byte(r.id))
+		switch {
+		case !whole:
+		case r.byName < 0:
+			numbersAreNames = false
+		case r.byID < 0:
+			beyond = beyond || number > wholeID(len(x.file.images))
+		}
+	}
+	numbersAreNames = numbersAreNames && beyond
 	slotOf := make(map[int]int32) // by place
 	for slot, image := range x.images {
 		if image > 0 {
@@ -113,16 +126,34 @@ func (x *indexer) matchResults() error {
 		}
 	}
 	to := make(map[int32]int32)
+	example, exampleID := "", ""
 	for _, r := range all {
-		if slot, there := slotOf[r.byName]; there && r.byID < 0 {
-			to[r.slot] = slot
+		slot, there := slotOf[r.byName]
+		if !there || r.byID >= 0 {
+			continue
+		}
+		name := convert.Display(x.file.images[r.byName].name)
+		if _, whole := wholeIDOf([]byte(r.id)); whole && !numbersAreNames {
+			if x.mayName == nil {
+				x.mayName = make(map[string]string)
+			}
+			x.mayName[r.id] = name
+			continue
+		}
+		if to[r.slot] = slot; example == "" || r.id < exampleID {
+			example, exampleID = fmt.Sprintf("%s for %s", convert.Display(r.id), name), r.id
 		}
 	}
+	moved := 0
 	x.refs.each(func(r *ref) {
 		if slot, there := to[r.slot]; there {
 			r.slot = slot
+			moved++
 		}
 	})
+	if moved > 0 {
+		x.reportSome(moved, convert.KindImageByName, "", "image_id", fmt.Sprintf("results that have the name of their image as image_id, as %s: %d", example, moved), "taken for the images of these names")
+	}
 	return nil
 }
 

@@ -297,7 +297,12 @@ func usableRings(b *convert.Builder, r *reader, g givenBox) (polygons []pictogra
 		}
 		r.polygons = append(r.polygons, polygon)
 	}
-	if g.usable() && r.notation == "" && geometry.Apart(all, g.box) {
+	switch {
+	case !g.usable() || r.notation != "" || len(r.polygons) == 0:
+	case r.asTriples(all, g.box):
+		r.flawed(convert.KindRing, 1, fmt.Sprintf("lies at %v,%v to %v,%v, and not where the bbox does; its numbers fit that as x,y,z, where x,y belong", all.X, all.Y, all.X+all.W, all.Y+all.H))
+		r.polygons = r.polygons[:0]
+	case geometry.Apart(all, g.box):
 		lie := "lies"
 		if len(r.polygons) > 1 {
 			lie = "and those beside it lie"
@@ -310,6 +315,29 @@ func usableRings(b *convert.Builder, r *reader, g givenBox) (polygons []pictogra
 		r.polygons = r.polygons[:0]
 	}
 	return r.polygons, len(r.ringEnds)
+}
+
+// asTriples reports whether rings that do not fill their bbox would if their numbers were x, y
+// and a third one.
+func (r *reader) asTriples(pairs, box pictograph.Box) bool {
+	if len(r.coordinates)%3 != 0 || !geometry.BoxesDiffer(pairs, box, 2, 0.02) {
+		return false
+	}
+	const least = 9 // numbers of three points
+	first := 0
+	for _, end := range r.ringEnds {
+		if n := end - first; n%3 != 0 || 0 < n && n < least {
+			return false
+		}
+		first = end
+	}
+	left, top, right, bottom := r.coordinates[0], r.coordinates[1], r.coordinates[0], r.coordinates[1]
+	for i := 0; i < len(r.coordinates); i += 3 {
+		x, y := r.coordinates[i], r.coordinates[i+1]
+		left, right = min(left, x), max(right, x)
+		top, bottom = min(top, y), max(bottom, y)
+	}
+	return !geometry.BoxesDiffer(pictograph.Box{X: left, Y: top, W: right - left, H: bottom - top}, box, 1, 0.02)
 }
 
 // around is the box around two.
@@ -434,7 +462,7 @@ const allGeometries = "left out; --all-geometries takes all that an annotation h
 
 // compareBox tells of a box beside a segmentation, whose enclosure it is not.
 func (r *reader) compareBox(b *convert.Builder, o convert.Object, g givenBox, first int) {
-	if b.AllGeometries || g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) || r.notation != "" {
+	if b.AllGeometries || g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) {
 		return
 	}
 	if g.usable() {
@@ -451,7 +479,11 @@ func (r *reader) compareBox(b *convert.Builder, o convert.Object, g givenBox, fi
 				all = around(all, box)
 			}
 		}
-		if !found || b.Leaves(g.box) || !geometry.BoxesDiffer(all, g.box, 2, 0.02) {
+		if !found || r.notation == "" && b.Leaves(g.box) || !geometry.BoxesDiffer(all, g.box, 2, 0.02) {
+			return
+		}
+		if r.notation != "" {
+			b.Report(convert.KindGeometry, o.At, "there is a bbox beside the segmentation, and it is not its enclosure: "+r.notation, "bbox left out")
 			return
 		}
 	}

@@ -161,7 +161,7 @@ func newDataset(s source.Files, files []*labelFile, reason string) (*dataset, er
 	c.tellCategories()
 	defer c.Hold()()
 	for _, f := range files {
-		c.lookForCorners(f)
+		c.sample(f)
 	}
 	c.print = s.Fingerprint(c.infos()...)
 	return c, nil
@@ -190,14 +190,17 @@ func (c *dataset) tellCategories() {
 	c.together = alone != 0
 }
 
-// lookForCorners looks at some of a file's images, from all over it, for boxes that are
-// given by their corners.
-func (c *dataset) lookForCorners(f *labelFile) {
-	if len(f.images) < 2 || f.panoptic {
-		return // what one image's boxes are is told by themselves
+// sample looks at some of a file's images, from all over it, for boxes that are given by
+// their corners, and for keypoints of which none is plainly visible.
+func (c *dataset) sample(f *labelFile) {
+	posed := !f.results && f.categories.posed()
+	several := len(f.images) > 1 // what one image's boxes are is told by themselves
+	if f.panoptic || !several && !posed {
+		return
 	}
 	const mostImages, mostBytes = 500, 1 << 20
 	var sample Corners
+	var flags visibilitySample
 	var r annotationReader
 	size := 0
 	step := max(len(f.images)/mostImages, int(f.Info.Size()/mostBytes)) + 1
@@ -218,6 +221,16 @@ func (c *dataset) lookForCorners(f *labelFile) {
 			known = img.size()
 		}
 		sample.Look(img.name, known, annotations)
+		if posed {
+			flags.look(annotations)
+		}
+	}
+	if flags.odd() {
+		c.Reporter.Report(convert.Finding{Kind: convert.KindVisibility, Count: flags.annotations, File: f.name,
+			Reason: fmt.Sprintf("the keypoints of %d annotations that were looked at have visibilities of 1 and none of 2, as where 1 is to say visible", flags.annotations), Action: "1 was taken for occluded, as COCO has it"})
+	}
+	if !several {
+		return
 	}
 	f.categories.Suspect(&sample)
 	if c.converter != nil {
@@ -446,15 +459,13 @@ func (c *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 
 // finish adds to a result what the file and the sizes say of it.
 func (c *dataset) finish(f *labelFile, at int, item convert.Item, sizes source.ImageSizes, result *convert.Result) {
-	f.tellUnlinked(item, &f.images[at], result)
-	if reason := f.suspects[at]; reason != "" {
-		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
-	}
+	f.tellUnlinked(item, at, result)
 	c.reconcileFirst(item, sizes, result)
 }
 
-// tellUnlinked tells of the annotations of the file that may be of the image.
-func (f *labelFile) tellUnlinked(item convert.Item, image *indexedImage, result *convert.Result) {
+// tellUnlinked tells of the annotations of the file that may be of the image at a place.
+func (f *labelFile) tellUnlinked(item convert.Item, at int, result *convert.Result) {
+	image := &f.images[at]
 	switch {
 	case f.unlinked > 0:
 		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, Count: f.unlinked, File: f.name, Image: item.Image,
@@ -462,6 +473,9 @@ func (f *labelFile) tellUnlinked(item convert.Item, image *indexedImage, result 
 	case f.ownerless != "" && image.first == image.end:
 		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image,
 			Reason: "the image has no annotations, and nothing tells whether it should: " + f.ownerless, Action: "they were left out"})
+	}
+	if reason := f.suspects[at]; reason != "" {
+		result.Findings = append(result.Findings, convert.Finding{Kind: convert.KindUnknownImage, File: f.name, Image: item.Image, Reason: reason, Action: "they were left out"})
 	}
 }
 

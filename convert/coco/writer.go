@@ -228,7 +228,7 @@ func (w *Writer) pose(c *writtenAnnotation, o convert.WholeObject, category *con
 	convert.ReportExtra(report, category.Name, extra)
 	reportShared(report, category, o.Keypoints)
 	var placed []pictograph.Point
-	triplets := func(list []*pictograph.Annotation) (out []float64) {
+	triplets := func(list []*pictograph.Annotation, scored bool) (out []float64) {
 		for _, j := range list {
 			if j == nil {
 				out = append(out, 0, 0, convert.NotLabelled)
@@ -239,15 +239,18 @@ func (w *Writer) pose(c *writtenAnnotation, o convert.WholeObject, category *con
 			if convert.IsOccluded(j.Attributes) {
 				v = convert.Occluded
 			}
+			if scored {
+				v = scoreOf(j)
+			}
 			out = append(out, p.X, p.Y, v)
 			placed = append(placed, p)
 		}
 		return out
 	}
-	c.Keypoints = triplets(slots)
+	c.Keypoints = triplets(slots, false)
 	c.NumKeypoints = len(placed)
 	for i, list := range []*[]float64{&c.Foot, &c.Face, &c.LeftHand, &c.RightHand} {
-		*list = triplets(parts[i])
+		*list = triplets(parts[i], scoredPart(parts[i]))
 	}
 	c.scores(o, slots, parts[:], report)
 	switch box := geometry.Enclosure(placed); {
@@ -313,6 +316,9 @@ func (c *writtenAnnotation) scores(o convert.WholeObject, slots []*pictograph.An
 		}
 	}
 	for _, list := range parts {
+		if scoredPart(list) {
+			continue
+		}
 		for _, j := range list {
 			if j != nil && j.Confidence != nil {
 				report(convert.KindConfidence, "annotation "+scan.Shorten(j.ID), "the confidence of a keypoint beside the body's has no place in COCO", "left out")
@@ -320,6 +326,30 @@ func (c *writtenAnnotation) scores(o convert.WholeObject, slots []*pictograph.An
 			}
 		}
 	}
+}
+
+// scoreOf is the confidence of a keypoint, 1 where it has none.
+func scoreOf(j *pictograph.Annotation) float64 {
+	if j.Confidence == nil {
+		return 1
+	}
+	return *j.Confidence
+}
+
+// scoredPart reports whether the confidences of keypoints beside the body's can be their third
+// numbers, as COCO-WholeBody has them: some are fractions, which tells them from visibilities.
+func scoredPart(list []*pictograph.Annotation) (scored bool) {
+	for _, j := range list {
+		if j == nil {
+			continue
+		}
+		score := scoreOf(j)
+		if score == 0 || convert.IsOccluded(j.Attributes) {
+			return false
+		}
+		scored = scored || score < 1
+	}
+	return scored
 }
 
 // Polygons writes rings as they are, since COCO's are a union, and as a mask

@@ -191,7 +191,7 @@ func TestKeypointResults(t *testing.T) {
 
 // Two numbers a keypoint are no triplets, also where they can be counted off as such.
 func TestPairsOfKeypoints(t *testing.T) {
-	for keypoints, want := range map[string][]convert.Kind{`10,20,30,40,50,60`: {convert.KindCount}, `[10,20],[30,40],[50,60]`: {convert.KindNumber}, `10,20,2,40,50,0,0,0,0`: {convert.KindVisibility}, `10,20,30,40`: {convert.KindCount, convert.KindVisibility}, `10,20,30,40,50,60,70,80,2`: {convert.KindVisibility}} {
+	for keypoints, want := range map[string][]convert.Kind{`10,20,30,40,50,60`: {convert.KindCount}, `[10,20],[30,40],[50,60]`: {convert.KindNumber}, `10,20,2,40,50,0,0,0,0`: {convert.KindVisibility}, `10,20,30,40`: {convert.KindCount, convert.KindKeypoints}, `10,20,30,40,50,60,70,80,2`: {convert.KindKeypoints, convert.KindGeometry}} {
 		r := cocoOf(t, labeltest.TestCategories, convert.Options{}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 5, "keypoints": [`+keypoints+`], "bbox": [1,2,30,40]}`))
 		labeltest.Compare(t, keypoints, labeltest.Kinds(r.Findings), want)
 	}
