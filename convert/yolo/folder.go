@@ -38,7 +38,8 @@ func (f *labelFolder) enter(dir string) {
 	bare, withImages := imageDirs(rel)
 	f.known, f.dir = true, dir
 	f.pair.Enter(filepath.Join(f.part.path, filepath.FromSlash(dir)), source.Join(f.prefix, rel), bare, withImages)
-	f.siblings = f.siblingsOf(f.pair.Path, rel, f.pair.ImageFolders())
+	images, _ := f.pair.ImageFolders()
+	f.siblings = f.siblingsOf(f.pair.Path, rel, images)
 	f.checkClassList()
 }
 
