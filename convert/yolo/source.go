@@ -268,7 +268,7 @@ func (y *dataset) findReading(ctx context.Context) error {
 	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
 		return y.chooseTask()
 	case len(readings) != 1 || readings[0].Asks(stated):
-		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: flagsOfReadings(readings)}
+		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: adviceOf(&evidence, readings)}
 	}
 	r := readings[0]
 	if columns, example, corners := evidence.Corners(r); corners {
@@ -311,6 +311,15 @@ func unclear(e *Evidence, readings []Reading) error {
 	}
 	last := len(names) - 1
 	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
+}
+
+// adviceOf says how to tell which of the readings is meant.
+func adviceOf(e *Evidence, readings []Reading) string {
+	advice := flagsOfReadings(readings)
+	if other := e.NotRead(); other != "" {
+		advice += "; " + other
+	}
+	return advice
 }
 
 func flagsOfReadings(readings []Reading) string {
