@@ -12,6 +12,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/pictograph"
+	"pictosync/source"
 )
 
 // Task is what a data set is labelled for; it decides what label lines
@@ -87,6 +88,16 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 	b := convert.NewBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	b.NoteOutside = true
 	r := reader{Converter: y, Builder: b}
+	if source.IsUTF16(label) {
+		lines := CountLines(label)
+		for range lines {
+			b.Count(false)
+		}
+		if lines > 0 {
+			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindUnreadable, Count: lines, File: file, Image: image, Reason: source.ErrUTF16.Error(), Action: "its lines were left out"})
+		}
+		return b.Result
+	}
 	number, rest := 1, withoutMark(label)
 	if after, lines, found := angleHeader(rest); found {
 		r.angles, rest, number = true, after, 1+lines

@@ -11,6 +11,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
+	"pictosync/source"
 )
 
 // Evidence gathers what the lines of a data set can be, so that its lines are read
@@ -94,7 +95,7 @@ func (e *Evidence) Add(file string, label []byte) {
 	if e.counts == nil {
 		e.counts, e.ids = make(map[int]*lineCount), make(map[float64]bool)
 	}
-	if _, _, found := angleHeader(withoutMark(label)); found {
+	if _, _, found := angleHeader(withoutMark(label)); found || source.IsUTF16(label) {
 		return
 	}
 	clear(e.ids)

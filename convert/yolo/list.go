@@ -75,6 +75,10 @@ func listLines(ctx context.Context, list string, offset int64) iter.Seq2[listLin
 			return
 		}
 		in := bufio.NewReaderSize(f, 64<<10)
+		if head, _ := in.Peek(2); offset == 0 && source.IsUTF16(head) {
+			yield(listLine{}, &convert.Error{Op: "read", Path: list, Err: source.ErrUTF16})
+			return
+		}
 		for {
 			if err := ctx.Err(); err != nil {
 				yield(listLine{}, err)
