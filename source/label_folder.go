@@ -35,7 +35,9 @@ type LabelFolder struct {
 	// above is the folder above "labels", where that has images; "" where it has none. Where
 	// others are for images, those above are no more than what a label may be for.
 	above string
-	sole  bool // no folder is for images but that
+	// splits are the folders of images of other splits; nil before they were looked for.
+	splits []imageFolder
+	sole   bool // no folder is for images but that
 	// labels are the labels by what their spellings, and those of their images, have in
 	// common; made when first needed.
 	labels map[string][]string
@@ -60,7 +62,7 @@ type imageFolder struct {
 // Enter makes it a folder of labels.
 func (f *LabelFolder) Enter(path, file, bare, withImages string) {
 	f.Path, f.File, f.Bare, f.WithImages = path, AsPrefix(file), AsPrefix(bare), AsPrefix(withImages)
-	f.images, f.above = f.images[:0], ""
+	f.images, f.above, f.splits = f.images[:0], "", nil
 	paths, others := f.imageFolders(bare, withImages)
 	for n, path := range paths {
 		entries, err := f.Listings.Read(path)
@@ -280,6 +282,50 @@ func (f *LabelFolder) Near(name string) string {
 		}
 	}
 	return ""
+}
+
+// InOtherSplit is the image of a label's name among those of another split, by its path below
+// the data set's folder, where images of the label's own split are there; "" if there is none.
+func (f *LabelFolder) InOtherSplit(name string) string {
+	if f.splits == nil {
+		f.splits = f.otherSplits()
+	}
+	for _, folder := range f.splits {
+		if image, _ := imagesNamed(folder.entries, name); image != "" {
+			return Join(Relative(f.Root, folder.path), image)
+		}
+	}
+	return ""
+}
+
+// otherSplits are the folders that hold the images of other splits as those entered hold
+// those of their own.
+func (f *LabelFolder) otherSplits() []imageFolder {
+	found := make([]imageFolder, 0)
+	for _, own := range f.images {
+		if own.path == f.Path || f.Images != "" {
+			continue
+		}
+		rel := Relative(f.Root, own.path)
+		base := strings.TrimSuffix(filepath.Clean(own.path), filepath.FromSlash(rel))
+		parts := strings.Split(rel, "/")
+		for i, part := range parts {
+			if !SplitNames[strings.ToLower(part)] {
+				continue
+			}
+			for other := range SplitNames {
+				path := filepath.Join(base, filepath.Join(slices.Concat(parts[:i], []string{other}, parts[i+1:])...))
+				if strings.EqualFold(other, part) || !IsFolder(path) {
+					continue
+				}
+				if entries, err := ReadEntries(path); err == nil {
+					found = append(found, imageFolder{path: path, entries: entries})
+				}
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b imageFolder) int { return strings.Compare(a.path, b.path) })
+	return found
 }
 
 // lookAtNames finds out whether labels may be spelled otherwise than their images, or be the

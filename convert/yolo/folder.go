@@ -123,7 +123,11 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 		item.Aliases = append(item.Aliases, alias)
 	}
 	if image == "" {
-		place.near = f.pair.Near(bareName)
+		if place.near = f.pair.Near(bareName); place.near == "" && err == nil {
+			if other := f.pair.InOtherSplit(bareName); other != "" {
+				err = fmt.Errorf("no image of the label's split is named %s, and %s is of another split; move the label or the image", convert.Display(bareName), convert.Display(other))
+			}
+		}
 	}
 	item.Place = place
 	rival := f.pair.Rival(name, image)
