@@ -83,6 +83,9 @@ func TestYOLOLines(t *testing.T) {
 			findings: slices.Repeat([]convert.Kind{convert.KindCoordinateRange}, 4), dropped: 4,
 		},
 		{name: "a score that is none", yolo: scored, label: "0 0.5 0.5 0.25 0.5 12\n0 0.5 0.5 0.25 0.5 45.5\n0 .5 .5 .2 .2 .5 7", findings: []convert.Kind{convert.KindConfidence, convert.KindConfidence, convert.KindCount}, dropped: 3},
+		{name: "UTF-16", label: "\xff\xfe0\x00 \x001\x00\n\x00\n\x002\x00\r\x00\n\x00", findings: []convert.Kind{convert.KindUnreadable}, dropped: 2},
+		{name: "UTF-16 without a mark", label: "0\x00\n\x001\x00", findings: []convert.Kind{convert.KindUnreadable}, dropped: 2},
+		{name: "nothing in UTF-16", label: "\xfe\xff"},
 		{name: "ids", yolo: tracked, label: "0 0.5 0.5 0.25 0.5 12\n0 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5 0.5\n0 0.5 0.5 0.25 0.5 -2\n0 0.5 0.5 0.25 0.5 -1", want: []string{"cat bbox {75 25 50 50} map[track_id:12]", "cat bbox {75 25 50 50}", "cat bbox {75 25 50 50}"}, findings: []convert.Kind{convert.KindNumber, convert.KindNumber}, dropped: 2},
 		{
 			name: "scores and ids", yolo: both, label: "0 0.5 0.5 0.25 0.5 0.75 3\n0 0.5 0.5 0.25 0.5 0.75\n0 0.5 0.5 0.25 0.5 3 0.75",
