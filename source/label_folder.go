@@ -32,6 +32,12 @@ type LabelFolder struct {
 	odd    bool // some labels may be spelled otherwise than their images
 	double bool // some images may have two labels
 	images []imageFolder
+	// above is the folder above "labels", where that has images; "" where it has none. Where
+	// others are for images, those above are no more than what a label may be for.
+	above string
+	// splits are the folders of images of other splits; nil before they were looked for.
+	splits []imageFolder
+	sole   bool // no folder is for images but that
 	// labels are the labels by what their spellings, and those of their images, have in
 	// common; made when first needed.
 	labels map[string][]string
@@ -56,7 +62,7 @@ type imageFolder struct {
 // Enter makes it a folder of labels.
 func (f *LabelFolder) Enter(path, file, bare, withImages string) {
 	f.Path, f.File, f.Bare, f.WithImages = path, AsPrefix(file), AsPrefix(bare), AsPrefix(withImages)
-	f.images = f.images[:0]
+	f.images, f.above, f.splits = f.images[:0], "", nil
 	paths, others := f.imageFolders(bare, withImages)
 	for n, path := range paths {
 		entries, err := f.Listings.Read(path)
@@ -69,6 +75,12 @@ func (f *LabelFolder) Enter(path, file, bare, withImages string) {
 			}
 		}
 		f.images = append(f.images, imageFolder{path: path, entries: entries, other: n >= others, alias: f.aliasOf(path)})
+	}
+	f.sole = !slices.ContainsFunc(f.images, func(i imageFolder) bool { return i.path != f.Path })
+	if above := f.aboveLabels(); above != "" && !slices.Contains(paths, above) {
+		if entries, err := f.Listings.Read(above); err == nil && slices.ContainsFunc(entries.List, func(e Entry) bool { return e.Kind != FolderEntry && isImageBytes(entries.Bytes(e)) }) {
+			f.images, f.above = append(f.images, imageFolder{path: above, entries: entries, other: true, alias: f.aliasOf(above)}), above
+		}
 	}
 	f.Names, f.odd, f.double, f.labels = nil, false, false, nil
 	if entries, err := f.Listings.Read(f.Path); err == nil {
@@ -94,12 +106,31 @@ func (f *LabelFolder) Image(name string) (file, image, alias string, err error) 
 	return filepath.Join(folder.path, image), image, alias, err
 }
 
-// ImageFolders are the folders on disk that may hold the images of the labels entered.
-func (f *LabelFolder) ImageFolders() (paths []string) {
-	for _, folder := range f.images {
-		paths = append(paths, folder.path)
+// aboveLabels is the folder that has "labels" for those of its images, as detectors write
+// them; "" where there is none.
+func (f *LabelFolder) aboveLabels() string {
+	rel := Relative(f.Root, f.Path)
+	base := strings.TrimSuffix(filepath.Clean(f.Path), filepath.FromSlash(rel))
+	for _, name := range LabelFolderNames {
+		if above, found := ReplaceLast(rel, name, ""); found {
+			return filepath.Clean(filepath.Join(base, filepath.FromSlash(above))) // "." for ""
+		}
 	}
-	return paths
+	if root := filepath.Clean(f.Root); slices.Contains(LabelFolderNames, filepath.Base(root)) {
+		return filepath.Join(filepath.Dir(root), filepath.FromSlash(rel))
+	}
+	return ""
+}
+
+// ImageFolders are the folders on disk that may hold the images of the labels entered. Below
+// the one that is above, "" where there is none, lie images of other labels.
+func (f *LabelFolder) ImageFolders() (paths []string, above string) {
+	for _, folder := range f.images {
+		if folder.path != f.above || f.sole {
+			paths = append(paths, folder.path)
+		}
+	}
+	return paths, f.above
 }
 
 // imageFolders are the folders on disk that images are looked for in: the folder of
@@ -158,7 +189,7 @@ func (f *LabelFolder) image(name string) (folder *imageFolder, image string, err
 		case image == "":
 			continue
 		case len(others) == 0:
-			if folder.other && f.Images == "" {
+			if f.Images == "" && (folder.other || f.above != "") {
 				if two := f.alsoIn(f.images[i:], name); len(two) > 1 {
 					return nil, "", severalImages(two)
 				}
@@ -171,10 +202,11 @@ func (f *LabelFolder) image(name string) (folder *imageFolder, image string, err
 	return nil, "", nil
 }
 
-// alsoIn are the images of a name in folders of which several may be meant by "images".
+// alsoIn are the images of a name in the first of folders, and in the others of which several
+// may be meant by "images".
 func (f *LabelFolder) alsoIn(folders []imageFolder, name string) (images []string) {
-	for _, folder := range folders {
-		if image, _ := imagesNamed(folder.entries, name); image != "" && folder.other && folder.path != f.Path {
+	for i, folder := range folders {
+		if image, _ := imagesNamed(folder.entries, name); image != "" && (i == 0 || folder.other && folder.path != f.Path) {
 			images = append(images, Join(Relative(f.Root, folder.path), image))
 		}
 	}
@@ -252,6 +284,50 @@ func (f *LabelFolder) Near(name string) string {
 	return ""
 }
 
+// InOtherSplit is the image of a label's name among those of another split, by its path below
+// the data set's folder, where images of the label's own split are there; "" if there is none.
+func (f *LabelFolder) InOtherSplit(name string) string {
+	if f.splits == nil {
+		f.splits = f.otherSplits()
+	}
+	for _, folder := range f.splits {
+		if image, _ := imagesNamed(folder.entries, name); image != "" {
+			return Join(Relative(f.Root, folder.path), image)
+		}
+	}
+	return ""
+}
+
+// otherSplits are the folders that hold the images of other splits as those entered hold
+// those of their own.
+func (f *LabelFolder) otherSplits() []imageFolder {
+	found := make([]imageFolder, 0)
+	for _, own := range f.images {
+		if own.path == f.Path || f.Images != "" {
+			continue
+		}
+		rel := Relative(f.Root, own.path)
+		base := strings.TrimSuffix(filepath.Clean(own.path), filepath.FromSlash(rel))
+		parts := strings.Split(rel, "/")
+		for i, part := range parts {
+			if !SplitNames[strings.ToLower(part)] {
+				continue
+			}
+			for other := range SplitNames {
+				path := filepath.Join(base, filepath.Join(slices.Concat(parts[:i], []string{other}, parts[i+1:])...))
+				if strings.EqualFold(other, part) || !IsFolder(path) {
+					continue
+				}
+				if entries, err := ReadEntries(path); err == nil {
+					found = append(found, imageFolder{path: path, entries: entries})
+				}
+			}
+		}
+	}
+	slices.SortFunc(found, func(a, b imageFolder) int { return strings.Compare(a.path, b.path) })
+	return found
+}
+
 // lookAtNames finds out whether labels may be spelled otherwise than their images, or be the
 // second of one.
 func (f *LabelFolder) lookAtNames() {
@@ -318,7 +394,14 @@ func (f *LabelFolder) tellUnlabelled() {
 		if f.Images != "" && folder.path != f.Path && i > 0 {
 			continue // a folder that the user names may hold those of other labels
 		}
+		if folder.path == f.above && !f.sole {
+			continue
+		}
+		if !f.Once("images " + folder.path) {
+			continue
+		}
 		labels := f.Names.List
+		var elsewhere []*Entries // made when first needed
 		for _, e := range folder.entries.List {
 			name := folder.entries.Bytes(e)
 			if e.Kind == FolderEntry || !isImageBytes(name) {
@@ -333,6 +416,12 @@ func (f *LabelFolder) tellUnlabelled() {
 			}
 			image := string(name)
 			if !f.Filter.Takes(f.Bare+image, f.File+image) || f.odd && f.spelledLabel(image) {
+				continue
+			}
+			if elsewhere == nil {
+				elsewhere = f.otherLabels(folder.path)
+			}
+			if slices.ContainsFunc(elsewhere, func(names *Entries) bool { return hasLabelOf(names, image, f.Ext) }) {
 				continue
 			}
 			if count++; count <= MostUnlabelled {
@@ -361,6 +450,43 @@ func (f *LabelFolder) hasLabel(labels []Entry, image []byte, dot int) bool {
 		}
 	}
 	return false
+}
+
+// otherLabels are the names in the other folders that labels of the images in one may lie in.
+func (f *LabelFolder) otherLabels(images string) []*Entries {
+	all := make([]*Entries, 0)
+	if !Within(filepath.Clean(f.Root), images) && filepath.Clean(f.Root) != "." {
+		return all
+	}
+	var parts []string
+	if rel := Relative(f.Root, images); rel != "" {
+		parts = strings.Split(rel, "/")
+	}
+	folders := [][]string{parts}
+	for _, name := range LabelFolderNames {
+		for i := range len(parts) + 1 {
+			folders = append(folders, slices.Concat(parts[:i], []string{name}, parts[i:]))
+			if i < len(parts) && IsImageFolder(parts[i]) {
+				folders = append(folders, slices.Concat(parts[:i], []string{name}, parts[i+1:]))
+			}
+		}
+	}
+	for _, folder := range folders {
+		path := filepath.Join(f.Root, filepath.Join(folder...))
+		if path == filepath.Clean(f.Path) || !IsFolder(path) {
+			continue
+		}
+		if names, err := ReadEntries(path); err == nil {
+			all = append(all, names)
+		}
+	}
+	return all
+}
+
+// hasLabelOf reports whether there is a label of an image among names.
+func hasLabelOf(names *Entries, image, ext string) bool {
+	stem := Stem(image)
+	return names.Has(stem+ext) || names.Has(stem+strings.ToUpper(ext)) || names.Has(image+ext)
 }
 
 // spelledLabel reports whether a label is for the image in another spelling.

@@ -85,10 +85,13 @@ func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 			return
 		}
 		for item, err := range r.Source.Items(ctx, after) {
-			was := item.Image
+			was := item
 			item = r.rename(item)
 			if _, twice := slices.BinarySearch(shared, nameHash(item.Image)); twice && item.Err == nil && err == nil {
-				item.Err = fmt.Errorf("rename %s: another image of the source becomes %s too; change the rule so that each has a name of its own", was, item.Image)
+				item.Err = fmt.Errorf("rename %s: another image of the source becomes %s too; change the rule so that each has a name of its own", was.Image, item.Image)
+			}
+			if err == nil && was.Err == nil && item.Err != nil && item.Annotations == 0 {
+				item.Annotations = r.annotations(ctx, was)
 			}
 			if !yield(item, err) || err != nil {
 				return
@@ -103,6 +106,13 @@ func (r *renamed) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 			}
 		}
 	}
+}
+
+// annotations counts those of an image that is not taken for its name.
+func (r *renamed) annotations(ctx context.Context, item convert.Item) int {
+	result, _ := r.Source.Load(ctx, item, convert.Size{}) // what it would fail with does not matter
+	defer result.Release()
+	return result.Read
 }
 
 // sharedNames goes through the source for the new names that several of its images have.

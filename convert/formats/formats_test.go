@@ -349,6 +349,7 @@ func TestUselessSources(t *testing.T) {
 		{"deep YAML lists", map[string]string{"data.yaml": strings.Repeat("- ", 100_000) + "a"}, "", "nested deeper"},
 		{"no names", map[string]string{"data.yaml": "train: x\n"}, "", "has no names"},
 		{"no split is there", map[string]string{"data.yaml": "train: x\n" + names}, "", "none of the splits"},
+		{"a list in UTF-16", map[string]string{"obj.data": "names = obj.names\ntrain = train.txt\n", "obj.names": "car\n", "train.txt": "\xff\xfea\x00.\x00p\x00n\x00g\x00", "a.png": small, "a.txt": box}, "", "train.txt: it is UTF-16 text"},
 		{"bad kpt_shape", map[string]string{"data.yaml": "kpt_shape: [17, 4]\n" + names}, "", "kpt_shape: is not [number of keypoints, 2 or 3]"},
 		{"an image", map[string]string{"a.png": small}, "a.png", "not a known label format"},
 		{"a label file", map[string]string{"a.txt": box}, "a.txt", "one file of a YOLO folder"},

@@ -37,7 +37,7 @@ func (y *dataset) lookBelow(ctx context.Context, taken string) error {
 // ownFolder is the source's folder, which may be given by a file in it.
 func (y *dataset) ownFolder() string {
 	if source.IsFolder(y.Path) {
-		return y.Path
+		return filepath.Clean(y.Path)
 	}
 	return filepath.Dir(y.Path)
 }

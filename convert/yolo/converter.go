@@ -12,6 +12,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/pictograph"
+	"pictosync/source"
 )
 
 // Task is what a data set is labelled for; it decides what label lines
@@ -87,6 +88,16 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 	b := convert.NewBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	b.NoteOutside = true
 	r := reader{Converter: y, Builder: b}
+	if source.IsUTF16(label) {
+		lines := CountLines(label)
+		for range lines {
+			b.Count(false)
+		}
+		if lines > 0 {
+			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindUnreadable, Count: lines, File: file, Image: image, Reason: source.ErrUTF16.Error(), Action: "its lines were left out"})
+		}
+		return b.Result
+	}
 	number, rest := 1, withoutMark(label)
 	if after, lines, found := angleHeader(rest); found {
 		r.angles, rest, number = true, after, 1+lines
@@ -179,7 +190,7 @@ func (r *reader) convertNumbers(o convert.Object, n []float64) bool {
 		line, ok = r.splitTask(n)
 	}
 	if !ok {
-		return r.Drop(convert.KindCount, o.At, fmt.Sprintf("%d numbers after the class; %s%s", len(n), r.expected(), r.looksLike(n)))
+		return r.Drop(convert.KindCount, o.At, fmt.Sprintf("%d numbers after the class; %s%s", len(n), r.expected(), r.otherwise(n)))
 	}
 	if len(line.confidence) > 0 {
 		score := line.confidence[0]
@@ -190,10 +201,12 @@ func (r *reader) convertNumbers(o convert.Object, n []float64) bool {
 	}
 	if len(line.id) > 0 {
 		id := line.id[0]
-		if !wholeID64(id) {
+		if !wholeID64(id) && id != noID {
 			return r.Drop(convert.KindNumber, o.At, fmt.Sprintf("the id is %v, no whole number from 0", id))
 		}
-		o.Attributes = map[string]any{"track_id": json.Number(strconv.FormatFloat(id, 'f', -1, 64))}
+		if id != noID {
+			o.Attributes = map[string]any{"track_id": json.Number(strconv.FormatFloat(id, 'f', -1, 64))}
+		}
 	}
 	switch shape := line.shape; {
 	case len(line.box) > 0 && len(shape) >= 6 && len(shape)%2 == 0:
@@ -222,6 +235,9 @@ func noScore(v float64) string {
 
 // wholeID64 reports a number that may be an id: whole, and exact as a double.
 func wholeID64(v float64) bool { return v >= 0 && v <= 1<<53 && v == math.Trunc(v) }
+
+// noID stands where an id would, for an object that no tracker has taken up.
+const noID = -1
 
 func (y *Converter) takesPolygons() bool { return y.Task == "" || y.Task == Segment }
 
@@ -257,6 +273,17 @@ func (y *Converter) expected() string {
 	default:
 		return fmt.Sprintf("a pose of kpt_shape [%d, %d] has %d%s", y.KeypointCount, y.KeypointDims, y.poseNumbers(), behind)
 	}
+}
+
+// otherwise says what a line of a wrong count is probably.
+func (r *reader) otherwise(n []float64) string {
+	const fewest = 6 // of a polygon
+	if len(n) >= fewest && outOfRange(n[:4]) >= 0 {
+		if pixels := r.looksLikePixels(n); pixels != "" {
+			return "; " + pixels
+		}
+	}
+	return r.looksLike(n)
 }
 
 // looksLike says what a line of a wrong count is probably.
@@ -417,7 +444,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 			continue
 		}
 		if i := outOfRange(n[:2]); i >= 0 {
-			return nil, nil, r.Drop(convert.KindCoordinateRange, at, fmt.Sprintf("keypoint %d is at %v, %v, outside 0 to 1%s", slot+1, x, y, r.looksLikePixels([]float64{x, y})))
+			return nil, nil, r.outside(at, fmt.Sprintf("keypoint %d is at %v, %v, outside 0 to 1", slot+1, x, y), []float64{x, y})
 		}
 		keypoints = append(keypoints, convert.Keypoint{Slot: slot, Point: pictograph.Point{X: x * w, Y: y * h}, Occluded: !scored && flag == convert.Occluded})
 		if scored {
@@ -526,11 +553,19 @@ func (r *reader) inRange(at convert.Location, n []float64) bool {
 	if i < 0 {
 		return true
 	}
-	return r.Drop(convert.KindCoordinateRange, at, fmt.Sprintf("coordinate %d is %v, outside 0 to 1%s", i+1, n[i], r.looksLikePixels(n)))
+	return r.outside(at, fmt.Sprintf("coordinate %d is %v, outside 0 to 1", i+1, n[i]), n)
 }
 
-// looksLikePixels is the end of a reason where coordinates seem to be no shares of
-// the image.
+// outside drops a line with numbers outside 0 to 1.
+func (r *reader) outside(at convert.Location, reason string, n []float64) bool {
+	if pixels := r.looksLikePixels(n); pixels != "" {
+		reason += ": " + pixels
+	}
+	return r.Drop(convert.KindCoordinateRange, at, reason)
+}
+
+// looksLikePixels says what coordinates seem to be that are no shares of the image, "" where
+// that is not plain.
 func (r *reader) looksLikePixels(n []float64) string {
 	const some = 4
 	largest := 0.0
@@ -544,7 +579,7 @@ func (r *reader) looksLikePixels(n []float64) string {
 	case largest < 2:
 		return ""
 	case largest > 2*sides:
-		return fmt.Sprintf(": no share of the image, and no pixels of one of %d×%d", r.Size.Width, r.Size.Height)
+		return fmt.Sprintf("no share of the image, and no pixels of one of %d×%d", r.Size.Width, r.Size.Height)
 	}
 	var text strings.Builder
 	for _, v := range n[:min(len(n), some)] {
@@ -553,7 +588,7 @@ func (r *reader) looksLikePixels(n []float64) string {
 	if len(n) > some {
 		text.WriteString(" …")
 	}
-	return fmt.Sprintf(": looks like pixels:%s in an image of %d×%d", text.String(), r.Size.Width, r.Size.Height)
+	return fmt.Sprintf("looks like pixels:%s in an image of %d×%d", text.String(), r.Size.Width, r.Size.Height)
 }
 
 // outOfRange is the place of the first coordinate outside the image, -1 if none is.

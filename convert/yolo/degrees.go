@@ -46,6 +46,9 @@ func (d *degrees) areIDs() bool {
 	if apart := d.all*(d.all-1)/2 - d.within; apart > 0 && float64(d.within)*float64(same)/float64(apart) >= enough {
 		return true
 	}
+	if d.all == 0 && !d.beyond {
+		return false // of no object is there an id
+	}
 	fromFirst := d.lines[0]+d.lines[1] > 0 && 2*different >= last
 	return d.beyond || last <= 1 || d.within > 0 && fromFirst && last <= highest
 }

@@ -11,6 +11,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
+	"pictosync/source"
 )
 
 // Evidence gathers what the lines of a data set can be, so that its lines are read
@@ -32,6 +33,15 @@ type Evidence struct {
 	// box around the points behind it.
 	long, enclosing int
 	Files           int // with lines that do
+
+	// scoreFirst are lines of five numbers that may be a score and a box within its image, and
+	// scoredOut is one whose first four are a box that reaches out of it.
+	scoreFirst int
+	scoredOut  string
+	// twoScores are lines of a box within its image and two numbers that may be scores, and
+	// percents those of a box and a number from 0 to 100.
+	twoScores, percents int
+	aboveOne            bool // some of the latter are above 1
 
 	degrees degrees // of lines of a box and one whole number
 	numbers []float64
@@ -57,8 +67,9 @@ const (
 	cornersShape
 	pose2Shape
 	pose3Shape
-	angleShape // a box and an angle
-	boxedShape // a box and its polygon
+	angleShape      // a box and an angle
+	boxedShape      // a box and its polygon
+	scoreFirstShape // a score and a box
 	lineShapes
 )
 
@@ -84,7 +95,7 @@ func (e *Evidence) Add(file string, label []byte) {
 	if e.counts == nil {
 		e.counts, e.ids = make(map[int]*lineCount), make(map[float64]bool)
 	}
-	if _, _, found := angleHeader(withoutMark(label)); found {
+	if _, _, found := angleHeader(withoutMark(label)); found || source.IsUTF16(label) {
 		return
 	}
 	clear(e.ids)
@@ -108,6 +119,9 @@ func (e *Evidence) Add(file string, label []byte) {
 		}
 		if e.corner() && e.leaving == "" {
 			e.leaving = exampleLine(file, number, line)
+		}
+		if e.scored() && e.scoredOut == "" {
+			e.scoredOut = exampleLine(file, number, line)
 		}
 	}
 	if e.lines > before {
@@ -133,6 +147,29 @@ func (e *Evidence) corner() bool {
 	}
 	e.cornered++
 	return leavesImage(n, clearly)
+}
+
+// scored counts a line that may have scores, and reports one that can be a score and a box
+// and hardly a box and a score.
+func (e *Evidence) scored() bool {
+	const beyondRounding = 0.002
+	n := e.numbers
+	within := func(n []float64) bool { return fitsBox(n[:4]) && !leavesImage(n, beyondRounding) }
+	share := func(v float64) bool { return v >= 0 && v <= 1 }
+	switch {
+	case len(n) == 6 && within(n) && share(n[4]) && share(n[5]):
+		e.twoScores++
+	case len(n) == 5:
+		if fitsBox(n[:4]) && n[4] >= 0 && n[4] <= 100 {
+			e.percents++
+			e.aboveOne = e.aboveOne || n[4] > 1
+		}
+		if share(n[0]) && within(n[1:]) {
+			e.scoreFirst++
+			return fitsBox(n[:4]) && leavesImage(n, beyondRounding)
+		}
+	}
+	return false
 }
 
 // enclosesRest reports whether a line begins with the box around the points behind it.
@@ -180,6 +217,7 @@ func (e *Evidence) add(line []byte) *lineCount {
 	if id {
 		e.ids[last] = true
 	}
+	id = id || last == noID && whole
 	score := func(v float64) bool { return v >= 0 && v <= 1 }
 	for t := range trailers {
 		m := len(n) - t.count()
@@ -187,7 +225,7 @@ func (e *Evidence) add(line []byte) *lineCount {
 		case m < 4,
 			t == scoreTrailer && !score(last),
 			t == idTrailer && !id,
-			t == bothTrailer && !(id && last >= 1 && n[m] > 0 && score(n[m])):
+			t == bothTrailer && !(id && (last >= 1 || last == noID) && n[m] > 0 && score(n[m])):
 			continue
 		}
 		fits[t], apart[t] = fittingShapes(n[:m])
@@ -201,7 +239,7 @@ func (e *Evidence) add(line []byte) *lineCount {
 	if fits[noTrailer][angleShape] = turned; turned && !some {
 		c.turned++
 	}
-	if len(n) == 5 && fits[idTrailer][boxShape] {
+	if len(n) == 5 && fits[idTrailer][boxShape] && last != noID {
 		e.degrees.add(last)
 	}
 	c.lines++
@@ -351,6 +389,14 @@ func (e *Evidence) alternatives(fitting []Reading, stated Stated) (more []Readin
 	if c := e.counts[6]; c != nil && oriented && c.fits[bothTrailer][boxShape] > 0 {
 		more = append(more, Reading{Task: OBB, shape: angleShape, Trailer: Trailer{Confidence: true}})
 	}
+	if c := e.counts[5]; c != nil && e.scoredOut != "" && e.scoreFirst == c.lines && (stated.Task == "" || stated.Task == Detect) {
+		scored := Reading{Task: Detect, Trailer: Trailer{Confidence: true}}
+		if !reads(func(r Reading) bool { return r.shape == boxShape && r.Trailer == scored.Trailer }) {
+			more = append(more, scored)
+		}
+		more = append(more, Reading{Task: Detect, shape: scoreFirstShape})
+		c.example = e.scoredOut
+	}
 	if e.boxedPolygons() && reads(func(r Reading) bool { return r.shape == polygonShape }) {
 		more = append(more, Reading{Task: Segment, shape: boxedShape})
 	}
@@ -461,7 +507,7 @@ func (s lineShape) dims() int {
 	return 0
 }
 
-var shapeTasks = [lineShapes]Task{boxShape: Detect, polygonShape: Segment, cornersShape: OBB, pose2Shape: Pose, pose3Shape: Pose, angleShape: OBB, boxedShape: Segment}
+var shapeTasks = [lineShapes]Task{boxShape: Detect, polygonShape: Segment, cornersShape: OBB, pose2Shape: Pose, pose3Shape: Pose, angleShape: OBB, boxedShape: Segment, scoreFirstShape: Detect}
 
 // reading holds the lines against one way to read them; ok is false where no line is
 // what it is about.
@@ -512,7 +558,7 @@ func (r Reading) Asks(stated Stated) bool {
 
 // String says what a line is by the reading.
 func (r Reading) String() string {
-	text := map[lineShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes"}[r.shape]
+	text := map[lineShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes", scoreFirstShape: "boxes behind a score"}[r.shape]
 	if r.KeypointDims > 0 {
 		text = fmt.Sprintf("poses of %d keypoints (%d numbers each)", r.KeypointCount, r.KeypointDims)
 		if r.KeypointCount == 1 {
@@ -536,14 +582,19 @@ func (r Reading) Flags() string {
 	switch {
 	case r.KeypointDims > 0:
 		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
-	case r.shape == angleShape, r.shape == boxedShape:
+	case r.shape.byColumns():
 	case r.Trailer == Trailer{} || r.shape == cornersShape:
 		flags = "--task " + string(r.Task)
 	}
-	if (r.Trailer != Trailer{}) || r.shape == angleShape || r.shape == boxedShape {
+	if (r.Trailer != Trailer{}) || r.shape.byColumns() {
 		flags = strings.TrimSpace(flags + " --columns " + r.columns())
 	}
 	return flags
+}
+
+// byColumns reports whether columns alone say that lines are of the shape.
+func (s lineShape) byColumns() bool {
+	return s == angleShape || s == boxedShape || s == scoreFirstShape
 }
 
 // FlagsAmong are those that tell the reading from others: a task tells nothing between
@@ -557,7 +608,7 @@ func (r Reading) FlagsAmong(others []Reading) string {
 
 // columns are those of the reading's lines.
 func (r Reading) columns() string {
-	columns := map[lineShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle", boxedShape: "class,box,polygon"}[r.shape]
+	columns := map[lineShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle", boxedShape: "class,box,polygon", scoreFirstShape: "class,confidence,box"}[r.shape]
 	if r.Trailer.Confidence {
 		columns += ",confidence"
 	}
@@ -565,6 +616,17 @@ func (r Reading) columns() string {
 		columns += ",id"
 	}
 	return columns
+}
+
+// NotRead says what lines may be too that no flag reads; "" where that is nothing.
+func (e *Evidence) NotRead() string {
+	if c := e.counts[6]; c != nil && e.twoScores == c.lines {
+		return "boxes with two scores are not read: leave one of them"
+	}
+	if c := e.counts[5]; c != nil && e.percents == c.lines && e.aboveOne {
+		return "scores from 0 to 100 are not read: divide them by 100"
+	}
+	return ""
 }
 
 // Corners says how the boxes of a reading would be told to be such, where they seem to be

@@ -38,7 +38,8 @@ func (f *labelFolder) enter(dir string) {
 	bare, withImages := imageDirs(rel)
 	f.known, f.dir = true, dir
 	f.pair.Enter(filepath.Join(f.part.path, filepath.FromSlash(dir)), source.Join(f.prefix, rel), bare, withImages)
-	f.siblings = f.siblingsOf(f.pair.Path, rel, f.pair.ImageFolders())
+	images, _ := f.pair.ImageFolders()
+	f.siblings = f.siblingsOf(f.pair.Path, rel, images)
 	f.checkClassList()
 }
 
@@ -122,7 +123,11 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 		item.Aliases = append(item.Aliases, alias)
 	}
 	if image == "" {
-		place.near = f.pair.Near(bareName)
+		if place.near = f.pair.Near(bareName); place.near == "" && err == nil {
+			if other := f.pair.InOtherSplit(bareName); other != "" {
+				err = fmt.Errorf("no image of the label's split is named %s, and %s is of another split; move the label or the image", convert.Display(bareName), convert.Display(other))
+			}
+		}
 	}
 	item.Place = place
 	rival := f.pair.Rival(name, image)

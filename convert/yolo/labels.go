@@ -127,28 +127,33 @@ func (y *dataset) ImageFile(item convert.Item) string {
 }
 
 // ImageFolders are those of the labels, and the images that lists name.
-func (y *dataset) ImageFolders() (folders []convert.ImageFolder) {
+func (y *dataset) ImageFolders() (all []convert.ImageFolder) {
 	seen := make(map[string]bool)
 	for _, part := range y.parts {
 		if part.list {
-			folders = append(folders, convert.ImageFolder{Name: y.imageName, Split: part.split, Files: func(ctx context.Context) iter.Seq2[string, error] {
+			all = append(all, convert.ImageFolder{Name: y.imageName, Split: part.split, Files: func(ctx context.Context) iter.Seq2[string, error] {
 				return y.listedUnlabelled(ctx, part)
 			}})
 			continue
 		}
 		f := y.newLabelFolder(part)
 		f.enter("")
-		for _, folder := range f.pair.ImageFolders() {
+		folders, above := f.pair.ImageFolders()
+		for _, folder := range folders {
 			if seen[folder] {
 				continue
 			}
 			seen[folder] = true
-			folders = append(folders, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {
+			take := y.imagesIn
+			if folder == above {
+				take = y.imagesAtTop
+			}
+			all = append(all, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {
 				return y.imageName(path.Join(filepath.ToSlash(folder), rel))
-			}, Files: func(ctx context.Context) iter.Seq2[string, error] { return y.imagesIn(ctx, folder) }})
+			}, Files: func(ctx context.Context) iter.Seq2[string, error] { return take(ctx, folder) }})
 		}
 	}
-	return folders
+	return all
 }
 
 // imagesIn are the images below a folder, but for those whose labels were left out.
@@ -160,6 +165,25 @@ func (y *dataset) imagesIn(ctx context.Context, folder string) iter.Seq2[string,
 				continue
 			}
 			if !yield(rel, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// imagesAtTop are those of imagesIn that lie in the folder itself.
+func (y *dataset) imagesAtTop(ctx context.Context, folder string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		entries, err := y.listings.Read(folder)
+		if err != nil {
+			return // the labels beside it tell
+		}
+		for _, e := range entries.List {
+			name := entries.Name(e)
+			if e.Kind == source.FolderEntry || !source.IsImageName(name) || y.leftOut.hasImage(filepath.Join(folder, name)) {
+				continue
+			}
+			if err := ctx.Err(); !yield(name, err) || err != nil {
 				return
 			}
 		}

@@ -97,8 +97,8 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 		}
 		files = append(files, names)
 	} else if len(d.names) == 0 {
-		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("has no names, so the classes are not known"),
-			Advice: "data.yaml has names; or give --class-list" + beside(s.Path, isClassList)}
+		return nil, &convert.Error{Op: "read", Path: file, Err: d.noNames(),
+			Advice: "data.yaml has names, a text for each class; or give --class-list" + beside(s.Path, isClassList)}
 	} else if err := checkCount(file, "nc", d.stated, file, len(d.names)); err != nil {
 		return nil, err
 	}
@@ -114,6 +114,9 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 		advice := "paths are relative to data.yaml, or to path: in it"
 		if d.root != "" {
 			advice += ", which is " + convert.Display(d.root)
+			if above := y.rootsAbove(folder, d); len(above) > 1 {
+				advice += fmt.Sprintf("; %s and %s both have splits, and nothing tells which is meant", convert.Display(above[0]), convert.Display(above[1]))
+			}
 		}
 		return nil, &convert.Error{Op: "read", Path: file, Err: errors.New("none of the splits it names is there"), Advice: advice}
 	}
@@ -142,20 +145,17 @@ func (y *dataset) locate(folder string, d description, name string) {
 	roots, full := candidateRoots(folder, d.root)
 	best, most, beside := folder, -1, 0 // beside is how many lie beside the description
 	for _, root := range roots {
-		y.root = root
-		found := 0
-		for _, split := range d.splits {
-			for _, entry := range split.entries {
-				if _, _, ok := y.locatePart(entry); ok {
-					found++
-				}
-			}
-		}
+		found := y.splitsIn(root, d)
 		if found > most {
 			best, most = root, found
 		}
 		if root == folder {
 			beside = found
+		}
+	}
+	if most == 0 {
+		if above := y.rootsAbove(folder, d); len(above) == 1 {
+			best = above[0]
 		}
 	}
 	if most > 0 && beside == most && !sameFolder(best, folder) {
@@ -195,6 +195,19 @@ func (y *dataset) locate(folder string, d description, name string) {
 		}
 	}
 	y.addUnnamed(name)
+}
+
+// splitsIn counts the entries of splits that are found in a folder.
+func (y *dataset) splitsIn(root string, d description) (found int) {
+	y.root = root
+	for _, split := range d.splits {
+		for _, entry := range split.entries {
+			if _, _, ok := y.locatePart(entry); ok {
+				found++
+			}
+		}
+	}
+	return found
 }
 
 // addUnnamed adds what lies where the other splits do, as a folder test that a
@@ -271,6 +284,23 @@ func candidateRoots(folder, stated string) (roots []string, full string) {
 		roots = []string{folder}
 	}
 	return roots, full
+}
+
+// rootsAbove are the folders with splits that path of a data.yaml may lead to from the folders
+// above it, where a trainer was started or a data set lies beside the folder of descriptions.
+func (y *dataset) rootsAbove(folder string, d description) (roots []string) {
+	if d.root == "" {
+		return nil
+	}
+	for _, up := range []string{"..", filepath.Join("..", "..")} {
+		for _, rest := range source.Shortened(strings.ReplaceAll(d.root, `\`, "/")) {
+			root := filepath.Join(folder, up, filepath.FromSlash(rest))
+			if source.IsFolder(root) && y.splitsIn(root, d) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFolder(root, other) }) {
+				roots = append(roots, root)
+			}
+		}
+	}
+	return roots
 }
 
 // locatePart finds what an entry of a split names: the labels of a folder of
@@ -672,7 +702,7 @@ func readClasses(file string, r *convert.Reporter) (map[int]string, error) {
 	}
 	d, _, err := parseDescription(data, filepath.Base(file))
 	if err == nil && len(d.names) == 0 {
-		err = errors.New("has no names")
+		err = d.noNames()
 	}
 	if err != nil {
 		return nil, &convert.Error{Op: "read", Path: file, Err: err, Advice: "--class-list names a file with one class a line, or a data.yaml with names"}

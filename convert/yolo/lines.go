@@ -12,6 +12,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
+	"pictosync/source"
 )
 
 // labelLines yields the lines that hold something, with their numbers from 1.
@@ -32,10 +33,22 @@ func labelLines(label []byte) iter.Seq2[int, []byte] {
 
 // CountLines counts the lines that hold something.
 func CountLines(label []byte) (n int) {
+	label = narrow(label)
 	for range labelLines(label) {
 		n++
 	}
 	return n
+}
+
+// narrow is a label of UTF-16 as one of a byte a character, which its lines are counted by.
+func narrow(label []byte) []byte {
+	if !source.IsUTF16(label) {
+		return label
+	}
+	if label[0] >= 0xfe {
+		label = label[2:]
+	}
+	return bytes.ReplaceAll(label, []byte{0}, nil)
 }
 
 func withoutMark(label []byte) []byte { return bytes.TrimPrefix(label, []byte("\ufeff")) }

@@ -75,6 +75,10 @@ func listLines(ctx context.Context, list string, offset int64) iter.Seq2[listLin
 			return
 		}
 		in := bufio.NewReaderSize(f, 64<<10)
+		if head, _ := in.Peek(2); offset == 0 && source.IsUTF16(head) {
+			yield(listLine{}, &convert.Error{Op: "read", Path: list, Err: source.ErrUTF16})
+			return
+		}
 		for {
 			if err := ctx.Err(); err != nil {
 				yield(listLine{}, err)
@@ -386,7 +390,7 @@ func (y *dataset) listedFiles(listDir, line string) (image, label, cut string, o
 }
 
 // labelOf is the label file of an image file: with the last folder "images" of
-// its path as "labels", or beside it.
+// its path as "labels", or beside it, or in "labels" there.
 func labelOf(image string) (string, bool) {
 	dir, name := filepath.Split(image)
 	if !source.IsImageName(name) {
@@ -400,6 +404,9 @@ func labelOf(image string) (string, bool) {
 	folders = append(folders, dir)
 	for _, labels := range otherLabelFolders(filepath.ToSlash(dir)) {
 		folders = append(folders, filepath.FromSlash(labels))
+	}
+	for _, labels := range source.LabelFolderNames { // of what a detector found in images beside it
+		folders = append(folders, filepath.Join(dir, labels))
 	}
 	for _, folder := range folders {
 		for _, file := range labelNames(name) {

@@ -125,5 +125,5 @@ func plainLines(label []byte) []byte {
 
 // areLabelLines is areLabels for what a file holds.
 func areLabelLines(data []byte) bool {
-	return areLabels(strings.Split(string(withoutMark(data)), "\n"))
+	return areLabels(strings.Split(string(withoutMark(narrow(data))), "\n"))
 }

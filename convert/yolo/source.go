@@ -266,19 +266,30 @@ func (y *dataset) findReading(ctx context.Context) error {
 	case foreign != "" && evidence.Files == 0:
 		return source.NotRead(y.Input(y.Path, ""), foreign)
 	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
+		y.tellBoxes(&evidence)
 		return y.chooseTask()
 	case len(readings) != 1 || readings[0].Asks(stated):
-		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: flagsOfReadings(readings)}
+		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: adviceOf(&evidence, readings)}
 	}
 	r := readings[0]
 	if columns, example, corners := evidence.Corners(r); corners {
 		return &convert.Error{Op: "read", Path: y.Path, Err: fmt.Errorf("the boxes may be centre and size or two corners, x1 y1 x2 y2: as corners all of them fit, and as centre and size some reach out of their image (%s)", example),
 			Advice: "--columns " + columns + " takes them for centre and size; corners are not read"}
 	}
+	y.tellBoxes(&evidence)
 	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
 		y.convert.Task = r.Task
 	}
 	return y.chooseTask()
+}
+
+// tellBoxes tells of lines of boxes alone where the data set is one of poses.
+func (y *dataset) tellBoxes(e *Evidence) {
+	c := e.counts[4]
+	if y.convert.Task != Pose || c == nil || y.convert.KeypointCount == 0 {
+		return
+	}
+	y.Reporter.Report(convert.Finding{Kind: convert.KindDescription, Count: c.lines, At: "kpt_shape", Reason: fmt.Sprintf("lines have a box and no keypoints, which poses have: %d of %d looked at (%s)", c.lines, e.lines, c.example), Action: "they were taken as boxes"})
 }
 
 // chooseTask is for what no line says.
@@ -313,6 +324,15 @@ func unclear(e *Evidence, readings []Reading) error {
 	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
 }
 
+// adviceOf says how to tell which of the readings is meant.
+func adviceOf(e *Evidence, readings []Reading) string {
+	advice := flagsOfReadings(readings)
+	if other := e.NotRead(); other != "" {
+		advice += "; " + other
+	}
+	return advice
+}
+
 func flagsOfReadings(readings []Reading) string {
 	const some = 4
 	var flags []string
@@ -338,7 +358,28 @@ func (y *dataset) noLabels(ctx context.Context) error {
 	if len(y.Filter.Include)+len(y.Filter.Exclude) > 0 {
 		advice = "check --include and --exclude"
 	}
+	if elsewhere := y.elsewhere(); elsewhere != "" {
+		return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("there are no labels where it says, and there are elsewhere: " + elsewhere),
+			Advice: "put labels into a folder labels beside images, with the same folders in both, or name the folder that they lie in as a split"}
+	}
 	return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("there are no labels in it"), Advice: advice}
+}
+
+// elsewhere counts the labels in folders that nothing reads, by these; "" where there are none.
+func (y *dataset) elsewhere() string {
+	const some = 3
+	var texts []string
+	for _, rel := range sortedKeys(y.unread) {
+		where := convert.Display(rel)
+		if rel == "" {
+			where = "its own folder"
+		}
+		texts = append(texts, count(y.unread[rel], "label")+" in "+where)
+	}
+	if more := len(texts) - some; more > 0 {
+		texts = append(texts[:some], fmt.Sprintf("and more in %d other folders", more))
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (y *dataset) Describe() convert.Description {

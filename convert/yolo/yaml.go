@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/yamldoc"
@@ -18,8 +19,10 @@ type description struct {
 	root   string
 	splits []split
 	names  map[int]string
-	stated int  // how many names there are, by nc, where their places in a list number them; 0 where that is not told
-	task   Task // "" where it is not told
+	// unnamed says of the first class without a usable name what is wrong with it.
+	unnamed string
+	stated  int  // how many names there are, by nc, where their places in a list number them; 0 where that is not told
+	task    Task // "" where it is not told
 
 	keypoints, dims int // kpt_shape; 0 where the data set has no poses
 	keypointNames   []string
@@ -53,7 +56,7 @@ const (
 func parseDescription(data []byte, file string) (d description, findings []convert.Finding, err error) {
 	docs, err := yamldoc.Parse(data)
 	if err != nil {
-		return d, nil, err
+		return d, nil, escapes(err)
 	}
 	if len(docs) > 1 {
 		return d, nil, fmt.Errorf("line %d: a second document begins there, and nothing tells which is meant", docs[1].Line)
@@ -77,6 +80,26 @@ func parseDescription(data []byte, file string) (d description, findings []conve
 		return d, p.findings, err
 	}
 	return d, p.findings, nil
+}
+
+// noNames is the error for a description whose classes have no names.
+func (d description) noNames() error {
+	if d.unnamed != "" {
+		return fmt.Errorf("none of its names can be used, so the classes are not known (%s)", d.unnamed)
+	}
+	return errors.New("has no names, so the classes are not known")
+}
+
+// escapes says of an error of YAML where it comes of a path of Windows in double quotes.
+func escapes(err error) error {
+	where, reason, found := strings.Cut(err.Error(), ": ")
+	if !found {
+		where, reason = "line 1", err.Error() // which YAML does not name
+	}
+	if strings.Contains(reason, "hexdecimal number") || strings.Contains(reason, "unknown escape character") {
+		return fmt.Errorf(`%s: a backslash between double quotes is no part of a path, but begins an escape; write single quotes, or slashes`, where)
+	}
+	return err
 }
 
 type descriptionParser struct {
@@ -164,7 +187,15 @@ func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
 	add := func(number int, node *yamldoc.Node) {
 		name, err := yamldoc.Text(node)
 		if err != nil || convert.Blank(name) {
-			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), "it has no name", "its annotations cannot be taken")
+			reason := "it has no name"
+			switch {
+			case yamldoc.IsMapping(node):
+				reason = fmt.Sprintf("its name in line %d is a mapping, not a text", node.Line)
+			case err != nil:
+				reason = fmt.Sprintf("its name in line %d %v", node.Line, err)
+			}
+			p.report(convert.KindClassList, fmt.Sprintf("class %d", number), reason, "its annotations cannot be taken")
+			p.d.unnamed = cmp.Or(p.d.unnamed, fmt.Sprintf("class %d: %s", number, reason))
 			return
 		}
 		names[number] = name
