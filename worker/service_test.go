@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -184,22 +185,22 @@ func TestShortListing(t *testing.T) {
 func TestEndlessListing(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
 	b.cars(3, "%02d.jpg")
-	pages := 0
+	var pages atomic.Int64 // asked for side by side, some of them still when the run has ended
 	b.before = func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/images/") {
 			return false
 		}
-		pages++
+		page := int(pages.Add(1))
 		var data []map[string]any
 		for n := range 1000 {
-			data = append(data, map[string]any{"id": strings.Repeat("0", pages) + string(rune('a'+n%26)), "filename": "x.jpg", "directory_path": "/"})
+			data = append(data, map[string]any{"id": strings.Repeat("0", page) + string(rune('a'+n%26)), "filename": "x.jpg", "directory_path": "/"})
 		}
 		json.NewEncoder(w).Encode(map[string]any{"data": data, "pagination": map[string]any{"has_more": true}})
 		return true
 	}
 	_, err := b.sync(b.labels("00.jpg car"))
-	if err == nil || !strings.Contains(err.Error(), "the listing does not end") || pages > 30 {
-		t.Errorf("after %d pages: %v", pages, err)
+	if err == nil || !strings.Contains(err.Error(), "the listing does not end") || pages.Load() > 30 {
+		t.Errorf("after %d pages: %v", pages.Load(), err)
 	}
 }
 
