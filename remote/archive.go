@@ -31,6 +31,9 @@ const (
 	free = 64 << 20
 )
 
+// errSwells is returned for an archive that unpacks to far more than labels and images do.
+var errSwells = fmt.Errorf("it unpacks to more than %d times its size, as what is made to fill a disk does", maxRatio)
+
 // bounds hold what comes out of an archive.
 type bounds struct {
 	packed, files, bytes int64
@@ -49,7 +52,7 @@ func (b *bounds) add(size int64) error {
 	case b.bytes > maxBytes:
 		return fmt.Errorf("it unpacks to more than %d bytes", int64(maxBytes))
 	case b.bytes > free && b.bytes/maxRatio > b.packed:
-		return fmt.Errorf("it unpacks to more than %d times its size, as what is made to fill a disk does", maxRatio)
+		return errSwells
 	}
 	return nil
 }
@@ -232,7 +235,7 @@ func readRest(from io.Reader, packed int64) error {
 			return err
 		}
 	}
-	return fmt.Errorf("it unpacks to more than %d times its size, as what is made to fill a disk does", maxRatio)
+	return errSwells
 }
 
 // errCutOff is returned for an archive that ends before its end.
@@ -289,7 +292,7 @@ func (c *Copy) unpackAll(ctx context.Context, archive *tar.Reader, held *bounds)
 		if err := held.add(h.Size); err != nil {
 			return err
 		}
-		if partOf(name) == nothing && !other.keeps(name) {
+		if !other.takes(name) {
 			continue
 		}
 		seen++

@@ -193,7 +193,7 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 	objects := func(yield func(object, error) bool) {
 		for o, err := range t.list(ctx) {
 			if err == nil {
-				if err = safe(o.Path); err == nil && partOf(o.Path) == nothing && !other.keeps(o.Path) {
+				if err = safe(o.Path); err == nil && !other.takes(o.Path) {
 					continue
 				}
 			}

@@ -63,7 +63,11 @@ func partOf(name string) part {
 // name: the first.
 type foreign struct{ path string }
 
-func (f *foreign) keeps(name string) bool {
+// takes reports whether anything of a file is kept.
+func (f *foreign) takes(name string) bool {
+	if partOf(name) != nothing {
+		return true
+	}
 	if f.path == "" && strings.EqualFold(path.Ext(name), ".xml") && !isClutter(name) {
 		f.path = name
 	}

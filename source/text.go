@@ -73,9 +73,6 @@ func IsFolder(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// ErrUTF16 is what is wrong with a text that has two bytes a character.
-var ErrUTF16 = errors.New("it is UTF-16 text; save it as UTF-8")
-
 // IsUTF16 reports text of two bytes a character, by its mark or by its first character.
 func IsUTF16(data []byte) bool {
 	if len(data) < 2 {

@@ -108,7 +108,7 @@ func (s *Store) PlanDigest(ctx context.Context, d Dataset, run string) (string, 
 		}
 		fmt.Fprintf(digest, "upload %q %d %s\n", u.Path, u.Size, u.Stamp)
 	}
-	return hex.EncodeToString(digest.Sum(nil)), err
+	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
 // LastFound is how many items the last run before this one found that came to

@@ -40,8 +40,8 @@ func newApplier(p *planner) *applier {
 const nearby = 2 * chunkItems
 
 // apply adds the classes and sends what the plan left pending. Labels of which too much is
-// pending are converted again, so that neither memory nor the state ever holds them all. The first batches are
-// built while the classes are added.
+// pending are converted again, so that neither memory nor the state ever holds them all. The
+// first batches are built while the classes are added.
 func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	if plan.Saves == 0 {
 		return a.makeWritable(ctx)

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/dustin/go-humanize/english"
+
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/store"
-
-	"github.com/dustin/go-humanize/english"
 )
 
 // Policy says what is done about something that may or may not be wanted.

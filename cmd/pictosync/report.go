@@ -33,7 +33,7 @@ import (
 )
 
 // printDiff prints what becomes of an image's annotations, a line for each that does not
-// stay, and what that comes to. same are those that stay what they are.
+// stay, and what that comes to: n counts them by kind.
 func printDiff(w io.Writer, image string, changes []compare.Change, n map[compare.Kind]int) error {
 	for _, c := range changes {
 		if _, err := fmt.Fprintln(w, printable(c.Line())); err != nil {

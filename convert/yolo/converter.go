@@ -11,6 +11,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/convert/geometry"
+	"pictosync/internal/scan"
 	"pictosync/pictograph"
 	"pictosync/source"
 )
@@ -94,7 +95,7 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 			b.Count(false)
 		}
 		if lines > 0 {
-			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindUnreadable, Count: lines, File: file, Image: image, Reason: source.ErrUTF16.Error(), Action: "its lines were left out"})
+			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindUnreadable, Count: lines, File: file, Image: image, Reason: scan.ErrUTF16.Error(), Action: "its lines were left out"})
 		}
 		return b.Result
 	}

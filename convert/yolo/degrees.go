@@ -1,9 +1,9 @@
 package yolo
 
 // degrees are whole numbers behind boxes, one a line and each once in its file, which may be
-// ids of a tracker or angles; 0 and 1 alone are told apart elsewhere. The ids of a tracker go on from file to file, and no two objects
-// of a file have one; they begin at 1, or at 0, and end anywhere. Angles do none of it but by
-// chance.
+// ids of a tracker or angles; 0 and 1 alone are told apart elsewhere. The ids of a tracker go
+// on from file to file, and no two objects of a file have one; they begin at 1, or at 0, and
+// end anywhere. Angles do none of it but by chance.
 type degrees struct {
 	lines [fullTurn + 1]int // by their numbers
 	all   int

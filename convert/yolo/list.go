@@ -19,6 +19,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 	"pictosync/source"
 )
 
@@ -76,7 +77,7 @@ func listLines(ctx context.Context, list string, offset int64) iter.Seq2[listLin
 		}
 		in := bufio.NewReaderSize(f, 64<<10)
 		if head, _ := in.Peek(2); offset == 0 && source.IsUTF16(head) {
-			yield(listLine{}, &convert.Error{Op: "read", Path: list, Err: source.ErrUTF16})
+			yield(listLine{}, &convert.Error{Op: "read", Path: list, Err: scan.ErrUTF16})
 			return
 		}
 		for {

@@ -28,7 +28,8 @@ func (e *Error) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e
 // BrokenOff reports whether the JSON ends before its value does.
 func (e *Error) BrokenOff() bool { return e.Reason == brokenOff }
 
-var errUTF16 = errors.New("it is UTF-16 text; save it as UTF-8")
+// ErrUTF16 is what is wrong with a text that has two bytes a character.
+var ErrUTF16 = errors.New("it is UTF-16 text; save it as UTF-8")
 
 const brokenOff = "the JSON breaks off"
 
@@ -75,7 +76,7 @@ func (s *Scanner) run(scan func(*Scanner)) (err error) {
 		s.pos = 3
 	}
 	if s.end >= 2 && (s.buf[0] == 0 || s.buf[1] == 0 || s.buf[0] >= 0xfe) { // no JSON begins so in UTF-8
-		Stop(errUTF16)
+		Stop(ErrUTF16)
 	}
 	scan(s)
 	return nil
