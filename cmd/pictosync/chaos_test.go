@@ -602,9 +602,8 @@ func (h *harms) some() {
 
 // lastBatch is the number of the last batch that a state knows.
 func (h *harms) lastBatch(s stateFiles) (number int) {
-	file := filepath.Join(h.t.TempDir(), "copy.db")
-	h.replace(file, s.file)
-	h.replace(file+"-wal", s.log)
+	file := h.placed(s)
+	defer os.RemoveAll(filepath.Dir(file))
 	db, err := sql.Open("sqlite3", file)
 	if err != nil {
 		h.t.Fatal(err)
@@ -641,8 +640,11 @@ func (h *harms) keep(now stateFiles) {
 // to look brings the log into the file.
 func (h *harms) inFlight(s stateFiles) (keys []string) {
 	current := h.state
-	defer func() { h.state = current }()
-	h.write(s)
+	h.state = h.placed(s)
+	defer func() {
+		os.RemoveAll(filepath.Dir(h.state))
+		h.state = current
+	}()
 	h.look(func(st *store.Store) {
 		runs, err := st.Runs(context.Background(), 1)
 		if err != nil {
@@ -686,13 +688,27 @@ func (h *harms) replace(path string, data []byte) {
 	}
 }
 
-// write puts a state into a folder of its own, as where a machine is set up anew.
+// write puts a state into a folder of its own, as where a machine is set up anew, in place
+// of the one that was there.
 func (h *harms) write(s stateFiles) {
-	h.state = filepath.Join(h.t.TempDir(), "state.db")
-	h.replace(h.state, s.file)
-	if len(s.log) > 0 {
-		h.replace(h.state+"-wal", s.log)
+	before := filepath.Dir(h.state)
+	if h.state = h.placed(s); before != h.dir {
+		os.RemoveAll(before)
 	}
+}
+
+// placed is the path of a state in a new folder.
+func (h *harms) placed(s stateFiles) string {
+	folder, err := os.MkdirTemp(h.dir, "state-")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	path := filepath.Join(folder, "state.db")
+	h.replace(path, s.file)
+	if len(s.log) > 0 {
+		h.replace(path+"-wal", s.log)
+	}
+	return path
 }
 
 // touched are the images that a run has saved on by the state, or has a backup of, by path;
