@@ -81,6 +81,10 @@ func CheckState(ctx context.Context, path, holder string) (Check, store.Health) 
 	}
 	h, err := store.Examine(ctx, path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && h.Forgotten > 0:
+		c := passed(name, "none at %s: the one that was there had sent %s, and was taken away", path, batches(h.Forgotten))
+		c.Status, c.Advice = Warning, "put the state back, or go on: what is in the dataset counts as somebody else's then, and undo cannot bring back what was there before"
+		return c, h
 	case errors.Is(err, fs.ErrNotExist):
 		return passed(name, "none yet at %s; the first run makes it", path), h
 	case errors.Is(err, store.ErrDamaged):
@@ -95,7 +99,7 @@ func CheckState(ctx context.Context, path, holder string) (Check, store.Health) 
 		detail += fmt.Sprintf(", of an earlier version (%d; the next run makes it %d)", h.Version, h.Latest)
 	}
 	if h.OpenRuns > 0 {
-		detail += fmt.Sprintf("; %d not ended, %s in flight", h.OpenRuns, english.Plural(h.InFlight, "batch", "batches"))
+		detail += fmt.Sprintf("; %d not ended, %s in flight", h.OpenRuns, batches(int64(h.InFlight)))
 	}
 	switch {
 	case holder != "":
@@ -103,8 +107,15 @@ func CheckState(ctx context.Context, path, holder string) (Check, store.Health) 
 	case h.OpenRuns > 0:
 		detail += ": the same command resumes, see `pictosync runs`"
 	}
-	return passed(name, "%s", detail), h
+	c := passed(name, "%s", detail)
+	if h.Forgotten > 0 {
+		c.Detail += fmt.Sprintf("; it does not know of the last %s that it sent: its log (state.db-wal) was lost or damaged, or an older copy of it was put back", batches(h.Forgotten))
+		c.Status, c.Advice = Warning, "put the newest copy back, or go on: what they saved counts as changed by somebody else then, and undo cannot bring back what was there before"
+	}
+	return c, h
 }
+
+func batches(n int64) string { return english.Plural(int(n), "batch", "batches") }
 
 // writable reports why a file, or a new one in its folder, cannot be written.
 func writable(path string) error {

@@ -74,9 +74,11 @@ func (s *Store) CommitBatch(ctx context.Context, run, account string, body []byt
 // back to an earlier day numbers its batches again, and the service would take the second
 // for the first.
 func addBatch(ctx context.Context, tx *sql.Tx, b *Batch) error {
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'batches'), 0) + 1`).Scan(&b.ID); err != nil {
+	highest, err := highestNumber(ctx, tx, "batches")
+	if err != nil {
 		return err
 	}
+	b.ID = highest + 1
 	b.Key = fmt.Sprintf("%s-%d-%s", b.Run, b.ID, rand.Text()[:8])
 	first, last := b.items()
 	if _, err := tx.ExecContext(ctx, `INSERT INTO batches (id, run, key, body, state, first_sent_at, first_item, last_item) VALUES (?, ?, ?, ?, 'open', ?, ?, ?)`,

@@ -27,11 +27,11 @@ func create(ctx context.Context, path string) (made bool, err error) {
 		return false, errors.Join(err, touch(path))
 	}
 	unfinished := path + "-new"
-	// Left by a process that was killed here, and by a state that was taken away: SQLite
-	// would take its log for this one's.
-	if err := (&sentFile{path: path + ".sent"}).remove(); err != nil {
+	if _, err := (&sentFile{path: path + ".sent"}).read(); err != nil {
 		return false, err
 	}
+	// Left by a process that was killed here, and by a state that was taken away: SQLite
+	// would take its log for this one's.
 	for _, left := range []string{unfinished, path + "-wal", path + "-shm"} {
 		if err := os.Remove(left); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return false, err

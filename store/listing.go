@@ -234,8 +234,8 @@ func (l *Listing) catchUp() error {
 // elsewhere than before.
 func (l *Listing) record(ctx context.Context, images []Image) error {
 	return l.store.update(ctx, "record a page of the listing", func(ctx context.Context, tx *sql.Tx) error {
-		var highest int64
-		if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0)`).Scan(&highest); err != nil {
+		highest, err := highestNumber(ctx, tx, "images")
+		if err != nil {
 			return err
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta, reviewed)`}

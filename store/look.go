@@ -92,6 +92,9 @@ type Health struct {
 	Runs     int
 	OpenRuns int // not ended: under way, or to be resumed
 	InFlight int // batches whose answer was never committed
+	// Forgotten are the batches that were sent from the state and that it does not know, see
+	// [Store.Forgotten]; they are counted also where there is none any more.
+	Forgotten int64
 }
 
 // Examine looks at a state without changing it or what is beside it (only the
@@ -100,6 +103,10 @@ type Health struct {
 func Examine(ctx context.Context, path string) (Health, error) {
 	for {
 		s, still, err := glance(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			sent, _ := (&sentFile{path: path + ".sent"}).read()
+			return Health{Forgotten: sent}, err
+		}
 		if err != nil {
 			return Health{}, err
 		}
@@ -168,5 +175,9 @@ func (s *Store) examine(ctx context.Context) (h Health, err error) {
 	}
 	err = s.reader.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM runs), (SELECT count(*) FROM runs WHERE ended_at IS NULL), (SELECT count(*) FROM batches WHERE state = 'open')`).
 		Scan(&h.Runs, &h.OpenRuns, &h.InFlight)
+	if err != nil {
+		return h, err
+	}
+	h.Forgotten, err = s.Forgotten(ctx, false)
 	return h, err
 }

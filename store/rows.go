@@ -44,3 +44,11 @@ func (i *inserter) flush(ctx context.Context) error {
 	}
 	return errors.Join(done.Err(), done.Close())
 }
+
+// highestNumber is the highest number that a row of a table ever had: none is used again.
+func highestNumber(ctx context.Context, db interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}, table string) (number int64, err error) {
+	err = db.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = ?`, table).Scan(&number)
+	return number, err
+}

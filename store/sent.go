@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -12,8 +13,9 @@ import (
 	"sync"
 )
 
-// sentFile says beside a state which was the last batch that was sent from it: the state's log
-// can get lost or be cut, and an older copy of it put back, and SQLite opens what is left.
+// sentFile says beside a state which was the last batch that was sent from it: the state can be
+// taken away, its log get lost or be cut, and an older copy of it be put back, and SQLite opens
+// what is left.
 type sentFile struct {
 	path string
 
@@ -72,17 +74,6 @@ func (s *sentFile) read() (int64, error) {
 	return batch, nil
 }
 
-// remove takes the file of a state away that is none any more, and leaves what is not of it.
-func (s *sentFile) remove() error {
-	if _, err := s.read(); err != nil {
-		return err
-	}
-	if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
 func (s *sentFile) close() error {
 	if s.file == nil {
 		return nil
@@ -90,17 +81,23 @@ func (s *sentFile) close() error {
 	return s.file.Close()
 }
 
-// Forgotten counts the batches that were sent from the state and that it does not know: its log
-// was lost, or it was put back to an earlier day. To tell once, settle has it count from here on;
-// nobody else may hold the state then.
+// Forgotten counts the batches that were sent from the state and that it does not know: it was
+// taken away, its log was lost, or it was put back to an earlier day. To tell once, settle has
+// the state go on behind their numbers; nobody else may hold it then.
 func (s *Store) Forgotten(ctx context.Context, settle bool) (batches int64, err error) {
 	sent, err := s.sent.read()
 	var known int64
 	if err == nil && sent > 0 {
-		err = s.writer.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'batches'`).Scan(&known)
+		known, err = highestNumber(ctx, s.writer, "batches")
 	}
 	if err == nil && sent > known && settle {
-		err = s.sent.write(known)
+		err = transact(ctx, s.writer, func(ctx context.Context, tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = 'batches'`); err != nil {
+				return err
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO sqlite_sequence (name, seq) VALUES ('batches', ?)`, sent)
+			return err
+		})
 	}
 	if err != nil {
 		return 0, describe("look for what the state does not know", err)

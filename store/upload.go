@@ -396,8 +396,8 @@ func refuseTaken(ctx context.Context, tx *sql.Tx, d Dataset, ends []UploadEnd) e
 
 // listUploaded adds images to those that were listed, and makes them be found.
 func listUploaded(ctx context.Context, tx *sql.Tx, d Dataset, ends []UploadEnd) error {
-	var highest int64
-	if err := tx.QueryRowContext(ctx, `SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'images'), 0)`).Scan(&highest); err != nil {
+	highest, err := highestNumber(ctx, tx, "images")
+	if err != nil {
 		return err
 	}
 	before := highest
@@ -425,7 +425,7 @@ func listUploaded(ctx context.Context, tx *sql.Tx, d Dataset, ends []UploadEnd) 
 	if err := l.index(ctx, tx); err != nil {
 		return err
 	}
-	_, err := tx.ExecContext(ctx, `UPDATE datasets SET found_to = ? WHERE id = ?`, highest, d.Ref)
+	_, err = tx.ExecContext(ctx, `UPDATE datasets SET found_to = ? WHERE id = ?`, highest, d.Ref)
 	return err
 }
 

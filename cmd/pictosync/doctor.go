@@ -459,7 +459,7 @@ func (e *examination) verdict() string {
 
 func checkLine(c doctor.Check) string {
 	line := string(c.Status) + ": " + c.Detail
-	if c.Err != nil && c.Advice != "" {
+	if c.Advice != "" {
 		line += " (" + c.Advice + ")"
 	}
 	return line

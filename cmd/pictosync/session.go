@@ -203,7 +203,12 @@ func (s *session) openSound() (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.tellForgotten(st, true); err != nil {
+	if aside != "" {
+		_, err = st.Forgotten(s.ctx, true) // said already
+	} else {
+		err = s.tellForgotten(st, true)
+	}
+	if err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
 	return st, nil
@@ -214,7 +219,7 @@ func (s *session) openSound() (*store.Store, error) {
 func (s *session) tellForgotten(st *store.Store, settle bool) error {
 	forgotten, err := st.Forgotten(s.ctx, settle)
 	if forgotten > 0 {
-		fmt.Fprintf(os.Stderr, "pictosync: the state %s knows nothing of the last %s sent from it: its log (state.db-wal) was lost or damaged, or an older copy of it was put back. What they saved counts as changed by somebody else, and undo cannot bring back what was there before.\n",
+		fmt.Fprintf(os.Stderr, "pictosync: the state %s knows nothing of the last %s sent from it: it was taken away, its log (state.db-wal) was lost or damaged, or an older copy of it was put back. What they saved counts as changed by somebody else, and undo cannot bring back what was there before.\n",
 			s.path, lastBatches(forgotten))
 	}
 	return err
