@@ -458,21 +458,16 @@ func (f *LabelFolder) otherLabels(images string) []*Entries {
 	if !Within(filepath.Clean(f.Root), images) && filepath.Clean(f.Root) != "." {
 		return all
 	}
-	var parts []string
-	if rel := Relative(f.Root, images); rel != "" {
-		parts = strings.Split(rel, "/")
-	}
-	folders := [][]string{parts}
-	for _, name := range LabelFolderNames {
-		for i := range len(parts) + 1 {
-			folders = append(folders, slices.Concat(parts[:i], []string{name}, parts[i:]))
-			if i < len(parts) && IsImageFolder(parts[i]) {
-				folders = append(folders, slices.Concat(parts[:i], []string{name}, parts[i+1:]))
-			}
+	rel := Relative(f.Root, images)
+	folders := LabelFoldersFor(rel)
+	parts := strings.Split(rel, "/")
+	for i, part := range parts {
+		if IsImageFolder(part) {
+			folders = append(folders, LabelFoldersFor(strings.Join(slices.Concat(parts[:i], parts[i+1:]), "/"))...)
 		}
 	}
 	for _, folder := range folders {
-		path := filepath.Join(f.Root, filepath.Join(folder...))
+		path := filepath.Join(f.Root, filepath.FromSlash(folder))
 		if path == filepath.Clean(f.Path) || !IsFolder(path) {
 			continue
 		}
@@ -481,6 +476,26 @@ func (f *LabelFolder) otherLabels(images string) []*Entries {
 		}
 	}
 	return all
+}
+
+// LabelFoldersFor are the folders that the labels of a folder of images may lie in, those first
+// where trainers look for them. images is that folder's path without the folder "images" in it.
+func LabelFoldersFor(images string) (folders []string) {
+	var parts []string
+	if images != "" {
+		parts = strings.Split(images, "/")
+	}
+	with := func(name string) {
+		for i := range len(parts) + 1 {
+			folders = append(folders, strings.Join(slices.Concat(parts[:i], []string{name}, parts[i:]), "/"))
+		}
+	}
+	for _, name := range LabelFolderNames {
+		with(name)
+	}
+	folders = append(folders, images)
+	with("images")
+	return folders
 }
 
 // hasLabelOf reports whether there is a label of an image among names.

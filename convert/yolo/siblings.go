@@ -37,7 +37,7 @@ func (y *dataset) siblingsOf(folder, rel string, images []string) (s siblings) {
 		}
 	}
 	bare, _ := imageDirs(rel)
-	paths := sameImages(bare)
+	paths := source.LabelFoldersFor(bare)
 	paths = append(paths, otherLabelFolders(rel)...)
 	for _, image := range images {
 		if within, err := filepath.Rel(base, image); err == nil && filepath.IsLocal(within) && y.Images == "" {
@@ -61,25 +61,6 @@ func (y *dataset) siblingsOf(folder, rel string, images []string) (s siblings) {
 		s.others = append(s.others, sibling{rank: rank, path: path, prefix: source.AsPrefix(source.Join(y.prefix, other)), names: names})
 	}
 	return s
-}
-
-// sameImages are the folders that labels of the images in one may lie in, those first where
-// trainers look for them.
-func sameImages(bare string) (folders []string) {
-	var parts []string
-	if bare != "" {
-		parts = strings.Split(bare, "/")
-	}
-	for _, name := range append(slices.Clone(source.LabelFolderNames), "", "images") {
-		for i := range len(parts) + 1 {
-			if name != "" {
-				folders = append(folders, strings.Join(slices.Concat(parts[:i], []string{name}, parts[i:]), "/"))
-			} else if i == 0 {
-				folders = append(folders, bare)
-			}
-		}
-	}
-	return folders
 }
 
 // rival looks among the siblings for another label of an image, given one on disk and the
