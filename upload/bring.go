@@ -267,10 +267,15 @@ func (u *Uploader) apart(ctx context.Context, urls []signed) (own []signed, fail
 			if (s.url.Path != s.Path) != changed {
 				continue
 			}
-			other, given := u.named[s.url.Path]
-			if given && other != s.ID || changed && slices.Contains(renamed, s.url.Path) {
+			refused := ""
+			if other, given := u.named[s.url.Path]; given && other != s.ID {
+				refused = "that is what it calls another file of the run too; rename one of the two"
+			} else if changed && slices.Contains(renamed, s.url.Path) {
+				refused = "the dataset has an image of that name; where that is this one, brought before, give it that name with --rename, else rename the file"
+			}
+			if refused != "" {
 				failed = append(failed, failures([]store.Upload{s.Upload}, func(store.Upload) string {
-					return fmt.Sprintf("the service would call it %s, and that is the name of another image; rename one of the two", s.url.Path)
+					return fmt.Sprintf("the service would call it %s, and %s", s.url.Path, refused)
 				})...)
 				continue
 			}
