@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"path"
+	"slices"
 	"strings"
 
 	"pictosync/source"
@@ -40,9 +41,9 @@ const (
 var labelExtensions = map[string]bool{".txt": true, ".json": true, ".jsonl": true, ".ndjson": true, ".yaml": true, ".yml": true,
 	".data": true, ".names": true, ".csv": true, ".db": true, ".sqlite": true}
 
-// isClutter reports whether a file is what macOS leaves in archives.
+// isClutter reports whether a file, or a folder that it lies in, is passed over in sources.
 func isClutter(name string) bool {
-	return strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(path.Base(name), "._")
+	return slices.ContainsFunc(strings.Split(name, "/"), source.IsClutter)
 }
 
 // partOf is what is kept of a file.
