@@ -387,7 +387,7 @@ func (x *export) seal(dir string, p *repository, m *snapshot.Contents) error {
 		}
 		f, err := snapshot.HashFile(dir, filepath.ToSlash(relative))
 		if err == nil {
-			err = syncFile(path)
+			err = atomicfile.SyncFile(path)
 		}
 		if err != nil {
 			return err
@@ -422,16 +422,6 @@ func replaceByLink(old, path string) error {
 		return err
 	}
 	return os.Rename(temp, path)
-}
-
-// syncFile brings a file to the disk.
-func syncFile(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
 }
 
 // prune takes away the snapshots that the rules do not keep. A snapshot with

@@ -40,7 +40,7 @@ func create(ctx context.Context, path string) (made bool, err error) {
 	if err := touch(unfinished); err != nil {
 		return false, err
 	}
-	if err := cmp.Or(fill(ctx, unfinished), syncFile(unfinished)); err != nil {
+	if err := cmp.Or(fill(ctx, unfinished), atomicfile.SyncFile(unfinished)); err != nil {
 		return false, errors.Join(err, os.Remove(unfinished))
 	}
 	if err := os.Rename(unfinished, path); err != nil {
@@ -72,13 +72,4 @@ func fill(ctx context.Context, path string) error {
 	}
 	_, err = db.ExecContext(ctx, `PRAGMA journal_mode = WAL`)
 	return errors.Join(err, db.Close())
-}
-
-// syncFile brings a file to the disk.
-func syncFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0) // some systems bring no file to the disk that is open for reading
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -7,34 +7,30 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
 	"slices"
 
 	"pictosync/convert"
+	"pictosync/internal/atomicfile"
 	"pictosync/source"
 )
 
-// Write writes a manifest of a source's items to out, and returns how
-// many images it names. Items that cannot be taken are left out and reported.
-// The file appears when it is complete; one that is there and is a manifest is
-// replaced.
+// Write writes a manifest of a source's items to out, and returns how many images it names.
+// Items that cannot be taken are left out and reported.
 func Write(ctx context.Context, src convert.Source, out string, report func(convert.Finding)) (images int, err error) {
+	err = atomicfile.Replace(out, atomicfile.Shared, func(temp string) error {
+		images, err = write(ctx, src, out, temp, report)
+		return err
+	})
+	return images, err
+}
+
+// write writes the manifest that will be at out to temp.
+func write(ctx context.Context, src convert.Source, out, temp string, report func(convert.Finding)) (images int, err error) {
 	fail := func(err error) (int, error) {
 		return 0, fmt.Errorf("write %s: %w", out, source.ReasonOf(err))
 	}
-	if err := replaceable(ctx, out); err != nil {
-		return 0, fmt.Errorf("write %s: %w; name a file that is not there yet", out, err)
-	}
-	temp, err := os.CreateTemp(filepath.Dir(out), ".pictosync-*.db")
-	if err != nil {
-		return fail(err)
-	}
-	defer os.Remove(temp.Name())
-	if err := temp.Close(); err != nil {
-		return fail(err)
-	}
-	abs, err := filepath.Abs(temp.Name())
+	abs, err := filepath.Abs(temp)
 	if err != nil {
 		return fail(err)
 	}
@@ -57,11 +53,10 @@ func Write(ctx context.Context, src convert.Source, out string, report func(conv
 		if err != nil {
 			return 0, err
 		}
-		if item.Err != nil {
-			report(convert.Finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: item.Err.Error(), Action: "it is not in the manifest"})
-			continue
+		labelPath, err := "", item.Err
+		if err == nil {
+			labelPath, err = w.labelPath(item)
 		}
-		labelPath, err := w.labelPath(item)
 		if err != nil {
 			report(convert.Finding{Kind: convert.KindSkippedImage, File: item.File, Image: item.Image, Reason: err.Error(), Action: "it is not in the manifest"})
 			continue
@@ -74,39 +69,7 @@ func Write(ctx context.Context, src convert.Source, out string, report func(conv
 	if err := errors.Join(tx.Commit(), db.Close()); err != nil {
 		return fail(err)
 	}
-	if err := syncFile(temp.Name()); err != nil {
-		return fail(err)
-	}
-	if err := os.Rename(temp.Name(), out); err != nil {
-		return fail(err)
-	}
 	return images, nil
-}
-
-// replaceable says why a file must not be written over.
-func replaceable(ctx context.Context, out string) error {
-	info, err := os.Stat(out)
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return nil
-	case err != nil:
-		return source.ReasonOf(err)
-	case info.Size() == 0 && info.Mode().IsRegular():
-		return nil
-	}
-	m := &manifest{Files: source.Files{Path: out}, classSets: make(map[int64][]byte), repeated: make(map[string]bool)}
-	if !info.Mode().IsRegular() || m.query(ctx, func(db *sql.DB) error { return m.readHead(ctx, db) }) != nil {
-		return errors.New("there is something else of this name, which is no manifest")
-	}
-	return nil
-}
-
-func syncFile(name string) error {
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Chmod(0o644), f.Sync(), f.Close())
 }
 
 // writer writes the rows of one source.

@@ -178,11 +178,37 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	return f.Close()
 }
 
+// Replace has write write the file named temp, which is there and empty, and puts it at path: for
+// what others write by its name, as SQLite does.
+func Replace(path string, mode fs.FileMode, write func(temp string) error) error {
+	f, err := Create(path, mode)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if f.real == "" {
+		return fmt.Errorf("write %s: it is no file that can be replaced", path)
+	}
+	if err := write(f.file.Name()); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // MakeFolderBeside makes an empty folder in which one is made ready that will be renamed to
 // path.
 func MakeFolderBeside(path string, mode fs.FileMode) (string, error) {
 	temp := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text()[:10])
 	return temp, os.Mkdir(temp, mode)
+}
+
+// SyncFile brings a file that is complete to the disk.
+func SyncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) // some systems bring no file to the disk that is open for reading
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // SyncFolder brings the names of a folder's files to the disk, where the system can.
