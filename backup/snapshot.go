@@ -543,7 +543,7 @@ func (s *readings) Load(ctx context.Context, item convert.Item, _ convert.Size) 
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read what was kept of %s: %w", c.Path, err)
 	}
-	result := canonical.ResultOf(canonical.Image{Image: c.Path, Size: sizeOf(c), Annotations: annotations})
+	result := convert.ResultOf(c.Path, sizeOf(c), annotations)
 	result.Classes = canonical.Declared(result.Classes, s.classes)
 	return result, nil
 }

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"pictosync/convert"
-	"pictosync/convert/yolo"
 	"pictosync/pictograph"
 )
 
@@ -72,8 +71,8 @@ func Inspect(ctx context.Context, src convert.Source, o Options) (Inspection, er
 	i.Sizes.Distinct = len(sizes)
 	for _, c := range classes {
 		i.Classes = append(i.Classes, *c)
-		if c.Polygon > 0 && i.Task == string(yolo.Detect) {
-			i.Task = string(yolo.Segment) // the lines are read alike
+		if c.Polygon > 0 {
+			i.Task = i.OutlineTask
 		}
 	}
 	slices.SortFunc(i.Classes, func(a, b ClassCounts) int { return strings.Compare(a.Name, b.Name) })

@@ -45,6 +45,17 @@ func NewBuilder(file, image string, size Size, o Options, annotations int) *Buil
 	}
 }
 
+// ResultOf is the Result of an image's annotations as they are, with the classes that they need.
+func ResultOf(image string, size Size, annotations []pictograph.Annotation) Result {
+	b := NewBuilder("", image, size, Options{}, 0)
+	for _, a := range annotations {
+		b.Require(a.Name, a.Geometry.Type(), nil)
+	}
+	b.Result.Annotations, b.Result.Read, b.Result.Ends = annotations, len(annotations), nil
+	b.Result.Size = size
+	return b.Result
+}
+
 // Count counts one of the source's annotations, which was taken or not.
 func (b *Builder) Count(taken bool) {
 	b.Result.Read++

@@ -34,8 +34,10 @@ type Description struct {
 	Format string `json:"format"`
 	// Reason says how the format and layout were recognized.
 	Reason string `json:"reason"`
-	// Task is what YOLO lines were read as; "" for other formats.
-	Task string `json:"task,omitempty"`
+	// Task is what YOLO lines were read as; "" for other formats. OutlineTask is what they are
+	// where some of them turn out to be outlines, which are read alike.
+	Task        string `json:"task,omitempty"`
+	OutlineTask string `json:"-"`
 	// Classes are those of the dataset that a backup is of, whole.
 	Classes []pictograph.Class `json:"-"`
 	// Defined are the names of all of the dataset's classes, also where a filter leaves

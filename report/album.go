@@ -20,6 +20,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/pictograph"
+	"pictosync/source"
 	"pictosync/view"
 )
 
@@ -371,7 +372,7 @@ func (c *counts) addClasses(annotations []pictograph.Annotation, n int32) {
 // orphans are images of the source's folders that no label names.
 func (a *Album) orphans(ctx context.Context, folders map[string]bool, used func(string) bool) (names []string, more int) {
 	take := func(file string) {
-		if !pictureNames[strings.ToLower(filepath.Ext(file))] || used(file) {
+		if !source.IsImageName(file) || used(file) {
 			return
 		}
 		if len(names) >= maxOrphans {
@@ -400,8 +401,6 @@ func (a *Album) orphans(ctx context.Context, folders map[string]bool, used func(
 	slices.Sort(names)
 	return names, more
 }
-
-var pictureNames = map[string]bool{".jpg": true, ".jpeg": true, ".png": true, ".webp": true, ".bmp": true, ".gif": true, ".tif": true, ".tiff": true}
 
 // item is an image of the source by its number.
 func (a *Album) item(ctx context.Context, n int) (convert.Item, error) {

@@ -198,7 +198,7 @@ func (s *State) showState(w http.ResponseWriter, r *http.Request, st *store.Stor
 
 // sizeOf is how large a state is with what lies beside it.
 func sizeOf(path string) (n int64) {
-	for _, suffix := range []string{"", "-wal", "-outbox"} {
+	for _, suffix := range []string{"", "-wal"} {
 		if info, err := os.Stat(path + suffix); err == nil {
 			n += info.Size()
 		}

@@ -349,13 +349,11 @@ func (s *Store) ContentAfter(ctx context.Context, run string, image Image) (h Ha
 	return h, saved, true, nil
 }
 
-// Adopt records that an image has what an item of a run would have saved on it: nothing
-// is sent.
-func (s *Store) Adopt(ctx context.Context, d Dataset, run string, i Item, now time.Time) error {
-	return s.update(ctx, "record what is there already", func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
-			SELECT ref, ?1, ?2, ?3, '', ?4, (SELECT claims FROM runs WHERE id = ?5), 0 FROM images WHERE ref = ?6 AND image_id = ?7 AND dataset = ?8`,
-			i.Hash[:], i.Count, now.UnixMilli(), savedSum(i.ImageID, Saved{Hash: i.Hash, Count: i.Count}), run, i.ImageRef, i.ImageID, d.Ref)
-		return err
-	})
+// adopt records that an image has what an item of a run would have saved on it: nothing is
+// sent.
+func adopt(ctx context.Context, tx *sql.Tx, run string, i Item, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `INSERT OR REPLACE INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands)
+		SELECT images.ref, ?1, ?2, ?3, '', ?4, runs.claims, 0 FROM images JOIN runs ON runs.dataset = images.dataset WHERE runs.id = ?5 AND images.ref = ?6 AND image_id = ?7`,
+		i.Hash[:], i.Count, now.UnixMilli(), savedSum(i.ImageID, Saved{Hash: i.Hash, Count: i.Count}), run, i.ImageRef, i.ImageID)
+	return err
 }

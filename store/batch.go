@@ -190,10 +190,10 @@ type Answer struct {
 	Error         string
 }
 
-// EndBatch commits the answers to a batch, one for each of its images in
-// order, and with them what is now known of the images and of the run's
-// items. The batch's bytes are dropped.
-func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answer, now time.Time) error {
+// EndBatch commits the answers to a batch, one for each of its images in order, and with them
+// what was found out about the images, and what is now known of them and of the run's items. The
+// batch's bytes are dropped.
+func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answer, found []Finding, now time.Time) error {
 	if len(answers) != len(b.Images) {
 		return fmt.Errorf("commit the answer to batch %d: %d answers for %d images", b.ID, len(answers), len(b.Images))
 	}
@@ -205,6 +205,9 @@ func (s *Store) EndBatch(ctx context.Context, d Dataset, b Batch, answers []Answ
 			return err
 		}
 		if err := answerImages(ctx, tx, b, answers, now); err != nil {
+			return err
+		}
+		if err := addFindings(ctx, tx, b.Run, found); err != nil {
 			return err
 		}
 		return saveImages(ctx, tx, d, b, sums, now)

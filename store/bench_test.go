@@ -88,7 +88,7 @@ func BenchmarkRun(b *testing.B) {
 				put, err = s.CommitBatch(ctx, r.ID, "account", body, sent, noon)
 				check(b, err)
 			})
-			step("answer", func() { check(b, s.EndBatch(ctx, d, put, answers, noon)) })
+			step("answer", func() { check(b, s.EndBatch(ctx, d, put, answers, nil, noon)) })
 		}
 		step("total", func() {
 			totals, err := s.Totals(ctx, r.ID)

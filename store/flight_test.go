@@ -61,7 +61,7 @@ func TestBatchesInFlightOutliveAKilledProcess(t *testing.T) {
 	check(t, err)
 	_, err = s.commit(ctx, run.ID, "account", bytes.Repeat([]byte("second"), 50_000), batchOf("b.jpg"), noon)
 	check(t, err)
-	check(t, s.EndBatch(ctx, d, first, []Answer{{New: 2}}, noon))
+	check(t, s.EndBatch(ctx, d, first, []Answer{{New: 2}}, nil, noon))
 
 	path := leftBehind(t, s)
 	bodies, next := inFlight(t, path, d)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 )
 
 // Plan is what a run means to do with an image.
@@ -113,6 +114,8 @@ type PlanChunk struct {
 	Findings []Finding
 	Classes  []Class // one that was planned before is replaced
 	Owned    []int64 // images, by Image.Ref, that are the run's source's from now on
+	Adopted  []Item  // whose images have at At what would have been saved on them, not from here
+	At       time.Time
 	LeftOut  Counted // of the source, in no item; added to what is known of
 }
 
@@ -162,6 +165,11 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 		}
 		for _, ref := range chunk.Owned {
 			if _, err := tx.ExecContext(ctx, `UPDATE saves SET source = (SELECT claims FROM runs WHERE id = ?) WHERE image = ?`, run, ref); err != nil {
+				return err
+			}
+		}
+		for _, i := range chunk.Adopted {
+			if err := adopt(ctx, tx, run, i, chunk.At); err != nil {
 				return err
 			}
 		}

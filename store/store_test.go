@@ -250,7 +250,7 @@ func TestBatchOutlivesItsProcess(t *testing.T) {
 	if len(found) != 1 || found[0].Key != sent.Key || string(found[0].Body) != string(sent.Body) || len(found[0].Images) != 2 || !reflect.DeepEqual(found[0].Images[1], sent.Images[1]) {
 		t.Fatalf("in flight: %+v, want %+v", found, sent)
 	}
-	check(t, s.EndBatch(ctx, d, found[0], []Answer{{Previous: 7, New: 2}, {Error: "no such image"}}, noon.Add(time.Minute)))
+	check(t, s.EndBatch(ctx, d, found[0], []Answer{{Previous: 7, New: 2}, {Error: "no such image"}}, nil, noon.Add(time.Minute)))
 	if found, err = s.OpenBatches(ctx, d); err != nil || len(found) != 0 {
 		t.Errorf("after the answer %d batches are in flight, error %v", len(found), err)
 	}
@@ -278,7 +278,7 @@ func TestCountsSayWhetherTheyAreFirstHand(t *testing.T) {
 		run := planned(t, s, d, "a.jpg")
 		b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
-		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 2, New: 2}}, noon.Add(test.after)))
+		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 2, New: 2}}, nil, noon.Add(test.after)))
 		for r, err := range s.Records(ctx, run.ID, "") {
 			check(t, err)
 			if r.Previous == nil || *r.Previous != test.previous || *r.FirstHand != test.firstHand {
@@ -310,7 +310,7 @@ func TestAListingOverrulesASave(t *testing.T) {
 	}
 	b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 	check(t, err)
-	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, nil, noon))
 	want(2)
 	list(2)
 	want(2)
@@ -328,7 +328,7 @@ func TestASaveDuringAListingStands(t *testing.T) {
 	check(t, err)
 	b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 	check(t, err)
-	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, nil, noon))
 	check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: 3}}))
 	check(t, l.End(ctx, noon, true))
 	images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
@@ -346,7 +346,7 @@ func TestADamagedRecordCountsAsNeverSaved(t *testing.T) {
 		s, d, run := openPlanned(t, "a.jpg")
 		b, err := s.commit(ctx, run.ID, "account", nil, batchOf("a.jpg"), noon)
 		check(t, err)
-		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, noon))
+		check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, nil, noon))
 		images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
 		check(t, err)
 		if images[0].Saved == nil || images[0].Saved.Hash != hashOf("a.jpg") || images[0].AnnotationCount != 2 {
@@ -458,12 +458,12 @@ func TestRequestsOfBatches(t *testing.T) {
 	b := add("a.jpg")
 	want("in flight", at(50), Sent{noon, 1}, Sent{at(50), 1})
 	b.SentAt = noon.Add(300 * time.Millisecond)
-	check(t, s.EndBatch(ctx, d, b, answer, at(50)))
+	check(t, s.EndBatch(ctx, d, b, answer, nil, at(50)))
 	want("sent at once", at(51), Sent{noon, 1})
 
 	b = add("b.jpg")
 	b.SentAt = at(40)
-	check(t, s.EndBatch(ctx, d, b, answer, at(60)))
+	check(t, s.EndBatch(ctx, d, b, answer, nil, at(60)))
 	want("sent later", at(61), Sent{noon, 1}, Sent{at(40), 1})
 
 	check(t, s.WithdrawBatch(ctx, add("a.jpg")))
@@ -473,7 +473,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	found, err := s.OpenBatches(ctx, d)
 	check(t, err)
 	found[0].Account = "account"
-	check(t, s.EndBatch(ctx, d, found[0], answer, at(70)))
+	check(t, s.EndBatch(ctx, d, found[0], answer, nil, at(70)))
 	want("sent by a process that did not say when", at(71), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 1})
 
 	whole, err := s.commit(ctx, run.ID, "account", []byte("whole"), batchOf("a.jpg", "b.jpg"), at(70))
@@ -483,7 +483,7 @@ func TestRequestsOfBatches(t *testing.T) {
 	check(t, err)
 	for _, part := range parts {
 		part.SentAt = at(80)
-		check(t, s.EndBatch(ctx, d, part, answer, at(80)))
+		check(t, s.EndBatch(ctx, d, part, answer, nil, at(80)))
 	}
 	want("refused and split", at(81), Sent{noon, 1}, Sent{at(40), 1}, Sent{at(70), 2}, Sent{at(80), 2})
 }

@@ -170,7 +170,7 @@ func TestAnOlderStateIsUpgraded(t *testing.T) {
 	if len(open) != 2 || open[0].Key != "r-3-8" || string(open[0].Body) != body || len(open[0].Images) != 1 || open[0].Images[0].ImageRef != 6 || open[1].Body != nil {
 		t.Fatalf("in flight: %+v", open)
 	}
-	check(t, s.EndBatch(ctx, d, open[0], []Answer{{Previous: 0, New: 1}}, noon))
+	check(t, s.EndBatch(ctx, d, open[0], []Answer{{Previous: 0, New: 1}}, nil, noon))
 	if images, err = s.ImagesByPath(ctx, d, []string{"c.jpg"}); err != nil || images[0].Saved == nil || images[0].Saved.Run != "r-3" || images[0].AnnotationCount != 1 {
 		t.Errorf("after the answer: %+v, %v", images, err)
 	}

@@ -360,6 +360,16 @@ func (a *applier) recheck(i toSave) (store.Item, error) {
 			}
 		}
 	}
+	var found store.PlanChunk
+	for _, f := range c.findings {
+		f.Path = i.image.Path
+		found.Findings = append(found.Findings, a.tell.note(again.Seq, f)...)
+	}
+	if len(found.Findings) > 0 {
+		if err := a.store.AddPlan(a.Stopping, a.record.ID, found); err != nil {
+			return planned, err
+		}
+	}
 	return again, a.store.SetItem(a.Stopping, a.record.ID, again)
 }
 
@@ -383,9 +393,6 @@ type batcher struct {
 	images  []store.BatchImage
 	bytes   int
 }
-
-// bodies are what batches are put together in, each in one that was another's.
-var bodies = sync.Pool{New: func() any { return new([]byte) }}
 
 // entryOverhead is what an entry takes in a bulk save's body beside its
 // annotations: keys, quotes, braces and a UUID.
@@ -413,12 +420,10 @@ func (b *batcher) flush() error {
 	if len(b.images) == 0 {
 		return nil
 	}
-	body, images := bodies.Get().(*[]byte), b.images
-	*body = pictograph.AppendBulkSave((*body)[:0], b.entries)
+	body, images := pictograph.AppendBulkSave(make([]byte, 0, b.bytes), b.entries), b.images
 	b.entries, b.images, b.bytes = b.entries[:0], make([]store.BatchImage, 0, len(images)), 0
 	err := b.savers.Go(func() {
-		defer bodies.Put(body)
-		if err := b.deliver(b.ctx, *body, images); err != nil {
+		if err := b.deliver(b.ctx, body, images); err != nil {
 			b.Halt(err)
 		}
 	})

@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -62,7 +61,7 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 	if !a.byExport {
 		defer a.Tracker.Note("")
 	}
-	var found []store.Finding
+	var found store.PlanChunk
 	n := -1
 	for r, err := range parallel.Map(a.Stopping, a.Concurrency, parallel.Each(images), read) {
 		if err != nil {
@@ -78,20 +77,20 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 			continue
 		}
 		row, ok, err := a.judgeBackup(i, r)
-		if backup, again := earlier[i.row.ImageID]; ok && again && !a.asKnown(i.image, backup, r.Content) {
-			row, ok = a.judgeEdited(row, backup, r.Content)
-		}
 		if err != nil {
 			return nil, err
+		}
+		if backup, again := earlier[i.row.ImageID]; ok && again && !a.asKnown(i.image, backup, r.Content) {
+			row, ok = a.judgeEdited(row, backup, r.Content)
 		}
 		if !ok {
 			if row.Outcome == store.ItemUnchanged {
 				if a.savedElsewhere(row, i.image) {
-					found = append(found, a.noteSavedElsewhere(row)...)
+					found.Findings = append(found.Findings, a.noteSavedElsewhere(row)...)
 				}
-				err = a.store.Adopt(a.Stopping, a.Ref, a.record.ID, row, a.Now())
+				found.Adopted, found.At = append(found.Adopted, row), a.Now()
 			}
-			if err = cmp.Or(err, a.store.SetItem(a.Stopping, a.record.ID, row)); err != nil {
+			if err := a.store.SetItem(a.Stopping, a.record.ID, row); err != nil {
 				return nil, err
 			}
 			a.Tracker.Add(1, failures(row))
@@ -101,8 +100,8 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		i.row.ListedCount = r.Count // what the save is expected to replace
 		remaining = append(remaining, i)
 	}
-	if len(found) > 0 {
-		if err := a.store.AddPlan(a.Stopping, a.record.ID, store.PlanChunk{Findings: found}); err != nil {
+	if len(found.Adopted) > 0 {
+		if err := a.store.AddPlan(a.Stopping, a.record.ID, found); err != nil {
 			return nil, err
 		}
 	}

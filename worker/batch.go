@@ -292,10 +292,11 @@ func refusalOf(err error) string {
 }
 
 func (a *applier) recordAnswers(ctx context.Context, b store.Batch, answers []store.Answer) error {
-	if err := a.store.EndBatch(ctx, a.Ref, b, answers, a.Now()); err != nil {
+	edited, err := a.edited(ctx, b, answers)
+	if err != nil {
 		return err
 	}
-	if err := a.noteEdited(ctx, b, answers); err != nil {
+	if err := a.store.EndBatch(ctx, a.Ref, b, answers, edited, a.Now()); err != nil {
 		return err
 	}
 	failed := 0
@@ -310,19 +311,21 @@ func (a *applier) recordAnswers(ctx context.Context, b store.Batch, answers []st
 	return nil
 }
 
-// noteEdited says of the images of a batch which somebody changed between their reading
-// and their save: what they had is not what was known, or kept. A batch that was sent
-// again after the service forgot its key tells nothing of that.
-func (a *applier) noteEdited(ctx context.Context, b store.Batch, answers []store.Answer) error {
-	var found []store.Finding
+// edited says of the images of a batch which somebody changed between their reading and their
+// save: what they had is not what was known, or kept. A batch that was sent again after the
+// service forgot its key tells nothing of that.
+func (a *applier) edited(ctx context.Context, b store.Batch, answers []store.Answer) (found []store.Finding, err error) {
+	if a.Now().Sub(b.FirstSentAt) >= store.KeyLifetime {
+		return nil, nil
+	}
 	for n, answer := range answers {
 		i := b.Images[n]
-		if answer.Error != "" || answer.Previous == i.ListedCount || a.Now().Sub(b.FirstSentAt) >= store.KeyLifetime {
+		if answer.Error != "" || answer.Previous == i.ListedCount {
 			continue
 		}
 		images, err := a.store.ImagesByRef(ctx, []int64{i.ImageRef})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		path := i.ImageID
 		if len(images) == 1 {
@@ -333,10 +336,7 @@ func (a *applier) noteEdited(ctx context.Context, b store.Batch, answers []store
 			Reason: fmt.Sprintf("somebody changed the image between its reading and its save: %d annotations were known, and %d were replaced", i.ListedCount, answer.Previous),
 			Action: "it was saved; undo leaves it alone unless forced"})...)
 	}
-	if len(found) == 0 {
-		return nil
-	}
-	return a.store.AddPlan(ctx, b.Run, store.PlanChunk{Findings: found})
+	return found, nil
 }
 
 // answers puts the service's answer into the order of the batch. Where it does not account

@@ -40,6 +40,9 @@ func (k *keptPayloads) room(bytes int) bool {
 func (k *keptPayloads) put(item int64, c converted) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.off {
+		return
+	}
 	if k.by == nil {
 		k.by = make(map[int64]keptPayload)
 	}

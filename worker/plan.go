@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"sync"
 
 	"pictosync/conversion"
 	"pictosync/convert"
@@ -131,24 +130,19 @@ func (p *planner) load(ctx context.Context, item convert.Item, image store.Image
 		return c, nil
 	}
 	c.count, c.classes = len(result.Annotations), result.Classes
-	buffer := encodeBuffers.Get().(*[]byte)
-	defer encodeBuffers.Put(buffer)
-	if *buffer, c.prints, own = dataset.Encode((*buffer)[:0], result.Annotations); own != nil {
+	var payload []byte
+	if payload, c.prints, own = dataset.Encode(nil, result.Annotations); own != nil {
 		c.err = fmt.Errorf("encode the annotations of %s: %w", item.Image, own)
 		return c, nil
 	}
 	result.Release()
-	c.hash, c.size = sha256.Sum256(*buffer), len(*buffer)
+	c.hash, c.size = sha256.Sum256(payload), len(payload)
 	if toSave || p.applies && p.convertsAlike() && p.kept.room(c.size) {
-		c.payload = bytes.Clone(*buffer)
+		c.payload = payload
 	}
 	c.unchanged = c.existing != nil && sha256.Sum256(c.existing.Annotations) == c.hash
 	return c, nil
 }
-
-// encodeBuffers are where annotations are encoded: what is kept of them has no room to
-// spare.
-var encodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
 
 // plan decides on every item of the source and records the decisions. A plan that a
 // killed process left half made is made anew: its images may have changed since.
@@ -320,9 +314,7 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		if planned.Outcome == store.ItemUnchanged && p.savedElsewhere(planned, match.image) {
 			chunk.Findings = append(chunk.Findings, p.noteSavedElsewhere(planned)...)
 			if p.applies {
-				if err := p.store.Adopt(p.Stopping, p.Ref, p.record.ID, planned, p.Now()); err != nil {
-					return chunk, err
-				}
+				chunk.Adopted, chunk.At = append(chunk.Adopted, planned), p.Now()
 			}
 		}
 		for _, f := range c.findings {

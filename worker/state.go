@@ -68,7 +68,7 @@ type batchState interface {
 	CommitBatch(ctx context.Context, run, account string, body []byte, images []store.BatchImage, now time.Time) (store.Batch, error)
 	WithdrawBatch(ctx context.Context, b store.Batch) error
 	SplitBatch(ctx context.Context, b store.Batch, parts []store.Batch, now time.Time) ([]store.Batch, error)
-	EndBatch(ctx context.Context, d store.Dataset, b store.Batch, answers []store.Answer, now time.Time) error
+	EndBatch(ctx context.Context, d store.Dataset, b store.Batch, answers []store.Answer, found []store.Finding, now time.Time) error
 	OpenBatches(ctx context.Context, d store.Dataset) ([]store.Batch, error)
 }
 
@@ -79,5 +79,4 @@ type backupState interface {
 	Backup(ctx context.Context, run, imageID string) (store.Backup, error)
 	Touched(ctx context.Context, run, after string) iter.Seq2[store.Touched, error]
 	ContentAfter(ctx context.Context, run string, image store.Image) (h store.Hash, saved, ok bool, err error)
-	Adopt(ctx context.Context, d store.Dataset, run string, i store.Item, now time.Time) error
 }

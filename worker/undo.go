@@ -12,7 +12,6 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"pictosync/convert"
-	"pictosync/convert/canonical"
 	"pictosync/dataset"
 	"pictosync/pictograph"
 	"pictosync/store"
@@ -442,7 +441,7 @@ func (b *backups) Load(ctx context.Context, item convert.Item, listed convert.Si
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read the backup: %w", err)
 	}
-	return canonical.ResultOf(canonical.Image{Image: item.Image, Size: listed, Annotations: annotations}), nil
+	return convert.ResultOf(item.Image, listed, annotations), nil
 }
 
 func (b *backups) Size(convert.Item) convert.Size { return convert.Size{} }

@@ -287,11 +287,7 @@ func appendCanonicalHead(dst []byte, image string, size convert.Size) ([]byte, e
 // ResultOf is the Result of a parsed line: its annotations as they are
 // and the classes they need.
 func ResultOf(c Image) convert.Result {
-	b := convert.NewBuilder("", c.Image, c.Size, convert.Options{}, 0)
-	for _, a := range c.Annotations {
-		b.Require(a.Name, a.Geometry.Type(), nil)
-	}
-	b.Result.Annotations, b.Result.Read, b.Result.Ends = c.Annotations, len(c.Annotations), nil
-	b.Result.Size, b.Result.Boxes, b.Result.Slots = c.Size, c.Boxes, c.Slots
-	return b.Result
+	r := convert.ResultOf(c.Image, c.Size, c.Annotations)
+	r.Boxes, r.Slots = c.Boxes, c.Slots
+	return r
 }

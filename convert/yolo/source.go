@@ -383,7 +383,11 @@ func (y *dataset) elsewhere() string {
 }
 
 func (y *dataset) Describe() convert.Description {
-	return convert.Description{Path: y.Path, Format: "yolo", Reason: y.reason, Task: string(y.convert.Task), Fingerprint: y.print}
+	d := convert.Description{Path: y.Path, Format: "yolo", Reason: y.reason, Task: string(y.convert.Task), OutlineTask: string(y.convert.Task), Fingerprint: y.print}
+	if y.convert.Task == Detect {
+		d.OutlineTask = string(Segment)
+	}
+	return d
 }
 
 // Items goes through the parts, and in each through the label files in the
