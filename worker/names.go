@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"net/url"
 	"path"
 	"regexp"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
+
+	"pictosync/source"
 )
 
 // composed is a name in Unicode's composed form, in which names are compared: some
@@ -33,31 +36,59 @@ var layoutFolders = map[string]bool{
 	"obj_train_data": true, "obj_valid_data": true, "obj_validation_data": true, "obj_test_data": true,
 }
 
-// splitOf is the split that a folder is for, "" for none: train2017 is train.
-func splitOf(folder string) string {
-	switch strings.TrimRight(strings.ToLower(folder), "0123456789") {
-	case "train", "training", "obj_train_data":
-		return "train"
-	case "val", "valid", "validation", "obj_valid_data", "obj_validation_data":
-		return "val"
-	case "test", "testing", "obj_test_data":
-		return "test"
+// split is what a folder of the layout says of which part of a data set it holds: train2017 is
+// train, of 2017.
+type split struct{ name, number string }
+
+// splitOf is the split that a folder is for, the zero value for none.
+func splitOf(folder string) split {
+	folder = strings.ToLower(folder)
+	name := strings.TrimRight(folder, "0123456789")
+	switch name {
+	case "training", "obj_train_data":
+		return split{name: "train"}
+	case "valid", "validation", "obj_valid_data", "obj_validation_data":
+		return split{name: "val"}
+	case "testing", "obj_test_data":
+		return split{name: "test"}
+	}
+	if !source.SplitNames[name] {
+		return split{}
+	}
+	return split{name, folder[len(name):]}
+}
+
+// ofService is the split as the service knows it, "" for what is none there.
+func (s split) ofService() string {
+	if s.name == "train" || s.name == "val" || s.name == "test" {
+		return s.name
 	}
 	return ""
 }
 
+// contradicts reports whether two folders are for different splits: a number tells them apart,
+// and none stands for any year.
+func (s split) contradicts(other split) bool {
+	if s.name == "" || other.name == "" {
+		return false
+	}
+	const yearDigits = 4
+	year := cmp.Or(s.number, other.number)
+	return s.name != other.name || s.number != other.number && (s.number != "" && other.number != "" || len(year) != yearDigits)
+}
+
 // bare is a path without the folders of its layout, and the split that they name.
-func bare(components []string) (rest []string, split string) {
+func bare(components []string) (rest []string, of split) {
 	last := len(components) - 1
 	for i, c := range components {
 		s := splitOf(c)
-		if i == last || s == "" && !layoutFolders[strings.ToLower(c)] {
+		if i == last || s.name == "" && !layoutFolders[strings.ToLower(c)] {
 			rest = append(rest, c)
-		} else if s != "" {
-			split = s
+		} else if s.name != "" {
+			of = s
 		}
 	}
-	return rest, split
+	return rest, of
 }
 
 // agreement is how many components two paths share where one is the ending of the other,
@@ -70,7 +101,7 @@ func agreement(a, b string) int {
 	}
 	bareOne, split := bare(one)
 	bareOther, otherSplit := bare(other)
-	if split != "" && otherSplit != "" && split != otherSplit {
+	if split.contradicts(otherSplit) {
 		return 0
 	}
 	return ending(bareOne, bareOther)

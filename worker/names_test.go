@@ -26,6 +26,13 @@ func TestAgreement(t *testing.T) {
 		{"train/a.jpg", "val/a.jpg", 0}, // two splits contradict each other
 		{"val2017/a.jpg", "valid/a.jpg", 1},
 		{"train2017/a.jpg", "val2017/a.jpg", 0},
+		{"train2017/a.jpg", "images/train/a.jpg", 1}, // no number stands for any year
+		{"train2014/a.jpg", "train2017/a.jpg", 0},
+		{"test1/a.jpg", "test2/a.jpg", 0},
+		{"test/a.jpg", "test2/a.jpg", 0},
+		{"cam/train/a.jpg", "cam/train01/a.jpg", 0},
+		{"dev/a.jpg", "val/a.jpg", 0},
+		{"dev/a.jpg", "a.jpg", 1},
 		{"JPEGImages/a.jpg", "photos/a.jpg", 1},
 		{"deep/b/c/a.jpg", "c/a.jpg", 2},
 		{"deep/b/c/a.jpg", "b/a.jpg", 0},

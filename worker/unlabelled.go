@@ -260,7 +260,7 @@ func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
 	byFile := make(map[string]string) // of what no label names
 	err := a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
 		for n, m := range matches {
-			split := cmp.Or(splitOf(items[n].split), a.splitOfItem(items[n].Item))
+			split := cmp.Or(splitOf(items[n].split).ofService(), a.splitOfItem(items[n].Item))
 			if split == "" {
 				continue
 			}
@@ -291,7 +291,7 @@ func (p *planner) splitOfItem(item convert.Item) string {
 	if says == convert.NoSplit {
 		return ""
 	}
-	split := splitOf(says)
+	split := splitOf(says).ofService()
 	for _, one := range pathsOf(item) {
 		if split == "" {
 			split = splitOfPath(one)
@@ -303,5 +303,5 @@ func (p *planner) splitOfItem(item convert.Item) string {
 // splitOfPath is the split that a folder of a path is for, the innermost.
 func splitOfPath(p string) string {
 	_, split := bare(strings.Split(p, "/"))
-	return split
+	return split.ofService()
 }
