@@ -52,7 +52,7 @@ func partOf(name string) part {
 		return nothing
 	}
 	switch {
-	case source.IsImageName(name), isContent(name):
+	case source.IsImageName(name), isContent(name), source.ArchiveName(name) != "": // what is an archive too is named
 		return header
 	case labelExtensions[strings.ToLower(path.Ext(name))]:
 		return whole

@@ -114,7 +114,7 @@ func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match
 		if file == "" {
 			file = convert.ImageFile(p.src, items[n].Item)
 		}
-		if file == "" || m.closeness == closeByID || m.plan != "" {
+		if file == "" || m.closeness == closeByID || m.plan != "" || items[n].Err != nil {
 			continue
 		}
 		size, err := p.fileSize(ctx, file)
