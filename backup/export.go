@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"time"
 
 	"pictosync/convert"
@@ -76,23 +75,6 @@ type Summary struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Store is what the state does for exports.
-type Store interface {
-	dataset.Store
-	OpenRun(ctx context.Context, d store.Dataset, kind, source string, now time.Time) (run store.Run, resumed bool, err error)
-	RestartPlan(ctx context.Context, run, format, fingerprint string) (last int64, err error)
-	SetPhase(ctx context.Context, run string, p store.Phase) error
-	Note(ctx context.Context, run string, put func(*store.Notes)) error
-	AddPlan(ctx context.Context, run string, chunk store.PlanChunk) error
-	Totals(ctx context.Context, run string) (store.Totals, error)
-	RecordOutcome(ctx context.Context, run string, t store.Totals, o store.Outcome, reason string, requests int, worked time.Duration, now time.Time) error
-
-	ReadStates(ctx context.Context, d store.Dataset) iter.Seq2[store.ReadState, error]
-	Contents(ctx context.Context, d store.Dataset, after string) iter.Seq2[store.Content, error]
-	ContentOf(ctx context.Context, d store.Dataset, imageID string) (store.Content, error)
-	ImagesByPath(ctx context.Context, d store.Dataset, paths []string) ([]store.Image, error)
-}
-
 // chunkReadings is how many readings are committed together: what a killed
 // process may have to read again.
 const chunkReadings = 50
@@ -101,7 +83,7 @@ const chunkReadings = 50
 // image as far as it is not known, and writes a snapshot of the whole dataset below o.Out. When stop is closed the requests in
 // flight are finished and it ends with [dataset.ErrInterrupted]; when ctx ends it stops at
 // once.
-func Export(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) (Summary, error) {
+func Export(ctx context.Context, stop <-chan struct{}, client *pictograph.Client, st *store.Store, pacer *quota.Pacer, o Options) (Summary, error) {
 	x := &export{Access: dataset.New(client, st, pacer, o.Options), store: st, out: o.Out, maxAge: o.MaxAge, formats: o.Formats, images: o.Images, keep: o.Keep, convert: o.Convert}
 	worked, err := x.Work(ctx, stop, x.run)
 	return x.end(ctx, err, worked)
@@ -109,7 +91,7 @@ func Export(ctx context.Context, stop <-chan struct{}, client *pictograph.Client
 
 type export struct {
 	*dataset.Access
-	store   Store
+	store   *store.Store
 	out     string
 	maxAge  time.Duration
 	formats []string

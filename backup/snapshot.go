@@ -511,7 +511,7 @@ func removeSnapshot(s snapshot.Snapshot) error {
 
 // readings is the source of what exports have read of a dataset.
 type readings struct {
-	store   Store
+	store   *store.Store
 	dataset store.Dataset
 	classes []pictograph.Class
 }

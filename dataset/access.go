@@ -86,15 +86,6 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Store is what the state does for an Access.
-type Store interface {
-	WholeStore
-	KnowsDataset(ctx context.Context, service, name string) (bool, error)
-	PutDataset(ctx context.Context, service, id, name string) (store.Dataset, error)
-	StartListing(ctx context.Context, d store.Dataset) (*store.Listing, error)
-	LockListing(ctx context.Context, waiting func()) (unlock func(), err error)
-}
-
 // ErrInterrupted is returned by work that was asked to stop; the same command
 // resumes it.
 var ErrInterrupted = errors.New("interrupted; the same command resumes the run")
@@ -124,8 +115,7 @@ type Access struct {
 	// WholeAt is when the export was asked for that was last read.
 	WholeAt time.Time
 
-	store  Store
-	whole  WholeStore
+	store  *store.Store
 	outage outage
 	trust  trust
 	notes  notes
@@ -156,9 +146,9 @@ func (a *Access) Notes() []string {
 }
 
 // New begins work on a dataset. The gate of its requests is closed when it ends.
-func New(client *pictograph.Client, st Store, pacer *quota.Pacer, o Options) *Access {
+func New(client *pictograph.Client, st *store.Store, pacer *quota.Pacer, o Options) *Access {
 	o = o.withDefaults()
-	a := &Access{Options: o, Client: client, Pacer: pacer, store: st, whole: st}
+	a := &Access{Options: o, Client: client, Pacer: pacer, store: st}
 	a.Tracker.Report, a.Tracker.Takes, a.Tracker.Now = o.Progress, pacer.Takes, o.Now
 	pacer.OnWait = a.showWait
 	return a

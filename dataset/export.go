@@ -32,14 +32,14 @@ func (e noExport) Error() string { return e.reason }
 // obtain is an export of the dataset, with or without the files of its images, whose file is
 // beside the state: one that was made for this run, or a new one.
 func (a *Access) obtain(run string, images bool) (store.Export, error) {
-	known, err := a.whole.Exports(a.Stopping, a.Ref)
+	known, err := a.store.Exports(a.Stopping, a.Ref)
 	if err != nil {
 		return store.Export{}, err
 	}
 	var found *store.Export
 	for n := range known {
 		e := &known[n]
-		_, missing := os.Stat(a.whole.ExportFile(*e))
+		_, missing := os.Stat(a.store.ExportFile(*e))
 		switch fresh := !e.AskedAt.Before(a.Since()); {
 		case e.Images != images:
 		case fresh && found == nil && e.Stage == store.ExportKept && missing == nil:
@@ -61,7 +61,7 @@ func (a *Access) obtain(run string, images bool) (store.Export, error) {
 	switch {
 	case found == nil:
 		found = &store.Export{Name: exportName(a.Now()), Dataset: a.Ref, Run: run, Holder: a.holder(), Images: images, Stage: store.ExportAsked, Remote: true, AskedAt: a.Now()}
-		if err := a.whole.AddExport(a.Stopping, *found); err != nil {
+		if err := a.store.AddExport(a.Stopping, *found); err != nil {
 			return *found, err
 		}
 		a.Session.made(found.Name)
@@ -81,7 +81,7 @@ func (a *Access) obtain(run string, images bool) (store.Export, error) {
 	}
 	if _, none := errors.AsType[noExport](err); none {
 		found.Stage = store.ExportFailed
-		if setErr := a.whole.SetExport(a.Stopping, *found); setErr != nil {
+		if setErr := a.store.SetExport(a.Stopping, *found); setErr != nil {
 			return *found, setErr
 		}
 	}
@@ -89,11 +89,11 @@ func (a *Access) obtain(run string, images bool) (store.Export, error) {
 		return *found, err
 	}
 	found.Stage = store.ExportKept
-	if err := a.whole.SetExport(a.Stopping, *found); err != nil {
+	if err := a.store.SetExport(a.Stopping, *found); err != nil {
 		return *found, err
 	}
 	a.deleteRemote(found)
-	return *found, a.whole.SetExport(a.Stopping, *found)
+	return *found, a.store.SetExport(a.Stopping, *found)
 }
 
 // exports is what a session calls the dataset's exports of a kind.
@@ -219,7 +219,7 @@ func (a *Access) download(e *store.Export, size int64) error {
 	if size > 0 {
 		limit = min(limit, size)
 	}
-	file := a.whole.ExportFile(*e)
+	file := a.store.ExportFile(*e)
 	for try := 1; ; try++ {
 		var storageErr *pictograph.StorageError
 		err := a.downloadTo(file+".part", e.Name, limit)
@@ -234,7 +234,7 @@ func (a *Access) download(e *store.Export, size int64) error {
 		}
 		again := errors.As(err, &storageErr) || passes(err) || errors.Is(err, zip.ErrFormat)
 		if !again || try == downloads {
-			if removeErr := a.whole.RemoveExportFile(*e); removeErr != nil {
+			if removeErr := a.store.RemoveExportFile(*e); removeErr != nil {
 				return removeErr
 			}
 			return noExport{whyNoExport(err)}
@@ -271,7 +271,7 @@ func (a *Access) mostPacked() int { return 4*a.Shown.ImageCount + 10_000 }
 
 // openExport opens the file of an export.
 func (a *Access) openExport(e store.Export) (*os.File, int64, error) {
-	f, err := os.Open(a.whole.ExportFile(e))
+	f, err := os.Open(a.store.ExportFile(e))
 	if err != nil {
 		return nil, 0, noExport{err.Error()}
 	}
@@ -308,7 +308,7 @@ func (a *Access) giveBack(e store.Export) error {
 	if a.Stopping.Err() != nil {
 		return context.Cause(a.Stopping)
 	}
-	return a.whole.ForgetExport(a.Stopping, e)
+	return a.store.ForgetExport(a.Stopping, e)
 }
 
 // FreeWhole gives back the exports of a run that came to its end. Those of a session are
@@ -317,7 +317,7 @@ func (a *Access) FreeWhole() error {
 	if a.Session != nil {
 		return nil
 	}
-	known, err := a.whole.Exports(a.Stopping, a.Ref)
+	known, err := a.store.Exports(a.Stopping, a.Ref)
 	if err != nil {
 		return err
 	}

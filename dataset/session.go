@@ -142,7 +142,7 @@ func (s *Session) putChecked(name string) {
 
 // Free takes the files of the session's exports away, when nothing follows. What the service
 // may have of them still is deleted there when the dataset is worked on the next time.
-func (s *Session) Free(ctx context.Context, st WholeStore) error {
+func (s *Session) Free(ctx context.Context, st *store.Store) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, err := st.Exports(ctx, store.Dataset{})

@@ -42,23 +42,6 @@ const (
 	Spots  = 3
 )
 
-// WholeStore is what the state does for reading whole datasets.
-type WholeStore interface {
-	Exports(ctx context.Context, d store.Dataset) ([]store.Export, error)
-	AddExport(ctx context.Context, e store.Export) error
-	SetExport(ctx context.Context, e store.Export) error
-	ForgetExport(ctx context.Context, e store.Export) error
-	RemoveExportFile(e store.Export) error
-	ExportFile(e store.Export) string
-	ImagesByID(ctx context.Context, d store.Dataset, ids []string) ([]store.Image, error)
-	Annotated(ctx context.Context, d store.Dataset) (all, ours int, err error)
-	AddReadings(ctx context.Context, readings []store.Reading, now time.Time) error
-	ReadingOf(ctx context.Context, imageRef int64, since time.Time) (store.Reading, bool, error)
-	ForgetReading(ctx context.Context, imageRef int64) error
-	ForgetReadings(ctx context.Context, d store.Dataset, at time.Time) error
-	Differing(ctx context.Context, d store.Dataset) (map[int64]store.Difference, error)
-}
-
 // Worth reports whether to read so many images is to be done by an export of the whole
 // dataset.
 func (a *Access) Worth(images int) bool { return a.ReadBy.worth(images) }
@@ -127,7 +110,7 @@ func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (
 // KeepWhole is ReadWhole and keeps of what images have in the state what keep wants, and
 // counts that. What has not what was last saved on it from here is kept in any case.
 func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok bool, err error) {
-	known, err := a.whole.Differing(a.Stopping, a.Ref)
+	known, err := a.store.Differing(a.Stopping, a.Ref)
 	if err != nil {
 		return 0, false, err
 	}
@@ -160,7 +143,7 @@ func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok b
 				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations, Differs: differs})
 			}
 		}
-		return a.whole.AddReadings(a.Stopping, readings, at)
+		return a.store.AddReadings(a.Stopping, readings, at)
 	})
 	return kept, ok, err
 }
@@ -212,14 +195,14 @@ func (a *Access) Believe(i store.Image, said Content) (c Content, known bool, er
 
 // disbelieve forgets what an export says, which is not what the images have.
 func (a *Access) disbelieve(e store.Export) error {
-	if err := a.whole.ForgetReadings(a.Stopping, a.Ref, e.AskedAt); err != nil {
+	if err := a.store.ForgetReadings(a.Stopping, a.Ref, e.AskedAt); err != nil {
 		return err
 	}
 	e.Stage = store.ExportFailed
-	if err := a.whole.RemoveExportFile(e); err != nil {
+	if err := a.store.RemoveExportFile(e); err != nil {
 		return err
 	}
-	return a.whole.SetExport(a.Stopping, e)
+	return a.store.SetExport(a.Stopping, e)
 }
 
 func savedHash(i store.Image) []store.Hash {
@@ -266,7 +249,7 @@ func (a *Access) ExportLied() bool { return a.trust.lied() }
 // as confirmed says it should be or the export has proved to be right, or else by asking.
 func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content) bool, compared ...store.Hash) (Content, error) {
 	if (a.ReadBy == ReadAuto || a.ReadBy == ReadExport) && !a.trust.lied() {
-		r, ok, err := a.whole.ReadingOf(a.Stopping, ref, a.Since())
+		r, ok, err := a.store.ReadingOf(a.Stopping, ref, a.Since())
 		if err != nil {
 			return Content{}, err
 		}
@@ -293,7 +276,7 @@ func (a *Access) KnownByExport(ref int64, compared ...store.Hash) (c Content, kn
 	if a.trust.lied() {
 		return c, false, nil
 	}
-	r, there, err := a.whole.ReadingOf(a.Stopping, ref, a.Since())
+	r, there, err := a.store.ReadingOf(a.Stopping, ref, a.Since())
 	if err != nil || !there {
 		return c, false, err
 	}
@@ -314,7 +297,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	a.Tracker.Note("reading the export")
 	defer a.Tracker.Note("")
 	a.WholeAt = e.AskedAt
-	annotated, _, err := a.whole.Annotated(a.Stopping, a.Ref)
+	annotated, _, err := a.store.Annotated(a.Stopping, a.Ref)
 	if err != nil {
 		return err
 	}
@@ -383,7 +366,7 @@ func (a *Access) asListed(chunk []pictograph.ExportedImage, asked time.Time, see
 	for n, i := range chunk {
 		ids[n] = i.ID
 	}
-	listed, err := a.whole.ImagesByID(a.Stopping, a.Ref, ids)
+	listed, err := a.store.ImagesByID(a.Stopping, a.Ref, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -399,7 +382,7 @@ func (a *Access) asListed(chunk []pictograph.ExportedImage, asked time.Time, see
 		}
 		if seen.Has(image.Ref) { // nothing tells which of the two is right
 			images = without(images, image.Ref)
-			if err := a.whole.ForgetReading(a.Stopping, image.Ref); err != nil {
+			if err := a.store.ForgetReading(a.Stopping, image.Ref); err != nil {
 				return nil, err
 			}
 			continue

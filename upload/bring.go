@@ -18,17 +18,6 @@ import (
 	"pictosync/store"
 )
 
-// Store is what the state does for uploads.
-type Store interface {
-	NextUploads(ctx context.Context, run string, after int64, limit int) ([]store.Upload, error)
-	OpenUploads(ctx context.Context, uploads []store.Upload) error
-	PutUploads(ctx context.Context, uploads []store.Upload, now time.Time) error
-	RegisterUploads(ctx context.Context, uploads []store.Upload) error
-	EndUploads(ctx context.Context, d store.Dataset, run string, ends []store.UploadEnd) ([]store.UploadEnd, error)
-	SettleUploads(ctx context.Context, d store.Dataset, now time.Time, keep time.Duration) error
-	TakenPaths(ctx context.Context, d store.Dataset, paths []string) ([]string, error)
-}
-
 const (
 	// DefaultStreams is how many files are sent at the same time.
 	DefaultStreams = 16
@@ -46,7 +35,7 @@ const (
 // Uploader brings the files that a run has on record.
 type Uploader struct {
 	*dataset.Access
-	Store   Store
+	Store   *store.Store
 	Files   Files
 	Run     string
 	Streams int // files sent at the same time; 0 means the default
@@ -60,7 +49,7 @@ type Uploader struct {
 
 // Settle holds what was on its way when a process ended against the listing, which has been
 // made since.
-func Settle(ctx context.Context, a *dataset.Access, st Store) error {
+func Settle(ctx context.Context, a *dataset.Access, st *store.Store) error {
 	return st.SettleUploads(ctx, a.Ref, a.Now(), kept)
 }
 

@@ -15,7 +15,7 @@ var ErrNoImage = errors.New("the source has no such image")
 
 // Sides are what an image has and what a planned save would leave it with; it is named as the
 // source or the dataset names it.
-func Sides(ctx context.Context, client *pictograph.Client, st State, src convert.Source, run store.Run, image string) (before, after []pictograph.Annotation, err error) {
+func Sides(ctx context.Context, client *pictograph.Client, st *store.Store, src convert.Source, run store.Run, image string) (before, after []pictograph.Annotation, err error) {
 	var planned *store.Item
 	for i, err := range st.Items(ctx, run.ID) {
 		if err != nil {
@@ -44,7 +44,7 @@ func Sides(ctx context.Context, client *pictograph.Client, st State, src convert
 }
 
 // planLoad converts the labels of a planned item again.
-func planLoad(ctx context.Context, st State, src convert.Source, run store.Run, planned store.Item) ([]pictograph.Annotation, error) {
+func planLoad(ctx context.Context, st *store.Store, src convert.Source, run store.Run, planned store.Item) ([]pictograph.Annotation, error) {
 	if planned.Pruned {
 		return nil, nil
 	}

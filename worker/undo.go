@@ -47,6 +47,11 @@ func Undo(ctx context.Context, stop <-chan struct{}, c Connection, of store.Run,
 	if err != nil {
 		return Summary{}, err
 	}
+	return p.takeBack(ctx, stop, o)
+}
+
+// takeBack does what was planned from the backups of a run.
+func (p *planner) takeBack(ctx context.Context, stop <-chan struct{}, o UndoOptions) (Summary, error) {
 	a := newApplier(p)
 	worked, err := p.Work(ctx, stop, func(ctx context.Context) error {
 		defer p.close()
@@ -127,7 +132,7 @@ func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*p
 	}
 	p := newPlanner(c, options)
 	before := &backups{store: c.Store, run: of, glob: o.Image, edited: o.Force}
-	p.undone = &undone{store: c.Store, before: before, run: of.ID, uploads: of.ID, glob: o.Image, force: o.Force, archives: o.Uploaded, removes: o.RemoveClasses}
+	p.undone = &undone{state: c.Store, before: before, run: of.ID, uploads: of.ID, glob: o.Image, force: o.Force, archives: o.Uploaded, removes: o.RemoveClasses}
 	for undone, undo := of.Undoes(); undo && o.Uploaded; undone, undo = of.Undoes() {
 		var err error
 		if of, err = c.Store.FindRun(ctx, undone); err != nil {
@@ -142,7 +147,7 @@ func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*p
 }
 
 // fitsSome refuses a glob that fits none of the images that an undo may change.
-func fitsSome(ctx context.Context, st State, of store.Run, o UndoOptions) error {
+func fitsSome(ctx context.Context, st *store.Store, of store.Run, o UndoOptions) error {
 	if o.Image == "" {
 		return nil
 	}
@@ -172,9 +177,14 @@ func fitsSome(ctx context.Context, st State, of store.Run, o UndoOptions) error 
 	return fmt.Errorf("%q is %w", o.Image, ErrGlob)
 }
 
+// contents tells what runs left on images; *store.Store does.
+type contents interface {
+	ContentAfter(ctx context.Context, run string, image store.Image) (h store.Hash, saved, ok bool, err error)
+}
+
 // undone is the run that is taken back.
 type undone struct {
-	store  backupState
+	state  contents
 	before *backups
 	run    string
 	glob   string // of the images; "" is all
@@ -190,7 +200,7 @@ type undone struct {
 // whether the run saved on it, the reading before the save tells; of an image that has no
 // annotations none is made.
 func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
-	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
+	left, saved, ok, err := u.state.ContentAfter(ctx, u.run, image)
 	switch {
 	case err != nil || !ok:
 		return false, err
@@ -204,7 +214,7 @@ func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, e
 
 // isUnchanged reports whether an image has what the run that is undone left there.
 func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
-	left, saved, ok, err := u.store.ContentAfter(ctx, u.run, image)
+	left, saved, ok, err := u.state.ContentAfter(ctx, u.run, image)
 	return ok && (saved || left == has.Hash), err
 }
 
@@ -362,7 +372,7 @@ func (p *planner) knownOf(ctx context.Context, page []pictograph.Image, looked d
 
 // backups are the source of what the images had before a run.
 type backups struct {
-	store backupState
+	store *store.Store
 	run   store.Run
 	glob  string
 	// edited takes also an image that somebody changed between its backup and its save:
@@ -373,7 +383,7 @@ type backups struct {
 }
 
 // Replaced is the source of what a run replaced: the labels of its undo.
-func Replaced(st State, of store.Run) convert.Source {
+func Replaced(st *store.Store, of store.Run) convert.Source {
 	return &backups{store: st, run: of, edited: true}
 }
 

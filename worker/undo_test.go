@@ -214,7 +214,7 @@ func TestCollect(t *testing.T) {
 }
 
 // brokenState cannot tell what a run left on an image.
-type brokenState struct{ *store.Store }
+type brokenState struct{}
 
 var errBroken = errors.New("the disk does not answer")
 
@@ -234,8 +234,13 @@ func TestAStateThatCannotBeReadEndsAnUndo(t *testing.T) {
 	}
 	c := b.connection()
 	defer c.Client.CloseIdleConnections()
-	c.Store = brokenState{b.store}
-	undone, err := Undo(t.Context(), nil, c, run, UndoOptions{Options: b.options("", nil).Options, Backup: BackupAuto})
+	o := UndoOptions{Options: b.options("", nil).Options, Backup: BackupAuto}
+	p, err := newUndo(t.Context(), c, run, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.undone.state = brokenState{}
+	undone, err := p.takeBack(t.Context(), nil, o)
 	if !errors.Is(err, errBroken) || undone.Images.Skipped != 0 || undone.Outcome != "stopped" {
 		t.Errorf("%+v, %v", undone, err)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"path"
 
 	"pictosync/convert"
@@ -46,19 +45,6 @@ func (u Uploads) files() upload.Files {
 		return upload.Disk{}
 	}
 	return u.Files
-}
-
-// uploadState keeps files from before they are sent until they are images of the dataset.
-type uploadState interface {
-	upload.Store
-	UploadTotals(ctx context.Context, run string) (store.UploadTotals, error)
-	UploadedAs(ctx context.Context, d store.Dataset, paths []string) (map[string]store.Upload, error)
-	AddUploads(ctx context.Context, run string, uploads []store.Upload) error
-	Uploads(ctx context.Context, run string, states ...store.UploadState) iter.Seq2[store.Upload, error]
-	HoldUploads(ctx context.Context, run string, claimed []int64) error
-	ClaimImages(ctx context.Context, run string, claimed []int64, closeness int) error
-	Displaced(ctx context.Context, run string, claimed []int64) ([]store.Item, error)
-	UploadDisplaced(ctx context.Context, run string, i store.Item, u store.Upload) error
 }
 
 // matchUploaded finds the images that files were uploaded as: the service may have given

@@ -30,7 +30,7 @@ import (
 // Connection is what a run works with: the service, the state, and the gate of its requests.
 type Connection struct {
 	Client *pictograph.Client
-	Store  State
+	Store  *store.Store
 	Pacer  *quota.Pacer
 }
 
@@ -43,7 +43,7 @@ func Opened(src convert.Source) Opener { return func() (convert.Source, error) {
 // run is one process's work on a run, whatever its kind.
 type run struct {
 	*dataset.Access
-	store  State
+	store  *store.Store
 	source string // names the source in the state
 	record store.Run
 	tell   findings
