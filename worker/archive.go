@@ -76,10 +76,10 @@ func (a *applier) archiveUploaded(ctx context.Context, glob string) (err error) 
 
 // eachListed does something for the images that a listing shows, and begins anew where one
 // is made anew.
-func (p *planner) eachListed(filter pictograph.ImageFilter, do func(pictograph.Image), anew func()) error {
-	return p.Persist(func(ctx context.Context) error {
+func (r *run) eachListed(filter pictograph.ImageFilter, do func(pictograph.Image), anew func()) error {
+	return r.Persist(func(ctx context.Context) error {
 		anew()
-		for page, err := range p.Client.ImagePages(ctx, p.Ref.ID, filter) {
+		for page, err := range r.Client.ImagePages(ctx, r.Ref.ID, filter) {
 			if err != nil {
 				return err
 			}

@@ -54,11 +54,25 @@ const (
 	closeByPath = 1 << 19
 )
 
-// matchItems finds the images of a chunk of items: by the service's id where the
-// source gives it, else by path, else, as far as Match allows, by the closest image.
-// Where two are equally close, none is taken.
-func (p *planner) matchItems(ctx context.Context, items []walked) ([]match, error) {
-	byID, byPath, err := p.lookUp(ctx, items)
+// matcher finds the images of the dataset that the items of a source mean.
+type matcher struct {
+	*run
+	how     Matching
+	into    string // the folder of the dataset that the source's images are in, "" for the root
+	uploads bool   // images that the dataset lacks are uploaded
+
+	loose      looseNames // nil before it is wanted
+	nearMisses int        // names gone through to find some
+	asked      int        // archived images that were asked for
+	// away are the paths of all archived images, by name; nil before they are listed.
+	away map[string][]string
+}
+
+// match finds the images of a chunk of items: by the service's id where the source gives it,
+// else by path, else, as far as is allowed, by the closest image. Where two are equally close,
+// none is taken.
+func (f *matcher) match(ctx context.Context, items []walked) ([]match, error) {
+	byID, byPath, err := f.lookUp(ctx, items)
 	if err != nil {
 		return nil, err
 	}
@@ -68,25 +82,21 @@ func (p *planner) matchItems(ctx context.Context, items []walked) ([]match, erro
 		if item.Err != nil {
 			continue
 		}
-		if matches[i], err = p.matchItem(ctx, item.Item, byID, byPath); err != nil {
+		if matches[i], err = f.matchItem(ctx, item.Item, byID, byPath); err != nil {
 			return nil, err
 		}
 		if matches[i].plan == store.PlanUnmatched {
 			unmatched = append(unmatched, i)
 		}
 	}
-	if unmatched, err = p.matchUploaded(ctx, items, matches, unmatched); err != nil {
+	if unmatched, err = f.matchUploaded(ctx, items, matches, unmatched); err != nil {
 		return nil, err
 	}
-	if err := p.nameNearMisses(ctx, items, matches, unmatched); err != nil {
-		return nil, err
-	}
-	p.holdFiles(ctx, items, matches)
-	return matches, nil
+	return matches, f.nameNearMisses(ctx, items, matches, unmatched)
 }
 
 // lookUp fetches, in one query each, what most items are found by.
-func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]store.Image, byPath map[string][]store.Image, err error) {
+func (f *matcher) lookUp(ctx context.Context, items []walked) (byID map[string]store.Image, byPath map[string][]store.Image, err error) {
 	var ids, paths []string
 	for _, item := range items {
 		if item.ImageID != "" {
@@ -95,19 +105,19 @@ func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]s
 		if item.Stem {
 			continue
 		}
-		for _, one := range p.placesOf(item.Item) {
+		for _, one := range f.placesOf(item.Item) {
 			paths = append(paths, forms(one)...)
 		}
 	}
 	byID, byPath = make(map[string]store.Image), make(map[string][]store.Image)
-	images, err := p.store.ImagesByID(ctx, p.Ref, ids)
+	images, err := f.store.ImagesByID(ctx, f.Ref, ids)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, i := range images {
 		byID[i.ID] = i
 	}
-	if images, err = p.store.ImagesByPath(ctx, p.Ref, paths); err != nil {
+	if images, err = f.store.ImagesByPath(ctx, f.Ref, paths); err != nil {
 		return nil, nil, err
 	}
 	for _, i := range images {
@@ -123,24 +133,24 @@ func (p *planner) lookUp(ctx context.Context, items []walked) (byID map[string]s
 func pathsOf(item convert.Item) []string { return append([]string{item.Image}, item.Aliases...) }
 
 // placesOf are the paths that an item's image may have in the dataset.
-func (p *planner) placesOf(item convert.Item) []string {
+func (f *matcher) placesOf(item convert.Item) []string {
 	paths := pathsOf(item)
 	for n := range paths {
-		paths[n] = path.Join(p.Into, paths[n])
+		paths[n] = path.Join(f.into, paths[n])
 	}
 	return paths
 }
 
 // below is an image's path from the folder on that the source's images are in; ok is false
 // for one that lies elsewhere.
-func (p *planner) below(place string) (rest string, ok bool) {
-	if p.Into == "" {
+func (f *matcher) below(place string) (rest string, ok bool) {
+	if f.into == "" {
 		return place, true
 	}
-	return strings.CutPrefix(composed(place), composed(p.Into)+"/")
+	return strings.CutPrefix(composed(place), composed(f.into)+"/")
 }
 
-func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
+func (f *matcher) matchItem(ctx context.Context, item convert.Item, byID map[string]store.Image, byPath map[string][]store.Image) (match, error) {
 	none := "the dataset has no image of this name"
 	if item.ImageID != "" {
 		if image, ok := byID[item.ImageID]; ok {
@@ -151,18 +161,18 @@ func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[str
 	if item.Stated != "" {
 		none += fmt.Sprintf(", and the labels say that it is %s", item.Stated)
 	}
-	exact, err := p.exactly(ctx, item, byPath)
+	exact, err := f.exactly(ctx, item, byPath)
 	if m, ok := oneOf(exact, item.Image, closeByPath); err != nil || ok {
 		return m, err
 	}
-	if p.Match != MatchExact {
-		m, ok, err := p.closest(ctx, item)
+	if f.how != MatchExact {
+		m, ok, err := f.closest(ctx, item)
 		if err != nil || ok {
 			return m, err
 		}
 	}
-	if p.Match == MatchName {
-		m, ok, err := p.byName(ctx, item)
+	if f.how == MatchName {
+		m, ok, err := f.byName(ctx, item)
 		if err != nil || ok {
 			return m, err
 		}
@@ -171,10 +181,10 @@ func (p *planner) matchItem(ctx context.Context, item convert.Item, byID map[str
 }
 
 // exactly are the images at an item's path.
-func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
+func (f *matcher) exactly(ctx context.Context, item convert.Item, byPath map[string][]store.Image) (images []store.Image, err error) {
 	add := func(more []store.Image) {
 		for _, i := range more {
-			if place, _ := p.below(i.Path); item.Stated != "" && agreement(composed(item.Stated), composed(place)) == 0 {
+			if place, _ := f.below(i.Path); item.Stated != "" && agreement(composed(item.Stated), composed(place)) == 0 {
 				continue
 			}
 			if !slices.ContainsFunc(images, func(o store.Image) bool { return o.Ref == i.Ref }) {
@@ -182,7 +192,7 @@ func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[str
 			}
 		}
 	}
-	for _, one := range p.placesOf(item) {
+	for _, one := range f.placesOf(item) {
 		if !item.Stem {
 			there := byPath[composed(one)]
 			if n := slices.IndexFunc(there, func(i store.Image) bool { return i.Path == one }); n >= 0 {
@@ -192,7 +202,7 @@ func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[str
 			continue
 		}
 		for _, form := range forms(one) {
-			found, err := p.store.ImagesByPathStem(ctx, p.Ref, form)
+			found, err := f.store.ImagesByPathStem(ctx, f.Ref, form)
 			if err != nil {
 				return nil, err
 			}
@@ -204,14 +214,14 @@ func (p *planner) exactly(ctx context.Context, item convert.Item, byPath map[str
 
 // closest is the image whose path agrees best with an item's; ok is false where none
 // does.
-func (p *planner) closest(ctx context.Context, item convert.Item) (m match, ok bool, err error) {
+func (f *matcher) closest(ctx context.Context, item convert.Item) (m match, ok bool, err error) {
 	best := 0
 	var closest []store.Name
-	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
+	for name, err := range f.store.Names(ctx, f.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
 		}
-		there, ok := p.below(composed(name.Path))
+		there, ok := f.below(composed(name.Path))
 		if !ok {
 			continue
 		}
@@ -233,17 +243,17 @@ func (p *planner) closest(ctx context.Context, item convert.Item) (m match, ok b
 			closest = append(closest, name)
 		}
 	}
-	return p.oneNamed(ctx, closest, item.Image, best)
+	return f.oneNamed(ctx, closest, item.Image, best)
 }
 
 // byName is the only image of an item's file name, or else of its stem.
-func (p *planner) byName(ctx context.Context, item convert.Item) (m match, ok bool, err error) {
+func (f *matcher) byName(ctx context.Context, item convert.Item) (m match, ok bool, err error) {
 	var named, stemmed []store.Name
-	for name, err := range p.store.Names(ctx, p.Ref, stemForms(item)...) {
+	for name, err := range f.store.Names(ctx, f.Ref, stemForms(item)...) {
 		if err != nil {
 			return m, false, err
 		}
-		if _, ok := p.below(name.Path); !ok {
+		if _, ok := f.below(name.Path); !ok {
 			continue
 		}
 		if len(stemmed) < 3 {
@@ -256,7 +266,7 @@ func (p *planner) byName(ctx context.Context, item convert.Item) (m match, ok bo
 	if len(named) == 0 {
 		named = stemmed
 	}
-	return p.oneNamed(ctx, named, item.Image, 0)
+	return f.oneNamed(ctx, named, item.Image, 0)
 }
 
 // stemForms are the file names without extension that an item's image may have.
@@ -269,7 +279,7 @@ func stemForms(item convert.Item) []string {
 }
 
 // oneNamed is oneOf for images that were found by name.
-func (p *planner) oneNamed(ctx context.Context, names []store.Name, name string, closeness int) (m match, ok bool, err error) {
+func (f *matcher) oneNamed(ctx context.Context, names []store.Name, name string, closeness int) (m match, ok bool, err error) {
 	if len(names) == 0 {
 		return m, false, nil
 	}
@@ -277,7 +287,7 @@ func (p *planner) oneNamed(ctx context.Context, names []store.Name, name string,
 	for _, n := range names {
 		refs = append(refs, n.Ref)
 	}
-	images, err := p.store.ImagesByRef(ctx, refs)
+	images, err := f.store.ImagesByRef(ctx, refs)
 	if err != nil {
 		return m, false, err
 	}
@@ -315,21 +325,21 @@ var looseSeed = maphash.MakeSeed()
 // namesLike are the images of the dataset that may be near misses. Where images are uploaded,
 // which is held back by a near miss, all are found; else only as many are gone through as it
 // takes to help a person.
-func (p *planner) namesLike(ctx context.Context, wanted map[string][]int) iter.Seq2[store.Name, error] {
-	if !p.uploading() {
+func (f *matcher) namesLike(ctx context.Context, wanted map[string][]int) iter.Seq2[store.Name, error] {
+	if !f.uploads {
 		return func(yield func(store.Name, error) bool) {
-			for name, err := range p.store.Names(ctx, p.Ref) {
-				if p.searched.nearMisses++; p.searched.nearMisses > maxNearMisses || !yield(name, err) || err != nil {
+			for name, err := range f.store.Names(ctx, f.Ref) {
+				if f.nearMisses++; f.nearMisses > maxNearMisses || !yield(name, err) || err != nil {
 					return
 				}
 			}
 		}
 	}
 	return func(yield func(store.Name, error) bool) {
-		refs, err := p.looseRefs(ctx, wanted)
+		refs, err := f.looseRefs(ctx, wanted)
 		var images []store.Image
 		if err == nil && len(refs) > 0 {
-			images, err = p.store.ImagesByRef(ctx, refs)
+			images, err = f.store.ImagesByRef(ctx, refs)
 		}
 		if err != nil {
 			yield(store.Name{}, err)
@@ -344,34 +354,26 @@ func (p *planner) namesLike(ctx context.Context, wanted map[string][]int) iter.S
 }
 
 // looseRefs are the numbers of the images whose names are like some that are wanted.
-func (p *planner) looseRefs(ctx context.Context, wanted map[string][]int) (refs []int64, err error) {
-	if p.loose == nil {
-		p.loose = looseNames{}
-		for name, err := range p.store.Names(ctx, p.Ref) {
+func (f *matcher) looseRefs(ctx context.Context, wanted map[string][]int) (refs []int64, err error) {
+	if f.loose == nil {
+		f.loose = looseNames{}
+		for name, err := range f.store.Names(ctx, f.Ref) {
 			if err != nil {
-				p.loose = nil
+				f.loose = nil
 				return nil, err
 			}
-			p.loose = append(p.loose, looseName{maphash.String(looseSeed, loose(path.Base(name.Path))), name.Ref})
+			f.loose = append(f.loose, looseName{maphash.String(looseSeed, loose(path.Base(name.Path))), name.Ref})
 		}
-		slices.SortFunc(p.loose, func(a, b looseName) int { return cmp.Compare(a.hash, b.hash) })
+		slices.SortFunc(f.loose, func(a, b looseName) int { return cmp.Compare(a.hash, b.hash) })
 	}
 	for name := range wanted {
 		hash := maphash.String(looseSeed, name)
-		n, _ := slices.BinarySearchFunc(p.loose, hash, func(l looseName, hash uint64) int { return cmp.Compare(l.hash, hash) })
-		for ; n < len(p.loose) && p.loose[n].hash == hash; n++ {
-			refs = append(refs, p.loose[n].ref)
+		n, _ := slices.BinarySearchFunc(f.loose, hash, func(l looseName, hash uint64) int { return cmp.Compare(l.hash, hash) })
+		for ; n < len(f.loose) && f.loose[n].hash == hash; n++ {
+			refs = append(refs, f.loose[n].ref)
 		}
 	}
 	return refs, nil
-}
-
-// searched is how far images were searched that a label may mean.
-type searched struct {
-	nearMisses int // names gone through
-	archived   int // images asked for
-	// away are the paths of all archived images, by name; nil before they are listed.
-	away map[string][]string
 }
 
 const (
@@ -385,7 +387,7 @@ const (
 
 // nameNearMisses adds to the reasons of unmatched items which image of the dataset may
 // be meant, and what differs. A near miss is never taken.
-func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []match, unmatched []int) error {
+func (f *matcher) nameNearMisses(ctx context.Context, items []walked, matches []match, unmatched []int) error {
 	if len(unmatched) == 0 {
 		return nil
 	}
@@ -400,11 +402,11 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 		ways    int
 	}
 	found := make(map[int]near)
-	for name, err := range p.namesLike(ctx, wanted) {
+	for name, err := range f.namesLike(ctx, wanted) {
 		if err != nil {
 			return err
 		}
-		below, ok := p.below(name.Path)
+		below, ok := f.below(name.Path)
 		if !ok {
 			continue
 		}
@@ -421,7 +423,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 	for _, i := range unmatched {
 		if n, there := found[i]; there {
 			matches[i].reason += fmt.Sprintf("; the dataset has %s: %s", n.Path, n.differs)
-			if p.Match != MatchExact && !strings.Contains(n.differs, "the folder") { // in others, names are often the same
+			if f.how != MatchExact && !strings.Contains(n.differs, "the folder") { // in others, names are often the same
 				matches[i].near = n.Ref
 			}
 			if strings.Contains(n.differs, "hash") {
@@ -429,7 +431,7 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 			}
 			continue
 		}
-		archived, err := p.archived(ctx, items[i].Item)
+		archived, err := f.archived(ctx, items[i].Item)
 		if err != nil {
 			return err
 		}
@@ -442,16 +444,16 @@ func (p *planner) nameNearMisses(ctx context.Context, items []walked, matches []
 }
 
 // archived is the path of an archived image that an item agrees with, "" for none.
-func (p *planner) archived(ctx context.Context, item convert.Item) (string, error) {
-	if p.Shown.ArchivedImageCount == 0 || item.Stem {
+func (f *matcher) archived(ctx context.Context, item convert.Item) (string, error) {
+	if f.Shown.ArchivedImageCount == 0 || item.Stem {
 		return "", nil
 	}
-	named, err := p.archivedNamed(ctx, path.Base(item.Image))
+	named, err := f.archivedNamed(ctx, path.Base(item.Image))
 	if err != nil {
 		return "", err
 	}
 	for _, image := range named {
-		below, ok := p.below(image)
+		below, ok := f.below(image)
 		if !ok {
 			continue
 		}
@@ -467,12 +469,12 @@ func (p *planner) archived(ctx context.Context, item convert.Item) (string, erro
 // archivedNamed are the paths of the archived images of a name. Where images are uploaded all of
 // them are listed, once: the file of an archived image is not to be sent over it. Else a few are
 // asked for.
-func (p *planner) archivedNamed(ctx context.Context, name string) (paths []string, err error) {
-	if !p.uploading() {
-		if p.searched.archived++; p.searched.archived > maxArchivedAsked {
+func (f *matcher) archivedNamed(ctx context.Context, name string) (paths []string, err error) {
+	if !f.uploads {
+		if f.asked++; f.asked > maxArchivedAsked {
 			return nil, nil
 		}
-		for image, err := range p.Client.Images(ctx, p.Ref.ID, pictograph.ImageFilter{Filename: name, Archived: true}) {
+		for image, err := range f.Client.Images(ctx, f.Ref.ID, pictograph.ImageFilter{Filename: name, Archived: true}) {
 			if err != nil {
 				return nil, err
 			}
@@ -482,12 +484,50 @@ func (p *planner) archivedNamed(ctx context.Context, name string) (paths []strin
 		}
 		return paths, nil
 	}
-	if p.searched.away == nil {
-		err = p.eachListed(pictograph.ImageFilter{Archived: true}, func(i pictograph.Image) {
+	if f.away == nil {
+		err = f.eachListed(pictograph.ImageFilter{Archived: true}, func(i pictograph.Image) {
 			if i.IsArchived {
-				p.searched.away[i.Filename] = append(p.searched.away[i.Filename], i.Path())
+				f.away[i.Filename] = append(f.away[i.Filename], i.Path())
 			}
-		}, func() { p.searched.away = make(map[string][]string) })
+		}, func() { f.away = make(map[string][]string) })
 	}
-	return p.searched.away[name], err
+	return f.away[name], err
+}
+
+// matchUploaded finds the images that files were uploaded as: the service may have given
+// them other names. What is left is unmatched.
+func (f *matcher) matchUploaded(ctx context.Context, items []walked, matches []match, unmatched []int) (left []int, err error) {
+	if len(unmatched) == 0 {
+		return nil, nil
+	}
+	var paths []string
+	for _, i := range unmatched {
+		paths = append(paths, path.Join(f.into, items[i].Image))
+	}
+	as, err := f.store.UploadedAs(ctx, f.Ref, paths)
+	if err != nil || len(as) == 0 {
+		return unmatched, err
+	}
+	var ids []string
+	for _, u := range as {
+		ids = append(ids, u.ImageID)
+	}
+	images, err := f.store.ImagesByID(ctx, f.Ref, ids)
+	if err != nil {
+		return nil, err
+	}
+	byID := make(map[string]store.Image, len(images))
+	for _, i := range images {
+		byID[i.ID] = i
+	}
+	for n, i := range unmatched {
+		if image, there := byID[as[paths[n]].ImageID]; there {
+			// What the service made of the file may have another size.
+			image.FileSize = as[paths[n]].Size
+			matches[i] = match{image: image, closeness: closeByPath}
+		} else {
+			left = append(left, i)
+		}
+	}
+	return left, nil
 }

@@ -28,11 +28,9 @@ type planner struct {
 	Policies
 	Limits
 	Uploads
-	Into                    string
 	Globs                   *source.Globs
 	Findings                func() []convert.Finding // see Common
 	Accepted                convert.Accepted
-	Match                   Matching
 	Convert                 int
 	Backup                  BackupPolicy // see Options
 	BatchImages, BatchBytes int
@@ -45,12 +43,8 @@ type planner struct {
 	owns      bool  // images that are found unchanged are the source's from now on
 	applies   bool  // what is planned is saved by this process
 	kept      keptPayloads
-	searched  searched
-	loose     looseNames // nil before it is wanted
-	named     fileSet    // the image files of the source's items, where those that none names are wanted
-	// notUploaded are the files without labels that were told of.
-	notUploaded map[int64]bool
-	claimed     []int64 // the images that files without labels are, by their exact paths
+	matcher   matcher
+	unlabelled
 	// judge says at last what is done with a planned item: what the policies say, or
 	// that it is compared.
 	judge   func(i *store.Item, image store.Image, explicit bool) error
@@ -67,8 +61,9 @@ type planner struct {
 
 func newPlanner(c Connection, o Options) *planner {
 	o = o.withDefaults()
-	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Into: o.Into, Globs: o.Globs, Findings: o.Findings, Accepted: o.Accepted, Match: o.Match, Convert: o.Convert,
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Globs: o.Globs, Findings: o.Findings, Accepted: o.Accepted, Convert: o.Convert,
 		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
+	p.matcher = matcher{run: p.run, how: o.Match, into: o.Into, uploads: p.uploading()}
 	p.judge = p.applyPolicies
 	return p
 }
@@ -237,7 +232,7 @@ func (p *planner) recordChunks(ctx context.Context, chunks iter.Seq2[store.PlanC
 // fingerprint is what a verification that goes on must have in common with the plan that it
 // goes on with.
 func (p *planner) fingerprint() string {
-	return fmt.Sprintf("%s accepted=%v match=%s into=%q sample=%v", p.src.Describe().Fingerprint, p.Accepted, p.Match, p.Into, p.sample)
+	return fmt.Sprintf("%s accepted=%v match=%s into=%q sample=%v", p.src.Describe().Fingerprint, p.Accepted, p.matcher.how, p.matcher.into, p.sample)
 }
 
 // classState says of a class name that it is the dataset's, or planned, with or

@@ -40,6 +40,13 @@ func (s *fileSet) has(file string) bool {
 
 func fileHash(file string) uint64 { return maphash.String(fileSeed, filepath.Clean(file)) }
 
+// unlabelled is what is known of the image files of the source that no label names.
+type unlabelled struct {
+	named    fileSet        // the image files that labels name
+	notTaken map[int64]bool // files that cannot be uploaded and were told of
+	claimed  []int64        // the images that files are by their exact paths
+}
+
 // noteFiles notes the image files of items, where those that no item names are wanted.
 func (p *planner) noteFiles(items []walked) {
 	if p.Upload != UploadAll {
@@ -110,7 +117,7 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 		case m.plan == "" && m.closeness >= closeByPath && m.other == "":
 			p.claimed = append(p.claimed, m.image.Ref)
 		case m.archived:
-			found = append(found, convert.Finding{Kind: convert.KindArchived, File: p.files().Name(items[n].File), Image: items[n].Image, Path: path.Join(p.Into, items[n].Image), Reason: m.reason, Action: "its file was left alone"})
+			found = append(found, convert.Finding{Kind: convert.KindArchived, File: p.files().Name(items[n].File), Image: items[n].Image, Path: path.Join(p.matcher.into, items[n].Image), Reason: m.reason, Action: "its file was left alone"})
 		}
 	}
 	if len(found) > 0 {
@@ -120,7 +127,7 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 	}
 	var uploads []store.Upload
 	for u, err := range parallel.Map(ctx, p.Convert, matched(items, matches), func(ctx context.Context, i matchedItem) (*store.Upload, error) {
-		as := path.Join(p.Into, i.Image)
+		as := path.Join(p.matcher.into, i.Image)
 		near, reason, same := i.near, "", ""
 		switch {
 		case i.other != "":

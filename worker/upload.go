@@ -47,42 +47,13 @@ func (u Uploads) files() upload.Files {
 	return u.Files
 }
 
-// matchUploaded finds the images that files were uploaded as: the service may have given
-// them other names. What is left is unmatched.
-func (p *planner) matchUploaded(ctx context.Context, items []walked, matches []match, unmatched []int) (left []int, err error) {
-	if len(unmatched) == 0 {
-		return nil, nil
+// matchItems finds the images of a chunk of items, and holds the files at hand against them.
+func (p *planner) matchItems(ctx context.Context, items []walked) ([]match, error) {
+	matches, err := p.matcher.match(ctx, items)
+	if err == nil {
+		p.holdFiles(ctx, items, matches)
 	}
-	var paths []string
-	for _, i := range unmatched {
-		paths = append(paths, path.Join(p.Into, items[i].Image))
-	}
-	as, err := p.store.UploadedAs(ctx, p.Ref, paths)
-	if err != nil || len(as) == 0 {
-		return unmatched, err
-	}
-	var ids []string
-	for _, u := range as {
-		ids = append(ids, u.ImageID)
-	}
-	images, err := p.store.ImagesByID(ctx, p.Ref, ids)
-	if err != nil {
-		return nil, err
-	}
-	byID := make(map[string]store.Image, len(images))
-	for _, i := range images {
-		byID[i.ID] = i
-	}
-	for n, i := range unmatched {
-		if image, there := byID[as[paths[n]].ImageID]; there {
-			// What the service made of the file may have another size.
-			image.FileSize = as[paths[n]].Size
-			matches[i] = match{image: image, closeness: closeByPath}
-		} else {
-			left = append(left, i)
-		}
-	}
-	return left, nil
+	return matches, err
 }
 
 // holdFiles holds the files at hand, where they are to be uploaded, against the images that were
@@ -108,7 +79,7 @@ func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match
 			continue // who reads it says so
 		}
 		differs := fmt.Sprintf("the file at hand has %d bytes, and %s of the dataset has %d", size, image.Path, image.FileSize)
-		loose := m.closeness < closeByPath && p.Match != MatchName
+		loose := m.closeness < closeByPath && p.matcher.how != MatchName
 		switch {
 		case size == image.FileSize && packed(file):
 			m.same = true
@@ -140,7 +111,7 @@ func (p *planner) examine(ctx context.Context, i matchedItem, c *converted) {
 	if file == "" {
 		return
 	}
-	c.file, c.fileErr = p.fileOf(ctx, file, path.Join(p.Into, i.Image))
+	c.file, c.fileErr = p.fileOf(ctx, file, path.Join(p.matcher.into, i.Image))
 	if c.fileErr == nil {
 		c.file.Near = i.near
 		if sum, err := hex.DecodeString(convert.ImageSum(p.src, i.Item)); err == nil {
@@ -188,13 +159,13 @@ func (p *planner) noteNotUploaded(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if u.Item != 0 || p.notUploaded[u.ID] {
+		if u.Item != 0 || p.notTaken[u.ID] {
 			continue
 		}
-		if p.notUploaded == nil {
-			p.notUploaded = make(map[int64]bool)
+		if p.notTaken == nil {
+			p.notTaken = make(map[int64]bool)
 		}
-		p.notUploaded[u.ID] = true
+		p.notTaken[u.ID] = true
 		found = append(found, p.tell.note(0, convert.Finding{Kind: convert.KindNotUploaded, File: p.files().Name(u.File), Image: u.Path, Path: u.Path, Reason: u.Error, Action: "the file was left out"})...)
 	}
 	if len(found) == 0 {
