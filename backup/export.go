@@ -160,7 +160,7 @@ func (x *export) run(ctx context.Context) error {
 	if err := x.writeSnapshot(repository); err != nil {
 		return err
 	}
-	return x.FreeWhole()
+	return x.FreeExport()
 }
 
 // readWhole reads all images by an export of the dataset, where that takes fewer requests:
@@ -173,7 +173,7 @@ func (x *export) readWhole() error {
 	x.Tracker.Begin("reading", annotated)
 	x.Tracker.Expect(progress.Saving, 0)
 	x.Tracker.Expect(progress.Reading, x.ReadBy.Cost(annotated))
-	n, _, err := x.KeepWhole(x.record.ID, func(i dataset.Exported) bool {
+	n, _, err := x.KeepExport(x.record.ID, func(i dataset.Exported) bool {
 		x.Tracker.Add(1, 0)
 		return i.Count > 0
 	})

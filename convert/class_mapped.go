@@ -105,6 +105,6 @@ func (m mapped) SplitOf(item Item) string { return SplitOf(m.Source, item) }
 func (m mapped) ImageSum(item Item) string { return ImageSum(m.Source, item) }
 
 func (m mapped) Unchanged() bool {
-	whole, ok := m.Source.(Whole)
+	whole, ok := m.Source.(FileBacked)
 	return ok && whole.Unchanged()
 }

@@ -112,8 +112,8 @@ type Access struct {
 
 	// Began is when the run was begun: what was read since may be decided by.
 	Began time.Time
-	// WholeAt is when the export was asked for that was last read.
-	WholeAt time.Time
+	// ExportedAt is when the export was asked for that was last read.
+	ExportedAt time.Time
 
 	store  *store.Store
 	outage outage

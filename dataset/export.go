@@ -311,9 +311,9 @@ func (a *Access) giveBack(e store.Export) error {
 	return a.store.ForgetExport(a.Stopping, e)
 }
 
-// FreeWhole gives back the exports of a run that came to its end. Those of a session are
+// FreeExport gives back the exports of a run that came to its end. Those of a session are
 // given back at its end: what follows may have use for them.
-func (a *Access) FreeWhole() error {
+func (a *Access) FreeExport() error {
 	if a.Session != nil {
 		return nil
 	}

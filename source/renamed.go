@@ -220,7 +220,7 @@ func (r *renamed) ImageSum(item convert.Item) string {
 }
 
 func (r *renamed) Unchanged() bool {
-	whole, ok := r.Source.(convert.Whole)
+	whole, ok := r.Source.(convert.FileBacked)
 	return ok && whole.Unchanged()
 }
 

@@ -186,9 +186,9 @@ type toSave struct {
 
 // convertChunk finds the items and images of planned rows, and converts their labels.
 func (a *applier) convertChunk(ctx context.Context, rows []store.Item) ([]toSave, error) {
-	if whole, ok := a.src.(convert.Whole); ok && !whole.Unchanged() {
+	if whole, ok := a.src.(convert.FileBacked); ok && !whole.Unchanged() {
 		a.hold(a.src)
-		a.kept.drop()
+		a.payloads.drop()
 	}
 	items, err := findItems(ctx, a.src, rows)
 	if err != nil {
@@ -222,7 +222,7 @@ func (a *applier) convertAgain(ctx context.Context, i toSave) (converted, error)
 	if i.item.Image == "" || i.item.Err != nil {
 		return converted{err: fmt.Errorf("the labels of %s were there when the run was planned and are not any more", i.row.Image)}, nil
 	}
-	if labels, kept := a.kept.take(i.row); kept {
+	if labels, kept := a.payloads.take(i.row); kept {
 		return converted{encoded: labels, hash: i.row.Hash}, nil
 	}
 	return a.load(ctx, i.item, i.image, true)

@@ -39,7 +39,7 @@ func (a *applier) finishInFlight(ctx context.Context) error {
 	a.Tracker.Begin("finishing what was in flight:", images)
 	for _, b := range open {
 		b.Account = a.Pacer.Account()
-		if !isWhole(b) {
+		if !isIntact(b) {
 			a.Log.Warn().Int64("batch", b.ID).Msg("the bytes of a batch in flight are missing or damaged in the state: what its images have is read instead")
 			_, err = a.giveUp(ctx, b, "the state lost what was sent, and the image does not have it; run again")
 		} else {
@@ -69,9 +69,9 @@ type bulkSave struct {
 	} `json:"saves"`
 }
 
-// isWhole reports whether the bytes of a batch are what was put together: SQLite's pages
+// isIntact reports whether the bytes of a batch are what was put together: SQLite's pages
 // carry no checksum, and a digit that turned into another would be saved.
-func isWhole(b store.Batch) bool {
+func isIntact(b store.Batch) bool {
 	var body bulkSave
 	if json.Unmarshal(b.Body, &body) != nil || len(body.Saves) != len(b.Images) {
 		return false

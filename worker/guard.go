@@ -149,7 +149,7 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 		return plan, err
 	}
 	if lost := plan.Lost(); p.MaxRemoved.exceeds(lost, plan.Listed) {
-		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan, p.told), p.MaxRemoved),
+		return plan, guardError{reason: fmt.Sprintf("the run would remove %s of the dataset's %d annotations%s, and the limit is %s", upTo(lost, plan.Unknown), plan.Listed, lostText(plan, p.exportTold), p.MaxRemoved),
 			flag: p.adviceOnUnknown(plan) + fmt.Sprintf("--max-removed %d allows it, --max-removed none lifts the limit; `pictosync plan` shows which images", lost)}
 	}
 	return plan, p.guardPruned(ctx, plan.Pruned)
@@ -165,7 +165,7 @@ func (p *planner) tipsOver(plan PlanSummary) bool {
 // adviceOnUnknown says how what is not known can be.
 func (p *planner) adviceOnUnknown(plan PlanSummary) string {
 	switch {
-	case !p.tipsOver(plan) || p.looked:
+	case !p.tipsOver(plan) || p.askedExport:
 		return ""
 	case p.applies:
 		return "--read export reads what these images have first, and counts what stays; "

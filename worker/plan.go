@@ -42,7 +42,7 @@ type planner struct {
 	sourceRef int64 // the source of what is saved, as the state numbers it
 	owns      bool  // images that are found unchanged are the source's from now on
 	applies   bool  // what is planned is saved by this process
-	kept      keptPayloads
+	payloads  payloadCache
 	matcher   matcher
 	unlabelled
 	// judge says at last what is done with a planned item: what the policies say, or
@@ -54,9 +54,9 @@ type planner struct {
 	// differing are the images that have not what was last saved on them from here, though
 	// they have as many annotations.
 	differing map[int64]store.Difference
-	// looked and told say that it was looked for what images have of which nothing was known, and
+	// askedExport and exportTold say that it was looked for what images have of which nothing was known, and
 	// that an export told, see lookAtUnknown.
-	looked, told bool
+	askedExport, exportTold bool
 }
 
 func newPlanner(c Connection, o Options) *planner {
@@ -132,7 +132,7 @@ func (p *planner) load(ctx context.Context, item convert.Item, image store.Image
 	}
 	result.Release()
 	c.hash, c.size = sha256.Sum256(payload), len(payload)
-	if toSave || p.applies && p.convertsAlike() && p.kept.room(c.size) {
+	if toSave || p.applies && p.convertsAlike() && p.payloads.room(c.size) {
 		c.payload = payload
 	}
 	c.unchanged = c.existing != nil && sha256.Sum256(c.existing.Annotations) == c.hash
@@ -147,7 +147,7 @@ func (p *planner) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	next := place{seq: seq}
+	next := planCursor{seq: seq}
 	if next.classes, err = p.knownClasses(ctx); err != nil {
 		return err
 	}
@@ -176,8 +176,8 @@ func (p *planner) plan(ctx context.Context) error {
 	return nil
 }
 
-// place is where a plan has come to.
-type place struct {
+// planCursor is where a plan has come to.
+type planCursor struct {
 	seq     int64  // number of the last item
 	cursor  string // of the last item
 	classes map[string]classState
@@ -196,7 +196,7 @@ func (p *planner) planDeclaredClasses(ctx context.Context, known map[string]clas
 }
 
 // planChunks plans what the walk comes upon.
-func (p *planner) planChunks(next *place) iter.Seq2[store.PlanChunk, error] {
+func (p *planner) planChunks(next *planCursor) iter.Seq2[store.PlanChunk, error] {
 	return func(yield func(store.PlanChunk, error) bool) {
 		for items, err := range p.walk.chunks {
 			var chunk store.PlanChunk
@@ -266,7 +266,7 @@ func (p *planner) knownClasses(ctx context.Context) (map[string]classState, erro
 }
 
 // planChunk plans some items that follow each other.
-func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk, err error) {
+func (p *planner) planChunk(items []walked, next *planCursor) (chunk store.PlanChunk, err error) {
 	matches, err := p.matchItems(p.Stopping, items)
 	if err != nil {
 		return chunk, err
@@ -291,9 +291,9 @@ func (p *planner) planChunk(items []walked, next *place) (chunk store.PlanChunk,
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
 		if planned.Outcome == store.ItemPending && c.payload != nil {
-			p.kept.put(planned.Seq, c)
+			p.payloads.put(planned.Seq, c)
 		} else {
-			p.kept.free(len(c.payload))
+			p.payloads.free(len(c.payload))
 		}
 		if planned.Plan == store.PlanUpload {
 			c.file.Item = planned.Seq
@@ -345,7 +345,7 @@ func (p *planner) withoutExcluded(items []walked, matches []match, chunk *store.
 		if p.Globs.Excludes(matches[i].image.Path) {
 			chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
 			if item.early != nil {
-				p.kept.free(len(item.early.payload))
+				p.payloads.free(len(item.early.payload))
 			}
 			continue
 		}
@@ -393,7 +393,7 @@ func (p *planner) convertOrTake(ctx context.Context, i matchedItem) (converted, 
 		if listed := sizeOf(i.image); c.sized.Known() && (c.sized == listed || !listed.Known()) {
 			return *c, nil
 		}
-		p.kept.free(len(c.payload))
+		p.payloads.free(len(c.payload))
 	}
 	return p.load(ctx, i.Item, i.image, false)
 }

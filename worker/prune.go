@@ -25,7 +25,7 @@ func departedItem(id, path string) convert.Item {
 // down by the same filters, named once and does not name now. Where anything of the
 // source could not be read or matched it is not known which images that means: then
 // none is cleared.
-func (p *planner) planDeparted(ctx context.Context, next *place) error {
+func (p *planner) planDeparted(ctx context.Context, next *planCursor) error {
 	unread, err := p.store.Unread(ctx, p.record.ID, append(convert.KindsOf(convert.Lost), mayHaveNamed...))
 	if err != nil {
 		return err

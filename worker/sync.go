@@ -86,7 +86,7 @@ func (a *applier) planAndApply(ctx context.Context) error {
 	}
 	summary, err := a.guard(a.Stopping)
 	if errors.Is(err, ErrGuard) {
-		return errors.Join(err, a.FreeWhole())
+		return errors.Join(err, a.FreeExport())
 	}
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (a *applier) planAndApply(ctx context.Context) error {
 			return err
 		}
 	}
-	return a.FreeWhole()
+	return a.FreeExport()
 }
 
 // listAndPlan makes the plan. Labels are converted while the images are listed, where that
@@ -120,7 +120,7 @@ func (p *planner) listAndPlan() error {
 	if before, err := p.store.LastFound(p.Stopping, p.Ref, p.record); err != nil {
 		return err
 	} else if before > 0 {
-		p.kept.drop()
+		p.payloads.drop()
 	}
 	var meta func(pictograph.Image) []byte
 	if p.uploading() { // files are held against it
@@ -134,7 +134,7 @@ func (p *planner) listAndPlan() error {
 			return err
 		}
 	}
-	if err := p.lookWhole(); err != nil {
+	if err := p.compareWithExport(); err != nil {
 		return err
 	}
 	return p.plan(p.Stopping)

@@ -749,7 +749,7 @@ func TestASourceThatCannotBeReadIsToldOf(t *testing.T) {
 // spySource tells where its walks begin and that labels are loaded, and breaks after
 // some items.
 type spySource struct {
-	convert.Whole
+	convert.FileBacked
 	breaks int // 0 is never
 	loaded func()
 
@@ -763,7 +763,7 @@ func (s *spySource) Items(ctx context.Context, after string) iter.Seq2[convert.I
 	s.begins = append(s.begins, after)
 	return func(yield func(convert.Item, error) bool) {
 		n := 0
-		for item, err := range s.Whole.Items(ctx, after) {
+		for item, err := range s.FileBacked.Items(ctx, after) {
 			if n++; n == s.breaks {
 				err = errors.New("broken")
 			}
@@ -778,7 +778,7 @@ func (s *spySource) Load(ctx context.Context, item convert.Item, listed convert.
 	if s.loaded != nil {
 		s.loaded()
 	}
-	return s.Whole.Load(ctx, item, listed)
+	return s.FileBacked.Load(ctx, item, listed)
 }
 
 func (b *bench) spy(path string) *spySource {
@@ -787,7 +787,7 @@ func (b *bench) spy(path string) *spySource {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &spySource{Whole: src.(convert.Whole)}
+	return &spySource{FileBacked: src.(convert.FileBacked)}
 }
 
 // Labels are converted while the dataset is asked for.

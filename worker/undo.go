@@ -327,7 +327,7 @@ func (p *planner) lookForClasses(unused map[string]bool) (looked dataset.Refs, e
 		return nil, err
 	}
 	p.Began = p.Now() // what was read before the undo saved tells nothing
-	_, err = p.ReadWhole(p.record.ID, func(images []dataset.Exported, _ time.Time) error {
+	_, err = p.FetchExport(p.record.ID, func(images []dataset.Exported, _ time.Time) error {
 		for _, i := range images {
 			has, known, err := p.Believe(i.Image, i.Content)
 			if err != nil {
@@ -345,7 +345,7 @@ func (p *planner) lookForClasses(unused map[string]bool) (looked dataset.Refs, e
 		return nil
 	})
 	if err == nil {
-		err = p.FreeWhole()
+		err = p.FreeExport()
 	}
 	return looked, err
 }

@@ -120,7 +120,7 @@ func (v *verifier) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return v.FreeWhole()
+	return v.FreeExport()
 }
 
 // compareBelieved compares again what was found to be as the labels say by an export that
@@ -206,7 +206,7 @@ func (v *verifier) readWhole() (ok bool, err error) {
 		wanted = func(i dataset.Exported) bool { return refs.Has(i.Image.Ref) }
 	}
 	// A difference is confirmed when it is found.
-	return v.ReadWhole(v.record.ID, func(images []dataset.Exported, at time.Time) error {
+	return v.FetchExport(v.record.ID, func(images []dataset.Exported, at time.Time) error {
 		readings := make([]store.Reading, 0, len(images))
 		for _, i := range images {
 			if wanted(i) {

@@ -84,11 +84,11 @@ type Exported struct {
 	Annotations []pictograph.Annotation
 }
 
-// ReadWhole has the service pack the whole dataset, or takes an export that was made for
+// FetchExport has the service pack the whole dataset, or takes an export that was made for
 // this run, and tells take of its images, some at a time: of those alone that are listed
 // with as many annotations, and no image twice. ok is false where there is no export, which
 // a note says; images are read one by one then, as are those that it lacks.
-func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (ok bool, err error) {
+func (a *Access) FetchExport(run string, take func([]Exported, time.Time) error) (ok bool, err error) {
 	e, err := a.obtain(run, false)
 	if err == nil {
 		err = a.scan(e, take)
@@ -107,14 +107,14 @@ func (a *Access) ReadWhole(run string, take func([]Exported, time.Time) error) (
 	return err == nil, err
 }
 
-// KeepWhole is ReadWhole and keeps of what images have in the state what keep wants, and
+// KeepExport is FetchExport and keeps of what images have in the state what keep wants, and
 // counts that. What has not what was last saved on it from here is kept in any case.
-func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok bool, err error) {
+func (a *Access) KeepExport(run string, keep func(Exported) bool) (kept int, ok bool, err error) {
 	known, err := a.store.Differing(a.Stopping, a.Ref)
 	if err != nil {
 		return 0, false, err
 	}
-	ok, err = a.ReadWhole(run, func(images []Exported, at time.Time) error {
+	ok, err = a.FetchExport(run, func(images []Exported, at time.Time) error {
 		var readings []store.Reading
 		for _, i := range images {
 			saved := i.Image.Saved
@@ -149,7 +149,7 @@ func (a *Access) KeepWhole(run string, keep func(Exported) bool) (kept int, ok b
 }
 
 // WholeFiles has the service pack the whole dataset with the files of its images, and tells
-// take of these. ok is as of ReadWhole.
+// take of these. ok is as of FetchExport.
 func (a *Access) WholeFiles(run string, take func([]pictograph.ExportedFile) error) (ok bool, err error) {
 	e, err := a.obtain(run, true)
 	if err == nil {
@@ -296,7 +296,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	defer f.Close()
 	a.Tracker.Note("reading the export")
 	defer a.Tracker.Note("")
-	a.WholeAt = e.AskedAt
+	a.ExportedAt = e.AskedAt
 	annotated, _, err := a.store.Annotated(a.Stopping, a.Ref)
 	if err != nil {
 		return err

@@ -7,12 +7,12 @@ import (
 	"pictosync/store"
 )
 
-// lookWhole looks at what the images have by an export of the dataset, where that is worth
+// compareWithExport looks at what the images have by an export of the dataset, where that is worth
 // its requests: an edit by others that keeps an image's count shows then. A plan alone asks
 // for none, since it writes nothing to the service, and is held against what is known: what a
 // run or a verification found counts until the image is read or saved again. Nor does an undo,
 // which reads its images before it saves.
-func (p *planner) lookWhole() error {
+func (p *planner) compareWithExport() error {
 	if p.Expect != "" || p.sample > 0 {
 		return nil
 	}
@@ -39,7 +39,7 @@ func (p *planner) lookByExport() error {
 		return nil
 	}
 	p.Tracker.Begin("reading", 0)
-	_, _, err = p.KeepWhole(p.record.ID, func(i dataset.Exported) bool {
+	_, _, err = p.KeepExport(p.record.ID, func(i dataset.Exported) bool {
 		p.Tracker.Add(1, 0)
 		return len(p.OnlyClasses) > 0 && i.Count > 0
 	})
@@ -78,16 +78,16 @@ func (p *planner) lookAtUnknown(plan PlanSummary) (PlanSummary, error) {
 	}); err != nil || !p.Worth(images) {
 		return plan, err
 	}
-	p.looked = true
+	p.askedExport = true
 	p.Tracker.Begin("reading", 0)
-	_, ok, err := p.KeepWhole(p.record.ID, func(i dataset.Exported) bool {
+	_, ok, err := p.KeepExport(p.record.ID, func(i dataset.Exported) bool {
 		p.Tracker.Add(1, 0)
 		return refs.Has(i.Image.Ref) && i.Count > 0
 	})
 	if err != nil || !ok {
 		return plan, err
 	}
-	p.told = true
+	p.exportTold = true
 	return plan, unknown(func(row store.Item) error {
 		has, known, err := p.KnownByExport(row.ImageRef, row.Hash)
 		if known && has.Hash == row.Hash {
@@ -109,7 +109,7 @@ func (a *applier) readBefore(images int) error {
 	if err != nil {
 		return err
 	}
-	_, a.byExport, err = a.KeepWhole(a.record.ID, func(i dataset.Exported) bool {
+	_, a.byExport, err = a.KeepExport(a.record.ID, func(i dataset.Exported) bool {
 		return refs.Has(i.Image.Ref) && (i.Count > 0 || a.Backup == BackupAlways)
 	})
 	return err
@@ -118,7 +118,7 @@ func (a *applier) readBefore(images int) error {
 // readAgain reads anew what the images have that are still to be saved on, where a run takes
 // so long that what was read of them is old.
 func (a *applier) readAgain() error {
-	if !a.byExport || !a.WholeAt.Before(a.Since()) {
+	if !a.byExport || !a.ExportedAt.Before(a.Since()) {
 		return nil
 	}
 	left := 0

@@ -39,7 +39,7 @@ const walkAhead = 8000
 // convertsAlike reports whether labels come to the same whenever they are
 // converted, and whatever their images have.
 func (p *planner) convertsAlike() bool {
-	_, whole := p.src.(convert.Whole)
+	_, whole := p.src.(convert.FileBacked)
 	return whole && len(p.OnlyClasses) == 0
 }
 

@@ -1,8 +1,8 @@
 package convert
 
-// Whole is a Source whose labels lie in files that were read when it was opened,
+// FileBacked is a Source whose labels lie in files that were read when it was opened,
 // and nowhere else.
-type Whole interface {
+type FileBacked interface {
 	Source
 	// Unchanged reports whether the files are still what they were: then every
 	// Load comes to the same as before. The listed size matters to it only where
