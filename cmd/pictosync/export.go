@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/adrg/xdg"
 	"github.com/dustin/go-humanize"
@@ -20,7 +18,6 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/canonical"
 	"pictosync/convert/formats"
-	"pictosync/convert/snapshot"
 	"pictosync/remote"
 	"pictosync/store"
 	"pictosync/worker"
@@ -279,161 +276,6 @@ other classes stay as they are.` + exitHelp,
 	o.source.outside = string(convert.OutsideKeep)
 	o.match = string(worker.MatchExact) // the id in the backup, or the path
 	return cmd
-}
-
-func newSnapshots() *cobra.Command {
-	var keep string
-	var check, asJSON, dryRun bool
-	cmd := &cobra.Command{
-		Use:   "snapshots BACKUPS",
-		Short: "List the snapshots of a folder of backups, check or prune them",
-		Long: `List the complete snapshots of a folder of backups, the newest first: of a DIR, of one
-in a bucket (s3://bucket/folder), or in an archive. --check holds every file against
-its checksum, in a bucket by reading all of it; --snapshots takes away those that are
-not kept, of a DIR alone.` + exitHelp,
-		Example: `  pictosync snapshots backups/cars
-  pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
-		Args: one(aBackup),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return runSnapshots(cmd.Context(), args[0], keep, check, asJSON, dryRun)
-		},
-	}
-	f := cmd.Flags()
-	f.StringVar(&keep, "snapshots", "", "take away all but the snapshots to `KEEP`: a number, or rules as daily=7,weekly=4,monthly=12")
-	f.BoolVar(&check, "check", false, "hold every file against its checksum")
-	f.BoolVar(&dryRun, "dry-run", false, "say which snapshots would be taken away, and take none")
-	f.BoolVar(&asJSON, "json", false, "print one JSON object")
-	return cmd
-}
-
-type snapshotJSON struct {
-	Name        string    `json:"name"`
-	Taken       time.Time `json:"taken_at"`
-	Ahead       bool      `json:"ahead,omitempty"` // dated after the present
-	Images      int       `json:"images"`
-	Annotations int       `json:"annotations"`
-	Missing     int       `json:"missing"`
-	Bytes       int64     `json:"bytes"`
-	ImageBytes  int64     `json:"image_bytes"` // of the image files, which bytes leave out
-	Checked     bool      `json:"checked,omitempty"`
-	Damaged     []string  `json:"damaged,omitempty"`
-	Error       string    `json:"error,omitempty"`
-}
-
-func runSnapshots(ctx context.Context, address, keep string, check, asJSON, dryRun bool) error {
-	elsewhere, err := copyOf(ctx, address, remote.Options{Cache: filepath.Join(xdg.CacheHome, "pictosync", "snapshots"), Keep: func(path string) bool {
-		return slices.Contains([]string{snapshot.RepositoryName, snapshot.ContentsName, snapshot.ImageFilesName}, path[strings.LastIndexByte(path, '/')+1:])
-	}})
-	if err != nil {
-		return err
-	}
-	dir, checker := address, snapshot.NewChecker(snapshot.OnDisk)
-	if elsewhere != nil {
-		defer elsewhere.Close()
-		dir, checker = elsewhere.Path, snapshot.NewChecker(func(ctx context.Context, file string) (io.ReadCloser, error) {
-			f, _, err := elsewhere.Open(ctx, file)
-			return f, err
-		})
-	}
-	if keep != "" && elsewhere != nil {
-		next := "unpack it first"
-		if strings.Contains(address, "://") {
-			next = "give --snapshots to the next `pictosync export --out " + remote.Shown(address) + "`, which takes them away there"
-		}
-		return usagef("prune the snapshots of %s: this command takes them away from a folder of this machine alone; %s", remote.Shown(address), next)
-	}
-	if _, err := snapshot.ReadRepository(dir); err != nil {
-		return &convert.Error{Op: "read", Path: remote.Shown(address), Err: fmt.Errorf("it is no folder of backups: %w", err)}
-	}
-	all, err := snapshot.List(dir, now())
-	if err != nil {
-		return err
-	}
-	out := struct {
-		Snapshots []snapshotJSON `json:"snapshots"`
-		Pruned    []string       `json:"pruned"`
-		// KeptForFiles is a snapshot that only stays since it has files of images.
-		KeptForFiles string `json:"kept_for_image_files,omitempty"`
-	}{Snapshots: []snapshotJSON{}, Pruned: []string{}}
-	if keep != "" {
-		rules, err := backup.ParseRetention(keep)
-		if err != nil {
-			return usagef("read --snapshots: %w", err)
-		}
-		if check && !dryRun {
-			for _, s := range all {
-				if damaged, err := checker.Check(ctx, s.Dir); err != nil || len(damaged) > 0 {
-					return fmt.Errorf("prune the snapshots of %s: %s is damaged, so none was taken away; look at it with `pictosync snapshots %s --check`, and move it away", dir, s.Name, dir)
-				}
-			}
-		}
-		pruned, forFiles, err := backup.PruneSnapshots(all, rules, dryRun)
-		if err != nil {
-			return err
-		}
-		out.KeptForFiles = forFiles
-		out.Pruned = append(out.Pruned, pruned...)
-		if all, err = snapshot.List(dir, now()); err != nil {
-			return err
-		}
-	}
-	var failed error
-	for _, s := range all {
-		line := snapshotJSON{Name: s.Name, Taken: s.Taken, Ahead: s.Ahead}
-		m, err := snapshot.ReadContents(s.Dir)
-		if err == nil && check {
-			line.Damaged, err = checker.Check(ctx, s.Dir)
-			line.Checked = err == nil
-		}
-		if err != nil {
-			line.Error = err.Error()
-		}
-		if err != nil || len(line.Damaged) > 0 {
-			failed = errFailures
-		}
-		line.Images, line.Annotations, line.Missing, line.Bytes = m.Images, m.Annotations, len(m.Missing), m.Bytes()
-		line.ImageBytes = m.ImageBytes
-		out.Snapshots = append(out.Snapshots, line)
-	}
-	if asJSON {
-		if err := printJSON(os.Stdout, out); err != nil {
-			return err
-		}
-		return failed
-	}
-	if len(out.Snapshots) == 0 && len(out.Pruned) == 0 {
-		fmt.Printf("%s holds no complete snapshot yet\n", dir)
-	}
-	for _, s := range out.Snapshots {
-		checked := ""
-		if s.Checked && len(s.Damaged) == 0 {
-			checked = "; checked: every file is as its checksum says"
-		}
-		fmt.Printf("%s  %s with %s, %s%s%s\n", s.Name, plural(s.Images, "image"), plural(s.Annotations, "annotation"), humanize.IBytes(uint64(s.Bytes)), imageBytesText(s.ImageBytes), checked)
-		if s.Ahead {
-			fmt.Println("  dated ahead of the present: the clock was wrong then, or is now; it is kept, and not taken for the newest")
-		}
-		if s.Missing > 0 {
-			fmt.Printf("  %s missing: see its manifest\n", plural(s.Missing, "image"))
-		}
-		for _, d := range s.Damaged {
-			fmt.Printf("  damaged: %s\n", printable(d))
-		}
-		if s.Error != "" {
-			fmt.Printf("  damaged: %s\n", printable(s.Error))
-		}
-	}
-	if len(out.Pruned) > 0 {
-		did := "pruned"
-		if dryRun {
-			did = "would prune"
-		}
-		fmt.Printf("%s %s\n", did, strings.Join(out.Pruned, ", "))
-	}
-	if out.KeptForFiles != "" {
-		fmt.Printf("kept %s\n", keptForFilesText(out.KeptForFiles))
-	}
-	return failed
 }
 
 // besideCanonical are the formats that a snapshot may have beside its own.
