@@ -348,17 +348,8 @@ func (f *LabelFolder) Rival(label, image string) string {
 	if !f.double || f.Names == nil {
 		return ""
 	}
-	if f.labels == nil {
-		f.labels = make(map[string][]string)
-		for _, e := range f.Names.List {
-			if name := f.Names.Name(e); e.Kind != FolderEntry && strings.EqualFold(filepath.Ext(name), f.Ext) {
-				key := Spelling(bareStem(Stem(name)))
-				f.labels[key] = append(f.labels[key], name)
-			}
-		}
-	}
 	plain := Stem(label)
-	for _, other := range f.labels[Spelling(bareStem(cmp.Or(image, plain)))] {
+	for _, other := range f.labelsSpelled(cmp.Or(image, plain)) {
 		if other == label {
 			continue
 		}
@@ -372,6 +363,24 @@ func (f *LabelFolder) Rival(label, image string) string {
 		}
 	}
 	return ""
+}
+
+// labelsSpelled are the labels that have the spelling of one of the names in common, apart from
+// an extension of images.
+func (f *LabelFolder) labelsSpelled(names ...string) (found []string) {
+	if f.labels == nil {
+		f.labels = make(map[string][]string)
+		for _, e := range f.Names.List {
+			if name := f.Names.Name(e); e.Kind != FolderEntry && strings.EqualFold(filepath.Ext(name), f.Ext) {
+				key := bareStem(Spelling(Stem(name)))
+				f.labels[key] = append(f.labels[key], name)
+			}
+		}
+	}
+	for _, name := range names {
+		found = append(found, f.labels[bareStem(Spelling(name))]...)
+	}
+	return found
 }
 
 // bareStem is a name without the extension of an image.
@@ -507,14 +516,10 @@ func hasLabelOf(names *Entries, image, ext string) bool {
 // spelledLabel reports whether a label is for the image in another spelling.
 func (f *LabelFolder) spelledLabel(image string) bool {
 	key, full := Spelling(Stem(image)), Spelling(image)
-	for _, e := range f.Names.List {
-		if name := f.Names.Name(e); strings.EqualFold(filepath.Ext(name), f.Ext) {
-			if plain := Spelling(Stem(name)); plain == key || plain == full {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.labelsSpelled(Stem(image), image), func(label string) bool {
+		plain := Spelling(Stem(label))
+		return plain == key || plain == full
+	})
 }
 
 // isImageBytes is IsImageName.
