@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -349,7 +348,11 @@ func (f *LabelFolder) Rival(label, image string) string {
 		return ""
 	}
 	plain := Stem(label)
-	for _, other := range f.labelsSpelled(cmp.Or(image, plain)) {
+	names := []string{plain}
+	if image != "" {
+		names = []string{Stem(image), image}
+	}
+	for _, other := range f.labelsSpelled(names...) {
 		if other == label {
 			continue
 		}

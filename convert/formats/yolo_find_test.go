@@ -206,6 +206,11 @@ func TestYOLOFindsLabels(t *testing.T) {
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.txt": box, "a.TXT": box},
 		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png ERROR a.TXT is a label of the same image; leave one\n",
 	}, {
+		name:  "two labels for one image with two extensions",
+		files: map[string]string{"classes.txt": "car", "a.png.jpg": small, "a.png.txt": box, "a.png.jpg.txt": box, "b.png.jpg": small, "b.png.txt": box, "b.png.TXT": box},
+		want: "a.png.jpg ERROR a.png.txt is a label of the same image; leave one\na.png.jpg ERROR a.png.jpg.txt is a label of the same image; leave one\n" +
+			"b.png.jpg ERROR b.png.txt is a label of the same image; leave one\nb.png.jpg ERROR b.png.TXT is a label of the same image; leave one\n",
+	}, {
 		name:  "two labels for one image that is not there",
 		files: map[string]string{"classes.txt": "car", "a.jpg.txt": box, "a.txt": box, "b.jpg.txt": "", "b.png.txt": ""},
 		want:  "a.jpg ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg\nb.png\n",
