@@ -62,7 +62,8 @@ func unlabelled(root string) (images []string) {
 			images = append(images, f.Image)
 		}
 	})
-	f := LabelFolder{Files: Files{Reporter: reporter}, Root: root, Ext: ".txt", Listings: &Listings{}, Once: func(string) bool { return true }}
-	f.Enter(filepath.Join(root, "labels"), "labels", "", "images")
+	f := LabelFolder{Files: Files{Reporter: reporter}, Root: root, Ext: ".txt", Listings: &Listings{},
+		Once: func(string) bool { return true }, Elsewhere: func(string) []string { return nil }}
+	f.Enter(filepath.Join(root, "labels"), "labels", "", "images", []ImageFolder{{Path: filepath.Join(root, "images")}})
 	return images
 }

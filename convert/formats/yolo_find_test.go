@@ -260,6 +260,10 @@ func TestYOLOFindsLabels(t *testing.T) {
 			if got := kinds(*findings); !slices.Equal(got, c.findings) {
 				t.Errorf("findings %v, want %v: %+v", got, c.findings, *findings)
 			}
+			t.Chdir(root)
+			if here, _ := opened(t, ".", c.options); summary(t, here) != c.want {
+				t.Errorf("as the folder at hand:\n%swant\n%s", summary(t, here), c.want)
+			}
 			all := items(t, src, "")
 			for i, item := range all { // a walk can be taken up anywhere
 				if rest := items(t, src, item.Cursor); len(rest) != len(all)-i-1 {

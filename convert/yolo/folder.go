@@ -25,7 +25,7 @@ type labelFolder struct {
 }
 
 func (y *dataset) newLabelFolder(part labelPart) labelFolder {
-	return labelFolder{dataset: y, part: part, pair: source.LabelFolder{Files: y.Files, Root: y.root, Ext: ".txt", Listings: y.listings, Once: y.told.first}}
+	return labelFolder{dataset: y, part: part, pair: source.LabelFolder{Files: y.Files, Root: y.root, Ext: ".txt", Listings: y.listings, Once: y.told.first, Elsewhere: y.labelsElsewhere}}
 }
 
 // enter makes it the folder of the labels in dir, which ends with a slash unless it
@@ -37,9 +37,13 @@ func (f *labelFolder) enter(dir string) {
 	rel := strings.TrimSuffix(source.Join(f.part.rel, dir), "/")
 	bare, withImages := imageDirs(rel)
 	f.known, f.dir = true, dir
-	f.pair.Enter(filepath.Join(f.part.path, filepath.FromSlash(dir)), source.Join(f.prefix, rel), bare, withImages)
-	images, _ := f.pair.ImageFolders()
-	f.siblings = f.siblingsOf(f.pair.Path, rel, images)
+	labels := filepath.Join(f.part.path, filepath.FromSlash(dir))
+	f.pair.Enter(labels, source.Join(f.prefix, rel), bare, withImages, f.imageFolders(labels, bare, withImages))
+	var images []string
+	for _, folder := range f.pair.ImageFolders() {
+		images = append(images, folder.Path)
+	}
+	f.siblings = f.siblingsOf(labels, rel, images)
 	f.checkClassList()
 }
 

@@ -138,14 +138,14 @@ func (y *dataset) ImageFolders() (all []convert.ImageFolder) {
 		}
 		f := y.newLabelFolder(part)
 		f.enter("")
-		folders, above := f.pair.ImageFolders()
-		for _, folder := range folders {
+		for _, images := range f.pair.ImageFolders() {
+			folder := images.Path
 			if seen[folder] {
 				continue
 			}
 			seen[folder] = true
 			take := y.imagesIn
-			if folder == above {
+			if images.Shared { // below lie images of other labels
 				take = y.imagesAtTop
 			}
 			all = append(all, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {

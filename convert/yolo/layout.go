@@ -339,63 +339,6 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 	return labelPart{}, false, false
 }
 
-// labelFolder is where the labels of a folder of images are: in the folder with
-// "labels" for the last "images" of its path, or in the folder itself. Where neither
-// has any, they are in "labels" beside a folder with another name for images.
-func (y *dataset) labelFolder(images string) (string, bool) {
-	// The last "images" may be that of the path in the description itself.
-	for _, root := range []string{y.root, y.Path} {
-		rel := source.Relative(root, images)
-		base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
-		if labels, found := source.ReplaceLast(rel, "images", "labels"); found {
-			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
-				return folder, true
-			}
-		}
-	}
-	rel := source.Relative(y.root, images)
-	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
-	if others := otherLabelFolders(rel); len(others) > 0 && !hasLabels(images) {
-		for _, labels := range others {
-			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
-				return folder, true
-			}
-		}
-	}
-	return images, source.IsFolder(images)
-}
-
-// otherLabelFolders are where the labels of a folder of images may be whose name for
-// images is another than "images"; trainers do not look there.
-func otherLabelFolders(images string) (folders []string) {
-	parts := strings.Split(images, "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		if !source.IsImageFolder(parts[i]) {
-			continue
-		}
-		for _, name := range source.LabelFolderNames {
-			parts[i] = name
-			folders = append(folders, strings.Join(parts, "/"))
-		}
-		break
-	}
-	return folders
-}
-
-// hasLabels reports whether label files lie in a folder itself.
-func hasLabels(folder string) bool {
-	entries, err := source.ReadEntries(folder)
-	if err != nil {
-		return false
-	}
-	for _, e := range entries.List {
-		if name := entries.Name(e); e.Kind != source.FolderEntry && source.IsLabelName(name) && !source.NotLabels[strings.ToLower(name)] {
-			return true
-		}
-	}
-	return false
-}
-
 // addPart adds a part unless it is read already, as where train and val are the
 // same folder.
 func (y *dataset) addPart(part labelPart) {

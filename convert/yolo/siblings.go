@@ -37,8 +37,7 @@ func (y *dataset) siblingsOf(folder, rel string, images []string) (s siblings) {
 		}
 	}
 	bare, _ := imageDirs(rel)
-	paths := source.LabelFoldersFor(bare)
-	paths = append(paths, otherLabelFolders(rel)...)
+	paths := append(withLabels(bare), labelFoldersOf(rel).beside...)
 	for _, image := range images {
 		if within, err := filepath.Rel(base, image); err == nil && filepath.IsLocal(within) && y.Images == "" {
 			paths = append(paths, filepath.ToSlash(within))

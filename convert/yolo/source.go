@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"iter"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -547,27 +546,6 @@ func (y *dataset) name(item *convert.Item, bare, withImages, found string) {
 	if withImages != bare {
 		item.Aliases = []string{withImages + ext}
 	}
-}
-
-// imagePaths are the paths that an image may have in a dataset, given that of
-// its label in the data set, both without extension: without the folder
-// "labels" (or "images", where the labels lie among those), and with "images".
-func imagePaths(label string) (bare, withImages string) {
-	dir, name := path.Split(label)
-	bare, withImages = imageDirs(strings.TrimSuffix(dir, "/"))
-	return source.Join(bare, name), source.Join(withImages, name)
-}
-
-// imageDirs are the folders of imagePaths for the labels of one folder.
-func imageDirs(dir string) (bare, withImages string) {
-	for _, labels := range source.LabelFolderNames {
-		if without, found := source.ReplaceLast(dir, labels, ""); found {
-			with, _ := source.ReplaceLast(dir, labels, "images")
-			return without, with
-		}
-	}
-	without, _ := source.ReplaceLast(dir, "images", "")
-	return without, dir
 }
 
 func (y *dataset) Load(_ context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
