@@ -2,13 +2,11 @@ package yolo
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"pictosync/convert"
@@ -17,26 +15,6 @@ import (
 
 // What lies beside the files that describe a data set and says something else, or is not
 // read, is never passed over in silence.
-
-// contradiction says where two lists of class names, of which one may go on where the
-// other ends, name a class differently; "" where they do not.
-func contradiction(a, b map[int]string) string {
-	for _, number := range sortedKeys(a) {
-		if other := b[number]; other != "" && a[number] != "" && strings.TrimSpace(other) != strings.TrimSpace(a[number]) {
-			return fmt.Sprintf("class %d is %s in one and %s in the other", number, convert.Display(a[number]), convert.Display(other))
-		}
-	}
-	return ""
-}
-
-// numbered are the lines of a class list by their numbers.
-func numbered(lines []string) map[int]string {
-	names := make(map[int]string)
-	for i, name := range lines {
-		names[i] = name
-	}
-	return names
-}
 
 // areLabels reports whether all lines can be label lines rather than names.
 func areLabels(lines []string) bool {
@@ -47,95 +25,6 @@ func areLabels(lines []string) bool {
 		}
 	}
 	return true
-}
-
-// checkClassLists holds the class lists at the top of a data set against the names of its
-// description, a file.
-func (y *dataset) checkClassLists(description string) error {
-	folder := filepath.Dir(description)
-	folders := []string{folder, y.root, filepath.Join(folder, "labels"), filepath.Join(y.root, "labels")}
-	for _, part := range y.parts {
-		if !part.list {
-			folders = append(folders, part.path)
-		}
-	}
-	for _, in := range folders {
-		names := classLists[:3]
-		if files, err := filepath.Glob(filepath.Join(escapeGlob(in), "*.names")); err == nil && isYAML(description) {
-			names = slices.Clone(names)
-			for _, file := range files { // of Darknet
-				names = append(names, filepath.Base(file))
-			}
-		}
-		for _, name := range names {
-			file := filepath.Join(in, name)
-			lines, err := classLines(file)
-			if err != nil || areLabels(lines) {
-				continue // it is no file, or the label of an image of that name
-			}
-			if differs := contradiction(y.convert.Classes, numbered(lines)); differs != "" {
-				return &convert.Error{Op: "read", Path: y.Path, Err: fmt.Errorf("two lists of class names contradict each other, %s and %s: %s", filepath.Base(description), convert.Display(relativePrefix(folder, file)), differs),
-					Advice: fmt.Sprintf("say which is right with --class-list FILE, as %s or %s", convert.Display(description), convert.Display(file))}
-			}
-		}
-	}
-	return nil
-}
-
-// checkDescriptions holds the other descriptions at the top of a folder against the one
-// that is taken.
-func checkDescriptions(folder, taken string, entries []fs.DirEntry) error {
-	if !isYAML(taken) {
-		return nil
-	}
-	names := describedNames(taken)
-	for _, e := range entries {
-		file := filepath.Join(folder, e.Name())
-		if !isYAML(e.Name()) || file == taken || source.IsClutter(e.Name()) {
-			continue
-		}
-		if differs := contradiction(names, describedNames(file)); differs != "" {
-			return &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("two files describe a data set and contradict each other, %s and %s: %s", filepath.Base(taken), convert.Display(e.Name()), differs),
-				Advice: fmt.Sprintf("give one of them as the source, %s or %s", convert.Display(taken), convert.Display(file))}
-		}
-	}
-	return nil
-}
-
-// notes are what Label Studio writes beside YOLO labels.
-const notes = "notes.json"
-
-// checkNotes holds the notes that Label Studio writes beside its labels against the class list
-// that is taken, as far as both number a class.
-func checkNotes(folder, taken string, entries []fs.DirEntry) error {
-	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == notes }) || isYAML(taken) {
-		return nil
-	}
-	data, err := source.ReadSmall(filepath.Join(folder, notes))
-	lines, listErr := classLines(taken)
-	if err != nil || listErr != nil {
-		return nil // who reads the list says so
-	}
-	var said struct {
-		Categories []struct {
-			ID   json.RawMessage `json:"id"`
-			Name string          `json:"name"`
-		} `json:"categories"`
-	}
-	if json.Unmarshal(data, &said) != nil {
-		return nil // they are something else
-	}
-	names := make(map[int]string)
-	for _, c := range said.Categories {
-		if number, err := strconv.Atoi(strings.Trim(string(c.ID), `"`)); err == nil {
-			names[number] = c.Name
-		}
-	}
-	if differs := contradiction(numbered(lines), names); differs != "" {
-		return &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("two lists of class names contradict each other, %s and %s: %s", filepath.Base(taken), notes, differs),
-			Advice: "say which is right with --class-list FILE, a list with a class a line, as " + convert.Display(taken)}
-	}
-	return nil
 }
 
 func isYAML(name string) bool {

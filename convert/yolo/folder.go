@@ -52,48 +52,6 @@ func (f *labelFolder) checkClassList() {
 	f.err = f.classListsIn(f.pair.Path, f.pair.File, f.pair.Names.Has)
 }
 
-// classListsIn holds the class lists in a folder of labels, which messages call by a
-// prefix, against that of the data set. Labels beside another list are numbered by that
-// one, unless a flag says what all are numbered by.
-func (y *dataset) classListsIn(folder, prefix string, has func(name string) bool) error {
-	if flagsOf(y.Options).ClassList != "" {
-		return nil
-	}
-	for _, name := range classLists[:3] {
-		file := filepath.Join(folder, name)
-		if !has(name) || file == y.classList {
-			continue
-		}
-		lines, err := classLines(file)
-		if err != nil || areLabels(lines) || y.sameClasses(lines) {
-			continue
-		}
-		differs := contradiction(y.convert.Classes, numbered(lines))
-		switch {
-		case !y.described:
-			return fmt.Errorf("%s names other classes than %s; say which is right with --class-list", convert.Display(prefix+name), convert.Display(relativePrefix(y.root, y.classList)))
-		case differs != "":
-			return fmt.Errorf("%s names other classes than the data set's description: %s; say which is right with --class-list", convert.Display(prefix+name), differs)
-		}
-		y.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: prefix + name, Reason: "it has more or fewer classes than the data set", Action: "those of the data set were taken"})
-	}
-	return nil
-}
-
-func (y *dataset) sameClasses(lines []string) bool {
-	count := 0
-	for i, name := range lines {
-		if name == "" {
-			continue
-		}
-		if strings.TrimSpace(y.convert.Classes[i]) != name {
-			return false
-		}
-		count++
-	}
-	return count == len(y.convert.Classes)
-}
-
 // item is the item of a label file; ok is false where the file is none.
 func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 	dir, name := path.Split(label)
