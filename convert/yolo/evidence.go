@@ -73,7 +73,24 @@ const (
 	lineShapes
 )
 
-// trailer is a YOLOTrailer by number.
+// shapes say what is known of each of the shapes.
+var shapes = [lineShapes]struct {
+	name, columns string
+	task          Task
+	dims          int  // numbers of a keypoint, 0 where it has no keypoints
+	byColumns     bool // columns alone say that lines are of it
+}{
+	boxShape:        {name: "boxes", columns: "class,box", task: Detect},
+	polygonShape:    {name: "polygons", columns: "class,polygon", task: Segment},
+	cornersShape:    {name: "oriented boxes of four points", columns: "class,polygon", task: OBB},
+	pose2Shape:      {name: "poses", columns: "class,box,points", task: Pose, dims: 2},
+	pose3Shape:      {name: "poses", columns: "class,box,points", task: Pose, dims: 3},
+	angleShape:      {name: "boxes with an angle", columns: "class,box,angle", task: OBB, byColumns: true},
+	boxedShape:      {name: "polygons behind their boxes", columns: "class,box,polygon", task: Segment, byColumns: true},
+	scoreFirstShape: {name: "boxes behind a score", columns: "class,confidence,box", task: Detect, byColumns: true},
+}
+
+// trailer is a Trailer by number.
 type trailer int
 
 const (
@@ -155,16 +172,15 @@ func (e *Evidence) scored() bool {
 	const beyondRounding = 0.002
 	n := e.numbers
 	within := func(n []float64) bool { return fitsBox(n[:4]) && !leavesImage(n, beyondRounding) }
-	share := func(v float64) bool { return v >= 0 && v <= 1 }
 	switch {
-	case len(n) == 6 && within(n) && share(n[4]) && share(n[5]):
+	case len(n) == 6 && within(n) && isShare(n[4]) && isShare(n[5]):
 		e.twoScores++
 	case len(n) == 5:
 		if fitsBox(n[:4]) && n[4] >= 0 && n[4] <= 100 {
 			e.percents++
 			e.aboveOne = e.aboveOne || n[4] > 1
 		}
-		if share(n[0]) && within(n[1:]) {
+		if isShare(n[0]) && within(n[1:]) {
 			e.scoreFirst++
 			return fitsBox(n[:4]) && leavesImage(n, beyondRounding)
 		}
@@ -194,7 +210,7 @@ func encloses(box, points []float64) bool {
 	return true
 }
 
-// Add counts one line, whose numbers are read; nil is one that fits nothing.
+// add counts one line, whose numbers are read; nil is one that fits nothing.
 func (e *Evidence) add(line []byte) *lineCount {
 	n := e.numbers
 	if len(n) == 4 { // nearly all lines of most data sets
@@ -209,29 +225,14 @@ func (e *Evidence) add(line []byte) *lineCount {
 	}
 	var fits, apart [trailers][lineShapes]bool
 	some := false
-	last := n[len(n)-1]
-	field := line[bytes.LastIndexFunc(line, convert.IsSpace)+1:]
-	// Angles are written with a point where ids are not, and may be there twice.
-	whole := !bytes.ContainsAny(field, ".eE")
-	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || whole)
-	if id {
-		e.ids[last] = true
-	}
-	id = id || last == noID && whole
-	score := func(v float64) bool { return v >= 0 && v <= 1 }
+	end := e.lineEnd(line)
 	for t := range trailers {
-		m := len(n) - t.count()
-		switch {
-		case m < 4,
-			t == scoreTrailer && !score(last),
-			t == idTrailer && !id,
-			t == bothTrailer && !(id && (last >= 1 || last == noID) && n[m] > 0 && score(n[m])):
-			continue
+		if m := len(n) - t.count(); m >= 4 && end.canBe(t, n) {
+			fits[t], apart[t] = fittingShapes(n[:m])
+			some = some || slices.Contains(fits[t][:], true)
 		}
-		fits[t], apart[t] = fittingShapes(n[:m])
-		some = some || slices.Contains(fits[t][:], true)
 	}
-	turned := len(n) == 5 && fitsBox(n[:4]) && last >= -360 && last <= 360
+	turned := len(n) == 5 && fitsBox(n[:4]) && end.last >= -fullTurn && end.last <= fullTurn
 	if !some && !turned {
 		return nil
 	}
@@ -239,20 +240,26 @@ func (e *Evidence) add(line []byte) *lineCount {
 	if fits[noTrailer][angleShape] = turned; turned && !some {
 		c.turned++
 	}
-	if len(n) == 5 && fits[idTrailer][boxShape] && last != noID {
-		e.degrees.add(last)
+	if len(n) == 5 && fits[idTrailer][boxShape] && end.last != noID {
+		e.degrees.add(end.last)
 	}
 	c.lines++
 	e.lines++
-	if last == 0 {
+	if end.last == 0 {
 		c.zeros++
 	}
-	if whole && (last == 0 || last == 1) {
+	if end.whole && (end.last == 0 || end.last == 1) {
 		c.flags++
 	}
 	if e.long++; enclosesRest(n) {
 		e.enclosing++
 	}
+	c.take(&fits, &apart)
+	return c
+}
+
+// take counts what a line fits.
+func (c *lineCount) take(fits, apart *[trailers][lineShapes]bool) {
 	for t := range trailers {
 		for s := range lineShapes {
 			if fits[t][s] {
@@ -263,7 +270,51 @@ func (e *Evidence) add(line []byte) *lineCount {
 			}
 		}
 	}
-	return c
+}
+
+// lineEnd is the last number of a line.
+type lineEnd struct {
+	last  float64
+	whole bool // it is written as a whole number
+	id    bool // it can be an id
+}
+
+// lineEnd looks at the last number of a line, whose numbers are read.
+func (e *Evidence) lineEnd(line []byte) lineEnd {
+	n := e.numbers
+	last := n[len(n)-1]
+	field := line[bytes.LastIndexFunc(line, convert.IsSpace)+1:]
+	// Angles are written with a point where ids are not, and may be there twice.
+	whole := !bytes.ContainsAny(field, ".eE")
+	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || whole)
+	if id {
+		e.ids[last] = true
+	}
+	return lineEnd{last: last, whole: whole, id: id || last == noID && whole}
+}
+
+// canBe reports whether numbers with that end can have a trailer.
+func (l lineEnd) canBe(t trailer, n []float64) bool {
+	switch t {
+	case scoreTrailer:
+		return isShare(l.last)
+	case idTrailer:
+		return l.id
+	case bothTrailer:
+		score := n[len(n)-2]
+		return l.id && (l.last >= 1 || l.last == noID) && score > 0 && isShare(score)
+	}
+	return true
+}
+
+func isShare(v float64) bool { return v >= 0 && v <= 1 }
+
+// ofCount are the lines of a count of numbers, of which there may be none.
+func (e *Evidence) ofCount(numbers int) *lineCount {
+	if c := e.counts[numbers]; c != nil {
+		return c
+	}
+	return &lineCount{}
 }
 
 func (e *Evidence) count(numbers int) *lineCount {
@@ -374,39 +425,81 @@ func (e *Evidence) Readings(stated Stated) []Reading {
 
 // alternatives are what lines may be besides the readings that fit them by their numbers:
 // these fit too, and what they say is another.
-func (e *Evidence) alternatives(fitting []Reading, stated Stated) (more []Reading) {
-	reads := func(so func(Reading) bool) bool { return slices.ContainsFunc(fitting, so) }
-	// Where boxes are oriented, a fifth number below 1 may be an angle as well as a score.
-	oriented := stated.Task == OBB && reads(func(r Reading) bool { return r.Trailer != Trailer{} })
-	if c := e.counts[5]; c != nil && (c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB) || oriented && c.fits[noTrailer][angleShape] > 0) {
-		more = append(more, Reading{Task: OBB, shape: angleShape})
+func (e *Evidence) alternatives(fitting readings, stated Stated) (more []Reading) {
+	for _, rule := range []func(readings, Stated) []Reading{e.angles, e.scoredAngles, e.scoresBefore, e.behindBoxes, e.idsForFlags} {
+		more = append(more, rule(fitting, stated)...)
 	}
-	// A whole number may be one of degrees as well as an id.
-	if c := e.counts[5]; c != nil && len(more) == 0 && stated.Task != Segment && stated.Task != Pose && c.fits[noTrailer][angleShape] == c.lines && !e.degrees.areIDs() &&
-		reads(func(r Reading) bool { return r.shape == boxShape && r.Trailer == Trailer{ID: true} }) {
-		more = append(more, Reading{Task: OBB, shape: angleShape})
+	return more
+}
+
+// readings are those that fit.
+type readings []Reading
+
+func (r readings) has(shape lineShape, t Trailer) bool {
+	return slices.ContainsFunc(r, func(r Reading) bool { return r.shape == shape && r.Trailer == t })
+}
+
+// oriented reports whether boxes are stated to be oriented, where some number behind them may be
+// an angle as well as a score or an id.
+func (r readings) oriented(stated Stated) bool {
+	return stated.Task == OBB && slices.ContainsFunc(r, func(r Reading) bool { return r.Trailer != Trailer{} })
+}
+
+// angles are numbers that can be nothing else, those behind oriented boxes, and whole ones, which
+// may be of degrees as well as ids.
+func (e *Evidence) angles(fitting readings, stated Stated) []Reading {
+	c := e.ofCount(5)
+	angles := c.fits[noTrailer][angleShape]
+	turned := c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB)
+	oriented := angles > 0 && fitting.oriented(stated)
+	degrees := angles > 0 && angles == c.lines && stated.Task != Segment && stated.Task != Pose &&
+		fitting.has(boxShape, Trailer{ID: true}) && !e.degrees.areIDs()
+	if turned || oriented || degrees {
+		return []Reading{{Task: OBB, shape: angleShape}}
 	}
-	if c := e.counts[6]; c != nil && oriented && c.fits[bothTrailer][boxShape] > 0 {
-		more = append(more, Reading{Task: OBB, shape: angleShape, Trailer: Trailer{Confidence: true}})
+	return nil
+}
+
+// scoredAngles are those of oriented boxes with a score, rather than scores with an id.
+func (e *Evidence) scoredAngles(fitting readings, stated Stated) []Reading {
+	if c := e.ofCount(6); c.fits[bothTrailer][boxShape] > 0 && fitting.oriented(stated) {
+		return []Reading{{Task: OBB, shape: angleShape, Trailer: Trailer{Confidence: true}}}
 	}
-	if c := e.counts[5]; c != nil && e.scoredOut != "" && e.scoreFirst == c.lines && (stated.Task == "" || stated.Task == Detect) {
-		scored := Reading{Task: Detect, Trailer: Trailer{Confidence: true}}
-		if !reads(func(r Reading) bool { return r.shape == boxShape && r.Trailer == scored.Trailer }) {
-			more = append(more, scored)
-		}
-		more = append(more, Reading{Task: Detect, shape: scoreFirstShape})
-		c.example = e.scoredOut
+	return nil
+}
+
+// scoresBefore are scores that stand before their boxes, where some box reaches out of its image
+// when the score is behind it.
+func (e *Evidence) scoresBefore(fitting readings, stated Stated) (more []Reading) {
+	c := e.ofCount(5)
+	if c.lines == 0 || e.scoredOut == "" || e.scoreFirst != c.lines || stated.Task != "" && stated.Task != Detect {
+		return nil
 	}
-	if e.boxedPolygons() && reads(func(r Reading) bool { return r.shape == polygonShape }) {
-		more = append(more, Reading{Task: Segment, shape: boxedShape})
+	if behind := (Trailer{Confidence: true}); !fitting.has(boxShape, behind) {
+		more = append(more, Reading{Task: Detect, Trailer: behind})
 	}
-	if e.onlyFlags() {
-		for _, r := range fitting {
-			scored, byID := r.Trailer == Trailer{Confidence: true}, r
-			byID.Trailer = Trailer{ID: true}
-			if scored && r.shape.dims() == 0 && !reads(func(r Reading) bool { return r.shape == byID.shape && r.Trailer == byID.Trailer }) {
-				more = append(more, byID)
-			}
+	c.example = e.scoredOut
+	return append(more, Reading{Task: Detect, shape: scoreFirstShape})
+}
+
+// behindBoxes are polygons that begin behind the boxes around them.
+func (e *Evidence) behindBoxes(fitting readings, _ Stated) []Reading {
+	if e.boxedPolygons() && slices.ContainsFunc(fitting, func(r Reading) bool { return r.shape == polygonShape }) {
+		return []Reading{{Task: Segment, shape: boxedShape}}
+	}
+	return nil
+}
+
+// idsForFlags are ids where all scores are 0 or 1.
+func (e *Evidence) idsForFlags(fitting readings, _ Stated) (more []Reading) {
+	if !e.onlyFlags() {
+		return nil
+	}
+	for _, r := range fitting {
+		byID := r
+		byID.Trailer = Trailer{ID: true}
+		if (r.Trailer == Trailer{Confidence: true}) && shapes[r.shape].dims == 0 && !fitting.has(r.shape, byID.Trailer) {
+			more = append(more, byID)
 		}
 	}
 	return more
@@ -472,7 +565,7 @@ func (s Stated) allows(r Reading) bool {
 // keypointCounts are the counts of keypoints that a pose may have, one of 0 for what has
 // none.
 func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []int {
-	dims := shape.dims()
+	dims := shapes[shape].dims
 	if dims == 0 {
 		return []int{0}
 	}
@@ -480,10 +573,7 @@ func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []i
 		return []int{stated.KeypointCount}
 	}
 	var counts []int
-	boxes := 0
-	if c := e.counts[4]; c != nil {
-		boxes = c.lines
-	}
+	boxes := e.ofCount(4).lines
 	for n, c := range e.counts {
 		if c.lines*4 < e.lines-boxes {
 			continue // the lines of a pose are of one count, but for the trailer
@@ -496,42 +586,26 @@ func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []i
 	return counts
 }
 
-// dims is how many numbers a keypoint of the shape has, 0 where it has no keypoints.
-func (s lineShape) dims() int {
-	switch s {
-	case pose2Shape:
-		return 2
-	case pose3Shape:
-		return 3
-	}
-	return 0
-}
-
-var shapeTasks = [lineShapes]Task{boxShape: Detect, polygonShape: Segment, cornersShape: OBB, pose2Shape: Pose, pose3Shape: Pose, angleShape: OBB, boxedShape: Segment, scoreFirstShape: Detect}
-
 // reading holds the lines against one way to read them; ok is false where no line is
 // what it is about.
 func (e *Evidence) reading(shape lineShape, t trailer, keypoints int) (r Reading, ok bool) {
-	r = Reading{Task: shapeTasks[shape], Trailer: t.public(), KeypointCount: keypoints, KeypointDims: shape.dims(), shape: shape}
+	r = Reading{Task: shapes[shape].task, Trailer: t.public(), KeypointCount: keypoints, KeypointDims: shapes[shape].dims, shape: shape}
 	fitting, apart := 0, 0
 	for n, c := range e.counts {
 		best := 0
 		for _, with := range t.variants() {
-			m := n - with.count()
-			if m == 4 {
-				best = max(best, c.fits[with][boxShape])
-				apart += c.apart[with][boxShape]
-				fitting += c.fits[with][boxShape]
-				ok = ok || shape == boxShape && with == t && c.fits[with][boxShape] > 0
+			as := shape
+			switch m := n - with.count(); {
+			case m == 4:
+				as = boxShape
+			case shape == boxShape, keypoints > 0 && m != 4+keypoints*r.KeypointDims,
+				shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer):
 				continue
 			}
-			if shape == boxShape || keypoints > 0 && m != 4+keypoints*r.KeypointDims || shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer) {
-				continue
-			}
-			best = max(best, c.fits[with][shape])
-			ok = ok || with == t && c.fits[with][shape] > 0
-			apart += c.apart[with][shape]
-			fitting += c.fits[with][shape]
+			best = max(best, c.fits[with][as])
+			ok = ok || as == shape && with == t && c.fits[with][as] > 0
+			apart += c.apart[with][as]
+			fitting += c.fits[with][as]
 		}
 		r.misfits += c.lines - best
 	}
@@ -558,7 +632,7 @@ func (r Reading) Asks(stated Stated) bool {
 
 // String says what a line is by the reading.
 func (r Reading) String() string {
-	text := map[lineShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes", scoreFirstShape: "boxes behind a score"}[r.shape]
+	text := shapes[r.shape].name
 	if r.KeypointDims > 0 {
 		text = fmt.Sprintf("poses of %d keypoints (%d numbers each)", r.KeypointCount, r.KeypointDims)
 		if r.KeypointCount == 1 {
@@ -582,19 +656,14 @@ func (r Reading) Flags() string {
 	switch {
 	case r.KeypointDims > 0:
 		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
-	case r.shape.byColumns():
+	case shapes[r.shape].byColumns:
 	case r.Trailer == Trailer{} || r.shape == cornersShape:
 		flags = "--task " + string(r.Task)
 	}
-	if (r.Trailer != Trailer{}) || r.shape.byColumns() {
+	if (r.Trailer != Trailer{}) || shapes[r.shape].byColumns {
 		flags = strings.TrimSpace(flags + " --columns " + r.columns())
 	}
 	return flags
-}
-
-// byColumns reports whether columns alone say that lines are of the shape.
-func (s lineShape) byColumns() bool {
-	return s == angleShape || s == boxedShape || s == scoreFirstShape
 }
 
 // FlagsAmong are those that tell the reading from others: a task tells nothing between
@@ -608,7 +677,7 @@ func (r Reading) FlagsAmong(others []Reading) string {
 
 // columns are those of the reading's lines.
 func (r Reading) columns() string {
-	columns := map[lineShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle", boxedShape: "class,box,polygon", scoreFirstShape: "class,confidence,box"}[r.shape]
+	columns := shapes[r.shape].columns
 	if r.Trailer.Confidence {
 		columns += ",confidence"
 	}
@@ -620,10 +689,10 @@ func (r Reading) columns() string {
 
 // NotRead says what lines may be too that no flag reads; "" where that is nothing.
 func (e *Evidence) NotRead() string {
-	if c := e.counts[6]; c != nil && e.twoScores == c.lines {
+	if c := e.ofCount(6); c.lines > 0 && e.twoScores == c.lines {
 		return "boxes with two scores are not read: leave one of them"
 	}
-	if c := e.counts[5]; c != nil && e.percents == c.lines && e.aboveOne {
+	if c := e.ofCount(5); c.lines > 0 && e.percents == c.lines && e.aboveOne {
 		return "scores from 0 to 100 are not read: divide them by 100"
 	}
 	return ""
