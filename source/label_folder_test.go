@@ -20,7 +20,7 @@ func TestImagesWithoutLabelsAmongOddNames(t *testing.T) {
 	}
 }
 
-// Its time an image is to stay the same, however many images have no label.
+// The time that an image takes stays the same, however many have no label.
 func BenchmarkImagesWithoutLabelsAmongOddNames(b *testing.B) {
 	for _, n := range []int{1000, 16000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

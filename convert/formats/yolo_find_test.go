@@ -384,12 +384,13 @@ func TestYOLOOfUnknownSize(t *testing.T) {
 
 // Of many files that are passed over some are named, and the others counted.
 func TestYOLOTellsOfSomePassedOver(t *testing.T) {
+	const most = 20
 	files := map[string]string{"data.yaml": names, "labels/a.txt": ""}
-	for i := range yolo.MostPassedOver + 3 {
+	for i := range most + 3 {
 		files[fmt.Sprintf("%d.jsonl", i)] = "{}"
 	}
 	_, findings := opened(t, tree(t, files), convert.OpenOptions{})
-	if last := (*findings)[len(*findings)-1]; len(*findings) != yolo.MostPassedOver+1 || last.Count != 3 {
+	if last := (*findings)[len(*findings)-1]; len(*findings) != most+1 || last.Count != 3 {
 		t.Errorf("%d findings, the last %+v", len(*findings), last)
 	}
 }

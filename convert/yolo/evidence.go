@@ -14,14 +14,14 @@ import (
 	"pictosync/source"
 )
 
-// Evidence gathers what the lines of a data set can be, so that its lines are read
+// evidence gathers what the lines of a data set can be, so that its lines are read
 // by all of them together. The order in which label files are added does not matter,
 // but for the example that is named.
 //
 // A line fits a reading where its numbers can be what the reading says: coordinates
 // lie within the image, boxes have an extent, scores are from 0 to 1, ids are whole
 // and once in a file. A line that fits none, as one of pixels, says nothing.
-type Evidence struct {
+type evidence struct {
 	counts map[int]*lineCount
 	lines  int // that fit something
 	// boxed are lines that may be boxes, cornered those of them whose numbers can be two
@@ -32,7 +32,7 @@ type Evidence struct {
 	// long are the lines of more than a box, enclosing those of them that begin with the
 	// box around the points behind it.
 	long, enclosing int
-	Files           int // with lines that do
+	files           int // with lines that do
 
 	// scoreFirst are lines of five numbers that may be a score and a box within its image, and
 	// scoredOut is one whose first four are a box that reaches out of it.
@@ -90,25 +90,25 @@ var shapes = [lineShapes]struct {
 	scoreFirstShape: {name: "boxes behind a score", columns: "class,confidence,box", task: Detect, byColumns: true},
 }
 
-// trailer is a Trailer by number.
-type trailer int
+// trailerKind is a Trailer by number.
+type trailerKind int
 
 const (
-	noTrailer trailer = iota
+	noTrailer trailerKind = iota
 	scoreTrailer
 	idTrailer
 	bothTrailer
 	trailers
 )
 
-func (t trailer) public() Trailer {
-	return Trailer{Confidence: t == scoreTrailer || t == bothTrailer, ID: t == idTrailer || t == bothTrailer}
+func (t trailerKind) trailer() trailer {
+	return trailer{Confidence: t == scoreTrailer || t == bothTrailer, ID: t == idTrailer || t == bothTrailer}
 }
 
-func (t trailer) count() int { return t.public().count() }
+func (t trailerKind) count() int { return t.trailer().count() }
 
-// Add takes the lines of one label file.
-func (e *Evidence) Add(file string, label []byte) {
+// addFile takes the lines of one label file.
+func (e *evidence) addFile(file string, label []byte) {
 	if e.counts == nil {
 		e.counts, e.ids = make(map[int]*lineCount), make(map[float64]bool)
 	}
@@ -127,7 +127,7 @@ func (e *Evidence) Add(file string, label []byte) {
 		if e.numbers, err = appendFields(e.numbers[:0], rest); err != nil || len(e.numbers) < 4 {
 			continue
 		}
-		c := e.add(line)
+		c := e.addLine(line)
 		if c == nil {
 			continue
 		}
@@ -142,7 +142,7 @@ func (e *Evidence) Add(file string, label []byte) {
 		}
 	}
 	if e.lines > before {
-		e.Files++
+		e.files++
 	}
 }
 
@@ -152,7 +152,7 @@ func exampleLine(file string, number int, line []byte) string {
 
 // corner counts a line that may be a box, and reports one that can be two corners and
 // can hardly be centre and size.
-func (e *Evidence) corner() bool {
+func (e *evidence) corner() bool {
 	const clearly, longest = 0.01, 6 // with score and id
 	n := e.numbers
 	if len(n) > longest {
@@ -168,7 +168,7 @@ func (e *Evidence) corner() bool {
 
 // scored counts a line that may have scores, and reports one that can be a score and a box
 // and hardly a box and a score.
-func (e *Evidence) scored() bool {
+func (e *evidence) scored() bool {
 	const beyondRounding = 0.002
 	n := e.numbers
 	within := func(n []float64) bool { return fitsBox(n[:4]) && !leavesImage(n, beyondRounding) }
@@ -210,8 +210,8 @@ func encloses(box, points []float64) bool {
 	return true
 }
 
-// add counts one line, whose numbers are read; nil is one that fits nothing.
-func (e *Evidence) add(line []byte) *lineCount {
+// addLine counts one line, whose numbers are read; nil is one that fits nothing.
+func (e *evidence) addLine(line []byte) *lineCount {
 	n := e.numbers
 	if len(n) == 4 { // nearly all lines of most data sets
 		if !fitsBox(n) {
@@ -280,7 +280,7 @@ type lineEnd struct {
 }
 
 // lineEnd looks at the last number of a line, whose numbers are read.
-func (e *Evidence) lineEnd(line []byte) lineEnd {
+func (e *evidence) lineEnd(line []byte) lineEnd {
 	n := e.numbers
 	last := n[len(n)-1]
 	field := line[bytes.LastIndexFunc(line, convert.IsSpace)+1:]
@@ -294,7 +294,7 @@ func (e *Evidence) lineEnd(line []byte) lineEnd {
 }
 
 // canBe reports whether numbers with that end can have a trailer.
-func (l lineEnd) canBe(t trailer, n []float64) bool {
+func (l lineEnd) canBe(t trailerKind, n []float64) bool {
 	switch t {
 	case scoreTrailer:
 		return isShare(l.last)
@@ -310,14 +310,14 @@ func (l lineEnd) canBe(t trailer, n []float64) bool {
 func isShare(v float64) bool { return v >= 0 && v <= 1 }
 
 // ofCount are the lines of a count of numbers, of which there may be none.
-func (e *Evidence) ofCount(numbers int) *lineCount {
+func (e *evidence) ofCount(numbers int) *lineCount {
 	if c := e.counts[numbers]; c != nil {
 		return c
 	}
 	return &lineCount{}
 }
 
-func (e *Evidence) count(numbers int) *lineCount {
+func (e *evidence) count(numbers int) *lineCount {
 	c := e.counts[numbers]
 	if c == nil {
 		c = &lineCount{}
@@ -381,10 +381,10 @@ func fitsKeypoints(n []float64, dims int) bool {
 // maxYOLOKeypoints bounds the keypoints of a pose that nothing states.
 const maxYOLOKeypoints = 1 << 10
 
-// Reading is one way to read all lines of a data set.
-type Reading struct {
+// reading is one way to read all lines of a data set.
+type reading struct {
 	Task          Task
-	Trailer       Trailer
+	Trailer       trailer
 	KeypointCount int
 	KeypointDims  int
 	// misfits are lines that fit otherwise alone.
@@ -392,16 +392,16 @@ type Reading struct {
 	shape   lineShape
 }
 
-// Stated is what is known of a data set before its lines are looked at.
-type Stated struct {
+// statement is what is known of a data set before its lines are looked at.
+type statement struct {
 	Task                        Task
 	KeypointCount, KeypointDims int
 }
 
-// Readings are the ways that the lines gathered so far can be read: those that fit all
+// allReadings are the ways that the lines gathered so far can be read: those that fit all
 // lines, else those that fit nine of ten. None is where nothing does.
-func (e *Evidence) Readings(stated Stated) []Reading {
-	var all []Reading
+func (e *evidence) allReadings(stated statement) []reading {
+	var all []reading
 	for t := range trailers {
 		for _, shape := range []lineShape{boxShape, polygonShape, cornersShape, pose2Shape, pose3Shape} {
 			for _, count := range e.keypointCounts(shape, t, stated) {
@@ -411,10 +411,10 @@ func (e *Evidence) Readings(stated Stated) []Reading {
 			}
 		}
 	}
-	boxes := slices.IndexFunc(all, func(r Reading) bool { return r.shape == boxShape && r.Trailer == Trailer{} })
-	var few []Reading
+	boxes := slices.IndexFunc(all, func(r reading) bool { return r.shape == boxShape && r.Trailer == trailer{} })
+	var few []reading
 	if boxes >= 0 && e.few(all[boxes].misfits) {
-		few = []Reading{all[boxes]}
+		few = []reading{all[boxes]}
 	}
 	fitting := e.fitting(all, stated)
 	if len(fitting) > 1 && few != nil && stated.Task == "" {
@@ -425,80 +425,80 @@ func (e *Evidence) Readings(stated Stated) []Reading {
 
 // alternatives are what lines may be besides the readings that fit them by their numbers:
 // these fit too, and what they say is another.
-func (e *Evidence) alternatives(fitting readings, stated Stated) (more []Reading) {
-	for _, rule := range []func(readings, Stated) []Reading{e.angles, e.scoredAngles, e.scoresBefore, e.behindBoxes, e.idsForFlags} {
+func (e *evidence) alternatives(fitting readings, stated statement) (more []reading) {
+	for _, rule := range []func(readings, statement) []reading{e.angles, e.scoredAngles, e.scoresBefore, e.behindBoxes, e.idsForFlags} {
 		more = append(more, rule(fitting, stated)...)
 	}
 	return more
 }
 
 // readings are those that fit.
-type readings []Reading
+type readings []reading
 
-func (r readings) has(shape lineShape, t Trailer) bool {
-	return slices.ContainsFunc(r, func(r Reading) bool { return r.shape == shape && r.Trailer == t })
+func (r readings) has(shape lineShape, t trailer) bool {
+	return slices.ContainsFunc(r, func(r reading) bool { return r.shape == shape && r.Trailer == t })
 }
 
 // oriented reports whether boxes are stated to be oriented, where some number behind them may be
 // an angle as well as a score or an id.
-func (r readings) oriented(stated Stated) bool {
-	return stated.Task == OBB && slices.ContainsFunc(r, func(r Reading) bool { return r.Trailer != Trailer{} })
+func (r readings) oriented(stated statement) bool {
+	return stated.Task == OBB && slices.ContainsFunc(r, func(r reading) bool { return r.Trailer != trailer{} })
 }
 
 // angles are numbers that can be nothing else, those behind oriented boxes, and whole ones, which
 // may be of degrees as well as ids.
-func (e *Evidence) angles(fitting readings, stated Stated) []Reading {
+func (e *evidence) angles(fitting readings, stated statement) []reading {
 	c := e.ofCount(5)
 	angles := c.fits[noTrailer][angleShape]
 	turned := c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB)
 	oriented := angles > 0 && fitting.oriented(stated)
 	degrees := angles > 0 && angles == c.lines && stated.Task != Segment && stated.Task != Pose &&
-		fitting.has(boxShape, Trailer{ID: true}) && !e.degrees.areIDs()
+		fitting.has(boxShape, trailer{ID: true}) && !e.degrees.areIDs()
 	if turned || oriented || degrees {
-		return []Reading{{Task: OBB, shape: angleShape}}
+		return []reading{{Task: OBB, shape: angleShape}}
 	}
 	return nil
 }
 
 // scoredAngles are those of oriented boxes with a score, rather than scores with an id.
-func (e *Evidence) scoredAngles(fitting readings, stated Stated) []Reading {
+func (e *evidence) scoredAngles(fitting readings, stated statement) []reading {
 	if c := e.ofCount(6); c.fits[bothTrailer][boxShape] > 0 && fitting.oriented(stated) {
-		return []Reading{{Task: OBB, shape: angleShape, Trailer: Trailer{Confidence: true}}}
+		return []reading{{Task: OBB, shape: angleShape, Trailer: trailer{Confidence: true}}}
 	}
 	return nil
 }
 
 // scoresBefore are scores that stand before their boxes, where some box reaches out of its image
 // when the score is behind it.
-func (e *Evidence) scoresBefore(fitting readings, stated Stated) (more []Reading) {
+func (e *evidence) scoresBefore(fitting readings, stated statement) (more []reading) {
 	c := e.ofCount(5)
 	if c.lines == 0 || e.scoredOut == "" || e.scoreFirst != c.lines || stated.Task != "" && stated.Task != Detect {
 		return nil
 	}
-	if behind := (Trailer{Confidence: true}); !fitting.has(boxShape, behind) {
-		more = append(more, Reading{Task: Detect, Trailer: behind})
+	if behind := (trailer{Confidence: true}); !fitting.has(boxShape, behind) {
+		more = append(more, reading{Task: Detect, Trailer: behind})
 	}
 	c.example = e.scoredOut
-	return append(more, Reading{Task: Detect, shape: scoreFirstShape})
+	return append(more, reading{Task: Detect, shape: scoreFirstShape})
 }
 
 // behindBoxes are polygons that begin behind the boxes around them.
-func (e *Evidence) behindBoxes(fitting readings, _ Stated) []Reading {
-	if e.boxedPolygons() && slices.ContainsFunc(fitting, func(r Reading) bool { return r.shape == polygonShape }) {
-		return []Reading{{Task: Segment, shape: boxedShape}}
+func (e *evidence) behindBoxes(fitting readings, _ statement) []reading {
+	if e.boxedPolygons() && slices.ContainsFunc(fitting, func(r reading) bool { return r.shape == polygonShape }) {
+		return []reading{{Task: Segment, shape: boxedShape}}
 	}
 	return nil
 }
 
 // idsForFlags are ids where all scores are 0 or 1.
-func (e *Evidence) idsForFlags(fitting readings, _ Stated) (more []Reading) {
+func (e *evidence) idsForFlags(fitting readings, _ statement) (more []reading) {
 	if !e.onlyFlags() {
 		return nil
 	}
 	for _, r := range fitting {
 		byID := r
-		byID.Trailer = Trailer{ID: true}
-		if (r.Trailer == Trailer{Confidence: true}) && shapes[r.shape].dims == 0 && !fitting.has(r.shape, byID.Trailer) {
+		byID.Trailer = trailer{ID: true}
+		if (r.Trailer == trailer{Confidence: true}) && shapes[r.shape].dims == 0 && !fitting.has(r.shape, byID.Trailer) {
 			more = append(more, byID)
 		}
 	}
@@ -506,11 +506,11 @@ func (e *Evidence) idsForFlags(fitting readings, _ Stated) (more []Reading) {
 }
 
 // boxedPolygons reports whether lines, but for a few, begin with the box around their points.
-func (e *Evidence) boxedPolygons() bool { return e.enclosing > 0 && e.enclosing*10 >= e.long*9 }
+func (e *evidence) boxedPolygons() bool { return e.enclosing > 0 && e.enclosing*10 >= e.long*9 }
 
 // onlyFlags reports whether the one number behind all shapes is 0 throughout, or a whole 0
 // or 1, which says more of a mark or an id than of a score.
-func (e *Evidence) onlyFlags() bool {
+func (e *evidence) onlyFlags() bool {
 	lines, flags, zeros := 0, 0, 0
 	for n, c := range e.counts {
 		if n%2 == 1 {
@@ -521,19 +521,19 @@ func (e *Evidence) onlyFlags() bool {
 }
 
 // few reports that hardly any lines are of that kind.
-func (e *Evidence) few(lines int) bool {
+func (e *evidence) few(lines int) bool {
 	const someLines = 5
 	return lines*10 <= e.lines || lines == 1 && e.lines >= someLines
 }
 
 // fitting are the readings that fit all lines, or nine of ten where none does. Then
 // one that fits ten times as many of the lines that differ is taken over another.
-func (e *Evidence) fitting(all []Reading, stated Stated) []Reading {
+func (e *evidence) fitting(all []reading, stated statement) []reading {
 	least := e.lines
 	for _, r := range all {
 		least = min(least, r.misfits)
 	}
-	all = slices.DeleteFunc(all, func(r Reading) bool {
+	all = slices.DeleteFunc(all, func(r reading) bool {
 		return r.misfits > least && r.misfits >= 10*least || r.misfits*10 > e.lines
 	})
 	if stated.Task == "" {
@@ -541,19 +541,19 @@ func (e *Evidence) fitting(all []Reading, stated Stated) []Reading {
 	}
 	// Who states another task does not mean boxes, unless nothing else is there, and
 	// means the task's shapes alone where all lines are these.
-	all = preferred(all, func(r Reading) bool { return r.shape != boxShape })
-	return preferred(all, func(r Reading) bool { return r.misfits == 0 && r.Trailer == Trailer{} })
+	all = preferred(all, func(r reading) bool { return r.shape != boxShape })
+	return preferred(all, func(r reading) bool { return r.misfits == 0 && r.Trailer == trailer{} })
 }
 
 // preferred are those that are so, if any is.
-func preferred(all []Reading, so func(Reading) bool) []Reading {
+func preferred(all []reading, so func(reading) bool) []reading {
 	if !slices.ContainsFunc(all, so) {
 		return all
 	}
-	return slices.DeleteFunc(all, func(r Reading) bool { return !so(r) })
+	return slices.DeleteFunc(all, func(r reading) bool { return !so(r) })
 }
 
-func (s Stated) allows(r Reading) bool {
+func (s statement) allows(r reading) bool {
 	switch {
 	case s.Task == "" || r.shape == boxShape:
 	case r.Task != s.Task:
@@ -564,7 +564,7 @@ func (s Stated) allows(r Reading) bool {
 
 // keypointCounts are the counts of keypoints that a pose may have, one of 0 for what has
 // none.
-func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []int {
+func (e *evidence) keypointCounts(shape lineShape, t trailerKind, stated statement) []int {
 	dims := shapes[shape].dims
 	if dims == 0 {
 		return []int{0}
@@ -588,8 +588,8 @@ func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []i
 
 // reading holds the lines against one way to read them; ok is false where no line is
 // what it is about.
-func (e *Evidence) reading(shape lineShape, t trailer, keypoints int) (r Reading, ok bool) {
-	r = Reading{Task: shapes[shape].task, Trailer: t.public(), KeypointCount: keypoints, KeypointDims: shapes[shape].dims, shape: shape}
+func (e *evidence) reading(shape lineShape, t trailerKind, keypoints int) (r reading, ok bool) {
+	r = reading{Task: shapes[shape].task, Trailer: t.trailer(), KeypointCount: keypoints, KeypointDims: shapes[shape].dims, shape: shape}
 	fitting, apart := 0, 0
 	for n, c := range e.counts {
 		best := 0
@@ -614,24 +614,24 @@ func (e *Evidence) reading(shape lineShape, t trailer, keypoints int) (r Reading
 }
 
 // variants are the trailers that lines may have where the data set has one.
-func (t trailer) variants() []trailer {
+func (t trailerKind) variants() []trailerKind {
 	switch t {
 	case bothTrailer:
-		return []trailer{noTrailer, scoreTrailer, bothTrailer}
+		return []trailerKind{noTrailer, scoreTrailer, bothTrailer}
 	case noTrailer:
-		return []trailer{noTrailer}
+		return []trailerKind{noTrailer}
 	}
-	return []trailer{noTrailer, t}
+	return []trailerKind{noTrailer, t}
 }
 
-// Asks reports whether the reading is not taken without being told: how many keypoints
+// asks reports whether the reading is not taken without being told: how many keypoints
 // a pose has, and what an angle means, no line says.
-func (r Reading) Asks(stated Stated) bool {
+func (r reading) asks(stated statement) bool {
 	return r.shape == angleShape || r.Task == Pose && stated.KeypointCount == 0
 }
 
 // String says what a line is by the reading.
-func (r Reading) String() string {
+func (r reading) String() string {
 	text := shapes[r.shape].name
 	if r.KeypointDims > 0 {
 		text = fmt.Sprintf("poses of %d keypoints (%d numbers each)", r.KeypointCount, r.KeypointDims)
@@ -650,33 +650,33 @@ func (r Reading) String() string {
 	return text
 }
 
-// Flags are those that ask for the reading.
-func (r Reading) Flags() string {
+// flags are those that ask for the reading.
+func (r reading) flags() string {
 	flags := ""
 	switch {
 	case r.KeypointDims > 0:
 		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
 	case shapes[r.shape].byColumns:
-	case r.Trailer == Trailer{} || r.shape == cornersShape:
+	case r.Trailer == trailer{} || r.shape == cornersShape:
 		flags = "--task " + string(r.Task)
 	}
-	if (r.Trailer != Trailer{}) || shapes[r.shape].byColumns {
+	if (r.Trailer != trailer{}) || shapes[r.shape].byColumns {
 		flags = strings.TrimSpace(flags + " --columns " + r.columns())
 	}
 	return flags
 }
 
-// FlagsAmong are those that tell the reading from others: a task tells nothing between
+// flagsAmong are those that tell the reading from others: a task tells nothing between
 // two readings of it.
-func (r Reading) FlagsAmong(others []Reading) string {
-	if r.shape == polygonShape && slices.ContainsFunc(others, func(o Reading) bool { return o.shape == boxedShape }) {
+func (r reading) flagsAmong(others []reading) string {
+	if r.shape == polygonShape && slices.ContainsFunc(others, func(o reading) bool { return o.shape == boxedShape }) {
 		return "--columns " + r.columns()
 	}
-	return r.Flags()
+	return r.flags()
 }
 
 // columns are those of the reading's lines.
-func (r Reading) columns() string {
+func (r reading) columns() string {
 	columns := shapes[r.shape].columns
 	if r.Trailer.Confidence {
 		columns += ",confidence"
@@ -687,8 +687,8 @@ func (r Reading) columns() string {
 	return columns
 }
 
-// NotRead says what lines may be too that no flag reads; "" where that is nothing.
-func (e *Evidence) NotRead() string {
+// notRead says what lines may be too that no flag reads; "" where that is nothing.
+func (e *evidence) notRead() string {
 	if c := e.ofCount(6); c.lines > 0 && e.twoScores == c.lines {
 		return "boxes with two scores are not read: leave one of them"
 	}
@@ -698,25 +698,25 @@ func (e *Evidence) NotRead() string {
 	return ""
 }
 
-// Corners says how the boxes of a reading would be told to be such, where they seem to be
+// corners says how the boxes of a reading would be told to be such, where they seem to be
 // two corners each: all can be, and taken for centre and size one clearly reaches out of
 // its image, which example shows. ok is false where nothing speaks for corners; a single
 // box may look so by itself.
-func (e *Evidence) Corners(r Reading) (columns, example string, ok bool) {
+func (e *evidence) corners(r reading) (columns, example string, ok bool) {
 	const someLines = 2
 	return r.columns(), e.leaving, r.shape == boxShape && e.boxed >= someLines && e.cornered == e.boxed && e.leaving != ""
 }
 
-// Example is a line of the longest that are there, with its place.
-func (e *Evidence) Example() string {
+// example is a line of the longest that are there, with its place.
+func (e *evidence) example() string {
 	if len(e.counts) == 0 {
 		return ""
 	}
 	return e.counts[slices.Max(slices.Collect(maps.Keys(e.counts)))].example
 }
 
-// Different names lines of the counts that are there, the most frequent first.
-func (e *Evidence) Different() string {
+// different names lines of the counts that are there, the most frequent first.
+func (e *evidence) different() string {
 	const some = 3
 	numbers := slices.SortedFunc(maps.Keys(e.counts), func(a, b int) int {
 		if d := e.counts[b].lines - e.counts[a].lines; d != 0 {

@@ -158,7 +158,7 @@ func (y *dataset) locate(folder string, d description, name string) {
 			best = above[0]
 		}
 	}
-	if most > 0 && beside == most && !sameFolder(best, folder) {
+	if most > 0 && beside == most && !sameFile(best, folder) {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindMissingSplit, File: name, At: "path", Reason: fmt.Sprintf("the splits are in %s and in the folder of %s too, and nothing tells which are meant; give the folder that is meant, or take path out", convert.Display(d.root), name), Action: "those of path were read"})
 	}
 	if y.root = best; full != "" && y.root != full {
@@ -233,14 +233,11 @@ func (y *dataset) addUnnamed(name string) {
 	}
 }
 
-// sameFolder reports whether two paths lead to one folder.
-func sameFolder(a, b string) bool {
+// sameFile reports whether two paths lead to one file, or to one folder.
+func sameFile(a, b string) bool {
 	one, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // missing reports a split that is not there. Many exports name a test split that they
@@ -295,7 +292,7 @@ func (y *dataset) rootsAbove(folder string, d description) (roots []string) {
 	for _, up := range []string{"..", filepath.Join("..", "..")} {
 		for _, rest := range source.Shortened(strings.ReplaceAll(d.root, `\`, "/")) {
 			root := filepath.Join(folder, up, filepath.FromSlash(rest))
-			if source.IsFolder(root) && y.splitsIn(root, d) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFolder(root, other) }) {
+			if source.IsFolder(root) && y.splitsIn(root, d) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFile(root, other) }) {
 				roots = append(roots, root)
 			}
 		}

@@ -200,7 +200,7 @@ func (y *dataset) tellUnread(listed *listedLabels) {
 			continue
 		}
 		n := y.unread[rel]
-		if folders++; folders > MostPassedOver {
+		if folders++; folders > mostPassedOver {
 			labels += n
 			continue
 		}
@@ -210,7 +210,7 @@ func (y *dataset) tellUnread(listed *listedLabels) {
 		}
 		y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: n, File: where, Reason: count(n, "label") + " there that no split or list names", Action: "left alone"})
 	}
-	if more := folders - MostPassedOver; more > 0 {
+	if more := folders - mostPassedOver; more > 0 {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: labels, Reason: fmt.Sprintf("%d labels in %d more folders that no split or list names", labels, more), Action: "left alone"})
 	}
 }

@@ -13,27 +13,8 @@ import (
 	"pictosync/source"
 )
 
-// What lies beside the files that describe a data set and says something else, or is not
-// read, is never passed over in silence.
-
-// areLabels reports whether all lines can be label lines rather than names.
-func areLabels(lines []string) bool {
-	const fewest = 5
-	for _, line := range lines {
-		if fields := strings.Fields(line); len(fields) > 0 && (len(fields) < fewest || !source.AreNumbers(fields)) {
-			return false
-		}
-	}
-	return true
-}
-
-func isYAML(name string) bool {
-	ext := strings.ToLower(filepath.Ext(name))
-	return ext == ".yaml" || ext == ".yml"
-}
-
-// MostPassedOver is how many files that are passed over are named.
-const MostPassedOver = 20
+// mostPassedOver is how many files that are passed over are named.
+const mostPassedOver = 20
 
 // tellPassedOver tells of the files at the top of a YOLO folder that look like labels of
 // another format, or describe a data set too, and are not read.
@@ -50,22 +31,13 @@ func tellPassedOver(s source.Files, entries []fs.DirEntry, taken string) {
 		if slices.ContainsFunc([]string{taken, s.Options.Sizes, flagsOf(s.Options).ClassList}, used) {
 			continue
 		}
-		if count++; count <= MostPassedOver {
+		if count++; count <= mostPassedOver {
 			s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: name, Reason: "it looks like " + what + ", and the folder is read as YOLO", Action: "it was passed over; give the file itself to read it"})
 		}
 	}
-	if more := count - MostPassedOver; more > 0 {
+	if more := count - mostPassedOver; more > 0 {
 		s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, Count: more, Reason: fmt.Sprintf("%d more files at the top look like labels of another format", more), Action: "they were passed over"})
 	}
-}
-
-func sameFile(a, b string) bool {
-	if b == "" {
-		return false
-	}
-	one, err := os.Stat(a)
-	other, otherErr := os.Stat(b)
-	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // labelsBeside says what labels a file seems to hold, "" where it does not look like any.

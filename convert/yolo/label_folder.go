@@ -122,7 +122,7 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 // holdsLabels reports whether a file that is named like a list has label lines.
 func holdsLabels(file string) bool {
 	data, err := source.ReadInto(nil, file, source.MaxLabels)
-	return err == nil && CountLines(data) > 0 && areLabelLines(data)
+	return err == nil && countLines(data) > 0 && areLabelLines(data)
 }
 
 func severalLabels(other string) error {
@@ -135,10 +135,10 @@ func linesIn(label string) int {
 	if err != nil {
 		return 0
 	}
-	return CountLines(data)
+	return countLines(data)
 }
 
-// Name says which image an item is for, whose file has a name. Both paths that it
+// name says which image an item is for, whose file has a name. Both paths that it
 // may have are one text where one of them ends with the other, as they mostly do.
 func (f *labelFolder) name(item *convert.Item, image string) {
 	if f.pair.Bare == f.pair.WithImages {
