@@ -10,7 +10,7 @@ import (
 	"pictosync/convert"
 )
 
-// Filter is what --include and --exclude leave of a source. Its globs are
+// filter is what --include and --exclude leave of a source. Its globs are
 // matched against the image's path and the label file's; ** crosses folders.
 type filter struct {
 	Include, Exclude []string

@@ -2,7 +2,6 @@ package source
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,8 +11,8 @@ import (
 )
 
 // LabelFolder pairs the labels of one folder with their images: it is what formats share
-// that keep one label file an image. What the labels of a folder have in common, the folders
-// of their images first of all, is found once for all that come one after the other.
+// that keep one label file an image. Which folders may hold the images, the format says. What
+// the labels of a folder have in common is found once for all that come one after the other.
 type LabelFolder struct {
 	Files
 	Root     string // of the data set, on disk
@@ -22,6 +21,8 @@ type LabelFolder struct {
 	// Once reports whether a folder is met for the first time, so that its images without
 	// labels are told of once.
 	Once func(folder string) bool
+	// Elsewhere are the folders on disk where labels of the images in one may lie besides.
+	Elsewhere func(images string) []string
 
 	Path string // of the labels, on disk
 	// File, Bare and WithImages stand before a name in a label's file, and in the two paths
@@ -31,24 +32,26 @@ type LabelFolder struct {
 
 	odd    bool // some labels may be spelled otherwise than their images
 	double bool // some images may have two labels
-	images []imageFolder
-	// above is the folder above "labels", where that has images; "" where it has none. Where
-	// others are for images, those above are no more than what a label may be for.
-	above string
+	images []ImageFolder
+	shared bool // some folder is
+	sole   bool // no folder that is not shared is for images but that of the labels
 	// splits are the folders of images of other splits; nil before they were looked for.
-	splits []imageFolder
-	sole   bool // no folder is for images but that
+	splits []ImageFolder
 	// labels are the labels by what their spellings, and those of their images, have in
 	// common; made when first needed.
 	labels map[string][]string
 }
 
-// imageFolder is a folder that may hold the images of labels.
-type imageFolder struct {
-	path    string
+// ImageFolder is a folder that may hold the images of labels.
+type ImageFolder struct {
+	Path string // on disk
+	// Other says that it is one of several that may be meant.
+	Other bool
+	// Shared says that images of other labels lie there too. Where another folder is for
+	// images, these are no more than what a label may be for.
+	Shared bool
+
 	entries *Entries
-	// other says that it is one of several that may be meant by "images".
-	other bool
 	// alias stands before a name in a further path that the image may have.
 	alias string
 	// folded are the images by what is left of their names without letter case; made
@@ -59,28 +62,24 @@ type imageFolder struct {
 	spellings map[string][]string
 }
 
-// Enter makes it a folder of labels.
-func (f *LabelFolder) Enter(path, file, bare, withImages string) {
+// Enter makes it a folder of labels, whose images may lie in folders, the best first.
+func (f *LabelFolder) Enter(path, file, bare, withImages string, images []ImageFolder) {
 	f.Path, f.File, f.Bare, f.WithImages = path, AsPrefix(file), AsPrefix(bare), AsPrefix(withImages)
-	f.images, f.above, f.splits = f.images[:0], "", nil
-	paths, others := f.imageFolders(bare, withImages)
-	for n, path := range paths {
-		entries, err := f.Listings.Read(path)
+	f.images, f.shared, f.sole, f.splits = f.images[:0], false, true, nil
+	for _, folder := range images {
+		entries, err := f.Listings.Read(folder.Path)
 		if err != nil {
-			if path = Respelled(path); path == "" {
+			if folder.Path = Respelled(folder.Path); folder.Path == "" {
 				continue
 			}
-			if entries, err = f.Listings.Read(path); err != nil {
+			if entries, err = f.Listings.Read(folder.Path); err != nil {
 				continue
 			}
 		}
-		f.images = append(f.images, imageFolder{path: path, entries: entries, other: n >= others, alias: f.aliasOf(path)})
-	}
-	f.sole = !slices.ContainsFunc(f.images, func(i imageFolder) bool { return i.path != f.Path })
-	if above := f.aboveLabels(); above != "" && !slices.Contains(paths, above) {
-		if entries, err := f.Listings.Read(above); err == nil && slices.ContainsFunc(entries.List, func(e Entry) bool { return e.Kind != FolderEntry && isImageBytes(entries.Bytes(e)) }) {
-			f.images, f.above = append(f.images, imageFolder{path: above, entries: entries, other: true, alias: f.aliasOf(above)}), above
-		}
+		folder.entries, folder.alias = entries, f.aliasOf(folder.Path)
+		f.images = append(f.images, folder)
+		f.shared = f.shared || folder.Shared
+		f.sole = f.sole && (folder.Shared || folder.Path == f.Path)
 	}
 	f.Names, f.odd, f.double, f.labels = nil, false, false, nil
 	if entries, err := f.Listings.Read(f.Path); err == nil {
@@ -103,93 +102,29 @@ func (f *LabelFolder) Image(name string) (file, image, alias string, err error) 
 	if folder.alias != "" {
 		alias = folder.alias + image
 	}
-	return filepath.Join(folder.path, image), image, alias, err
+	return filepath.Join(folder.Path, image), image, alias, err
 }
 
-// aboveLabels is the folder that has "labels" for those of its images, as detectors write
-// them; "" where there is none.
-func (f *LabelFolder) aboveLabels() string {
-	rel := Relative(f.Root, f.Path)
-	base := strings.TrimSuffix(filepath.Clean(f.Path), filepath.FromSlash(rel))
-	for _, name := range LabelFolderNames {
-		if above, found := ReplaceLast(rel, name, ""); found {
-			return filepath.Clean(filepath.Join(base, filepath.FromSlash(above))) // "." for ""
-		}
-	}
-	if root := filepath.Clean(f.Root); slices.Contains(LabelFolderNames, filepath.Base(root)) {
-		return filepath.Join(filepath.Dir(root), filepath.FromSlash(rel))
-	}
-	return ""
-}
-
-// ImageFolders are the folders on disk that may hold the images of the labels entered. Below
-// the one that is above, "" where there is none, lie images of other labels.
-func (f *LabelFolder) ImageFolders() (paths []string, above string) {
+// ImageFolders are those that hold the images of the labels entered, as far as they are there.
+func (f *LabelFolder) ImageFolders() (folders []ImageFolder) {
 	for _, folder := range f.images {
-		if folder.path != f.above || f.sole {
-			paths = append(paths, folder.path)
+		if !folder.Shared || f.sole {
+			folders = append(folders, folder)
 		}
 	}
-	return paths, f.above
-}
-
-// imageFolders are the folders on disk that images are looked for in: the folder of
-// images if one was given, then "images" for "labels", then that of the labels. Those from
-// others on but for the last are in place of "images".
-func (f *LabelFolder) imageFolders(bare, withImages string) (paths []string, others int) {
-	if f.Images != "" {
-		for _, dir := range []string{bare, withImages, ""} {
-			paths = append(paths, filepath.Join(f.Images, filepath.FromSlash(dir)))
-		}
-	}
-	beside, found := ReplaceLast(filepath.ToSlash(f.Path), "labels", "images")
-	if found {
-		paths = append(paths, filepath.FromSlash(beside))
-	}
-	others = len(paths)
-	if !found || !IsFolder(paths[others-1]) {
-		paths = append(paths, f.otherImageFolders()...)
-	}
-	return append(paths, f.Path), others
-}
-
-// otherImageFolders are those with another name than "images" that stand where
-// "labels" does.
-func (f *LabelFolder) otherImageFolders() (paths []string) {
-	parts := strings.Split(filepath.ToSlash(f.Path), "/")
-	rootParts := len(strings.Split(filepath.ToSlash(filepath.Clean(f.Root)), "/"))
-	if filepath.Clean(f.Root) == "." {
-		rootParts = 0
-	}
-	for i := len(parts) - 1; i > 0; i-- {
-		if !slices.Contains(LabelFolderNames, parts[i]) || i < rootParts {
-			continue
-		}
-		parent := filepath.FromSlash(strings.Join(parts[:i], "/"))
-		entries, err := f.Listings.Read(parent)
-		if err != nil {
-			return nil
-		}
-		for _, e := range entries.List {
-			if name := entries.Name(e); IsImageFolder(name) {
-				paths = append(paths, filepath.Join(append([]string{parent, name}, parts[i+1:]...)...))
-			}
-		}
-		return paths
-	}
-	return nil
+	return folders
 }
 
 // image finds the image file of the label of a name without extension. Two images of
 // one name in a folder are an error: nothing tells whose the label is.
-func (f *LabelFolder) image(name string) (folder *imageFolder, image string, err error) {
+func (f *LabelFolder) image(name string) (folder *ImageFolder, image string, err error) {
 	for i := range f.images {
 		folder := &f.images[i]
 		switch image, others := imagesNamed(folder.entries, name); {
 		case image == "":
 			continue
 		case len(others) == 0:
-			if f.Images == "" && (folder.other || f.above != "") {
+			if f.Images == "" && (folder.Other || f.shared) {
 				if two := f.alsoIn(f.images[i:], name); len(two) > 1 {
 					return nil, "", severalImages(two)
 				}
@@ -203,11 +138,11 @@ func (f *LabelFolder) image(name string) (folder *imageFolder, image string, err
 }
 
 // alsoIn are the images of a name in the first of folders, and in the others of which several
-// may be meant by "images".
-func (f *LabelFolder) alsoIn(folders []imageFolder, name string) (images []string) {
+// may be meant.
+func (f *LabelFolder) alsoIn(folders []ImageFolder, name string) (images []string) {
 	for i, folder := range folders {
-		if image, _ := imagesNamed(folder.entries, name); image != "" && (i == 0 || folder.other && folder.path != f.Path) {
-			images = append(images, Join(Relative(f.Root, folder.path), image))
+		if image, _ := imagesNamed(folder.entries, name); image != "" && (i == 0 || folder.Other && folder.Path != f.Path) {
+			images = append(images, Join(Relative(f.Root, folder.Path), image))
 		}
 	}
 	return images
@@ -220,7 +155,7 @@ func severalImages(names []string) error {
 // oddImage finds the image of a label that no image has the very name of: that of
 // a.png.txt, and those whose name is spelled with other code points, or with percent
 // signs.
-func (f *LabelFolder) oddImage(name string) (folder *imageFolder, image string, err error) {
+func (f *LabelFolder) oddImage(name string) (folder *ImageFolder, image string, err error) {
 	for i := range f.images {
 		folder := &f.images[i]
 		var found []string
@@ -245,7 +180,7 @@ func (f *LabelFolder) oddImage(name string) (folder *imageFolder, image string, 
 }
 
 // spelled are the images that a name in any spelling is for.
-func (f *imageFolder) spelled(name string) []string {
+func (f *ImageFolder) spelled(name string) []string {
 	if f.spellings == nil {
 		f.spellings = make(map[string][]string)
 		for _, e := range f.entries.List {
@@ -292,7 +227,7 @@ func (f *LabelFolder) InOtherSplit(name string) string {
 	}
 	for _, folder := range f.splits {
 		if image, _ := imagesNamed(folder.entries, name); image != "" {
-			return Join(Relative(f.Root, folder.path), image)
+			return Join(Relative(f.Root, folder.Path), image)
 		}
 	}
 	return ""
@@ -300,14 +235,14 @@ func (f *LabelFolder) InOtherSplit(name string) string {
 
 // otherSplits are the folders that hold the images of other splits as those entered hold
 // those of their own.
-func (f *LabelFolder) otherSplits() []imageFolder {
-	found := make([]imageFolder, 0)
+func (f *LabelFolder) otherSplits() []ImageFolder {
+	found := make([]ImageFolder, 0)
 	for _, own := range f.images {
-		if own.path == f.Path || f.Images != "" {
+		if own.Path == f.Path || f.Images != "" {
 			continue
 		}
-		rel := Relative(f.Root, own.path)
-		base := strings.TrimSuffix(filepath.Clean(own.path), filepath.FromSlash(rel))
+		rel := Relative(f.Root, own.Path)
+		base := strings.TrimSuffix(filepath.Clean(own.Path), filepath.FromSlash(rel))
 		parts := strings.Split(rel, "/")
 		for i, part := range parts {
 			if !SplitNames[strings.ToLower(part)] {
@@ -319,12 +254,12 @@ func (f *LabelFolder) otherSplits() []imageFolder {
 					continue
 				}
 				if entries, err := ReadEntries(path); err == nil {
-					found = append(found, imageFolder{path: path, entries: entries})
+					found = append(found, ImageFolder{Path: path, entries: entries})
 				}
 			}
 		}
 	}
-	slices.SortFunc(found, func(a, b imageFolder) int { return strings.Compare(a.path, b.path) })
+	slices.SortFunc(found, func(a, b ImageFolder) int { return strings.Compare(a.Path, b.Path) })
 	return found
 }
 
@@ -348,17 +283,12 @@ func (f *LabelFolder) Rival(label, image string) string {
 	if !f.double || f.Names == nil {
 		return ""
 	}
-	if f.labels == nil {
-		f.labels = make(map[string][]string)
-		for _, e := range f.Names.List {
-			if name := f.Names.Name(e); e.Kind != FolderEntry && strings.EqualFold(filepath.Ext(name), f.Ext) {
-				key := Spelling(bareStem(Stem(name)))
-				f.labels[key] = append(f.labels[key], name)
-			}
-		}
-	}
 	plain := Stem(label)
-	for _, other := range f.labels[Spelling(bareStem(cmp.Or(image, plain)))] {
+	names := []string{plain}
+	if image != "" {
+		names = []string{Stem(image), image}
+	}
+	for _, other := range f.labelsSpelled(names...) {
 		if other == label {
 			continue
 		}
@@ -372,6 +302,24 @@ func (f *LabelFolder) Rival(label, image string) string {
 		}
 	}
 	return ""
+}
+
+// labelsSpelled are the labels that have the spelling of one of the names in common, apart from
+// an extension of images.
+func (f *LabelFolder) labelsSpelled(names ...string) (found []string) {
+	if f.labels == nil {
+		f.labels = make(map[string][]string)
+		for _, e := range f.Names.List {
+			if name := f.Names.Name(e); e.Kind != FolderEntry && strings.EqualFold(filepath.Ext(name), f.Ext) {
+				key := bareStem(Spelling(Stem(name)))
+				f.labels[key] = append(f.labels[key], name)
+			}
+		}
+	}
+	for _, name := range names {
+		found = append(found, f.labels[bareStem(Spelling(name))]...)
+	}
+	return found
 }
 
 // bareStem is a name without the extension of an image.
@@ -391,13 +339,13 @@ func (f *LabelFolder) tellUnlabelled() {
 	count := 0
 	for i := range f.images {
 		folder := &f.images[i]
-		if f.Images != "" && folder.path != f.Path && i > 0 {
+		if f.Images != "" && folder.Path != f.Path && i > 0 {
 			continue // a folder that the user names may hold those of other labels
 		}
-		if folder.path == f.above && !f.sole {
+		if folder.Shared && !f.sole {
 			continue
 		}
-		if !f.Once("images " + folder.path) {
+		if !f.Once("images " + folder.Path) {
 			continue
 		}
 		labels := f.Names.List
@@ -419,7 +367,7 @@ func (f *LabelFolder) tellUnlabelled() {
 				continue
 			}
 			if elsewhere == nil {
-				elsewhere = f.otherLabels(folder.path)
+				elsewhere = f.otherLabels(folder.Path)
 			}
 			if slices.ContainsFunc(elsewhere, func(names *Entries) bool { return hasLabelOf(names, image, f.Ext) }) {
 				continue
@@ -455,19 +403,7 @@ func (f *LabelFolder) hasLabel(labels []Entry, image []byte, dot int) bool {
 // otherLabels are the names in the other folders that labels of the images in one may lie in.
 func (f *LabelFolder) otherLabels(images string) []*Entries {
 	all := make([]*Entries, 0)
-	if !Within(filepath.Clean(f.Root), images) && filepath.Clean(f.Root) != "." {
-		return all
-	}
-	rel := Relative(f.Root, images)
-	folders := LabelFoldersFor(rel)
-	parts := strings.Split(rel, "/")
-	for i, part := range parts {
-		if IsImageFolder(part) {
-			folders = append(folders, LabelFoldersFor(strings.Join(slices.Concat(parts[:i], parts[i+1:]), "/"))...)
-		}
-	}
-	for _, folder := range folders {
-		path := filepath.Join(f.Root, filepath.FromSlash(folder))
+	for _, path := range f.Elsewhere(images) {
 		if path == filepath.Clean(f.Path) || !IsFolder(path) {
 			continue
 		}
@@ -476,26 +412,6 @@ func (f *LabelFolder) otherLabels(images string) []*Entries {
 		}
 	}
 	return all
-}
-
-// LabelFoldersFor are the folders that the labels of a folder of images may lie in, those first
-// where trainers look for them. images is that folder's path without the folder "images" in it.
-func LabelFoldersFor(images string) (folders []string) {
-	var parts []string
-	if images != "" {
-		parts = strings.Split(images, "/")
-	}
-	with := func(name string) {
-		for i := range len(parts) + 1 {
-			folders = append(folders, strings.Join(slices.Concat(parts[:i], []string{name}, parts[i:]), "/"))
-		}
-	}
-	for _, name := range LabelFolderNames {
-		with(name)
-	}
-	folders = append(folders, images)
-	with("images")
-	return folders
 }
 
 // hasLabelOf reports whether there is a label of an image among names.
@@ -507,14 +423,10 @@ func hasLabelOf(names *Entries, image, ext string) bool {
 // spelledLabel reports whether a label is for the image in another spelling.
 func (f *LabelFolder) spelledLabel(image string) bool {
 	key, full := Spelling(Stem(image)), Spelling(image)
-	for _, e := range f.Names.List {
-		if name := f.Names.Name(e); strings.EqualFold(filepath.Ext(name), f.Ext) {
-			if plain := Spelling(Stem(name)); plain == key || plain == full {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(f.labelsSpelled(Stem(image), image), func(label string) bool {
+		plain := Spelling(Stem(label))
+		return plain == key || plain == full
+	})
 }
 
 // isImageBytes is IsImageName.

@@ -27,42 +27,6 @@ func Stem(name string) string {
 	return name
 }
 
-// ReplaceLast replaces the last component of a slash-separated path that is
-// old. An empty replacement leaves the component out.
-func ReplaceLast(p, old, replacement string) (replaced string, found bool) {
-	parts := strings.Split(p, "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		if parts[i] != old {
-			continue
-		}
-		if replacement == "" {
-			parts = append(parts[:i], parts[i+1:]...)
-		} else {
-			parts[i] = replacement
-		}
-		return strings.Join(parts, "/"), true
-	}
-	return p, false
-}
-
-// imageFolderNames are folders of images, lower case, beside which "labels" holds
-// their labels; trainers know the first alone.
-var imageFolderNames = []string{"images", "jpegimages", "image", "imgs", "img"}
-
-// LabelFolderNames are folders of labels; trainers know the first alone.
-var LabelFolderNames = []string{"labels", "Labels", "label"}
-
-// IsImageFolder reports whether a folder's name is one that data sets give to that of their images.
-func IsImageFolder(name string) bool {
-	name = strings.ToLower(name)
-	for _, known := range imageFolderNames {
-		if name == known {
-			return true
-		}
-	}
-	return false
-}
-
 // SplitNames are folders that tell the parts of a data set apart, lower case.
 var SplitNames = map[string]bool{"train": true, "training": true, "val": true, "valid": true, "validation": true, "test": true, "testing": true, "minival": true, "dev": true}
 

@@ -30,7 +30,7 @@ import (
 // maxSide is the largest side of an image that is believed, in pixels.
 const maxSide = 1 << 24
 
-// Sizes are the sizes that a sizes file states. A nil *sizes knows none.
+// sizes are those that a sizes file states. A nil *sizes knows none.
 type sizes struct {
 	byPath map[string]convert.Size
 	byStem map[string]string // path without extension to path, "" where several have it

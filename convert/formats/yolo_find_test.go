@@ -206,6 +206,11 @@ func TestYOLOFindsLabels(t *testing.T) {
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.txt": box, "a.TXT": box},
 		want:  "a.png ERROR a.txt is a label of the same image; leave one\na.png ERROR a.TXT is a label of the same image; leave one\n",
 	}, {
+		name:  "two labels for one image with two extensions",
+		files: map[string]string{"classes.txt": "car", "a.png.jpg": small, "a.png.txt": box, "a.png.jpg.txt": box, "b.png.jpg": small, "b.png.txt": box, "b.png.TXT": box},
+		want: "a.png.jpg ERROR a.png.txt is a label of the same image; leave one\na.png.jpg ERROR a.png.jpg.txt is a label of the same image; leave one\n" +
+			"b.png.jpg ERROR b.png.txt is a label of the same image; leave one\nb.png.jpg ERROR b.png.TXT is a label of the same image; leave one\n",
+	}, {
 		name:  "two labels for one image that is not there",
 		files: map[string]string{"classes.txt": "car", "a.jpg.txt": box, "a.txt": box, "b.jpg.txt": "", "b.png.txt": ""},
 		want:  "a.jpg ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg\nb.png\n",
@@ -254,6 +259,10 @@ func TestYOLOFindsLabels(t *testing.T) {
 			}
 			if got := kinds(*findings); !slices.Equal(got, c.findings) {
 				t.Errorf("findings %v, want %v: %+v", got, c.findings, *findings)
+			}
+			t.Chdir(root)
+			if here, _ := opened(t, ".", c.options); summary(t, here) != c.want {
+				t.Errorf("as the folder at hand:\n%swant\n%s", summary(t, here), c.want)
 			}
 			all := items(t, src, "")
 			for i, item := range all { // a walk can be taken up anywhere
@@ -375,12 +384,13 @@ func TestYOLOOfUnknownSize(t *testing.T) {
 
 // Of many files that are passed over some are named, and the others counted.
 func TestYOLOTellsOfSomePassedOver(t *testing.T) {
+	const most = 20
 	files := map[string]string{"data.yaml": names, "labels/a.txt": ""}
-	for i := range yolo.MostPassedOver + 3 {
+	for i := range most + 3 {
 		files[fmt.Sprintf("%d.jsonl", i)] = "{}"
 	}
 	_, findings := opened(t, tree(t, files), convert.OpenOptions{})
-	if last := (*findings)[len(*findings)-1]; len(*findings) != yolo.MostPassedOver+1 || last.Count != 3 {
+	if last := (*findings)[len(*findings)-1]; len(*findings) != most+1 || last.Count != 3 {
 		t.Errorf("%d findings, the last %+v", len(*findings), last)
 	}
 }

@@ -7,23 +7,23 @@ import (
 	"strings"
 )
 
-// Columns of label lines, as YOLOColumns has them.
+// Columns of label lines, as --columns has them.
 const (
-	ColumnBox        = "box"        // centre and size, 4 numbers
-	ColumnPolygon    = "polygon"    // points, or the corners of an oriented box
-	ColumnPoints     = "points"     // the keypoints of a pose, behind its box
-	ColumnAngle      = "angle"      // of the box, in degrees, clockwise
-	ColumnConfidence = "confidence" // from 0 to 1
-	ColumnID         = "id"         // of a tracker, a whole number
+	columnBox        = "box"        // centre and size, 4 numbers
+	columnPolygon    = "polygon"    // points, or the corners of an oriented box
+	columnPoints     = "points"     // the keypoints of a pose, behind its box
+	columnAngle      = "angle"      // of the box, in degrees, clockwise
+	columnConfidence = "confidence" // from 0 to 1
+	columnID         = "id"         // of a tracker, a whole number
 )
 
-// Columns is what stands behind the class of every line. Nil is what the task
-// says, and behind that what YOLO.Trailer says.
-type Columns []string
+// columns is what stands behind the class of every line. Nil is what the task
+// says, and behind that what Converter.Trailer says.
+type columns []string
 
-// ParseColumns reads the names of all columns, the class first.
-func ParseColumns(names []string) (Columns, error) {
-	var c Columns
+// parseColumns reads the names of all columns, the class first.
+func parseColumns(names []string) (columns, error) {
+	var c columns
 	for i, name := range names {
 		name = strings.ToLower(strings.TrimSpace(name))
 		switch name {
@@ -32,7 +32,7 @@ func ParseColumns(names []string) (Columns, error) {
 				return nil, errors.New("class is the first column of every line")
 			}
 			continue
-		case ColumnBox, ColumnPolygon, ColumnPoints, ColumnAngle, ColumnConfidence, ColumnID:
+		case columnBox, columnPolygon, columnPoints, columnAngle, columnConfidence, columnID:
 		default:
 			return nil, fmt.Errorf("a column is %q and must be one of: class, box, polygon, points, angle, confidence, id", name)
 		}
@@ -45,27 +45,27 @@ func ParseColumns(names []string) (Columns, error) {
 		c = append(c, name)
 	}
 	switch {
-	case !c.has(ColumnBox) && !c.has(ColumnPolygon):
+	case !c.has(columnBox) && !c.has(columnPolygon):
 		return nil, errors.New("there is neither box nor polygon")
-	case c.has(ColumnPoints) && (!c.has(ColumnBox) || c.has(ColumnAngle) || c.has(ColumnPolygon)):
+	case c.has(columnPoints) && (!c.has(columnBox) || c.has(columnAngle) || c.has(columnPolygon)):
 		return nil, errors.New("points belong to a box without an angle or a polygon")
-	case c.has(ColumnAngle) && (!c.has(ColumnBox) || c.has(ColumnPolygon)):
+	case c.has(columnAngle) && (!c.has(columnBox) || c.has(columnPolygon)):
 		return nil, errors.New("an angle belongs to a box without a polygon")
 	}
 	return c, nil
 }
 
-func (c Columns) has(name string) bool { return slices.Contains(c, name) }
+func (c columns) has(name string) bool { return slices.Contains(c, name) }
 
 // Task is the one that the columns are of. A polygon may be of two.
-func (c Columns) Task(stated Task) (Task, error) {
+func (c columns) Task(stated Task) (Task, error) {
 	var tasks []Task
 	switch {
-	case c.has(ColumnPoints):
+	case c.has(columnPoints):
 		tasks = []Task{Pose}
-	case c.has(ColumnAngle):
+	case c.has(columnAngle):
 		tasks = []Task{OBB}
-	case c.has(ColumnPolygon):
+	case c.has(columnPolygon):
 		tasks = []Task{Segment, OBB}
 	default:
 		return Detect, nil // boxes are read the same way in every task
@@ -80,7 +80,7 @@ func (c Columns) Task(stated Task) (Task, error) {
 }
 
 // String is the columns as the flag takes them.
-func (c Columns) String() string { return strings.Join(append([]string{"class"}, c...), ",") }
+func (c columns) String() string { return strings.Join(append([]string{"class"}, c...), ",") }
 
 // split cuts a line's numbers up as the columns say: the shape's own, and the single
 // ones. Boxes may lack the id, or score and id, at the end, as detections do that no
@@ -90,18 +90,18 @@ func (y *Converter) split(n []float64) (s splitLine, ok bool) {
 	rest := len(n)
 	for _, c := range y.Columns {
 		switch c {
-		case ColumnBox:
+		case columnBox:
 			rest -= 4
-		case ColumnPoints:
+		case columnPoints:
 			rest -= keypoints
-		case ColumnPolygon:
+		case columnPolygon:
 		default:
 			rest--
 		}
 	}
 	columns := y.Columns
-	polygon := columns.has(ColumnPolygon)
-	for rest < 0 && !polygon && (columns[len(columns)-1] == ColumnID || columns[len(columns)-1] == ColumnConfidence) {
+	polygon := columns.has(columnPolygon)
+	for rest < 0 && !polygon && (columns[len(columns)-1] == columnID || columns[len(columns)-1] == columnConfidence) {
 		columns = columns[:len(columns)-1]
 		rest++
 	}
@@ -114,17 +114,17 @@ func (y *Converter) split(n []float64) (s splitLine, ok bool) {
 	}
 	for _, c := range columns {
 		switch c {
-		case ColumnPoints:
+		case columnPoints:
 			s.keypoints = cut(keypoints)
-		case ColumnBox:
+		case columnBox:
 			s.box = cut(4)
-		case ColumnPolygon:
+		case columnPolygon:
 			s.shape = cut(rest)
-		case ColumnAngle:
+		case columnAngle:
 			s.angle = cut(1)
-		case ColumnConfidence:
+		case columnConfidence:
 			s.confidence = cut(1)
-		case ColumnID:
+		case columnID:
 			s.id = cut(1)
 		}
 	}
@@ -138,9 +138,9 @@ func (y *Converter) split(n []float64) (s splitLine, ok bool) {
 // box is one beside the shape.
 type splitLine struct{ shape, box, keypoints, angle, confidence, id []float64 }
 
-// Trailer says what stands behind the shape of a line. A line may lack the id, or
+// trailer says what stands behind the shape of a line. A line may lack the id, or
 // all of it, as detections do that no tracker has taken up.
-type Trailer struct{ Confidence, ID bool }
+type trailer struct{ Confidence, ID bool }
 
 // splitTask cuts a line's numbers up as the task and the trailer say.
 func (y *Converter) splitTask(n []float64) (s splitLine, ok bool) {
@@ -183,9 +183,9 @@ func (y *Converter) splitTask(n []float64) (s splitLine, ok bool) {
 }
 
 // takes reports whether a box may have that many numbers behind it.
-func (t Trailer) takes(numbers int) bool { return numbers <= t.count() }
+func (t trailer) takes(numbers int) bool { return numbers <= t.count() }
 
-func (t Trailer) count() (n int) {
+func (t trailer) count() (n int) {
 	if t.Confidence {
 		n++
 	}

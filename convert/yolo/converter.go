@@ -28,8 +28,8 @@ const (
 	OBB     Task = "obb"
 )
 
-// ParseTask reads the name of a task; "" is none.
-func ParseTask(name string) (Task, error) {
+// parseTask reads the name of a task; "" is none.
+func parseTask(name string) (Task, error) {
 	if name != "" && !slices.Contains(Tasks, Task(name)) {
 		return "", fmt.Errorf("%q must be one of: detect, segment, pose, obb", name)
 	}
@@ -58,8 +58,8 @@ type Converter struct {
 	Task    Task
 	// Columns are what a line is, Trailer what follows the task's shapes where they
 	// do not say.
-	Columns Columns
-	Trailer Trailer
+	Columns columns
+	Trailer trailer
 	// KeypointCount and KeypointDims are the kpt_shape of a pose data set; dims
 	// is 2 (x, y) or 3 (x, y, visibility).
 	KeypointCount, KeypointDims int
@@ -68,19 +68,19 @@ type Converter struct {
 	KeypointNames      []string
 	ClassKeypointNames map[int][]string
 	// Third is what the third number of a keypoint is, in all lines of the data set.
-	Third   Third
+	Third   third
 	Options convert.Options
 }
 
-// Third is what the third numbers of keypoints are.
-type Third string
+// third is what the third numbers of keypoints are.
+type third string
 
 // The third numbers are COCO's visibility, 0, 1 or 2; scores; or nothing tells, since some
 // lines can only have the one and some only the other.
 const (
-	ThirdVisibility Third = ""
-	ThirdScore      Third = "score"
-	ThirdUnclear    Third = "unclear"
+	thirdVisibility third = ""
+	thirdScore      third = "score"
+	thirdUnclear    third = "unclear"
 )
 
 // Image converts one label file, which findings call file. The size must be
@@ -90,7 +90,7 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 	b.NoteOutside = true
 	r := reader{Converter: y, Builder: b}
 	if source.IsUTF16(label) {
-		lines := CountLines(label)
+		lines := countLines(label)
 		for range lines {
 			b.Count(false)
 		}
@@ -158,7 +158,7 @@ func (r *reader) convert(number int, line []byte) bool {
 		return r.Drop(convert.KindUnknownClass, o.At, r.noClass(index))
 	}
 	o.Name, r.class = name, index
-	if r.angles && !r.Columns.has(ColumnAngle) {
+	if r.angles && !r.Columns.has(columnAngle) {
 		return r.Drop(convert.KindAngle, o.At, "the file begins with YOLO_OBB, so the line ends with an angle, and tools differ in its unit and direction and the order of the sides; --columns class,box,angle reads it as degrees, clockwise")
 	}
 	return r.convertNumbers(o, r.Numbers)
@@ -216,7 +216,7 @@ func (r *reader) convertNumbers(o convert.Object, n []float64) bool {
 		return r.angledBox(o, shape, line.angle[0])
 	case len(line.keypoints) > 0:
 		return r.pose(o, shape, line.keypoints)
-	case len(shape) == 4 && !r.Columns.has(ColumnPolygon):
+	case len(shape) == 4 && !r.Columns.has(columnPolygon):
 		return r.box(o, shape)
 	case r.Task == OBB && len(shape) == 8:
 		return r.orientedBox(o, shape)
@@ -371,7 +371,7 @@ func (r *reader) orientedBox(o convert.Object, n []float64) bool {
 	return r.AddOrientedBox(o, geometry.Quadrilateral(r.pixels(n)))
 }
 
-// Pixels reads normalized points.
+// pixels reads normalized points.
 func (r *reader) pixels(n []float64) []pictograph.Point {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	scaled := r.Pairs(n)
@@ -419,7 +419,7 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []convert.Keypoint, scores []float64, ok bool) {
 	w, h := float64(r.Size.Width), float64(r.Size.Height)
 	dims := r.KeypointDims
-	scored := dims == 3 && r.Third == ThirdScore
+	scored := dims == 3 && r.Third == thirdScore
 	keypoints = make([]convert.Keypoint, 0, len(numbers)/dims)
 	var absent, unlabelled, odd convert.Flaws
 	for slot := range len(numbers) / dims {
@@ -440,7 +440,7 @@ func (r *reader) placed(at convert.Location, numbers []float64) (keypoints []con
 		case negative && (dims == 2 || flag < 0):
 			absent.Add(fmt.Sprintf("keypoint %d at %v, %v", slot+1, x, y))
 			continue
-		case scored && !(flag > 0 && flag <= 1), !scored && flag != convert.Occluded && flag != convert.Visible, dims == 3 && r.Third == ThirdUnclear:
+		case scored && !(flag > 0 && flag <= 1), !scored && flag != convert.Occluded && flag != convert.Visible, dims == 3 && r.Third == thirdUnclear:
 			odd.Add(fmt.Sprintf("keypoint %d has %v", slot+1, flag))
 			continue
 		}
@@ -499,11 +499,11 @@ func (y *Converter) thirds(label []byte) (scores, visibilities, ones int) {
 }
 
 // isNot says why a third number is not taken.
-func (t Third) isNot() string {
+func (t third) isNot() string {
 	switch t {
-	case ThirdScore:
+	case thirdScore:
 		return "the third numbers of the data set's keypoints are scores, and here is none from 0 to 1"
-	case ThirdUnclear:
+	case thirdUnclear:
 		return "some lines of the data set have keypoints with a visibility of 2, others with fractions as scores are, so nothing tells which a third number is"
 	}
 	return "the third numbers of the data set's keypoints are visibilities, and here is none of 0, 1 and 2"

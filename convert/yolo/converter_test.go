@@ -26,18 +26,18 @@ func yoloLinesOf(r convert.Result) []string {
 
 func TestYOLOLines(t *testing.T) {
 	detect := Converter{Classes: map[int]string{0: "cat", 2: "dog", 7: " "}, Task: Detect}
-	segment, scored, tracked, both, columns := detect, detect, detect, detect, detect
+	segment, scored, tracked, both, scoreFirst := detect, detect, detect, detect, detect
 	segment.Task = Segment
-	scored.Trailer.Confidence, tracked.Trailer.ID, both.Trailer = true, true, Trailer{Confidence: true, ID: true}
-	columns.Columns = Columns{ColumnConfidence, ColumnBox}
-	angled := Converter{Classes: detect.Classes, Task: OBB, Columns: Columns{ColumnBox, ColumnAngle}}
-	tracks := Converter{Classes: detect.Classes, Task: Detect, Columns: Columns{ColumnBox, ColumnConfidence, ColumnID}}
-	boxed := Converter{Classes: detect.Classes, Task: Segment, Columns: Columns{ColumnBox, ColumnPolygon, ColumnConfidence}}
+	scored.Trailer.Confidence, tracked.Trailer.ID, both.Trailer = true, true, trailer{Confidence: true, ID: true}
+	scoreFirst.Columns = columns{columnConfidence, columnBox}
+	angled := Converter{Classes: detect.Classes, Task: OBB, Columns: columns{columnBox, columnAngle}}
+	tracks := Converter{Classes: detect.Classes, Task: Detect, Columns: columns{columnBox, columnConfidence, columnID}}
+	boxed := Converter{Classes: detect.Classes, Task: Segment, Columns: columns{columnBox, columnPolygon, columnConfidence}}
 	bothSegments := both
 	bothSegments.Task = Segment
 	pose3 := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 3, KeypointDims: 3, KeypointNames: []string{"nose", "eye"}}
 	scoredPose, unclearPose := pose3, pose3
-	scoredPose.Third, unclearPose.Third = ThirdScore, ThirdUnclear
+	scoredPose.Third, unclearPose.Third = thirdScore, thirdUnclear
 	pose2 := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 3, KeypointDims: 2}
 	pose1 := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 1, KeypointDims: 3, KeypointNames: []string{"tip"}}
 	obb := Converter{Classes: map[int]string{0: "ship"}, Task: OBB}
@@ -95,7 +95,7 @@ func TestYOLOLines(t *testing.T) {
 			name: "polygons with scores and ids", yolo: bothSegments, label: "0 0 0 0.5 0 0.5 1 0.75 3\n0 0 0 0.5 0 0.5 1 .25\n0 0 0 0.5 0 0.5 1",
 			want: []string{"cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.75 map[track_id:3]", "cat polygon [[{0 0} {100 0} {100 100}]] in {0 0 100 100} confidence 0.25"}, findings: []convert.Kind{convert.KindBox}, dropped: 1,
 		},
-		{name: "columns", yolo: columns, label: "0 0.75 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5", want: []string{"cat bbox {75 25 50 50} confidence 0.75"}, findings: []convert.Kind{convert.KindCount}, dropped: 1},
+		{name: "columns", yolo: scoreFirst, label: "0 0.75 0.5 0.5 0.25 0.5\n0 0.5 0.5 0.25 0.5", want: []string{"cat bbox {75 25 50 50} confidence 0.75"}, findings: []convert.Kind{convert.KindCount}, dropped: 1},
 		{
 			name: "columns that lines lack", yolo: tracks, label: "0 0.5 0.5 0.25 0.5 0.75 3\n0 0.5 0.5 0.25 0.5 0.75\n0 0.5 0.5 0.25 0.5\n0 .1 .1 .1\n0 .5 .5 .2 .2 .5 3 1",
 			want:     []string{"cat bbox {75 25 50 50} confidence 0.75 map[track_id:3]", "cat bbox {75 25 50 50} confidence 0.75", "cat bbox {75 25 50 50}"},
@@ -259,7 +259,7 @@ func TestYOLOTellsOfBoxesOutside(t *testing.T) {
 		}
 		labeltest.Compare(t, line, labeltest.Kinds(r.Findings), want)
 	}
-	turned := Converter{Classes: map[int]string{0: "ship"}, Task: OBB, Columns: Columns{ColumnBox, ColumnAngle}}
+	turned := Converter{Classes: map[int]string{0: "ship"}, Task: OBB, Columns: columns{columnBox, columnAngle}}
 	r := turned.Image("a.txt", "a.jpg", convert.Size{Width: 200, Height: 100}, []byte("0 .5 .5 .9 .1 90"))
 	labeltest.Compare(t, "a turned box", labeltest.Kinds(r.Findings), []convert.Kind{convert.KindOutside})
 }
@@ -345,82 +345,82 @@ func TestCorners(t *testing.T) {
 }
 
 func TestYOLOReadings(t *testing.T) {
-	pose := Stated{Task: Pose, KeypointCount: 2, KeypointDims: 3}
+	pose := statement{Task: Pose, KeypointCount: 2, KeypointDims: 3}
 	for _, c := range []struct {
 		name   string
-		stated Stated
+		stated statement
 		labels []string
 		want   string // readings, "; " between
 	}{
-		{"nothing", Stated{}, nil, ""},
-		{"boxes", Stated{}, []string{"0 .5 .5 .2 .2"}, "boxes"},
-		{"boxes, some with a score", Stated{}, []string{"0 .5 .5 .2 .2\n0 .5 .5 .2 .2 .9", "0 1 x 1 1\n0 1 1 1\n"}, "boxes with a score"},
-		{"scores that may be ids", Stated{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 1"}, "boxes with a score; boxes with an id"},
-		{"an id is once in a file", Stated{}, []string{"0 .5 .5 .2 .2 1.0\n0 .4 .4 .2 .2 1.0"}, "boxes with a score"},
-		{"whole ones are no scores", Stated{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
-		{"nor are zeros", Stated{Task: Detect}, []string{"0 .5 .5 .2 .2 0.0\n0 .4 .4 .2 .2 0.0"}, "boxes with a score; boxes with an id"},
-		{"nor zeros and ones", Stated{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
-		{"but with others", Stated{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 .5"}, "boxes with a score"},
-		{"polygons and ones", Stated{Task: Segment}, []string{"0 .1 .1 .9 .1 .9 .8 1\n0 .1 .1 .9 .1 .9 .9 1"}, "polygons with a score; polygons with an id"},
-		{"scores or angles", Stated{Task: OBB}, []string{"0 .5 .5 .2 .2 .3\n0 .4 .4 .2 .2 .7"}, "boxes with a score; boxes with an angle"},
-		{"an angle and a score, or a score and an id", Stated{Task: OBB}, []string{"0 .5 .5 .2 .2 .3 1", "0 .4 .4 .2 .2 .7 1"}, "boxes with score and id; boxes with an angle with a score"},
-		{"four corners are no angles", Stated{Task: OBB}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .3"}, "oriented boxes of four points"},
-		{"boxes before polygons", Stated{Task: Segment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .201 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons; polygons behind their boxes"},
-		{"no boxes before polygons", Stated{Task: Segment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .21 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons"},
+		{"nothing", statement{}, nil, ""},
+		{"boxes", statement{}, []string{"0 .5 .5 .2 .2"}, "boxes"},
+		{"boxes, some with a score", statement{}, []string{"0 .5 .5 .2 .2\n0 .5 .5 .2 .2 .9", "0 1 x 1 1\n0 1 1 1\n"}, "boxes with a score"},
+		{"scores that may be ids", statement{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"an id is once in a file", statement{}, []string{"0 .5 .5 .2 .2 1.0\n0 .4 .4 .2 .2 1.0"}, "boxes with a score"},
+		{"whole ones are no scores", statement{}, []string{"0 .5 .5 .2 .2 1\n0 .4 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"nor are zeros", statement{Task: Detect}, []string{"0 .5 .5 .2 .2 0.0\n0 .4 .4 .2 .2 0.0"}, "boxes with a score; boxes with an id"},
+		{"nor zeros and ones", statement{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 1"}, "boxes with a score; boxes with an id"},
+		{"but with others", statement{}, []string{"0 .5 .5 .2 .2 0\n0 .4 .4 .2 .2 1\n0 .3 .4 .2 .2 .5"}, "boxes with a score"},
+		{"polygons and ones", statement{Task: Segment}, []string{"0 .1 .1 .9 .1 .9 .8 1\n0 .1 .1 .9 .1 .9 .9 1"}, "polygons with a score; polygons with an id"},
+		{"scores or angles", statement{Task: OBB}, []string{"0 .5 .5 .2 .2 .3\n0 .4 .4 .2 .2 .7"}, "boxes with a score; boxes with an angle"},
+		{"an angle and a score, or a score and an id", statement{Task: OBB}, []string{"0 .5 .5 .2 .2 .3 1", "0 .4 .4 .2 .2 .7 1"}, "boxes with score and id; boxes with an angle with a score"},
+		{"four corners are no angles", statement{Task: OBB}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .3"}, "oriented boxes of four points"},
+		{"boxes before polygons", statement{Task: Segment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .201 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons; polygons behind their boxes"},
+		{"no boxes before polygons", statement{Task: Segment}, []string{"0 .2 .2 .2 .2 .1 .1 .3 .1 .3 .3\n0 .21 .2 .2 .2 .1 .1 .3 .1 .3 .3 .1 .3"}, "polygons"},
 
-		{"ids", Stated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2\n0 .5 .5 .1 .1"}, "boxes with an id"},
-		{"one id or whole angle", Stated{}, []string{"0 .5 .5 .2 .2 45"}, "boxes with an id; boxes with an angle"},
-		{"ids or whole angles", Stated{}, []string{"0 .5 .5 .2 .2 45\n0 .5 .5 .2 .2 90", "0 .5 .5 .2 .2 0\n0 .5 .5 .2 .2 90\n0 .5 .5 .1 .1"}, "boxes with an id; boxes with an angle"},
-		{"ids or angles of one object a file", Stated{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2"}, "boxes with an id; boxes with an angle"},
-		{"angles, one of them twice in a file", Stated{}, []string{"0 .5 .5 .2 .2 45\n0 .5 .5 .2 .2 45", "0 .5 .5 .2 .2 90"}, "boxes with an angle"},
-		{"ids of no tracker", Stated{}, []string{"0 .5 .5 .2 .2 -1\n0 .5 .5 .2 .2 -1"}, "boxes with an id; boxes with an angle"},
-		{"a score before the box", Stated{}, []string{"0 .93 .5 .5 .2 .2", "0 .2 .3 .3 .1 .1\n0 .5 .5 .1 .1"}, "boxes with a score; boxes behind a score"},
-		{"a score before the box, each out of the image otherwise", Stated{}, []string{"0 .93 .5 .5 .2 .2\n0 .99 .5 .9 .2 .2"}, "boxes with a score; boxes behind a score"},
-		{"a score on either side", Stated{}, []string{"0 .43 .5 .5 .2 .2", "0 .51 .3 .3 .1 .1"}, "boxes with a score"},
-		{"a box out of its image, and no score before it", Stated{}, []string{"0 .9 .5 .5 .2 .2", "0 .5 .1 .2 .2 .9"}, "boxes with a score"},
-		{"ids beyond a full turn", Stated{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 361", "0 .5 .5 .2 .2 45"}, "boxes with an id"},
-		{"ids from 0", Stated{}, []string{"0 .5 .5 .2 .2 0\n0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2"}, "boxes with an id"},
-		{"ids that go on from file to file", Stated{}, slices.Repeat([]string{"0 .5 .5 .2 .2 200\n0 .5 .5 .2 .2 211\n0 .4 .5 .2 .2 240"}, 7), "boxes with an id"},
-		{"angles in degrees", Stated{}, []string{"0 .5 .5 .2 .2 45.0", "0 .5 .5 .2 .2 30.0"}, "boxes with an angle"},
-		{"angles in radians", Stated{}, []string{"0 .5 .5 .2 .2 -0.4\n0 .5 .5 .2 .2 0.8"}, "boxes with an angle"},
-		{"few angles beyond 1", Stated{}, []string{strings.Repeat("0 .5 .5 .2 .2 .7\n", 99), "0 .5 .5 .2 .2 1.2"}, "boxes with a score; boxes with an angle"},
-		{"tracks", Stated{}, []string{"0 .5 .5 .2 .2 .91 1\n0 .2 .2 .1 .1 .80 2", "0 .5 .5 .2 .2 .91 1"}, "boxes with score and id"},
-		{"tracks, some not taken up yet", Stated{}, []string{"0 .5 .5 .2 .2 .91\n0 .2 .2 .1 .1 .80 2"}, "boxes with score and id"},
-		{"triangles", Stated{}, []string{"0 .1 .1 .9 .1 .9 .8", "0 .1 .1 .9 .9 .9 .8"}, "polygons"},
-		{"triangles or tracks", Stated{}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons; poses of one keypoint (2 numbers); boxes with score and id"},
-		{"triangles, stated", Stated{Task: Segment}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons"},
-		{"a polygon to the edge", Stated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 0 1"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each)"},
-		{"a square to the corner", Stated{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each); polygons with score and id; oriented boxes of four points with score and id; poses of 2 keypoints (2 numbers each) with score and id"},
-		{"a square to the corner, stated", Stated{Task: Segment}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons"},
-		{"boxes and polygons", Stated{}, []string{"0 .5 .5 .2 .2", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3\n0 .1 .1 .2 .1 .2 .2"}, "polygons"},
-		{"four points", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4"}, "polygons; oriented boxes of four points; poses of 2 keypoints (2 numbers each); poses of one keypoint (3 numbers) with a score"},
-		{"four points and boxes", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .5 .5 .2 .2"}, "polygons; oriented boxes of four points; poses of 2 keypoints (2 numbers each); poses of one keypoint (3 numbers) with a score"},
-		{"an odd line among boxes", Stated{}, []string{strings.Repeat("0 .5 .5 .2 .2\n", 6), "0 .1 .1 .2 .2 .3 .3 .4"}, "boxes"},
-		{"four points among others", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3"}, "polygons"},
-		{"four corners, score and id", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4 .9 2", "0 .1 .1 .3 .1 .3 .3 .1 .4 .9 3"}, "polygons with score and id; oriented boxes of four points with score and id; poses of 2 keypoints (2 numbers each) with score and id"},
-		{"landmarks", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6"}, "polygons; poses of 5 keypoints (2 numbers each); poses of 3 keypoints (3 numbers each) with a score"},
-		{"landmarks that are not placed", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"}, "poses of 5 keypoints (2 numbers each)"},
-		{"landmarks and boxes", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4"}, "polygons; poses of 5 keypoints (2 numbers each); poses of 3 keypoints (3 numbers each) with a score"},
-		{"keypoints with visibility", Stated{}, []string{"0 .5 .5 .4 .4 .42 .45 2 .58 .45 1 0 0 0"}, "poses of 3 keypoints (3 numbers each)"},
-		{"points that are no box", Stated{}, []string{"0 .1 .1 .5 .1 .2 .2 .1 .6 .5 .9"}, "polygons"},
-		{"points far from what may be their box", Stated{}, []string{"0 .1 .1 .2 .1 .2 .2 .1 .6 .5 .9"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each)"},
-		{"polygons with a score", Stated{}, []string{"0 .1 .1 .3 .1 .3 .3 .5", "0 .1 .1 .3 .1 .3 .3 .1 .4 .5"}, "polygons with a score"},
-		{"polygons, one cut off", Stated{}, []string{strings.Repeat("0 .1 .1 .3 .1 .3 .3\n0 .1 .1 .3 .1 .3 .3 .1 .4 .1 .2\n", 20), "0 .1 .1 .3 .1 .3 .3 .1 .4 .1"}, "polygons"},
-		{"this and that", Stated{}, []string{"0 .5 .5 .2 .2 9\n0 .1 .1 .2 .1 .2 .2 .1"}, ""},
-		{"pixels say nothing", Stated{}, []string{"0 320 240 100 50", "0 .5 .5 .2 .2"}, "boxes"},
-		{"a header says nothing", Stated{}, []string{"YOLO_OBB\n0 .5 .5 .2 .2 .1", "0 .5 .5 .2 .2"}, "boxes"},
+		{"ids", statement{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2\n0 .5 .5 .1 .1"}, "boxes with an id"},
+		{"one id or whole angle", statement{}, []string{"0 .5 .5 .2 .2 45"}, "boxes with an id; boxes with an angle"},
+		{"ids or whole angles", statement{}, []string{"0 .5 .5 .2 .2 45\n0 .5 .5 .2 .2 90", "0 .5 .5 .2 .2 0\n0 .5 .5 .2 .2 90\n0 .5 .5 .1 .1"}, "boxes with an id; boxes with an angle"},
+		{"ids or angles of one object a file", statement{}, []string{"0 .5 .5 .2 .2 1", "0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 2"}, "boxes with an id; boxes with an angle"},
+		{"angles, one of them twice in a file", statement{}, []string{"0 .5 .5 .2 .2 45\n0 .5 .5 .2 .2 45", "0 .5 .5 .2 .2 90"}, "boxes with an angle"},
+		{"ids of no tracker", statement{}, []string{"0 .5 .5 .2 .2 -1\n0 .5 .5 .2 .2 -1"}, "boxes with an id; boxes with an angle"},
+		{"a score before the box", statement{}, []string{"0 .93 .5 .5 .2 .2", "0 .2 .3 .3 .1 .1\n0 .5 .5 .1 .1"}, "boxes with a score; boxes behind a score"},
+		{"a score before the box, each out of the image otherwise", statement{}, []string{"0 .93 .5 .5 .2 .2\n0 .99 .5 .9 .2 .2"}, "boxes with a score; boxes behind a score"},
+		{"a score on either side", statement{}, []string{"0 .43 .5 .5 .2 .2", "0 .51 .3 .3 .1 .1"}, "boxes with a score"},
+		{"a box out of its image, and no score before it", statement{}, []string{"0 .9 .5 .5 .2 .2", "0 .5 .1 .2 .2 .9"}, "boxes with a score"},
+		{"ids beyond a full turn", statement{}, []string{"0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 361", "0 .5 .5 .2 .2 45"}, "boxes with an id"},
+		{"ids from 0", statement{}, []string{"0 .5 .5 .2 .2 0\n0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2", "0 .5 .5 .2 .2 1\n0 .5 .5 .2 .2 2"}, "boxes with an id"},
+		{"ids that go on from file to file", statement{}, slices.Repeat([]string{"0 .5 .5 .2 .2 200\n0 .5 .5 .2 .2 211\n0 .4 .5 .2 .2 240"}, 7), "boxes with an id"},
+		{"angles in degrees", statement{}, []string{"0 .5 .5 .2 .2 45.0", "0 .5 .5 .2 .2 30.0"}, "boxes with an angle"},
+		{"angles in radians", statement{}, []string{"0 .5 .5 .2 .2 -0.4\n0 .5 .5 .2 .2 0.8"}, "boxes with an angle"},
+		{"few angles beyond 1", statement{}, []string{strings.Repeat("0 .5 .5 .2 .2 .7\n", 99), "0 .5 .5 .2 .2 1.2"}, "boxes with a score; boxes with an angle"},
+		{"tracks", statement{}, []string{"0 .5 .5 .2 .2 .91 1\n0 .2 .2 .1 .1 .80 2", "0 .5 .5 .2 .2 .91 1"}, "boxes with score and id"},
+		{"tracks, some not taken up yet", statement{}, []string{"0 .5 .5 .2 .2 .91\n0 .2 .2 .1 .1 .80 2"}, "boxes with score and id"},
+		{"triangles", statement{}, []string{"0 .1 .1 .9 .1 .9 .8", "0 .1 .1 .9 .9 .9 .8"}, "polygons"},
+		{"triangles or tracks", statement{}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons; poses of one keypoint (2 numbers); boxes with score and id"},
+		{"triangles, stated", statement{Task: Segment}, []string{"0 .5 .5 .2 .2 .9 1"}, "polygons"},
+		{"a polygon to the edge", statement{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 0 1"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each)"},
+		{"a square to the corner", statement{}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each); polygons with score and id; oriented boxes of four points with score and id; poses of 2 keypoints (2 numbers each) with score and id"},
+		{"a square to the corner, stated", statement{Task: Segment}, []string{"0 .2 .2 .1 .1 .1 .3 .3 .3 1 1"}, "polygons"},
+		{"boxes and polygons", statement{}, []string{"0 .5 .5 .2 .2", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3\n0 .1 .1 .2 .1 .2 .2"}, "polygons"},
+		{"four points", statement{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4"}, "polygons; oriented boxes of four points; poses of 2 keypoints (2 numbers each); poses of one keypoint (3 numbers) with a score"},
+		{"four points and boxes", statement{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .5 .5 .2 .2"}, "polygons; oriented boxes of four points; poses of 2 keypoints (2 numbers each); poses of one keypoint (3 numbers) with a score"},
+		{"an odd line among boxes", statement{}, []string{strings.Repeat("0 .5 .5 .2 .2\n", 6), "0 .1 .1 .2 .2 .3 .3 .4"}, "boxes"},
+		{"four points among others", statement{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4", "0 .1 .1 .2 .1 .2 .2 .1 .2 .1 .3"}, "polygons"},
+		{"four corners, score and id", statement{}, []string{"0 .1 .1 .3 .1 .3 .3 .1 .4 .9 2", "0 .1 .1 .3 .1 .3 .3 .1 .4 .9 3"}, "polygons with score and id; oriented boxes of four points with score and id; poses of 2 keypoints (2 numbers each) with score and id"},
+		{"landmarks", statement{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6"}, "polygons; poses of 5 keypoints (2 numbers each); poses of 3 keypoints (3 numbers each) with a score"},
+		{"landmarks that are not placed", statement{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4 -1 -1 -1 -1 -1 -1 -1 -1 -1 -1"}, "poses of 5 keypoints (2 numbers each)"},
+		{"landmarks and boxes", statement{}, []string{"0 .5 .5 .4 .4 .42 .45 .58 .45 .5 .5 .44 .6 .56 .6", "0 .5 .5 .4 .4"}, "polygons; poses of 5 keypoints (2 numbers each); poses of 3 keypoints (3 numbers each) with a score"},
+		{"keypoints with visibility", statement{}, []string{"0 .5 .5 .4 .4 .42 .45 2 .58 .45 1 0 0 0"}, "poses of 3 keypoints (3 numbers each)"},
+		{"points that are no box", statement{}, []string{"0 .1 .1 .5 .1 .2 .2 .1 .6 .5 .9"}, "polygons"},
+		{"points far from what may be their box", statement{}, []string{"0 .1 .1 .2 .1 .2 .2 .1 .6 .5 .9"}, "polygons; poses of 3 keypoints (2 numbers each); poses of 2 keypoints (3 numbers each)"},
+		{"polygons with a score", statement{}, []string{"0 .1 .1 .3 .1 .3 .3 .5", "0 .1 .1 .3 .1 .3 .3 .1 .4 .5"}, "polygons with a score"},
+		{"polygons, one cut off", statement{}, []string{strings.Repeat("0 .1 .1 .3 .1 .3 .3\n0 .1 .1 .3 .1 .3 .3 .1 .4 .1 .2\n", 20), "0 .1 .1 .3 .1 .3 .3 .1 .4 .1"}, "polygons"},
+		{"this and that", statement{}, []string{"0 .5 .5 .2 .2 9\n0 .1 .1 .2 .1 .2 .2 .1"}, ""},
+		{"pixels say nothing", statement{}, []string{"0 320 240 100 50", "0 .5 .5 .2 .2"}, "boxes"},
+		{"a header says nothing", statement{}, []string{"YOLO_OBB\n0 .5 .5 .2 .2 .1", "0 .5 .5 .2 .2"}, "boxes"},
 		{"stated poses", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1"}, "poses of 2 keypoints (3 numbers each)"},
 		{"stated poses with score and id", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .9 4"}, "poses of 2 keypoints (3 numbers each) with score and id"},
 		{"stated poses of another count", pose, []string{"0 .5 .5 .2 .2 .5 .5 2 .4 .4 1 .4 .4 2"}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for range 2 { // both ways round
-				var e Evidence
+				var e evidence
 				for _, label := range c.labels {
-					e.Add("a.txt", []byte(label))
+					e.addFile("a.txt", []byte(label))
 				}
 				var got []string
-				for _, r := range e.Readings(c.stated) {
+				for _, r := range e.allReadings(c.stated) {
 					got = append(got, r.String())
 				}
 				if got := strings.Join(got, "; "); got != c.want {
@@ -445,13 +445,13 @@ func TestYOLOCorners(t *testing.T) {
 		{"one that is none", strings.Repeat("0 .1 .1 .9 .9\n", 50) + "0 .5 .5 .2 .2\n", ""},
 		{"polygons", "0 .1 .1 .9 .9 .2 .9\n0 .3 .3 .31 .31 .2 .5\n0 .1 .1 .9 .9 .2 .9 .3 .3 .4 .4\n", ""},
 	} {
-		var e Evidence
-		e.Add("a.txt", []byte(c.label))
-		readings := e.Readings(Stated{})
+		var e evidence
+		e.addFile("a.txt", []byte(c.label))
+		readings := e.allReadings(statement{})
 		if len(readings) != 1 {
 			t.Fatalf("%s: %v", c.name, readings)
 		}
-		columns, example, ok := e.Corners(readings[0])
+		columns, example, ok := e.corners(readings[0])
 		if ok != (c.columns != "") || ok && (columns != c.columns || !strings.HasPrefix(example, "a.txt line 2: 0 .1 .1")) {
 			t.Errorf("%s: %q, %q, %v", c.name, columns, example, ok)
 		}
@@ -464,7 +464,7 @@ func TestYOLOColumns(t *testing.T) {
 		"box,class": "first column", "box": "first column", "class": "neither box nor polygon", "class,box,box": "twice", "class,box,score": "must be one of",
 		"class,box,polygon": "", "class,box,polygon,points": "points belong", "class,box,polygon,angle": "angle belongs", "class,points": "neither", "class,polygon,points": "points belong", "class,polygon,angle": "angle belongs",
 	} {
-		_, err := ParseColumns(strings.Split(text, ","))
+		_, err := parseColumns(strings.Split(text, ","))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}

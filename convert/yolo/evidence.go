@@ -14,14 +14,14 @@ import (
 	"pictosync/source"
 )
 
-// Evidence gathers what the lines of a data set can be, so that its lines are read
+// evidence gathers what the lines of a data set can be, so that its lines are read
 // by all of them together. The order in which label files are added does not matter,
 // but for the example that is named.
 //
 // A line fits a reading where its numbers can be what the reading says: coordinates
 // lie within the image, boxes have an extent, scores are from 0 to 1, ids are whole
 // and once in a file. A line that fits none, as one of pixels, says nothing.
-type Evidence struct {
+type evidence struct {
 	counts map[int]*lineCount
 	lines  int // that fit something
 	// boxed are lines that may be boxes, cornered those of them whose numbers can be two
@@ -32,7 +32,7 @@ type Evidence struct {
 	// long are the lines of more than a box, enclosing those of them that begin with the
 	// box around the points behind it.
 	long, enclosing int
-	Files           int // with lines that do
+	files           int // with lines that do
 
 	// scoreFirst are lines of five numbers that may be a score and a box within its image, and
 	// scoredOut is one whose first four are a box that reaches out of it.
@@ -73,25 +73,42 @@ const (
 	lineShapes
 )
 
-// trailer is a YOLOTrailer by number.
-type trailer int
+// shapes say what is known of each of the shapes.
+var shapes = [lineShapes]struct {
+	name, columns string
+	task          Task
+	dims          int  // numbers of a keypoint, 0 where it has no keypoints
+	byColumns     bool // columns alone say that lines are of it
+}{
+	boxShape:        {name: "boxes", columns: "class,box", task: Detect},
+	polygonShape:    {name: "polygons", columns: "class,polygon", task: Segment},
+	cornersShape:    {name: "oriented boxes of four points", columns: "class,polygon", task: OBB},
+	pose2Shape:      {name: "poses", columns: "class,box,points", task: Pose, dims: 2},
+	pose3Shape:      {name: "poses", columns: "class,box,points", task: Pose, dims: 3},
+	angleShape:      {name: "boxes with an angle", columns: "class,box,angle", task: OBB, byColumns: true},
+	boxedShape:      {name: "polygons behind their boxes", columns: "class,box,polygon", task: Segment, byColumns: true},
+	scoreFirstShape: {name: "boxes behind a score", columns: "class,confidence,box", task: Detect, byColumns: true},
+}
+
+// trailerKind is a Trailer by number.
+type trailerKind int
 
 const (
-	noTrailer trailer = iota
+	noTrailer trailerKind = iota
 	scoreTrailer
 	idTrailer
 	bothTrailer
 	trailers
 )
 
-func (t trailer) public() Trailer {
-	return Trailer{Confidence: t == scoreTrailer || t == bothTrailer, ID: t == idTrailer || t == bothTrailer}
+func (t trailerKind) trailer() trailer {
+	return trailer{Confidence: t == scoreTrailer || t == bothTrailer, ID: t == idTrailer || t == bothTrailer}
 }
 
-func (t trailer) count() int { return t.public().count() }
+func (t trailerKind) count() int { return t.trailer().count() }
 
-// Add takes the lines of one label file.
-func (e *Evidence) Add(file string, label []byte) {
+// addFile takes the lines of one label file.
+func (e *evidence) addFile(file string, label []byte) {
 	if e.counts == nil {
 		e.counts, e.ids = make(map[int]*lineCount), make(map[float64]bool)
 	}
@@ -110,7 +127,7 @@ func (e *Evidence) Add(file string, label []byte) {
 		if e.numbers, err = appendFields(e.numbers[:0], rest); err != nil || len(e.numbers) < 4 {
 			continue
 		}
-		c := e.add(line)
+		c := e.addLine(line)
 		if c == nil {
 			continue
 		}
@@ -125,7 +142,7 @@ func (e *Evidence) Add(file string, label []byte) {
 		}
 	}
 	if e.lines > before {
-		e.Files++
+		e.files++
 	}
 }
 
@@ -135,7 +152,7 @@ func exampleLine(file string, number int, line []byte) string {
 
 // corner counts a line that may be a box, and reports one that can be two corners and
 // can hardly be centre and size.
-func (e *Evidence) corner() bool {
+func (e *evidence) corner() bool {
 	const clearly, longest = 0.01, 6 // with score and id
 	n := e.numbers
 	if len(n) > longest {
@@ -151,20 +168,19 @@ func (e *Evidence) corner() bool {
 
 // scored counts a line that may have scores, and reports one that can be a score and a box
 // and hardly a box and a score.
-func (e *Evidence) scored() bool {
+func (e *evidence) scored() bool {
 	const beyondRounding = 0.002
 	n := e.numbers
 	within := func(n []float64) bool { return fitsBox(n[:4]) && !leavesImage(n, beyondRounding) }
-	share := func(v float64) bool { return v >= 0 && v <= 1 }
 	switch {
-	case len(n) == 6 && within(n) && share(n[4]) && share(n[5]):
+	case len(n) == 6 && within(n) && isShare(n[4]) && isShare(n[5]):
 		e.twoScores++
 	case len(n) == 5:
 		if fitsBox(n[:4]) && n[4] >= 0 && n[4] <= 100 {
 			e.percents++
 			e.aboveOne = e.aboveOne || n[4] > 1
 		}
-		if share(n[0]) && within(n[1:]) {
+		if isShare(n[0]) && within(n[1:]) {
 			e.scoreFirst++
 			return fitsBox(n[:4]) && leavesImage(n, beyondRounding)
 		}
@@ -194,8 +210,8 @@ func encloses(box, points []float64) bool {
 	return true
 }
 
-// Add counts one line, whose numbers are read; nil is one that fits nothing.
-func (e *Evidence) add(line []byte) *lineCount {
+// addLine counts one line, whose numbers are read; nil is one that fits nothing.
+func (e *evidence) addLine(line []byte) *lineCount {
 	n := e.numbers
 	if len(n) == 4 { // nearly all lines of most data sets
 		if !fitsBox(n) {
@@ -209,29 +225,14 @@ func (e *Evidence) add(line []byte) *lineCount {
 	}
 	var fits, apart [trailers][lineShapes]bool
 	some := false
-	last := n[len(n)-1]
-	field := line[bytes.LastIndexFunc(line, convert.IsSpace)+1:]
-	// Angles are written with a point where ids are not, and may be there twice.
-	whole := !bytes.ContainsAny(field, ".eE")
-	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || whole)
-	if id {
-		e.ids[last] = true
-	}
-	id = id || last == noID && whole
-	score := func(v float64) bool { return v >= 0 && v <= 1 }
+	end := e.lineEnd(line)
 	for t := range trailers {
-		m := len(n) - t.count()
-		switch {
-		case m < 4,
-			t == scoreTrailer && !score(last),
-			t == idTrailer && !id,
-			t == bothTrailer && !(id && (last >= 1 || last == noID) && n[m] > 0 && score(n[m])):
-			continue
+		if m := len(n) - t.count(); m >= 4 && end.canBe(t, n) {
+			fits[t], apart[t] = fittingShapes(n[:m])
+			some = some || slices.Contains(fits[t][:], true)
 		}
-		fits[t], apart[t] = fittingShapes(n[:m])
-		some = some || slices.Contains(fits[t][:], true)
 	}
-	turned := len(n) == 5 && fitsBox(n[:4]) && last >= -360 && last <= 360
+	turned := len(n) == 5 && fitsBox(n[:4]) && end.last >= -fullTurn && end.last <= fullTurn
 	if !some && !turned {
 		return nil
 	}
@@ -239,20 +240,26 @@ func (e *Evidence) add(line []byte) *lineCount {
 	if fits[noTrailer][angleShape] = turned; turned && !some {
 		c.turned++
 	}
-	if len(n) == 5 && fits[idTrailer][boxShape] && last != noID {
-		e.degrees.add(last)
+	if len(n) == 5 && fits[idTrailer][boxShape] && end.last != noID {
+		e.degrees.add(end.last)
 	}
 	c.lines++
 	e.lines++
-	if last == 0 {
+	if end.last == 0 {
 		c.zeros++
 	}
-	if whole && (last == 0 || last == 1) {
+	if end.whole && (end.last == 0 || end.last == 1) {
 		c.flags++
 	}
 	if e.long++; enclosesRest(n) {
 		e.enclosing++
 	}
+	c.take(&fits, &apart)
+	return c
+}
+
+// take counts what a line fits.
+func (c *lineCount) take(fits, apart *[trailers][lineShapes]bool) {
 	for t := range trailers {
 		for s := range lineShapes {
 			if fits[t][s] {
@@ -263,10 +270,54 @@ func (e *Evidence) add(line []byte) *lineCount {
 			}
 		}
 	}
-	return c
 }
 
-func (e *Evidence) count(numbers int) *lineCount {
+// lineEnd is the last number of a line.
+type lineEnd struct {
+	last  float64
+	whole bool // it is written as a whole number
+	id    bool // it can be an id
+}
+
+// lineEnd looks at the last number of a line, whose numbers are read.
+func (e *evidence) lineEnd(line []byte) lineEnd {
+	n := e.numbers
+	last := n[len(n)-1]
+	field := line[bytes.LastIndexFunc(line, convert.IsSpace)+1:]
+	// Angles are written with a point where ids are not, and may be there twice.
+	whole := !bytes.ContainsAny(field, ".eE")
+	id := wholeID64(last) && !e.ids[last] && (len(n) > 5 || whole)
+	if id {
+		e.ids[last] = true
+	}
+	return lineEnd{last: last, whole: whole, id: id || last == noID && whole}
+}
+
+// canBe reports whether numbers with that end can have a trailer.
+func (l lineEnd) canBe(t trailerKind, n []float64) bool {
+	switch t {
+	case scoreTrailer:
+		return isShare(l.last)
+	case idTrailer:
+		return l.id
+	case bothTrailer:
+		score := n[len(n)-2]
+		return l.id && (l.last >= 1 || l.last == noID) && score > 0 && isShare(score)
+	}
+	return true
+}
+
+func isShare(v float64) bool { return v >= 0 && v <= 1 }
+
+// ofCount are the lines of a count of numbers, of which there may be none.
+func (e *evidence) ofCount(numbers int) *lineCount {
+	if c := e.counts[numbers]; c != nil {
+		return c
+	}
+	return &lineCount{}
+}
+
+func (e *evidence) count(numbers int) *lineCount {
 	c := e.counts[numbers]
 	if c == nil {
 		c = &lineCount{}
@@ -330,10 +381,10 @@ func fitsKeypoints(n []float64, dims int) bool {
 // maxYOLOKeypoints bounds the keypoints of a pose that nothing states.
 const maxYOLOKeypoints = 1 << 10
 
-// Reading is one way to read all lines of a data set.
-type Reading struct {
+// reading is one way to read all lines of a data set.
+type reading struct {
 	Task          Task
-	Trailer       Trailer
+	Trailer       trailer
 	KeypointCount int
 	KeypointDims  int
 	// misfits are lines that fit otherwise alone.
@@ -341,16 +392,16 @@ type Reading struct {
 	shape   lineShape
 }
 
-// Stated is what is known of a data set before its lines are looked at.
-type Stated struct {
+// statement is what is known of a data set before its lines are looked at.
+type statement struct {
 	Task                        Task
 	KeypointCount, KeypointDims int
 }
 
-// Readings are the ways that the lines gathered so far can be read: those that fit all
+// allReadings are the ways that the lines gathered so far can be read: those that fit all
 // lines, else those that fit nine of ten. None is where nothing does.
-func (e *Evidence) Readings(stated Stated) []Reading {
-	var all []Reading
+func (e *evidence) allReadings(stated statement) []reading {
+	var all []reading
 	for t := range trailers {
 		for _, shape := range []lineShape{boxShape, polygonShape, cornersShape, pose2Shape, pose3Shape} {
 			for _, count := range e.keypointCounts(shape, t, stated) {
@@ -360,10 +411,10 @@ func (e *Evidence) Readings(stated Stated) []Reading {
 			}
 		}
 	}
-	boxes := slices.IndexFunc(all, func(r Reading) bool { return r.shape == boxShape && r.Trailer == Trailer{} })
-	var few []Reading
+	boxes := slices.IndexFunc(all, func(r reading) bool { return r.shape == boxShape && r.Trailer == trailer{} })
+	var few []reading
 	if boxes >= 0 && e.few(all[boxes].misfits) {
-		few = []Reading{all[boxes]}
+		few = []reading{all[boxes]}
 	}
 	fitting := e.fitting(all, stated)
 	if len(fitting) > 1 && few != nil && stated.Task == "" {
@@ -374,50 +425,92 @@ func (e *Evidence) Readings(stated Stated) []Reading {
 
 // alternatives are what lines may be besides the readings that fit them by their numbers:
 // these fit too, and what they say is another.
-func (e *Evidence) alternatives(fitting []Reading, stated Stated) (more []Reading) {
-	reads := func(so func(Reading) bool) bool { return slices.ContainsFunc(fitting, so) }
-	// Where boxes are oriented, a fifth number below 1 may be an angle as well as a score.
-	oriented := stated.Task == OBB && reads(func(r Reading) bool { return r.Trailer != Trailer{} })
-	if c := e.counts[5]; c != nil && (c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB) || oriented && c.fits[noTrailer][angleShape] > 0) {
-		more = append(more, Reading{Task: OBB, shape: angleShape})
+func (e *evidence) alternatives(fitting readings, stated statement) (more []reading) {
+	for _, rule := range []func(readings, statement) []reading{e.angles, e.scoredAngles, e.scoresBefore, e.behindBoxes, e.idsForFlags} {
+		more = append(more, rule(fitting, stated)...)
 	}
-	// A whole number may be one of degrees as well as an id.
-	if c := e.counts[5]; c != nil && len(more) == 0 && stated.Task != Segment && stated.Task != Pose && c.fits[noTrailer][angleShape] == c.lines && !e.degrees.areIDs() &&
-		reads(func(r Reading) bool { return r.shape == boxShape && r.Trailer == Trailer{ID: true} }) {
-		more = append(more, Reading{Task: OBB, shape: angleShape})
+	return more
+}
+
+// readings are those that fit.
+type readings []reading
+
+func (r readings) has(shape lineShape, t trailer) bool {
+	return slices.ContainsFunc(r, func(r reading) bool { return r.shape == shape && r.Trailer == t })
+}
+
+// oriented reports whether boxes are stated to be oriented, where some number behind them may be
+// an angle as well as a score or an id.
+func (r readings) oriented(stated statement) bool {
+	return stated.Task == OBB && slices.ContainsFunc(r, func(r reading) bool { return r.Trailer != trailer{} })
+}
+
+// angles are numbers that can be nothing else, those behind oriented boxes, and whole ones, which
+// may be of degrees as well as ids.
+func (e *evidence) angles(fitting readings, stated statement) []reading {
+	c := e.ofCount(5)
+	angles := c.fits[noTrailer][angleShape]
+	turned := c.turned > 0 && (stated.Task == "" || stated.Task == Detect || stated.Task == OBB)
+	oriented := angles > 0 && fitting.oriented(stated)
+	degrees := angles > 0 && angles == c.lines && stated.Task != Segment && stated.Task != Pose &&
+		fitting.has(boxShape, trailer{ID: true}) && !e.degrees.areIDs()
+	if turned || oriented || degrees {
+		return []reading{{Task: OBB, shape: angleShape}}
 	}
-	if c := e.counts[6]; c != nil && oriented && c.fits[bothTrailer][boxShape] > 0 {
-		more = append(more, Reading{Task: OBB, shape: angleShape, Trailer: Trailer{Confidence: true}})
+	return nil
+}
+
+// scoredAngles are those of oriented boxes with a score, rather than scores with an id.
+func (e *evidence) scoredAngles(fitting readings, stated statement) []reading {
+	if c := e.ofCount(6); c.fits[bothTrailer][boxShape] > 0 && fitting.oriented(stated) {
+		return []reading{{Task: OBB, shape: angleShape, Trailer: trailer{Confidence: true}}}
 	}
-	if c := e.counts[5]; c != nil && e.scoredOut != "" && e.scoreFirst == c.lines && (stated.Task == "" || stated.Task == Detect) {
-		scored := Reading{Task: Detect, Trailer: Trailer{Confidence: true}}
-		if !reads(func(r Reading) bool { return r.shape == boxShape && r.Trailer == scored.Trailer }) {
-			more = append(more, scored)
-		}
-		more = append(more, Reading{Task: Detect, shape: scoreFirstShape})
-		c.example = e.scoredOut
+	return nil
+}
+
+// scoresBefore are scores that stand before their boxes, where some box reaches out of its image
+// when the score is behind it.
+func (e *evidence) scoresBefore(fitting readings, stated statement) (more []reading) {
+	c := e.ofCount(5)
+	if c.lines == 0 || e.scoredOut == "" || e.scoreFirst != c.lines || stated.Task != "" && stated.Task != Detect {
+		return nil
 	}
-	if e.boxedPolygons() && reads(func(r Reading) bool { return r.shape == polygonShape }) {
-		more = append(more, Reading{Task: Segment, shape: boxedShape})
+	if behind := (trailer{Confidence: true}); !fitting.has(boxShape, behind) {
+		more = append(more, reading{Task: Detect, Trailer: behind})
 	}
-	if e.onlyFlags() {
-		for _, r := range fitting {
-			scored, byID := r.Trailer == Trailer{Confidence: true}, r
-			byID.Trailer = Trailer{ID: true}
-			if scored && r.shape.dims() == 0 && !reads(func(r Reading) bool { return r.shape == byID.shape && r.Trailer == byID.Trailer }) {
-				more = append(more, byID)
-			}
+	c.example = e.scoredOut
+	return append(more, reading{Task: Detect, shape: scoreFirstShape})
+}
+
+// behindBoxes are polygons that begin behind the boxes around them.
+func (e *evidence) behindBoxes(fitting readings, _ statement) []reading {
+	if e.boxedPolygons() && slices.ContainsFunc(fitting, func(r reading) bool { return r.shape == polygonShape }) {
+		return []reading{{Task: Segment, shape: boxedShape}}
+	}
+	return nil
+}
+
+// idsForFlags are ids where all scores are 0 or 1.
+func (e *evidence) idsForFlags(fitting readings, _ statement) (more []reading) {
+	if !e.onlyFlags() {
+		return nil
+	}
+	for _, r := range fitting {
+		byID := r
+		byID.Trailer = trailer{ID: true}
+		if (r.Trailer == trailer{Confidence: true}) && shapes[r.shape].dims == 0 && !fitting.has(r.shape, byID.Trailer) {
+			more = append(more, byID)
 		}
 	}
 	return more
 }
 
 // boxedPolygons reports whether lines, but for a few, begin with the box around their points.
-func (e *Evidence) boxedPolygons() bool { return e.enclosing > 0 && e.enclosing*10 >= e.long*9 }
+func (e *evidence) boxedPolygons() bool { return e.enclosing > 0 && e.enclosing*10 >= e.long*9 }
 
 // onlyFlags reports whether the one number behind all shapes is 0 throughout, or a whole 0
 // or 1, which says more of a mark or an id than of a score.
-func (e *Evidence) onlyFlags() bool {
+func (e *evidence) onlyFlags() bool {
 	lines, flags, zeros := 0, 0, 0
 	for n, c := range e.counts {
 		if n%2 == 1 {
@@ -428,19 +521,19 @@ func (e *Evidence) onlyFlags() bool {
 }
 
 // few reports that hardly any lines are of that kind.
-func (e *Evidence) few(lines int) bool {
+func (e *evidence) few(lines int) bool {
 	const someLines = 5
 	return lines*10 <= e.lines || lines == 1 && e.lines >= someLines
 }
 
 // fitting are the readings that fit all lines, or nine of ten where none does. Then
 // one that fits ten times as many of the lines that differ is taken over another.
-func (e *Evidence) fitting(all []Reading, stated Stated) []Reading {
+func (e *evidence) fitting(all []reading, stated statement) []reading {
 	least := e.lines
 	for _, r := range all {
 		least = min(least, r.misfits)
 	}
-	all = slices.DeleteFunc(all, func(r Reading) bool {
+	all = slices.DeleteFunc(all, func(r reading) bool {
 		return r.misfits > least && r.misfits >= 10*least || r.misfits*10 > e.lines
 	})
 	if stated.Task == "" {
@@ -448,19 +541,19 @@ func (e *Evidence) fitting(all []Reading, stated Stated) []Reading {
 	}
 	// Who states another task does not mean boxes, unless nothing else is there, and
 	// means the task's shapes alone where all lines are these.
-	all = preferred(all, func(r Reading) bool { return r.shape != boxShape })
-	return preferred(all, func(r Reading) bool { return r.misfits == 0 && r.Trailer == Trailer{} })
+	all = preferred(all, func(r reading) bool { return r.shape != boxShape })
+	return preferred(all, func(r reading) bool { return r.misfits == 0 && r.Trailer == trailer{} })
 }
 
 // preferred are those that are so, if any is.
-func preferred(all []Reading, so func(Reading) bool) []Reading {
+func preferred(all []reading, so func(reading) bool) []reading {
 	if !slices.ContainsFunc(all, so) {
 		return all
 	}
-	return slices.DeleteFunc(all, func(r Reading) bool { return !so(r) })
+	return slices.DeleteFunc(all, func(r reading) bool { return !so(r) })
 }
 
-func (s Stated) allows(r Reading) bool {
+func (s statement) allows(r reading) bool {
 	switch {
 	case s.Task == "" || r.shape == boxShape:
 	case r.Task != s.Task:
@@ -471,8 +564,8 @@ func (s Stated) allows(r Reading) bool {
 
 // keypointCounts are the counts of keypoints that a pose may have, one of 0 for what has
 // none.
-func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []int {
-	dims := shape.dims()
+func (e *evidence) keypointCounts(shape lineShape, t trailerKind, stated statement) []int {
+	dims := shapes[shape].dims
 	if dims == 0 {
 		return []int{0}
 	}
@@ -480,10 +573,7 @@ func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []i
 		return []int{stated.KeypointCount}
 	}
 	var counts []int
-	boxes := 0
-	if c := e.counts[4]; c != nil {
-		boxes = c.lines
-	}
+	boxes := e.ofCount(4).lines
 	for n, c := range e.counts {
 		if c.lines*4 < e.lines-boxes {
 			continue // the lines of a pose are of one count, but for the trailer
@@ -496,42 +586,26 @@ func (e *Evidence) keypointCounts(shape lineShape, t trailer, stated Stated) []i
 	return counts
 }
 
-// dims is how many numbers a keypoint of the shape has, 0 where it has no keypoints.
-func (s lineShape) dims() int {
-	switch s {
-	case pose2Shape:
-		return 2
-	case pose3Shape:
-		return 3
-	}
-	return 0
-}
-
-var shapeTasks = [lineShapes]Task{boxShape: Detect, polygonShape: Segment, cornersShape: OBB, pose2Shape: Pose, pose3Shape: Pose, angleShape: OBB, boxedShape: Segment, scoreFirstShape: Detect}
-
 // reading holds the lines against one way to read them; ok is false where no line is
 // what it is about.
-func (e *Evidence) reading(shape lineShape, t trailer, keypoints int) (r Reading, ok bool) {
-	r = Reading{Task: shapeTasks[shape], Trailer: t.public(), KeypointCount: keypoints, KeypointDims: shape.dims(), shape: shape}
+func (e *evidence) reading(shape lineShape, t trailerKind, keypoints int) (r reading, ok bool) {
+	r = reading{Task: shapes[shape].task, Trailer: t.trailer(), KeypointCount: keypoints, KeypointDims: shapes[shape].dims, shape: shape}
 	fitting, apart := 0, 0
 	for n, c := range e.counts {
 		best := 0
 		for _, with := range t.variants() {
-			m := n - with.count()
-			if m == 4 {
-				best = max(best, c.fits[with][boxShape])
-				apart += c.apart[with][boxShape]
-				fitting += c.fits[with][boxShape]
-				ok = ok || shape == boxShape && with == t && c.fits[with][boxShape] > 0
+			as := shape
+			switch m := n - with.count(); {
+			case m == 4:
+				as = boxShape
+			case shape == boxShape, keypoints > 0 && m != 4+keypoints*r.KeypointDims,
+				shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer):
 				continue
 			}
-			if shape == boxShape || keypoints > 0 && m != 4+keypoints*r.KeypointDims || shape == polygonShape && with != t && !(t == bothTrailer && with == scoreTrailer) {
-				continue
-			}
-			best = max(best, c.fits[with][shape])
-			ok = ok || with == t && c.fits[with][shape] > 0
-			apart += c.apart[with][shape]
-			fitting += c.fits[with][shape]
+			best = max(best, c.fits[with][as])
+			ok = ok || as == shape && with == t && c.fits[with][as] > 0
+			apart += c.apart[with][as]
+			fitting += c.fits[with][as]
 		}
 		r.misfits += c.lines - best
 	}
@@ -540,25 +614,25 @@ func (e *Evidence) reading(shape lineShape, t trailer, keypoints int) (r Reading
 }
 
 // variants are the trailers that lines may have where the data set has one.
-func (t trailer) variants() []trailer {
+func (t trailerKind) variants() []trailerKind {
 	switch t {
 	case bothTrailer:
-		return []trailer{noTrailer, scoreTrailer, bothTrailer}
+		return []trailerKind{noTrailer, scoreTrailer, bothTrailer}
 	case noTrailer:
-		return []trailer{noTrailer}
+		return []trailerKind{noTrailer}
 	}
-	return []trailer{noTrailer, t}
+	return []trailerKind{noTrailer, t}
 }
 
-// Asks reports whether the reading is not taken without being told: how many keypoints
+// asks reports whether the reading is not taken without being told: how many keypoints
 // a pose has, and what an angle means, no line says.
-func (r Reading) Asks(stated Stated) bool {
+func (r reading) asks(stated statement) bool {
 	return r.shape == angleShape || r.Task == Pose && stated.KeypointCount == 0
 }
 
 // String says what a line is by the reading.
-func (r Reading) String() string {
-	text := map[lineShape]string{boxShape: "boxes", polygonShape: "polygons", cornersShape: "oriented boxes of four points", angleShape: "boxes with an angle", boxedShape: "polygons behind their boxes", scoreFirstShape: "boxes behind a score"}[r.shape]
+func (r reading) String() string {
+	text := shapes[r.shape].name
 	if r.KeypointDims > 0 {
 		text = fmt.Sprintf("poses of %d keypoints (%d numbers each)", r.KeypointCount, r.KeypointDims)
 		if r.KeypointCount == 1 {
@@ -576,39 +650,34 @@ func (r Reading) String() string {
 	return text
 }
 
-// Flags are those that ask for the reading.
-func (r Reading) Flags() string {
+// flags are those that ask for the reading.
+func (r reading) flags() string {
 	flags := ""
 	switch {
 	case r.KeypointDims > 0:
 		flags = fmt.Sprintf("--kpt-shape %d,%d", r.KeypointCount, r.KeypointDims)
-	case r.shape.byColumns():
-	case r.Trailer == Trailer{} || r.shape == cornersShape:
+	case shapes[r.shape].byColumns:
+	case r.Trailer == trailer{} || r.shape == cornersShape:
 		flags = "--task " + string(r.Task)
 	}
-	if (r.Trailer != Trailer{}) || r.shape.byColumns() {
+	if (r.Trailer != trailer{}) || shapes[r.shape].byColumns {
 		flags = strings.TrimSpace(flags + " --columns " + r.columns())
 	}
 	return flags
 }
 
-// byColumns reports whether columns alone say that lines are of the shape.
-func (s lineShape) byColumns() bool {
-	return s == angleShape || s == boxedShape || s == scoreFirstShape
-}
-
-// FlagsAmong are those that tell the reading from others: a task tells nothing between
+// flagsAmong are those that tell the reading from others: a task tells nothing between
 // two readings of it.
-func (r Reading) FlagsAmong(others []Reading) string {
-	if r.shape == polygonShape && slices.ContainsFunc(others, func(o Reading) bool { return o.shape == boxedShape }) {
+func (r reading) flagsAmong(others []reading) string {
+	if r.shape == polygonShape && slices.ContainsFunc(others, func(o reading) bool { return o.shape == boxedShape }) {
 		return "--columns " + r.columns()
 	}
-	return r.Flags()
+	return r.flags()
 }
 
 // columns are those of the reading's lines.
-func (r Reading) columns() string {
-	columns := map[lineShape]string{boxShape: "class,box", polygonShape: "class,polygon", cornersShape: "class,polygon", pose2Shape: "class,box,points", pose3Shape: "class,box,points", angleShape: "class,box,angle", boxedShape: "class,box,polygon", scoreFirstShape: "class,confidence,box"}[r.shape]
+func (r reading) columns() string {
+	columns := shapes[r.shape].columns
 	if r.Trailer.Confidence {
 		columns += ",confidence"
 	}
@@ -618,36 +687,36 @@ func (r Reading) columns() string {
 	return columns
 }
 
-// NotRead says what lines may be too that no flag reads; "" where that is nothing.
-func (e *Evidence) NotRead() string {
-	if c := e.counts[6]; c != nil && e.twoScores == c.lines {
+// notRead says what lines may be too that no flag reads; "" where that is nothing.
+func (e *evidence) notRead() string {
+	if c := e.ofCount(6); c.lines > 0 && e.twoScores == c.lines {
 		return "boxes with two scores are not read: leave one of them"
 	}
-	if c := e.counts[5]; c != nil && e.percents == c.lines && e.aboveOne {
+	if c := e.ofCount(5); c.lines > 0 && e.percents == c.lines && e.aboveOne {
 		return "scores from 0 to 100 are not read: divide them by 100"
 	}
 	return ""
 }
 
-// Corners says how the boxes of a reading would be told to be such, where they seem to be
+// corners says how the boxes of a reading would be told to be such, where they seem to be
 // two corners each: all can be, and taken for centre and size one clearly reaches out of
 // its image, which example shows. ok is false where nothing speaks for corners; a single
 // box may look so by itself.
-func (e *Evidence) Corners(r Reading) (columns, example string, ok bool) {
+func (e *evidence) corners(r reading) (columns, example string, ok bool) {
 	const someLines = 2
 	return r.columns(), e.leaving, r.shape == boxShape && e.boxed >= someLines && e.cornered == e.boxed && e.leaving != ""
 }
 
-// Example is a line of the longest that are there, with its place.
-func (e *Evidence) Example() string {
+// example is a line of the longest that are there, with its place.
+func (e *evidence) example() string {
 	if len(e.counts) == 0 {
 		return ""
 	}
 	return e.counts[slices.Max(slices.Collect(maps.Keys(e.counts)))].example
 }
 
-// Different names lines of the counts that are there, the most frequent first.
-func (e *Evidence) Different() string {
+// different names lines of the counts that are there, the most frequent first.
+func (e *evidence) different() string {
 	const some = 3
 	numbers := slices.SortedFunc(maps.Keys(e.counts), func(a, b int) int {
 		if d := e.counts[b].lines - e.counts[a].lines; d != 0 {

@@ -60,7 +60,7 @@ func (o *Flags) Add(f *pflag.FlagSet) {
 
 // Check reads the task, the shape and the columns.
 func (o *Flags) Check() (err error) {
-	if o.Task, err = ParseTask(o.task); err != nil {
+	if o.Task, err = parseTask(o.task); err != nil {
 		return fmt.Errorf("read --task: %w", err)
 	}
 	if o.columns != "" {

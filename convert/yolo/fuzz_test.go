@@ -18,18 +18,18 @@ func FuzzYOLO(f *testing.F) {
 		f.Add([]byte(seed), uint8(12))
 	}
 	f.Fuzz(func(t *testing.T, label []byte, task uint8) {
-		y := Converter{Classes: map[int]string{0: "cat", 1: "dog"}, Task: Tasks[int(task)%len(Tasks)], KeypointCount: 2, KeypointDims: 2 + int(task)%2, Trailer: Trailer{Confidence: task&4 > 0, ID: task&8 > 0}, Options: convert.Options{Outside: convert.OutsideClip}}
-		count := CountLines(label)
+		y := Converter{Classes: map[int]string{0: "cat", 1: "dog"}, Task: Tasks[int(task)%len(Tasks)], KeypointCount: 2, KeypointDims: 2 + int(task)%2, Trailer: trailer{Confidence: task&4 > 0, ID: task&8 > 0}, Options: convert.Options{Outside: convert.OutsideClip}}
+		count := countLines(label)
 		if _, _, header := angleHeader(withoutMark(label)); header && !source.IsUTF16(label) {
 			count--
 		}
 		labeltest.Accepted(t, y.Image("a.txt", "a.jpg", convert.Size{Width: 640, Height: 480}, label), count)
-		var e Evidence
-		e.Add("a.txt", label)
+		var e evidence
+		e.addFile("a.txt", label)
 		if e.lines > count {
 			t.Fatalf("%d lines, %d counted", count, e.lines)
 		}
-		for _, r := range e.Readings(Stated{}) {
+		for _, r := range e.allReadings(statement{}) {
 			if r.misfits*10 > e.lines {
 				t.Fatalf("%v misses %d of %d lines", r, r.misfits, e.lines)
 			}

@@ -22,7 +22,7 @@ type classSet struct {
 	Task     Task           `json:"task,omitempty"`
 	Shape    []int          `json:"kpt_shape,omitempty"`
 	Keypoint []string       `json:"kpt_names,omitempty"`
-	Third    Third          `json:"kpt_third,omitempty"` // of keypoints of three numbers
+	Third    third          `json:"kpt_third,omitempty"` // of keypoints of three numbers
 	// ClassKeypoint are the names of a class that has its own.
 	ClassKeypoint map[int][]string `json:"class_kpt_names,omitempty"`
 	Columns       []string         `json:"columns,omitempty"`
@@ -63,10 +63,10 @@ func parseClassSet(raw []byte, o convert.OpenOptions) (*Converter, error) {
 		}
 		y.KeypointCount, y.KeypointDims = c.Shape[0], c.Shape[1]
 	}
-	if !slices.Contains([]Third{ThirdVisibility, ThirdScore, ThirdUnclear}, y.Third) {
+	if !slices.Contains([]third{thirdVisibility, thirdScore, thirdUnclear}, y.Third) {
 		return nil, fmt.Errorf("kpt_third is %q and must be score, or left out for visibilities", y.Third)
 	}
-	y.Trailer = Trailer{Confidence: slices.Contains(c.Trailer, ColumnConfidence), ID: slices.Contains(c.Trailer, ColumnID)}
+	y.Trailer = trailer{Confidence: slices.Contains(c.Trailer, columnConfidence), ID: slices.Contains(c.Trailer, columnID)}
 	flags := flagsOf(o)
 	if len(flags.Columns) == 0 {
 		flags.Columns = c.Columns
@@ -101,10 +101,10 @@ func (y *dataset) List() (convert.Listing, error) {
 		set.Columns = append([]string{"class"}, y.convert.Columns...)
 	}
 	if y.convert.Trailer.Confidence {
-		set.Trailer = append(set.Trailer, ColumnConfidence)
+		set.Trailer = append(set.Trailer, columnConfidence)
 	}
 	if y.convert.Trailer.ID {
-		set.Trailer = append(set.Trailer, ColumnID)
+		set.Trailer = append(set.Trailer, columnID)
 	}
 	classes, err := json.Marshal(set)
 	return convert.Listing{Root: y.root, Classes: classes}, err
@@ -138,14 +138,14 @@ func (y *dataset) ImageFolders() (all []convert.ImageFolder) {
 		}
 		f := y.newLabelFolder(part)
 		f.enter("")
-		folders, above := f.pair.ImageFolders()
-		for _, folder := range folders {
+		for _, images := range f.pair.ImageFolders() {
+			folder := images.Path
 			if seen[folder] {
 				continue
 			}
 			seen[folder] = true
 			take := y.imagesIn
-			if folder == above {
+			if images.Shared { // below lie images of other labels
 				take = y.imagesAtTop
 			}
 			all = append(all, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {

@@ -158,7 +158,7 @@ func (y *dataset) locate(folder string, d description, name string) {
 			best = above[0]
 		}
 	}
-	if most > 0 && beside == most && !sameFolder(best, folder) {
+	if most > 0 && beside == most && !sameFile(best, folder) {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindMissingSplit, File: name, At: "path", Reason: fmt.Sprintf("the splits are in %s and in the folder of %s too, and nothing tells which are meant; give the folder that is meant, or take path out", convert.Display(d.root), name), Action: "those of path were read"})
 	}
 	if y.root = best; full != "" && y.root != full {
@@ -233,14 +233,11 @@ func (y *dataset) addUnnamed(name string) {
 	}
 }
 
-// sameFolder reports whether two paths lead to one folder.
-func sameFolder(a, b string) bool {
+// sameFile reports whether two paths lead to one file, or to one folder.
+func sameFile(a, b string) bool {
 	one, err := os.Stat(a)
-	if err != nil {
-		return false
-	}
-	other, err := os.Stat(b)
-	return err == nil && os.SameFile(one, other)
+	other, otherErr := os.Stat(b)
+	return err == nil && otherErr == nil && os.SameFile(one, other)
 }
 
 // missing reports a split that is not there. Many exports name a test split that they
@@ -295,7 +292,7 @@ func (y *dataset) rootsAbove(folder string, d description) (roots []string) {
 	for _, up := range []string{"..", filepath.Join("..", "..")} {
 		for _, rest := range source.Shortened(strings.ReplaceAll(d.root, `\`, "/")) {
 			root := filepath.Join(folder, up, filepath.FromSlash(rest))
-			if source.IsFolder(root) && y.splitsIn(root, d) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFolder(root, other) }) {
+			if source.IsFolder(root) && y.splitsIn(root, d) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFile(root, other) }) {
 				roots = append(roots, root)
 			}
 		}
@@ -337,63 +334,6 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 		}
 	}
 	return labelPart{}, false, false
-}
-
-// labelFolder is where the labels of a folder of images are: in the folder with
-// "labels" for the last "images" of its path, or in the folder itself. Where neither
-// has any, they are in "labels" beside a folder with another name for images.
-func (y *dataset) labelFolder(images string) (string, bool) {
-	// The last "images" may be that of the path in the description itself.
-	for _, root := range []string{y.root, y.Path} {
-		rel := source.Relative(root, images)
-		base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
-		if labels, found := source.ReplaceLast(rel, "images", "labels"); found {
-			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
-				return folder, true
-			}
-		}
-	}
-	rel := source.Relative(y.root, images)
-	base := strings.TrimSuffix(filepath.Clean(images), filepath.FromSlash(rel))
-	if others := otherLabelFolders(rel); len(others) > 0 && !hasLabels(images) {
-		for _, labels := range others {
-			if folder := filepath.Join(base, filepath.FromSlash(labels)); source.IsFolder(folder) {
-				return folder, true
-			}
-		}
-	}
-	return images, source.IsFolder(images)
-}
-
-// otherLabelFolders are where the labels of a folder of images may be whose name for
-// images is another than "images"; trainers do not look there.
-func otherLabelFolders(images string) (folders []string) {
-	parts := strings.Split(images, "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		if !source.IsImageFolder(parts[i]) {
-			continue
-		}
-		for _, name := range source.LabelFolderNames {
-			parts[i] = name
-			folders = append(folders, strings.Join(parts, "/"))
-		}
-		break
-	}
-	return folders
-}
-
-// hasLabels reports whether label files lie in a folder itself.
-func hasLabels(folder string) bool {
-	entries, err := source.ReadEntries(folder)
-	if err != nil {
-		return false
-	}
-	for _, e := range entries.List {
-		if name := entries.Name(e); e.Kind != source.FolderEntry && source.IsLabelName(name) && !source.NotLabels[strings.ToLower(name)] {
-			return true
-		}
-	}
-	return false
 }
 
 // addPart adds a part unless it is read already, as where train and val are the

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"pictosync/convert"
@@ -31,8 +32,8 @@ func labelLines(label []byte) iter.Seq2[int, []byte] {
 	}
 }
 
-// CountLines counts the lines that hold something.
-func CountLines(label []byte) (n int) {
+// countLines counts the lines that hold something.
+func countLines(label []byte) (n int) {
 	label = narrow(label)
 	for range labelLines(label) {
 		n++
@@ -173,4 +174,20 @@ func parseField(field []byte) (float64, error) {
 		return 0, fmt.Errorf("%s is not a finite number", scan.Shorten(string(field)))
 	}
 	return value, nil
+}
+
+// areLabels reports whether all lines can be label lines rather than names.
+func areLabels(lines []string) bool {
+	const fewest = 5
+	for _, line := range lines {
+		if fields := strings.Fields(line); len(fields) > 0 && (len(fields) < fewest || !source.AreNumbers(fields)) {
+			return false
+		}
+	}
+	return true
+}
+
+// areLabelLines is areLabels for what a file holds.
+func areLabelLines(data []byte) bool {
+	return areLabels(strings.Split(string(withoutMark(narrow(data))), "\n"))
 }

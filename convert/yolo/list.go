@@ -398,20 +398,10 @@ func labelOf(image string) (string, bool) {
 		return "", false
 	}
 	dir = filepath.Clean(dir)
-	var folders []string
-	if labels, found := source.ReplaceLast(filepath.ToSlash(dir), "images", "labels"); found {
-		folders = append(folders, filepath.FromSlash(labels))
-	}
-	folders = append(folders, dir)
-	for _, labels := range otherLabelFolders(filepath.ToSlash(dir)) {
-		folders = append(folders, filepath.FromSlash(labels))
-	}
-	for _, labels := range source.LabelFolderNames { // of what a detector found in images beside it
-		folders = append(folders, filepath.Join(dir, labels))
-	}
-	for _, folder := range folders {
+	images := filepath.ToSlash(dir)
+	for _, folder := range labelFoldersOf(images).all(images) {
 		for _, file := range labelNames(name) {
-			label := filepath.Join(folder, file)
+			label := filepath.Join(filepath.FromSlash(folder), file)
 			if info, err := os.Stat(label); err == nil && !info.IsDir() {
 				return label, true
 			}

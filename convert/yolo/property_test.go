@@ -23,8 +23,8 @@ func TestYOLOAccountsForEveryLine(t *testing.T) {
 			Classes:       map[int]string{0: "cat", 1: "dog"},
 			Task:          rapid.SampledFrom([]Task{"", Detect, Segment, Pose, OBB}).Draw(t, "task"),
 			KeypointCount: rapid.IntRange(-1, 3).Draw(t, "keypoints"), KeypointDims: rapid.IntRange(1, 4).Draw(t, "dims"),
-			Trailer: Trailer{Confidence: rapid.Bool().Draw(t, "confidence"), ID: rapid.Bool().Draw(t, "id")},
-			Columns: rapid.SampledFrom([]Columns{nil, nil, {ColumnBox, ColumnAngle, ColumnID}, {ColumnConfidence, ColumnPolygon}, {ColumnBox}}).Draw(t, "columns"),
+			Trailer: trailer{Confidence: rapid.Bool().Draw(t, "confidence"), ID: rapid.Bool().Draw(t, "id")},
+			Columns: rapid.SampledFrom([]columns{nil, nil, {columnBox, columnAngle, columnID}, {columnConfidence, columnPolygon}, {columnBox}}).Draw(t, "columns"),
 			Options: convert.Options{Outside: rapid.SampledFrom([]convert.Outside{"", convert.OutsideClip, convert.OutsideReport}).Draw(t, "outside")},
 		}
 		var label []string
@@ -71,16 +71,16 @@ func TestYOLOReadingsAreOfAllLines(t *testing.T) {
 			}
 			labels = append(labels, label.String())
 		}
-		readings := func(labels []string) (all []Reading) {
-			var e Evidence
+		readings := func(labels []string) (all []reading) {
+			var e evidence
 			for _, label := range labels {
-				e.Add("a.txt", []byte(label))
+				e.addFile("a.txt", []byte(label))
 			}
-			return e.Readings(Stated{})
+			return e.allReadings(statement{})
 		}
 		want := readings(labels)
 		for _, r := range want {
-			if r.Flags() == "" || r.String() == "" {
+			if r.flags() == "" || r.String() == "" {
 				t.Fatalf("%+v cannot be asked for", r)
 			}
 			if r.misfits > 0 || r.shape == angleShape {
@@ -89,8 +89,8 @@ func TestYOLOReadingsAreOfAllLines(t *testing.T) {
 			y := Converter{Classes: map[int]string{0: "cat"}, Task: r.Task, Trailer: r.Trailer, KeypointCount: r.KeypointCount, KeypointDims: r.KeypointDims}
 			for _, label := range labels {
 				for _, f := range y.Image("a.txt", "a.jpg", convert.Size{Width: 640, Height: 480}, []byte(label)).Findings {
-					var e Evidence
-					if e.Add("a.txt", []byte(label)); f.Kind == convert.KindCount && e.lines == bytes.Count([]byte(label), []byte("\n")) {
+					var e evidence
+					if e.addFile("a.txt", []byte(label)); f.Kind == convert.KindCount && e.lines == bytes.Count([]byte(label), []byte("\n")) {
 						t.Fatalf("%v of %q: %+v", r, label, f)
 					}
 				}

@@ -37,8 +37,7 @@ func (y *dataset) siblingsOf(folder, rel string, images []string) (s siblings) {
 		}
 	}
 	bare, _ := imageDirs(rel)
-	paths := source.LabelFoldersFor(bare)
-	paths = append(paths, otherLabelFolders(rel)...)
+	paths := append(withLabels(bare), labelFoldersOf(rel).beside...)
 	for _, image := range images {
 		if within, err := filepath.Rel(base, image); err == nil && filepath.IsLocal(within) && y.Images == "" {
 			paths = append(paths, filepath.ToSlash(within))
@@ -47,8 +46,8 @@ func (y *dataset) siblingsOf(folder, rel string, images []string) (s siblings) {
 	s.own = max(0, slices.Index(paths, rel))
 	for rank, other := range paths {
 		path := filepath.Join(base, filepath.FromSlash(other))
-		known := func(o sibling) bool { return sameFolder(o.path, path) }
-		if other == rel || !source.IsFolder(path) || sameFolder(path, folder) || slices.ContainsFunc(s.others, known) {
+		known := func(o sibling) bool { return sameFile(o.path, path) }
+		if other == rel || !source.IsFolder(path) || sameFile(path, folder) || slices.ContainsFunc(s.others, known) {
 			continue
 		}
 		names, err := y.listings.Read(path)
@@ -102,9 +101,4 @@ func (y *dataset) walks(file string) bool {
 // plainLines is a label without what does not matter to its lines.
 func plainLines(label []byte) []byte {
 	return bytes.TrimSpace(bytes.ReplaceAll(withoutMark(label), []byte("\r\n"), []byte("\n")))
-}
-
-// areLabelLines is areLabels for what a file holds.
-func areLabelLines(data []byte) bool {
-	return areLabels(strings.Split(string(withoutMark(narrow(data))), "\n"))
 }

@@ -31,7 +31,7 @@ func (o *WriteFlags) Add(f *pflag.FlagSet) {
 
 // Check reads the task.
 func (o *WriteFlags) Check() (err error) {
-	if o.Task, err = ParseTask(o.task); err != nil {
+	if o.Task, err = parseTask(o.task); err != nil {
 		return fmt.Errorf("read --yolo-task: %w", err)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"iter"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -23,9 +22,9 @@ type dataset struct {
 	source.Files
 	reason string
 	print  string
-	// Root is the data set's folder on disk; image paths are relative to it.
+	// root is the data set's folder on disk; image paths are relative to it.
 	root string
-	// Prefix is root relative to the source, for messages; "" where it is that.
+	// prefix is root relative to the source, for messages; "" where it is that.
 	prefix  string
 	parts   []labelPart
 	convert Converter
@@ -167,9 +166,9 @@ func (y *dataset) findThird(ctx context.Context) error {
 	}
 	switch {
 	case visibilities*few <= scores && scores > 0:
-		y.convert.Third = ThirdScore
+		y.convert.Third = thirdScore
 	case scores*few > visibilities:
-		y.convert.Third = ThirdUnclear
+		y.convert.Third = thirdUnclear
 	}
 	return nil
 }
@@ -201,9 +200,9 @@ func (o Flags) state(y *Converter, c convert.Options) error {
 	if len(o.Columns) == 0 {
 		return nil
 	}
-	columns, err := ParseColumns(o.Columns)
+	columns, err := parseColumns(o.Columns)
 	if err == nil {
-		y.Columns, y.Trailer = columns, Trailer{}
+		y.Columns, y.Trailer = columns, trailer{}
 		stated := o.Task
 		if o.Shape[0] > 0 {
 			stated = Pose
@@ -232,9 +231,9 @@ const enoughFiles = 1000
 
 // findReading tells from the label lines how all of them are read.
 func (y *dataset) findReading(ctx context.Context) error {
-	stated := Stated{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
-	var evidence Evidence
-	var readings []Reading
+	stated := statement{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
+	var lines evidence
+	var readings []reading
 	found, next := false, enoughFiles
 	foreign := ""
 	for l, err := range y.labels(ctx) {
@@ -244,16 +243,16 @@ func (y *dataset) findReading(ctx context.Context) error {
 		if found = true; l.data == nil {
 			continue
 		}
-		evidence.Add(l.file, l.data)
-		if foreign == "" && evidence.Files == 0 {
+		lines.addFile(l.file, l.data)
+		if foreign == "" && lines.files == 0 {
 			if name := source.FormatName(l.file, l.data); name != "" {
 				foreign = fmt.Sprintf("holds %s (%s)", name, convert.Display(l.file))
 			}
 		}
-		if evidence.Files < next {
+		if lines.files < next {
 			continue
 		}
-		if readings = evidence.Readings(stated); len(readings) == 1 {
+		if readings = lines.allReadings(stated); len(readings) == 1 {
 			break
 		}
 		next *= 2
@@ -261,22 +260,22 @@ func (y *dataset) findReading(ctx context.Context) error {
 	if !found && stated.Task == "" {
 		return y.noLabels(ctx)
 	}
-	readings = evidence.Readings(stated)
+	readings = lines.allReadings(stated)
 	switch {
-	case foreign != "" && evidence.Files == 0:
+	case foreign != "" && lines.files == 0:
 		return source.NotRead(y.Input(y.Path, ""), foreign)
-	case evidence.Files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
-		y.tellBoxes(&evidence)
+	case lines.files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
+		y.tellBoxes(&lines)
 		return y.chooseTask()
-	case len(readings) != 1 || readings[0].Asks(stated):
-		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&evidence, readings), Advice: adviceOf(&evidence, readings)}
+	case len(readings) != 1 || readings[0].asks(stated):
+		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&lines, readings), Advice: adviceOf(&lines, readings)}
 	}
 	r := readings[0]
-	if columns, example, corners := evidence.Corners(r); corners {
+	if columns, example, corners := lines.corners(r); corners {
 		return &convert.Error{Op: "read", Path: y.Path, Err: fmt.Errorf("the boxes may be centre and size or two corners, x1 y1 x2 y2: as corners all of them fit, and as centre and size some reach out of their image (%s)", example),
 			Advice: "--columns " + columns + " takes them for centre and size; corners are not read"}
 	}
-	y.tellBoxes(&evidence)
+	y.tellBoxes(&lines)
 	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
 		y.convert.Task = r.Task
 	}
@@ -284,7 +283,7 @@ func (y *dataset) findReading(ctx context.Context) error {
 }
 
 // tellBoxes tells of lines of boxes alone where the data set is one of poses.
-func (y *dataset) tellBoxes(e *Evidence) {
+func (y *dataset) tellBoxes(e *evidence) {
 	c := e.counts[4]
 	if y.convert.Task != Pose || c == nil || y.convert.KeypointCount == 0 {
 		return
@@ -305,12 +304,12 @@ func (y *dataset) chooseTask() error {
 }
 
 // unclear says how lines may be read, with one of them.
-func unclear(e *Evidence, readings []Reading) error {
+func unclear(e *evidence, readings []reading) error {
 	switch len(readings) {
 	case 0:
-		return fmt.Errorf("the label lines fit nothing that all could be: %s", e.Different())
+		return fmt.Errorf("the label lines fit nothing that all could be: %s", e.different())
 	case 1:
-		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.Example())
+		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.example())
 	}
 	const some = 4
 	var names []string
@@ -321,23 +320,23 @@ func unclear(e *Evidence, readings []Reading) error {
 		names = append(names, fmt.Sprintf("%d other things", more))
 	}
 	last := len(names) - 1
-	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.Example())
+	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.example())
 }
 
 // adviceOf says how to tell which of the readings is meant.
-func adviceOf(e *Evidence, readings []Reading) string {
+func adviceOf(e *evidence, readings []reading) string {
 	advice := flagsOfReadings(readings)
-	if other := e.NotRead(); other != "" {
+	if other := e.notRead(); other != "" {
 		advice += "; " + other
 	}
 	return advice
 }
 
-func flagsOfReadings(readings []Reading) string {
+func flagsOfReadings(readings []reading) string {
 	const some = 4
 	var flags []string
 	for _, r := range readings[:min(len(readings), some)] {
-		flags = append(flags, r.FlagsAmong(readings))
+		flags = append(flags, r.flagsAmong(readings))
 	}
 	switch {
 	case len(readings) == 0:
@@ -539,7 +538,7 @@ func (y *dataset) tellNone(ctx context.Context, part labelPart) {
 	}
 }
 
-// Name says which image an item is for: the extension is that of the local file, else of the
+// name says which image an item is for: the extension is that of the local file, else of the
 // entry of the sizes file, else it is missing.
 func (y *dataset) name(item *convert.Item, bare, withImages, found string) {
 	ext := filepath.Ext(found)
@@ -551,27 +550,6 @@ func (y *dataset) name(item *convert.Item, bare, withImages, found string) {
 	if withImages != bare {
 		item.Aliases = []string{withImages + ext}
 	}
-}
-
-// imagePaths are the paths that an image may have in a dataset, given that of
-// its label in the data set, both without extension: without the folder
-// "labels" (or "images", where the labels lie among those), and with "images".
-func imagePaths(label string) (bare, withImages string) {
-	dir, name := path.Split(label)
-	bare, withImages = imageDirs(strings.TrimSuffix(dir, "/"))
-	return source.Join(bare, name), source.Join(withImages, name)
-}
-
-// imageDirs are the folders of imagePaths for the labels of one folder.
-func imageDirs(dir string) (bare, withImages string) {
-	for _, labels := range source.LabelFolderNames {
-		if without, found := source.ReplaceLast(dir, labels, ""); found {
-			with, _ := source.ReplaceLast(dir, labels, "images")
-			return without, with
-		}
-	}
-	without, _ := source.ReplaceLast(dir, "images", "")
-	return without, dir
 }
 
 func (y *dataset) Load(_ context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
@@ -604,7 +582,7 @@ func (y *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 func loadYOLO(s source.Files, y *Converter, item convert.Item, sizes source.ImageSizes, label []byte) (convert.Result, error) {
 	size := sizes.Own()
 	if !size.Known() {
-		if lines := CountLines(label); lines > 0 {
+		if lines := countLines(label); lines > 0 {
 			const reason = "the size of its image is not known, which normalized coordinates need"
 			lost := convert.Finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
 			return convert.Result{Read: lines, LeftOut: lines, Findings: []convert.Finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)

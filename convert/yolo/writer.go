@@ -221,7 +221,7 @@ func (w *Writer) Image(image string, r convert.Result) (label []byte, leftOut in
 	return l.dst, leftOut, findings, nil
 }
 
-// Count is a number of things.
+// count is a number of things.
 func count(n int, thing string) string {
 	if n != 1 {
 		thing += "s"
@@ -238,7 +238,7 @@ type lineWriter struct {
 	dst    []byte
 }
 
-// Object writes the shape of an object that the task is for, or else the nearest.
+// object writes the shape of an object that the task is for, or else the nearest.
 func (l *lineWriter) object(r convert.Result, c *convert.CatalogEntry, o convert.WholeObject) {
 	at := "annotation " + scan.Shorten(o.ID)
 	switch {
@@ -401,7 +401,7 @@ func nearestPoints(a, b []pictograph.Point) (i, j int) {
 	return i, j
 }
 
-// Corners writes points that have to lie in the image.
+// corners writes points that have to lie in the image.
 func (l *lineWriter) corners(c *convert.CatalogEntry, points []pictograph.Point, at string) {
 	inside := make([]pictograph.Point, len(points))
 	w, h := float64(l.size.Width), float64(l.size.Height)

@@ -98,7 +98,7 @@ func (b *below) folder(path, rel string) (all labelling, err error) {
 		if own != noLabels && !isYAML(name) {
 			continue // labels beside a list fail by it, where they are read
 		}
-		if err := b.check(filepath.Join(path, name), source.Join(rel, name)); err != nil {
+		if err := b.checkNamed(b.taken, filepath.Join(path, name), source.Join(rel, name)); err != nil {
 			return noLabels, err
 		}
 	}
@@ -120,25 +120,6 @@ func (b *below) tellForeign(path, rel string, l looked) {
 		b.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, Count: l.foreigners, File: rel, Reason: reason, Action: "passed over"})
 		return
 	}
-}
-
-// check holds a description, or a list of class names, against the data set's classes.
-func (b *below) check(file, rel string) error {
-	if sameFile(file, b.taken) {
-		return nil
-	}
-	var names map[int]string
-	if isYAML(file) {
-		names = describedNames(file)
-	} else if lines, err := classLines(file); err == nil && !areLabels(lines) {
-		names = numbered(lines)
-	}
-	differs := contradiction(b.convert.Classes, names)
-	if differs == "" {
-		return nil
-	}
-	return &convert.Error{Op: "read", Path: b.Path, Err: fmt.Errorf("two files describe labels and contradict each other, %s and %s: %s", convert.Display(filepath.Base(b.taken)), convert.Display(rel), differs),
-		Advice: "give the file that describes the labels meant, or say which is right for all with --class-list FILE"}
 }
 
 // areLabels reports whether text files seem to be labels, by the first of them.
@@ -209,16 +190,6 @@ func (l *looked) take(e fs.DirEntry, read bool) {
 	}
 }
 
-// describedNames are the names of a description of a data set, none where it is no such file.
-func describedNames(file string) map[int]string {
-	data, err := source.ReadAtMost(file, source.MaxDescription)
-	if err != nil || !yamlWithNames.Match(data) {
-		return nil
-	}
-	d, _, _ := parseDescription(data, filepath.Base(file))
-	return d.names
-}
-
 // tellUnread tells of the labels below the source that nothing reads. Those beside images of
 // lists are told of with these.
 func (y *dataset) tellUnread(listed *listedLabels) {
@@ -229,7 +200,7 @@ func (y *dataset) tellUnread(listed *listedLabels) {
 			continue
 		}
 		n := y.unread[rel]
-		if folders++; folders > MostPassedOver {
+		if folders++; folders > mostPassedOver {
 			labels += n
 			continue
 		}
@@ -239,7 +210,7 @@ func (y *dataset) tellUnread(listed *listedLabels) {
 		}
 		y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: n, File: where, Reason: count(n, "label") + " there that no split or list names", Action: "left alone"})
 	}
-	if more := folders - MostPassedOver; more > 0 {
+	if more := folders - mostPassedOver; more > 0 {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindUnnamedSplit, Count: labels, Reason: fmt.Sprintf("%d labels in %d more folders that no split or list names", labels, more), Action: "left alone"})
 	}
 }

@@ -25,7 +25,7 @@ type labelFolder struct {
 }
 
 func (y *dataset) newLabelFolder(part labelPart) labelFolder {
-	return labelFolder{dataset: y, part: part, pair: source.LabelFolder{Files: y.Files, Root: y.root, Ext: ".txt", Listings: y.listings, Once: y.told.first}}
+	return labelFolder{dataset: y, part: part, pair: source.LabelFolder{Files: y.Files, Root: y.root, Ext: ".txt", Listings: y.listings, Once: y.told.first, Elsewhere: y.labelsElsewhere}}
 }
 
 // enter makes it the folder of the labels in dir, which ends with a slash unless it
@@ -37,57 +37,19 @@ func (f *labelFolder) enter(dir string) {
 	rel := strings.TrimSuffix(source.Join(f.part.rel, dir), "/")
 	bare, withImages := imageDirs(rel)
 	f.known, f.dir = true, dir
-	f.pair.Enter(filepath.Join(f.part.path, filepath.FromSlash(dir)), source.Join(f.prefix, rel), bare, withImages)
-	images, _ := f.pair.ImageFolders()
-	f.siblings = f.siblingsOf(f.pair.Path, rel, images)
+	labels := filepath.Join(f.part.path, filepath.FromSlash(dir))
+	f.pair.Enter(labels, source.Join(f.prefix, rel), bare, withImages, f.imageFolders(labels, bare, withImages))
+	var images []string
+	for _, folder := range f.pair.ImageFolders() {
+		images = append(images, folder.Path)
+	}
+	f.siblings = f.siblingsOf(labels, rel, images)
 	f.checkClassList()
 }
 
 // checkClassList holds a class list among the labels against that of the data set.
 func (f *labelFolder) checkClassList() {
 	f.err = f.classListsIn(f.pair.Path, f.pair.File, f.pair.Names.Has)
-}
-
-// classListsIn holds the class lists in a folder of labels, which messages call by a
-// prefix, against that of the data set. Labels beside another list are numbered by that
-// one, unless a flag says what all are numbered by.
-func (y *dataset) classListsIn(folder, prefix string, has func(name string) bool) error {
-	if flagsOf(y.Options).ClassList != "" {
-		return nil
-	}
-	for _, name := range classLists[:3] {
-		file := filepath.Join(folder, name)
-		if !has(name) || file == y.classList {
-			continue
-		}
-		lines, err := classLines(file)
-		if err != nil || areLabels(lines) || y.sameClasses(lines) {
-			continue
-		}
-		differs := contradiction(y.convert.Classes, numbered(lines))
-		switch {
-		case !y.described:
-			return fmt.Errorf("%s names other classes than %s; say which is right with --class-list", convert.Display(prefix+name), convert.Display(relativePrefix(y.root, y.classList)))
-		case differs != "":
-			return fmt.Errorf("%s names other classes than the data set's description: %s; say which is right with --class-list", convert.Display(prefix+name), differs)
-		}
-		y.Reporter.Report(convert.Finding{Kind: convert.KindClassList, File: prefix + name, Reason: "it has more or fewer classes than the data set", Action: "those of the data set were taken"})
-	}
-	return nil
-}
-
-func (y *dataset) sameClasses(lines []string) bool {
-	count := 0
-	for i, name := range lines {
-		if name == "" {
-			continue
-		}
-		if strings.TrimSpace(y.convert.Classes[i]) != name {
-			return false
-		}
-		count++
-	}
-	return count == len(y.convert.Classes)
 }
 
 // item is the item of a label file; ok is false where the file is none.
@@ -160,7 +122,7 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 // holdsLabels reports whether a file that is named like a list has label lines.
 func holdsLabels(file string) bool {
 	data, err := source.ReadInto(nil, file, source.MaxLabels)
-	return err == nil && CountLines(data) > 0 && areLabelLines(data)
+	return err == nil && countLines(data) > 0 && areLabelLines(data)
 }
 
 func severalLabels(other string) error {
@@ -173,10 +135,10 @@ func linesIn(label string) int {
 	if err != nil {
 		return 0
 	}
-	return CountLines(data)
+	return countLines(data)
 }
 
-// Name says which image an item is for, whose file has a name. Both paths that it
+// name says which image an item is for, whose file has a name. Both paths that it
 // may have are one text where one of them ends with the other, as they mostly do.
 func (f *labelFolder) name(item *convert.Item, image string) {
 	if f.pair.Bare == f.pair.WithImages {
