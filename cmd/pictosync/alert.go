@@ -31,6 +31,7 @@ type alertOptions struct {
 }
 
 func (o *alertOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, outputHeading)()
 	f.StringVar(&o.command, "notify-command", "", "shell `COMMAND` that is told, the result as JSON on its standard input, its text in PICTOSYNC_ALERT_TEXT")
 	f.StringVar(&o.webhook, "webhook", "", "`URL` that is told: the result as JSON by POST, its text under \"text\"")
 	f.StringVar(&o.on, "notify-on", "failure", "when they are told: failure (and when all is well again) or always")

@@ -62,6 +62,7 @@ an interrupted run when the same command is given again.` + exitHelp,
 	root.AddCommand(newSync(), newPlan(), newConvert(), newInspect(), newView(), newDraw(), newUI(), newManifest(), newRuns(), newUndo(), newVerify(), newExport(), newRestore(), newSnapshots(), newRun(), newGC(), newDoctor(), newSandbox(), newMan())
 	addCompletions(root)
 	nameWhatIsThere(root)
+	groupFlags(root)
 	return root
 }
 

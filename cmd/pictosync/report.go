@@ -81,11 +81,13 @@ type pageOptions struct {
 }
 
 func (o *pageOptions) addFileFlag(f *pflag.FlagSet, what string) {
+	defer under(f, outputHeading)()
 	f.StringVar(&o.html, "html", "", "write "+what+" as a page to `FILE`: all in one, to send or to keep")
 	forThisCommand(f, "html")
 }
 
 func (o *pageOptions) addFolderFlag(f *pflag.FlagSet) {
+	defer under(f, outputHeading)()
 	f.StringVar(&o.folder, "report-dir", "", "write the page of each run, all in one file, into `DIR`")
 }
 

@@ -52,6 +52,7 @@ func (o *serviceOptions) addConfigFlag(f *pflag.FlagSet) {
 }
 
 func (o *serviceOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, serviceHeading)()
 	f.StringVar(&o.state, "state", "", "state `FILE` (default: pictosync/state.db in the user's state directory)")
 	f.BoolVar(&o.sandbox, "sandbox", false, "run against a service in this process, its data beside the state: no account needed")
 	f.StringVar(&o.baseURL, "base-url", pictograph.DefaultBaseURL, "`URL` of the service, or \"sandbox\"")

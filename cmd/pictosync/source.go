@@ -40,6 +40,7 @@ type sourceOptions struct {
 }
 
 func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, sourceHeading)()
 	f.StringArrayVar(&o.include, "include", nil, "take only images whose path, or label file, fits the `GLOB` (again for more)")
 	f.StringArrayVar(&o.exclude, "exclude", nil, "leave out images whose path, or label file, fits the `GLOB` (again for more)")
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
@@ -63,6 +64,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 // addLossFlags say what images may lose and be taken all the same, of every command
 // that takes them.
 func (o *sourceOptions) addLossFlags(f *pflag.FlagSet) {
+	defer under(f, sourceHeading)()
 	f.StringVar(&o.onSizeMismatch, "on-size-mismatch", "fail", "what is done about images whose size differs between label, file and dataset: fail, scale the labels, or keep them")
 	f.StringSliceVar(&o.allow, "allow", nil, "take images that lose this: `KIND,...` of findings, such as ring, or lost for everything")
 	f.BoolVar(&o.strict, "strict", false, "fail images whose labels are changed too, not only those that lose something")
@@ -70,6 +72,7 @@ func (o *sourceOptions) addLossFlags(f *pflag.FlagSet) {
 
 // addClassMap is for the commands that show or save what classes become.
 func (o *sourceOptions) addClassMap(f *pflag.FlagSet) {
+	defer under(f, sourceHeading)()
 	f.StringVar(&o.classMap, "class-map", "", "`FILE` (YAML) that renames, merges, drops and numbers classes: car: vehicle, ignore: null")
 }
 

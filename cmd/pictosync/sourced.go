@@ -33,6 +33,7 @@ type sourcedOptions struct {
 type readOptions struct{ by string }
 
 func (o *readOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, serviceHeading)()
 	f.StringVar(&o.by, "read", string(dataset.ReadAuto), "how what the images have is read: by an export of the whole dataset, image by image, or auto (an export where more images are to be read than it takes requests)")
 }
 
@@ -44,12 +45,14 @@ func (o *readOptions) policy() dataset.ReadPolicy { return dataset.ReadPolicy(o.
 
 // addMatchFlag says how a source's images are matched to a dataset's.
 func (o *sourcedOptions) addMatchFlag(f *pflag.FlagSet) {
+	defer under(f, matchingHeading)()
 	f.StringVar(&o.match, "match", string(worker.MatchPath), "how images are found in the dataset: exact (id or path), path (also where one path is the other's ending) or name (also by file name or stem alone)")
 	f.StringVar(&o.into, "into", "", "`FOLDER` of the dataset that the images are in: it stands before their paths in the source")
 }
 
 // addReportFlags say what is made of what a run comes to.
 func (o *sourcedOptions) addReportFlags(f *pflag.FlagSet) {
+	defer under(f, outputHeading)()
 	f.StringVar(&o.unmatched, "unmatched", "fail", "what images that the dataset lacks do to the exit status: fail (4) or ignore")
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 }

@@ -31,6 +31,7 @@ type guardOptions struct {
 }
 
 func (o *guardOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, guardsHeading)()
 	f.StringVar(&o.unknownClasses, "unknown-classes", "create", "what is done about labels of classes that the dataset lacks: create the class, skip or fail the image")
 	f.BoolVar(&o.noCreateClasses, "no-create-classes", false, "the same as --unknown-classes fail")
 	f.StringVar(&o.onExisting, "on-existing", "overwrite", "what is done about images with annotations that pictosync did not save: overwrite, skip or fail")
@@ -66,6 +67,7 @@ func (o *guardOptions) read(w *worker.Options) (err error) {
 type backupOptions struct{ backup string }
 
 func (o *backupOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, guardsHeading)()
 	f.StringVar(&o.backup, "backup", "auto", "keep what images have before it is overwritten, for undo: auto (where the listing shows annotations), always or never")
 }
 
@@ -132,7 +134,8 @@ func (o *syncOptions) addJobFlags(f *pflag.FlagSet) {
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
 	o.page.addFolderFlag(f)
-	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (of which ten are never too many, unless they are most), or none")
+	defer under(f, guardsHeading)()
+	f.StringVar(&o.maxPruned, "max-pruned", "10%", "stop where --prune would clear more of the dataset's images in a week: a `NUMBER`, a part (ten images are always allowed, unless that is most of them), or none")
 	f.BoolVar(&o.prune, "prune", false, "clear the images that an earlier sync took from the source and that it does not name any more")
 }
 

@@ -25,6 +25,7 @@ type uploadOptions struct {
 }
 
 func (o *uploadOptions) addFlags(f *pflag.FlagSet) {
+	defer under(f, uploadHeading)()
 	f.StringVar(&o.upload, "upload", string(worker.UploadNone), "upload images that the dataset lacks and whose files are at hand: none, missing (those that labels name) or all (also those without labels)")
 	f.IntVar(&o.streams, "streams", upload.DefaultStreams, "how many files are uploaded at once; they do not count against the rate")
 	f.BoolVar(&o.create, "create-dataset", false, "make the dataset where it is not there, with the classes of the labels; takes --upload")
