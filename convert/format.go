@@ -60,22 +60,6 @@ type Labels interface {
 // ErrNoClasses says that labels need names of classes, and that there are none.
 var ErrNoClasses = errors.New("there are no names of classes")
 
-// Listed is a source whose images can be listed in a manifest.
-type Listed interface {
-	Source
-	// List says what the rows need beside what an item says; its error why the source
-	// cannot be listed.
-	List() (Listing, error)
-	// LabelFile is the file on disk that an item's label lies in.
-	LabelFile(Item) string
-}
-
-// Listing is what the rows of a manifest have in common.
-type Listing struct {
-	Root    string // a folder on disk that all label files lie in
-	Classes []byte // the set of classes that all labels need, JSON; nil is none
-}
-
 // Match is how surely a candidate is of a format, and why.
 type Match struct {
 	Score  int
