@@ -16,23 +16,17 @@ import (
 	"pictosync/internal/progress"
 )
 
-// Counted are images and annotations of a source.
-type Counted struct {
-	Images      int `json:"images"`
-	Annotations int `json:"annotations"`
-}
-
 // Accounts are the images and annotations of a source as they were read, those that
 // were taken and those that were left out: read is taken and left out.
 type Accounts struct {
-	Read    Counted `json:"read"`
-	Taken   Counted `json:"taken"`
-	LeftOut Counted `json:"left_out"`
+	Read    convert.Count `json:"read"`
+	Taken   convert.Count `json:"taken"`
+	LeftOut convert.Count `json:"left_out"`
 }
 
 // Account is what was read and what was taken of it, with what that leaves out.
-func Account(read, taken Counted) Accounts {
-	return Accounts{read, taken, Counted{read.Images - taken.Images, read.Annotations - taken.Annotations}}
+func Account(read, taken convert.Count) Accounts {
+	return Accounts{read, taken, convert.Count{read.Images - taken.Images, read.Annotations - taken.Annotations}}
 }
 
 // Summary is what a conversion came to.

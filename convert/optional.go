@@ -105,7 +105,10 @@ func Hold(src Source) (release func()) {
 type Holder interface{ Hold() (release func()) }
 
 // Count counts images, as entries or label files of a source, and annotations.
-type Count struct{ Images, Annotations int }
+type Count struct {
+	Images      int `json:"images"`
+	Annotations int `json:"annotations"`
+}
 
 // Counter is a source that knows what it read and has in no item: entries and
 // annotations that name no image, and what --include and --exclude leave out.

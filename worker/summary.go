@@ -2,6 +2,7 @@ package worker
 
 import (
 	"pictosync/conversion"
+	"pictosync/convert"
 	"pictosync/store"
 )
 
@@ -87,7 +88,7 @@ func Summarize(r store.Run, t store.Totals) Summary {
 		s.Images.Unlabelled = t.Unlabelled
 	}
 	if r.Kind != "verify" { // which takes nothing
-		s.Accounts = conversion.Account(conversion.Counted(t.Read), conversion.Counted(t.Taken))
+		s.Accounts = conversion.Account(convert.Count(t.Read), convert.Count(t.Taken))
 	}
 	if t.Uploads != (store.UploadTotals{}) {
 		s.Uploads = &t.Uploads

@@ -452,7 +452,7 @@ func TestAccepted(t *testing.T) {
 	if s.Images.Saved != 1 || s.Images.Failed != 1 || s.Findings != 1 {
 		t.Errorf("nothing accepted: %+v", s)
 	}
-	if want := (conversion.Accounts{Read: conversion.Counted{Images: 2, Annotations: 3}, Taken: conversion.Counted{Images: 1, Annotations: 1}, LeftOut: conversion.Counted{Images: 1, Annotations: 2}}); s.Accounts != want {
+	if want := (conversion.Accounts{Read: convert.Count{Images: 2, Annotations: 3}, Taken: convert.Count{Images: 1, Annotations: 1}, LeftOut: convert.Count{Images: 1, Annotations: 2}}); s.Accounts != want {
 		t.Errorf("accounts %+v, want %+v", s.Accounts, want)
 	}
 	s = b.done(dir, func(o *Options) { o.Accepted.Kinds = map[convert.Kind]bool{convert.KindRing: true} })
@@ -463,7 +463,7 @@ func TestAccepted(t *testing.T) {
 	if s.Images.Saved != 1 || s.Images.Unchanged != 1 || s.Images.Failed != 0 || s.Findings != 1 {
 		t.Errorf("the kind accepted: %+v", s)
 	}
-	if want := (conversion.Counted{Images: 2, Annotations: 2}); s.Accounts.Taken != want || s.Accounts.LeftOut.Annotations != 1 {
+	if want := (convert.Count{Images: 2, Annotations: 2}); s.Accounts.Taken != want || s.Accounts.LeftOut.Annotations != 1 {
 		t.Errorf("accounts %+v, want %+v taken", s.Accounts, want)
 	}
 }
