@@ -26,7 +26,7 @@ type Accounts struct {
 
 // Account is what was read and what was taken of it, with what that leaves out.
 func Account(read, taken convert.Count) Accounts {
-	return Accounts{read, taken, convert.Count{read.Images - taken.Images, read.Annotations - taken.Annotations}}
+	return Accounts{read, taken, convert.Count{Images: read.Images - taken.Images, Annotations: read.Annotations - taken.Annotations}}
 }
 
 // Summary is what a conversion came to.
