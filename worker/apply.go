@@ -124,8 +124,12 @@ func (a *applier) buildBatches(b *batcher, pending int) error {
 	chunks := a.pendingRows(pending, limit)
 	if len(a.OnlyClasses) > 0 {
 		for rows, err := range chunks {
+			var next []toSave
 			if err == nil {
-				err = a.batchChunk(b, a.convertChunk, rows)
+				next, err = a.convertChunk(a.Stopping, rows)
+			}
+			if err == nil {
+				err = a.batchConverted(b, next)
 			}
 			if err != nil {
 				return err
@@ -142,14 +146,6 @@ func (a *applier) buildBatches(b *batcher, pending int) error {
 		}
 	}
 	return nil
-}
-
-func (a *applier) batchChunk(b *batcher, convert func(context.Context, []store.Item) ([]toSave, error), rows []store.Item) error {
-	next, err := convert(a.Stopping, rows)
-	if err != nil {
-		return err
-	}
-	return a.batchConverted(b, next)
 }
 
 // pendingRows goes through what the plan left to be dealt with, so many rows, at most
