@@ -382,16 +382,15 @@ func (p *poses) categories() []*CatalogEntry {
 		}
 	}
 	for _, root := range slices.Sorted(maps.Keys(groups)) {
-		if len(groups[root]) == 1 { // never seen beside another keypoint
-			p.made = append(p.made, &CatalogEntry{Name: root, Unnamed: 1})
-			continue
-		}
 		name := "pose"
 		if several > 1 {
 			name += " " + root
 		}
 		if p.mapped != nil && p.mapped.names[name] != "" {
 			name = p.mapped.names[name]
+		}
+		if len(groups[root]) == 1 { // never seen beside another keypoint
+			name = root
 		}
 		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *CatalogEntry) bool { return c.Name == class }) {
 			name = class
@@ -431,7 +430,7 @@ func (p *poses) ordered(names []string) (out []string) {
 
 func (p *poses) category(keypoint string) *CatalogEntry {
 	for _, c := range p.categories() {
-		if c.Skeleton == nil && c.Name == keypoint || c.Skeleton != nil && slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == keypoint }) {
+		if slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == keypoint }) {
 			return c
 		}
 	}
