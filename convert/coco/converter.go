@@ -26,9 +26,9 @@ type Converter struct {
 	readers    sync.Pool         // of *reader
 	names      memberNames
 	results    bool
-	corners    string // image of the file whose boxes are corners
-	noCorners  bool   // those of most images cannot be
-	turn       Turn   // of the angles of boxes of five numbers
+	corners    suspected // where boxes belong
+	rows       suspected // that masks go along
+	turn       Turn      // of the angles of boxes of five numbers
 }
 
 // ContradictionError says that a file contradicts itself, so that what it means cannot
@@ -45,11 +45,10 @@ func (c *Converter) TakeResults() { c.results = true }
 func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
 
 // Suspect takes boxes for corners where they fit as such, if those of a sample of the
-// file's images are.
-func (c *Converter) Suspect(sample *Corners) {
-	if c.noCorners = sample.isRefuted(); !c.noCorners && c.corners == "" {
-		c.corners = sample.first
-	}
+// file's images are, and masks that fit along the rows for such.
+func (c *Converter) Suspect(sample *Sample) {
+	c.corners.by(&sample.corners)
+	c.rows.by(&sample.rows)
 }
 
 // ClasslessName is the class of annotations in files without any, as SA-1B's:
@@ -132,20 +131,24 @@ func (c *Converter) Image(image string, size convert.Size, annotations [][]byte)
 		r = new(reader)
 	}
 	defer c.readers.Put(r)
-	result := c.image(r, image, size, annotations, "")
-	// What boxes are can be told only from all of an image; the few that are something
-	// else are left out in a second pass.
-	if notation := r.boxes.odd(size, c.corners, c.noCorners); notation != "" {
+	result := c.image(r, image, size, annotations, "", c.rows)
+	// What boxes and masks are can be told only from all of an image; the few that are
+	// something else are left out in a second pass.
+	notation, rows := r.boxes.odd(size, c.corners.image, c.corners.refuted), c.rows
+	if r.rowMasks && rows.image == "" && !rows.refuted {
+		rows.image = image
+	}
+	if notation != "" || rows != c.rows {
 		result.Release()
-		result = c.image(r, image, size, annotations, notation)
+		result = c.image(r, image, size, annotations, notation, rows)
 	}
 	return result
 }
 
-func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string) convert.Result {
+func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string, rows suspected) convert.Result {
 	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
 	b.NoteOutside = true
-	r.begin(notation)
+	r.begin(notation, rows)
 	r.turn = c.turn
 	for i, raw := range annotations {
 		b.Count(c.convert(b, r, i+1, raw))

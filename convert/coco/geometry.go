@@ -3,11 +3,13 @@ package coco
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
+	"pictosync/pictograph"
 )
 
 // convertGeometry takes placed keypoints, else the segmentation, else the box, as
@@ -268,13 +270,7 @@ const ringLeftOut = "ring left out"
 // converted is dropped: a box in its stead would pass for the real thing.
 func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotation, g givenBox) bool {
 	m := &b.Mask
-	var err error
-	if a.runs {
-		err = m.Decode(r.maskSize, func(d *geometry.CountDecoder) error { return d.Numbers(r.counts) })
-	} else {
-		err = m.Unmarshal(a.segmentation)
-	}
-	if err != nil {
+	if err := r.decodeMask(m, a, a.segmentation); err != nil {
 		return b.Drop(convert.KindMask, o.At, err.Error())
 	}
 	if own := (convert.Size{Width: m.Width, Height: m.Height}); b.Size.Known() && own != b.Size {
@@ -290,6 +286,14 @@ func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotati
 		return b.Drop(convert.KindMask, o.At, reason)
 	}
 	return b.AddMask(o, m)
+}
+
+// decodeMask decodes the mask of the annotation at hand.
+func (r *reader) decodeMask(m *geometry.Mask, a *rawAnnotation, mask []byte) error {
+	if a.runs {
+		return m.Decode(r.maskSize, func(d *geometry.CountDecoder) error { return d.Numbers(r.counts) })
+	}
+	return m.Unmarshal(mask)
 }
 
 // agreesWithBox reports whether a mask has its pixels just where a bbox says.
@@ -313,14 +317,34 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 			return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
 		}
 	}
-	if !some || !g.usable() || r.notation != "" || !geometry.BoxesDiffer(box, g.box, 2, 0.02) {
+	if !some {
 		return ""
 	}
+	unclear := ""
+	if r.rows.image != "" {
+		unclear = fmt.Sprintf("its bbox does not tell whether the counts go along the columns or, as those of %s in the same file do, along the rows", convert.Display(r.rows.image))
+	}
+	if !g.usable() || r.notation != "" {
+		return unclear
+	}
 	reason := fmt.Sprintf("the mask lies at %v,%v to %v,%v, and the bbox at %v,%v to %v,%v", box.X, box.Y, box.X+box.W, box.Y+box.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
-	if other, some := m.RowBounds(); some && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
+	fit := fitOf(box, g.box)
+	if fit < exactFit || unclear != "" {
+		switch order := orderOf(m, box, g.box); {
+		case order == alongRows && (fit == noFit || !r.rows.refuted):
+			r.rowMasks = true
+			return reason + ", where the counts have it if they go along the rows, as COCO's do not"
+		case order == eitherOrder && unclear != "":
+			return unclear
+		}
+	}
+	if fit > noFit {
+		return ""
+	}
+	if other, some := m.RowBounds(); some && fitOf(other, g.box) > noFit {
 		return reason + ", where the counts have it if they go along the rows, as COCO's do not"
 	}
-	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
+	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && fitOf(other, g.box) > noFit {
 		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
 	if geometry.Overlap(box, g.box) < geometry.LeastOverlap {
@@ -332,6 +356,50 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 		}
 	}
 	return ""
+}
+
+// maskFit is how well a bbox is that of a mask.
+type maskFit int
+
+const (
+	noFit    maskFit = iota
+	roughFit         // by two pixels or a fiftieth
+	exactFit         // to the pixel, the last ones counted or not
+)
+
+func fitOf(box, given pictograph.Box) maskFit {
+	const rounding = 0.01
+	same := func(a, b float64) bool { return math.Abs(a-b) <= rounding }
+	switch {
+	case same(box.X, given.X) && same(box.Y, given.Y) && (same(box.W, given.W) && same(box.H, given.H) || same(box.W-1, given.W) && same(box.H-1, given.H)):
+		return exactFit
+	case geometry.BoxesDiffer(box, given, 2, 0.02):
+		return noFit
+	}
+	return roughFit
+}
+
+// maskOrder is the order that the counts of a mask go in by its bbox.
+type maskOrder int
+
+const (
+	eitherOrder maskOrder = iota // or neither
+	alongColumns
+	alongRows
+)
+
+// orderOf tells the order of a mask, which lies in box along the columns. Along the rows, one
+// as wide as its image says nothing: any run that goes on in the next row has that width.
+func orderOf(m *geometry.Mask, box, given pictograph.Box) maskOrder {
+	other, _ := m.RowBounds()
+	columns, rows := fitOf(box, given), fitOf(other, given)
+	switch {
+	case columns > rows:
+		return alongColumns
+	case rows > columns && other.W < float64(m.Width):
+		return alongRows
+	}
+	return eitherOrder
 }
 
 // readAllKeypoints returns the placed keypoints of an annotation and notes how many its lists

@@ -191,15 +191,15 @@ func (c *dataset) tellCategories() {
 }
 
 // sample looks at some of a file's images, from all over it, for boxes that are given by
-// their corners, and for keypoints of which none is plainly visible.
+// their corners, for masks along the rows, and for keypoints of which none is plainly visible.
 func (c *dataset) sample(f *labelFile) {
 	posed := !f.results && f.categories.posed()
-	several := len(f.images) > 1 // what one image's boxes are is told by themselves
+	several := len(f.images) > 1 // what one image's shapes are is told by themselves
 	if f.panoptic || !several && !posed {
 		return
 	}
 	const mostImages, mostBytes = 500, 1 << 20
-	var sample Corners
+	var sample Sample
 	var flags visibilitySample
 	var r annotationReader
 	size := 0

@@ -482,7 +482,7 @@ func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var sample coco.Corners
+		var sample coco.Sample
 		sample.Look("beyond.jpg", size, beyond(test.area))
 		for range test.others {
 			sample.Look("plain.jpg", size, [][]byte{[]byte(`{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,60,70]}`)})
