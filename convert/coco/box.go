@@ -42,6 +42,19 @@ type givenBox struct {
 // usable is a box of four finite numbers with an extent.
 func (g givenBox) usable() bool { return g.form == plainBox && geometry.Sound(g.box) }
 
+// flat is a box of finite numbers without an extent, beside another shape.
+func (g givenBox) flat() bool {
+	return g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H)
+}
+
+// tellFlat tells of a flat box that was left out. No width and no height at all are how writers
+// say that there is none.
+func (g givenBox) tellFlat(b *convert.Builder, at convert.Location) {
+	if g.box.W != 0 || g.box.H != 0 {
+		b.Report(convert.KindGeometry, at, fmt.Sprintf("there is a bbox beside the shape that is %v wide and %v high", g.box.W, g.box.H), "bbox left out")
+	}
+}
+
 // readBox reads the bbox of an annotation.
 func (r *reader) readBox(a *rawAnnotation) givenBox {
 	if a.boxed {

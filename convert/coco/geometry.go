@@ -80,7 +80,9 @@ func holdsNumbers(raw []byte) bool {
 // one that can be kept.
 func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keypoints []convert.Keypoint, instance bool) {
 	switch {
-	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H):
+	case g.form == noBox:
+	case g.flat():
+		g.tellFlat(b, o.At)
 	case g.form == badBox:
 		b.Report(g.kind, o.At, "beside the keypoints: "+g.reason, "bbox left out")
 	case !g.usable():
@@ -116,8 +118,9 @@ func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *conve
 	}
 	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
 	taken = taken || segmentation
-	if g.form == plainBox && (taken || there) && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H) {
-		return taken // how writers say that there is no box
+	if g.flat() && (taken || there) {
+		g.tellFlat(b, o.At)
+		return taken
 	}
 	if g.form != noBox {
 		return convertBox(b, r, further("box"), g) || taken

@@ -462,7 +462,11 @@ const allGeometries = "left out; --all-geometries takes all that an annotation h
 
 // compareBox tells of a box beside a segmentation, whose enclosure it is not.
 func (r *reader) compareBox(b *convert.Builder, o convert.Object, g givenBox, first int) {
-	if b.AllGeometries || g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) {
+	if b.AllGeometries || g.form == noBox {
+		return
+	}
+	if g.flat() {
+		g.tellFlat(b, o.At)
 		return
 	}
 	if g.usable() {
