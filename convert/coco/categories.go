@@ -55,6 +55,8 @@ func (r *categoryReader) read(position int, raw []byte) {
 		return // the one that says more
 	}
 	r.coco.Categories[id] = c
+	above, _ := text(members["supercategory"])
+	r.coco.named[name] = above
 }
 
 // findTwice tells of keys of a category, valid JSON, that stand twice in it. Where they

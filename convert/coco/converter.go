@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
@@ -26,9 +27,11 @@ type Converter struct {
 	readers    sync.Pool         // of *reader
 	names      memberNames
 	results    bool
-	corners    suspected // where boxes belong
-	rows       suspected // that masks go along
-	turn       Turn      // of the angles of boxes of five numbers
+	named      map[string]string // the categories' supercategories, by their names
+	notation   string            // that the file says its boxes have; "" where it says none or COCO's
+	corners    suspected         // where boxes belong
+	rows       suspected         // that masks go along
+	turn       Turn              // of the angles of boxes of five numbers
 }
 
 // ContradictionError says that a file contradicts itself, so that what it means cannot
@@ -64,7 +67,7 @@ func NewClassless(file string, o convert.Options) *Converter {
 // reports the ones that cannot be used as they stand. File names the file in
 // findings.
 func NewConverter(categories []byte, file string, o convert.Options) (*Converter, []convert.Finding, error) {
-	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}}
+	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}, named: map[string]string{}}
 	if scan.Absent(categories) {
 		return c, nil, nil
 	}
@@ -131,14 +134,14 @@ func (c *Converter) Image(image string, size convert.Size, annotations [][]byte)
 		r = new(reader)
 	}
 	defer c.readers.Put(r)
-	result := c.image(r, image, size, annotations, "", c.rows)
+	result := c.image(r, image, size, annotations, c.notation, c.rows)
 	// What boxes and masks are can be told only from all of an image; the few that are
 	// something else are left out in a second pass.
-	notation, rows := r.boxes.odd(size, c.corners.image, c.corners.refuted), c.rows
+	notation, rows := cmp.Or(c.notation, r.boxes.odd(size, c.corners.image, c.corners.refuted)), c.rows
 	if r.rowMasks && rows.image == "" && !rows.refuted {
 		rows.image = image
 	}
-	if notation != "" || rows != c.rows {
+	if notation != c.notation || rows != c.rows {
 		result.Release()
 		result = c.image(r, image, size, annotations, notation, rows)
 	}
@@ -178,7 +181,7 @@ func (c *Converter) convert(b *convert.Builder, r *reader, position int, raw []b
 	if err != nil {
 		return b.Drop(convert.KindUnknownClass, o.At, err.Error())
 	}
-	if kind, reason := contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
+	if kind, reason := c.contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
 		return b.Drop(kind, o.At, reason)
 	}
 	o.Name = category.Name

@@ -96,6 +96,7 @@ type indexer struct {
 	content io.ReaderAt // the file; nil for that of the images of results
 
 	categories []byte
+	notation   string          // see Converter
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
 	imagesOnly bool
@@ -142,6 +143,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 	if !x.seen["categories"] && x.seen["image"] {
 		x.file.categories = NewClassless(name, o.Convert)
 		x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
+		x.file.categories.notation = x.notation
 		return x.file, nil
 	}
 	var findings []convert.Finding
@@ -153,6 +155,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		return nil, errNotCOCO{err.Error()}
 	}
 	x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
+	x.file.categories.notation = x.notation
 	if x.results {
 		x.file.categories.TakeResults()
 	}
@@ -257,6 +260,8 @@ func (x *indexer) read(r io.Reader) error {
 				x.annotations(s)
 			case "categories":
 				x.categories = bytes.Clone(s.Value())
+			case "info":
+				x.info(s.Value())
 			default:
 				x.elsewhere(key, s)
 			}
@@ -264,6 +269,22 @@ func (x *indexer) read(r io.Reader) error {
 		s.End()
 	})
 	return errors.Join(wrong, err)
+}
+
+// info takes what a file says of itself, which may be the notation of its boxes.
+func (x *indexer) info(raw []byte) {
+	if raw[0] != '{' {
+		return
+	}
+	_ = scan.Bytes(raw, func(s *scan.Scanner) { // no more is to be known of what cannot be read
+		s.Token()
+		for name := range s.Members() {
+			member := string(name)
+			if value := s.Value(); otherNotation(member, value) {
+				x.notation = fmt.Sprintf("the %s of the file's info is %s, and the bbox of a COCO file is x, y, width and height in pixels", member, scan.Shorten(string(value)))
+			}
+		}
+	})
 }
 
 // elsewhere passes over a member of the file that has no place in it. One that is called as

@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	}
 	if err == nil {
 		c.converter.TurnBoxes(flagsOf(c.Options).BoxAngle)
+		for _, f := range c.files {
+			c.converter.notation = cmp.Or(c.converter.notation, f.categories.notation)
+		}
 	}
 	return err
 }
