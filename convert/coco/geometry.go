@@ -288,6 +288,9 @@ func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotati
 	if reason := r.contradicts(m, g, a.area); reason != "" {
 		return b.Drop(convert.KindMask, o.At, reason)
 	}
+	if given, pixels := otherArea(float64(m.Pixels()), g, a.area), m.Pixels(); given > 0 && pixels > 0 && r.notation == "" {
+		b.Report(convert.KindMaskArea, o.At, fmt.Sprintf("the mask has %v pixels where the area is %v", pixels, given), "the mask was taken")
+	}
 	return b.AddMask(o, m)
 }
 
@@ -309,16 +312,30 @@ func agreesWithBox(m *geometry.Mask, g givenBox) bool {
 // or they it, where the bbox is another too.
 const mostAreas = 2
 
+// otherArea is the area of an annotation where that is far from the pixels of its mask, 0 where
+// it is not, or says nothing of them, as that of the bbox or a share of the image.
+func otherArea(pixels float64, g givenBox, raw []byte) float64 {
+	const few = 100 // pixels, of which the rounding of an outline may be most
+	if !scan.IsNumber(raw) {
+		return 0
+	}
+	given := scan.ParseNumber(raw)
+	if given <= mostAreas*pixels+few && pixels <= mostAreas*given+few {
+		return 0
+	}
+	if g.usable() && (given <= 1 || math.Abs(given-g.box.W*g.box.H) <= 0.02*g.box.W*g.box.H) {
+		return 0
+	}
+	return given
+}
+
 // contradicts says why a mask is not what the bbox and area of its annotation are of, ""
 // where it may be.
 func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	box, some := m.Bounds()
 	pixels := float64(m.Pixels())
-	if some && g.form == noBox && scan.IsNumber(area) {
-		const few = 100 // pixels, of which the rounding of an outline may be most
-		if given := scan.ParseNumber(area); given > 0 && (pixels > mostAreas*given+few || given > mostAreas*pixels+few) {
-			return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
-		}
+	if given := otherArea(pixels, g, area); some && g.form == noBox && given > 0 {
+		return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
 	}
 	if !some {
 		return ""
@@ -342,6 +359,10 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 		}
 	}
 	if fit > noFit {
+		given, outside := otherArea(pixels, g, area), float64(m.Width*m.Height)-pixels
+		if given > 0 && math.Abs(given-outside) <= 0.01*outside {
+			return fmt.Sprintf("the area is %v, as many pixels as are outside the mask, which has %v: its counts begin with pixels inside, as COCO's do not", given, pixels)
+		}
 		return ""
 	}
 	if other, some := m.RowBounds(); some && fitOf(other, g.box) > noFit {

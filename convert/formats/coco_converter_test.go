@@ -414,7 +414,7 @@ func TestMaskAndItsBox(t *testing.T) {
 		{"a bbox that is about right", "22,30,45,40", "", columns, []convert.Kind{convert.KindGeometry}},
 		{"and an area of the same", "22,30,45,40", `, "area": 1800`, columns, []convert.Kind{convert.KindGeometry}},
 		{"and an area of something else", "22,30,45,40", `, "area": 700`, columns, []convert.Kind{convert.KindMask}},
-		{"an area of something else alone", "20,30,40,40", `, "area": 700`, columns, nil},
+		{"an area of something else alone", "20,30,40,40", `, "area": 700`, columns, []convert.Kind{convert.KindMaskArea}},
 	} {
 		counts, _ := json.Marshal(c.counts)
 		r := conv.Image("a.jpg", convert.Size{Width: 100, Height: 100}, labeltest.Raws(fmt.Sprintf(`{"id": 1, "category_id": 1, "segmentation": {"size": [100,100], "counts": %s}, "bbox": [%s]%s}`, counts, c.bbox, c.more)))
