@@ -76,6 +76,9 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+		if scan.IsArray(bytes.TrimSpace(categories)) {
+			return nil, nil, fmt.Errorf("the categories of %s are %w", file, scan.PlainError(err))
+		}
 		return nil, nil, fmt.Errorf("the categories of %s are %s, not a list", file, scan.Describe(bytes.TrimSpace(categories)))
 	}
 	r := categoryReader{coco: c, names: map[string]ID{}, folded: map[string]string{}}

@@ -57,7 +57,7 @@ func (n *memberNames) of(name string) string {
 
 // keeps reports whether the options ask for a member.
 func (c *Converter) keeps(member string) bool {
-	return slices.Contains(c.options.KeepMembers, member) || slices.Contains(c.options.KeepMembers, "all")
+	return c.options.KeepMembers.Has(member)
 }
 
 // carryMembers keeps the members that the options ask for as attributes and counts the

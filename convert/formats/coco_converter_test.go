@@ -353,7 +353,7 @@ func TestMembers(t *testing.T) {
 		{[]string{"track_id"}, []string{"map[track_id:4]", "map[track_id:9]"}, []string{"extra 1", "tags 2", "track_id 1"}},
 		{[]string{"all"}, []string{"map[tags:[x 2 true] track_id:4]", "map[track_id:9]"}, []string{"extra 1", "track_id 1", "tags 1"}},
 	} {
-		r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: c.keep}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, annotations)
+		r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: convert.NewMembers(c.keep...)}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, annotations)
 		var attributes, findings []string
 		for _, a := range r.Annotations {
 			attributes = append(attributes, fmt.Sprint(a.Attributes))
@@ -440,7 +440,7 @@ func TestAnglesThatNothingTellsOf(t *testing.T) {
 			t.Errorf("%s: %d left out", more, r.LeftOut)
 		}
 	}
-	r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: []string{"angle"}}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
+	r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: convert.NewMembers("angle")}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
 	labeltest.Compare(t, "kept", labeltest.Lines(r.Annotations), []string{"1 cat bbox {350 300 100 100} map[angle:30]"})
 }
 
