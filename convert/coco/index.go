@@ -525,44 +525,6 @@ func (x *indexer) annotations(s *scan.Scanner) {
 	x.file.annotations += n
 }
 
-// plainAnnotation reads the annotation that data begins with, if it is as nearly all are:
-// whole, of plain members, one of which is the id of its image. It returns that and the
-// annotation's length, which is 0 for all others: these are left to the scanner.
-// Named is the member of it that may name its image.
-func plainAnnotation(data []byte) (image wholeID, named []byte, length int) {
-	told := false
-	for i, first := 0, true; ; first = false {
-		name, value := scan.Member(data, i, first)
-		if value == 0 {
-			return 0, nil, 0
-		}
-		if i = scan.PlainEnd(data, value); i == 0 {
-			return 0, nil, 0
-		}
-		switch string(name) {
-		case "image_id":
-			whole := false
-			if image, whole = wholeIDOf(data[value:i]); !whole || told {
-				return 0, nil, 0
-			}
-			told = true
-		case "segments_info":
-			return 0, nil, 0
-		case "file_name", "filename", "image_name", "image":
-			if named != nil {
-				return 0, nil, 0
-			}
-			named = data[value:i]
-		}
-		if end := scan.Space(data, i); end < len(data) && data[end] == '}' {
-			if !told {
-				return 0, nil, 0
-			}
-			return image, named, end + 1
-		}
-	}
-}
-
 // annotation takes on the n-th annotation, which s stands before.
 func (x *indexer) annotation(s *scan.Scanner, n int) {
 	start := s.Offset()
@@ -573,15 +535,6 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 			return
 		}
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
-		return
-	}
-	if image, named, length := plainAnnotation(s.Window()); length > 0 && length <= source.MaxLabels {
-		slot := x.slots.ofWhole(image)
-		if named != nil {
-			x.noteName(slot, named)
-		}
-		s.Advance(length)
-		x.refs.add(ref{start, uint32(length), slot})
 		return
 	}
 	slot, err := int32(0), error(nil)
