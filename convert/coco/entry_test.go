@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // What harms one member of an image entry harms no other, and what encoding/json would
@@ -17,13 +19,13 @@ func TestReadImageEntry(t *testing.T) {
 		`{"id":9,"Id":10}`:                      `it has the key "id" twice`,
 		`null`:                                  `it is null`,
 		`[1]`:                                   `it is no JSON object but [1]`,
-		`{"id":9,`:                              `unexpected end of JSON input`,
-		`{"id":9,"x":tru}`:                      `invalid character '}' in literal true`,
+		`{"id":9,`:                              `the JSON breaks off`,
+		`{"id":9,"x":tru}`:                      `not valid JSON at byte 15: invalid character '}' in literal true`,
 		`{"id":9,"file_name":"` + "\xff" + `"}`: `its file_name is no valid UTF-8`,
 		`{"id":9,"annotations":[{}]}`:           `it has annotations of its own`,
 		`{"id":9,"annotations":[]}`:             `9  0×0`,
 	} {
-		e, repeated, err := readImageEntry([]byte(raw))
+		e, repeated, err := readImageEntry(new(jsontext.Decoder), []byte(raw))
 		name, _ := textOf(e.fileName)
 		width, _, _ := sideOf(e.width)
 		height, _, _ := sideOf(e.height)

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"pictosync/convert"
 	"pictosync/internal/scan"
 	"pictosync/source"
@@ -93,6 +95,7 @@ type indexer struct {
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
 	refs   refs
 
+	decoder jsontext.Decoder
 	content io.ReaderAt // the file; nil for that of the images of results
 
 	categories []byte
@@ -353,7 +356,7 @@ func (x *indexer) assignAll() error {
 func (x *indexer) image(raw []byte) {
 	x.file.entries++
 	n := x.file.entries
-	entry, repeated, err := readImageEntry(raw)
+	entry, repeated, err := readImageEntry(&x.decoder, raw)
 	if err != nil {
 		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
 		return
