@@ -346,7 +346,7 @@ func (b *Builder) kept(at Location, box pictograph.Box) bool {
 	return true
 }
 
-// Add makes one annotation of each geometry. None is no annotation.
+// add makes one annotation of each geometry. None is no annotation.
 func (b *Builder) add(o Object, id idForm, geometries ...pictograph.Geometry) bool {
 	if len(geometries) == 0 {
 		return false

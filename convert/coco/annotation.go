@@ -65,7 +65,7 @@ type rawAnnotation struct {
 	box   pictograph.Box
 }
 
-// Member returns where the member of that name belongs, nil for those that nothing is
+// member returns where the member of that name belongs, nil for those that nothing is
 // known of.
 func (a *rawAnnotation) member(name []byte) *[]byte {
 	switch string(name) {

@@ -215,7 +215,7 @@ func angleOf(value any) (angle float64, ok bool) {
 	return angle, geometry.Finite(angle)
 }
 
-// OddAngle says what in the attributes and the other members of an annotation may turn its
+// oddAngle says what in the attributes and the other members of an annotation may turn its
 // box by an angle that cannot be told, "" where nothing does.
 func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) {
 	first := ""

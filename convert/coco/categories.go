@@ -80,7 +80,7 @@ func (r *categoryReader) findTwice(raw []byte) {
 	})
 }
 
-// Compare reports what the category shares with earlier ones.
+// compare reports what the category shares with earlier ones.
 func (r *categoryReader) compare(id ID, c *convert.Category) {
 	if earlier := r.coco.Categories[id]; earlier != nil {
 		switch {
@@ -113,7 +113,7 @@ func (r *categoryReader) compare(id ID, c *convert.Category) {
 	r.report(convert.KindSharedCategoryName, reason, "both become the class of that name")
 }
 
-// Keypoints reads the names that keypoint triplets are aligned to.
+// keypoints reads the names that keypoint triplets are aligned to.
 func (r *categoryReader) keypoints(raw []byte) []string {
 	if scan.Absent(raw) {
 		return nil

@@ -373,7 +373,14 @@ func (x *indexer) image(raw []byte) {
 	if repeated != "" {
 		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
 	}
-	var img indexedImage
+	img, err := x.entryName(&entry, at)
+	x.entrySize(&img, &entry, at)
+	x.place(img, &entry, n, at, err)
+}
+
+// entryName makes an image of what an entry says of its name, as which at stands where it says
+// none. The error says why the image cannot be taken.
+func (x *indexer) entryName(entry *imageEntry, at func() string) (img indexedImage, err error) {
 	name, named := textOf(entry.fileName)
 	address, _ := textOf(entry.cocoURL)
 	switch {
@@ -386,9 +393,7 @@ func (x *indexer) image(raw []byte) {
 	default:
 		err = errors.New("it has no file_name")
 	}
-	switch {
-	case err == nil:
-	case named || address != "":
+	if err != nil && (named || address != "") {
 		err = fmt.Errorf("its name %w", err)
 	}
 	if err != nil {
@@ -397,6 +402,17 @@ func (x *indexer) image(raw []byte) {
 			img.name = at()
 		}
 	}
+	if stated := entry.stated(img.name); named && stated != "" {
+		if x.file.stated == nil {
+			x.file.stated = make(map[int]string)
+		}
+		x.file.stated[len(x.file.images)] = stated
+	}
+	return img, err
+}
+
+// entrySize gives an image the size that its entry says.
+func (x *indexer) entrySize(img *indexedImage, entry *imageEntry, at func() string) {
 	width, widthOK, hasWidth := sideOf(entry.width)
 	height, heightOK, hasHeight := sideOf(entry.height)
 	switch {
@@ -409,26 +425,18 @@ func (x *indexer) image(raw []byte) {
 	case hasWidth || hasHeight:
 		x.report(convert.KindImageName, img.name, at(), "its width or height is no number", "the size was looked for elsewhere")
 	}
-	if stated := entry.stated(img.name); named && stated != "" {
-		if x.file.stated == nil {
-			x.file.stated = make(map[int]string)
-		}
-		x.file.stated[len(x.file.images)] = stated
-	}
+}
+
+// place puts an image, that of the n-th entry, where its id finds it; err says why it cannot be
+// taken.
+func (x *indexer) place(img indexedImage, entry *imageEntry, n int, at func() string, err error) {
 	slot, idErr := x.slots.ofRaw(entry.id)
 	if idErr != nil {
 		x.add(img, fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, idErr))
 		return
 	}
 	if first, twice := x.imageOf(slot); twice {
-		x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
-		if old := &x.file.images[first]; old.name == img.name && old.size().Known() && img.size().Known() && old.size() != img.size() {
-			x.fail(first, fmt.Errorf("read %s of %s: it stands there twice, as %d×%d and as %d×%d", at(), x.file.name, old.width, old.height, img.width, img.height))
-		} else if old.name != img.name {
-			err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
-			x.fail(first, err)
-			x.add(img, err)
-		}
+		x.placeAgain(img, first, at)
 		return
 	}
 	if missing := int(slot) + 1 - len(x.images); missing > 0 {
@@ -443,6 +451,20 @@ func (x *indexer) image(raw []byte) {
 		if id, err := ParseID(entry.id); err == nil {
 			x.file.ids[len(x.file.images)-1] = id
 		}
+	}
+}
+
+// placeAgain compares an image with the first one of its id.
+func (x *indexer) placeAgain(img indexedImage, first int, at func() string) {
+	old := &x.file.images[first]
+	x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", old.name), "neither image was touched unless both entries are one image")
+	switch {
+	case old.name != img.name:
+		err := fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
+		x.fail(first, err)
+		x.add(img, err)
+	case old.size().Known() && img.size().Known() && old.size() != img.size():
+		x.fail(first, fmt.Errorf("read %s of %s: it stands there twice, as %d×%d and as %d×%d", at(), x.file.name, old.width, old.height, img.width, img.height))
 	}
 }
 
@@ -789,7 +811,7 @@ type annotationReader struct {
 	annotations [][]byte
 }
 
-// Read reads the annotations of an image.
+// read reads the annotations of an image.
 func (r *annotationReader) read(f *labelFile, img *indexedImage) ([][]byte, error) {
 	if img.first == img.end {
 		return nil, nil

@@ -579,7 +579,7 @@ func (c *dataset) imageFile(item convert.Item, p place) string {
 	return c.local.file(p.file.folder, p.image.own(p.file))
 }
 
-// Own is the image's path as its file has it, without the folder of the file.
+// own is the image's path as its file has it, without the folder of the file.
 func (i *indexedImage) own(f *labelFile) string {
 	return strings.TrimPrefix(i.name, f.prefix)
 }
