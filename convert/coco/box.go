@@ -379,9 +379,9 @@ func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) str
 	return ""
 }
 
-// Sample tells of some images of a file what a file may have in all of them: boxes that are
+// fileSample tells of some images of a file what a file may have in all of them: boxes that are
 // corners where x, y, width and height belong, and masks along the rows.
-type Sample struct {
+type fileSample struct {
 	corners, rows suspicion
 	numbers       []float64
 	reader        reader
@@ -420,8 +420,8 @@ func (s *suspected) by(found *suspicion) {
 	}
 }
 
-// Look takes in the annotations of an image.
-func (s *Sample) Look(image string, size convert.Size, annotations [][]byte) {
+// look takes in the annotations of an image.
+func (s *fileSample) look(image string, size convert.Size, annotations [][]byte) {
 	var n boxNotations
 	rows, columns := false, false
 	for _, raw := range annotations {
@@ -443,7 +443,7 @@ func (s *Sample) Look(image string, size convert.Size, annotations [][]byte) {
 }
 
 // orderOf is the order that the counts of an annotation's mask go in by its bbox.
-func (s *Sample) orderOf(raw []byte) maskOrder {
+func (s *fileSample) orderOf(raw []byte) maskOrder {
 	a, err := s.reader.annotation(raw)
 	if err != nil {
 		return eitherOrder

@@ -34,33 +34,33 @@ type Converter struct {
 	turn       Turn              // of the angles of boxes of five numbers
 }
 
-// ContradictionError says that a file contradicts itself, so that what it means cannot
+// contradictionError says that a file contradicts itself, so that what it means cannot
 // be told.
-type ContradictionError struct{ Reason string }
+type contradictionError struct{ Reason string }
 
-func (e ContradictionError) Error() string { return e.Reason }
+func (e contradictionError) Error() string { return e.Reason }
 
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
 
-// TurnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
-func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
+// turnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
+func (c *Converter) turnBoxes(t Turn) { c.turn = t }
 
-// Suspect takes boxes for corners where they fit as such, if those of a sample of the
+// suspect takes boxes for corners where they fit as such, if those of a sample of the
 // file's images are, and masks that fit along the rows for such.
-func (c *Converter) Suspect(sample *Sample) {
+func (c *Converter) suspect(sample *fileSample) {
 	c.corners.by(&sample.corners)
 	c.rows.by(&sample.rows)
 }
 
-// ClasslessName is the class of annotations in files without any, as SA-1B's:
+// classlessName is the class of annotations in files without any, as SA-1B's:
 // a class map renames it.
-const ClasslessName = "object"
+const classlessName = "object"
 
-// NewClassless is for a file whose annotations have no categories.
-func NewClassless(file string, o convert.Options) *Converter {
-	return &Converter{file: file, options: o, classless: convert.NewCategory(ClasslessName, nil, nil)}
+// newClassless is for a file whose annotations have no categories.
+func newClassless(file string, o convert.Options) *Converter {
+	return &Converter{file: file, options: o, classless: convert.NewCategory(classlessName, nil, nil)}
 }
 
 // NewConverter reads the categories of a file, a JSON array that may be nil, and
@@ -207,7 +207,7 @@ func (c *Converter) category(raw []byte) (*convert.Category, error) {
 			return category, nil
 		}
 	}
-	id, err := ParseID(raw)
+	id, err := parseID(raw)
 	if err != nil {
 		return nil, fmt.Errorf("category_id: %w", err)
 	}
@@ -231,7 +231,7 @@ func identify(b *convert.Builder, position int, a *rawAnnotation) (id string, at
 		}
 		return "", atPosition(position)
 	}
-	parsed, err := ParseID(a.id)
+	parsed, err := parseID(a.id)
 	if err != nil {
 		b.Report(convert.KindMissingID, atPosition(position), err.Error(), made)
 		return "", atPosition(position)

@@ -144,20 +144,20 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		x.file.rawCategories = x.categories
 	}
 	if !x.seen["categories"] && x.seen["image"] {
-		x.file.categories = NewClassless(name, o.Convert)
-		x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
+		x.file.categories = newClassless(name, o.Convert)
+		x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
 		x.file.categories.notation = x.notation
 		return x.file, nil
 	}
 	var findings []convert.Finding
 	x.file.categories, findings, err = NewConverter(x.categories, name, o.Convert)
-	if contradiction, ok := errors.AsType[ContradictionError](err); ok {
+	if contradiction, ok := errors.AsType[contradictionError](err); ok {
 		return nil, contradiction
 	}
 	if err != nil {
 		return nil, errNotCOCO{err.Error()}
 	}
-	x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
+	x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
 	x.file.categories.notation = x.notation
 	if x.results {
 		x.file.categories.TakeResults()
@@ -448,7 +448,7 @@ func (x *indexer) place(img indexedImage, entry *imageEntry, n int, at func() st
 		for len(x.file.ids) < len(x.file.images) {
 			x.file.ids = append(x.file.ids, "")
 		}
-		if id, err := ParseID(entry.id); err == nil {
+		if id, err := parseID(entry.id); err == nil {
 			x.file.ids[len(x.file.images)-1] = id
 		}
 	}

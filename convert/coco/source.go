@@ -75,7 +75,7 @@ func cocoError(s source.Files, path string, err error) error {
 		e.Advice = "convert it to COCO first, or leave it out with --exclude where it lies in a folder"
 	case errors.As(err, new(resultsError)):
 		e.Advice = "give the results the ids of the images' entries"
-	case errors.As(err, new(ContradictionError)):
+	case errors.As(err, new(contradictionError)):
 		e.Advice = "mend the file: which of the two is right only its author knows"
 	case errors.As(err, &broken):
 		e.Advice = "mend the JSON at that place"
@@ -199,7 +199,7 @@ func (c *dataset) sample(f *labelFile) {
 		return
 	}
 	const mostImages, mostBytes = 500, 1 << 20
-	var sample Sample
+	var sample fileSample
 	var flags visibilitySample
 	var r annotationReader
 	size := 0
@@ -220,7 +220,7 @@ func (c *dataset) sample(f *labelFile) {
 		if !known.Known() {
 			known = img.size()
 		}
-		sample.Look(img.name, known, annotations)
+		sample.look(img.name, known, annotations)
 		if posed {
 			flags.look(annotations)
 		}
@@ -232,9 +232,9 @@ func (c *dataset) sample(f *labelFile) {
 	if !several {
 		return
 	}
-	f.categories.Suspect(&sample)
+	f.categories.suspect(&sample)
 	if c.converter != nil {
-		c.converter.Suspect(&sample)
+		c.converter.suspect(&sample)
 	}
 }
 
@@ -534,7 +534,7 @@ func (c *dataset) loadPanoptic(p place, item convert.Item, sizes source.ImageSiz
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	result, err := p.file.categories.Panoptic(item.Image, sizes.Own(), annotations[0], picture)
+	result, err := p.file.categories.panoptic(item.Image, sizes.Own(), annotations[0], picture)
 	c.finish(p.file, p.at, item, sizes, &result)
 	return result, err
 }

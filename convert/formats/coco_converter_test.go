@@ -467,33 +467,6 @@ func TestAreaOfCorners(t *testing.T) {
 	}
 }
 
-// A box that reaches far beyond its image is believed where the areas say that its numbers
-// are width and height and nearly all of the file's boxes cannot be corners.
-func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
-	size := convert.Size{Width: 640, Height: 480}
-	beyond := func(area int) [][]byte {
-		return [][]byte{fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[200,150,460,320],"area":%d}`, area)}
-	}
-	for _, test := range []struct {
-		others, area int
-		taken        bool
-	}{{30, 460 * 320, true}, {30, 260 * 170, false}, {30, 0, false}, {0, 460 * 320, false}} {
-		c, _, err := coco.NewConverter([]byte(`[{"id":1,"name":"a"}]`), "a.json", convert.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var sample coco.Sample
-		sample.Look("beyond.jpg", size, beyond(test.area))
-		for range test.others {
-			sample.Look("plain.jpg", size, [][]byte{[]byte(`{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,60,70]}`)})
-		}
-		c.Suspect(&sample)
-		if r := c.Image("beyond.jpg", size, beyond(test.area)); (len(r.Annotations) == 1) != test.taken {
-			t.Errorf("%+v: %d annotations, %+v", test, len(r.Annotations), r.Findings)
-		}
-	}
-}
-
 // cocoOf is a converter of categories that are sound.
 func cocoOf(t testing.TB, categories string, o convert.Options) *coco.Converter {
 	t.Helper()
