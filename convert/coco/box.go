@@ -42,6 +42,19 @@ type givenBox struct {
 // usable is a box of four finite numbers with an extent.
 func (g givenBox) usable() bool { return g.form == plainBox && geometry.Sound(g.box) }
 
+// flat is a box of finite numbers without an extent, beside another shape.
+func (g givenBox) flat() bool {
+	return g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H)
+}
+
+// tellFlat tells of a flat box that was left out. No width and no height at all are how writers
+// say that there is none.
+func (g givenBox) tellFlat(b *convert.Builder, at convert.Location) {
+	if g.box.W != 0 || g.box.H != 0 {
+		b.Report(convert.KindGeometry, at, fmt.Sprintf("there is a bbox beside the shape that is %v wide and %v high", g.box.W, g.box.H), "bbox left out")
+	}
+}
+
 // readBox reads the bbox of an annotation.
 func (r *reader) readBox(a *rawAnnotation) givenBox {
 	if a.boxed {
@@ -202,7 +215,7 @@ func angleOf(value any) (angle float64, ok bool) {
 	return angle, geometry.Finite(angle)
 }
 
-// OddAngle says what in the attributes and the other members of an annotation may turn its
+// oddAngle says what in the attributes and the other members of an annotation may turn its
 // box by an angle that cannot be told, "" where nothing does.
 func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) {
 	first := ""
@@ -366,34 +379,85 @@ func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) str
 	return ""
 }
 
-// Corners tells of the boxes of some images of a file whether these are corners, in which
-// a file may have them all where x, y, width and height belong.
-type Corners struct {
-	found, refuted int
-	first          string // image of which they are
-	numbers        []float64
+// fileSample tells of some images of a file what a file may have in all of them: boxes that are
+// corners where x, y, width and height belong, and masks along the rows.
+type fileSample struct {
+	corners, rows suspicion
+	numbers       []float64
+	reader        reader
+	mask          geometry.Mask
 }
 
-// Look takes in the annotations of an image.
-func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
+// suspicion counts the images that speak for it and against it.
+type suspicion struct {
+	found, refuted int
+	first          string // image that speaks for it
+}
+
+func (s *suspicion) look(image string, found, refuted bool) {
+	switch {
+	case found:
+		if s.found++; s.first == "" {
+			s.first = image
+		}
+	case refuted:
+		s.refuted++
+	}
+}
+
+// isRefuted reports that more than ten times as many images speak against it as for it.
+func (s *suspicion) isRefuted() bool { return s.refuted > 10*s.found }
+
+// suspected is what a file's sample says of the images that speak neither for nor against.
+type suspected struct {
+	image   string // that speaks for it; "" where none does
+	refuted bool
+}
+
+func (s *suspected) by(found *suspicion) {
+	if s.refuted = found.isRefuted(); !s.refuted && s.image == "" {
+		s.image = found.first
+	}
+}
+
+// look takes in the annotations of an image.
+func (s *fileSample) look(image string, size convert.Size, annotations [][]byte) {
 	var n boxNotations
+	rows, columns := false, false
 	for _, raw := range annotations {
-		if c.numbers = numbersOf(c.numbers[:0], raw, `"bbox"`); len(c.numbers) != 4 {
+		if bytes.Contains(raw, []byte(`"counts"`)) {
+			order := s.orderOf(raw)
+			rows, columns = rows || order == alongRows, columns || order == alongColumns
+		}
+		if s.numbers = numbersOf(s.numbers[:0], raw, `"bbox"`); len(s.numbers) != 4 {
 			continue
 		}
-		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); geometry.Sound(box) {
+		if box := (pictograph.Box{X: s.numbers[0], Y: s.numbers[1], W: s.numbers[2], H: s.numbers[3]}); geometry.Sound(box) {
 			n.add(box, size)
 		}
 	}
-	switch {
-	case n.boxes == 0 || !size.Known():
-	case n.corner():
-		if c.found++; c.first == "" {
-			c.first = image
-		}
-	case n.corners < n.boxes:
-		c.refuted++
+	s.rows.look(image, rows, columns)
+	if n.boxes > 0 && size.Known() {
+		s.corners.look(image, n.corner(), n.corners < n.boxes)
 	}
+}
+
+// orderOf is the order that the counts of an annotation's mask go in by its bbox.
+func (s *fileSample) orderOf(raw []byte) maskOrder {
+	a, err := s.reader.annotation(raw)
+	if err != nil {
+		return eitherOrder
+	}
+	g := s.reader.readBox(&a)
+	form, mask, _ := s.reader.readSegmentation(&a)
+	if form != maskSegmentation || !g.usable() || s.reader.decodeMask(&s.mask, &a, mask) != nil {
+		return eitherOrder
+	}
+	box, some := s.mask.Bounds()
+	if !some {
+		return eitherOrder
+	}
+	return orderOf(&s.mask, box, g.box)
 }
 
 // numbersOf appends the numbers of a member of an annotation, nothing where they do not stand
@@ -447,10 +511,6 @@ func (v *visibilitySample) odd() bool {
 	const some, several = 20, 2
 	return !v.others && v.keypoints >= some && v.annotations >= several
 }
-
-// isRefuted reports that more than ten times as many images have boxes that cannot be
-// corners as such as can hardly be anything else.
-func (c *Corners) isRefuted() bool { return c.refuted > 10*c.found }
 
 // reportNotation tells of the boxes that were left out for their notation.
 func (r *reader) reportNotation(b *convert.Builder) {

@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
@@ -26,46 +27,47 @@ type Converter struct {
 	readers    sync.Pool         // of *reader
 	names      memberNames
 	results    bool
-	corners    string // image of the file whose boxes are corners
-	noCorners  bool   // those of most images cannot be
-	turn       Turn   // of the angles of boxes of five numbers
+	named      map[string]string // the categories' supercategories, by their names
+	notation   string            // that the file says its boxes have; "" where it says none or COCO's
+	corners    suspected         // where boxes belong
+	rows       suspected         // that masks go along
+	turn       Turn              // of the angles of boxes of five numbers
 }
 
-// ContradictionError says that a file contradicts itself, so that what it means cannot
+// contradictionError says that a file contradicts itself, so that what it means cannot
 // be told.
-type ContradictionError struct{ Reason string }
+type contradictionError struct{ Reason string }
 
-func (e ContradictionError) Error() string { return e.Reason }
+func (e contradictionError) Error() string { return e.Reason }
 
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
 
-// TurnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
-func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
+// turnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
+func (c *Converter) turnBoxes(t Turn) { c.turn = t }
 
-// Suspect takes boxes for corners where they fit as such, if those of a sample of the
-// file's images are.
-func (c *Converter) Suspect(sample *Corners) {
-	if c.noCorners = sample.isRefuted(); !c.noCorners && c.corners == "" {
-		c.corners = sample.first
-	}
+// suspect takes boxes for corners where they fit as such, if those of a sample of the
+// file's images are, and masks that fit along the rows for such.
+func (c *Converter) suspect(sample *fileSample) {
+	c.corners.by(&sample.corners)
+	c.rows.by(&sample.rows)
 }
 
-// ClasslessName is the class of annotations in files without any, as SA-1B's:
+// classlessName is the class of annotations in files without any, as SA-1B's:
 // a class map renames it.
-const ClasslessName = "object"
+const classlessName = "object"
 
-// NewClassless is for a file whose annotations have no categories.
-func NewClassless(file string, o convert.Options) *Converter {
-	return &Converter{file: file, options: o, classless: convert.NewCategory(ClasslessName, nil, nil)}
+// newClassless is for a file whose annotations have no categories.
+func newClassless(file string, o convert.Options) *Converter {
+	return &Converter{file: file, options: o, classless: convert.NewCategory(classlessName, nil, nil)}
 }
 
 // NewConverter reads the categories of a file, a JSON array that may be nil, and
 // reports the ones that cannot be used as they stand. File names the file in
 // findings.
 func NewConverter(categories []byte, file string, o convert.Options) (*Converter, []convert.Finding, error) {
-	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}}
+	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}, named: map[string]string{}}
 	if scan.Absent(categories) {
 		return c, nil, nil
 	}
@@ -74,6 +76,9 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+		if scan.IsArray(bytes.TrimSpace(categories)) {
+			return nil, nil, fmt.Errorf("the categories of %s are %w", file, scan.PlainError(err))
+		}
 		return nil, nil, fmt.Errorf("the categories of %s are %s, not a list", file, scan.Describe(bytes.TrimSpace(categories)))
 	}
 	r := categoryReader{coco: c, names: map[string]ID{}, folded: map[string]string{}}
@@ -132,20 +137,24 @@ func (c *Converter) Image(image string, size convert.Size, annotations [][]byte)
 		r = new(reader)
 	}
 	defer c.readers.Put(r)
-	result := c.image(r, image, size, annotations, "")
-	// What boxes are can be told only from all of an image; the few that are something
-	// else are left out in a second pass.
-	if notation := r.boxes.odd(size, c.corners, c.noCorners); notation != "" {
+	result := c.image(r, image, size, annotations, c.notation, c.rows)
+	// What boxes and masks are can be told only from all of an image; the few that are
+	// something else are left out in a second pass.
+	notation, rows := cmp.Or(c.notation, r.boxes.odd(size, c.corners.image, c.corners.refuted)), c.rows
+	if r.rowMasks && rows.image == "" && !rows.refuted {
+		rows.image = image
+	}
+	if notation != c.notation || rows != c.rows {
 		result.Release()
-		result = c.image(r, image, size, annotations, notation)
+		result = c.image(r, image, size, annotations, notation, rows)
 	}
 	return result
 }
 
-func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string) convert.Result {
+func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string, rows suspected) convert.Result {
 	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
 	b.NoteOutside = true
-	r.begin(notation)
+	r.begin(notation, rows)
 	r.turn = c.turn
 	for i, raw := range annotations {
 		b.Count(c.convert(b, r, i+1, raw))
@@ -175,7 +184,7 @@ func (c *Converter) convert(b *convert.Builder, r *reader, position int, raw []b
 	if err != nil {
 		return b.Drop(convert.KindUnknownClass, o.At, err.Error())
 	}
-	if kind, reason := contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
+	if kind, reason := c.contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
 		return b.Drop(kind, o.At, reason)
 	}
 	o.Name = category.Name
@@ -198,7 +207,7 @@ func (c *Converter) category(raw []byte) (*convert.Category, error) {
 			return category, nil
 		}
 	}
-	id, err := ParseID(raw)
+	id, err := parseID(raw)
 	if err != nil {
 		return nil, fmt.Errorf("category_id: %w", err)
 	}
@@ -222,7 +231,7 @@ func identify(b *convert.Builder, position int, a *rawAnnotation) (id string, at
 		}
 		return "", atPosition(position)
 	}
-	parsed, err := ParseID(a.id)
+	parsed, err := parseID(a.id)
 	if err != nil {
 		b.Report(convert.KindMissingID, atPosition(position), err.Error(), made)
 		return "", atPosition(position)
