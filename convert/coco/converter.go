@@ -26,9 +26,10 @@ type Converter struct {
 	readers    sync.Pool         // of *reader
 	names      memberNames
 	results    bool
-	corners    string // image of the file whose boxes are corners
-	noCorners  bool   // those of most images cannot be
-	turn       Turn   // of the angles of boxes of five numbers
+	corners    string          // image of the file whose boxes are corners
+	noCorners  bool            // those of most images cannot be
+	turn       Turn            // of the angles of boxes of five numbers
+	said       map[string]bool // see NameOthers
 }
 
 // ContradictionError says that a file contradicts itself, so that what it means cannot
@@ -40,6 +41,10 @@ func (e ContradictionError) Error() string { return e.Reason }
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
+
+// NameOthers says which of the names that annotations give are those of other images: all where
+// it is nil, since the file's images are not known.
+func (c *Converter) NameOthers(names map[string]bool) { c.said = names }
 
 // TurnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
 func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
@@ -175,7 +180,7 @@ func (c *Converter) convert(b *convert.Builder, r *reader, position int, raw []b
 	if err != nil {
 		return b.Drop(convert.KindUnknownClass, o.At, err.Error())
 	}
-	if kind, reason := contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
+	if kind, reason := c.contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
 		return b.Drop(kind, o.At, reason)
 	}
 	o.Name = category.Name

@@ -172,10 +172,10 @@ func textIn(raw []byte) string {
 // contradiction says of the members that have no place in an annotation whether one of them
 // says something else of it than those that have: another image, another class, or that its
 // bbox is in another notation. kind is "" where none does.
-func contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
+func (c *Converter) contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
 	for _, m := range others {
 		if namesImage(m.name) {
-			if said := saidImage(m.value); said != "" && said != path.Base(image) {
+			if said := saidImage(m.value); said != "" && said != path.Base(image) && (c.said == nil || c.said[said]) {
 				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(textIn(m.value)), convert.Display(image))
 			}
 			continue

@@ -51,6 +51,11 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	}
 	if err == nil {
 		c.converter.TurnBoxes(flagsOf(c.Options).BoxAngle)
+		said := make(map[string]bool)
+		for _, f := range c.files {
+			maps.Copy(said, f.said)
+		}
+		c.converter.NameOthers(said)
 	}
 	return err
 }
