@@ -128,8 +128,8 @@ func TestCOCOAnnotations(t *testing.T) {
 		},
 		{
 			name: "keypoints that are not labelled and have coordinates are told",
-			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 3}`,
-				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 3}`},
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 2}`,
+				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 2}`},
 			want:     []string{"7-0 nose keypoint {1 2} of 1", "8-0 nose keypoint {1 2} of 2", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 3"},
 			findings: []convert.Kind{convert.KindVisibility, convert.KindKeypoints, convert.KindVisibility, convert.KindKeypoints},
 		},
