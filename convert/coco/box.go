@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -285,7 +286,8 @@ func addTurnedBox(b *convert.Builder, o convert.Object, box pictograph.Box, angl
 type boxNotations struct {
 	boxes, shares, fractions, corners, beyond int
 
-	byArea int // whose area is that of width and height, and not that of corners
+	byArea  int // whose area is that of width and height, and not that of corners
+	outside int // of which less than half is in the image
 }
 
 // shareTolerance is how far what is a share of the image may be beyond 0 and 1.
@@ -342,6 +344,10 @@ func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 	}
 	if box.X+box.W > max(w*1.01, w+1.5) || box.Y+box.H > max(h*1.01, h+1.5) {
 		n.beyond++
+		inside := (min(box.X+box.W, w) - max(box.X, 0)) * (min(box.Y+box.H, h) - max(box.Y, 0))
+		if inside < box.W*box.H/2 {
+			n.outside++
+		}
 	}
 }
 
@@ -349,19 +355,20 @@ func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxes }
 
 // odd says what the boxes of an image most likely are instead of x, y, width and height
-// in pixels, "" where nothing speaks against these. Elsewhere is an image of the file whose
-// boxes are corners, or ""; refuted says that those of nearly all of its images cannot be,
-// and then areas that are those of width and height are believed.
-func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) string {
+// in pixels, "" where nothing speaks against these. File is what a sample of the file's images
+// tells.
+func (n boxNotations) odd(size convert.Size, file *Corners) string {
 	switch {
 	case n.boxes == 0:
 	case n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
-	case refuted && n.byArea == n.boxes:
-	case n.corner():
-		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
-	case elsewhere != "" && n.corners == n.boxes:
-		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + elsewhere + " in the same file can hardly be anything else"
+	case n.corners < n.boxes || n.byArea == n.boxes && !file.all(n) || file.refutes(n):
+	case n.beyond > 0 && n.byArea == n.boxes:
+		return "a bbox ends beyond the image, and every one of the file fits its image as corners x1,y1,x2,y2, though the areas are those of x,y,width,height"
+	case n.beyond > 0:
+		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong; an area of width times height would say that it is none"
+	case file.elsewhere() != "":
+		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + file.elsewhere() + " in the same file can hardly be anything else"
 	}
 	return ""
 }
@@ -369,9 +376,15 @@ func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) str
 // Corners tells of the boxes of some images of a file whether these are corners, in which
 // a file may have them all where x, y, width and height belong.
 type Corners struct {
-	found, refuted int
-	first          string // image of which they are
-	numbers        []float64
+	images, boxes, fitting int // looked at, and boxes that fit as corners
+	of                     int // images of the file, where that is more
+
+	// Found are images whose boxes can hardly be but corners, denied such whose areas are
+	// those of width and height, and refuted those with boxes that cannot be corners.
+	found, denied, refuted int
+	first, firstDenied     string
+
+	numbers []float64
 }
 
 // Look takes in the annotations of an image.
@@ -383,33 +396,92 @@ func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
 		}
 		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); geometry.Sound(box) {
 			n.add(box, size)
+			if areaOfBox(box, memberOf(raw, `"area"`)) {
+				n.byArea++
+			}
 		}
 	}
+	if n.boxes == 0 || !size.Known() {
+		return
+	}
+	c.images++
+	c.boxes += n.boxes
+	c.fitting += n.corners
 	switch {
-	case n.boxes == 0 || !size.Known():
+	case n.corner() && n.byArea == n.boxes:
+		c.denied++
+		c.firstDenied = cmp.Or(c.firstDenied, image)
 	case n.corner():
-		if c.found++; c.first == "" {
-			c.first = image
-		}
+		c.found++
+		c.first = cmp.Or(c.first, image)
 	case n.corners < n.boxes:
 		c.refuted++
 	}
 }
 
+// add takes in what was seen of another file.
+func (c *Corners) add(other *Corners) {
+	c.images, c.boxes, c.fitting, c.of = c.images+other.images, c.boxes+other.boxes, c.fitting+other.fitting, c.of+other.of
+	c.found, c.denied, c.refuted = c.found+other.found, c.denied+other.denied, c.refuted+other.refuted
+	c.first, c.firstDenied = cmp.Or(c.first, other.first), cmp.Or(c.firstDenied, other.firstDenied)
+}
+
+// all reports whether all boxes fit as corners, and are more than do by chance: then their areas
+// are most likely counted from the same numbers. N are those of the image, where nothing else was
+// looked at.
+func (c *Corners) all(n boxNotations) bool {
+	const byChance = 3
+	if c.boxes == 0 {
+		return n.corners > byChance && n.corners == n.boxes
+	}
+	return c.fitting > byChance && c.fitting == c.boxes
+}
+
+// elsewhere is an image whose boxes can hardly be but corners, "" where there is none or they
+// are too few among others.
+func (c *Corners) elsewhere() string {
+	switch {
+	case c.mostlyNot():
+		return ""
+	case c.first == "" && c.all(boxNotations{}):
+		return c.firstDenied
+	}
+	return c.first
+}
+
+// mostlyNot reports whether more than ten times as many images have boxes that cannot be
+// corners as such as can hardly be anything else.
+func (c *Corners) mostlyNot() bool { return c.refuted > 10*c.found }
+
+// refutes reports whether the boxes of an image may well fit it as corners by chance: those of
+// nearly all images cannot be corners, of as many boxes as this image has all fit in one
+// image or another, and none reaches outside by more than half of it.
+func (c *Corners) refutes(n boxNotations) bool {
+	const unlikely = 0.05
+	fits := float64(c.fitting+1) / float64(c.boxes+2)
+	return n.outside == 0 && c.refuted > 0 && c.mostlyNot() && float64(max(c.images, c.of))*math.Pow(fits, float64(n.boxes)) > unlikely
+}
+
+// memberOf is a member of an annotation, with what stands behind it, nil where there is none.
+func memberOf(raw []byte, key string) []byte {
+	i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
+	if i < 0 {
+		return nil
+	}
+	if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+		return nil
+	}
+	return raw[scan.Space(raw, i+1):]
+}
+
 // numbersOf appends the numbers of a member of an annotation, nothing where they do not stand
 // there as a plain list.
 func numbersOf(dst []float64, raw []byte, key string) []float64 {
-	i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
-	if i < 0 {
+	value := memberOf(raw, key)
+	if len(value) == 0 || value[0] != '[' {
 		return dst
 	}
-	if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
-		return dst
-	}
-	if i = scan.Space(raw, i+1); i == len(raw) || raw[i] != '[' {
-		return dst
-	}
-	numbers, end := scan.Numbers(dst, raw, i)
+	numbers, end := scan.Numbers(dst, value, 0)
 	if end == 0 {
 		return dst
 	}
@@ -447,10 +519,6 @@ func (v *visibilitySample) odd() bool {
 	const some, several = 20, 2
 	return !v.others && v.keypoints >= some && v.annotations >= several
 }
-
-// isRefuted reports that more than ten times as many images have boxes that cannot be
-// corners as such as can hardly be anything else.
-func (c *Corners) isRefuted() bool { return c.refuted > 10*c.found }
 
 // reportNotation tells of the boxes that were left out for their notation.
 func (r *reader) reportNotation(b *convert.Builder) {

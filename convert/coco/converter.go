@@ -26,8 +26,7 @@ type Converter struct {
 	readers    sync.Pool         // of *reader
 	names      memberNames
 	results    bool
-	corners    string          // image of the file whose boxes are corners
-	noCorners  bool            // those of most images cannot be
+	corners    Corners         // of a sample of the file's images
 	turn       Turn            // of the angles of boxes of five numbers
 	said       map[string]bool // see NameOthers
 }
@@ -49,13 +48,9 @@ func (c *Converter) NameOthers(names map[string]bool) { c.said = names }
 // TurnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
 func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
 
-// Suspect takes boxes for corners where they fit as such, if those of a sample of the
-// file's images are.
-func (c *Converter) Suspect(sample *Corners) {
-	if c.noCorners = sample.isRefuted(); !c.noCorners && c.corners == "" {
-		c.corners = sample.first
-	}
-}
+// Suspect holds boxes against those of a sample of the file's images, which tells where they are
+// corners.
+func (c *Converter) Suspect(sample *Corners) { c.corners.add(sample) }
 
 // ClasslessName is the class of annotations in files without any, as SA-1B's:
 // a class map renames it.
@@ -140,7 +135,7 @@ func (c *Converter) Image(image string, size convert.Size, annotations [][]byte)
 	result := c.image(r, image, size, annotations, "")
 	// What boxes are can be told only from all of an image; the few that are something
 	// else are left out in a second pass.
-	if notation := r.boxes.odd(size, c.corners, c.noCorners); notation != "" {
+	if notation := r.boxes.odd(size, &c.corners); notation != "" {
 		result.Release()
 		result = c.image(r, image, size, annotations, notation)
 	}

@@ -199,7 +199,7 @@ func (c *dataset) sample(f *labelFile) {
 		return
 	}
 	const mostImages, mostBytes = 500, 1 << 20
-	var sample Corners
+	sample := Corners{of: len(f.images)}
 	var flags visibilitySample
 	var r annotationReader
 	size := 0

@@ -467,28 +467,36 @@ func TestAreaOfCorners(t *testing.T) {
 	}
 }
 
-// A box that reaches far beyond its image is believed where the areas say that its numbers
-// are width and height and nearly all of the file's boxes cannot be corners.
+// A box that reaches far beyond its image is believed where its area says that its numbers
+// are width and height; one that reaches a little beyond also where nearly all of the file's
+// boxes cannot be corners.
 func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
 	size := convert.Size{Width: 640, Height: 480}
-	beyond := func(area int) [][]byte {
-		return [][]byte{fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[200,150,460,320],"area":%d}`, area)}
-	}
+	const far, near = "400,300,600,470", "100,100,200,400"
 	for _, test := range []struct {
-		others, area int
-		taken        bool
-	}{{30, 460 * 320, true}, {30, 260 * 170, false}, {30, 0, false}, {0, 460 * 320, false}} {
+		others, area, boxes int
+		box                 string
+		taken               bool
+	}{
+		{30, 600 * 470, 1, far, true}, {0, 600 * 470, 1, far, true}, {30, 200 * 170, 1, far, false}, {30, 0, 1, far, false}, {5, 0, 1, far, false},
+		{30, 0, 1, near, true}, {5, 0, 1, near, false}, {5, 200 * 400, 1, near, true}, {30, 100 * 300, 1, near, false}, {30, 0, 5, near, false},
+		{0, 200 * 400, 3, near, true}, {0, 200 * 400, 4, near, false}, {1, 200 * 400, 4, near, true},
+	} {
+		var annotations [][]byte
+		for range test.boxes {
+			annotations = append(annotations, fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[%s],"area":%d}`, test.box, test.area))
+		}
 		c, _, err := coco.NewConverter([]byte(`[{"id":1,"name":"a"}]`), "a.json", convert.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var sample coco.Corners
-		sample.Look("beyond.jpg", size, beyond(test.area))
+		sample.Look("beyond.jpg", size, annotations)
 		for range test.others {
 			sample.Look("plain.jpg", size, [][]byte{[]byte(`{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,60,70]}`)})
 		}
 		c.Suspect(&sample)
-		if r := c.Image("beyond.jpg", size, beyond(test.area)); (len(r.Annotations) == 1) != test.taken {
+		if r := c.Image("beyond.jpg", size, annotations); (len(r.Annotations) == test.boxes) != test.taken {
 			t.Errorf("%+v: %d annotations, %+v", test, len(r.Annotations), r.Findings)
 		}
 	}
