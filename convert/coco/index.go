@@ -31,8 +31,9 @@ type labelFile struct {
 	refs       refs           // of annotations, grouped by image
 	stated     map[int]string // by place in images, see convert.Item
 
-	folder string // it lies in
-	prefix string // of the names of its images, where they have the file's folder
+	folder  string   // it lies in
+	folders []string // see ownFolders
+	prefix  string   // of the names of its images, where they have the file's folder
 
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results

@@ -23,7 +23,7 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	c.merged = make(map[string]*sharedImage, len(shared))
 	for _, one := range shared {
 		c.merged[one.name] = one
-		if err := one.check(); err != nil {
+		if err := c.check(one); err != nil {
 			c.repeated[one.name] = err
 		}
 	}
@@ -121,15 +121,15 @@ func (c *dataset) shareOwnerless() {
 }
 
 // check holds the entries of the image against one another.
-func (s *sharedImage) check() error {
+func (c *dataset) check(s *sharedImage) error {
 	first := s.places[0]
 	for _, p := range s.places[1:] {
 		if a, b := first.id(), p.id(); a != b {
 			return fmt.Errorf("%s calls it %s and %s calls it %s, so their annotations cannot be merged", first.file.name, a, p.file.name, b)
 		}
-		if a, b := first.image.size(), p.image.size(); a.Known() && b.Known() && a != b {
-			return fmt.Errorf("it is %d×%d in %s and %d×%d in %s", a.Width, a.Height, first.file.name, b.Width, b.Height, p.file.name)
-		}
+	}
+	if reason := c.apart(s); reason != "" {
+		return fmt.Errorf("several images have this name, which cannot be merged: %s; %s", reason, eachAlone)
 	}
 	return nil
 }
