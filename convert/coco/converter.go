@@ -27,6 +27,7 @@ type Converter struct {
 	names      memberNames
 	results    bool
 	corners    Corners         // of a sample of the file's images
+	shared     []sharedName    // by categories
 	turn       Turn            // of the angles of boxes of five numbers
 	said       map[string]bool // see NameOthers
 }

@@ -161,7 +161,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 	if x.results {
 		x.file.categories.TakeResults()
 	}
-	for _, f := range findings {
+	for _, f := range x.withUsed(findings, x.file.categories.shared) {
 		r.Report(f)
 	}
 	return x.file, nil
