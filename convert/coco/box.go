@@ -223,8 +223,9 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 			continue
 		}
 		value, _ := keptValue(m.value)
+		attribute, _ := angleOf(attributes[rotationAttribute])
 		switch angle, _ := angleOf(value); {
-		case angle == 0:
+		case angle == 0 || m.name == rotationAttribute && angle == attribute:
 		case m.name == rotationAttribute:
 			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; as an attribute it would be in degrees clockwise", m.name, value)
 		default:
@@ -260,6 +261,47 @@ func turns(name string, value any) bool {
 func turnedBox(attributes map[string]any) bool {
 	angle, _ := rotation(attributes)
 	return angle != 0
+}
+
+// isBox reports whether a ring goes around a box along its edges, from corner to corner.
+func isBox(ring []pictograph.Point, box pictograph.Box) bool {
+	if n := len(ring); n == 5 && ring[0] == ring[4] {
+		ring = ring[:4]
+	}
+	if len(ring) != 4 {
+		return false
+	}
+	const rounding = 0.02
+	near := func(a, b float64) bool { return math.Abs(a-b) <= rounding }
+	var right, bottom [4]bool
+	for i, p := range ring {
+		right[i], bottom[i] = near(p.X, box.X+box.W), near(p.Y, box.Y+box.H)
+		if right[i] == near(p.X, box.X) || bottom[i] == near(p.Y, box.Y) {
+			return false
+		}
+	}
+	for i := range ring {
+		if next := (i + 1) % 4; (right[i] == right[next]) == (bottom[i] == bottom[next]) {
+			return false
+		}
+	}
+	return right[0] != right[2] && right[1] != right[3]
+}
+
+// turnedRing reports whether a segmentation is the bbox once more and an attribute turns that,
+// as Encord writes its rotatable boxes.
+func (r *reader) turnedRing(o convert.Object, a *rawAnnotation, g givenBox) bool {
+	if !turnedBox(o.Attributes) || !g.usable() {
+		return false
+	}
+	if form, _, _ := r.readSegmentation(a); form != ringSegmentation || len(r.ringEnds) != 1 || len(r.coordinates)%2 != 0 || len(r.flaws) > 0 {
+		return false
+	}
+	var ring []pictograph.Point
+	for i := 0; i < len(r.coordinates); i += 2 {
+		ring = append(ring, pictograph.Point{X: r.coordinates[i], Y: r.coordinates[i+1]})
+	}
+	return isBox(ring, g.box)
 }
 
 func without(attributes map[string]any, name string) map[string]any {

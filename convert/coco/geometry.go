@@ -29,6 +29,9 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 		b.Report(convert.KindGeometry, o.At, fmt.Sprintf("its %d placed keypoints all lie far from its bbox %v,%v to %v,%v", len(keypoints), g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H), "both were taken as they stand")
 	}
 	r.tellOtherShapes(b, o, a, len(keypoints) > 0)
+	if len(keypoints) == 0 && r.turnedRing(o, a, g) {
+		return convertBox(b, r, o, g)
+	}
 	if b.AllGeometries {
 		return convertGeometries(b, r, o, c, a, keypoints, g)
 	}
