@@ -3,11 +3,13 @@ package coco
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"pictosync/convert"
 	"pictosync/convert/geometry"
 	"pictosync/internal/scan"
+	"pictosync/pictograph"
 )
 
 // convertGeometry takes placed keypoints, else the segmentation, else the box, as
@@ -326,6 +328,9 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
 		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
+	if ofThinOutline(box, pixels, g.box, area) {
+		return ""
+	}
 	if geometry.Overlap(box, g.box) < geometry.LeastOverlap {
 		return reason + ", far from it"
 	}
@@ -335,6 +340,19 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 		}
 	}
 	return ""
+}
+
+// ofThinOutline reports whether a mask may well be what pixels are of an outline thinner than they,
+// whose bbox and area were kept: it lies within that bbox, and its pixels are off the area by no
+// more than there are along its edge.
+func ofThinOutline(mask pictograph.Box, pixels float64, outline pictograph.Box, area []byte) bool {
+	const thin = 2
+	if min(outline.W, outline.H) > thin || !scan.IsNumber(area) || math.Abs(scan.ParseNumber(area)-pixels) > 2*(mask.W+mask.H) {
+		return false
+	}
+	const rounding = 1
+	return mask.X >= outline.X-rounding && mask.Y >= outline.Y-rounding &&
+		mask.X+mask.W <= outline.X+outline.W+rounding && mask.Y+mask.H <= outline.Y+outline.H+rounding
 }
 
 // readAllKeypoints returns the placed keypoints of an annotation and notes how many its lists
