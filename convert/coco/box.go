@@ -137,7 +137,11 @@ const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that
 func convertBox(b *convert.Builder, r *reader, o convert.Object, g givenBox) bool {
 	switch g.form {
 	case noBox:
-		return b.Drop(convert.KindNoGeometry, o.At, "no keypoint is placed, and there is no segmentation and no bbox")
+		reason := "no keypoint is placed, and there is no segmentation and no bbox"
+		if name := r.otherShape(); name != "" {
+			reason += fmt.Sprintf("; the member %q holds what may be its shape, and is none of COCO's", name)
+		}
+		return b.Drop(convert.KindNoGeometry, o.At, reason)
 	case badBox:
 		return b.Drop(g.kind, o.At, g.reason)
 	case cornersBox:

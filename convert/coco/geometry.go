@@ -60,18 +60,26 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 // tellOtherShapes tells of members that are not COCO's and most likely hold the shape of an
 // annotation that has a bbox alone.
 func (r *reader) tellOtherShapes(b *convert.Builder, o convert.Object, a *rawAnnotation, posed bool) {
-	if posed || r.segmented(a) {
+	if posed || r.segmented(a) || emptyValue(a.bbox) {
 		return
 	}
+	if name := r.otherShape(); name != "" {
+		b.Report(convert.KindGeometry, o.At, fmt.Sprintf("beside the bbox the member %q holds what may be its shape, and is none of COCO's", name), "left out; the bbox was taken")
+	}
+}
+
+// otherShape is a member that is none of COCO's and most likely holds the shape of the
+// annotation, "" where there is none.
+func (r *reader) otherShape() string {
 	for _, m := range r.others {
 		switch m.name {
-		case "obb", "rbox", "rbbox", "rotated_bbox", "oriented_bbox", "rle", "mask", "polygon", "polygons", "points":
+		case "obb", "rbox", "rbbox", "rotated_bbox", "oriented_bbox", "rle", "mask", "poly", "polygon", "polygons", "points":
 			if holdsNumbers(m.value) {
-				b.Report(convert.KindGeometry, o.At, fmt.Sprintf("beside the bbox the member %q holds what may be its shape, and is none of COCO's", m.name), "left out; the bbox was taken")
-				return
+				return m.name
 			}
 		}
 	}
+	return ""
 }
 
 // holdsNumbers reports whether a value is an object or a list that is not empty.
