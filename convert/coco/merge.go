@@ -129,7 +129,7 @@ func (c *dataset) check(s *sharedImage) error {
 		}
 	}
 	if reason := c.apart(s); reason != "" {
-		return fmt.Errorf("several images have this name, which cannot be merged: %s; %s", reason, eachAlone)
+		return fmt.Errorf("its entries are hardly of one image and cannot be merged: %s; %s", reason, eachAlone)
 	}
 	return nil
 }

@@ -314,7 +314,7 @@ func (c *dataset) sameImages(shared []*sharedImage) error {
 	if len(shared)*fewOf <= all-entries {
 		for _, one := range shared {
 			if reason := c.apart(one); reason != "" {
-				c.repeated[one.name] = fmt.Errorf("several images have this name: %s; %s", reason, eachAlone)
+				c.repeated[one.name] = fmt.Errorf("its entries are hardly of one image: %s; %s", reason, eachAlone)
 				continue
 			}
 			c.repeated[one.name] = fmt.Errorf("%s and %s both describe it, or an image each; choose with --include or --exclude, or take them as one with --merge-files where it is one image", one.places[0].file.name, one.places[1].file.name)
@@ -324,7 +324,7 @@ func (c *dataset) sameImages(shared []*sharedImage) error {
 	for _, one := range shared {
 		if reason := c.apart(one); reason != "" {
 			return &convert.Error{Op: "read", Path: c.Path,
-				Err:    fmt.Errorf("%s have images of the same names (%d of them), and %s is not one image: %s", namesText(names), len(shared), convert.Display(one.name), reason),
+				Err:    fmt.Errorf("%s have images of the same names (%d of them), and %s is hardly one image: %s", namesText(names), len(shared), convert.Display(one.name), reason),
 				Advice: eachAlone}
 		}
 	}
