@@ -193,7 +193,7 @@ func (b *Builder) AddMask(o Object, m *geometry.Mask) bool {
 }
 
 // AddPose makes one keypoint annotation of every placed keypoint. The keypoints share
-// an instance id, except a lone point of a category without keypoints: that is a
+// an instance id, except a lone point of a category that names none: that is a
 // landmark, not an object.
 func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 	if b.NoteOutside {
@@ -201,7 +201,7 @@ func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 			return false
 		}
 	}
-	lone := len(keypoints) == 1 && len(c.Keypoints) <= 1 && o.Slots <= 1 && keypoints[0].Name == ""
+	lone := len(keypoints) == 1 && c.Skeleton == nil && o.Slots <= 1 && keypoints[0].Name == ""
 	instance := 0
 	if !lone {
 		b.Instances++
@@ -346,7 +346,7 @@ func (b *Builder) kept(at Location, box pictograph.Box) bool {
 	return true
 }
 
-// Add makes one annotation of each geometry. None is no annotation.
+// add makes one annotation of each geometry. None is no annotation.
 func (b *Builder) add(o Object, id idForm, geometries ...pictograph.Geometry) bool {
 	if len(geometries) == 0 {
 		return false

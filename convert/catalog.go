@@ -318,7 +318,7 @@ func (c *Catalog) All() map[string]*CatalogEntry {
 	return out
 }
 
-// Poses finds out which keypoints belong together where no class says so: those
+// poses finds out which keypoints belong together where no class says so: those
 // that occur in one instance.
 type poses struct {
 	mapped *ClassMap
@@ -329,7 +329,7 @@ type poses struct {
 	made   []*CatalogEntry
 }
 
-// Add takes on the keypoints of an object; its class is known where it has other shapes.
+// add takes on the keypoints of an object; its class is known where it has other shapes.
 func (p *poses) add(keypoints []pictograph.Annotation, class string) {
 	if p.group == nil {
 		p.group, p.before, p.called = make(map[string]string), make(map[[2]string]bool), make(map[string]string)
@@ -364,7 +364,7 @@ func (p *poses) find(name string) string {
 	return name
 }
 
-// Categories are the groups, each with its keypoints in an order that agrees with
+// categories are the groups, each with its keypoints in an order that agrees with
 // that of the instances, as far as they agree themselves.
 func (p *poses) categories() []*CatalogEntry {
 	if p.made != nil || len(p.seen) == 0 {
@@ -382,16 +382,15 @@ func (p *poses) categories() []*CatalogEntry {
 		}
 	}
 	for _, root := range slices.Sorted(maps.Keys(groups)) {
-		if len(groups[root]) == 1 { // never seen beside another keypoint
-			p.made = append(p.made, &CatalogEntry{Name: root, Unnamed: 1})
-			continue
-		}
 		name := "pose"
 		if several > 1 {
 			name += " " + root
 		}
 		if p.mapped != nil && p.mapped.names[name] != "" {
 			name = p.mapped.names[name]
+		}
+		if len(groups[root]) == 1 { // never seen beside another keypoint
+			name = root
 		}
 		if class := p.called[root]; class != "" && !slices.ContainsFunc(p.made, func(c *CatalogEntry) bool { return c.Name == class }) {
 			name = class
@@ -431,7 +430,7 @@ func (p *poses) ordered(names []string) (out []string) {
 
 func (p *poses) category(keypoint string) *CatalogEntry {
 	for _, c := range p.categories() {
-		if c.Skeleton == nil && c.Name == keypoint || c.Skeleton != nil && slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == keypoint }) {
+		if slices.ContainsFunc(c.Skeleton.Nodes, func(n pictograph.SkeletonNode) bool { return n.Name == keypoint }) {
 			return c
 		}
 	}

@@ -223,7 +223,7 @@ func (m *ClassMap) classes(classes []pictograph.Class) []pictograph.Class {
 	return out
 }
 
-// Skeleton renames keypoints. One whose class is dropped keeps its place: edges
+// skeleton renames keypoints. One whose class is dropped keeps its place: edges
 // and triplets count keypoints.
 func (m *ClassMap) skeleton(s *pictograph.Skeleton) *pictograph.Skeleton {
 	if s == nil {
@@ -238,7 +238,7 @@ func (m *ClassMap) skeleton(s *pictograph.Skeleton) *pictograph.Skeleton {
 	return renamed
 }
 
-// Number gives every class a number from first on: those that the map numbers
+// number gives every class a number from first on: those that the map numbers
 // theirs, the others the smallest that are free, in the order of the map and
 // then of their names. Classes of the map count where no annotation has them,
 // so that numbers stay the same from one day to the next.

@@ -31,12 +31,13 @@ type mapped struct {
 // Finish reports what only shows when a source was gone through from its beginning to its
 // end, and every item loaded.
 func Finish(src Source) {
-	if m, ok := src.(mapped); ok {
-		m.finish()
+	if f, ok := src.(interface{ Finish() }); ok {
+		f.Finish()
 	}
 }
 
-func (m mapped) finish() {
+func (m mapped) Finish() {
+	Finish(m.Source)
 	for _, key := range m.classes.Keys() {
 		if !m.fits[key].Load() {
 			m.reporter.Report(Finding{Kind: KindClassMap, Cause: key, Reason: fmt.Sprintf("the class map names %q, and no class of the source has that name", key), Action: "nothing was mapped by it"})

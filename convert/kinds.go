@@ -41,6 +41,8 @@ const (
 	// KindMaskFilled is a mask that is not quite what was given: one whose last count was
 	// cut off, or a shape written as the mask of the pixels it covers.
 	KindMaskFilled Kind = "mask-filled"
+	// KindMaskArea is a mask with far more or fewer pixels than the annotation's area says.
+	KindMaskArea Kind = "mask-area"
 	// KindKeypoints are keypoints that cannot be used, or fewer than the annotation counts.
 	KindKeypoints Kind = "keypoints"
 	// KindKeypointCount are more placed keypoints than the annotation counts.
@@ -206,7 +208,7 @@ const (
 var severities = map[Kind]Severity{
 	KindInvalidJSON: Lost, KindDuplicateKey: Changed, KindMissingID: Noted, KindDuplicateID: Noted, KindUnknownClass: Lost,
 	KindNumber: Lost, KindCount: Lost, KindCoordinateRange: Lost, KindNoGeometry: Lost, KindBox: Lost, KindBoxNotation: Lost,
-	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindAngle: Lost, KindKeypoints: Lost, KindKeypointCount: Changed, KindKeypointAbsent: Noted, KindVisibility: Changed,
+	KindRing: Lost, KindMask: Lost, KindMaskFilled: Changed, KindMaskArea: Changed, KindAngle: Lost, KindKeypoints: Lost, KindKeypointCount: Changed, KindKeypointAbsent: Noted, KindVisibility: Changed,
 	KindOrientedBox: Changed, KindGeometry: Changed, KindConfidence: Lost, KindAttributes: Lost, KindCrowd: Lost, KindMember: Noted,
 
 	KindOutside: Noted, KindOutsideLeftOut: Noted, KindOffImage: Lost, KindUnknownSize: Lost, KindUnchecked: Noted,

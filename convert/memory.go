@@ -99,7 +99,7 @@ func (s *idSet) add(id string) {
 	s.many[id] = struct{}{}
 }
 
-// Reset leaves it empty.
+// reset leaves it empty.
 func (s *idSet) reset() {
 	clear(s.few)
 	s.few, s.many = s.few[:0], nil

@@ -81,8 +81,8 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 	}
 	var objects []WholeObject
 	instances := make(map[int]int) // instance id to place in objects
-	for i := 0; i < len(r.Annotations); i++ {
-		a := r.Annotations[i]
+	parts := partsOf(r.Annotations)
+	for i, a := range r.Annotations {
 		at := "annotation " + scan.Shorten(a.ID)
 		if a.AttributeList != nil {
 			report(KindAttributes, at, "attributes in the list form have no place in the format", "left out")
@@ -92,17 +92,16 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 		case pictograph.BBox:
 			o.Box = &g
 		case pictograph.Polygon:
-			parts := partsFrom(r.Annotations[i:])
-			for n, part := range r.Annotations[i : i+parts] {
-				o.Polygons = append(o.Polygons, part.Geometry.(pictograph.Polygon))
-				if n > 0 {
-					o.Members = append(o.Members, i+n)
+			if members := parts[i]; members == nil {
+				o.Polygons = []pictograph.Polygon{g}
+			} else if i > slices.Min(members) {
+				continue // of an object that is there already
+			} else {
+				o.ID, o.Members = strings.TrimSuffix(r.Annotations[members[0]].ID, "-0"), members
+				for _, m := range members {
+					o.Polygons = append(o.Polygons, r.Annotations[m].Geometry.(pictograph.Polygon))
 				}
 			}
-			if parts > 1 {
-				o.ID = strings.TrimSuffix(a.ID, "-0")
-			}
-			i += parts - 1
 		case pictograph.Keypoint:
 			place, known := instances[g.Instance]
 			if known && g.Instance > 0 {
@@ -242,23 +241,39 @@ func aroundAll(polygons []pictograph.Polygon) pictograph.Box {
 	return box
 }
 
-// partsFrom counts the polygons at the beginning that are parts of one object.
-func partsFrom(annotations []pictograph.Annotation) int {
-	first := annotations[0]
-	base, ok := strings.CutSuffix(first.ID, "-0")
-	if !ok || base == "" {
-		return 1
-	}
-	n := 1
-	for n < len(annotations) {
-		a := annotations[n]
-		if _, polygon := a.Geometry.(pictograph.Polygon); !polygon || a.ID != PartID(base, n) || a.Name != first.Name ||
-			!sameConfidence(a.Confidence, first.Confidence) || !sameAttributes(a.Attributes, first.Attributes) {
-			break
+// partsOf are the places of the polygons that are parts of one object, in the order of the
+// parts, by the place of each of them.
+func partsOf(annotations []pictograph.Annotation) map[int][]int {
+	var places map[string]int // of the polygons, by their ids
+	var all map[int][]int
+	for i, first := range annotations {
+		base, ok := strings.CutSuffix(first.ID, "-0")
+		if _, polygon := first.Geometry.(pictograph.Polygon); !ok || base == "" || !polygon {
+			continue
 		}
-		n++
+		if places == nil {
+			places, all = make(map[string]int), make(map[int][]int)
+			for i, a := range annotations {
+				if _, polygon := a.Geometry.(pictograph.Polygon); polygon {
+					places[a.ID] = i
+				}
+			}
+		}
+		members := []int{i}
+		for {
+			place, there := places[PartID(base, len(members))]
+			if a := &annotations[place]; !there || a.Name != first.Name || !sameConfidence(a.Confidence, first.Confidence) || !sameAttributes(a.Attributes, first.Attributes) {
+				break
+			}
+			members = append(members, place)
+		}
+		if len(members) > 1 {
+			for _, place := range members {
+				all[place] = members
+			}
+		}
 	}
-	return n
+	return all
 }
 
 func (o *WholeObject) join(a pictograph.Annotation, at string, report func(Kind, string, string, string)) {

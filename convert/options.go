@@ -1,5 +1,12 @@
 package convert
 
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+)
+
 // Options are shared by all formats.
 type Options struct {
 	// Outside says what becomes of boxes that reach outside their image. A
@@ -14,9 +21,48 @@ type Options struct {
 	// ID-segmentation and ID-box.
 	AllGeometries bool
 	// KeepMembers are members of annotations that nothing else carries over and that
-	// are kept as attributes, where they are scalars or short lists of them; "all" is
-	// every one.
-	KeepMembers []string
+	// are kept as attributes, where they are scalars or short lists of them.
+	KeepMembers *Members
+}
+
+// Members are the names of members, and remember which of them there were. A nil *Members
+// has none.
+type Members struct {
+	met map[string]*atomic.Bool
+}
+
+// NewMembers makes the members of those names; "all" is every one.
+func NewMembers(names ...string) *Members {
+	m := &Members{make(map[string]*atomic.Bool, len(names))}
+	for _, name := range names {
+		m.met[name] = new(atomic.Bool)
+	}
+	return m
+}
+
+// Has reports whether a member, which there is, is one of them.
+func (m *Members) Has(name string) bool {
+	if m == nil {
+		return false
+	}
+	met := m.met[name]
+	if met != nil && !met.Load() {
+		met.Store(true)
+	}
+	return met != nil || m.met["all"] != nil
+}
+
+// Unmet are those that were not met, to be asked for at the end.
+func (m *Members) Unmet() (found []Finding) {
+	if m == nil || m.met["all"] != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(m.met)) {
+		if !m.met[name].Load() {
+			found = append(found, Finding{Kind: KindMember, Cause: name, Reason: fmt.Sprintf("--keep-members names %q, and no annotation has a member of that name that would be left out", name), Action: "nothing was kept by it"})
+		}
+	}
+	return found
 }
 
 // Outside is what becomes of a box that reaches outside its image.

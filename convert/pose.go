@@ -17,8 +17,7 @@ type Category struct {
 	Name string
 	// Keypoints are the names that triplets are aligned to.
 	Keypoints []string
-	// Skeleton is the class template; nil unless there are two keypoints or more,
-	// since a single point is named for its category and needs none.
+	// Skeleton is the class template; nil where the category names no keypoint.
 	Skeleton *pictograph.Skeleton
 	// Among says that the data set has keypoints of other categories too: each keypoint then
 	// carries the name of its own ([InstanceClass]), since its class is the keypoint's.
@@ -61,7 +60,7 @@ func SaysYes(value any) bool {
 // NewCategory makes a category; edges are pairs of places in keypoints, from 0.
 func NewCategory(name string, keypoints []string, edges [][2]int) *Category {
 	c := &Category{Name: name, Keypoints: keypoints}
-	if len(keypoints) < 2 {
+	if len(keypoints) == 0 || len(keypoints) == 1 && keypoints[0] == DefaultKeypointName(0) {
 		return c
 	}
 	c.Skeleton = &pictograph.Skeleton{Nodes: make([]pictograph.SkeletonNode, len(keypoints)), Edges: edges}

@@ -188,6 +188,8 @@ func (r *renamed) Hold() (release func()) { return convert.Hold(r.Source) }
 
 func (r *renamed) LeftOut() convert.Count { return convert.LeftOut(r.Source) }
 
+func (r *renamed) Finish() { convert.Finish(r.Source) }
+
 func (r *renamed) Load(ctx context.Context, item convert.Item, listed convert.Size) (convert.Result, error) {
 	result, err := r.Source.Load(ctx, UnrenamedItem(item), listed)
 	for i := range result.Findings {

@@ -43,6 +43,13 @@ type Files struct {
 	Reporter *convert.Reporter
 }
 
+// Finish reports what only shows when every item was loaded.
+func (s *Files) Finish() {
+	for _, f := range s.Options.Convert.KeepMembers.Unmet() {
+		s.Reporter.Report(f)
+	}
+}
+
 // Prepare checks what an input is read with.
 func Prepare(in convert.Input) (Files, error) {
 	s := Files{Path: in.Path, Options: in.OpenOptions, Formats: in.Formats, Reporter: convert.NewReporter(in.Report)}

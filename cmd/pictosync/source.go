@@ -130,7 +130,7 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 	return &sourceSettings{from: o.from, renames: renames, globs: globs, classes: classes, text: text, options: convert.OpenOptions{
 		Now: now(), Include: o.include, Exclude: o.exclude, Fits: globs.Fits, Images: o.images, Sizes: o.sizes, Own: o.own,
 		OnSizeMismatch: convert.SizePolicy(o.onSizeMismatch),
-		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: o.keepMembers}, Report: findings.add,
+		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: convert.NewMembers(o.keepMembers...)}, Report: findings.add,
 	}}, nil
 }
 

@@ -33,11 +33,14 @@ type reader struct {
 	boxes    boxNotations
 	notation string // why its boxes are left out; "" where they are not
 	oddBoxes placeCount
+	rows     suspected // that its masks go along
+	rowMasks bool      // some do
 }
 
 // begin makes the reader one for another image.
-func (r *reader) begin(notation string) {
+func (r *reader) begin(notation string, rows suspected) {
 	r.members, r.boxes, r.notation, r.oddBoxes = r.members[:0], boxNotations{}, notation, placeCount{}
+	r.rows, r.rowMasks = rows, false
 }
 
 // rawAnnotation is the raw JSON of the members that matter.
@@ -62,7 +65,7 @@ type rawAnnotation struct {
 	box   pictograph.Box
 }
 
-// Member returns where the member of that name belongs, nil for those that nothing is
+// member returns where the member of that name belongs, nil for those that nothing is
 // known of.
 func (a *rawAnnotation) member(name []byte) *[]byte {
 	switch string(name) {

@@ -43,6 +43,19 @@ type givenBox struct {
 // usable is a box of four finite numbers with an extent.
 func (g givenBox) usable() bool { return g.form == plainBox && geometry.Sound(g.box) }
 
+// flat is a box of finite numbers without an extent, beside another shape.
+func (g givenBox) flat() bool {
+	return g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H)
+}
+
+// tellFlat tells of a flat box that was left out. No width and no height at all are how writers
+// say that there is none.
+func (g givenBox) tellFlat(b *convert.Builder, at convert.Location) {
+	if g.box.W != 0 || g.box.H != 0 {
+		b.Report(convert.KindGeometry, at, fmt.Sprintf("there is a bbox beside the shape that is %v wide and %v high", g.box.W, g.box.H), "bbox left out")
+	}
+}
+
 // readBox reads the bbox of an annotation.
 func (r *reader) readBox(a *rawAnnotation) givenBox {
 	if a.boxed {
@@ -207,7 +220,7 @@ func angleOf(value any) (angle float64, ok bool) {
 	return angle, geometry.Finite(angle)
 }
 
-// OddAngle says what in the attributes and the other members of an annotation may turn its
+// oddAngle says what in the attributes and the other members of an annotation may turn its
 // box by an angle that cannot be told, "" where nothing does.
 func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) {
 	first := ""
@@ -403,7 +416,7 @@ func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxe
 // odd says what the boxes of an image most likely are instead of x, y, width and height
 // in pixels, "" where nothing speaks against these. File is what a sample of the file's images
 // tells.
-func (n boxNotations) odd(size convert.Size, file *Corners) string {
+func (n boxNotations) odd(size convert.Size, file *cornerSample) string {
 	switch {
 	case n.boxes == 0:
 	case n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
@@ -419,9 +432,93 @@ func (n boxNotations) odd(size convert.Size, file *Corners) string {
 	return ""
 }
 
-// Corners tells of the boxes of some images of a file whether these are corners, in which
-// a file may have them all where x, y, width and height belong.
-type Corners struct {
+// fileSample tells of some images of a file what a file may have in all of them: boxes that are
+// corners where x, y, width and height belong, and masks along the rows.
+type fileSample struct {
+	corners cornerSample
+	rows    suspicion
+	numbers []float64
+	reader  reader
+	mask    geometry.Mask
+}
+
+// suspicion counts the images that speak for it and against it.
+type suspicion struct {
+	found, refuted int
+	first          string // image that speaks for it
+}
+
+func (s *suspicion) look(image string, found, refuted bool) {
+	switch {
+	case found:
+		if s.found++; s.first == "" {
+			s.first = image
+		}
+	case refuted:
+		s.refuted++
+	}
+}
+
+// isRefuted reports that more than ten times as many images speak against it as for it.
+func (s *suspicion) isRefuted() bool { return s.refuted > 10*s.found }
+
+// suspected is what a file's sample says of the images that speak neither for nor against.
+type suspected struct {
+	image   string // that speaks for it; "" where none does
+	refuted bool
+}
+
+func (s *suspected) by(found *suspicion) {
+	if s.refuted = found.isRefuted(); !s.refuted && s.image == "" {
+		s.image = found.first
+	}
+}
+
+// look takes in the annotations of an image.
+func (s *fileSample) look(image string, size convert.Size, annotations [][]byte) {
+	var n boxNotations
+	rows, columns := false, false
+	for _, raw := range annotations {
+		if bytes.Contains(raw, []byte(`"counts"`)) {
+			order := s.orderOf(raw)
+			rows, columns = rows || order == alongRows, columns || order == alongColumns
+		}
+		if s.numbers = numbersOf(s.numbers[:0], raw, `"bbox"`); len(s.numbers) != 4 {
+			continue
+		}
+		if box := (pictograph.Box{X: s.numbers[0], Y: s.numbers[1], W: s.numbers[2], H: s.numbers[3]}); geometry.Sound(box) {
+			n.add(box, size)
+			if areaOfBox(box, memberOf(raw, `"area"`)) {
+				n.byArea++
+			}
+		}
+	}
+	s.rows.look(image, rows, columns)
+	if n.boxes > 0 && size.Known() {
+		s.corners.look(image, n)
+	}
+}
+
+// orderOf is the order that the counts of an annotation's mask go in by its bbox.
+func (s *fileSample) orderOf(raw []byte) maskOrder {
+	a, err := s.reader.annotation(raw)
+	if err != nil {
+		return eitherOrder
+	}
+	g := s.reader.readBox(&a)
+	form, mask, _ := s.reader.readSegmentation(&a)
+	if form != maskSegmentation || !g.usable() || s.reader.decodeMask(&s.mask, &a, mask) != nil {
+		return eitherOrder
+	}
+	box, some := s.mask.Bounds()
+	if !some {
+		return eitherOrder
+	}
+	return orderOf(&s.mask, box, g.box)
+}
+
+// cornerSample tells of the boxes of some images of a file whether these are corners.
+type cornerSample struct {
 	images, boxes, fitting int // looked at, and boxes that fit as corners
 	of                     int // images of the file, where that is more
 
@@ -429,27 +526,10 @@ type Corners struct {
 	// those of width and height, and refuted those with boxes that cannot be corners.
 	found, denied, refuted int
 	first, firstDenied     string
-
-	numbers []float64
 }
 
-// Look takes in the annotations of an image.
-func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
-	var n boxNotations
-	for _, raw := range annotations {
-		if c.numbers = numbersOf(c.numbers[:0], raw, `"bbox"`); len(c.numbers) != 4 {
-			continue
-		}
-		if box := (pictograph.Box{X: c.numbers[0], Y: c.numbers[1], W: c.numbers[2], H: c.numbers[3]}); geometry.Sound(box) {
-			n.add(box, size)
-			if areaOfBox(box, memberOf(raw, `"area"`)) {
-				n.byArea++
-			}
-		}
-	}
-	if n.boxes == 0 || !size.Known() {
-		return
-	}
+// look takes in the boxes of an image.
+func (c *cornerSample) look(image string, n boxNotations) {
 	c.images++
 	c.boxes += n.boxes
 	c.fitting += n.corners
@@ -466,7 +546,7 @@ func (c *Corners) Look(image string, size convert.Size, annotations [][]byte) {
 }
 
 // add takes in what was seen of another file.
-func (c *Corners) add(other *Corners) {
+func (c *cornerSample) add(other *cornerSample) {
 	c.images, c.boxes, c.fitting, c.of = c.images+other.images, c.boxes+other.boxes, c.fitting+other.fitting, c.of+other.of
 	c.found, c.denied, c.refuted = c.found+other.found, c.denied+other.denied, c.refuted+other.refuted
 	c.first, c.firstDenied = cmp.Or(c.first, other.first), cmp.Or(c.firstDenied, other.firstDenied)
@@ -475,7 +555,7 @@ func (c *Corners) add(other *Corners) {
 // all reports whether all boxes fit as corners, and are more than do by chance: then their areas
 // are most likely counted from the same numbers. N are those of the image, where nothing else was
 // looked at.
-func (c *Corners) all(n boxNotations) bool {
+func (c *cornerSample) all(n boxNotations) bool {
 	const byChance = 3
 	if c.boxes == 0 {
 		return n.corners > byChance && n.corners == n.boxes
@@ -485,7 +565,7 @@ func (c *Corners) all(n boxNotations) bool {
 
 // elsewhere is an image whose boxes can hardly be but corners, "" where there is none or they
 // are too few among others.
-func (c *Corners) elsewhere() string {
+func (c *cornerSample) elsewhere() string {
 	switch {
 	case c.mostlyNot():
 		return ""
@@ -497,12 +577,12 @@ func (c *Corners) elsewhere() string {
 
 // mostlyNot reports whether more than ten times as many images have boxes that cannot be
 // corners as such as can hardly be anything else.
-func (c *Corners) mostlyNot() bool { return c.refuted > 10*c.found }
+func (c *cornerSample) mostlyNot() bool { return c.refuted > 10*c.found }
 
 // refutes reports whether the boxes of an image may well fit it as corners by chance: those of
 // nearly all images cannot be corners, of as many boxes as this image has all fit in one
 // image or another, and none reaches outside by more than half of it.
-func (c *Corners) refutes(n boxNotations) bool {
+func (c *cornerSample) refutes(n boxNotations) bool {
 	const unlikely = 0.05
 	fits := float64(c.fitting+1) / float64(c.boxes+2)
 	return n.outside == 0 && c.refuted > 0 && c.mostlyNot() && float64(max(c.images, c.of))*math.Pow(fits, float64(n.boxes)) > unlikely

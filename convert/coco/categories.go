@@ -37,7 +37,7 @@ func (r *categoryReader) read(position int, raw []byte) {
 	if r.findTwice(raw); r.err != nil {
 		return
 	}
-	id, err := ParseID(members["id"])
+	id, err := parseID(members["id"])
 	if err != nil {
 		r.report(convert.KindCategory, err.Error(), unusable)
 		return
@@ -55,6 +55,8 @@ func (r *categoryReader) read(position int, raw []byte) {
 		return // the one that says more
 	}
 	r.coco.Categories[id] = c
+	above, _ := text(members["supercategory"])
+	r.coco.named[name] = above
 }
 
 // findTwice tells of keys of a category, valid JSON, that stand twice in it. Where they
@@ -74,18 +76,18 @@ func (r *categoryReader) findTwice(raw []byte) {
 			r.report(convert.KindDuplicateKey, fmt.Sprintf("the key %q stands twice, with one value", key), "taken once")
 			return nil
 		}
-		return ContradictionError{fmt.Sprintf("the %s has the key %q twice, with %s and %s", r.at, key, scan.Shorten(string(before)), scan.Shorten(string(value)))}
+		return contradictionError{fmt.Sprintf("the %s has the key %q twice, with %s and %s", r.at, key, scan.Shorten(string(before)), scan.Shorten(string(value)))}
 	})
 }
 
-// Compare reports what the category shares with earlier ones.
+// compare reports what the category shares with earlier ones.
 func (r *categoryReader) compare(id ID, c *convert.Category) {
 	if earlier := r.coco.Categories[id]; earlier != nil {
 		switch {
 		case earlier.Name != c.Name:
-			r.err = ContradictionError{fmt.Sprintf("the categories %q and %q have one id, %s, so nothing tells which of them annotations are of", earlier.Name, c.Name, scan.Shorten(string(id)))}
+			r.err = contradictionError{fmt.Sprintf("the categories %q and %q have one id, %s, so nothing tells which of them annotations are of", earlier.Name, c.Name, scan.Shorten(string(id)))}
 		case len(earlier.Keypoints) > 0 && len(c.Keypoints) > 0 && !slices.Equal(earlier.Keypoints, c.Keypoints):
-			r.err = ContradictionError{fmt.Sprintf("category %q, id %s, stands there twice with different keypoints", c.Name, scan.Shorten(string(id)))}
+			r.err = contradictionError{fmt.Sprintf("category %q, id %s, stands there twice with different keypoints", c.Name, scan.Shorten(string(id)))}
 		default:
 			r.report(convert.KindDuplicateCategory, "the category stands there twice", "taken once")
 		}
@@ -153,7 +155,7 @@ func (x *indexer) usedCategories() map[ID]bool {
 			return // said of the image when it is loaded
 		}
 		if split, err := r.annotation(raw); err == nil {
-			if id, err := ParseID(split.categoryID); err == nil {
+			if id, err := parseID(split.categoryID); err == nil {
 				used[id] = true
 			}
 		}
@@ -161,7 +163,7 @@ func (x *indexer) usedCategories() map[ID]bool {
 	return used
 }
 
-// Keypoints reads the names that keypoint triplets are aligned to.
+// keypoints reads the names that keypoint triplets are aligned to.
 func (r *categoryReader) keypoints(raw []byte) []string {
 	if scan.Absent(raw) {
 		return nil

@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	stdjson "encoding/json"
 	"errors"
 	"fmt"
@@ -26,47 +27,53 @@ type Converter struct {
 	readers    sync.Pool         // of *reader
 	names      memberNames
 	results    bool
-	corners    Corners         // of a sample of the file's images
-	shared     []sharedName    // by categories
-	turn       Turn            // of the angles of boxes of five numbers
-	said       map[string]bool // see NameOthers
+	named      map[string]string // the categories' supercategories, by their names
+	notation   string            // that the file says its boxes have; "" where it says none or COCO's
+	corners    cornerSample      // of the file's images
+	rows       suspected         // that masks go along
+	turn       Turn              // of the angles of boxes of five numbers
+	shared     []sharedName      // by categories
+	said       map[string]bool   // see nameOthers
 }
 
-// ContradictionError says that a file contradicts itself, so that what it means cannot
+// contradictionError says that a file contradicts itself, so that what it means cannot
 // be told.
-type ContradictionError struct{ Reason string }
+type contradictionError struct{ Reason string }
 
-func (e ContradictionError) Error() string { return e.Reason }
+func (e contradictionError) Error() string { return e.Reason }
 
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
 
-// NameOthers says which of the names that annotations give are those of other images: all where
+// nameOthers says which of the names that annotations give are those of other images: all where
 // it is nil, since the file's images are not known.
-func (c *Converter) NameOthers(names map[string]bool) { c.said = names }
+func (c *Converter) nameOthers(names map[string]bool) { c.said = names }
 
-// TurnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
-func (c *Converter) TurnBoxes(t Turn) { c.turn = t }
+// turnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
+func (c *Converter) turnBoxes(t Turn) { c.turn = t }
 
-// Suspect holds boxes against those of a sample of the file's images, which tells where they are
-// corners.
-func (c *Converter) Suspect(sample *Corners) { c.corners.add(sample) }
+// suspect holds boxes against those of a sample of the file's images, which tells where they are
+// corners, and takes masks that fit along the rows for such, where those of the sample are.
+func (c *Converter) suspect(sample *fileSample) {
+	c.corners.add(&sample.corners)
+	c.rows.by(&sample.rows)
+}
 
-// ClasslessName is the class of annotations in files without any, as SA-1B's:
+// classlessName is the class of annotations in files without any, as SA-1B's:
 // a class map renames it.
-const ClasslessName = "object"
+const classlessName = "object"
 
-// NewClassless is for a file whose annotations have no categories.
-func NewClassless(file string, o convert.Options) *Converter {
-	return &Converter{file: file, options: o, classless: convert.NewCategory(ClasslessName, nil, nil)}
+// newClassless is for a file whose annotations have no categories.
+func newClassless(file string, o convert.Options) *Converter {
+	return &Converter{file: file, options: o, classless: convert.NewCategory(classlessName, nil, nil)}
 }
 
 // NewConverter reads the categories of a file, a JSON array that may be nil, and
 // reports the ones that cannot be used as they stand. File names the file in
 // findings.
 func NewConverter(categories []byte, file string, o convert.Options) (*Converter, []convert.Finding, error) {
-	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}}
+	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}, named: map[string]string{}}
 	if scan.Absent(categories) {
 		return c, nil, nil
 	}
@@ -75,6 +82,9 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 	}
 	var list []jsontext.Value
 	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+		if scan.IsArray(bytes.TrimSpace(categories)) {
+			return nil, nil, fmt.Errorf("the categories of %s are %w", file, scan.PlainError(err))
+		}
 		return nil, nil, fmt.Errorf("the categories of %s are %s, not a list", file, scan.Describe(bytes.TrimSpace(categories)))
 	}
 	r := categoryReader{coco: c, names: map[string]ID{}, folded: map[string]string{}}
@@ -133,20 +143,24 @@ func (c *Converter) Image(image string, size convert.Size, annotations [][]byte)
 		r = new(reader)
 	}
 	defer c.readers.Put(r)
-	result := c.image(r, image, size, annotations, "")
-	// What boxes are can be told only from all of an image; the few that are something
-	// else are left out in a second pass.
-	if notation := r.boxes.odd(size, &c.corners); notation != "" {
+	result := c.image(r, image, size, annotations, c.notation, c.rows)
+	// What boxes and masks are can be told only from all of an image; the few that are
+	// something else are left out in a second pass.
+	notation, rows := cmp.Or(c.notation, r.boxes.odd(size, &c.corners)), c.rows
+	if r.rowMasks && rows.image == "" && !rows.refuted {
+		rows.image = image
+	}
+	if notation != c.notation || rows != c.rows {
 		result.Release()
-		result = c.image(r, image, size, annotations, notation)
+		result = c.image(r, image, size, annotations, notation, rows)
 	}
 	return result
 }
 
-func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string) convert.Result {
+func (c *Converter) image(r *reader, image string, size convert.Size, annotations [][]byte, notation string, rows suspected) convert.Result {
 	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
 	b.NoteOutside = true
-	r.begin(notation)
+	r.begin(notation, rows)
 	r.turn = c.turn
 	for i, raw := range annotations {
 		b.Count(c.convert(b, r, i+1, raw))
@@ -199,7 +213,7 @@ func (c *Converter) category(raw []byte) (*convert.Category, error) {
 			return category, nil
 		}
 	}
-	id, err := ParseID(raw)
+	id, err := parseID(raw)
 	if err != nil {
 		return nil, fmt.Errorf("category_id: %w", err)
 	}
@@ -223,7 +237,7 @@ func identify(b *convert.Builder, position int, a *rawAnnotation) (id string, at
 		}
 		return "", atPosition(position)
 	}
-	parsed, err := ParseID(a.id)
+	parsed, err := parseID(a.id)
 	if err != nil {
 		b.Report(convert.KindMissingID, atPosition(position), err.Error(), made)
 		return "", atPosition(position)

@@ -402,7 +402,7 @@ func TestCOCOCategories(t *testing.T) {
 	labeltest.Compare(t, "edges", c.Categories["1"].Skeleton.Edges, [][2]int{{1, 0}})
 	for _, broken := range []string{`[{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]`, `[{"id": 1, "name": "a", "keypoints": ["x"]}, {"id": 1, "name": "a", "keypoints": ["y"]}]`,
 		`[{"id": 1, "name": "a", "name": "b"}]`, `[{"id": 1, "name": "a", "id": 2}]`} {
-		if _, _, err := NewConverter([]byte(broken), "labels.json", convert.Options{}); !errors.As(err, new(ContradictionError)) {
+		if _, _, err := NewConverter([]byte(broken), "labels.json", convert.Options{}); !errors.As(err, new(contradictionError)) {
 			t.Errorf("categories %q: error %v", broken, err)
 		}
 	}
@@ -420,9 +420,44 @@ func TestParseCOCOID(t *testing.T) {
 		{``, ""}, {`null`, ""}, {`true`, ""}, {`[1]`, ""}, {`{}`, ""}, {`" "`, ""}, {`1e999`, ""}, {`07`, ""}, {`"a`, ""}, {`7 8`, ""}, {"\"\xff\"", ""}, {`-`, ""},
 	}
 	for _, test := range tests {
-		got, err := ParseID([]byte(test.raw))
+		got, err := parseID([]byte(test.raw))
 		if string(got) != test.want || (err == nil) != (test.want != "") {
 			t.Errorf("ParseCOCOID(%s) = %q, %v; want %q", test.raw, got, err, test.want)
+		}
+	}
+}
+
+// A box that reaches far beyond its image is believed where its area says that its numbers
+// are width and height; one that reaches a little beyond also where nearly all of the file's
+// boxes cannot be corners.
+func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
+	size := convert.Size{Width: 640, Height: 480}
+	const far, near = "400,300,600,470", "100,100,200,400"
+	for _, test := range []struct {
+		others, area, boxes int
+		box                 string
+		taken               bool
+	}{
+		{30, 600 * 470, 1, far, true}, {0, 600 * 470, 1, far, true}, {30, 200 * 170, 1, far, false}, {30, 0, 1, far, false}, {5, 0, 1, far, false},
+		{30, 0, 1, near, true}, {5, 0, 1, near, false}, {5, 200 * 400, 1, near, true}, {30, 100 * 300, 1, near, false}, {30, 0, 5, near, false},
+		{0, 200 * 400, 3, near, true}, {0, 200 * 400, 4, near, false}, {1, 200 * 400, 4, near, true},
+	} {
+		var annotations [][]byte
+		for range test.boxes {
+			annotations = append(annotations, fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[%s],"area":%d}`, test.box, test.area))
+		}
+		c, _, err := NewConverter([]byte(`[{"id":1,"name":"a"}]`), "a.json", convert.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sample fileSample
+		sample.look("beyond.jpg", size, annotations)
+		for range test.others {
+			sample.look("plain.jpg", size, [][]byte{[]byte(`{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,60,70]}`)})
+		}
+		c.suspect(&sample)
+		if r := c.Image("beyond.jpg", size, annotations); (len(r.Annotations) == test.boxes) != test.taken {
+			t.Errorf("%+v: %d annotations, %+v", test, len(r.Annotations), r.Findings)
 		}
 	}
 }

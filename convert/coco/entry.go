@@ -2,7 +2,6 @@ package coco
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +23,8 @@ type imageEntry struct {
 	path, folder      []byte // where exporters say that the file lies
 	width, height     []byte
 	otherName         string // a member that may be meant for file_name, with its text
+	repeated          string // a key that stands twice, with one value
+	wrong             error  // with what it says
 }
 
 // member is where a member of that name belongs, nil for those that say nothing of the
@@ -74,7 +75,7 @@ func (e *imageEntry) stated(name string) string {
 // textOf is what a member says, "" where it is no text. There says that it is neither
 // missing nor null.
 func textOf(raw []byte) (text string, there bool) {
-	if isNull(raw) {
+	if scan.Absent(raw) {
 		return "", false
 	}
 	if raw[0] == '"' {
@@ -83,8 +84,6 @@ func textOf(raw []byte) (text string, there bool) {
 	return text, true
 }
 
-func isNull(raw []byte) bool { return len(raw) == 0 || string(raw) == "null" }
-
 // sideOf is a member that is a side of an image, in pixels. Ok is false where it is
 // something else, and there says that it is neither missing nor null.
 func sideOf(raw []byte) (side float64, ok, there bool) {
@@ -92,64 +91,66 @@ func sideOf(raw []byte) (side float64, ok, there bool) {
 	if end > 0 && math.IsInf(side, 0) {
 		return 0, false, false
 	}
-	return side, end > 0, !isNull(raw)
+	return side, end > 0, !scan.Absent(raw)
 }
 
 // readImageEntry takes an entry of images apart. What harms one member harms no other: the
 // words that Python writes for what is no number are null. What encoding/json takes without
 // a word is found: names that stand twice, names that are no text, and annotations within
 // the entry. Repeated is a key that stands twice, with one value.
-func readImageEntry(raw []byte) (e imageEntry, repeated string, err error) {
-	if !json.Valid(raw) {
-		invalid := json.Unmarshal(raw, new(any))
-		repaired, found := nullNonFinite(raw)
-		if !found {
-			return e, "", invalid
-		}
-		if err := json.Unmarshal(repaired, new(any)); err != nil {
-			return e, "", err
-		}
-		raw = repaired
-	}
-	switch start := bytes.TrimSpace(raw); {
-	case string(start) == "null":
+func readImageEntry(decoder *jsontext.Decoder, raw []byte) (e imageEntry, repeated string, err error) {
+	switch {
+	case scan.Absent(raw):
 		return e, "", errors.New("it is null")
-	case start[0] != '{':
+	case raw[0] != '{':
 		return e, "", fmt.Errorf("it is no JSON object but %s", convert.Display(string(raw[:min(len(raw), 40)])))
 	}
-	scanErr := scan.Bytes(raw, func(s *scan.Scanner) {
-		s.Token()
-		for name := range s.Members() {
-			if bytes.ContainsFunc(name, notLowerCase) {
-				name = bytes.ToLower(name)
+	e, err = splitImageEntry(decoder, raw)
+	if err != nil {
+		repaired, found := nullNonFinite(raw)
+		if !found {
+			return e, "", err
+		}
+		if e, err = splitImageEntry(decoder, repaired); err != nil {
+			return e, "", err
+		}
+	}
+	return e, e.repeated, e.wrong
+}
+
+// splitImageEntry takes one JSON object apart.
+func splitImageEntry(decoder *jsontext.Decoder, raw []byte) (e imageEntry, err error) {
+	decoder.Reset(bytes.NewBuffer(raw), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	err = scan.ReadMembers(decoder, raw, func(name, value []byte) error {
+		if bytes.ContainsFunc(name, notLowerCase) {
+			name = bytes.ToLower(name)
+		}
+		switch string(name) {
+		case "annotations", "annotation", "objects", "instances", "bboxes", "boxes", "regions", "shapes",
+			"labels", "detections", "predictions", "ann", "anns", "gt", "segments", "polygons", "segmentation", "keypoints":
+			if holdsShapes(value) {
+				e.wrong = fmt.Errorf("it has %s of its own, which belong into the list of annotations", convert.Display(string(name)))
 			}
-			value := s.Value()
-			switch string(name) {
-			case "annotations", "annotation", "objects", "instances", "bboxes", "boxes", "regions", "shapes",
-				"labels", "detections", "predictions", "ann", "anns", "gt", "segments", "polygons", "segmentation", "keypoints":
-				if holdsShapes(value) {
-					err = fmt.Errorf("it has %s of its own, which belong into the list of annotations", convert.Display(string(name)))
-				}
-				continue
-			case "file_name", "coco_url":
-				if value[0] == '"' && !jsontext.Value(value).IsValid() {
-					err = fmt.Errorf("its %s is no valid UTF-8", name)
-				}
-			}
-			switch member := e.member(name); {
-			case member == nil && e.otherName == "" && mayBeName(string(name)) && value[0] == '"':
-				e.otherName = fmt.Sprintf("%s %s", name, scan.Shorten(string(value)))
-			case member == nil:
-			case *member == nil:
-				*member = value
-			case bytes.Equal(*member, value):
-				repeated = string(name)
-			default:
-				err = fmt.Errorf("it has the key %q twice, with %s and %s", name, convert.Display(string(*member)), convert.Display(string(value)))
+			return nil
+		case "file_name", "coco_url":
+			if value[0] == '"' && !jsontext.Value(value).IsValid() {
+				e.wrong = fmt.Errorf("its %s is no valid UTF-8", name)
 			}
 		}
+		switch member := e.member(name); {
+		case member == nil && e.otherName == "" && mayBeName(string(name)) && value[0] == '"':
+			e.otherName = fmt.Sprintf("%s %s", name, scan.Shorten(string(value)))
+		case member == nil:
+		case *member == nil:
+			*member = value
+		case bytes.Equal(*member, value):
+			e.repeated = string(name)
+		default:
+			e.wrong = fmt.Errorf("it has the key %q twice, with %s and %s", name, convert.Display(string(*member)), convert.Display(string(value)))
+		}
+		return nil
 	})
-	return e, repeated, errors.Join(err, scanErr)
+	return e, err
 }
 
 // mayBeName reports whether a member of an image may be its file's name.

@@ -41,7 +41,7 @@ func Format() convert.Format {
 			}
 			c, findings, err := NewConverter(classes, filepath.Base(in.Path), in.Convert)
 			if err == nil {
-				c.TurnBoxes(flagsOf(in.OpenOptions).BoxAngle)
+				c.turnBoxes(flagsOf(in.OpenOptions).BoxAngle)
 			}
 			for _, f := range findings {
 				s.Reporter.Report(f)
@@ -182,7 +182,7 @@ func ofOneImage(item convert.Item, annotations [][]byte) error {
 		if err != nil || scan.Absent(a.imageID) {
 			continue // an annotation that cannot be read is told by who converts it
 		}
-		id, err := ParseID(a.imageID)
+		id, err := parseID(a.imageID)
 		if err != nil {
 			continue
 		}

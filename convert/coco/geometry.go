@@ -91,7 +91,9 @@ func holdsNumbers(raw []byte) bool {
 // one that can be kept.
 func (r *reader) carryBox(b *convert.Builder, o convert.Object, g givenBox, keypoints []convert.Keypoint, instance bool) {
 	switch {
-	case g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H):
+	case g.form == noBox:
+	case g.flat():
+		g.tellFlat(b, o.At)
 	case g.form == badBox:
 		b.Report(g.kind, o.At, "beside the keypoints: "+g.reason, "bbox left out")
 	case !g.usable():
@@ -127,8 +129,9 @@ func convertGeometries(b *convert.Builder, r *reader, o convert.Object, c *conve
 	}
 	segmentation, there := convertSegmentation(b, r, further("segmentation"), a, g)
 	taken = taken || segmentation
-	if g.form == plainBox && (taken || there) && !(g.box.W > 0 && g.box.H > 0) && geometry.Finite(g.box.X, g.box.Y, g.box.W, g.box.H) {
-		return taken // how writers say that there is no box
+	if g.flat() && (taken || there) {
+		g.tellFlat(b, o.At)
+		return taken
 	}
 	if g.form != noBox {
 		return convertBox(b, r, further("box"), g) || taken
@@ -281,13 +284,7 @@ const ringLeftOut = "ring left out"
 // converted is dropped: a box in its stead would pass for the real thing.
 func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotation, g givenBox) bool {
 	m := &b.Mask
-	var err error
-	if a.runs {
-		err = m.Decode(r.maskSize, func(d *geometry.CountDecoder) error { return d.Numbers(r.counts) })
-	} else {
-		err = m.Unmarshal(a.segmentation)
-	}
-	if err != nil {
+	if err := r.decodeMask(m, a, a.segmentation); err != nil {
 		return b.Drop(convert.KindMask, o.At, err.Error())
 	}
 	if own := (convert.Size{Width: m.Width, Height: m.Height}); b.Size.Known() && own != b.Size {
@@ -302,7 +299,18 @@ func convertMask(b *convert.Builder, r *reader, o convert.Object, a *rawAnnotati
 	if reason := r.contradicts(m, g, a.area); reason != "" {
 		return b.Drop(convert.KindMask, o.At, reason)
 	}
+	if given, pixels := otherArea(float64(m.Pixels()), g, a.area), m.Pixels(); given > 0 && pixels > 0 && r.notation == "" {
+		b.Report(convert.KindMaskArea, o.At, fmt.Sprintf("the mask has %v pixels where the area is %v", pixels, given), "the mask was taken")
+	}
 	return b.AddMask(o, m)
+}
+
+// decodeMask decodes the mask of the annotation at hand.
+func (r *reader) decodeMask(m *geometry.Mask, a *rawAnnotation, mask []byte) error {
+	if a.runs {
+		return m.Decode(r.maskSize, func(d *geometry.CountDecoder) error { return d.Numbers(r.counts) })
+	}
+	return m.Unmarshal(mask)
 }
 
 // agreesWithBox reports whether a mask has its pixels just where a bbox says.
@@ -315,25 +323,63 @@ func agreesWithBox(m *geometry.Mask, g givenBox) bool {
 // or they it, where the bbox is another too.
 const mostAreas = 2
 
+// otherArea is the area of an annotation where that is far from the pixels of its mask, 0 where
+// it is not, or says nothing of them, as that of the bbox or a share of the image.
+func otherArea(pixels float64, g givenBox, raw []byte) float64 {
+	const few = 100 // pixels, of which the rounding of an outline may be most
+	if !scan.IsNumber(raw) {
+		return 0
+	}
+	given := scan.ParseNumber(raw)
+	if given <= mostAreas*pixels+few && pixels <= mostAreas*given+few {
+		return 0
+	}
+	if g.usable() && (given <= 1 || math.Abs(given-g.box.W*g.box.H) <= 0.02*g.box.W*g.box.H) {
+		return 0
+	}
+	return given
+}
+
 // contradicts says why a mask is not what the bbox and area of its annotation are of, ""
 // where it may be.
 func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	box, some := m.Bounds()
 	pixels := float64(m.Pixels())
-	if some && g.form == noBox && scan.IsNumber(area) {
-		const few = 100 // pixels, of which the rounding of an outline may be most
-		if given := scan.ParseNumber(area); given > 0 && (pixels > mostAreas*given+few || given > mostAreas*pixels+few) {
-			return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
-		}
+	if given := otherArea(pixels, g, area); some && g.form == noBox && given > 0 {
+		return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
 	}
-	if !some || !g.usable() || r.notation != "" || !geometry.BoxesDiffer(box, g.box, 2, 0.02) {
+	if !some {
 		return ""
 	}
+	unclear := ""
+	if r.rows.image != "" {
+		unclear = fmt.Sprintf("its bbox does not tell whether the counts go along the columns or, as those of %s in the same file do, along the rows", convert.Display(r.rows.image))
+	}
+	if !g.usable() || r.notation != "" {
+		return unclear
+	}
 	reason := fmt.Sprintf("the mask lies at %v,%v to %v,%v, and the bbox at %v,%v to %v,%v", box.X, box.Y, box.X+box.W, box.Y+box.H, g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H)
-	if other, some := m.RowBounds(); some && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
+	fit := fitOf(box, g.box)
+	if fit < exactFit || unclear != "" {
+		switch order := orderOf(m, box, g.box); {
+		case order == alongRows && (fit == noFit || !r.rows.refuted):
+			r.rowMasks = true
+			return reason + ", where the counts have it if they go along the rows, as COCO's do not"
+		case order == eitherOrder && unclear != "":
+			return unclear
+		}
+	}
+	if fit > noFit {
+		given, outside := otherArea(pixels, g, area), float64(m.Width*m.Height)-pixels
+		if given > 0 && math.Abs(given-outside) <= 0.01*outside {
+			return fmt.Sprintf("the area is %v, as many pixels as are outside the mask, which has %v: its counts begin with pixels inside, as COCO's do not", given, pixels)
+		}
+		return ""
+	}
+	if other, some := m.RowBounds(); some && fitOf(other, g.box) > noFit {
 		return reason + ", where the counts have it if they go along the rows, as COCO's do not"
 	}
-	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && !geometry.BoxesDiffer(other, g.box, 2, 0.02) {
+	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && fitOf(other, g.box) > noFit {
 		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
 	if ofThinOutline(box, pixels, g.box, area) {
@@ -361,6 +407,50 @@ func ofThinOutline(mask pictograph.Box, pixels float64, outline pictograph.Box, 
 	const rounding = 1
 	return mask.X >= outline.X-rounding && mask.Y >= outline.Y-rounding &&
 		mask.X+mask.W <= outline.X+outline.W+rounding && mask.Y+mask.H <= outline.Y+outline.H+rounding
+}
+
+// maskFit is how well a bbox is that of a mask.
+type maskFit int
+
+const (
+	noFit    maskFit = iota
+	roughFit         // by two pixels or a fiftieth
+	exactFit         // to the pixel, the last ones counted or not
+)
+
+func fitOf(box, given pictograph.Box) maskFit {
+	const rounding = 0.01
+	same := func(a, b float64) bool { return math.Abs(a-b) <= rounding }
+	switch {
+	case same(box.X, given.X) && same(box.Y, given.Y) && (same(box.W, given.W) && same(box.H, given.H) || same(box.W-1, given.W) && same(box.H-1, given.H)):
+		return exactFit
+	case geometry.BoxesDiffer(box, given, 2, 0.02):
+		return noFit
+	}
+	return roughFit
+}
+
+// maskOrder is the order that the counts of a mask go in by its bbox.
+type maskOrder int
+
+const (
+	eitherOrder maskOrder = iota // or neither
+	alongColumns
+	alongRows
+)
+
+// orderOf tells the order of a mask, which lies in box along the columns. Along the rows, one
+// as wide as its image says nothing: any run that goes on in the next row has that width.
+func orderOf(m *geometry.Mask, box, given pictograph.Box) maskOrder {
+	other, _ := m.RowBounds()
+	columns, rows := fitOf(box, given), fitOf(other, given)
+	switch {
+	case columns > rows:
+		return alongColumns
+	case rows > columns && other.W < float64(m.Width):
+		return alongRows
+	}
+	return eitherOrder
 }
 
 // readAllKeypoints returns the placed keypoints of an annotation and notes how many its lists

@@ -19,8 +19,8 @@ import (
 // is that integer: 7, 7.0 and "7" are one id, "007" is another.
 type ID string
 
-// ParseID reads an id, a JSON number or string.
-func ParseID(raw []byte) (ID, error) {
+// parseID reads an id, a JSON number or string.
+func parseID(raw []byte) (ID, error) {
 	raw = bytes.Trim(raw, " \t\r\n")
 	switch {
 	case isDigits(raw):

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"pictosync/convert"
 	"pictosync/internal/scan"
 	"pictosync/source"
@@ -96,9 +98,11 @@ type indexer struct {
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
 	refs   refs
 
+	decoder jsontext.Decoder
 	content io.ReaderAt // the file; nil for that of the images of results
 
 	categories []byte
+	notation   string          // see Converter
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
 	imagesOnly bool
@@ -143,21 +147,23 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		x.file.rawCategories = x.categories
 	}
 	if !x.seen["categories"] && x.seen["image"] {
-		x.file.categories = NewClassless(name, o.Convert)
-		x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
-		x.file.categories.NameOthers(x.file.said)
+		x.file.categories = newClassless(name, o.Convert)
+		x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
+		x.file.categories.notation = x.notation
+		x.file.categories.nameOthers(x.file.said)
 		return x.file, nil
 	}
 	var findings []convert.Finding
 	x.file.categories, findings, err = NewConverter(x.categories, name, o.Convert)
-	if contradiction, ok := errors.AsType[ContradictionError](err); ok {
+	if contradiction, ok := errors.AsType[contradictionError](err); ok {
 		return nil, contradiction
 	}
 	if err != nil {
 		return nil, errNotCOCO{err.Error()}
 	}
-	x.file.categories.TurnBoxes(flagsOf(o).BoxAngle)
-	x.file.categories.NameOthers(x.file.said)
+	x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
+	x.file.categories.notation = x.notation
+	x.file.categories.nameOthers(x.file.said)
 	if x.results {
 		x.file.categories.TakeResults()
 	}
@@ -262,6 +268,8 @@ func (x *indexer) read(r io.Reader) error {
 				x.annotations(s)
 			case "categories":
 				x.categories = bytes.Clone(s.Value())
+			case "info":
+				x.info(s.Value())
 			default:
 				x.elsewhere(key, s)
 			}
@@ -269,6 +277,22 @@ func (x *indexer) read(r io.Reader) error {
 		s.End()
 	})
 	return errors.Join(wrong, err)
+}
+
+// info takes what a file says of itself, which may be the notation of its boxes.
+func (x *indexer) info(raw []byte) {
+	if raw[0] != '{' {
+		return
+	}
+	_ = scan.Bytes(raw, func(s *scan.Scanner) { // no more is to be known of what cannot be read
+		s.Token()
+		for name := range s.Members() {
+			member := string(name)
+			if value := s.Value(); otherNotation(member, value) {
+				x.notation = fmt.Sprintf("the %s of the file's info is %s, and the bbox of a COCO file is x, y, width and height in pixels", member, scan.Shorten(string(value)))
+			}
+		}
+	})
 }
 
 // elsewhere passes over a member of the file that has no place in it. One that is called as
@@ -337,7 +361,7 @@ func (x *indexer) assignAll() error {
 func (x *indexer) image(raw []byte) {
 	x.file.entries++
 	n := x.file.entries
-	entry, repeated, err := readImageEntry(raw)
+	entry, repeated, err := readImageEntry(&x.decoder, raw)
 	if err != nil {
 		x.report(convert.KindImageEntry, "", fmt.Sprintf("image entry %d", n), "the entry cannot be read: "+err.Error(), "the entry was left out, and with it its annotations")
 		return
@@ -354,7 +378,14 @@ func (x *indexer) image(raw []byte) {
 	if repeated != "" {
 		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
 	}
-	var img indexedImage
+	img, err := x.entryName(&entry, at)
+	x.entrySize(&img, &entry, at)
+	x.place(img, &entry, n, at, err)
+}
+
+// entryName makes an image of what an entry says of its name, as which at stands where it says
+// none. The error says why the image cannot be taken.
+func (x *indexer) entryName(entry *imageEntry, at func() string) (img indexedImage, err error) {
 	name, named := textOf(entry.fileName)
 	address, _ := textOf(entry.cocoURL)
 	switch {
@@ -367,9 +398,7 @@ func (x *indexer) image(raw []byte) {
 	default:
 		err = errors.New("it has no file_name")
 	}
-	switch {
-	case err == nil:
-	case named || address != "":
+	if err != nil && (named || address != "") {
 		err = fmt.Errorf("its name %w", err)
 	}
 	if err != nil {
@@ -378,6 +407,17 @@ func (x *indexer) image(raw []byte) {
 			img.name = at()
 		}
 	}
+	if stated := entry.stated(img.name); named && stated != "" {
+		if x.file.stated == nil {
+			x.file.stated = make(map[int]string)
+		}
+		x.file.stated[len(x.file.images)] = stated
+	}
+	return img, err
+}
+
+// entrySize gives an image the size that its entry says.
+func (x *indexer) entrySize(img *indexedImage, entry *imageEntry, at func() string) {
 	width, widthOK, hasWidth := sideOf(entry.width)
 	height, heightOK, hasHeight := sideOf(entry.height)
 	switch {
@@ -390,26 +430,18 @@ func (x *indexer) image(raw []byte) {
 	case hasWidth || hasHeight:
 		x.report(convert.KindImageName, img.name, at(), "its width or height is no number", "the size was looked for elsewhere")
 	}
-	if stated := entry.stated(img.name); named && stated != "" {
-		if x.file.stated == nil {
-			x.file.stated = make(map[int]string)
-		}
-		x.file.stated[len(x.file.images)] = stated
-	}
+}
+
+// place puts an image, that of the n-th entry, where its id finds it; err says why it cannot be
+// taken.
+func (x *indexer) place(img indexedImage, entry *imageEntry, n int, at func() string, err error) {
 	slot, idErr := x.slots.ofRaw(entry.id)
 	if idErr != nil {
 		x.add(img, fmt.Errorf("read image entry %d of %s: its id cannot be used: %w; give every image an integer id", n, x.file.name, idErr))
 		return
 	}
 	if first, twice := x.imageOf(slot); twice {
-		x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", x.file.images[first].name), "neither image was touched unless both entries are one image")
-		if old := &x.file.images[first]; old.name == img.name && old.size().Known() && img.size().Known() && old.size() != img.size() {
-			x.fail(first, fmt.Errorf("read %s of %s: it stands there twice, as %d×%d and as %d×%d", at(), x.file.name, old.width, old.height, img.width, img.height))
-		} else if old.name != img.name {
-			err = fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
-			x.fail(first, err)
-			x.add(img, err)
-		}
+		x.placeAgain(img, first, at)
 		return
 	}
 	if missing := int(slot) + 1 - len(x.images); missing > 0 {
@@ -421,9 +453,23 @@ func (x *indexer) image(raw []byte) {
 		for len(x.file.ids) < len(x.file.images) {
 			x.file.ids = append(x.file.ids, "")
 		}
-		if id, err := ParseID(entry.id); err == nil {
+		if id, err := parseID(entry.id); err == nil {
 			x.file.ids[len(x.file.images)-1] = id
 		}
+	}
+}
+
+// placeAgain compares an image with the first one of its id.
+func (x *indexer) placeAgain(img indexedImage, first int, at func() string) {
+	old := &x.file.images[first]
+	x.report(convert.KindDuplicateImage, img.name, at(), fmt.Sprintf("the id is that of %s too", old.name), "neither image was touched unless both entries are one image")
+	switch {
+	case old.name != img.name:
+		err := fmt.Errorf("read %s of %s: %s and %s have the same id, so nothing tells whose the annotations are; give them ids of their own", at(), x.file.name, old.name, img.name)
+		x.fail(first, err)
+		x.add(img, err)
+	case old.size().Known() && img.size().Known() && old.size() != img.size():
+		x.fail(first, fmt.Errorf("read %s of %s: it stands there twice, as %d×%d and as %d×%d", at(), x.file.name, old.width, old.height, img.width, img.height))
 	}
 }
 
@@ -509,44 +555,6 @@ func (x *indexer) annotations(s *scan.Scanner) {
 	x.file.annotations += n
 }
 
-// plainAnnotation reads the annotation that data begins with, if it is as nearly all are:
-// whole, of plain members, one of which is the id of its image. It returns that and the
-// annotation's length, which is 0 for all others: these are left to the scanner.
-// Named is the member of it that may name its image.
-func plainAnnotation(data []byte) (image wholeID, named []byte, length int) {
-	told := false
-	for i, first := 0, true; ; first = false {
-		name, value := scan.Member(data, i, first)
-		if value == 0 {
-			return 0, nil, 0
-		}
-		if i = scan.PlainEnd(data, value); i == 0 {
-			return 0, nil, 0
-		}
-		switch string(name) {
-		case "image_id":
-			whole := false
-			if image, whole = wholeIDOf(data[value:i]); !whole || told {
-				return 0, nil, 0
-			}
-			told = true
-		case "segments_info":
-			return 0, nil, 0
-		case "file_name", "filename", "image_name", "image":
-			if named != nil {
-				return 0, nil, 0
-			}
-			named = data[value:i]
-		}
-		if end := scan.Space(data, i); end < len(data) && data[end] == '}' {
-			if !told {
-				return 0, nil, 0
-			}
-			return image, named, end + 1
-		}
-	}
-}
-
 // annotation takes on the n-th annotation, which s stands before.
 func (x *indexer) annotation(s *scan.Scanner, n int) {
 	start := s.Offset()
@@ -557,15 +565,6 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 			return
 		}
 		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
-		return
-	}
-	if image, named, length := plainAnnotation(s.Window()); length > 0 && length <= source.MaxLabels {
-		slot := x.slots.ofWhole(image)
-		if named != nil {
-			slot = x.noteNames(slot, named)
-		}
-		s.Advance(length)
-		x.refs.add(ref{start, uint32(length), slot})
 		return
 	}
 	slot, err := int32(0), error(nil)
@@ -830,7 +829,7 @@ type annotationReader struct {
 	annotations [][]byte
 }
 
-// Read reads the annotations of an image.
+// read reads the annotations of an image.
 func (r *annotationReader) read(f *labelFile, img *indexedImage) ([][]byte, error) {
 	if img.first == img.end {
 		return nil, nil

@@ -57,7 +57,7 @@ func (n *memberNames) of(name string) string {
 
 // keeps reports whether the options ask for a member.
 func (c *Converter) keeps(member string) bool {
-	return slices.Contains(c.options.KeepMembers, member) || slices.Contains(c.options.KeepMembers, "all")
+	return c.options.KeepMembers.Has(member)
 }
 
 // carryMembers keeps the members that the options ask for as attributes and counts the
@@ -184,22 +184,52 @@ func (c *Converter) contradiction(others []otherMember, image, class string, box
 		switch m.name {
 		case "category_name", "class_name":
 			if isText && text != "" && !strings.EqualFold(text, strings.TrimSpace(class)) {
-				return convert.KindUnknownClass, fmt.Sprintf("its %s is %s, and its category_id that of %s: nothing tells which of the two it is", m.name, convert.Display(text), convert.Display(class))
+				return convert.KindUnknownClass, otherClass(m.name, text, class)
 			}
-		case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format":
-			if boxed && !saysXYWH(m.value, strings.ToLower(text)) {
-				return convert.KindBoxNotation, fmt.Sprintf("its %s is %s, and the bbox of a COCO file is x, y, width and height in pixels", m.name, scan.Shorten(string(m.value)))
+		case "label", "class", "category", "cat", "cls", "name", "object", "title", "label_name", "category_label", "class_label", "object_name", "object_class":
+			if above, category := c.named[text]; category && isText && text != class && text != c.named[class] && above != class {
+				return convert.KindUnknownClass, otherClass(m.name, text, class)
 			}
+		}
+		if boxed && otherNotation(m.name, m.value) {
+			return convert.KindBoxNotation, fmt.Sprintf("its %s is %s, and the bbox of a COCO file is x, y, width and height in pixels", m.name, scan.Shorten(string(m.value)))
 		}
 	}
 	return "", ""
 }
 
+func otherClass(member, text, class string) string {
+	return fmt.Sprintf("its %s is %s, and its category_id that of %s: nothing tells which of the two it is", member, convert.Display(text), convert.Display(class))
+}
+
+// otherNotation reports whether a member, of an annotation or of what a file says of itself,
+// tells that a bbox is something else than COCO's are. Those who write of their format mean
+// the box where they name one of its notations.
+func otherNotation(member string, raw []byte) bool {
+	if scan.Absent(raw) {
+		return false
+	}
+	text := strings.ToLower(textIn(raw))
+	switch member {
+	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format":
+		return !saysXYWH(raw, text)
+	case "format":
+		return slices.ContainsFunc([]string{"xyxy", "ltrb", "tlbr", "cxcywh", "xywhn", "yxyx"}, func(notation string) bool { return strings.Contains(text, notation) })
+	}
+	return false
+}
+
 // saysXYWH reports whether a member says that a bbox is as COCO's are: in words, or as the
 // number that Detectron2 has for it.
 func saysXYWH(raw []byte, text string) bool {
-	switch text {
-	case "xywh", "xywh_abs", "boxmode.xywh_abs", "coco", "ltwh", "tlwh":
+	letters := strings.Map(func(r rune) rune {
+		if r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, text)
+	switch strings.TrimPrefix(letters, "boxmode") {
+	case "xywh", "xywhabs", "xywhabsolute", "xywhpixels", "coco", "cocoxywh", "ltwh", "tlwh", "xywidthheight", "xminyminwidthheight", "xminyminwh", "lefttopwidthheight", "topleftwidthheight":
 		return true
 	}
 	return string(raw) == "1"

@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,7 +34,7 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	var names []string
 	for _, f := range c.files {
 		if f.panoptic || f.rawCategories == nil {
-			return ContradictionError{Reason: f.name + " has no list of categories, or segments in pictures, and cannot be merged with others"}
+			return contradictionError{Reason: f.name + " has no list of categories, or segments in pictures, and cannot be merged with others"}
 		}
 		var list []json.RawMessage
 		if err := json.Unmarshal(f.rawCategories, &list); err != nil {
@@ -46,16 +47,17 @@ func (c *dataset) merge(shared []*sharedImage) error {
 		return errNotCOCO{err.Error()}
 	}
 	c.converter, _, err = NewConverter(categories, namesText(names), c.Options.Convert) // each file's were told
-	if contradiction, ok := errors.AsType[ContradictionError](err); ok {
-		return ContradictionError{Reason: contradiction.Reason + "; the files to be merged are " + namesText(names)}
+	if contradiction, ok := errors.AsType[contradictionError](err); ok {
+		return contradictionError{Reason: contradiction.Reason + "; the files to be merged are " + namesText(names)}
 	}
 	if err == nil {
-		c.converter.TurnBoxes(flagsOf(c.Options).BoxAngle)
+		c.converter.turnBoxes(flagsOf(c.Options).BoxAngle)
 		said := make(map[string]bool)
 		for _, f := range c.files {
 			maps.Copy(said, f.said)
+			c.converter.notation = cmp.Or(c.converter.notation, f.categories.notation)
 		}
-		c.converter.NameOthers(said)
+		c.converter.nameOthers(said)
 	}
 	return err
 }
@@ -204,7 +206,7 @@ func (m *mergedObjects) add(raw []byte, file string) error {
 	if err := json.Unmarshal(repaired, &o.members); err != nil {
 		o.broken = true
 	}
-	id, err := ParseID(o.members["id"])
+	id, err := parseID(o.members["id"])
 	if o.broken || err != nil {
 		m.list = append(m.list, o)
 		return nil

@@ -17,10 +17,10 @@ import (
 	"pictosync/internal/scan"
 )
 
-// Panoptic converts one annotation of a COCO panoptic file, with the PNG that
+// panoptic converts one annotation of a COCO panoptic file, with the PNG that
 // it names: a pixel's colour is the id of its segment, R + 256·G + 256²·B, and 0
 // is none. A segment becomes a polygon for each of its regions.
-func (c *Converter) Panoptic(image string, size convert.Size, annotation, picture []byte) (convert.Result, error) {
+func (c *Converter) panoptic(image string, size convert.Size, annotation, picture []byte) (convert.Result, error) {
 	b := convert.NewBuilder(c.file, image, size, c.options, 0)
 	var entry struct {
 		Segments []jsontext.Value `json:"segments_info"`

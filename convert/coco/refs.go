@@ -33,7 +33,7 @@ func (s *idSlots) ofRaw(raw []byte) (int32, error) {
 	if id, ok := wholeIDOf(raw); ok {
 		return s.ofWhole(id), nil
 	}
-	id, err := ParseID(raw)
+	id, err := parseID(raw)
 	if err != nil {
 		return 0, err
 	}

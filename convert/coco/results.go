@@ -58,7 +58,7 @@ func isNumber(s string) bool {
 	return s != ""
 }
 
-// Of is the one image of a name; false where none or several have it.
+// of is the one image of a name; false where none or several have it.
 func (n namedImages) of(id string) (place int, found bool) {
 	for _, name := range waysToSay(id) {
 		if place, found = n.byName[name]; found && place >= 0 {

@@ -2,6 +2,7 @@ package coco
 
 import (
 	"fmt"
+	"math"
 	"slices"
 
 	"pictosync/convert"
@@ -453,6 +454,9 @@ func convertSegmentation(b *convert.Builder, r *reader, o convert.Object, a *raw
 		return false, true
 	}
 	r.reportFlaws(b, o.At, ringLeftOut)
+	if holesByArea(polygons, a.area) {
+		return b.Drop(convert.KindRing, o.At, fmt.Sprintf("a ring lies within another, and the area, %s, is what is left of the outer one without it: a hole, where COCO's rings are a union", a.area)), true
+	}
 	first := len(b.Result.Annotations)
 	if !b.AddPolygons(o, convert.PartIDs(parts), polygons) {
 		return false, true
@@ -461,11 +465,64 @@ func convertSegmentation(b *convert.Builder, r *reader, o convert.Object, a *raw
 	return true, true
 }
 
+// holesByArea reports whether the area of an annotation is that of its rings if those within
+// others are holes, and by far not that of their union. Both are measured as well as pixels
+// that are counted are those of an outline through them.
+func holesByArea(polygons []pictograph.Polygon, raw []byte) bool {
+	if len(polygons) < 2 || !scan.IsNumber(raw) {
+		return false
+	}
+	area := scan.ParseNumber(raw)
+	union, left, rounding := 0.0, 0.0, 0.0
+	for i, p := range polygons {
+		if p.Box == nil {
+			continue
+		}
+		within := 0
+		for j, other := range polygons {
+			if i != j && other.Box != nil && surrounds(other, p) {
+				within++
+			}
+		}
+		own := math.Abs(geometry.Area(p.Rings[0])) / 2
+		switch {
+		case within%2 == 1:
+			left -= own
+		case within > 0:
+			left += own
+		default:
+			left, union, rounding = left+own, union+own, rounding+(p.Box.W+p.Box.H)/2
+		}
+	}
+	rounding = max(rounding, left/100)
+	return left < union && math.Abs(area-left) <= rounding && math.Abs(area-union) > 2*rounding
+}
+
+// surrounds reports whether the points of a polygon's ring lie within another's, but for those
+// on its edge.
+func surrounds(outer, inner pictograph.Polygon) bool {
+	o, i := outer.Box, inner.Box
+	if i.X < o.X || i.Y < o.Y || i.X+i.W > o.X+o.W || i.Y+i.H > o.Y+o.H || i.W*i.H >= o.W*o.H {
+		return false
+	}
+	inside := 0
+	for _, p := range inner.Rings[0] {
+		if geometry.Covers(outer.Rings[0], p) {
+			inside++
+		}
+	}
+	return 2*inside > len(inner.Rings[0])
+}
+
 const allGeometries = "left out; --all-geometries takes all that an annotation has"
 
 // compareBox tells of a box beside a segmentation, whose enclosure it is not.
 func (r *reader) compareBox(b *convert.Builder, o convert.Object, g givenBox, first int) {
-	if b.AllGeometries || g.form == noBox || g.form == plainBox && !(g.box.W > 0 && g.box.H > 0) {
+	if b.AllGeometries || g.form == noBox {
+		return
+	}
+	if g.flat() {
+		g.tellFlat(b, o.At)
 		return
 	}
 	if g.usable() {

@@ -75,7 +75,7 @@ func cocoError(s source.Files, path string, err error) error {
 		e.Advice = "convert it to COCO first, or leave it out with --exclude where it lies in a folder"
 	case errors.As(err, new(resultsError)):
 		e.Advice = "give the results the ids of the images' entries"
-	case errors.As(err, new(ContradictionError)):
+	case errors.As(err, new(contradictionError)):
 		e.Advice = "mend the file: which of the two is right only its author knows"
 	case errors.As(err, &broken):
 		e.Advice = "mend the JSON at that place"
@@ -191,15 +191,15 @@ func (c *dataset) tellCategories() {
 }
 
 // sample looks at some of a file's images, from all over it, for boxes that are given by
-// their corners, and for keypoints of which none is plainly visible.
+// their corners, for masks along the rows, and for keypoints of which none is plainly visible.
 func (c *dataset) sample(f *labelFile) {
 	posed := !f.results && f.categories.posed()
-	several := len(f.images) > 1 // what one image's boxes are is told by themselves
+	several := len(f.images) > 1 // what one image's shapes are is told by themselves
 	if f.panoptic || !several && !posed {
 		return
 	}
 	const mostImages, mostBytes = 500, 1 << 20
-	sample := Corners{of: len(f.images)}
+	sample := fileSample{corners: cornerSample{of: len(f.images)}}
 	var flags visibilitySample
 	var r annotationReader
 	size := 0
@@ -220,7 +220,7 @@ func (c *dataset) sample(f *labelFile) {
 		if !known.Known() {
 			known = img.size()
 		}
-		sample.Look(img.name, known, annotations)
+		sample.look(img.name, known, annotations)
 		if posed {
 			flags.look(annotations)
 		}
@@ -232,9 +232,9 @@ func (c *dataset) sample(f *labelFile) {
 	if !several {
 		return
 	}
-	f.categories.Suspect(&sample)
+	f.categories.suspect(&sample)
 	if c.converter != nil {
-		c.converter.Suspect(&sample)
+		c.converter.suspect(&sample)
 	}
 }
 
@@ -545,7 +545,7 @@ func (c *dataset) loadPanoptic(p place, item convert.Item, sizes source.ImageSiz
 	if err != nil {
 		return convert.Result{}, fmt.Errorf("read %s: %w", name, err)
 	}
-	result, err := p.file.categories.Panoptic(item.Image, sizes.Own(), annotations[0], picture)
+	result, err := p.file.categories.panoptic(item.Image, sizes.Own(), annotations[0], picture)
 	c.finish(p.file, p.at, item, sizes, &result)
 	return result, err
 }
@@ -590,7 +590,7 @@ func (c *dataset) imageFile(item convert.Item, p place) string {
 	return c.local.file(p.file.folder, p.image.own(p.file))
 }
 
-// Own is the image's path as its file has it, without the folder of the file.
+// own is the image's path as its file has it, without the folder of the file.
 func (i *indexedImage) own(f *labelFile) string {
 	return strings.TrimPrefix(i.name, f.prefix)
 }

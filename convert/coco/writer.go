@@ -363,7 +363,7 @@ func scoredPart(list []*pictograph.Annotation) (scored bool) {
 	return scored
 }
 
-// Polygons writes rings as they are, since COCO's are a union, and as a mask
+// polygons writes rings as they are, since COCO's are a union, and as a mask
 // where one is a hole.
 func (w *Writer) polygons(c *writtenAnnotation, o convert.WholeObject, size convert.Size, at string, report func(convert.Kind, string, string, string)) {
 	var all []pictograph.Point

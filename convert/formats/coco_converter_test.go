@@ -353,7 +353,7 @@ func TestMembers(t *testing.T) {
 		{[]string{"track_id"}, []string{"map[track_id:4]", "map[track_id:9]"}, []string{"extra 1", "tags 2", "track_id 1"}},
 		{[]string{"all"}, []string{"map[tags:[x 2 true] track_id:4]", "map[track_id:9]"}, []string{"extra 1", "track_id 1", "tags 1"}},
 	} {
-		r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: c.keep}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, annotations)
+		r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: convert.NewMembers(c.keep...)}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, annotations)
 		var attributes, findings []string
 		for _, a := range r.Annotations {
 			attributes = append(attributes, fmt.Sprint(a.Attributes))
@@ -414,7 +414,7 @@ func TestMaskAndItsBox(t *testing.T) {
 		{"a bbox that is about right", "22,30,45,40", "", columns, []convert.Kind{convert.KindGeometry}},
 		{"and an area of the same", "22,30,45,40", `, "area": 1800`, columns, []convert.Kind{convert.KindGeometry}},
 		{"and an area of something else", "22,30,45,40", `, "area": 700`, columns, []convert.Kind{convert.KindMask}},
-		{"an area of something else alone", "20,30,40,40", `, "area": 700`, columns, nil},
+		{"an area of something else alone", "20,30,40,40", `, "area": 700`, columns, []convert.Kind{convert.KindMaskArea}},
 	} {
 		counts, _ := json.Marshal(c.counts)
 		r := conv.Image("a.jpg", convert.Size{Width: 100, Height: 100}, labeltest.Raws(fmt.Sprintf(`{"id": 1, "category_id": 1, "segmentation": {"size": [100,100], "counts": %s}, "bbox": [%s]%s}`, counts, c.bbox, c.more)))
@@ -440,7 +440,7 @@ func TestAnglesThatNothingTellsOf(t *testing.T) {
 			t.Errorf("%s: %d left out", more, r.LeftOut)
 		}
 	}
-	r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: []string{"angle"}}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
+	r := cocoOf(t, labeltest.TestCategories, convert.Options{KeepMembers: convert.NewMembers("angle")}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 1, "bbox": [350,300,100,100], "angle": 30}`))
 	labeltest.Compare(t, "kept", labeltest.Lines(r.Annotations), []string{"1 cat bbox {350 300 100 100} map[angle:30]"})
 }
 
@@ -464,41 +464,6 @@ func TestAreaOfCorners(t *testing.T) {
 	} {
 		r := cocoOf(t, labeltest.TestCategories, convert.Options{}).Image("a.jpg", convert.Size{Width: 640, Height: 480}, labeltest.Raws(`{"id": 1, "category_id": 1, `+annotation+`}`))
 		labeltest.Compare(t, annotation, labeltest.Kinds(r.Findings), want)
-	}
-}
-
-// A box that reaches far beyond its image is believed where its area says that its numbers
-// are width and height; one that reaches a little beyond also where nearly all of the file's
-// boxes cannot be corners.
-func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
-	size := convert.Size{Width: 640, Height: 480}
-	const far, near = "400,300,600,470", "100,100,200,400"
-	for _, test := range []struct {
-		others, area, boxes int
-		box                 string
-		taken               bool
-	}{
-		{30, 600 * 470, 1, far, true}, {0, 600 * 470, 1, far, true}, {30, 200 * 170, 1, far, false}, {30, 0, 1, far, false}, {5, 0, 1, far, false},
-		{30, 0, 1, near, true}, {5, 0, 1, near, false}, {5, 200 * 400, 1, near, true}, {30, 100 * 300, 1, near, false}, {30, 0, 5, near, false},
-		{0, 200 * 400, 3, near, true}, {0, 200 * 400, 4, near, false}, {1, 200 * 400, 4, near, true},
-	} {
-		var annotations [][]byte
-		for range test.boxes {
-			annotations = append(annotations, fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[%s],"area":%d}`, test.box, test.area))
-		}
-		c, _, err := coco.NewConverter([]byte(`[{"id":1,"name":"a"}]`), "a.json", convert.Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var sample coco.Corners
-		sample.Look("beyond.jpg", size, annotations)
-		for range test.others {
-			sample.Look("plain.jpg", size, [][]byte{[]byte(`{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,60,70]}`)})
-		}
-		c.Suspect(&sample)
-		if r := c.Image("beyond.jpg", size, annotations); (len(r.Annotations) == test.boxes) != test.taken {
-			t.Errorf("%+v: %d annotations, %+v", test, len(r.Annotations), r.Findings)
-		}
 	}
 }
 

@@ -65,7 +65,7 @@ func TestCOCOAccountsForAll(t *testing.T) {
 			file := filepath.Join(shared, "coco", name)
 			lawful(t, file, convert.OpenOptions{})
 			lawful(t, file, convert.OpenOptions{Exclude: []string{"*1.jpg"}})
-			lawful(t, file, convert.OpenOptions{Include: []string{"0000000[01]*"}, Convert: convert.Options{AllGeometries: true, KeepMembers: []string{"all"}}})
+			lawful(t, file, convert.OpenOptions{Include: []string{"0000000[01]*"}, Convert: convert.Options{AllGeometries: true, KeepMembers: convert.NewMembers("all")}})
 		}
 	}
 	// Files with every kind of fault, drawn.

@@ -214,3 +214,15 @@ func Off(box pictograph.Box, width, height int) bool {
 	out := max(-(box.X + box.W), box.X-float64(width), -(box.Y + box.H), box.Y-float64(height))
 	return out > 0 || out == 0 && (box.W > 0 && box.H > 0)
 }
+
+// Covers reports whether a ring has a point inside.
+func Covers(ring []pictograph.Point, p pictograph.Point) (inside bool) {
+	before := ring[len(ring)-1]
+	for _, q := range ring {
+		if (q.Y > p.Y) != (before.Y > p.Y) && p.X < q.X+(before.X-q.X)*(p.Y-q.Y)/(before.Y-q.Y) {
+			inside = !inside
+		}
+		before = q
+	}
+	return inside
+}

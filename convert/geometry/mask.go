@@ -210,7 +210,7 @@ func (d *CountDecoder) Numbers(counts []float64) error {
 	return nil
 }
 
-// Compressed reads COCO's counts string: each number in groups of five bits,
+// compressed reads COCO's counts string: each number in groups of five bits,
 // the lowest first, as characters from '0' on, of which bit 5 says that more
 // follow and bit 4 of the last one is the sign; from the fourth on they are
 // differences to the count before the last.

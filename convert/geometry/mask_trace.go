@@ -154,7 +154,7 @@ func (t *Tracer) find(run int32) int32 {
 	return run
 }
 
-// Polygons walks all rings and gathers those of each region.
+// polygons walks all rings and gathers those of each region.
 func (t *Tracer) polygons(points *Slab[pictograph.Point]) []pictograph.Polygon {
 	var polygons []pictograph.Polygon
 	for edge := range t.next {

@@ -141,6 +141,6 @@ const TestCategories = `[
 	{"id": 1, "name": "cat"},
 	{"id": 5, "name": "person", "keypoints": ["nose", "eye", "ear"], "skeleton": [[1, 2], [2, 3]]},
 	{"id": 9, "name": "landmark"},
-	{"id": "s", "name": "tip", "keypoints": ["end"]},
+	{"id": "s", "name": "tip", "keypoints": []},
 	{"id": 0, "name": "zero"}
 ]`

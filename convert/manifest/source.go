@@ -204,7 +204,7 @@ func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
 	return sayTooLong(read(db))
 }
 
-// Take opens the manifest for reading alone; release lets it go.
+// take opens the manifest for reading alone; release lets it go.
 func (m *manifest) take() (*sql.DB, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

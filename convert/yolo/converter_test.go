@@ -39,6 +39,7 @@ func TestYOLOLines(t *testing.T) {
 	scoredPose, unclearPose := pose3, pose3
 	scoredPose.Third, unclearPose.Third = ThirdScore, ThirdUnclear
 	pose2 := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 3, KeypointDims: 2}
+	unnamed1 := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 1, KeypointDims: 3}
 	pose1 := Converter{Classes: map[int]string{0: "person"}, Task: Pose, KeypointCount: 1, KeypointDims: 3, KeypointNames: []string{"tip"}}
 	obb := Converter{Classes: map[int]string{0: "ship"}, Task: OBB}
 	tests := []struct {
@@ -124,7 +125,8 @@ func TestYOLOLines(t *testing.T) {
 		{name: "keypoints with scores", yolo: scoredPose, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0\n0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 2 0 0 0", want: []string{"nose keypoint {20 10} of 1 confidence 0.75", "eye keypoint {40 20} of 1 confidence 1"}, findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
 		{name: "a score among visibilities", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 0.75 0.2 0.2 1 0 0 0", findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
 		{name: "scores or visibilities, which nothing tells", yolo: unclearPose, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 1 0.2 0.2 1 0 0 0", findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
-		{name: "a lone point is named for its class", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"person keypoint {20 10} of 0"}, findings: []convert.Kind{convert.KindGeometry}},
+		{name: "a lone point with a name", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"tip keypoint {20 10} of 1"}},
+		{name: "a lone point without one is named for its class", yolo: unnamed1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2", want: []string{"person keypoint {20 10} of 0"}, findings: []convert.Kind{convert.KindGeometry}},
 		{name: "visibility that is none", yolo: pose1, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 7", findings: []convert.Kind{convert.KindKeypoints}, dropped: 1},
 		{name: "no pose by its count", yolo: pose3, label: "0 0.5 0.5 0.25 0.5 0.1 0.1 2\n0 .1 .2 .3 .4 .5 .6", findings: []convert.Kind{convert.KindCount, convert.KindCount}, dropped: 2},
 		{name: "poses need kpt_shape", yolo: Converter{Classes: pose1.Classes, Task: Pose, KeypointCount: 2}, label: "0 .1 .2 .3 .4\n0 .1 .2 .3 .4 .5 .6", want: []string{"person bbox {-10 0 60 40}"}, findings: []convert.Kind{convert.KindOutside, convert.KindCount}, dropped: 1},

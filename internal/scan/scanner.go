@@ -256,13 +256,6 @@ func (s *Scanner) goesOn(closing byte) bool {
 	return false
 }
 
-// Window is what is read ahead of the scanner: the beginning of what follows. It is valid
-// until the scanner reads on.
-func (s *Scanner) Window() []byte { return s.buf[s.pos:s.end] }
-
-// Advance passes over n bytes of the [Scanner.Window], which are whole values.
-func (s *Scanner) Advance(n int) { s.pos += n }
-
 // Value reads the value that comes next and returns it as it stands, valid until the
 // scanner reads on.
 func (s *Scanner) Value() []byte {

@@ -73,48 +73,6 @@ func member(data []byte, i int) (name []byte, value int) {
 	return name, i
 }
 
-// PlainEnd returns where the value at i ends; 0 if it goes beyond data, is nested deeper
-// than a few levels, holds text that [Text] does not read, or is no value.
-func PlainEnd(data []byte, i int) int {
-	const deepest = 16
-	switch c := data[i]; {
-	case c == '"':
-		_, end := Text(data, i)
-		return end
-	case startsWord(c):
-		for i < len(data) && !endsWord[data[i]] {
-			i++
-		}
-		if i == len(data) { // it may go on beyond
-			return 0
-		}
-		return i
-	case c != '[' && c != '{':
-		return 0
-	}
-	for depth := 0; ; {
-		if i = bracketOrQuote(data, i); i == len(data) {
-			return 0
-		}
-		switch meaning[data[i]] {
-		case quote:
-			if _, i = Text(data, i); i == 0 {
-				return 0
-			}
-			continue
-		case opening:
-			if depth++; depth > deepest {
-				return 0
-			}
-		case closing:
-			depth--
-		}
-		if i++; depth == 0 {
-			return i
-		}
-	}
-}
-
 // ValueEnd returns where the value at i ends, in valid JSON.
 func ValueEnd(data []byte, i int) int {
 	s := Scanner{buf: data, pos: i, end: len(data), keep: -1}

@@ -16,7 +16,7 @@ import (
 func ReadMembers(decoder *jsontext.Decoder, raw []byte, member func(name, value []byte) error) error {
 	opening, err := decoder.ReadToken()
 	if err != nil {
-		return plainJSONError(err)
+		return PlainError(err)
 	}
 	if opening.Kind() != '{' {
 		return fmt.Errorf("not a JSON object but %s", Describe(raw))
@@ -25,7 +25,7 @@ func ReadMembers(decoder *jsontext.Decoder, raw []byte, member func(name, value 
 	next := func() ([]byte, error) {
 		value, err := decoder.ReadValue()
 		if err != nil {
-			return nil, plainJSONError(err)
+			return nil, PlainError(err)
 		}
 		end := decoder.InputOffset()
 		return raw[end-int64(len(value)) : end], nil
@@ -44,7 +44,7 @@ func ReadMembers(decoder *jsontext.Decoder, raw []byte, member func(name, value 
 		}
 	}
 	if _, err := decoder.ReadToken(); err != nil { // the closing brace, or what stands in its place
-		return plainJSONError(err)
+		return PlainError(err)
 	}
 	if _, err := decoder.ReadToken(); err != io.EOF {
 		return errors.New("something follows the JSON object")
@@ -52,9 +52,9 @@ func ReadMembers(decoder *jsontext.Decoder, raw []byte, member func(name, value 
 	return nil
 }
 
-// plainJSONError says what is wrong without the path to it, whose names may be
+// PlainError says what is wrong without the path to it, whose names may be
 // as long as the file.
-func plainJSONError(err error) error {
+func PlainError(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 		return errors.New("the JSON breaks off")
 	}
