@@ -252,7 +252,8 @@ func (f Flaws) String() string {
 }
 
 // TellUnlabelled tells of keypoints that say that they are not labelled and where they are.
-// Where the annotation counts more keypoints than were placed, one of the two is wrong.
+// Where the annotation counts more keypoints than were placed, one of the two is wrong, unless
+// it counts all that there is room for, as some writers do whatever their visibilities.
 func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, count []byte) {
 	somewhere := 0
 	for i := 2; i < len(triplets); i += 3 {
@@ -264,11 +265,14 @@ func (b *Builder) TellUnlabelled(at Location, triplets []float64, placed int, co
 	if somewhere == 0 && !more {
 		return // as nearly always, and words take time
 	}
+	all := more && placed > 0 && scan.ParseNumber(count) == float64(len(triplets)/3)
 	reason := fmt.Sprintf("keypoints of visibility 0, which are not labelled, that have coordinates: %d", somewhere)
 	switch {
-	case more && somewhere > 0:
+	case all && somewhere == 0:
+		b.Report(KindKeypointAbsent, at, fmt.Sprintf("num_keypoints is %s, which counts all keypoints of the class, and %d are labelled and placed", count, placed), "those placed were taken")
+	case more && !all && somewhere > 0:
 		b.Report(KindKeypoints, at, fmt.Sprintf("%s; num_keypoints is %s, and %d are of another visibility", reason, count, placed), "keypoints left out")
-	case more:
+	case more && !all:
 		b.Report(KindKeypoints, at, fmt.Sprintf("num_keypoints is %s, and %d are labelled and placed", count, placed), "those placed were taken")
 	default:
 		b.Report(KindVisibility, at, reason, "keypoints left out")

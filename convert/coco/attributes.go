@@ -23,7 +23,11 @@ func readAttributes(b *convert.Builder, at convert.Location, a *rawAnnotation) m
 	contradiction := func() {
 		b.Report(convert.KindCrowd, at, fmt.Sprintf("iscrowd is %s, and the attribute of that name %v", a.isCrowd, own), "left out")
 	}
-	switch string(a.isCrowd) {
+	said := string(a.isCrowd)
+	if scan.IsString(a.isCrowd) {
+		said = textIn(a.isCrowd)
+	}
+	switch said {
 	case "", "null":
 	case "0", "0.0", "false":
 		if convert.SaysYes(own) {

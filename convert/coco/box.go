@@ -2,6 +2,7 @@ package coco
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -149,7 +150,11 @@ const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that
 func convertBox(b *convert.Builder, r *reader, o convert.Object, g givenBox) bool {
 	switch g.form {
 	case noBox:
-		return b.Drop(convert.KindNoGeometry, o.At, "no keypoint is placed, and there is no segmentation and no bbox")
+		reason := "no keypoint is placed, and there is no segmentation and no bbox"
+		if name := r.otherShape(); name != "" {
+			reason += fmt.Sprintf("; the member %q holds what may be its shape, and is none of COCO's", name)
+		}
+		return b.Drop(convert.KindNoGeometry, o.At, reason)
 	case badBox:
 		return b.Drop(g.kind, o.At, g.reason)
 	case cornersBox:
@@ -235,8 +240,9 @@ func (c *Converter) oddAngle(r *reader, attributes map[string]any) (odd string) 
 			continue
 		}
 		value, _ := keptValue(m.value)
+		attribute, _ := angleOf(attributes[rotationAttribute])
 		switch angle, _ := angleOf(value); {
-		case angle == 0:
+		case angle == 0 || m.name == rotationAttribute && angle == attribute:
 		case m.name == rotationAttribute:
 			return fmt.Sprintf("beside the bbox the member %q is %v, and nothing tells its unit and direction; as an attribute it would be in degrees clockwise", m.name, value)
 		default:
@@ -274,6 +280,47 @@ func turnedBox(attributes map[string]any) bool {
 	return angle != 0
 }
 
+// isBox reports whether a ring goes around a box along its edges, from corner to corner.
+func isBox(ring []pictograph.Point, box pictograph.Box) bool {
+	if n := len(ring); n == 5 && ring[0] == ring[4] {
+		ring = ring[:4]
+	}
+	if len(ring) != 4 {
+		return false
+	}
+	const rounding = 0.02
+	near := func(a, b float64) bool { return math.Abs(a-b) <= rounding }
+	var right, bottom [4]bool
+	for i, p := range ring {
+		right[i], bottom[i] = near(p.X, box.X+box.W), near(p.Y, box.Y+box.H)
+		if right[i] == near(p.X, box.X) || bottom[i] == near(p.Y, box.Y) {
+			return false
+		}
+	}
+	for i := range ring {
+		if next := (i + 1) % 4; (right[i] == right[next]) == (bottom[i] == bottom[next]) {
+			return false
+		}
+	}
+	return right[0] != right[2] && right[1] != right[3]
+}
+
+// turnedRing reports whether a segmentation is the bbox once more and an attribute turns that,
+// as Encord writes its rotatable boxes.
+func (r *reader) turnedRing(o convert.Object, a *rawAnnotation, g givenBox) bool {
+	if !turnedBox(o.Attributes) || !g.usable() {
+		return false
+	}
+	if form, _, _ := r.readSegmentation(a); form != ringSegmentation || len(r.ringEnds) != 1 || len(r.coordinates)%2 != 0 || len(r.flaws) > 0 {
+		return false
+	}
+	var ring []pictograph.Point
+	for i := 0; i < len(r.coordinates); i += 2 {
+		ring = append(ring, pictograph.Point{X: r.coordinates[i], Y: r.coordinates[i+1]})
+	}
+	return isBox(ring, g.box)
+}
+
 func without(attributes map[string]any, name string) map[string]any {
 	if len(attributes) <= 1 {
 		return nil
@@ -298,7 +345,8 @@ func addTurnedBox(b *convert.Builder, o convert.Object, box pictograph.Box, angl
 type boxNotations struct {
 	boxes, shares, fractions, corners, beyond int
 
-	byArea int // whose area is that of width and height, and not that of corners
+	byArea  int // whose area is that of width and height, and not that of corners
+	outside int // of which less than half is in the image
 }
 
 // shareTolerance is how far what is a share of the image may be beyond 0 and 1.
@@ -355,6 +403,10 @@ func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 	}
 	if box.X+box.W > max(w*1.01, w+1.5) || box.Y+box.H > max(h*1.01, h+1.5) {
 		n.beyond++
+		inside := (min(box.X+box.W, w) - max(box.X, 0)) * (min(box.Y+box.H, h) - max(box.Y, 0))
+		if inside < box.W*box.H/2 {
+			n.outside++
+		}
 	}
 }
 
@@ -362,19 +414,20 @@ func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxes }
 
 // odd says what the boxes of an image most likely are instead of x, y, width and height
-// in pixels, "" where nothing speaks against these. Elsewhere is an image of the file whose
-// boxes are corners, or ""; refuted says that those of nearly all of its images cannot be,
-// and then areas that are those of width and height are believed.
-func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) string {
+// in pixels, "" where nothing speaks against these. File is what a sample of the file's images
+// tells.
+func (n boxNotations) odd(size convert.Size, file *cornerSample) string {
 	switch {
 	case n.boxes == 0:
 	case n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
-	case refuted && n.byArea == n.boxes:
-	case n.corner():
-		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong"
-	case elsewhere != "" && n.corners == n.boxes:
-		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + elsewhere + " in the same file can hardly be anything else"
+	case n.corners < n.boxes || n.byArea == n.boxes && !file.all(n) || file.refutes(n):
+	case n.beyond > 0 && n.byArea == n.boxes:
+		return "a bbox ends beyond the image, and every one of the file fits its image as corners x1,y1,x2,y2, though the areas are those of x,y,width,height"
+	case n.beyond > 0:
+		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong; an area of width times height would say that it is none"
+	case file.elsewhere() != "":
+		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + file.elsewhere() + " in the same file can hardly be anything else"
 	}
 	return ""
 }
@@ -382,10 +435,11 @@ func (n boxNotations) odd(size convert.Size, elsewhere string, refuted bool) str
 // fileSample tells of some images of a file what a file may have in all of them: boxes that are
 // corners where x, y, width and height belong, and masks along the rows.
 type fileSample struct {
-	corners, rows suspicion
-	numbers       []float64
-	reader        reader
-	mask          geometry.Mask
+	corners cornerSample
+	rows    suspicion
+	numbers []float64
+	reader  reader
+	mask    geometry.Mask
 }
 
 // suspicion counts the images that speak for it and against it.
@@ -434,11 +488,14 @@ func (s *fileSample) look(image string, size convert.Size, annotations [][]byte)
 		}
 		if box := (pictograph.Box{X: s.numbers[0], Y: s.numbers[1], W: s.numbers[2], H: s.numbers[3]}); geometry.Sound(box) {
 			n.add(box, size)
+			if areaOfBox(box, memberOf(raw, `"area"`)) {
+				n.byArea++
+			}
 		}
 	}
 	s.rows.look(image, rows, columns)
 	if n.boxes > 0 && size.Known() {
-		s.corners.look(image, n.corner(), n.corners < n.boxes)
+		s.corners.look(image, n)
 	}
 }
 
@@ -460,20 +517,97 @@ func (s *fileSample) orderOf(raw []byte) maskOrder {
 	return orderOf(&s.mask, box, g.box)
 }
 
+// cornerSample tells of the boxes of some images of a file whether these are corners.
+type cornerSample struct {
+	images, boxes, fitting int // looked at, and boxes that fit as corners
+	of                     int // images of the file, where that is more
+
+	// Found are images whose boxes can hardly be but corners, denied such whose areas are
+	// those of width and height, and refuted those with boxes that cannot be corners.
+	found, denied, refuted int
+	first, firstDenied     string
+}
+
+// look takes in the boxes of an image.
+func (c *cornerSample) look(image string, n boxNotations) {
+	c.images++
+	c.boxes += n.boxes
+	c.fitting += n.corners
+	switch {
+	case n.corner() && n.byArea == n.boxes:
+		c.denied++
+		c.firstDenied = cmp.Or(c.firstDenied, image)
+	case n.corner():
+		c.found++
+		c.first = cmp.Or(c.first, image)
+	case n.corners < n.boxes:
+		c.refuted++
+	}
+}
+
+// add takes in what was seen of another file.
+func (c *cornerSample) add(other *cornerSample) {
+	c.images, c.boxes, c.fitting, c.of = c.images+other.images, c.boxes+other.boxes, c.fitting+other.fitting, c.of+other.of
+	c.found, c.denied, c.refuted = c.found+other.found, c.denied+other.denied, c.refuted+other.refuted
+	c.first, c.firstDenied = cmp.Or(c.first, other.first), cmp.Or(c.firstDenied, other.firstDenied)
+}
+
+// all reports whether all boxes fit as corners, and are more than do by chance: then their areas
+// are most likely counted from the same numbers. N are those of the image, where nothing else was
+// looked at.
+func (c *cornerSample) all(n boxNotations) bool {
+	const byChance = 3
+	if c.boxes == 0 {
+		return n.corners > byChance && n.corners == n.boxes
+	}
+	return c.fitting > byChance && c.fitting == c.boxes
+}
+
+// elsewhere is an image whose boxes can hardly be but corners, "" where there is none or they
+// are too few among others.
+func (c *cornerSample) elsewhere() string {
+	switch {
+	case c.mostlyNot():
+		return ""
+	case c.first == "" && c.all(boxNotations{}):
+		return c.firstDenied
+	}
+	return c.first
+}
+
+// mostlyNot reports whether more than ten times as many images have boxes that cannot be
+// corners as such as can hardly be anything else.
+func (c *cornerSample) mostlyNot() bool { return c.refuted > 10*c.found }
+
+// refutes reports whether the boxes of an image may well fit it as corners by chance: those of
+// nearly all images cannot be corners, of as many boxes as this image has all fit in one
+// image or another, and none reaches outside by more than half of it.
+func (c *cornerSample) refutes(n boxNotations) bool {
+	const unlikely = 0.05
+	fits := float64(c.fitting+1) / float64(c.boxes+2)
+	return n.outside == 0 && c.refuted > 0 && c.mostlyNot() && float64(max(c.images, c.of))*math.Pow(fits, float64(n.boxes)) > unlikely
+}
+
+// memberOf is a member of an annotation, with what stands behind it, nil where there is none.
+func memberOf(raw []byte, key string) []byte {
+	i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
+	if i < 0 {
+		return nil
+	}
+	if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
+		return nil
+	}
+	return raw[scan.Space(raw, i+1):]
+}
+
 // numbersOf appends the numbers of a member of an annotation, nothing where they do not stand
 // there as a plain list.
 func numbersOf(dst []float64, raw []byte, key string) []float64 {
-	i := bytes.LastIndex(raw, []byte(key)) // it mostly stands near the end
-	if i < 0 {
+	value := memberOf(raw, key)
+	if len(value) == 0 || value[0] != '[' {
 		return dst
 	}
-	if i = scan.Space(raw, i+len(key)); i == len(raw) || raw[i] != ':' {
-		return dst
-	}
-	if i = scan.Space(raw, i+1); i == len(raw) || raw[i] != '[' {
-		return dst
-	}
-	numbers, end := scan.Numbers(dst, raw, i)
+	numbers, end := scan.Numbers(dst, value, 0)
 	if end == 0 {
 		return dst
 	}

@@ -110,7 +110,57 @@ func (r *categoryReader) compare(id ID, c *convert.Category) {
 	if !slices.Equal(r.coco.Categories[other].Keypoints, c.Keypoints) {
 		reason += ", with other keypoints"
 	}
+	r.coco.shared = append(r.coco.shared, sharedName{len(r.findings), other, id})
 	r.report(convert.KindSharedCategoryName, reason, "both become the class of that name")
+}
+
+// sharedName is a category with the name of an earlier one, the first of that name, and the
+// place of the finding that tells of it.
+type sharedName struct {
+	finding    int
+	first, own ID
+}
+
+// withUsed are the findings about categories, without those of names that are shared by
+// categories of which annotations use one alone, as where exporters add one for a group.
+func (x *indexer) withUsed(findings []convert.Finding, shared []sharedName) []convert.Finding {
+	if len(shared) == 0 || x.file.panoptic {
+		return findings
+	}
+	used := x.usedCategories()
+	taken := make(map[ID]bool) // by the first of the name
+	unused := make(map[int]bool)
+	for _, s := range shared {
+		taken[s.first] = taken[s.first] || used[s.first]
+		unused[s.finding] = !used[s.own] || !taken[s.first]
+		taken[s.first] = taken[s.first] || used[s.own]
+	}
+	var left []convert.Finding
+	for i, f := range findings {
+		if !unused[i] {
+			left = append(left, f)
+		}
+	}
+	return left
+}
+
+// usedCategories reads the file's annotations once more for their categories.
+func (x *indexer) usedCategories() map[ID]bool {
+	used := make(map[ID]bool)
+	var r reader
+	var raw []byte
+	x.file.refs.each(func(a *ref) {
+		raw = append(raw[:0], make([]byte, a.length)...)
+		if _, err := x.content.ReadAt(raw, a.start); err != nil {
+			return // said of the image when it is loaded
+		}
+		if split, err := r.annotation(raw); err == nil {
+			if id, err := parseID(split.categoryID); err == nil {
+				used[id] = true
+			}
+		}
+	})
+	return used
 }
 
 // keypoints reads the names that keypoint triplets are aligned to.

@@ -29,9 +29,11 @@ type Converter struct {
 	results    bool
 	named      map[string]string // the categories' supercategories, by their names
 	notation   string            // that the file says its boxes have; "" where it says none or COCO's
-	corners    suspected         // where boxes belong
+	corners    cornerSample      // of the file's images
 	rows       suspected         // that masks go along
 	turn       Turn              // of the angles of boxes of five numbers
+	shared     []sharedName      // by categories
+	said       map[string]bool   // see nameOthers
 }
 
 // contradictionError says that a file contradicts itself, so that what it means cannot
@@ -44,13 +46,17 @@ func (e contradictionError) Error() string { return e.Reason }
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
 
+// nameOthers says which of the names that annotations give are those of other images: all where
+// it is nil, since the file's images are not known.
+func (c *Converter) nameOthers(names map[string]bool) { c.said = names }
+
 // turnBoxes reads boxes of five numbers as centre, size and an angle in degrees.
 func (c *Converter) turnBoxes(t Turn) { c.turn = t }
 
-// suspect takes boxes for corners where they fit as such, if those of a sample of the
-// file's images are, and masks that fit along the rows for such.
+// suspect holds boxes against those of a sample of the file's images, which tells where they are
+// corners, and takes masks that fit along the rows for such, where those of the sample are.
 func (c *Converter) suspect(sample *fileSample) {
-	c.corners.by(&sample.corners)
+	c.corners.add(&sample.corners)
 	c.rows.by(&sample.rows)
 }
 
@@ -140,7 +146,7 @@ func (c *Converter) Image(image string, size convert.Size, annotations [][]byte)
 	result := c.image(r, image, size, annotations, c.notation, c.rows)
 	// What boxes and masks are can be told only from all of an image; the few that are
 	// something else are left out in a second pass.
-	notation, rows := cmp.Or(c.notation, r.boxes.odd(size, c.corners.image, c.corners.refuted)), c.rows
+	notation, rows := cmp.Or(c.notation, r.boxes.odd(size, &c.corners)), c.rows
 	if r.rowMasks && rows.image == "" && !rows.refuted {
 		rows.image = image
 	}

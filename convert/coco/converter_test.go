@@ -128,8 +128,8 @@ func TestCOCOAnnotations(t *testing.T) {
 		},
 		{
 			name: "keypoints that are not labelled and have coordinates are told",
-			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 3}`,
-				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 3}`},
+			annotations: []string{`{"id": 7, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 0,0,0], "num_keypoints": 1}`, `{"id": 8, "category_id": 5, "keypoints": [1,2,2, 5,6,0, 7,8,0], "num_keypoints": 2}`,
+				`{"id": 9, "category_id": 5, "keypoints": [1,2,0, 5,6,0, 7,8,0], "bbox": [1,2,3,4]}`, `{"id": 10, "category_id": 5, "keypoints": [1,2,2, 0,0,0, 0,0,0], "num_keypoints": 2}`},
 			want:     []string{"7-0 nose keypoint {1 2} of 1", "8-0 nose keypoint {1 2} of 2", "9 person bbox {1 2 3 4}", "10-0 nose keypoint {1 2} of 3"},
 			findings: []convert.Kind{convert.KindVisibility, convert.KindKeypoints, convert.KindVisibility, convert.KindKeypoints},
 		},
@@ -427,28 +427,36 @@ func TestParseCOCOID(t *testing.T) {
 	}
 }
 
-// A box that reaches far beyond its image is believed where the areas say that its numbers
-// are width and height and nearly all of the file's boxes cannot be corners.
+// A box that reaches far beyond its image is believed where its area says that its numbers
+// are width and height; one that reaches a little beyond also where nearly all of the file's
+// boxes cannot be corners.
 func TestBoxesBeyondTheImageWithTheirAreas(t *testing.T) {
 	size := convert.Size{Width: 640, Height: 480}
-	beyond := func(area int) [][]byte {
-		return [][]byte{fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[200,150,460,320],"area":%d}`, area)}
-	}
+	const far, near = "400,300,600,470", "100,100,200,400"
 	for _, test := range []struct {
-		others, area int
-		taken        bool
-	}{{30, 460 * 320, true}, {30, 260 * 170, false}, {30, 0, false}, {0, 460 * 320, false}} {
+		others, area, boxes int
+		box                 string
+		taken               bool
+	}{
+		{30, 600 * 470, 1, far, true}, {0, 600 * 470, 1, far, true}, {30, 200 * 170, 1, far, false}, {30, 0, 1, far, false}, {5, 0, 1, far, false},
+		{30, 0, 1, near, true}, {5, 0, 1, near, false}, {5, 200 * 400, 1, near, true}, {30, 100 * 300, 1, near, false}, {30, 0, 5, near, false},
+		{0, 200 * 400, 3, near, true}, {0, 200 * 400, 4, near, false}, {1, 200 * 400, 4, near, true},
+	} {
+		var annotations [][]byte
+		for range test.boxes {
+			annotations = append(annotations, fmt.Appendf(nil, `{"id":1,"image_id":1,"category_id":1,"bbox":[%s],"area":%d}`, test.box, test.area))
+		}
 		c, _, err := NewConverter([]byte(`[{"id":1,"name":"a"}]`), "a.json", convert.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var sample fileSample
-		sample.look("beyond.jpg", size, beyond(test.area))
+		sample.look("beyond.jpg", size, annotations)
 		for range test.others {
 			sample.look("plain.jpg", size, [][]byte{[]byte(`{"id":1,"image_id":1,"category_id":1,"bbox":[300,200,60,70]}`)})
 		}
 		c.suspect(&sample)
-		if r := c.Image("beyond.jpg", size, beyond(test.area)); (len(r.Annotations) == 1) != test.taken {
+		if r := c.Image("beyond.jpg", size, annotations); (len(r.Annotations) == test.boxes) != test.taken {
 			t.Errorf("%+v: %d annotations, %+v", test, len(r.Annotations), r.Findings)
 		}
 	}

@@ -31,6 +31,9 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 		b.Report(convert.KindGeometry, o.At, fmt.Sprintf("its %d placed keypoints all lie far from its bbox %v,%v to %v,%v", len(keypoints), g.box.X, g.box.Y, g.box.X+g.box.W, g.box.Y+g.box.H), "both were taken as they stand")
 	}
 	r.tellOtherShapes(b, o, a, len(keypoints) > 0)
+	if len(keypoints) == 0 && r.turnedRing(o, a, g) {
+		return convertBox(b, r, o, g)
+	}
 	if b.AllGeometries {
 		return convertGeometries(b, r, o, c, a, keypoints, g)
 	}
@@ -57,18 +60,26 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 // tellOtherShapes tells of members that are not COCO's and most likely hold the shape of an
 // annotation that has a bbox alone.
 func (r *reader) tellOtherShapes(b *convert.Builder, o convert.Object, a *rawAnnotation, posed bool) {
-	if posed || r.segmented(a) {
+	if posed || r.segmented(a) || emptyValue(a.bbox) {
 		return
 	}
+	if name := r.otherShape(); name != "" {
+		b.Report(convert.KindGeometry, o.At, fmt.Sprintf("beside the bbox the member %q holds what may be its shape, and is none of COCO's", name), "left out; the bbox was taken")
+	}
+}
+
+// otherShape is a member that is none of COCO's and most likely holds the shape of the
+// annotation, "" where there is none.
+func (r *reader) otherShape() string {
 	for _, m := range r.others {
 		switch m.name {
-		case "obb", "rbox", "rbbox", "rotated_bbox", "oriented_bbox", "rle", "mask", "polygon", "polygons", "points":
+		case "obb", "rbox", "rbbox", "rotated_bbox", "oriented_bbox", "rle", "mask", "poly", "polygon", "polygons", "points":
 			if holdsNumbers(m.value) {
-				b.Report(convert.KindGeometry, o.At, fmt.Sprintf("beside the bbox the member %q holds what may be its shape, and is none of COCO's", m.name), "left out; the bbox was taken")
-				return
+				return m.name
 			}
 		}
 	}
+	return ""
 }
 
 // holdsNumbers reports whether a value is an object or a list that is not empty.
@@ -371,6 +382,9 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && fitOf(other, g.box) > noFit {
 		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
+	if ofThinOutline(box, pixels, g.box, area) {
+		return ""
+	}
 	if geometry.Overlap(box, g.box) < geometry.LeastOverlap {
 		return reason + ", far from it"
 	}
@@ -380,6 +394,19 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 		}
 	}
 	return ""
+}
+
+// ofThinOutline reports whether a mask may well be what pixels are of an outline thinner than they,
+// whose bbox and area were kept: it lies within that bbox, and its pixels are off the area by no
+// more than there are along its edge.
+func ofThinOutline(mask pictograph.Box, pixels float64, outline pictograph.Box, area []byte) bool {
+	const thin = 2
+	if min(outline.W, outline.H) > thin || !scan.IsNumber(area) || math.Abs(scan.ParseNumber(area)-pixels) > 2*(mask.W+mask.H) {
+		return false
+	}
+	const rounding = 1
+	return mask.X >= outline.X-rounding && mask.Y >= outline.Y-rounding &&
+		mask.X+mask.W <= outline.X+outline.W+rounding && mask.Y+mask.H <= outline.Y+outline.H+rounding
 }
 
 // maskFit is how well a bbox is that of a mask.

@@ -33,8 +33,9 @@ type labelFile struct {
 	refs       refs           // of annotations, grouped by image
 	stated     map[int]string // by place in images, see convert.Item
 
-	folder string // it lies in
-	prefix string // of the names of its images, where they have the file's folder
+	folder  string   // it lies in
+	folders []string // see ownFolders
+	prefix  string   // of the names of its images, where they have the file's folder
 
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results
@@ -50,6 +51,7 @@ type labelFile struct {
 	// suspects are images, by place, whose names annotations give as the ids of unknown
 	// images, or beside the ids of others.
 	suspects map[int]string
+	said     map[string]bool // their names, without folders, that annotations give beside another id
 
 	rawCategories []byte // where files are merged
 	ids           []ID   // of the images, by place, where files are merged
@@ -86,10 +88,11 @@ type indexer struct {
 	beyond   kindCounts // what is not reported, since there is too much of it
 	keepIDs  bool       // of the images
 
-	links   map[string]bool   // members of annotations that may name an image
-	keys    []byte            // of the annotation at hand, each with a line feed before it
-	said    map[saidName]bool // names of images that annotations of others give
-	mayName map[string]string // images of results, by the ids that may be their names
+	links   map[string]bool    // members of annotations that may name an image
+	keys    []byte             // of the annotation at hand, each with a line feed before it
+	said    map[saidName]bool  // names of images that annotations of others give
+	named   map[saidName]int32 // slots of results that give a name, until both tell their image
+	mayName map[string]string  // images of results, by the ids that may be their names
 
 	slots  *idSlots
 	images []int32 // by slot: 1 + the place in file.images; 0, or beyond the end, for none
@@ -147,6 +150,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		x.file.categories = newClassless(name, o.Convert)
 		x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
 		x.file.categories.notation = x.notation
+		x.file.categories.nameOthers(x.file.said)
 		return x.file, nil
 	}
 	var findings []convert.Finding
@@ -159,10 +163,11 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 	}
 	x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
 	x.file.categories.notation = x.notation
+	x.file.categories.nameOthers(x.file.said)
 	if x.results {
 		x.file.categories.TakeResults()
 	}
-	for _, f := range findings {
+	for _, f := range x.withUsed(findings, x.file.categories.shared) {
 		r.Report(f)
 	}
 	return x.file, nil
@@ -613,9 +618,7 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 			}
 		}
 	}
-	for _, name := range named {
-		x.noteName(slot, name)
-	}
+	slot = x.noteNames(slot, named...)
 	x.refs.add(ref{start, uint32(length), slot})
 }
 
@@ -625,24 +628,38 @@ type saidName struct {
 	name string
 }
 
-// noteName notes the name that an annotation gives its image, where it is another than that
-// image's own or this is not known yet.
-func (x *indexer) noteName(slot int32, raw []byte) {
-	name := saidImage(raw)
-	if name == "" {
-		return
+// noteNames notes the names that an annotation gives its image, where they are others than that
+// image's own or this is not known yet. Results get a slot for each id and name: what their
+// image is both tell.
+func (x *indexer) noteNames(slot int32, named ...[]byte) int32 {
+	var names []string
+	for _, raw := range named {
+		if name := saidImage(raw); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
-	if place, there := x.imageOf(slot); there && path.Base(x.file.images[place].name) == name {
-		return
+	if x.results && len(names) == 1 {
+		return x.nameSlot(saidName{slot, names[0]})
 	}
+	for _, name := range names {
+		if place, there := x.imageOf(slot); there && path.Base(x.file.images[place].name) == name {
+			continue
+		}
+		x.say(saidName{slot, name})
+	}
+	return slot
+}
+
+func (x *indexer) say(said saidName) {
 	if x.said == nil {
 		x.said = make(map[saidName]bool)
 	}
-	x.said[saidName{slot, name}] = true
+	x.said[said] = true
 }
 
 // suspectSaid notes the images whose names annotations give that are of others by their ids.
 func (x *indexer) suspectSaid() {
+	x.file.said = make(map[string]bool)
 	names := make(map[string]bool)
 	for said := range x.said {
 		if place, there := x.imageOf(said.slot); !there || path.Base(x.file.images[place].name) != said.name {
@@ -653,7 +670,8 @@ func (x *indexer) suspectSaid() {
 		return
 	}
 	for place := range x.file.images {
-		if names[path.Base(x.file.images[place].name)] {
+		if name := path.Base(x.file.images[place].name); names[name] {
+			x.file.said[name] = true
 			x.suspect(place, "annotations give the name of this image beside an image_id that is not its own, and nothing tells which of the two is right")
 		}
 	}

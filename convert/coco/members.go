@@ -175,7 +175,7 @@ func textIn(raw []byte) string {
 func (c *Converter) contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
 	for _, m := range others {
 		if namesImage(m.name) {
-			if said := saidImage(m.value); said != "" && said != path.Base(image) {
+			if said := saidImage(m.value); said != "" && said != path.Base(image) && (c.said == nil || c.said[said]) {
 				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(textIn(m.value)), convert.Display(image))
 			}
 			continue

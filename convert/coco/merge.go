@@ -24,7 +24,7 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	c.merged = make(map[string]*sharedImage, len(shared))
 	for _, one := range shared {
 		c.merged[one.name] = one
-		if err := one.check(); err != nil {
+		if err := c.check(one); err != nil {
 			c.repeated[one.name] = err
 		}
 	}
@@ -52,9 +52,12 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	}
 	if err == nil {
 		c.converter.turnBoxes(flagsOf(c.Options).BoxAngle)
+		said := make(map[string]bool)
 		for _, f := range c.files {
+			maps.Copy(said, f.said)
 			c.converter.notation = cmp.Or(c.converter.notation, f.categories.notation)
 		}
+		c.converter.nameOthers(said)
 	}
 	return err
 }
@@ -120,15 +123,15 @@ func (c *dataset) shareOwnerless() {
 }
 
 // check holds the entries of the image against one another.
-func (s *sharedImage) check() error {
+func (c *dataset) check(s *sharedImage) error {
 	first := s.places[0]
 	for _, p := range s.places[1:] {
 		if a, b := first.id(), p.id(); a != b {
 			return fmt.Errorf("%s calls it %s and %s calls it %s, so their annotations cannot be merged", first.file.name, a, p.file.name, b)
 		}
-		if a, b := first.image.size(), p.image.size(); a.Known() && b.Known() && a != b {
-			return fmt.Errorf("it is %d×%d in %s and %d×%d in %s", a.Width, a.Height, first.file.name, b.Width, b.Height, p.file.name)
-		}
+	}
+	if reason := c.apart(s); reason != "" {
+		return fmt.Errorf("its entries are hardly of one image and cannot be merged: %s; %s", reason, eachAlone)
 	}
 	return nil
 }

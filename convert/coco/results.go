@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pictosync/convert"
@@ -20,17 +21,7 @@ func (x *indexer) namedImages() namedImages {
 	n := namedImages{make(map[string]int)}
 	for i := range x.file.images {
 		name := x.file.images[i].name
-		base := path.Base(name)
-		names := []string{name, source.Stem(name), base, source.Stem(base)}
-		if number := strings.TrimLeft(source.Stem(base), "0"); isNumber(number) {
-			names = append(names, number)
-		} else if number == "" {
-			names = append(names, "0")
-		}
-		for j, key := range names {
-			if repeats(names[:j], key) {
-				continue
-			}
+		for _, key := range namesOf(name) {
 			if other, taken := n.byName[key]; taken && other != i {
 				n.byName[key] = -1
 			} else {
@@ -41,13 +32,21 @@ func (x *indexer) namedImages() namedImages {
 	return n
 }
 
-func repeats(names []string, name string) bool {
-	for _, other := range names {
-		if other == name {
-			return true
+// namesOf is what results may call the image of a name.
+func namesOf(name string) (names []string) {
+	base := path.Base(name)
+	all := []string{name, source.Stem(name), base, source.Stem(base)}
+	if number := strings.TrimLeft(source.Stem(base), "0"); isNumber(number) {
+		all = append(all, number)
+	} else if number == "" {
+		all = append(all, "0")
+	}
+	for _, one := range all {
+		if !slices.Contains(names, one) {
+			names = append(names, one)
 		}
 	}
-	return false
+	return names
 }
 
 func isNumber(s string) bool {
@@ -61,12 +60,117 @@ func isNumber(s string) bool {
 
 // of is the one image of a name; false where none or several have it.
 func (n namedImages) of(id string) (place int, found bool) {
-	for _, name := range []string{id, strings.ReplaceAll(id, `\`, "/"), path.Base(id)} {
+	for _, name := range waysToSay(id) {
 		if place, found = n.byName[name]; found && place >= 0 {
 			return place, true
 		}
 	}
 	return 0, false
+}
+
+// waysToSay are the names that an id may stand for.
+func waysToSay(id string) []string {
+	return []string{id, strings.ReplaceAll(id, `\`, "/"), path.Base(id)}
+}
+
+// nameSlot is the slot of the results that have an id and give a name.
+func (x *indexer) nameSlot(said saidName) int32 {
+	slot, there := x.named[said]
+	if !there {
+		if x.named == nil {
+			x.named = make(map[saidName]int32)
+		}
+		slot = x.slots.next()
+		x.named[said] = slot
+	}
+	return slot
+}
+
+// matchNamed gives results that name their image beside its id that image, where the name is
+// that of one image and the id its own, or one of its names. Where the name is that of no image
+// it says nothing, and where it is that of another the two contradict each other: the results
+// are those of their id.
+func (x *indexer) matchNamed() {
+	if len(x.named) == 0 {
+		return
+	}
+	const several = -1
+	places := make(map[string]int)
+	for place := range x.file.images {
+		base := path.Base(x.file.images[place].name)
+		if _, taken := places[base]; taken {
+			place = several
+		}
+		places[base] = place
+	}
+	ids := make([]string, x.slots.count)
+	x.slots.each(func(id wholeID, slot int32) { ids[slot] = string(id.cocoID()) }, func(id ID, slot int32) { ids[slot] = string(id) })
+	slotOf := x.slotsOfImages()
+	to := make(map[int32]int32)
+	var byName nameMoves
+	for said, slot := range x.named {
+		to[slot] = said.slot
+		own, there := x.imageOf(said.slot)
+		if there && path.Base(x.file.images[own].name) == said.name {
+			continue
+		}
+		place, known := places[said.name]
+		if !known {
+			continue
+		}
+		if place != several {
+			name, id := x.file.images[place].name, ids[said.slot]
+			if there := slices.ContainsFunc(waysToSay(id), func(way string) bool { return slices.Contains(namesOf(name), way) }); there && id != "" {
+				to[slot] = slotOf[place]
+				byName.add(slot, id, name)
+				continue
+			}
+		}
+		x.say(said)
+	}
+	x.move(to, byName)
+}
+
+// slotsOfImages are the slots of the images, by place.
+func (x *indexer) slotsOfImages() map[int]int32 {
+	slotOf := make(map[int]int32)
+	for slot, image := range x.images {
+		if image > 0 {
+			slotOf[int(image)-1] = int32(slot)
+		}
+	}
+	return slotOf
+}
+
+// nameMoves are the slots of results that have the name of their image as image_id.
+type nameMoves struct {
+	slots       map[int32]bool
+	id, example string
+}
+
+func (m *nameMoves) add(slot int32, id, name string) {
+	if m.slots == nil {
+		m.slots = make(map[int32]bool)
+	}
+	if m.slots[slot] = true; m.example == "" || id < m.id {
+		m.id, m.example = id, fmt.Sprintf("%s for %s", convert.Display(id), convert.Display(name))
+	}
+}
+
+// move gives results the slots of their images, and tells of those that are told by name.
+func (x *indexer) move(to map[int32]int32, byName nameMoves) {
+	moved := 0
+	x.refs.each(func(r *ref) {
+		if slot, there := to[r.slot]; there {
+			if byName.slots[r.slot] {
+				moved++
+			}
+			r.slot = slot
+		}
+	})
+	if moved > 0 {
+		x.reportSome(moved, convert.KindImageByName, "", "image_id", fmt.Sprintf("results that have the name of their image as image_id, as %s: %d", byName.example, moved), "taken for the images of these names")
+	}
 }
 
 // matchResults gives results whose image_id is no id of an image the image of that name,
@@ -78,6 +182,7 @@ func (x *indexer) matchResults() error {
 		slot         int32
 		byID, byName int // places, -1 where there is none
 	}
+	x.matchNamed()
 	used := make([]bool, x.slots.count)
 	x.refs.each(func(r *ref) { used[r.slot] = true })
 	names := x.namedImages()
@@ -119,41 +224,26 @@ func (x *indexer) matchResults() error {
 		}
 	}
 	numbersAreNames = numbersAreNames && beyond
-	slotOf := make(map[int]int32) // by place
-	for slot, image := range x.images {
-		if image > 0 {
-			slotOf[int(image)-1] = int32(slot)
-		}
-	}
+	slotOf := x.slotsOfImages()
 	to := make(map[int32]int32)
-	example, exampleID := "", ""
+	var byName nameMoves
 	for _, r := range all {
 		slot, there := slotOf[r.byName]
 		if !there || r.byID >= 0 {
 			continue
 		}
-		name := convert.Display(x.file.images[r.byName].name)
+		name := x.file.images[r.byName].name
 		if _, whole := wholeIDOf([]byte(r.id)); whole && !numbersAreNames {
 			if x.mayName == nil {
 				x.mayName = make(map[string]string)
 			}
-			x.mayName[r.id] = name
+			x.mayName[r.id] = convert.Display(name)
 			continue
 		}
-		if to[r.slot] = slot; example == "" || r.id < exampleID {
-			example, exampleID = fmt.Sprintf("%s for %s", convert.Display(r.id), name), r.id
-		}
+		to[r.slot] = slot
+		byName.add(r.slot, r.id, name)
 	}
-	moved := 0
-	x.refs.each(func(r *ref) {
-		if slot, there := to[r.slot]; there {
-			r.slot = slot
-			moved++
-		}
-	})
-	if moved > 0 {
-		x.reportSome(moved, convert.KindImageByName, "", "image_id", fmt.Sprintf("results that have the name of their image as image_id, as %s: %d", example, moved), "taken for the images of these names")
-	}
+	x.move(to, byName)
 	return nil
 }
 

@@ -275,12 +275,14 @@ func (r *reader) pointObjects(list []byte) (reason string) {
 // noted as flaws. The polygons are valid until the next annotation is read.
 func usableRings(b *convert.Builder, r *reader, g givenBox) (polygons []pictograph.Polygon, parts int) {
 	r.polygons = r.polygons[:0]
+	// A bbox of the first pixel is judged by all boxes of the image, and a ring as it is.
+	unit := r.notation == "" && g.usable() && isShare(g.box.X, g.box.Y, g.box.W, g.box.H) && isWhole(g.box.X, g.box.Y, g.box.W, g.box.H)
 	var all pictograph.Box // around them
 	first := 0
 	for i, end := range r.ringEnds {
 		coordinates := r.coordinates[first:end]
 		first = end
-		ring, box := r.ring(b, i+1, coordinates)
+		ring, box := r.ring(b, i+1, coordinates, unit)
 		if ring == nil {
 			continue
 		}
@@ -347,9 +349,10 @@ func around(a, b pictograph.Box) pictograph.Box {
 	return pictograph.Box{X: x, Y: y, W: max(a.X+a.W, b.X+b.W) - x, H: max(a.Y+a.H, b.Y+b.H) - y}
 }
 
-// ring pairs a ring's coordinates; nil if they make none. The box is around its points.
+// ring pairs a ring's coordinates; nil if they make none. The box is around its points. Unit says
+// that the first pixel may be meant.
 // An empty ring is how some writers say that there is no segmentation, and is not told.
-func (r *reader) ring(b *convert.Builder, number int, coordinates []float64) (ring []pictograph.Point, box pictograph.Box) {
+func (r *reader) ring(b *convert.Builder, number int, coordinates []float64, unit bool) (ring []pictograph.Point, box pictograph.Box) {
 	switch {
 	case len(coordinates) == 0:
 		return nil, box
@@ -371,7 +374,7 @@ func (r *reader) ring(b *convert.Builder, number int, coordinates []float64) (ri
 		r.flawed(convert.KindNumber, number, "has a coordinate that is not finite")
 		return nil, box
 	}
-	if reason := farOutside(coordinates, left, top, right, bottom, b.Size); reason != "" {
+	if reason := farOutside(coordinates, left, top, right, bottom, b.Size); reason != "" && !(unit && right <= 1 && bottom <= 1 && isWhole(coordinates...)) {
 		r.flawed(convert.KindRing, number, reason)
 		return nil, box
 	}

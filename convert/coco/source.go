@@ -199,7 +199,7 @@ func (c *dataset) sample(f *labelFile) {
 		return
 	}
 	const mostImages, mostBytes = 500, 1 << 20
-	var sample fileSample
+	sample := fileSample{corners: cornerSample{of: len(f.images)}}
 	var flags visibilitySample
 	var r annotationReader
 	size := 0
@@ -311,15 +311,26 @@ func (c *dataset) sameImages(shared []*sharedImage) error {
 		}
 	}
 	const fewOf = 10 // a tenth
-	if len(shared)*fewOf > all-entries {
-		return &convert.Error{Op: "read", Path: c.Path,
-			Err:    fmt.Errorf("%s describe the same images (%d of them, such as %s)", namesText(names), len(shared), convert.Display(shared[0].name)),
-			Advice: "give one of the files, choose with --include or --exclude, or take them as one with --merge-files"}
+	if len(shared)*fewOf <= all-entries {
+		for _, one := range shared {
+			if reason := c.apart(one); reason != "" {
+				c.repeated[one.name] = fmt.Errorf("its entries are hardly of one image: %s; %s", reason, eachAlone)
+				continue
+			}
+			c.repeated[one.name] = fmt.Errorf("%s and %s both describe it, or an image each; choose with --include or --exclude, or take them as one with --merge-files where it is one image", one.places[0].file.name, one.places[1].file.name)
+		}
+		return nil
 	}
 	for _, one := range shared {
-		c.repeated[one.name] = fmt.Errorf("%s and %s both describe it; choose with --include or --exclude, or take them as one with --merge-files", one.places[0].file.name, one.places[1].file.name)
+		if reason := c.apart(one); reason != "" {
+			return &convert.Error{Op: "read", Path: c.Path,
+				Err:    fmt.Errorf("%s have images of the same names (%d of them), and %s is hardly one image: %s", namesText(names), len(shared), convert.Display(one.name), reason),
+				Advice: eachAlone}
+		}
 	}
-	return nil
+	return &convert.Error{Op: "read", Path: c.Path,
+		Err:    fmt.Errorf("%s describe the same images, or different ones of the same names (%d of them, such as %s)", namesText(names), len(shared), convert.Display(shared[0].name)),
+		Advice: "give one of the files, or choose with --include or --exclude; where the images are the same, --merge-files takes the files as one; where they are different, " + eachAlone}
 }
 
 // namesText names files, or a few of them.

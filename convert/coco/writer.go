@@ -189,17 +189,28 @@ func crowd(attributes map[string]any) (map[string]any, int) {
 // that it may be turned.
 func upright(o convert.WholeObject, at string, report func(convert.Kind, string, string, string)) map[string]any {
 	attributes := o.Attributes
-	if o.Box == nil && o.Keypoints == nil {
+	ring := o.Box == nil && o.Keypoints == nil
+	if ring && !boxInPolygons(o.Polygons) {
 		return attributes
 	}
 	for _, name := range slices.Sorted(maps.Keys(attributes)) {
-		if !turns(name, attributes[name]) {
+		if !turns(name, attributes[name]) || ring && (name != rotationAttribute || !turnedBox(attributes)) {
 			continue
 		}
 		report(convert.KindLostDetail, at, fmt.Sprintf("the attribute %q is %v, and beside a box of COCO it would be the angle that the box is turned by", name, attributes[name]), "left out")
 		attributes = without(attributes, name)
 	}
 	return attributes
+}
+
+// boxInPolygons reports whether polygons are one box, along its edges.
+func boxInPolygons(polygons []pictograph.Polygon) bool {
+	if len(polygons) != 1 || len(polygons[0].Rings) != 1 {
+		return false
+	}
+	ring := polygons[0].Rings[0]
+	box, ok := geometry.Bounds(ring)
+	return ok && isBox(ring, box)
 }
 
 func (c *writtenAnnotation) box(b pictograph.Box) { c.BBox = [4]float64{b.X, b.Y, b.W, b.H} }

@@ -80,7 +80,14 @@ func isCOCO(file string) (is bool) {
 // isList reports whether the first entry of a list has the members of an image of Create ML
 // and none that labels of others have. head may break off anywhere.
 func isList(head []byte) bool {
-	var image, annotations, coordinates, foreign bool
+	images, coordinates, foreign := membersOf(head)
+	return images && (coordinates || !foreign)
+}
+
+// membersOf says of a list whether its first entry has the members of an image of Create ML,
+// whether annotations have those of boxes, and whether there are others first.
+func membersOf(head []byte) (images, coordinates, foreign bool) {
+	var image, annotations bool
 	// The error is that of a head that breaks off; what was seen before it counts.
 	_ = scan.Bytes(head, func(s *scan.Scanner) {
 		for range s.Elements() {
@@ -107,10 +114,19 @@ func isList(head []byte) bool {
 			}
 		}
 	})
-	return image && annotations && (coordinates || !foreign)
+	return image && annotations, coordinates, foreign
 }
 
-// open opens a file, or the files of a folder that are named after the format.
+// mayBeList reports whether a file begins as a list of images, which may have further members, or
+// cannot be read, which who opens it says.
+func mayBeList(file string) bool {
+	head, err := source.ReadHead(file, 1<<16)
+	images, _, _ := membersOf(head)
+	return err != nil || images
+}
+
+// open opens a file, or the files of a folder that are named after the format; where none is,
+// those that are lists of images.
 func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	d, err := newDataset(in)
 	if err != nil {
@@ -131,9 +147,17 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	named := slices.ContainsFunc(found.JSON, isNamed)
 	for _, file := range found.JSON {
-		if !isNamed(file) {
-			d.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: "its name does not end in " + fileSuffix, Action: "it was passed over; give the file itself to read it"})
+		odd := ""
+		switch {
+		case named && !isNamed(file):
+			odd = "its name does not end in " + fileSuffix
+		case !named && !mayBeList(filepath.Join(in.Path, filepath.FromSlash(file))):
+			odd = "it is no list of images with their annotations"
+		}
+		if odd != "" {
+			d.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: file, Reason: odd, Action: "it was passed over; give the file itself to read it"})
 			continue
 		}
 		folder := path.Dir(file) // where Roboflow puts the images too
@@ -145,7 +169,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		}
 	}
 	if d.Len() == 0 {
-		return nil, &convert.Error{Op: "read", Path: in.Path, Err: errors.New("no file in it ends in " + fileSuffix), Advice: "give the file itself"}
+		return nil, &convert.Error{Op: "read", Path: in.Path, Err: errors.New("no file in it is a list of images with their annotations"), Advice: "give the file itself"}
 	}
 	d.FailRepeated()
 	return d, nil
