@@ -83,7 +83,6 @@ type Pacer struct {
 	limiter      *rate.Limiter
 	window       window
 	sent         int
-	throttled    int
 	share        float64 // of the steady rate that is in use, 0..1
 	lowered      float64 // what share was when blockedUntil was set
 	blockedUntil time.Time
@@ -241,25 +240,17 @@ func (p *Pacer) Sent() int {
 	return p.sent
 }
 
-// Throttled429 is the number of times the service refused a request for its
-// rate.
-func (p *Pacer) Throttled429() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.throttled
-}
+// errNoTurn is what a request gets whose turn comes after its deadline.
+var errNoTurn = errors.New("no request is free under the rate limit in time")
 
-// ErrNoTurn is what a request gets whose turn comes after its deadline.
-var ErrNoTurn = errors.New("no request is free under the rate limit in time")
-
-// noTurn is an ErrNoTurn, and knows what to do about it.
+// noTurn is an errNoTurn, and knows what to do about it.
 type noTurn struct {
 	quota Quota
 	said  bool // by the service
 }
 
-func (noTurn) Error() string { return ErrNoTurn.Error() }
-func (noTurn) Unwrap() error { return ErrNoTurn }
+func (noTurn) Error() string { return errNoTurn.Error() }
+func (noTurn) Unwrap() error { return errNoTurn }
 
 // Hint says what to do.
 func (e noTurn) Hint() string {
@@ -492,7 +483,6 @@ func (p *Pacer) Throttled(retryAfter time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	p.throttled++
 	first := !now.Before(p.blockedUntil)
 	if first {
 		p.raise(now)
