@@ -225,8 +225,10 @@ func (l *liar) lie(body []byte, bulk bool) []byte {
 func (c *chaos) path(i int) string { return fmt.Sprintf("d%d/%05d.jpg", i%3, i) }
 
 // box is the n-th annotation of an image in a version of the labels.
+// box is one that no other version has, inside the image.
 func box(version, image, n int) string {
-	return fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%g,"y":%d,"w":2,"h":3},"confidence":1}`, n, float64(image)/100, version)
+	const height = 97
+	return fmt.Sprintf(`{"id":"%d","name":"car","type":"bbox","bounding_box":{"x":%g,"y":%d,"w":%d,"h":3},"confidence":1}`, n, float64(image)/100, version%height, 2+version/height)
 }
 
 func annotations(version, image int) string {
