@@ -42,20 +42,30 @@ type split struct{ name, number string }
 
 // splitOf is the split that a folder is for, the zero value for none.
 func splitOf(folder string) split {
-	folder = strings.ToLower(folder)
-	name := strings.TrimRight(folder, "0123456789")
+	name, number := numbered(strings.ToLower(folder))
 	switch name {
 	case "training", "obj_train_data":
-		return split{name: "train"}
+		name = "train"
 	case "valid", "validation", "obj_valid_data", "obj_validation_data":
-		return split{name: "val"}
+		name = "val"
 	case "testing", "obj_test_data":
-		return split{name: "test"}
+		name = "test"
+	case "trainval", "test-dev", "test_dev", "testdev", "test-challenge", "test_challenge": // each its own
+	default:
+		if !source.SplitNames[name] {
+			return split{}
+		}
 	}
-	if !source.SplitNames[name] {
-		return split{}
+	return split{name, number}
+}
+
+// numbered takes the number off the end of a name, and what stands between them.
+func numbered(folder string) (name, number string) {
+	name = strings.TrimRight(folder, "0123456789")
+	if number = folder[len(name):]; number != "" {
+		name = strings.TrimRight(name, "-_ ")
 	}
-	return split{name, folder[len(name):]}
+	return name, number
 }
 
 // ofService is the split as the service knows it, "" for what is none there.
