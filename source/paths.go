@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"path"
-	"slices"
 	"strings"
 )
 
@@ -27,9 +26,6 @@ func Stem(name string) string {
 	return name
 }
 
-// SplitNames are folders that tell the parts of a data set apart, lower case.
-var SplitNames = map[string]bool{"train": true, "training": true, "val": true, "valid": true, "validation": true, "test": true, "testing": true, "minival": true, "dev": true}
-
 // Shortened are the ways to find a path of another machine or of a renamed folder: as
 // it is, and with more and more leading components taken off. One that names a split
 // stays: without it, what is left would be another's.
@@ -41,26 +37,8 @@ func Shortened(p string) (all []string) {
 			continue
 		}
 		all = append(all, rest)
-		if SplitNames[strings.TrimRight(strings.ToLower(part), "0123456789")] {
+		if SplitOf(part).Name != "" {
 			break
-		}
-	}
-	return all
-}
-
-// OtherSplits are the ways to write a path whose split is named otherwise.
-func OtherSplits(p string) (all []string) {
-	parts := strings.Split(p, "/")
-	for i, part := range parts {
-		for _, names := range [][]string{{"val", "valid", "validation"}, {"train", "training"}, {"test", "testing"}} {
-			if !slices.Contains(names, part) {
-				continue
-			}
-			for _, other := range names {
-				if other != part {
-					all = append(all, strings.Join(slices.Concat(parts[:i], []string{other}, parts[i+1:]), "/"))
-				}
-			}
 		}
 	}
 	return all

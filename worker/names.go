@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"net/url"
 	"path"
 	"regexp"
@@ -36,65 +35,22 @@ var layoutFolders = map[string]bool{
 	"obj_train_data": true, "obj_valid_data": true, "obj_validation_data": true, "obj_test_data": true,
 }
 
-// split is what a folder of the layout says of which part of a data set it holds: train2017 is
-// train, of 2017.
-type split struct{ name, number string }
-
-// splitOf is the split that a folder is for, the zero value for none.
-func splitOf(folder string) split {
-	name, number := numbered(strings.ToLower(folder))
-	switch name {
-	case "training", "obj_train_data":
-		name = "train"
-	case "valid", "validation", "obj_valid_data", "obj_validation_data":
-		name = "val"
-	case "testing", "obj_test_data":
-		name = "test"
-	case "trainval", "test-dev", "test_dev", "testdev", "test-challenge", "test_challenge": // each its own
-	default:
-		if !source.SplitNames[name] {
-			return split{}
-		}
-	}
-	return split{name, number}
-}
-
-// numbered takes the number off the end of a name, and what stands between them.
-func numbered(folder string) (name, number string) {
-	name = strings.TrimRight(folder, "0123456789")
-	if number = folder[len(name):]; number != "" {
-		name = strings.TrimRight(name, "-_ ")
-	}
-	return name, number
-}
-
-// ofService is the split as the service knows it, "" for what is none there.
-func (s split) ofService() string {
-	if s.name == "train" || s.name == "val" || s.name == "test" {
-		return s.name
+// ofService is a split as the service knows it, "" for what is none there.
+func ofService(s source.Split) string {
+	if s.Name == "train" || s.Name == "val" || s.Name == "test" {
+		return s.Name
 	}
 	return ""
 }
 
-// contradicts reports whether two folders are for different splits: a number tells them apart,
-// and none stands for any year.
-func (s split) contradicts(other split) bool {
-	if s.name == "" || other.name == "" {
-		return false
-	}
-	const yearDigits = 4
-	year := cmp.Or(s.number, other.number)
-	return s.name != other.name || s.number != other.number && (s.number != "" && other.number != "" || len(year) != yearDigits)
-}
-
 // bare is a path without the folders of its layout, and the split that they name.
-func bare(components []string) (rest []string, of split) {
+func bare(components []string) (rest []string, of source.Split) {
 	last := len(components) - 1
 	for i, c := range components {
-		s := splitOf(c)
-		if i == last || s.name == "" && !layoutFolders[strings.ToLower(c)] {
+		s := source.SplitOf(c)
+		if i == last || s.Name == "" && !layoutFolders[strings.ToLower(c)] {
 			rest = append(rest, c)
-		} else if s.name != "" {
+		} else if s.Name != "" {
 			of = s
 		}
 	}
@@ -111,7 +67,7 @@ func agreement(a, b string) int {
 	}
 	bareOne, split := bare(one)
 	bareOther, otherSplit := bare(other)
-	if split.contradicts(otherSplit) {
+	if split.Contradicts(otherSplit) {
 		return 0
 	}
 	return ending(bareOne, bareOther)

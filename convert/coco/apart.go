@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pictosync/convert"
+	"pictosync/source"
 )
 
 // Images of one name in several files are one image, or one of each file, as where the files are
@@ -34,7 +35,23 @@ func (c *dataset) apart(one *sharedImage) string {
 			file, at = other, p.file
 		}
 	}
+	first := one.places[0].file
+	for _, p := range one.places[1:] {
+		if p.file.split().Contradicts(first.split()) {
+			return fmt.Sprintf("%s and %s are named for different splits", first.name, p.file.name)
+		}
+	}
 	return ""
+}
+
+// split is the split that a label file is named for, as instances_val2017.json.
+func (f *labelFile) split() (s source.Split) {
+	name := strings.TrimSuffix(path.Base(f.name), path.Ext(f.name))
+	for more := true; more && s.Name == ""; {
+		s = source.SplitOf(name)
+		_, name, more = strings.Cut(name, "_")
+	}
+	return s
 }
 
 // ownFile is the file of an image in a folder of the images of its label file, "" where there is
