@@ -13,13 +13,12 @@ import (
 // ErrNoImage is returned for an image that the source does not name.
 var ErrNoImage = errors.New("the source has no such image")
 
-// Sides are what an image has and what a planned save would leave it with; it is named as the
-// source or the dataset names it.
-func Sides(ctx context.Context, client *pictograph.Client, st *store.Store, src convert.Source, run store.Run, image string) (before, after []pictograph.Annotation, err error) {
-	var planned *store.Item
+// Sides are what an image has and what a planned save would leave it with, and what was planned;
+// it is named as the source or the dataset names it.
+func Sides(ctx context.Context, client *pictograph.Client, st *store.Store, src convert.Source, run store.Run, image string) (before, after []pictograph.Annotation, planned *store.Item, err error) {
 	for i, err := range st.Items(ctx, run.ID) {
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		if i.Image == image || i.Path == image && i.Path != "" {
 			planned = &i
@@ -28,19 +27,16 @@ func Sides(ctx context.Context, client *pictograph.Client, st *store.Store, src 
 	}
 	switch {
 	case planned == nil:
-		return nil, nil, fmt.Errorf("compare %s: %w", image, ErrNoImage)
+		return nil, nil, nil, fmt.Errorf("compare %s: %w", image, ErrNoImage)
 	case planned.ImageID == "":
-		return nil, nil, fmt.Errorf("compare %s: %s", image, planned.Reason)
+		return nil, nil, planned, fmt.Errorf("compare %s: %s", image, planned.Reason)
 	}
 	after, err = planLoad(ctx, st, src, run, *planned)
 	if err != nil {
-		return nil, nil, fmt.Errorf("compare %s: %w", image, err)
+		return nil, nil, planned, fmt.Errorf("compare %s: %w", image, err)
 	}
 	before, err = client.Annotations(ctx, pictograph.ImageRef{ID: planned.ImageID, Dataset: run.Dataset.ID, Path: planned.Path})
-	if err != nil {
-		return nil, nil, err
-	}
-	return before, after, nil
+	return before, after, planned, err
 }
 
 // planLoad converts the labels of a planned item again.

@@ -31,7 +31,9 @@ type planJSON struct {
 	Digest string             `json:"digest"`
 	Images map[store.Plan]int `json:"images"`
 	// Skipped are images that a policy leaves alone, whatever their plan.
-	Skipped     int   `json:"skipped"`
+	Skipped int `json:"skipped"`
+	// Failed are images that a sync would leave alone and fail, whatever their plan.
+	Failed      int   `json:"failed"`
 	Reviewed    int   `json:"reviewed"` // images to save that are in review, or complete
 	Annotations added `json:"annotations"`
 	// Archive are the images that an undo would archive.
@@ -164,7 +166,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 	if err != nil {
 		return err
 	}
-	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped,
+	p := planJSON{Run: s.Run, Dataset: s.Dataset, Source: s.Source, Digest: digest, Images: totals.Plan, Skipped: s.Images.Skipped, Failed: s.Images.Failed,
 		Annotations: added{sums.Listed, sums.Added, sums.Removed, sums.Replaced, sums.Kept, sums.Unknown}, Reviewed: sums.Reviewed, Archive: s.Archived, Restore: s.Restored, Classes: []string{}, Uploads: uploadsJSON{sums.Uploads, sums.UploadBytes}, Accounts: s.Accounts, Unlabelled: s.Images.Unlabelled, Findings: s.Findings, Kinds: s.Kinds}
 	for _, c := range created {
 		p.Classes = append(p.Classes, c.Name)
@@ -187,6 +189,7 @@ func (o *shownPlan) show(in *session, w io.Writer, s worker.Summary, failed erro
 		if o.rows || !onTerminal(os.Stdout) {
 			err = printRows(ctx, w, st, p.Run)
 		} else {
+			printFailures(w, "what failed", s, failed)
 			fmt.Fprintln(w, "  images       with --rows")
 		}
 	}
@@ -207,7 +210,7 @@ func (o *planOptions) showDiff(s *session, w io.Writer, src convert.Source, id s
 		return err
 	}
 	defer c.close()
-	before, after, err := worker.Sides(s.ctx, c.client, s.store, src, run, o.diff)
+	before, after, planned, err := worker.Sides(s.ctx, c.client, s.store, src, run, o.diff)
 	if errors.Is(err, worker.ErrNoImage) {
 		return usageError{err}
 	}
@@ -217,14 +220,29 @@ func (o *planOptions) showDiff(s *session, w io.Writer, src convert.Source, id s
 	changes := compare.Annotations(before, after)
 	count := compare.Count(changes)
 	changes = slices.DeleteFunc(changes, func(c compare.Change) bool { return c.Kind == compare.Unchanged })
-	if o.output.json {
-		return printJSON(w, struct {
-			Image   string           `json:"image"`
-			Changes []compare.Change `json:"changes"`
-			Same    int              `json:"same"`
-		}{o.diff, changes, count[compare.Unchanged]})
+	notSaved := ""
+	if planned.Outcome == store.ItemFailed || planned.Outcome == store.ItemSkipped {
+		notSaved = planned.Reason
 	}
-	return printDiff(w, o.diff, changes, count)
+	var failed error
+	if planned.Outcome == store.ItemFailed {
+		failed = errFailures
+	}
+	if o.output.json {
+		return cmp.Or(printJSON(w, struct {
+			Image    string           `json:"image"`
+			Changes  []compare.Change `json:"changes"`
+			Same     int              `json:"same"`
+			NotSaved string           `json:"not_saved,omitempty"` // why a sync would leave the image alone
+		}{o.diff, changes, count[compare.Unchanged], notSaved}), failed)
+	}
+	if err := printDiff(w, o.diff, changes, count); err != nil {
+		return err
+	}
+	if notSaved != "" {
+		fmt.Fprintf(w, "a sync does not do this: %s\n", printable(notSaved))
+	}
+	return failed
 }
 
 func keepPlan(path string, p planJSON) error {
@@ -243,6 +261,9 @@ func printPlan(w io.Writer, p planJSON) {
 		part{n[store.PlanAmbiguous], "ambiguous"}, part{n[store.PlanFailed], "that cannot be taken"}))
 	if p.Skipped > 0 {
 		fmt.Fprintf(w, "  skipped      %d of these\n", p.Skipped)
+	}
+	if p.Failed > 0 {
+		fmt.Fprintf(w, "  failed       %d of these: a sync leaves them alone and ends with 4\n", p.Failed)
 	}
 	if p.Uploads.Images > 0 {
 		fmt.Fprintf(w, "  upload       %s, %s\n", plural(p.Uploads.Images, "file"), humanize.IBytes(uint64(p.Uploads.Bytes)))
