@@ -316,14 +316,15 @@ func (s *Store) Runs(ctx context.Context, limit int) ([]Run, error) {
 }
 
 // LastChange is the last run that changed images, or may have: in the order in which
-// processes worked on runs, whatever the clock said.
-func (s *Store) LastChange(ctx context.Context) (run Run, found bool, err error) {
-	run, err = scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE kind IN ('sync', 'undo')
+// processes worked on runs, whatever the clock said. dataset is the name or id of the one that is
+// meant; "" is any.
+func (s *Store) LastChange(ctx context.Context, dataset string) (run Run, found bool, err error) {
+	run, err = scanRun(s.reader.QueryRowContext(ctx, `SELECT `+runColumns+fromRuns+`WHERE kind IN ('sync', 'undo') AND ?1 IN ('', datasets.name, datasets.dataset_id)
 		AND (EXISTS (SELECT 1 FROM batch_images WHERE item BETWEEN runs.ref << 32 AND ((runs.ref + 1) << 32) - 1 AND new_count IS NOT NULL AND error = '')
 			OR EXISTS (SELECT 1 FROM backups WHERE run = runs.id)
 			OR EXISTS (SELECT 1 FROM uploads WHERE run = runs.id AND state = 'done')
 			OR totals <> '' AND json_extract(totals, '$.Notes.Archived') > 0)
-		ORDER BY turn DESC LIMIT 1`))
+		ORDER BY turn DESC LIMIT 1`, dataset))
 	if errors.Is(err, sql.ErrNoRows) {
 		return run, false, nil
 	}

@@ -215,7 +215,7 @@ func (p *planner) guardPruned(ctx context.Context, pruned int) error {
 		return err
 	}
 	if p.MaxPruned.exceeds(pruned+before, dataset.Images) {
-		return guardError{reason: fmt.Sprintf("the run would clear %d images for having left the source, %d were in the last 7 days, and the limit is %s of the dataset's %d", pruned, before, p.MaxPruned, dataset.Images),
+		return guardError{reason: fmt.Sprintf("the run would clear %d images that left the source (%d were cleared in the last 7 days), and the limit is %s of the dataset's %d", pruned, before, p.MaxPruned, dataset.Images),
 			flag: "--max-pruned allows it; `pictosync plan --prune` shows which images"}
 	}
 	return nil

@@ -84,7 +84,7 @@ func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 
 func (o *exportOptions) settings() (e backup.Options, err error) {
 	if o.dataset == "" {
-		return e, usagef("no dataset: name one with --dataset")
+		return e, usagef("no dataset: name one with --dataset, or with dataset: in a job of a configuration")
 	}
 	if o.out == "" {
 		return e, usagef("no output: name the folder of the backups with --out")

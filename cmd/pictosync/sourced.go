@@ -59,7 +59,7 @@ func (o *sourcedOptions) addReportFlags(f *pflag.FlagSet) {
 
 func (o *sourcedOptions) check() error {
 	if o.dataset == "" {
-		return usagef("no dataset: name one with --dataset")
+		return usagef("no dataset: name one with --dataset, or with dataset: in a job of a configuration")
 	}
 	if err := cmp.Or(oneOf("unmatched", o.unmatched), o.reads.check(), checkFile("findings", o.findings)); err != nil {
 		return err

@@ -165,8 +165,9 @@ SOURCE is a COCO file or a folder of them, a YOLO folder, a Create ML file, a SQ
 manifest, or canonical JSON Lines, also in a .zip or .tar.gz, in a bucket (s3://, gs://, azblob://)
 or behind https://. Every image that the labels speak of is matched to one
 image of the dataset; images that have what the labels say already are not sent.
-A label file without labels clears its image; an image without a label file is
-left alone. The key is read from PICTOGRAPH_API_KEY.
+A label file without labels clears its image with --allow-clear, and fails it
+otherwise where it has annotations; an image without a label file is left alone.
+The key is read from PICTOGRAPH_API_KEY.
 
 With --upload missing, images that the dataset lacks are uploaded first, where
 their files are at hand, five hundred in two requests; --create-dataset makes the

@@ -22,6 +22,7 @@ type undoOptions struct {
 	backups  backupOptions
 	reads    readOptions
 	dryRun   bool
+	dataset  string
 	image    string
 	force    bool
 	classes  bool
@@ -41,8 +42,9 @@ given. The images that the run uploaded stay too; with --uploaded they are archi
 but those that somebody labelled since, and the undo of such an undo brings them back
 with it. An undo is a run like others: it takes backups, can be interrupted, and can
 be undone. RUN is an id, the beginning or end of one, or
-last: the last run that changed something, which is named first.` + exitHelp,
-		Example: `  pictosync undo last --dry-run
+last: the last run that changed something, in whatever dataset, or in that of --dataset.
+It is named first. Given twice, undo last undoes the undo.` + exitHelp,
+		Example: `  pictosync undo last --dataset cars --dry-run
   pictosync undo 0190b3f2 --image 'train/**'`,
 		Args: one(aRun),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,6 +55,7 @@ last: the last run that changed something, which is named first.` + exitHelp,
 		},
 	}
 	f := cmd.Flags()
+	f.StringVar(&o.dataset, "dataset", "", "`NAME` or id of the dataset that the run was of")
 	f.StringVar(&o.image, "image", "", "only images whose path fits the `GLOB`")
 	f.BoolVar(&o.force, "force", false, "put back also what was changed since")
 	f.BoolVar(&o.classes, "classes", false, "take away the classes that the run added and that no annotation has any more; for this all images are read")
@@ -142,11 +145,17 @@ func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, e
 		if err == nil && !saves(run) {
 			err = usagef("undo %s: it was a %s run, which changes nothing", run.ID, run.Kind)
 		}
+		if err == nil && o.dataset != "" && o.dataset != run.Dataset.Name && o.dataset != run.Dataset.ID {
+			err = usagef("undo %s: it was a run of dataset %q; leave --dataset out, or give another run", run.ID, run.Dataset.Name)
+		}
 		return run, err
 	}
-	run, found, err := st.LastChange(ctx)
+	run, found, err := st.LastChange(ctx, o.dataset)
 	if err != nil {
 		return run, err
+	}
+	if !found && o.dataset != "" {
+		return run, usagef("undo last: no run of this state has changed anything in dataset %q; `pictosync runs` lists them", o.dataset)
 	}
 	if !found {
 		return run, saidError{errNothingToUndo}
