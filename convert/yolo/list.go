@@ -365,16 +365,17 @@ func (y *dataset) listedFiles(listDir, line string) (image, label, cut string, o
 	comment := isComment(line)
 	line = path.Clean(strings.ReplaceAll(line, `\`, "/"))
 	if path.IsAbs(line) {
-		if label, ok = labelOf(filepath.FromSlash(line)); ok {
-			return source.Existing(filepath.FromSlash(line)), label, "", true
+		file := y.asGiven(filepath.FromSlash(line))
+		if label, ok = labelOf(file); ok {
+			return source.Existing(file), label, "", true
 		}
-		image = source.Existing(filepath.FromSlash(line))
+		image = source.Existing(file)
 	}
 	all := strings.Split(strings.TrimLeft(line, "/"), "/")
 	parts := all
 	for len(parts) > 0 {
 		for _, base := range []string{listDir, y.root} {
-			candidate := filepath.Join(base, filepath.FromSlash(strings.Join(parts, "/")))
+			candidate := y.stated(base, strings.Join(parts, "/"))
 			if label, ok = labelOf(candidate); ok {
 				return source.Existing(candidate), label, strings.Join(all[:len(all)-len(parts)], "/"), true
 			}

@@ -174,17 +174,13 @@ func (y *dataset) findThird(ctx context.Context) error {
 }
 
 // amongLabels is a file's path as a walk from the data set's folder comes to it; "" where
-// it lies elsewhere.
+// that comes to no such file.
 func (y *dataset) amongLabels(file string) string {
-	if file == "" {
+	rel, ok := source.Below(y.root, file)
+	if !ok {
 		return ""
 	}
-	root, rootErr := filepath.Abs(y.root)
-	abs, err := filepath.Abs(file)
-	if err != nil || rootErr != nil || !source.Within(root, abs) {
-		return ""
-	}
-	return filepath.Join(y.root, strings.TrimPrefix(abs, root))
+	return filepath.Join(y.root, rel)
 }
 
 // state puts what the flags say of lines before what a data set says.
