@@ -67,6 +67,8 @@ type Converter struct {
 	// has its own; those without a name are joint_0, joint_1…
 	KeypointNames      []string
 	ClassKeypointNames map[int][]string
+	// FromOne says that lines most likely count the classes from 1, and so name none of these.
+	FromOne bool
 	// Third is what the third number of a keypoint is, in all lines of the data set.
 	Third   third
 	Options convert.Options
@@ -89,15 +91,21 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 	b := convert.NewBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	b.NoteOutside = true
 	r := reader{Converter: y, Builder: b}
-	if source.IsUTF16(label) {
+	leaveOut := func(kind convert.Kind, reason string) convert.Result {
 		lines := countLines(label)
 		for range lines {
 			b.Count(false)
 		}
 		if lines > 0 {
-			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindUnreadable, Count: lines, File: file, Image: image, Reason: scan.ErrUTF16.Error(), Action: "its lines were left out"})
+			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: kind, Count: lines, File: file, Image: image, Reason: reason, Action: "its lines were left out"})
 		}
 		return b.Result
+	}
+	switch {
+	case source.IsUTF16(label):
+		return leaveOut(convert.KindUnreadable, scan.ErrUTF16.Error())
+	case y.FromOne:
+		return leaveOut(convert.KindUnknownClass, y.fromOne())
 	}
 	number, rest := 1, withoutMark(label)
 	if after, lines, found := angleHeader(rest); found {
@@ -177,6 +185,11 @@ func (y *Converter) noClass(class int) string {
 		reason += ", which is counted from 0"
 	}
 	return reason
+}
+
+// fromOne says why no class is taken where lines count them from 1.
+func (y *Converter) fromOne() string {
+	return fmt.Sprintf("lines have the class %d and none has 0, as where classes are counted from 1, and the list of %d is counted from 0", len(y.Classes), len(y.Classes))
 }
 
 func (r *reader) convertNumbers(o convert.Object, n []float64) bool {

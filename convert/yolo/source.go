@@ -76,6 +76,9 @@ func (y *dataset) complete(ctx context.Context, taken string, files ...os.FileIn
 			return nil, err
 		}
 	}
+	if err := y.findFirstClass(ctx); err != nil {
+		return nil, err
+	}
 	return y, y.findThird(ctx)
 }
 
@@ -138,6 +141,36 @@ func (y *dataset) labels(ctx context.Context) iter.Seq2[labelData, error] {
 			}
 		}
 	}
+}
+
+// findFirstClass tells from the lines whether they count classes from 1 where the list counts them
+// from 0: none has the first, and some the one behind the last. It looks no further than the first.
+func (y *dataset) findFirstClass(ctx context.Context) error {
+	behind := len(y.convert.Classes)
+	for class := range behind {
+		if _, named := y.convert.Classes[class]; !named {
+			return nil // they are numbered
+		}
+	}
+	some := false
+	for l, err := range y.labels(ctx) {
+		if err != nil {
+			return err
+		}
+		for _, line := range labelLines(l.data) {
+			field, _ := nextField(line)
+			class, err := parseClass(field)
+			if err == nil && class == 0 {
+				return nil
+			}
+			some = some || err == nil && class == behind
+		}
+	}
+	if y.convert.FromOne = some; some {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindClassList, Reason: y.convert.fromOne(),
+			Action: fmt.Sprintf("no label was taken: number the names, as names: {1: %s}, in data.yaml or a --class-list FILE, or add the name that the list lacks", y.convert.Classes[0])})
+	}
+	return nil
 }
 
 // findThird tells from the lines that findReading looks at what the third numbers of
