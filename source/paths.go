@@ -30,6 +30,25 @@ func Stem(name string) string {
 // SplitNames are folders that tell the parts of a data set apart, lower case.
 var SplitNames = map[string]bool{"train": true, "training": true, "val": true, "valid": true, "validation": true, "test": true, "testing": true, "minival": true, "dev": true}
 
+// SplitOf is the split that a folder of that name is for, with the number behind its name; "" where
+// it is for none.
+func SplitOf(folder string) (name, number string) {
+	folder = strings.ToLower(folder)
+	name = strings.TrimRight(folder, "0123456789")
+	switch name {
+	case "training", "obj_train_data":
+		return "train", ""
+	case "valid", "validation", "obj_valid_data", "obj_validation_data":
+		return "val", ""
+	case "testing", "obj_test_data":
+		return "test", ""
+	}
+	if !SplitNames[name] {
+		return "", ""
+	}
+	return name, folder[len(name):]
+}
+
 // Shortened are the ways to find a path of another machine or of a renamed folder: as
 // it is, and with more and more leading components taken off. One that names a split
 // stays: without it, what is left would be another's.

@@ -42,20 +42,8 @@ type split struct{ name, number string }
 
 // splitOf is the split that a folder is for, the zero value for none.
 func splitOf(folder string) split {
-	folder = strings.ToLower(folder)
-	name := strings.TrimRight(folder, "0123456789")
-	switch name {
-	case "training", "obj_train_data":
-		return split{name: "train"}
-	case "valid", "validation", "obj_valid_data", "obj_validation_data":
-		return split{name: "val"}
-	case "testing", "obj_test_data":
-		return split{name: "test"}
-	}
-	if !source.SplitNames[name] {
-		return split{}
-	}
-	return split{name, folder[len(name):]}
+	name, number := source.SplitOf(folder)
+	return split{name, number}
 }
 
 // ofService is the split as the service knows it, "" for what is none there.
