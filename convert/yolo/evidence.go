@@ -395,6 +395,7 @@ type reading struct {
 // statement is what is known of a data set before its lines are looked at.
 type statement struct {
 	Task                        Task
+	Trailer                     trailer // the zero value states none
 	KeypointCount, KeypointDims int
 }
 
@@ -415,6 +416,9 @@ func (e *evidence) allReadings(stated statement) []reading {
 	var few []reading
 	if boxes >= 0 && e.few(all[boxes].misfits) {
 		few = []reading{all[boxes]}
+	}
+	if stated.Trailer != (trailer{}) {
+		return preferred(e.fitting(all, stated), func(r reading) bool { return r.Trailer == stated.Trailer })
 	}
 	fitting := e.fitting(all, stated)
 	if len(fitting) > 1 && few != nil && stated.Task == "" {
