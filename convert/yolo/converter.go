@@ -92,6 +92,8 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 	b.NoteOutside = true
 	r := reader{Converter: y, Builder: b}
 	leaveOut := func(kind convert.Kind, reason string) convert.Result {
+		b.Result.Release()
+		b := convert.NewBuilder(file, image, size, y.Options, 0)
 		lines := countLines(label)
 		for range lines {
 			b.Count(false)
@@ -117,6 +119,9 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 			b.Count(r.convert(number, line))
 		}
 	}
+	if y.Columns == nil && r.corners.likely(b.Result.Read) {
+		return leaveOut(convert.KindBoxNotation, "its boxes all fit as two corners, x1 y1 x2 y2, and as centre and size some reach far out of the image; --columns takes them for centre and size")
+	}
 	return b.Result
 }
 
@@ -141,9 +146,10 @@ func angleHeader(label []byte) (rest []byte, lines int, found bool) {
 type reader struct {
 	*Converter
 	*convert.Builder
-	poses  map[int]*convert.Category // by class; made when first needed
-	class  int                       // of the line at hand
-	angles bool                      // the file says that its lines end with angles
+	poses   map[int]*convert.Category // by class; made when first needed
+	class   int                       // of the line at hand
+	angles  bool                      // the file says that its lines end with angles
+	corners cornersOfFile
 }
 
 // convert reports whether the line is in the result.
@@ -319,6 +325,7 @@ func (r *reader) box(o convert.Object, n []float64) bool {
 	if !r.inRange(o.At, n) {
 		return false
 	}
+	r.corners.add(n)
 	return r.AddBox(o, r.boxOf(n))
 }
 
@@ -351,6 +358,9 @@ func (r *reader) angledBox(o convert.Object, n []float64, angle float64) bool {
 func (r *reader) polygon(o convert.Object, n []float64) bool {
 	if !r.inRange(o.At, n) {
 		return false
+	}
+	if r.Columns == nil && enclosesRest(n) {
+		return r.Drop(convert.KindBoxNotation, o.At, "its first four numbers are the box around the points behind them; --columns class,box,polygon reads a box and a polygon, class,polygon takes all for points")
 	}
 	ring := r.pixels(n)
 	if !geometry.Enclosing(ring) {
@@ -401,12 +411,13 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	if !r.inRange(o.At, box) {
 		return false
 	}
+	r.corners.add(box)
 	keypoints, scores, ok := r.placed(o.At, numbers)
 	if !ok {
 		return false
 	}
 	if len(keypoints) == 0 {
-		return r.box(o, box)
+		return r.AddBox(o, r.boxOf(box))
 	}
 	first, instances := len(r.Result.Annotations), r.Instances
 	if !r.AddPose(o, r.category(o.Name), keypoints) {
@@ -417,7 +428,7 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	}
 	switch given := r.boxOf(box); {
 	case r.AllGeometries:
-		r.box(o, box)
+		r.AddBox(o, r.boxOf(box))
 	case r.Instances == instances:
 		r.Report(convert.KindGeometry, o.At, "there is a box beside a lone point", "left out; --all-geometries takes it too")
 	case given.W > 0 && given.H > 0:

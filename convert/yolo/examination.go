@@ -75,15 +75,17 @@ func (x examination) findReading(ctx context.Context) error {
 	case foreign != "" && lines.files == 0:
 		return source.NotRead(x.Input(x.Path, ""), foreign)
 	case lines.files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
+		if err := x.askNotation(&lines, poseReading(stated)); err != nil {
+			return err
+		}
 		x.tellBoxes(&lines)
 		return x.chooseTask()
 	case len(readings) != 1 || readings[0].asks(stated):
 		return &convert.Error{Op: "read", Path: x.Path, Err: unclear(&lines, readings), Advice: adviceOf(&lines, readings)}
 	}
 	r := readings[0]
-	if columns, example, corners := lines.corners(r); corners {
-		return &convert.Error{Op: "read", Path: x.Path, Err: fmt.Errorf("the boxes may be centre and size or two corners, x1 y1 x2 y2: as corners all of them fit, and as centre and size some reach out of their image (%s)", example),
-			Advice: "--columns " + columns + " takes them for centre and size; corners are not read"}
+	if err := x.askNotation(&lines, r); err != nil {
+		return err
 	}
 	x.tellBoxes(&lines)
 	x.convert.Trailer = r.Trailer
@@ -91,6 +93,28 @@ func (x examination) findReading(ctx context.Context) error {
 		x.convert.Task = r.Task
 	}
 	return x.chooseTask()
+}
+
+// askNotation refuses boxes that may be given otherwise than by centre and size.
+func (x examination) askNotation(e *evidence, r reading) error {
+	other, example := e.otherNotation(r)
+	if other == nil {
+		return nil
+	}
+	return &convert.Error{Op: "read", Path: x.Path, Err: fmt.Errorf("the boxes may be centre and size or %s: as %s all of them fit, and as centre and size some reach out of their image (%s)", other.name, other.plural, example),
+		Advice: "--columns " + r.columns() + " takes them for centre and size; " + other.plural + " are not read"}
+}
+
+// poseReading is that of the poses that are stated; where none are, of no lines.
+func poseReading(stated statement) reading {
+	r := reading{Task: stated.Task, KeypointCount: stated.KeypointCount, KeypointDims: stated.KeypointDims, shape: polygonShape}
+	switch r.KeypointDims {
+	case 2:
+		r.shape = pose2Shape
+	case 3:
+		r.shape = pose3Shape
+	}
+	return r
 }
 
 // tellBoxes tells of lines of boxes alone where the data set is one of poses.
