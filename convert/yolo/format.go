@@ -181,7 +181,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		return nil, unnamedLabels(in, cmp.Or(found.Label, "none that were found"))
 	}
 	if flagsOf(in.OpenOptions).ClassList == "" {
-		if err := checkNotes(in.Path, names, entries); err != nil {
+		if err := checkBeside(in.Path, names, entries); err != nil {
 			return nil, err
 		}
 	}

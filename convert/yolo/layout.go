@@ -727,9 +727,20 @@ var numberedLine = regexp.MustCompile(`^(\d+)(?:\s*[:;,.=)\-]?\s+|[:=,;])\S`)
 func checkClassLines(lines []string) error {
 	own := make(map[int]bool) // numbers that lines begin with
 	inOrder := true
+	if first := strings.TrimSpace(lines[0]); len(lines) == 1 && severalNames.MatchString(first) {
+		return fmt.Errorf("its one line, %s, looks like several names, and all of a line is the name of a class", convert.Display(first))
+	}
+	if separated(lines) {
+		return fmt.Errorf("its lines end with separators, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
+	}
+	if numberedBehind(lines) {
+		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
+	}
 	for i, line := range lines {
 		line = strings.TrimSpace(line)
 		switch {
+		case strings.ContainsRune(line, '\r'):
+			return fmt.Errorf("line %d, %s, holds a carriage return alone, which ends the lines of old files: end them with line feeds", i+1, convert.Display(line))
 		case strings.HasPrefix(line, "#"):
 			return fmt.Errorf("line %d, %s, looks like a comment, and every line of a class list is a class", i+1, convert.Display(line))
 		case strings.ContainsRune(line, 0):
@@ -758,6 +769,45 @@ func checkClassLines(lines []string) error {
 		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
 	}
 	return nil
+}
+
+// severalNames is a line with separators between names.
+var severalNames = regexp.MustCompile(`^[^,;\t]*[^,;\t\s][^,;\t]*[,;\t]\s*[^,;\t\s]`)
+
+// separated reports whether all lines but the last end with a separator, or a single one does.
+func separated(lines []string) bool {
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		if !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, ";") && (i < len(lines)-1 || i == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// endNumber is the number that a line of a class list ends with, behind a name.
+var endNumber = regexp.MustCompile(`^(.*\S)(?:\s+|\s*[:;,=]\s*)(\d+)$`)
+
+// numberedBehind reports whether lines are different names with their numbers behind them, from 0
+// or from 1. Names that are one but for their numbers, as digit 0, are names.
+func numberedBehind(lines []string) bool {
+	names := make(map[string]bool)
+	first := 0
+	for i, line := range lines {
+		match := endNumber.FindStringSubmatch(strings.TrimSpace(line))
+		if match == nil || names[match[1]] {
+			return false
+		}
+		names[match[1]] = true
+		number, err := strconv.Atoi(match[2])
+		if i == 0 {
+			first = number
+		}
+		if err != nil || number != first+i {
+			return false
+		}
+	}
+	return first == 0 || first == 1 && len(lines) > 1
 }
 
 // isYAMLorJSON reports whether a line of a class list is of a list in another notation.
