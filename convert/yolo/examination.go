@@ -178,6 +178,9 @@ func flagsOfReadings(readings []reading) string {
 		flags = []string{"--task", "--kpt-shape", "--columns"}
 	case len(readings) == 1 && readings[0].KeypointDims > 0:
 		flags = append(flags, "(kpt_shape of data.yaml)", "--task segment")
+		if r := readings[0]; r.KeypointCount*r.KeypointDims == 4 { // four points, of which some lie outside
+			flags = append(flags, "--task obb")
+		}
 	}
 	return "say which they are with " + strings.Join(flags, " or ")
 }

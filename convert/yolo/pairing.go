@@ -59,10 +59,13 @@ func (y *dataset) hasImages(folder string) bool {
 // labelsElsewhere are the folders on disk where labels of the images in one of the data set may
 // lie.
 func (y *dataset) labelsElsewhere(images string) (folders []string) {
-	if root := filepath.Clean(y.root); root != "." && !source.Within(root, images) {
+	root := filepath.Clean(y.root)
+	if y.Images != "" && source.Within(y.Images, images) {
+		root = y.Images
+	} else if root != "." && !source.Within(root, images) {
 		return nil
 	}
-	for _, folder := range labelFoldersAnywhere(source.Relative(y.root, images)) {
+	for _, folder := range labelFoldersAnywhere(source.Relative(root, images)) {
 		folders = append(folders, filepath.Join(y.root, filepath.FromSlash(folder)))
 	}
 	return folders
