@@ -2,6 +2,7 @@ package convert
 
 import (
 	"hash/maphash"
+	"iter"
 	"maps"
 	"path"
 	"regexp"
@@ -20,10 +21,15 @@ type Catalog struct {
 	categories map[string]*CatalogEntry
 	loose      poses             // keypoints whose category nothing tells
 	told       map[string]*poses // of categories that the keypoints name, where nothing has their template
-	stems      map[uint64]bool   // of the images' names, by their hashes; true where several have one
-	LargestID  int64             // of the annotations' whole-number ids
+	stems      map[uint64]bool   // of the images' bare names, by their hashes; true where several have one
+	places     map[Place]bool
+	LargestID  int64 // of the annotations' whole-number ids
 	Task       shapeCounts
 }
+
+// Place is the folder of an image, without those that BareName leaves out, and the split that
+// the source says it is in.
+type Place struct{ Folder, Split string }
 
 // CatalogEntry is a class, with its keypoints where it is a pose.
 type CatalogEntry struct {
@@ -40,24 +46,41 @@ type shapeCounts struct{ Boxes, Oriented, Polygons, Poses int }
 // NewCatalog begins a catalog. Classes that the map numbers are in it from the
 // start; m may be nil.
 func NewCatalog(m *ClassMap) *Catalog {
-	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), told: make(map[string]*poses), stems: make(map[uint64]bool), loose: poses{mapped: m}}
+	return &Catalog{mapped: m, categories: make(map[string]*CatalogEntry), told: make(map[string]*poses), stems: make(map[uint64]bool), places: make(map[Place]bool), loose: poses{mapped: m}}
 }
 
 var stemSeed = maphash.MakeSeed()
+
+// BareName is an image's path without the folders "images", which a format with a folder
+// "labels" beside it has for the images themselves.
+func BareName(image string) string {
+	if !strings.Contains(image, "images/") {
+		return image
+	}
+	parts := strings.Split(image, "/")
+	folders := slices.DeleteFunc(parts[:len(parts)-1], func(folder string) bool { return folder == "images" })
+	return strings.Join(append(slices.Clip(folders), path.Base(image)), "/")
+}
 
 func stemHash(image string) uint64 {
 	return maphash.String(stemSeed, strings.TrimSuffix(image, path.Ext(image)))
 }
 
-// AddName takes on an image's name.
-func (c *Catalog) AddName(image string) {
-	hash := stemHash(image)
+// AddName takes on an image's name, and the split that the source says it is in.
+func (c *Catalog) AddName(image, split string) {
+	bare := BareName(image)
+	hash := stemHash(bare)
 	_, several := c.stems[hash]
 	c.stems[hash] = several
+	folder, _ := path.Split(bare)
+	c.places[Place{strings.TrimSuffix(folder, "/"), split}] = true
 }
 
-// SharesStem reports whether another image has the same name but for its extension.
-func (c *Catalog) SharesStem(image string) bool { return c.stems[stemHash(image)] }
+// SharesStem reports whether another image has the same bare name but for its extension.
+func (c *Catalog) SharesStem(image string) bool { return c.stems[stemHash(BareName(image))] }
+
+// Places are those of all images, in no order.
+func (c *Catalog) Places() iter.Seq[Place] { return maps.Keys(c.places) }
 
 // Add takes on the classes of one image's result.
 func (c *Catalog) Add(r Result) {

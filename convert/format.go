@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"iter"
 	"slices"
 	"strings"
 
@@ -55,6 +56,19 @@ type Labels interface {
 	// Load converts the label of an item. stated is the size that the source gives the
 	// image, listed the one of the dataset's listing; either may be unknown.
 	Load(item Item, stated, listed Size, label []byte) (Result, error)
+}
+
+// Examined are Labels of which all those of a source tell together what they mean: it is found
+// out before the first is loaded.
+type Examined interface {
+	// Examine goes through the labels, perhaps more than once; its error refuses the source.
+	Examine(ctx context.Context, all func(context.Context) iter.Seq2[OneLabel, error]) error
+}
+
+// OneLabel is the label of one image as it is looked at before any is loaded.
+type OneLabel struct {
+	File string
+	Data []byte // valid until the next; nil where it cannot be read
 }
 
 // ErrNoClasses says that labels need names of classes, and that there are none.

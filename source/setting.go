@@ -72,7 +72,7 @@ func Prepare(in convert.Input) (Files, error) {
 	if err != nil {
 		return s, &convert.Error{Op: "open", Path: in.Images, Err: ReasonOf(err), Advice: "--images names the folder of the image files"}
 	}
-	s.Images = in.Images
+	s.Images = filepath.Clean(in.Images)
 	return s, nil
 }
 

@@ -200,6 +200,60 @@ func Within(folder, path string) bool {
 	return path == folder || strings.HasPrefix(path, strings.TrimSuffix(folder, string(filepath.Separator))+string(filepath.Separator))
 }
 
+// Below is the path below a folder of a file that lies in it, however both are named: from
+// the root of the machine or not, and through links or not. The file need not be there.
+func Below(folder, file string) (rel string, ok bool) {
+	if rel, ok := relativeWithin(filepath.Clean(folder), file); ok {
+		return rel, true
+	}
+	abs, err := filepath.Abs(folder)
+	if err != nil {
+		return "", false
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return "", false
+	}
+	if rel, ok := relativeWithin(abs, file); ok {
+		return rel, true
+	}
+	info, err := os.Stat(folder)
+	if err != nil {
+		return "", false
+	}
+	if rel, ok := belowSame(info, file); ok {
+		return rel, true
+	}
+	real, err := filepath.EvalSymlinks(file)
+	if err != nil || real == file {
+		return "", false
+	}
+	return belowSame(info, real)
+}
+
+func relativeWithin(folder, file string) (rel string, ok bool) {
+	if !Within(folder, file) {
+		return "", false
+	}
+	rel, err := filepath.Rel(folder, file)
+	return rel, err == nil
+}
+
+// belowSame is what follows in a path behind the folder that is the one of info.
+func belowSame(info os.FileInfo, file string) (rel string, ok bool) {
+	const slash = string(filepath.Separator)
+	parts := strings.Split(file, slash)
+	for i := range parts {
+		above, err := os.Stat(strings.Join(parts[:i+1], slash) + slash)
+		if err != nil {
+			return "", false // so is none of those below it
+		}
+		if os.SameFile(info, above) {
+			return filepath.Join(append([]string{"."}, parts[i+1:]...)...), true
+		}
+	}
+	return "", false
+}
+
 func (v *visit) report(kind convert.Kind, path, reason, action string) {
 	v.Reporter.Report(convert.Finding{Kind: kind, File: Join(v.Prefix, path), Reason: reason, Action: action})
 }

@@ -169,7 +169,67 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		return nil, &convert.Error{Op: "read", Path: s.Path, Err: err, Advice: "a manifest is a SQLite file as pictosync manifest writes it"}
 	}
 	m.print = s.Fingerprint(info)
-	return m, nil
+	return m, m.examine(ctx)
+}
+
+// examine shows formats whose labels tell together what they mean all of those that rows have.
+func (m *manifest) examine(ctx context.Context) error {
+	defer m.Hold()()
+	var keys []classesOf
+	if err := m.query(ctx, func(db *sql.DB) error {
+		return eachRow(ctx, db, `SELECT DISTINCT CAST(format AS TEXT), class_set FROM images WHERE format IS NOT NULL AND typeof(class_set) IN ('integer', 'null')`, func(rows *sql.Rows) error {
+			var format string
+			var set sql.NullInt64
+			err := rows.Scan(&format, &set)
+			keys = append(keys, classesOf{set.Int64, format})
+			return err
+		})
+	}); err != nil {
+		return &convert.Error{Op: "read", Path: m.Path, Err: err}
+	}
+	for _, key := range keys {
+		format, err := m.rowFormat(key.format)
+		if err != nil || !format.OneImage {
+			continue
+		}
+		labels, err := m.labels(key.id, format)
+		if err != nil {
+			continue // the rows fail with it
+		}
+		examined, ok := labels.(convert.Examined)
+		if !ok {
+			continue
+		}
+		if err := examined.Examine(ctx, func(ctx context.Context) iter.Seq2[convert.OneLabel, error] { return m.labelsOf(ctx, key) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// labelsOf yields the labels of the rows of a format with a class set.
+func (m *manifest) labelsOf(ctx context.Context, key classesOf) iter.Seq2[convert.OneLabel, error] {
+	return func(yield func(convert.OneLabel, error) bool) {
+		var buffer []byte
+		for item, err := range m.Items(ctx, "") {
+			l := convert.OneLabel{File: item.File}
+			if p, ok := item.Place.(place); err == nil {
+				if !ok || item.Err != nil || (classesOf{p.classSet, p.format.Name}) != key {
+					continue
+				}
+				var err error
+				if p.labelPath == "" {
+					l.Data, _ = m.label(ctx, item, p)
+				} else if l.Data, err = m.small(buffer, p); err == nil {
+					buffer = l.Data
+				}
+				// What cannot be read fails its row when that is loaded.
+			}
+			if !yield(l, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // Hold keeps the manifest open, and the label files that rows refer to.
@@ -694,6 +754,15 @@ func (m *manifest) reportRowSize(item convert.Item, p place, own convert.Size, r
 	result.Findings = append(result.Findings, f)
 }
 
+// small reads a row's label file, unless it is too large.
+func (m *manifest) small(buffer []byte, p place) ([]byte, error) {
+	file := m.file(p.labelPath)
+	if info, err := os.Stat(file); err != nil || info.Size() > source.MaxLabels {
+		return nil, errTooLong
+	}
+	return source.ReadInto(buffer, file, source.MaxLabels)
+}
+
 // label reads a row's label, from its file or the manifest.
 func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byte, error) {
 	if p.labelPath != "" {
@@ -705,7 +774,7 @@ func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byt
 	}
 	var label []byte
 	err := m.query(ctx, func(db *sql.DB) error {
-		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, item.Cursor).Scan(&label)
+		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, p.row).Scan(&label)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errors.New("the label is gone since the run began")

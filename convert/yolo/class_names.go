@@ -30,6 +30,8 @@ func readNamed(file string) namedClasses {
 		return namedClasses{file, describedNames(file)}
 	case filepath.Base(file) == notes:
 		return namedClasses{file, notedNames(file)}
+	case strings.EqualFold(filepath.Ext(file), ".json"):
+		return namedClasses{file, jsonNames(file)}
 	}
 	lines, err := classLines(file)
 	if err != nil || areLabels(lines) {
@@ -70,6 +72,44 @@ func notedNames(file string) map[int]string {
 		}
 	}
 	return names
+}
+
+// jsonNames are the names of a JSON list, or of a mapping by their numbers.
+func jsonNames(file string) map[int]string {
+	data, err := source.ReadSmall(file)
+	if err != nil {
+		return nil
+	}
+	var list []string
+	names := make(map[int]string)
+	if json.Unmarshal(data, &list) == nil {
+		return numbered(list)
+	}
+	if json.Unmarshal(data, &names) != nil {
+		return nil // it is something else
+	}
+	return names
+}
+
+// maybeLists are files that hold class names as well as other things.
+var maybeLists = []string{"labels.txt", "names.txt", "class_names.txt", "classes.json"}
+
+// readMaybe is readNamed for one of maybeLists, which is taken for a list of class names where it
+// has as many names as classes are known, none of them that of a file.
+func readMaybe(file string, classes int) namedClasses {
+	list := readNamed(file)
+	for _, name := range list.names {
+		if strings.ContainsAny(name, `/\`) || source.IsImageName(name) {
+			return namedClasses{file: file}
+		}
+	}
+	if len(list.names) != classes {
+		return namedClasses{file: file}
+	}
+	if lines, err := classLines(file); err == nil && filepath.Ext(file) == ".txt" && checkClassLines(lines) != nil {
+		return namedClasses{file: file} // one with more than names
+	}
+	return list
 }
 
 // numbered are the lines of a class list by their numbers.
@@ -129,6 +169,10 @@ func (y *dataset) checkClassLists(description string) error {
 			folders = append(folders, part.path)
 		}
 	}
+	refuse := func(other namedClasses) error {
+		return described.refuse(other, y.Path, "lists of class names", relativePrefix(folder, other.file),
+			fmt.Sprintf("say which is right with --class-list FILE, as %s or %s", convert.Display(description), convert.Display(other.file)))
+	}
 	for _, in := range folders {
 		names := classLists[:3]
 		if files, err := filepath.Glob(filepath.Join(escapeGlob(in), "*.names")); err == nil && isYAML(description) {
@@ -138,9 +182,12 @@ func (y *dataset) checkClassLists(description string) error {
 			}
 		}
 		for _, name := range names {
-			file := filepath.Join(in, name)
-			if err := described.refuse(readNamed(file), y.Path, "lists of class names", relativePrefix(folder, file),
-				fmt.Sprintf("say which is right with --class-list FILE, as %s or %s", convert.Display(description), convert.Display(file))); err != nil {
+			if err := refuse(readNamed(filepath.Join(in, name))); err != nil {
+				return err
+			}
+		}
+		for _, name := range maybeLists {
+			if err := refuse(readMaybe(filepath.Join(in, name), len(described.names))); err != nil {
 				return err
 			}
 		}
@@ -168,18 +215,31 @@ func checkDescriptions(folder, taken string, entries []fs.DirEntry) error {
 	return nil
 }
 
-// checkNotes holds the notes that Label Studio writes beside its labels against the class list
-// that is taken, as far as both number a class.
-func checkNotes(folder, taken string, entries []fs.DirEntry) error {
-	if !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == notes }) || isYAML(taken) {
+// checkBeside holds what else may name the classes beside the class list that is taken against
+// it: the notes of Label Studio, as far as both number a class, and other lists of as many.
+func checkBeside(folder, taken string, entries []fs.DirEntry) error {
+	if isYAML(taken) {
 		return nil
 	}
 	lines, err := classLines(taken)
 	if err != nil {
 		return nil // who reads the list says so
 	}
-	return namedClasses{taken, numbered(lines)}.refuse(readNamed(filepath.Join(folder, notes)), folder, "lists of class names", notes,
-		"say which is right with --class-list FILE, a list with a class a line, as "+convert.Display(taken))
+	own := namedClasses{taken, numbered(lines)}
+	for _, e := range entries {
+		var other namedClasses
+		switch file := filepath.Join(folder, e.Name()); {
+		case e.Name() == notes:
+			other = readNamed(file)
+		case slices.Contains(maybeLists, e.Name()) && file != taken:
+			other = readMaybe(file, len(own.names))
+		}
+		if err := own.refuse(other, folder, "lists of class names", e.Name(),
+			"say which is right with --class-list FILE, a list with a class a line, as "+convert.Display(taken)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkNamed holds a description below the source, or a list of class names there, against the

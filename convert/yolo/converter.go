@@ -67,6 +67,8 @@ type Converter struct {
 	// has its own; those without a name are joint_0, joint_1…
 	KeypointNames      []string
 	ClassKeypointNames map[int][]string
+	// FromOne says that lines most likely count the classes from 1, and so name none of these.
+	FromOne bool
 	// Third is what the third number of a keypoint is, in all lines of the data set.
 	Third   third
 	Options convert.Options
@@ -89,15 +91,23 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 	b := convert.NewBuilder(file, image, size, y.Options, min(bytes.Count(label, []byte{'\n'}), 256))
 	b.NoteOutside = true
 	r := reader{Converter: y, Builder: b}
-	if source.IsUTF16(label) {
+	leaveOut := func(kind convert.Kind, reason string) convert.Result {
+		b.Result.Release()
+		b := convert.NewBuilder(file, image, size, y.Options, 0)
 		lines := countLines(label)
 		for range lines {
 			b.Count(false)
 		}
 		if lines > 0 {
-			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: convert.KindUnreadable, Count: lines, File: file, Image: image, Reason: scan.ErrUTF16.Error(), Action: "its lines were left out"})
+			b.Result.Findings = append(b.Result.Findings, convert.Finding{Kind: kind, Count: lines, File: file, Image: image, Reason: reason, Action: "its lines were left out"})
 		}
 		return b.Result
+	}
+	switch {
+	case source.IsUTF16(label):
+		return leaveOut(convert.KindUnreadable, scan.ErrUTF16.Error())
+	case y.FromOne:
+		return leaveOut(convert.KindUnknownClass, y.fromOne())
 	}
 	number, rest := 1, withoutMark(label)
 	if after, lines, found := angleHeader(rest); found {
@@ -108,6 +118,9 @@ func (y *Converter) Image(file, image string, size convert.Size, label []byte) c
 		if line, rest = cutLine(rest); len(line) > 0 {
 			b.Count(r.convert(number, line))
 		}
+	}
+	if y.Columns == nil && r.corners.likely(b.Result.Read) {
+		return leaveOut(convert.KindBoxNotation, "its boxes all fit as two corners, x1 y1 x2 y2, and as centre and size some reach far out of the image; --columns takes them for centre and size")
 	}
 	return b.Result
 }
@@ -133,9 +146,10 @@ func angleHeader(label []byte) (rest []byte, lines int, found bool) {
 type reader struct {
 	*Converter
 	*convert.Builder
-	poses  map[int]*convert.Category // by class; made when first needed
-	class  int                       // of the line at hand
-	angles bool                      // the file says that its lines end with angles
+	poses   map[int]*convert.Category // by class; made when first needed
+	class   int                       // of the line at hand
+	angles  bool                      // the file says that its lines end with angles
+	corners cornersOfFile
 }
 
 // convert reports whether the line is in the result.
@@ -177,6 +191,11 @@ func (y *Converter) noClass(class int) string {
 		reason += ", which is counted from 0"
 	}
 	return reason
+}
+
+// fromOne says why no class is taken where lines count them from 1.
+func (y *Converter) fromOne() string {
+	return fmt.Sprintf("lines have the class %d and none has 0, as where classes are counted from 1, and the list of %d is counted from 0", len(y.Classes), len(y.Classes))
 }
 
 func (r *reader) convertNumbers(o convert.Object, n []float64) bool {
@@ -306,6 +325,7 @@ func (r *reader) box(o convert.Object, n []float64) bool {
 	if !r.inRange(o.At, n) {
 		return false
 	}
+	r.corners.add(n)
 	return r.AddBox(o, r.boxOf(n))
 }
 
@@ -338,6 +358,9 @@ func (r *reader) angledBox(o convert.Object, n []float64, angle float64) bool {
 func (r *reader) polygon(o convert.Object, n []float64) bool {
 	if !r.inRange(o.At, n) {
 		return false
+	}
+	if r.Columns == nil && enclosesRest(n) {
+		return r.Drop(convert.KindBoxNotation, o.At, "its first four numbers are the box around the points behind them; --columns class,box,polygon reads a box and a polygon, class,polygon takes all for points")
 	}
 	ring := r.pixels(n)
 	if !geometry.Enclosing(ring) {
@@ -388,12 +411,13 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	if !r.inRange(o.At, box) {
 		return false
 	}
+	r.corners.add(box)
 	keypoints, scores, ok := r.placed(o.At, numbers)
 	if !ok {
 		return false
 	}
 	if len(keypoints) == 0 {
-		return r.box(o, box)
+		return r.AddBox(o, r.boxOf(box))
 	}
 	first, instances := len(r.Result.Annotations), r.Instances
 	if !r.AddPose(o, r.category(o.Name), keypoints) {
@@ -404,7 +428,7 @@ func (r *reader) pose(o convert.Object, box, numbers []float64) bool {
 	}
 	switch given := r.boxOf(box); {
 	case r.AllGeometries:
-		r.box(o, box)
+		r.AddBox(o, r.boxOf(box))
 	case r.Instances == instances:
 		r.Report(convert.KindGeometry, o.At, "there is a box beside a lone point", "left out; --all-geometries takes it too")
 	case given.W > 0 && given.H > 0:

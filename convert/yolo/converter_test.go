@@ -444,7 +444,12 @@ func TestYOLOCorners(t *testing.T) {
 		{"with a score", "0 .3 .3 .31 .31 .5\n0 .1 .1 .25 .25 .25\n", "class,box,confidence"},
 		{"hardly out of the image", "0 .3 .3 .31 .31\n0 .1 .1 .21 .21\n", ""},
 		{"one alone", "0 .1 .1 .9 .9\n", ""},
-		{"one that is none", strings.Repeat("0 .1 .1 .9 .9\n", 50) + "0 .5 .5 .2 .2\n", ""},
+		{"one that is none", strings.Repeat("0 .1 .1 .9 .9\n", 50) + "0 .9 .9 .2 .2\n", ""},
+		{"top left and size", "0 .3 .3 .2 .2\n0 .1 .1 .5 .05\n", "class,box"},
+		{"hardly out of the image by top left", "0 .3 .3 .2 .2\n0 .1 .1 .22 .05\n", ""},
+		{"some beyond the image by top left", "0 .9 .3 .2 .2\n0 .1 .1 .5 .05\n", ""},
+		{"few out of the image by top left", "0 .3 .3 .2 .2\n0 .1 .1 .5 .05\n" + strings.Repeat("0 .3 .3 .2 .2\n", 9), ""},
+		{"sides", "0 .3 .4 .2 .5\n0 .1 .15 .25 .95\n", "class,box"},
 		{"polygons", "0 .1 .1 .9 .9 .2 .9\n0 .3 .3 .31 .31 .2 .5\n0 .1 .1 .9 .9 .2 .9 .3 .3 .4 .4\n", ""},
 	} {
 		var e evidence
@@ -453,9 +458,9 @@ func TestYOLOCorners(t *testing.T) {
 		if len(readings) != 1 {
 			t.Fatalf("%s: %v", c.name, readings)
 		}
-		columns, example, ok := e.corners(readings[0])
-		if ok != (c.columns != "") || ok && (columns != c.columns || !strings.HasPrefix(example, "a.txt line 2: 0 .1 .1")) {
-			t.Errorf("%s: %q, %q, %v", c.name, columns, example, ok)
+		other, example := e.otherNotation(readings[0])
+		if columns := readings[0].columns(); (other != nil) != (c.columns != "") || other != nil && (columns != c.columns || !strings.HasPrefix(example, "a.txt line 2: 0 .1 .1")) {
+			t.Errorf("%s: %q, %q, %v", c.name, columns, example, other)
 		}
 	}
 }

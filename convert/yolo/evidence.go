@@ -24,11 +24,6 @@ import (
 type evidence struct {
 	counts map[int]*lineCount
 	lines  int // that fit something
-	// boxed are lines that may be boxes, cornered those of them whose numbers can be two
-	// corners, and leaving is one of these that, taken for centre and size, clearly
-	// reaches out of its image.
-	boxed, cornered int
-	leaving         string
 	// long are the lines of more than a box, enclosing those of them that begin with the
 	// box around the points behind it.
 	long, enclosing int
@@ -57,6 +52,7 @@ type lineCount struct {
 	zeros   int                       // that end with 0
 	apart   [trailers][lineShapes]int // of these, whose box reaches out of the image
 	example string
+	boxes   boxCount // of the first four numbers
 }
 
 type lineShape int
@@ -134,8 +130,10 @@ func (e *evidence) addFile(file string, label []byte) {
 		if c.example == "" {
 			c.example = exampleLine(file, number, line)
 		}
-		if e.corner() && e.leaving == "" {
-			e.leaving = exampleLine(file, number, line)
+		for i, first := range c.boxes.add(e.numbers) {
+			if first {
+				c.boxes.example[i] = exampleLine(file, number, line)
+			}
 		}
 		if e.scored() && e.scoredOut == "" {
 			e.scoredOut = exampleLine(file, number, line)
@@ -148,22 +146,6 @@ func (e *evidence) addFile(file string, label []byte) {
 
 func exampleLine(file string, number int, line []byte) string {
 	return fmt.Sprintf("%s line %d: %s", file, number, scan.Shorten(string(line)))
-}
-
-// corner counts a line that may be a box, and reports one that can be two corners and
-// can hardly be centre and size.
-func (e *evidence) corner() bool {
-	const clearly, longest = 0.01, 6 // with score and id
-	n := e.numbers
-	if len(n) > longest {
-		return false
-	}
-	e.boxed++
-	if outOfRange(n[:4]) >= 0 || n[2] <= n[0] || n[3] <= n[1] {
-		return false
-	}
-	e.cornered++
-	return leavesImage(n, clearly)
 }
 
 // scored counts a line that may have scores, and reports one that can be a score and a box
@@ -395,6 +377,7 @@ type reading struct {
 // statement is what is known of a data set before its lines are looked at.
 type statement struct {
 	Task                        Task
+	Trailer                     trailer // the zero value states none
 	KeypointCount, KeypointDims int
 }
 
@@ -415,6 +398,9 @@ func (e *evidence) allReadings(stated statement) []reading {
 	var few []reading
 	if boxes >= 0 && e.few(all[boxes].misfits) {
 		few = []reading{all[boxes]}
+	}
+	if stated.Trailer != (trailer{}) {
+		return preferred(e.fitting(all, stated), func(r reading) bool { return r.Trailer == stated.Trailer })
 	}
 	fitting := e.fitting(all, stated)
 	if len(fitting) > 1 && few != nil && stated.Task == "" {
@@ -696,15 +682,6 @@ func (e *evidence) notRead() string {
 		return "scores from 0 to 100 are not read: divide them by 100"
 	}
 	return ""
-}
-
-// corners says how the boxes of a reading would be told to be such, where they seem to be
-// two corners each: all can be, and taken for centre and size one clearly reaches out of
-// its image, which example shows. ok is false where nothing speaks for corners; a single
-// box may look so by itself.
-func (e *evidence) corners(r reading) (columns, example string, ok bool) {
-	const someLines = 2
-	return r.columns(), e.leaving, r.shape == boxShape && e.boxed >= someLines && e.cornered == e.boxed && e.leaving != ""
 }
 
 // example is a line of the longest that are there, with its place.

@@ -113,7 +113,7 @@ func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
 	case len(found.JSON) == 0 && found.Label != "":
 		return convert.Match{}, unnamedLabels(c.Input, found.Label)
 	case len(found.JSON) == 0 && found.Lines == "" && found.Other == "":
-		if nested := beside(c.Path, func(name string) bool { return name == "data.yaml" || name == "data.yml" || name == "obj.data" }); nested != "" {
+		if nested := beside(c.Path, isDescription); nested != "" {
 			return convert.Match{}, &convert.Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds no labels"), Advice: "give the folder with data.yaml" + nested}
 		}
 	}
@@ -181,7 +181,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		return nil, unnamedLabels(in, cmp.Or(found.Label, "none that were found"))
 	}
 	if flagsOf(in.OpenOptions).ClassList == "" {
-		if err := checkNotes(in.Path, names, entries); err != nil {
+		if err := checkBeside(in.Path, names, entries); err != nil {
 			return nil, err
 		}
 	}
@@ -204,9 +204,14 @@ func unnamedLabels(in convert.Input, label string) error {
 	}
 	advice := "put data.yaml, or classes.txt with one name a line, into the folder, or give --class-list FILE"
 	if nested := beside(in.Path, func(name string) bool {
-		return isClassList(name) || filepath.Ext(name) == ".names" || name == "data.yaml" || name == "data.yml" || name == "obj.data"
+		return isClassList(name) || filepath.Ext(name) == ".names" || isDescription(name)
 	}); nested != "" {
 		advice = "give the folder with data.yaml, or --class-list FILE" + nested
 	}
 	return &convert.Error{Op: "read", Path: in.Path, Err: fmt.Errorf("there are labels (%s) but no class names at the top", convert.Display(label)), Advice: advice}
+}
+
+// isDescription reports whether a name is usual for the description of a data set.
+func isDescription(name string) bool {
+	return slices.Contains([]string{"data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj.data"}, name)
 }

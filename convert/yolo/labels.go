@@ -39,6 +39,11 @@ func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []
 	return loadYOLO(s.Files, s.convert, item, source.ImageSizes{Stated: stated, Listed: listed}, label)
 }
 
+// Examine holds the labels of all rows of a class set together, as those of a folder.
+func (s rowLabels) Examine(ctx context.Context, all func(context.Context) iter.Seq2[convert.OneLabel, error]) error {
+	return examination{Files: s.Files, convert: s.convert, labels: all}.run(ctx)
+}
+
 func newRowLabels(classes []byte, in convert.Input) (convert.Labels, error) {
 	if classes == nil {
 		return nil, convert.ErrNoClasses

@@ -103,7 +103,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 		return nil, err
 	}
 	y.locate(folder, d, name)
-	y.prefix = relativePrefix(folder, y.root)
+	y.prefix = prefixOf(y.root, folder)
 	if len(d.splits) == 0 {
 		y.parts = []labelPart{{path: y.root}}
 	}
@@ -142,12 +142,14 @@ func checkCount(file, key string, stated int, list string, names int) error {
 // data.yaml is not there, as one of the machine the data set was trained on, its last
 // components may be; the folder is the one that has most of the splits.
 func (y *dataset) locate(folder string, d description, name string) {
-	roots, full := candidateRoots(folder, d.root)
-	best, most, beside := folder, -1, 0 // beside is how many lie beside the description
+	y.root = folder
+	roots, full := y.candidateRoots(folder, d.root)
+	best, most := folder, -1
+	var taken, beside []labelPart // in the best, and beside the description
 	for _, root := range roots {
 		found := y.splitsIn(root, d)
-		if found > most {
-			best, most = root, found
+		if len(found) > most {
+			best, most, taken = root, len(found), found
 		}
 		if root == folder {
 			beside = found
@@ -158,7 +160,8 @@ func (y *dataset) locate(folder string, d description, name string) {
 			best = above[0]
 		}
 	}
-	if most > 0 && beside == most && !sameFile(best, folder) {
+	same := func(a, b labelPart) bool { return sameFile(a.path, b.path) }
+	if most > 0 && len(beside) == most && !slices.EqualFunc(taken, beside, same) {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindMissingSplit, File: name, At: "path", Reason: fmt.Sprintf("the splits are in %s and in the folder of %s too, and nothing tells which are meant; give the folder that is meant, or take path out", convert.Display(d.root), name), Action: "those of path were read"})
 	}
 	if y.root = best; full != "" && y.root != full {
@@ -197,13 +200,13 @@ func (y *dataset) locate(folder string, d description, name string) {
 	y.addUnnamed(name)
 }
 
-// splitsIn counts the entries of splits that are found in a folder.
-func (y *dataset) splitsIn(root string, d description) (found int) {
+// splitsIn finds the entries of splits in a folder.
+func (y *dataset) splitsIn(root string, d description) (found []labelPart) {
 	y.root = root
 	for _, split := range d.splits {
 		for _, entry := range split.entries {
-			if _, _, ok := y.locatePart(entry); ok {
-				found++
+			if part, _, ok := y.locatePart(entry); ok {
+				found = append(found, part)
 			}
 		}
 	}
@@ -252,14 +255,12 @@ func (y *dataset) missing(file, split, reason string) {
 
 // candidateRoots are the folders that may be a data set's, given that of its data.yaml
 // and the path that is stated there; full is the latter on this machine.
-func candidateRoots(folder, stated string) (roots []string, full string) {
+func (y *dataset) candidateRoots(folder, stated string) (roots []string, full string) {
 	if stated == "" {
 		return []string{folder}, ""
 	}
 	stated = strings.ReplaceAll(stated, `\`, "/")
-	if full = filepath.FromSlash(stated); !filepath.IsAbs(full) {
-		full = filepath.Join(folder, full)
-	}
+	full = y.statedRoot(folder, stated)
 	candidates := []string{full}
 	for _, rest := range source.Shortened(stated) {
 		candidates = append(candidates, filepath.Join(folder, filepath.FromSlash(rest)))
@@ -292,7 +293,7 @@ func (y *dataset) rootsAbove(folder string, d description) (roots []string) {
 	for _, up := range []string{"..", filepath.Join("..", "..")} {
 		for _, rest := range source.Shortened(strings.ReplaceAll(d.root, `\`, "/")) {
 			root := filepath.Join(folder, up, filepath.FromSlash(rest))
-			if source.IsFolder(root) && y.splitsIn(root, d) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFile(root, other) }) {
+			if source.IsFolder(root) && len(y.splitsIn(root, d)) > 0 && !slices.ContainsFunc(roots, func(other string) bool { return sameFile(root, other) }) {
 				roots = append(roots, root)
 			}
 		}
@@ -304,10 +305,7 @@ func (y *dataset) rootsAbove(folder string, d description) (roots []string) {
 // images, or a list. moved says that it is not where the entry says.
 func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 	entry = strings.ReplaceAll(entry, `\`, "/")
-	candidates := []string{filepath.Join(y.root, filepath.FromSlash(entry))}
-	if path.IsAbs(entry) {
-		candidates = []string{filepath.FromSlash(entry)}
-	}
+	candidates := []string{y.stated(y.root, entry)}
 	// "../train/images" is what Roboflow writes for "train/images".
 	usual := len(candidates)
 	if strings.HasPrefix(entry, "../") {
@@ -473,8 +471,8 @@ const ofDarknet = "data"
 // started; cut is what was left out of its path.
 func (y *dataset) locateDarknet(name string) (file, cut string, ok bool) {
 	name = path.Clean(strings.ReplaceAll(name, `\`, "/"))
-	if path.IsAbs(name) && source.Existing(filepath.FromSlash(name)) != "" {
-		return filepath.FromSlash(name), "", true
+	if file := y.asGiven(filepath.FromSlash(name)); path.IsAbs(name) && source.Existing(file) != "" {
+		return file, "", true
 	}
 	name = strings.TrimLeft(name, "/")
 	for rest, found := name, true; found; _, rest, found = strings.Cut(rest, "/") {
@@ -729,9 +727,20 @@ var numberedLine = regexp.MustCompile(`^(\d+)(?:\s*[:;,.=)\-]?\s+|[:=,;])\S`)
 func checkClassLines(lines []string) error {
 	own := make(map[int]bool) // numbers that lines begin with
 	inOrder := true
+	if first := strings.TrimSpace(lines[0]); len(lines) == 1 && severalNames.MatchString(first) {
+		return fmt.Errorf("its one line, %s, looks like several names, and all of a line is the name of a class", convert.Display(first))
+	}
+	if separated(lines) {
+		return fmt.Errorf("its lines end with separators, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
+	}
+	if numberedBehind(lines) {
+		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
+	}
 	for i, line := range lines {
 		line = strings.TrimSpace(line)
 		switch {
+		case strings.ContainsRune(line, '\r'):
+			return fmt.Errorf("line %d, %s, holds a carriage return alone, which ends the lines of old files: end them with line feeds", i+1, convert.Display(line))
 		case strings.HasPrefix(line, "#"):
 			return fmt.Errorf("line %d, %s, looks like a comment, and every line of a class list is a class", i+1, convert.Display(line))
 		case strings.ContainsRune(line, 0):
@@ -760,6 +769,45 @@ func checkClassLines(lines []string) error {
 		return fmt.Errorf("its lines look numbered, as %s, and all of a line is the name of a class", convert.Display(strings.TrimSpace(lines[0])))
 	}
 	return nil
+}
+
+// severalNames is a line with separators between names.
+var severalNames = regexp.MustCompile(`^[^,;\t]*[^,;\t\s][^,;\t]*[,;\t]\s*[^,;\t\s]`)
+
+// separated reports whether all lines but the last end with a separator, or a single one does.
+func separated(lines []string) bool {
+	for i, line := range lines {
+		line = strings.TrimSpace(line)
+		if !strings.HasSuffix(line, ",") && !strings.HasSuffix(line, ";") && (i < len(lines)-1 || i == 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// endNumber is the number that a line of a class list ends with, behind a name.
+var endNumber = regexp.MustCompile(`^(.*\S)(?:\s+|\s*[:;,=]\s*)(\d+)$`)
+
+// numberedBehind reports whether lines are different names with their numbers behind them, from 0
+// or from 1. Names that are one but for their numbers, as digit 0, are names.
+func numberedBehind(lines []string) bool {
+	names := make(map[string]bool)
+	first := 0
+	for i, line := range lines {
+		match := endNumber.FindStringSubmatch(strings.TrimSpace(line))
+		if match == nil || names[match[1]] {
+			return false
+		}
+		names[match[1]] = true
+		number, err := strconv.Atoi(match[2])
+		if i == 0 {
+			first = number
+		}
+		if err != nil || number != first+i {
+			return false
+		}
+	}
+	return first == 0 || first == 1 && len(lines) > 1
 }
 
 // isYAMLorJSON reports whether a line of a class list is of a list in another notation.

@@ -2,6 +2,7 @@ package yolo
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -305,7 +306,11 @@ func (y *dataset) listedItem(part labelPart, line string, offset int64, tally *l
 	switch {
 	case ok:
 	case image != "":
-		tally.unlabel(source.Relative(y.root, image))
+		name := source.Relative(y.root, image)
+		if y.Images != "" {
+			name = y.imageName(filepath.ToSlash(image))
+		}
+		tally.unlabel(name)
 		return item, "", false
 	default:
 		if !isComment(line) {
@@ -341,19 +346,47 @@ func namesImage(line string) bool {
 func isComment(line string) bool { return strings.HasPrefix(line, "#") }
 
 // filesOfLine finds the image of a line of a list, and its label, as listedFiles does; the
-// name may be spelled with percent signs or with other code points.
+// name may be spelled with percent signs or with other code points. An image in the folder of
+// images goes first.
 func (y *dataset) filesOfLine(part labelPart, line string) (image, label, cut string, ok bool) {
 	if !namesImage(line) {
 		return "", "", "", false
 	}
 	dir := filepath.Dir(part.path)
 	image, label, cut, ok = y.listedFiles(dir, line)
+	given := y.listedInImages(line)
 	for _, plain := range []string{source.Spelling(line), norm.NFD.String(line)} {
-		if !ok && image == "" && plain != line {
+		if plain == line {
+			continue
+		}
+		if !ok && image == "" {
 			image, label, cut, ok = y.listedFiles(dir, plain)
 		}
+		if given == "" {
+			given = y.listedInImages(plain)
+		}
 	}
-	return image, label, cut, ok
+	return cmp.Or(given, image), label, cut, ok
+}
+
+// listedInImages is the file of a listed image in the folder of images, by the line or by what
+// is left of it without the folders before; "" where there is none.
+func (y *dataset) listedInImages(line string) string {
+	if y.Images == "" {
+		return ""
+	}
+	parts := strings.Split(path.Clean(strings.ReplaceAll(line, `\`, "/")), "/")
+	for ; len(parts) > 0; parts = parts[1:] {
+		if parts[0] == "" || parts[0] == ".." {
+			continue
+		}
+		for _, folder := range []string{y.Images, filepath.Join(y.Images, "images")} {
+			if file := source.Existing(filepath.Join(folder, filepath.Join(parts...))); file != "" {
+				return file
+			}
+		}
+	}
+	return ""
 }
 
 // listedFiles finds the label that belongs to a listed image. Lists are written
@@ -365,16 +398,17 @@ func (y *dataset) listedFiles(listDir, line string) (image, label, cut string, o
 	comment := isComment(line)
 	line = path.Clean(strings.ReplaceAll(line, `\`, "/"))
 	if path.IsAbs(line) {
-		if label, ok = labelOf(filepath.FromSlash(line)); ok {
-			return source.Existing(filepath.FromSlash(line)), label, "", true
+		file := y.asGiven(filepath.FromSlash(line))
+		if label, ok = labelOf(file); ok {
+			return source.Existing(file), label, "", true
 		}
-		image = source.Existing(filepath.FromSlash(line))
+		image = source.Existing(file)
 	}
 	all := strings.Split(strings.TrimLeft(line, "/"), "/")
 	parts := all
 	for len(parts) > 0 {
 		for _, base := range []string{listDir, y.root} {
-			candidate := filepath.Join(base, filepath.FromSlash(strings.Join(parts, "/")))
+			candidate := y.stated(base, strings.Join(parts, "/"))
 			if label, ok = labelOf(candidate); ok {
 				return source.Existing(candidate), label, strings.Join(all[:len(all)-len(parts)], "/"), true
 			}

@@ -17,8 +17,9 @@ func (y *dataset) imageFolders(labels, bare, withImages string) (folders []sourc
 		}
 	}
 	// Who gives a folder "labels" has its images beside it.
-	trained := filepath.FromSlash(imageFoldersOf(filepath.ToSlash(labels)).trained)
+	trained := filepath.FromSlash(imageFoldersOf(filepath.ToSlash(labelsPath(labels))).trained)
 	if trained != "" {
+		trained = y.asGiven(trained)
 		folders = append(folders, source.ImageFolder{Path: trained})
 	}
 	rel := source.Relative(y.root, labels)
@@ -38,8 +39,8 @@ func (y *dataset) imageFolders(labels, bare, withImages string) (folders []sourc
 	above := ""
 	if root := filepath.Clean(y.root); of.named {
 		above = filepath.Clean(filepath.Join(base, filepath.FromSlash(of.above)))
-	} else if isLabelFolder(filepath.Base(root)) {
-		above = filepath.Join(filepath.Dir(root), filepath.FromSlash(rel))
+	} else if abs := labelsPath(root); isLabelFolder(filepath.Base(abs)) {
+		above = filepath.Join(filepath.Dir(abs), filepath.FromSlash(rel))
 	}
 	if above != "" && y.hasImages(above) && !slices.ContainsFunc(folders, func(f source.ImageFolder) bool { return f.Path == above }) {
 		folders = append(folders, source.ImageFolder{Path: above, Other: true, Shared: true})
@@ -58,10 +59,13 @@ func (y *dataset) hasImages(folder string) bool {
 // labelsElsewhere are the folders on disk where labels of the images in one of the data set may
 // lie.
 func (y *dataset) labelsElsewhere(images string) (folders []string) {
-	if root := filepath.Clean(y.root); root != "." && !source.Within(root, images) {
+	root := filepath.Clean(y.root)
+	if y.Images != "" && source.Within(y.Images, images) {
+		root = y.Images
+	} else if root != "." && !source.Within(root, images) {
 		return nil
 	}
-	for _, folder := range labelFoldersAnywhere(source.Relative(y.root, images)) {
+	for _, folder := range labelFoldersAnywhere(source.Relative(root, images)) {
 		folders = append(folders, filepath.Join(y.root, filepath.FromSlash(folder)))
 	}
 	return folders

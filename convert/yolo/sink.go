@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -45,8 +44,7 @@ type sink struct {
 	root              *os.Root // of temp: names of images lead nowhere else
 	writer            *Writer
 	sizes             *atomicfile.File
-	folders           []string // at the top of the images' paths
-	loose             bool     // there are images without a folder
+	splits            writtenSplits
 }
 
 // variants are the tasks, each for itself: labels of one are not those of another.
@@ -82,6 +80,7 @@ func create(o convert.Output) (convert.Sink, error) {
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
 	s := &sink{mode: mode, path: path, temp: temp, writer: writer}
+	s.splits = writtenSplits{layout: layoutOf(o.Catalog), folders: make(map[string]map[string]bool), lines: make(map[string][]byte)}
 	if s.root, err = os.OpenRoot(temp); err != nil {
 		s.Abort()
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
@@ -95,20 +94,23 @@ func create(o convert.Output) (convert.Sink, error) {
 }
 
 func (s *sink) Write(c *convert.Converted) error {
-	image := c.Item.Image
-	label, leftOut, findings, err := s.writer.Image(image, c.Result)
+	image := convert.BareName(c.Item.Image) // as it is called in the data set
+	label, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
+	if err := s.splits.check(image, c.Split); err != nil {
+		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", err.Error(), "its label was written, and no split names it")
+	}
 	if !c.Lose(leftOut, findings, err) {
 		return nil
 	}
 	var f *os.File
-	if err = s.writer.nameError(image); err == nil {
-		f, err = s.create(filepath.FromSlash(s.writer.LabelPath(image)))
+	if err = s.writer.nameError(c.Item.Image); err == nil {
+		f, err = s.create(filepath.FromSlash(s.writer.LabelPath(c.Item.Image)))
 	}
 	if errors.Is(err, os.ErrExist) {
 		err = errSharedName
 	}
 	if err != nil && !noRoom(err) {
-		c.Err = fmt.Errorf("write the label of %s: %w", image, err)
+		c.Err = fmt.Errorf("write the label of %s: %w", c.Item.Image, err)
 		return nil
 	}
 	if err == nil {
@@ -116,16 +118,12 @@ func (s *sink) Write(c *convert.Converted) error {
 		err = errors.Join(err, f.Close())
 	}
 	if err != nil {
-		return fmt.Errorf("write the label of %s: %w", image, err)
+		return fmt.Errorf("write the label of %s: %w", c.Item.Image, err)
 	}
 	if c.Result.Size.Known() {
 		fmt.Fprintf(s.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
 	}
-	if folder, _, below := strings.Cut(image, "/"); !below {
-		s.loose = true
-	} else if !slices.Contains(s.folders, folder) && len(s.folders) < 100 {
-		s.folders = append(s.folders, folder)
-	}
+	s.splits.add(image, c.Split)
 	return nil
 }
 
@@ -173,12 +171,13 @@ func quoteCSV(text string) string {
 
 func (s *sink) Close() error {
 	defer s.Abort()
-	folders := s.folders
-	if s.loose {
-		folders = append(folders, "")
-	}
-	if err := atomicfile.Write(filepath.Join(s.temp, "data.yaml"), s.writer.Description(folders), s.mode); err != nil {
+	if err := atomicfile.Write(filepath.Join(s.temp, "data.yaml"), s.writer.description(&s.splits), s.mode); err != nil {
 		return err
+	}
+	for split, lines := range s.splits.lines {
+		if err := atomicfile.Write(filepath.Join(s.temp, split+".txt"), lines, s.mode); err != nil {
+			return err
+		}
 	}
 	if err := s.sizes.Close(); err != nil {
 		return err

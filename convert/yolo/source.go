@@ -71,12 +71,7 @@ func (y *dataset) complete(ctx context.Context, taken string, files ...os.FileIn
 	if err := y.lookBelow(ctx, taken); err != nil {
 		return nil, err
 	}
-	if y.convert.Columns == nil {
-		if err := y.findReading(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return y, y.findThird(ctx)
+	return y, examination{Files: y.Files, convert: &y.convert, labels: y.labels, none: y.noLabels}.run(ctx)
 }
 
 // nameKeypoints gives keypoints that have the name of another their number for it, and tells
@@ -116,21 +111,15 @@ func (y *dataset) nameKeypoints(file string) {
 	}
 }
 
-// labelData is a label file as it is looked at before any is converted.
-type labelData struct {
-	file string
-	data []byte // valid until the next; nil where the file cannot be read
-}
-
 // labels yields the label files in the order of the walk.
-func (y *dataset) labels(ctx context.Context) iter.Seq2[labelData, error] {
-	return func(yield func(labelData, error) bool) {
+func (y *dataset) labels(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+	return func(yield func(convert.OneLabel, error) bool) {
 		var buffer []byte
 		for item, err := range y.Items(ctx, "") {
-			l := labelData{file: item.File}
+			l := convert.OneLabel{File: item.File}
 			if p, ok := item.Place.(place); ok && err == nil {
 				if data, err := source.ReadInto(buffer, p.label, source.MaxLabels); err == nil {
-					buffer, l.data = data, data
+					buffer, l.Data = data, data
 				} // else the item fails when it is loaded
 			}
 			if !yield(l, err) || err != nil {
@@ -140,51 +129,14 @@ func (y *dataset) labels(ctx context.Context) iter.Seq2[labelData, error] {
 	}
 }
 
-// findThird tells from the lines that findReading looks at what the third numbers of
-// keypoints are: scores where some are fractions, visibilities where some are 2. Of lines that
-// contradict nine others of ten each is left out when it is met.
-func (y *dataset) findThird(ctx context.Context) error {
-	if y.convert.Task != Pose || y.convert.KeypointDims != 3 {
-		return nil
-	}
-	scores, visibilities, ones, files := 0, 0, 0, 0
-	for l, err := range y.labels(ctx) {
-		if err != nil {
-			return err
-		}
-		s, v, o := y.convert.thirds(l.data)
-		if scores, visibilities, ones = scores+s, visibilities+v, ones+o; s+v+o > 0 {
-			files++
-		}
-		if files >= enoughFiles {
-			break
-		}
-	}
-	const few, some = 10, 5 // of ten, and lines
-	if scores+visibilities == 0 && ones >= some {
-		y.Reporter.Report(convert.Finding{Kind: convert.KindVisibility, Count: ones, Reason: fmt.Sprintf("the keypoints of %s have visibilities of 1 and none of 2, as where 1 is to say visible", count(ones, "line")), Action: "1 was taken for occluded, as COCO has it"})
-	}
-	switch {
-	case visibilities*few <= scores && scores > 0:
-		y.convert.Third = thirdScore
-	case scores*few > visibilities:
-		y.convert.Third = thirdUnclear
-	}
-	return nil
-}
-
 // amongLabels is a file's path as a walk from the data set's folder comes to it; "" where
-// it lies elsewhere.
+// that comes to no such file.
 func (y *dataset) amongLabels(file string) string {
-	if file == "" {
+	rel, ok := source.Below(y.root, file)
+	if !ok {
 		return ""
 	}
-	root, rootErr := filepath.Abs(y.root)
-	abs, err := filepath.Abs(file)
-	if err != nil || rootErr != nil || !source.Within(root, abs) {
-		return ""
-	}
-	return filepath.Join(y.root, strings.TrimPrefix(abs, root))
+	return filepath.Join(y.root, rel)
 }
 
 // state puts what the flags say of lines before what a data set says.
@@ -221,130 +173,6 @@ func (o Flags) state(y *Converter, c convert.Options) error {
 		return &convert.Error{Op: "read", Path: "--columns", Err: err, Advice: "as class,box,confidence,id, or polygon, or box,points in place of box"}
 	}
 	return nil
-}
-
-// enoughFiles is how many label files decide how lines are read, the first in the
-// order of the walk, where that leaves one reading: to read all of a large data set
-// twice would cost too much. A line that is met later and does not fit is left out
-// with a finding, never read another way.
-const enoughFiles = 1000
-
-// findReading tells from the label lines how all of them are read.
-func (y *dataset) findReading(ctx context.Context) error {
-	stated := statement{Task: y.convert.Task, KeypointCount: y.convert.KeypointCount, KeypointDims: y.convert.KeypointDims}
-	var lines evidence
-	var readings []reading
-	found, next := false, enoughFiles
-	foreign := ""
-	for l, err := range y.labels(ctx) {
-		if err != nil {
-			return err
-		}
-		if found = true; l.data == nil {
-			continue
-		}
-		lines.addFile(l.file, l.data)
-		if foreign == "" && lines.files == 0 {
-			if name := source.FormatName(l.file, l.data); name != "" {
-				foreign = fmt.Sprintf("holds %s (%s)", name, convert.Display(l.file))
-			}
-		}
-		if lines.files < next {
-			continue
-		}
-		if readings = lines.allReadings(stated); len(readings) == 1 {
-			break
-		}
-		next *= 2
-	}
-	if !found && stated.Task == "" {
-		return y.noLabels(ctx)
-	}
-	readings = lines.allReadings(stated)
-	switch {
-	case foreign != "" && lines.files == 0:
-		return source.NotRead(y.Input(y.Path, ""), foreign)
-	case lines.files == 0 || len(readings) == 0 && stated.Task != "" && (stated.Task != Pose || stated.KeypointCount > 0):
-		y.tellBoxes(&lines)
-		return y.chooseTask()
-	case len(readings) != 1 || readings[0].asks(stated):
-		return &convert.Error{Op: "read", Path: y.Path, Err: unclear(&lines, readings), Advice: adviceOf(&lines, readings)}
-	}
-	r := readings[0]
-	if columns, example, corners := lines.corners(r); corners {
-		return &convert.Error{Op: "read", Path: y.Path, Err: fmt.Errorf("the boxes may be centre and size or two corners, x1 y1 x2 y2: as corners all of them fit, and as centre and size some reach out of their image (%s)", example),
-			Advice: "--columns " + columns + " takes them for centre and size; corners are not read"}
-	}
-	y.tellBoxes(&lines)
-	if y.convert.Trailer = r.Trailer; y.convert.Task == "" {
-		y.convert.Task = r.Task
-	}
-	return y.chooseTask()
-}
-
-// tellBoxes tells of lines of boxes alone where the data set is one of poses.
-func (y *dataset) tellBoxes(e *evidence) {
-	c := e.counts[4]
-	if y.convert.Task != Pose || c == nil || y.convert.KeypointCount == 0 {
-		return
-	}
-	y.Reporter.Report(convert.Finding{Kind: convert.KindDescription, Count: c.lines, At: "kpt_shape", Reason: fmt.Sprintf("lines have a box and no keypoints, which poses have: %d of %d looked at (%s)", c.lines, e.lines, c.example), Action: "they were taken as boxes"})
-}
-
-// chooseTask is for what no line says.
-func (y *dataset) chooseTask() error {
-	if y.convert.Task == "" {
-		y.convert.Task = Detect
-	}
-	if y.convert.Task == Pose && y.convert.KeypointCount == 0 {
-		return &convert.Error{Op: "read", Path: y.Path, Err: errors.New("nothing says how many keypoints a pose has"),
-			Advice: "give --kpt-shape JOINTS,NUMBERS, or write kpt_shape: [keypoints, 2 or 3] into data.yaml"}
-	}
-	return nil
-}
-
-// unclear says how lines may be read, with one of them.
-func unclear(e *evidence, readings []reading) error {
-	switch len(readings) {
-	case 0:
-		return fmt.Errorf("the label lines fit nothing that all could be: %s", e.different())
-	case 1:
-		return fmt.Errorf("the label lines look like %s, and nothing says so (%s)", readings[0], e.example())
-	}
-	const some = 4
-	var names []string
-	for _, r := range readings[:min(len(readings), some)] {
-		names = append(names, r.String())
-	}
-	if more := len(readings) - some; more > 0 {
-		names = append(names, fmt.Sprintf("%d other things", more))
-	}
-	last := len(names) - 1
-	return fmt.Errorf("the label lines may be %s or %s (%s)", strings.Join(names[:last], ", "), names[last], e.example())
-}
-
-// adviceOf says how to tell which of the readings is meant.
-func adviceOf(e *evidence, readings []reading) string {
-	advice := flagsOfReadings(readings)
-	if other := e.notRead(); other != "" {
-		advice += "; " + other
-	}
-	return advice
-}
-
-func flagsOfReadings(readings []reading) string {
-	const some = 4
-	var flags []string
-	for _, r := range readings[:min(len(readings), some)] {
-		flags = append(flags, r.flagsAmong(readings))
-	}
-	switch {
-	case len(readings) == 0:
-		flags = []string{"--task", "--kpt-shape", "--columns"}
-	case len(readings) == 1 && readings[0].KeypointDims > 0:
-		flags = append(flags, "(kpt_shape of data.yaml)", "--task segment")
-	}
-	return "say which they are with " + strings.Join(flags, " or ")
 }
 
 func (y *dataset) noLabels(ctx context.Context) error {

@@ -34,12 +34,17 @@ func (y *dataset) lookBelow(ctx context.Context, taken string) error {
 	return err
 }
 
-// ownFolder is the source's folder, which may be given by a file in it.
+// ownFolder is the source's folder, which may be given by a file in it; where it lies in the
+// data set's, as a path from there.
 func (y *dataset) ownFolder() string {
-	if source.IsFolder(y.Path) {
-		return filepath.Clean(y.Path)
+	folder := filepath.Clean(y.Path)
+	if !source.IsFolder(folder) {
+		folder = filepath.Dir(folder)
 	}
-	return filepath.Dir(y.Path)
+	if rel, ok := source.Below(y.root, folder); ok && y.root != "" {
+		return filepath.Join(y.root, rel)
+	}
+	return folder
 }
 
 // looked is what one folder holds, apart from others.

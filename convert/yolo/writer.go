@@ -96,48 +96,16 @@ func (w *Writer) Keypoints() []string { return w.keypoints }
 // Task is the task that the label files are for.
 func (w *Writer) Task() Task { return w.task }
 
-// LabelPath is the path of an image's label file in the data set.
+// LabelPath is the path of an image's label file in the data set, where trainers look for it: the
+// image lies in the folder images by its bare name.
 func (w *Writer) LabelPath(image string) string {
+	image = convert.BareName(image)
 	return "labels/" + strings.TrimSuffix(image, path.Ext(image)) + ".txt"
 }
 
-// Description is the data.yaml of a data set with images in the given folders
-// at its top; "" is one of images without a folder.
-func (w *Writer) Description(folders []string) []byte {
-	dst := []byte("path: .\n")
-	splits := []struct {
-		key   string
-		names []string
-	}{{"train", []string{"train"}}, {"val", []string{"val", "valid", "validation"}}, {"test", []string{"test"}}}
-	known := make(map[string]string) // folder to key
-	for _, s := range splits {
-		for _, name := range s.names {
-			for _, folder := range folders {
-				if (folder == name || strings.HasPrefix(folder, name) && strings.TrimLeft(folder[len(name):], "0123456789") == "") && known[folder] == "" {
-					known[folder] = s.key
-				}
-			}
-		}
-	}
-	if len(known) == len(folders) && len(folders) > 0 && slices.Contains(slices.Collect(maps.Values(known)), "train") {
-		for _, s := range splits {
-			var of []string
-			for _, folder := range slices.Sorted(maps.Keys(known)) {
-				if known[folder] == s.key {
-					of = append(of, quoteYAML("images/"+folder))
-				}
-			}
-			switch len(of) {
-			case 0:
-			case 1:
-				dst = fmt.Appendf(dst, "%s: %s\n", s.key, of[0])
-			default:
-				dst = fmt.Appendf(dst, "%s: [%s]\n", s.key, strings.Join(of, ", "))
-			}
-		}
-	} else {
-		dst = append(dst, "train: images\nval: images\n"...)
-	}
+// description is the data.yaml of a data set with splits.
+func (w *Writer) description(splits *writtenSplits) []byte {
+	dst := splits.describe([]byte("path: .\n"))
 	dst = fmt.Appendf(dst, "task: %s\nnames:\n", w.task)
 	names := slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
 	for _, name := range names {

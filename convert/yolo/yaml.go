@@ -138,7 +138,7 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 			p.d.splits = append(p.d.splits, split{key, entries})
 		}
 	case "names":
-		p.listed = !yamldoc.IsMapping(v.Value)
+		p.listed = !yamldoc.IsMapping(yamldoc.Resolved(v.Value))
 		p.d.names, err = p.names(v.Value)
 	case "nc":
 		var n int
@@ -184,6 +184,7 @@ func (p *descriptionParser) task(task Task) error {
 }
 
 func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {
+	node = yamldoc.Resolved(node)
 	names := make(map[int]string)
 	add := func(number int, node *yamldoc.Node) {
 		name, err := yamldoc.Text(node)

@@ -69,6 +69,14 @@ func Pairs(n *Node) ([]Pair, error) {
 	return pairs, nil
 }
 
+// Resolved is what an alias stands for, and any other value itself.
+func Resolved(n *Node) *Node {
+	if n.Kind == yaml.AliasNode && n.Alias != nil {
+		return n.Alias
+	}
+	return n
+}
+
 // List are the values of a list; ok is false where it is none.
 func List(n *Node) (values []*Node, ok bool) {
 	return n.Content, n.Kind == yaml.SequenceNode
@@ -82,8 +90,8 @@ func Null(n *Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!
 
 // Text is a scalar as it is written, "" for none.
 func Text(n *Node) (string, error) {
-	if n.Kind == yaml.AliasNode && n.Alias != nil && n.Alias.Kind == yaml.ScalarNode {
-		n = n.Alias
+	if r := Resolved(n); r.Kind == yaml.ScalarNode {
+		n = r
 	}
 	switch {
 	case n.Kind == yaml.AliasNode:
