@@ -65,7 +65,11 @@ func applySettings(cmd *cobra.Command, configFile string) error {
 // apply fills in the flags that nothing has set yet.
 func (c configuration) apply(flags *pflag.FlagSet) error {
 	var failed error
-	elsewhere := c.nearness(flags, "base-url") > c.nearness(flags, "sandbox") // said nearer than that it is a sandbox
+	service, sandbox := c.nearness(flags, "base-url"), c.nearness(flags, "sandbox")
+	if given := flags.Lookup("base-url"); service > 0 && service == sandbox && given.Value.String() != "sandbox" && given.Changed && flags.Lookup("sandbox").Value.String() == "true" {
+		return usagef("read --base-url: with --sandbox there is no other service; leave one of the two out")
+	}
+	elsewhere := service > sandbox // said nearer than that it is a sandbox
 	flags.VisitAll(func(f *pflag.Flag) {
 		if failed != nil || f.Changed || !isSetting(f) || f.Name == "sandbox" && elsewhere {
 			return
