@@ -161,7 +161,7 @@ func (c *Converter) image(r *reader, image string, size convert.Size, annotation
 	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
 	b.NoteOutside = true
 	r.begin(notation, rows)
-	r.turn = c.turn
+	r.turn, r.corners = c.turn, &c.corners
 	for i, raw := range annotations {
 		b.Count(c.convert(b, r, i+1, raw))
 	}

@@ -21,7 +21,7 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 		if areaOfBox(g.box, a.area) {
 			r.boxes.byArea++
 		}
-		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a)
+		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a) && !r.corners.areaByChance(g.box, b.Size)
 	}
 	keypoints, ok := readAllKeypoints(b, r, &o, c, a)
 	if !ok {
