@@ -51,7 +51,7 @@ type labelFile struct {
 	// suspects are images, by place, whose names annotations give as the ids of unknown
 	// images, or beside the ids of others.
 	suspects map[int]string
-	said     map[string]bool // their names, without folders, that annotations give beside another id
+	said     map[string]bool // their names, as annotations give them beside another id
 
 	rawCategories []byte // where files are merged
 	ids           []ID   // of the images, by place, where files are merged
@@ -622,7 +622,7 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 	x.refs.add(ref{start, uint32(length), slot})
 }
 
-// saidName is the name that an annotation gives its image beside the id, without folders.
+// saidName is the name that an annotation gives its image beside the id.
 type saidName struct {
 	slot int32
 	name string
@@ -642,7 +642,7 @@ func (x *indexer) noteNames(slot int32, named ...[]byte) int32 {
 		return x.nameSlot(saidName{slot, names[0]})
 	}
 	for _, name := range names {
-		if place, there := x.imageOf(slot); there && path.Base(x.file.images[place].name) == name {
+		if place, there := x.imageOf(slot); there && strings.HasSuffix("/"+x.file.images[place].name, "/"+name) {
 			continue
 		}
 		x.say(saidName{slot, name})
@@ -660,21 +660,38 @@ func (x *indexer) say(said saidName) {
 // suspectSaid notes the images whose names annotations give that are of others by their ids.
 func (x *indexer) suspectSaid() {
 	x.file.said = make(map[string]bool)
-	names := make(map[string]bool)
-	for said := range x.said {
-		if place, there := x.imageOf(said.slot); !there || path.Base(x.file.images[place].name) != said.name {
-			names[said.name] = true
-		}
-	}
-	if len(names) == 0 || x.file.panoptic { // their names are those of PNGs
+	if len(x.said) == 0 || x.file.panoptic { // their names are those of PNGs
 		return
 	}
-	for place := range x.file.images {
-		if name := path.Base(x.file.images[place].name); names[name] {
-			x.file.said[name] = true
-			x.suspect(place, "annotations give the name of this image beside an image_id that is not its own, and nothing tells which of the two is right")
+	whole := x.wholeNames()
+	names := make(map[string]bool)
+	for said := range x.said {
+		place, there := x.imageOf(said.slot)
+		switch {
+		case there && fits(said.name, x.file.images[place].name, whole):
+		case whole[said.name]:
+			names[said.name] = true
+		default:
+			names[path.Base(said.name)] = true
 		}
 	}
+	for place := range x.file.images {
+		for _, name := range []string{x.file.images[place].name, path.Base(x.file.images[place].name)} {
+			if names[name] {
+				x.file.said[name] = true
+				x.suspect(place, "annotations give the name of this image beside an image_id that is not its own, and nothing tells which of the two is right")
+			}
+		}
+	}
+}
+
+// wholeNames are the names of the file's images, with their folders.
+func (x *indexer) wholeNames() map[string]bool {
+	names := make(map[string]bool, len(x.file.images))
+	for i := range x.file.images {
+		names[x.file.images[i].name] = true
+	}
+	return names
 }
 
 func (x *indexer) suspect(place int, reason string) {

@@ -151,14 +151,19 @@ func namesImage(member string) bool {
 	return false
 }
 
-// saidImage is the name of an image that such a member gives, without folders; "" where it
-// gives none.
+// saidImage is the name of an image that such a member gives; "" where it gives none.
 func saidImage(raw []byte) string {
 	text := textIn(raw)
 	if !source.IsImageName(text) {
 		return ""
 	}
-	return path.Base(strings.ReplaceAll(text, `\`, "/"))
+	return path.Clean(strings.ReplaceAll(text, `\`, "/"))
+}
+
+// fits reports whether a name that is given beside an image's id may be of that image: its
+// folders are compared where with them it is another one of the file.
+func fits(said, image string, others map[string]bool) bool {
+	return path.Base(said) == path.Base(image) && (strings.HasSuffix("/"+image, "/"+said) || !others[said])
 }
 
 // textIn is what a text says, without blanks around it, "" for all else.
@@ -175,7 +180,7 @@ func textIn(raw []byte) string {
 func (c *Converter) contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
 	for _, m := range others {
 		if namesImage(m.name) {
-			if said := saidImage(m.value); said != "" && said != path.Base(image) && (c.said == nil || c.said[said]) {
+			if said := saidImage(m.value); said != "" && !fits(said, image, c.said) && (c.said == nil || c.said[said] || c.said[path.Base(said)]) {
 				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(textIn(m.value)), convert.Display(image))
 			}
 			continue
