@@ -289,7 +289,7 @@ func (x *indexer) info(raw []byte) {
 		for name := range s.Members() {
 			member := string(name)
 			if value := s.Value(); otherNotation(member, value) {
-				x.notation = fmt.Sprintf("the %s of the file's info is %s, and the bbox of a COCO file is x, y, width and height in pixels", member, scan.Shorten(string(value)))
+				x.notation = saysNotation("the "+member+" of the file's info", value)
 			}
 		}
 	})
@@ -299,6 +299,11 @@ func (x *indexer) info(raw []byte) {
 // annotations are, and holds some, is told of: they may be of any image.
 func (x *indexer) elsewhere(key string, s *scan.Scanner) {
 	switch strings.ToLower(key) {
+	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format", "format":
+		if value := s.Value(); otherNotation(key, value) {
+			x.notation = saysNotation("the "+key+" of the file", value)
+		}
+		return
 	case "annotation", "annotations", "predictions", "objects", "instances", "detections", "labels", "shapes", "bboxes", "boxes":
 	default:
 		s.Skip()
@@ -374,6 +379,9 @@ func (x *indexer) image(raw []byte) {
 			return fmt.Sprintf("image %s", id)
 		}
 		return fmt.Sprintf("image entry %d", n)
+	}
+	if entry.notation != nil {
+		x.notation = cmp.Or(x.notation, saysNotation("the "+entry.notationOf+" of "+at(), entry.notation))
 	}
 	if repeated != "" {
 		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
