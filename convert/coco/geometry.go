@@ -345,7 +345,7 @@ func otherArea(pixels float64, g givenBox, raw []byte) float64 {
 func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	box, some := m.Bounds()
 	pixels := float64(m.Pixels())
-	if given := otherArea(pixels, g, area); some && g.form == noBox && given > 0 {
+	if given := otherArea(pixels, g, area); some && (g.form == noBox || g.flat()) && given > 0 {
 		return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
 	}
 	if !some {
