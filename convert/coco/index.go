@@ -40,6 +40,8 @@ type labelFile struct {
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results
 
+	imagesFrom string // the file that those have their images from
+
 	entries     int // in its list of images
 	annotations int // in its list of annotations
 	// unlinked are annotations that may be of any of its images, and why.
@@ -206,6 +208,7 @@ func (x *indexer) readImages(results string) error {
 	if found == nil {
 		return errNotCOCO{"is a list, as prediction results are; put the COCO file with their images and categories beside it"}
 	}
+	x.file.imagesFrom = filepath.Join(folder, name)
 	x.file.images, x.file.errs, x.images, x.categories = found.file.images, found.file.errs, found.images, found.categories
 	for key := range found.seen {
 		x.seen[key] = true
