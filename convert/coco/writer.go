@@ -397,40 +397,5 @@ func (w *Writer) polygons(c *writtenAnnotation, o convert.WholeObject, size conv
 		}
 		c.Area += math.Abs(geometry.Area(p.Rings[0])) / 2
 	}
-	c.Area -= overlap(o.Polygons, size)
 	c.Segmentation, _ = json.Marshal(rings) // finite numbers always marshal
-}
-
-// overlap is how many pixels polygons, without their holes, cover more than once.
-func overlap(polygons []pictograph.Polygon, size convert.Size) float64 {
-	meet := false
-	outer := make([]pictograph.Polygon, len(polygons))
-	for i, p := range polygons {
-		box, _ := geometry.Bounds(p.Rings[0])
-		outer[i] = pictograph.Polygon{Rings: p.Rings[:1], Box: &box}
-		for _, other := range outer[:i] {
-			meet = meet || geometry.Overlap(box, *other.Box) > 0
-		}
-	}
-	if !meet {
-		return 0
-	}
-	if !size.Known() {
-		for _, p := range outer {
-			size.Width, size.Height = max(size.Width, int(math.Ceil(p.Box.X+p.Box.W))), max(size.Height, int(math.Ceil(p.Box.Y+p.Box.H)))
-		}
-	}
-	twice := 0
-	for i := range outer {
-		m, err := geometry.FillPolygons(outer[i:i+1], size.Width, size.Height)
-		if err != nil {
-			return 0 // of an image that is too large for a mask
-		}
-		twice += m.Pixels()
-	}
-	all, err := geometry.FillPolygons(outer, size.Width, size.Height)
-	if err != nil {
-		return 0
-	}
-	return float64(twice - all.Pixels())
 }
