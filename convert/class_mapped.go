@@ -38,6 +38,9 @@ func Finish(src Source) {
 
 func (m mapped) Finish() {
 	Finish(m.Source)
+	for _, class := range m.Source.Describe().Defined {
+		m.note(class)
+	}
 	for _, key := range m.classes.Keys() {
 		if !m.fits[key].Load() {
 			m.reporter.Report(Finding{Kind: KindClassMap, Cause: key, Reason: fmt.Sprintf("the class map names %q, and no class of the source has that name", key), Action: "nothing was mapped by it"})

@@ -73,16 +73,31 @@ var partOf = regexp.MustCompile(`^(.+)-(0|[1-9][0-9]*)$`)
 
 // ObjectsOf joins the annotations of an image that belong to one object: parts
 // with the ids ID-0, ID-1, …, keypoints with one instance id, and what --all-geometries took
-// beside the first shape. What cannot be written at all, or is lost with the joining, is
+// beside the first shape. Those of several of the source's annotations are several objects, where
+// the result tells them. What cannot be written at all, or is lost with the joining, is
 // reported and noted as lost; report may be nil.
 func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []WholeObject {
 	if report == nil {
 		report = func(Kind, string, string, string) {}
 	}
+	if r.Ends == nil {
+		return objectsOf(r, 0, len(r.Annotations), lost, report)
+	}
+	objects, first := make([]WholeObject, 0, len(r.Ends)), 0
+	for _, end := range r.Ends {
+		objects = append(objects, objectsOf(r, first, end, lost, report)...)
+		first = end
+	}
+	return objects
+}
+
+// objectsOf are the objects of the annotations from first to end.
+func objectsOf(r Result, first, end int, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []WholeObject {
 	var objects []WholeObject
 	instances := make(map[int]int) // instance id to place in objects
-	parts := partsOf(r.Annotations)
-	for i, a := range r.Annotations {
+	parts := partsOf(r.Annotations, first, end)
+	for i := first; i < end; i++ {
+		a := r.Annotations[i]
 		at := "annotation " + scan.Shorten(a.ID)
 		if a.AttributeList != nil {
 			report(KindAttributes, at, "attributes in the list form have no place in the format", "left out")
@@ -241,21 +256,22 @@ func aroundAll(polygons []pictograph.Polygon) pictograph.Box {
 	return box
 }
 
-// partsOf are the places of the polygons that are parts of one object, in the order of the
-// parts, by the place of each of them.
-func partsOf(annotations []pictograph.Annotation) map[int][]int {
+// partsOf are the places, from begin to end, of the polygons that are parts of one object, in
+// the order of the parts, by the place of each of them.
+func partsOf(annotations []pictograph.Annotation, begin, end int) map[int][]int {
 	var places map[string]int // of the polygons, by their ids
 	var all map[int][]int
-	for i, first := range annotations {
+	for i := begin; i < end && end-begin > 1; i++ {
+		first := &annotations[i]
 		base, ok := strings.CutSuffix(first.ID, "-0")
 		if _, polygon := first.Geometry.(pictograph.Polygon); !ok || base == "" || !polygon {
 			continue
 		}
 		if places == nil {
 			places, all = make(map[string]int), make(map[int][]int)
-			for i, a := range annotations {
+			for i, a := range annotations[begin:end] {
 				if _, polygon := a.Geometry.(pictograph.Polygon); polygon {
-					places[a.ID] = i
+					places[a.ID] = begin + i
 				}
 			}
 		}

@@ -26,7 +26,8 @@ type reader struct {
 	flaws       []flaw        // of its rings
 	scores      []float64     // of its keypoints
 
-	turn Turn // of the angles of boxes of five numbers
+	turn    Turn          // of the angles of boxes of five numbers
+	corners *cornerSample // of the file's images
 
 	// Of the image at hand:
 	members  []memberCount

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -25,7 +26,7 @@ func readAttributes(b *convert.Builder, at convert.Location, a *rawAnnotation) m
 	}
 	said := string(a.isCrowd)
 	if scan.IsString(a.isCrowd) {
-		said = textIn(a.isCrowd)
+		said = strings.ToLower(textIn(a.isCrowd))
 	}
 	switch said {
 	case "", "null":

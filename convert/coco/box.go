@@ -347,6 +347,8 @@ type boxNotations struct {
 
 	byArea  int // whose area is that of width and height, and not that of corners
 	outside int // of which less than half is in the image
+
+	cornerAreas int // whose area is that of corners
 }
 
 // shareTolerance is how far what is a share of the image may be beyond 0 and 1.
@@ -401,13 +403,18 @@ func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 	if box.X >= 0 && box.Y >= 0 && box.W > box.X && box.H > box.Y && box.W <= w && box.H <= h {
 		n.corners++
 	}
-	if box.X+box.W > max(w*1.01, w+1.5) || box.Y+box.H > max(h*1.01, h+1.5) {
+	if endsBeyond(box, w, h) {
 		n.beyond++
 		inside := (min(box.X+box.W, w) - max(box.X, 0)) * (min(box.Y+box.H, h) - max(box.Y, 0))
 		if inside < box.W*box.H/2 {
 			n.outside++
 		}
 	}
+}
+
+// endsBeyond reports whether a box ends beyond an image by more than hands and rounding do.
+func endsBeyond(box pictograph.Box, w, h float64) bool {
+	return box.X+box.W > max(w*1.01, w+1.5) || box.Y+box.H > max(h*1.01, h+1.5)
 }
 
 // corner reports whether the boxes of an image can hardly be but corners.
@@ -488,8 +495,10 @@ func (s *fileSample) look(image string, size convert.Size, annotations [][]byte)
 		}
 		if box := (pictograph.Box{X: s.numbers[0], Y: s.numbers[1], W: s.numbers[2], H: s.numbers[3]}); geometry.Sound(box) {
 			n.add(box, size)
-			if areaOfBox(box, memberOf(raw, `"area"`)) {
+			if area := memberOf(raw, `"area"`); areaOfBox(box, area) {
 				n.byArea++
+			} else if areaOfCorners(box, area) {
+				n.cornerAreas++
 			}
 		}
 	}
@@ -520,6 +529,7 @@ func (s *fileSample) orderOf(raw []byte) maskOrder {
 // cornerSample tells of the boxes of some images of a file whether these are corners.
 type cornerSample struct {
 	images, boxes, fitting int // looked at, and boxes that fit as corners
+	cornerAreas            int // boxes whose area is that of corners
 	of                     int // images of the file, where that is more
 
 	// Found are images whose boxes can hardly be but corners, denied such whose areas are
@@ -533,6 +543,7 @@ func (c *cornerSample) look(image string, n boxNotations) {
 	c.images++
 	c.boxes += n.boxes
 	c.fitting += n.corners
+	c.cornerAreas += n.cornerAreas
 	switch {
 	case n.corner() && n.byArea == n.boxes:
 		c.denied++
@@ -548,6 +559,7 @@ func (c *cornerSample) look(image string, n boxNotations) {
 // add takes in what was seen of another file.
 func (c *cornerSample) add(other *cornerSample) {
 	c.images, c.boxes, c.fitting, c.of = c.images+other.images, c.boxes+other.boxes, c.fitting+other.fitting, c.of+other.of
+	c.cornerAreas += other.cornerAreas
 	c.found, c.denied, c.refuted = c.found+other.found, c.denied+other.denied, c.refuted+other.refuted
 	c.first, c.firstDenied = cmp.Or(c.first, other.first), cmp.Or(c.firstDenied, other.firstDenied)
 }
@@ -578,6 +590,12 @@ func (c *cornerSample) elsewhere() string {
 // mostlyNot reports whether more than ten times as many images have boxes that cannot be
 // corners as such as can hardly be anything else.
 func (c *cornerSample) mostlyNot() bool { return c.refuted > 10*c.found }
+
+// areaByChance reports whether a box within its image may well have an area of corners by
+// chance, as that of another shape: more than ten times as many cannot be corners as have one.
+func (c *cornerSample) areaByChance(box pictograph.Box, size convert.Size) bool {
+	return c.boxes-c.fitting > 10*c.cornerAreas && !(size.Known() && endsBeyond(box, float64(size.Width), float64(size.Height)))
+}
 
 // refutes reports whether the boxes of an image may well fit it as corners by chance: those of
 // nearly all images cannot be corners, of as many boxes as this image has all fit in one

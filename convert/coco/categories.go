@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -57,6 +58,7 @@ func (r *categoryReader) read(position int, raw []byte) {
 	r.coco.Categories[id] = c
 	above, _ := text(members["supercategory"])
 	r.coco.named[name] = above
+	r.coco.folded[strings.ToLower(name)] = name
 }
 
 // findTwice tells of keys of a category, valid JSON, that stand twice in it. Where they

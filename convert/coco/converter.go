@@ -28,6 +28,7 @@ type Converter struct {
 	names      memberNames
 	results    bool
 	named      map[string]string // the categories' supercategories, by their names
+	folded     map[string]string // their names, by these in small letters
 	notation   string            // that the file says its boxes have; "" where it says none or COCO's
 	corners    cornerSample      // of the file's images
 	rows       suspected         // that masks go along
@@ -73,7 +74,7 @@ func newClassless(file string, o convert.Options) *Converter {
 // reports the ones that cannot be used as they stand. File names the file in
 // findings.
 func NewConverter(categories []byte, file string, o convert.Options) (*Converter, []convert.Finding, error) {
-	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}, named: map[string]string{}}
+	c := &Converter{file: file, options: o, Categories: map[ID]*convert.Category{}, named: map[string]string{}, folded: map[string]string{}}
 	if scan.Absent(categories) {
 		return c, nil, nil
 	}
@@ -161,7 +162,7 @@ func (c *Converter) image(r *reader, image string, size convert.Size, annotation
 	b := convert.NewBuilder(c.file, image, size, c.options, len(annotations))
 	b.NoteOutside = true
 	r.begin(notation, rows)
-	r.turn = c.turn
+	r.turn, r.corners = c.turn, &c.corners
 	for i, raw := range annotations {
 		b.Count(c.convert(b, r, i+1, raw))
 	}
@@ -192,6 +193,9 @@ func (c *Converter) convert(b *convert.Builder, r *reader, position int, raw []b
 	}
 	if kind, reason := c.contradiction(r.others, b.Image, category.Name, !emptyValue(a.bbox)); kind != "" {
 		return b.Drop(kind, o.At, reason)
+	}
+	if member, value := notationIn(a.attributes); member != "" && !emptyValue(a.bbox) {
+		return b.Drop(convert.KindBoxNotation, o.At, saysNotation("its attribute "+member, value))
 	}
 	o.Name = category.Name
 	o.Attributes = readAttributes(b, o.At, a)

@@ -22,6 +22,8 @@ type imageEntry struct {
 	fileName, cocoURL []byte
 	path, folder      []byte // where exporters say that the file lies
 	width, height     []byte
+	notation          []byte // of the boxes, where it is none of COCO's
+	notationOf        string // the member that says so
 	otherName         string // a member that may be meant for file_name, with its text
 	repeated          string // a key that stands twice, with one value
 	wrong             error  // with what it says
@@ -136,6 +138,9 @@ func splitImageEntry(decoder *jsontext.Decoder, raw []byte) (e imageEntry, err e
 			if value[0] == '"' && !jsontext.Value(value).IsValid() {
 				e.wrong = fmt.Errorf("its %s is no valid UTF-8", name)
 			}
+		}
+		if otherNotation(string(name), value) {
+			e.notationOf, e.notation = string(name), value
 		}
 		switch member := e.member(name); {
 		case member == nil && e.otherName == "" && mayBeName(string(name)) && value[0] == '"':

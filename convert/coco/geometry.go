@@ -21,7 +21,7 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 		if areaOfBox(g.box, a.area) {
 			r.boxes.byArea++
 		}
-		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a)
+		g.byArea = areaOfCorners(g.box, a.area) && !r.segmented(a) && !r.corners.areaByChance(g.box, b.Size)
 	}
 	keypoints, ok := readAllKeypoints(b, r, &o, c, a)
 	if !ok {
@@ -345,7 +345,7 @@ func otherArea(pixels float64, g givenBox, raw []byte) float64 {
 func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 	box, some := m.Bounds()
 	pixels := float64(m.Pixels())
-	if given := otherArea(pixels, g, area); some && g.form == noBox && given > 0 {
+	if given := otherArea(pixels, g, area); some && (g.form == noBox || g.flat()) && given > 0 {
 		return fmt.Sprintf("the mask has %v pixels where the area is %v, and there is no bbox that says which is right", pixels, given)
 	}
 	if !some {

@@ -40,6 +40,8 @@ type labelFile struct {
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results
 
+	imagesFrom string // the file that those have their images from
+
 	entries     int // in its list of images
 	annotations int // in its list of annotations
 	// unlinked are annotations that may be of any of its images, and why.
@@ -51,7 +53,7 @@ type labelFile struct {
 	// suspects are images, by place, whose names annotations give as the ids of unknown
 	// images, or beside the ids of others.
 	suspects map[int]string
-	said     map[string]bool // their names, without folders, that annotations give beside another id
+	said     map[string]bool // their names, as annotations give them beside another id
 
 	rawCategories []byte // where files are merged
 	ids           []ID   // of the images, by place, where files are merged
@@ -206,6 +208,7 @@ func (x *indexer) readImages(results string) error {
 	if found == nil {
 		return errNotCOCO{"is a list, as prediction results are; put the COCO file with their images and categories beside it"}
 	}
+	x.file.imagesFrom = filepath.Join(folder, name)
 	x.file.images, x.file.errs, x.images, x.categories = found.file.images, found.file.errs, found.images, found.categories
 	for key := range found.seen {
 		x.seen[key] = true
@@ -289,7 +292,7 @@ func (x *indexer) info(raw []byte) {
 		for name := range s.Members() {
 			member := string(name)
 			if value := s.Value(); otherNotation(member, value) {
-				x.notation = fmt.Sprintf("the %s of the file's info is %s, and the bbox of a COCO file is x, y, width and height in pixels", member, scan.Shorten(string(value)))
+				x.notation = saysNotation("the "+member+" of the file's info", value)
 			}
 		}
 	})
@@ -299,6 +302,11 @@ func (x *indexer) info(raw []byte) {
 // annotations are, and holds some, is told of: they may be of any image.
 func (x *indexer) elsewhere(key string, s *scan.Scanner) {
 	switch strings.ToLower(key) {
+	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format", "format":
+		if value := s.Value(); otherNotation(key, value) {
+			x.notation = saysNotation("the "+key+" of the file", value)
+		}
+		return
 	case "annotation", "annotations", "predictions", "objects", "instances", "detections", "labels", "shapes", "bboxes", "boxes":
 	default:
 		s.Skip()
@@ -374,6 +382,9 @@ func (x *indexer) image(raw []byte) {
 			return fmt.Sprintf("image %s", id)
 		}
 		return fmt.Sprintf("image entry %d", n)
+	}
+	if entry.notation != nil {
+		x.notation = cmp.Or(x.notation, saysNotation("the "+entry.notationOf+" of "+at(), entry.notation))
 	}
 	if repeated != "" {
 		x.report(convert.KindDuplicateKey, "", at(), fmt.Sprintf("the key %q stands twice, with one value", repeated), "taken once")
@@ -622,7 +633,7 @@ func (x *indexer) annotation(s *scan.Scanner, n int) {
 	x.refs.add(ref{start, uint32(length), slot})
 }
 
-// saidName is the name that an annotation gives its image beside the id, without folders.
+// saidName is the name that an annotation gives its image beside the id.
 type saidName struct {
 	slot int32
 	name string
@@ -642,7 +653,7 @@ func (x *indexer) noteNames(slot int32, named ...[]byte) int32 {
 		return x.nameSlot(saidName{slot, names[0]})
 	}
 	for _, name := range names {
-		if place, there := x.imageOf(slot); there && path.Base(x.file.images[place].name) == name {
+		if place, there := x.imageOf(slot); there && strings.HasSuffix("/"+x.file.images[place].name, "/"+name) {
 			continue
 		}
 		x.say(saidName{slot, name})
@@ -660,21 +671,38 @@ func (x *indexer) say(said saidName) {
 // suspectSaid notes the images whose names annotations give that are of others by their ids.
 func (x *indexer) suspectSaid() {
 	x.file.said = make(map[string]bool)
-	names := make(map[string]bool)
-	for said := range x.said {
-		if place, there := x.imageOf(said.slot); !there || path.Base(x.file.images[place].name) != said.name {
-			names[said.name] = true
-		}
-	}
-	if len(names) == 0 || x.file.panoptic { // their names are those of PNGs
+	if len(x.said) == 0 || x.file.panoptic { // their names are those of PNGs
 		return
 	}
-	for place := range x.file.images {
-		if name := path.Base(x.file.images[place].name); names[name] {
-			x.file.said[name] = true
-			x.suspect(place, "annotations give the name of this image beside an image_id that is not its own, and nothing tells which of the two is right")
+	whole := x.wholeNames()
+	names := make(map[string]bool)
+	for said := range x.said {
+		place, there := x.imageOf(said.slot)
+		switch {
+		case there && fits(said.name, x.file.images[place].name, whole):
+		case whole[said.name]:
+			names[said.name] = true
+		default:
+			names[path.Base(said.name)] = true
 		}
 	}
+	for place := range x.file.images {
+		for _, name := range []string{x.file.images[place].name, path.Base(x.file.images[place].name)} {
+			if names[name] {
+				x.file.said[name] = true
+				x.suspect(place, "annotations give the name of this image beside an image_id that is not its own, and nothing tells which of the two is right")
+			}
+		}
+	}
+}
+
+// wholeNames are the names of the file's images, with their folders.
+func (x *indexer) wholeNames() map[string]bool {
+	names := make(map[string]bool, len(x.file.images))
+	for i := range x.file.images {
+		names[x.file.images[i].name] = true
+	}
+	return names
 }
 
 func (x *indexer) suspect(place int, reason string) {

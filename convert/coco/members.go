@@ -1,12 +1,15 @@
 package coco
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"pictosync/convert"
 	"pictosync/internal/scan"
@@ -151,14 +154,19 @@ func namesImage(member string) bool {
 	return false
 }
 
-// saidImage is the name of an image that such a member gives, without folders; "" where it
-// gives none.
+// saidImage is the name of an image that such a member gives; "" where it gives none.
 func saidImage(raw []byte) string {
 	text := textIn(raw)
 	if !source.IsImageName(text) {
 		return ""
 	}
-	return path.Base(strings.ReplaceAll(text, `\`, "/"))
+	return path.Clean(strings.ReplaceAll(text, `\`, "/"))
+}
+
+// fits reports whether a name that is given beside an image's id may be of that image: its
+// folders are compared where with them it is another one of the file.
+func fits(said, image string, others map[string]bool) bool {
+	return path.Base(said) == path.Base(image) && (strings.HasSuffix("/"+image, "/"+said) || !others[said])
 }
 
 // textIn is what a text says, without blanks around it, "" for all else.
@@ -175,46 +183,160 @@ func textIn(raw []byte) string {
 func (c *Converter) contradiction(others []otherMember, image, class string, boxed bool) (kind convert.Kind, reason string) {
 	for _, m := range others {
 		if namesImage(m.name) {
-			if said := saidImage(m.value); said != "" && said != path.Base(image) && (c.said == nil || c.said[said]) {
+			if said := saidImage(m.value); said != "" && !fits(said, image, c.said) && (c.said == nil || c.said[said] || c.said[path.Base(said)]) {
 				return convert.KindUnknownImage, fmt.Sprintf("its %s is %s, and its image_id that of %s: nothing tells which of the two it is of", m.name, convert.Display(textIn(m.value)), convert.Display(image))
 			}
 			continue
 		}
-		text, isText := textIn(m.value), scan.IsString(m.value)
-		switch m.name {
-		case "category_name", "class_name":
-			if isText && text != "" && !strings.EqualFold(text, strings.TrimSpace(class)) {
+		text := textIn(m.value)
+		switch key := plainName(m.name); {
+		case (m.name == "category_name" || m.name == "class_name") && text != "":
+			_, listed := c.folded[strings.ToLower(text)]
+			if relation := c.relation(text, class); relation != sameClass && (listed || relation != nearClass) {
 				return convert.KindUnknownClass, otherClass(m.name, text, class)
 			}
-		case "label", "class", "category", "cat", "cls", "name", "object", "title", "label_name", "category_label", "class_label", "object_name", "object_class":
-			if above, category := c.named[text]; category && isText && text != class && text != c.named[class] && above != class {
-				return convert.KindUnknownClass, otherClass(m.name, text, class)
+		case namesClass(key):
+			if said := c.otherClassIn(m.value, class); said != "" {
+				return convert.KindUnknownClass, otherClass(m.name, said, class)
 			}
 		}
 		if boxed && otherNotation(m.name, m.value) {
-			return convert.KindBoxNotation, fmt.Sprintf("its %s is %s, and the bbox of a COCO file is x, y, width and height in pixels", m.name, scan.Shorten(string(m.value)))
+			return convert.KindBoxNotation, saysNotation("its "+m.name, m.value)
 		}
 	}
 	return "", ""
+}
+
+// plainName is a member's name without capitals and the signs between its words.
+func plainName(member string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(member))
+}
+
+// namesClass reports whether a member of that plain name may name a class.
+func namesClass(key string) bool {
+	switch key {
+	case "label", "labels", "class", "classes", "category", "categories", "cat", "cls", "name", "object", "title", "labelname", "categorylabel", "classlabel", "objectname", "objectclass", "categoryname", "classname":
+		return true
+	}
+	return false
+}
+
+// classRelation is what a text says of a class.
+type classRelation int
+
+const (
+	noClass    classRelation = iota // nothing
+	sameClass                       // it is its name
+	nearClass                       // it is that of a class above or below it
+	otherOfAll                      // it is that of another one of the file
+)
+
+// relation compares a text with the name of a class; the case of letters does not matter, unless
+// it tells categories apart.
+func (c *Converter) relation(text, class string) classRelation {
+	above := c.named[class]
+	name, other := text, false
+	if _, other = c.named[text]; !other {
+		name, other = c.folded[strings.ToLower(text)]
+	}
+	switch {
+	case text == class, strings.EqualFold(text, strings.TrimSpace(class)) && name != text, above != "" && strings.EqualFold(text, above+"/"+class):
+		return sameClass
+	case above != "" && strings.EqualFold(text, above), other && strings.EqualFold(c.named[name], class):
+		return nearClass
+	case other && name != class:
+		return otherOfAll
+	}
+	if strings.EqualFold(text, strings.TrimSpace(class)) {
+		return sameClass
+	}
+	return noClass
+}
+
+// otherClassIn is the name of another class of the file that a value gives, alone, in a list or as
+// the name of an object; "" where it gives none, or the class itself too.
+func (c *Converter) otherClassIn(raw []byte, class string) (other string) {
+	switch {
+	case scan.IsString(raw):
+		if text := textIn(raw); c.relation(text, class) == otherOfAll {
+			other = text
+		}
+	case scan.IsArray(raw):
+		for element := range scan.Elements(raw) {
+			if scan.IsString(element) && c.relation(textIn(element), class) == sameClass {
+				return ""
+			}
+			if said := c.otherClassIn(element, class); said != "" {
+				other = said
+			}
+		}
+	case scan.IsObject(raw):
+		eachMember(raw, func(name string, value []byte) {
+			if name == "name" && scan.IsString(value) {
+				other = c.otherClassIn(value, class)
+			}
+		})
+	}
+	return other
+}
+
+// eachMember calls a function with each member of an object, valid JSON.
+func eachMember(object []byte, f func(name string, value []byte)) {
+	var decoder jsontext.Decoder
+	decoder.Reset(bytes.NewBuffer(object), jsontext.AllowDuplicateNames(true))
+	_ = scan.ReadMembers(&decoder, object, func(name, value []byte) error { // no more is to be known of what cannot be read
+		f(string(name), value)
+		return nil
+	})
 }
 
 func otherClass(member, text, class string) string {
 	return fmt.Sprintf("its %s is %s, and its category_id that of %s: nothing tells which of the two it is", member, convert.Display(text), convert.Display(class))
 }
 
-// otherNotation reports whether a member, of an annotation or of what a file says of itself,
-// tells that a bbox is something else than COCO's are. Those who write of their format mean
-// the box where they name one of its notations.
+// saysNotation says that a member is of another notation of boxes.
+func saysNotation(what string, raw []byte) string {
+	return fmt.Sprintf("%s is %s, and the bbox of a COCO file is x, y, width and height in pixels", what, scan.Shorten(string(raw)))
+}
+
+// notationIn is a member of the attributes of an annotation that says that its bbox is something
+// else than COCO's are, "" where none does.
+func notationIn(attributes []byte) (member string, value []byte) {
+	if !scan.IsObject(attributes) || !slices.ContainsFunc([]string{`mode"`, `format"`, `bbox_type"`}, func(end string) bool { return bytes.Contains(attributes, []byte(end)) }) {
+		return "", nil
+	}
+	eachMember(attributes, func(name string, raw []byte) {
+		if otherNotation(name, raw) {
+			member, value = name, raw
+		}
+	})
+	return member, value
+}
+
+// notations are words for boxes that are not COCO's.
+var notations = []string{"xyxy", "ltrb", "tlbr", "cxcywh", "xywhn", "yxyx"}
+
+// otherNotation reports whether a member, of an annotation, its attributes, an image or the file,
+// tells that a bbox is something else than COCO's are. Those who write of their format or of the
+// box's type mean the notation where they name one.
 func otherNotation(member string, raw []byte) bool {
 	if scan.Absent(raw) {
 		return false
 	}
 	text := strings.ToLower(textIn(raw))
+	if scan.IsString(raw) && text == "" {
+		return false
+	}
 	switch member {
-	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format":
+	case "bbox_type":
+		if slices.Contains([]string{"amodal", "visible", "modal", "bbox", "hbb", "box"}, text) {
+			return false
+		}
+		fallthrough
+	case "bbox_mode", "bbox_format", "box_mode", "box_format":
 		return !saysXYWH(raw, text)
 	case "format":
-		return slices.ContainsFunc([]string{"xyxy", "ltrb", "tlbr", "cxcywh", "xywhn", "yxyx"}, func(notation string) bool { return strings.Contains(text, notation) })
+		return slices.ContainsFunc(notations, func(notation string) bool { return strings.Contains(text, notation) })
 	}
 	return false
 }
@@ -232,5 +354,5 @@ func saysXYWH(raw []byte, text string) bool {
 	case "xywh", "xywhabs", "xywhabsolute", "xywhpixels", "coco", "cocoxywh", "ltwh", "tlwh", "xywidthheight", "xminyminwidthheight", "xminyminwh", "lefttopwidthheight", "topleftwidthheight":
 		return true
 	}
-	return string(raw) == "1"
+	return scan.IsNumber(raw) && scan.ParseNumber(raw) == 1
 }

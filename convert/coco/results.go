@@ -89,46 +89,62 @@ func (x *indexer) nameSlot(said saidName) int32 {
 // matchNamed gives results that name their image beside its id that image, where the name is
 // that of one image and the id its own, or one of its names. Where the name is that of no image
 // it says nothing, and where it is that of another the two contradict each other: the results
-// are those of their id.
-func (x *indexer) matchNamed() {
-	if len(x.named) == 0 {
-		return
-	}
+// are those of their id. What the ids of the other results are is to be told yet: used are their
+// slots.
+func (x *indexer) matchNamed() (used []bool) {
 	const several = -1
 	places := make(map[string]int)
 	for place := range x.file.images {
-		base := path.Base(x.file.images[place].name)
+		name := x.file.images[place].name
+		base := path.Base(name)
+		if base != name {
+			places[name] = place
+		}
 		if _, taken := places[base]; taken {
 			place = several
 		}
 		places[base] = place
 	}
+	whole := x.wholeNames()
 	ids := make([]string, x.slots.count)
 	x.slots.each(func(id wholeID, slot int32) { ids[slot] = string(id.cocoID()) }, func(id ID, slot int32) { ids[slot] = string(id) })
 	slotOf := x.slotsOfImages()
-	to := make(map[int32]int32)
+	to, told := make(map[int32]int32), make(map[int32]bool)
 	var byName nameMoves
 	for said, slot := range x.named {
 		to[slot] = said.slot
 		own, there := x.imageOf(said.slot)
-		if there && path.Base(x.file.images[own].name) == said.name {
+		if there && fits(said.name, x.file.images[own].name, whole) {
+			told[slot] = true
 			continue
 		}
 		place, known := places[said.name]
 		if !known {
+			place, known = places[path.Base(said.name)]
+		}
+		if !known {
 			continue
 		}
-		if place != several {
+		if place != several && !(there && path.Base(x.file.images[own].name) == path.Base(said.name)) {
 			name, id := x.file.images[place].name, ids[said.slot]
 			if there := slices.ContainsFunc(waysToSay(id), func(way string) bool { return slices.Contains(namesOf(name), way) }); there && id != "" {
-				to[slot] = slotOf[place]
+				to[slot], told[slot] = slotOf[place], true
 				byName.add(slot, id, name)
 				continue
 			}
 		}
 		x.say(said)
 	}
+	used = make([]bool, x.slots.count)
+	x.refs.each(func(r *ref) {
+		if slot, named := to[r.slot]; !named {
+			used[r.slot] = true
+		} else if !told[r.slot] {
+			used[slot] = true
+		}
+	})
 	x.move(to, byName)
+	return used
 }
 
 // slotsOfImages are the slots of the images, by place.
@@ -182,9 +198,7 @@ func (x *indexer) matchResults() error {
 		slot         int32
 		byID, byName int // places, -1 where there is none
 	}
-	x.matchNamed()
-	used := make([]bool, x.slots.count)
-	x.refs.each(func(r *ref) { used[r.slot] = true })
+	used := x.matchNamed()
 	names := x.namedImages()
 	var all []reading
 	ids, named := 0, 0

@@ -454,8 +454,11 @@ func convertSegmentation(b *convert.Builder, r *reader, o convert.Object, a *raw
 		return false, true
 	}
 	r.reportFlaws(b, o.At, ringLeftOut)
-	if holesByArea(polygons, a.area) {
+	switch holesByArea(polygons, a.area) {
+	case isHole:
 		return b.Drop(convert.KindRing, o.At, fmt.Sprintf("a ring lies within another, and the area, %s, is what is left of the outer one without it: a hole, where COCO's rings are a union", a.area)), true
+	case mayBeHole:
+		b.Report(convert.KindMaskArea, o.At, fmt.Sprintf("a ring lies within another, and the area, %s, may be that of both or what is left of the outer one without it", a.area), "taken as one area, as COCO's rings are")
 	}
 	first := len(b.Result.Annotations)
 	if !b.AddPolygons(o, convert.PartIDs(parts), polygons) {
@@ -465,15 +468,25 @@ func convertSegmentation(b *convert.Builder, r *reader, o convert.Object, a *raw
 	return true, true
 }
 
-// holesByArea reports whether the area of an annotation is that of its rings if those within
-// others are holes, and by far not that of their union. Both are measured as well as pixels
-// that are counted are those of an outline through them.
-func holesByArea(polygons []pictograph.Polygon, raw []byte) bool {
+// holeSign is what the area of an annotation says of a ring within another.
+type holeSign int
+
+const (
+	noHole    holeSign = iota
+	mayBeHole          // it is explained by a hole and without one
+	isHole             // it is explained by a hole alone
+)
+
+// holesByArea tells whether the area of an annotation is that of its rings if those within
+// others are holes, or that of their union. Pixels that are counted are off the area within an
+// outline through them by half of its length and one.
+func holesByArea(polygons []pictograph.Polygon, raw []byte) holeSign {
 	if len(polygons) < 2 || !scan.IsNumber(raw) {
-		return false
+		return noHole
 	}
 	area := scan.ParseNumber(raw)
-	union, left, rounding := 0.0, 0.0, 0.0
+	union, left := 0.0, 0.0
+	unionPixels, leftPixels := 0.0, 0.0
 	for i, p := range polygons {
 		if p.Box == nil {
 			continue
@@ -484,18 +497,28 @@ func holesByArea(polygons []pictograph.Polygon, raw []byte) bool {
 				within++
 			}
 		}
-		own := math.Abs(geometry.Area(p.Rings[0])) / 2
+		own, pixels := math.Abs(geometry.Area(p.Rings[0]))/2, geometry.Length(p.Rings[0])/2+1
+		leftPixels += pixels
 		switch {
 		case within%2 == 1:
 			left -= own
 		case within > 0:
 			left += own
 		default:
-			left, union, rounding = left+own, union+own, rounding+(p.Box.W+p.Box.H)/2
+			left, union, unionPixels = left+own, union+own, unionPixels+pixels
 		}
 	}
-	rounding = max(rounding, left/100)
-	return left < union && math.Abs(area-left) <= rounding && math.Abs(area-union) > 2*rounding
+	const rounding = 0.005
+	offLeft, offUnion := math.Abs(area-left), union-area
+	switch {
+	case left >= union || offUnion <= 0 || offLeft > max(leftPixels, left/100):
+		return noHole
+	case offUnion > unionPixels:
+		return isHole
+	case offUnion < offLeft && offUnion <= rounding*union:
+		return noHole
+	}
+	return mayBeHole
 }
 
 // surrounds reports whether the points of a polygon's ring lie within another's, but for those

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"iter"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -88,6 +89,7 @@ func cocoError(s source.Files, path string, err error) error {
 func openFolder(ctx context.Context, s source.Files, names []string) (convert.Source, error) {
 	var files []*labelFile
 	var foreign error
+	var skipped []convert.Finding
 	for _, name := range names {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -95,7 +97,7 @@ func openFolder(ctx context.Context, s source.Files, names []string) (convert.So
 		full := filepath.Join(s.Path, filepath.FromSlash(name))
 		f, err := index(full, name, s.Options, s.Reporter)
 		if other, ok := errors.AsType[errNotCOCO](err); ok {
-			s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
+			skipped = append(skipped, convert.Finding{Kind: convert.KindSkippedFile, File: name, Reason: other.Error(), Action: "the file was passed over"})
 			foreign = cocoError(s, full, err)
 			continue
 		}
@@ -104,6 +106,12 @@ func openFolder(ctx context.Context, s source.Files, names []string) (convert.So
 		}
 		f.nameImages(name)
 		files = append(files, f)
+	}
+	for _, finding := range skipped {
+		full := filepath.Join(s.Path, filepath.FromSlash(finding.File))
+		if !slices.ContainsFunc(files, func(f *labelFile) bool { return f.imagesFrom == full }) {
+			s.Reporter.Report(finding)
+		}
 	}
 	if len(files) == 0 {
 		return nil, foreign
@@ -371,7 +379,13 @@ func (c *dataset) infos() (infos []os.FileInfo) {
 }
 
 func (c *dataset) Describe() convert.Description {
-	return convert.Description{Path: c.Path, Format: "coco", Reason: c.reason, Fingerprint: c.print}
+	names := make(map[string]bool)
+	for _, f := range c.files {
+		for _, category := range f.categories.Categories {
+			names[category.Name] = true
+		}
+	}
+	return convert.Description{Path: c.Path, Format: "coco", Reason: c.reason, Fingerprint: c.print, Defined: slices.Sorted(maps.Keys(names))}
 }
 
 // Items goes through the files in the order of their paths, and through each

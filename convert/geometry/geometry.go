@@ -226,3 +226,13 @@ func Covers(ring []pictograph.Point, p pictograph.Point) (inside bool) {
 	}
 	return inside
 }
+
+// Length is that of a ring's outline.
+func Length(ring []pictograph.Point) (length float64) {
+	last := ring[len(ring)-1]
+	for _, p := range ring {
+		length += math.Hypot(p.X-last.X, p.Y-last.Y)
+		last = p
+	}
+	return length
+}
