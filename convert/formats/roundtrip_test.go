@@ -314,6 +314,9 @@ func TestThroughYOLO(t *testing.T) {
 		}
 		r.Classes = classesOf(r.Annotations, task == yolo.Pose)
 		back, findings := throughYOLO(t, r, task)
+		findings = slices.DeleteFunc(findings, func(f convert.Finding) bool { // a box that was made is told
+			return task == yolo.Pose && strings.Contains(f.Reason, "its keypoints have no extent")
+		})
 		if len(findings) > 0 || len(back.Findings) > 0 {
 			t.Fatalf("findings: %v %v", findings, back.Findings)
 		}

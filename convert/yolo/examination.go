@@ -186,7 +186,8 @@ func flagsOfReadings(readings []reading) string {
 }
 
 // findFirstClass tells from the lines whether they count classes from 1 where the list counts them
-// from 0: none has the first, and some the one behind the last. It looks no further than the first.
+// from 0: none has the first, some have the one behind the last, and most of the others are there
+// too, so that it is not one line that is wrong. It looks no further than the first.
 func (x examination) findFirstClass(ctx context.Context) error {
 	behind := len(x.convert.Classes)
 	for class := range behind {
@@ -195,6 +196,7 @@ func (x examination) findFirstClass(ctx context.Context) error {
 		}
 	}
 	some := false
+	between := make(map[int]bool)
 	for l, err := range x.labels(ctx) {
 		if err != nil {
 			return err
@@ -206,9 +208,12 @@ func (x examination) findFirstClass(ctx context.Context) error {
 				return nil
 			}
 			some = some || err == nil && class == behind
+			if err == nil && class < behind {
+				between[class] = true
+			}
 		}
 	}
-	if x.convert.FromOne = some; some {
+	if x.convert.FromOne = some && 2*len(between) >= behind-1; x.convert.FromOne {
 		x.Reporter.Report(convert.Finding{Kind: convert.KindClassList, Reason: x.convert.fromOne(),
 			Action: fmt.Sprintf("no label was taken: number the names, as names: {1: %s}, in data.yaml or a --class-list FILE, or add the name that the list lacks", x.convert.Classes[0])})
 	}

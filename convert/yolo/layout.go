@@ -225,7 +225,9 @@ func (y *dataset) addUnnamed(name string) {
 			for _, other := range []string{"train", "val", "valid", "validation", "test"} {
 				rel := strings.Join(slices.Concat(components[:i], []string{other}, components[i+1:]), "/")
 				before := len(y.parts)
-				if folder := filepath.Join(y.root, filepath.FromSlash(rel)); source.IsFolder(folder) {
+				folder := filepath.Join(y.root, filepath.FromSlash(rel))
+				named := slices.ContainsFunc(y.parts, func(p labelPart) bool { return sameFile(p.path, folder) })
+				if !named && source.IsFolder(folder) {
 					y.addPart(labelPart{path: folder, rel: rel, split: other})
 				}
 				if len(y.parts) > before {

@@ -346,15 +346,15 @@ func namesImage(line string) bool {
 func isComment(line string) bool { return strings.HasPrefix(line, "#") }
 
 // filesOfLine finds the image of a line of a list, and its label, as listedFiles does; the
-// name may be spelled with percent signs or with other code points. An image in the folder of
-// images goes first.
+// name may be spelled with percent signs or with other code points. An image at that path in the
+// folder of images goes first, and then one where the list has it.
 func (y *dataset) filesOfLine(part labelPart, line string) (image, label, cut string, ok bool) {
 	if !namesImage(line) {
 		return "", "", "", false
 	}
 	dir := filepath.Dir(part.path)
 	image, label, cut, ok = y.listedFiles(dir, line)
-	given := y.listedInImages(line)
+	given, whole := y.listedInImages(line)
 	for _, plain := range []string{source.Spelling(line), norm.NFD.String(line)} {
 		if plain == line {
 			continue
@@ -363,30 +363,41 @@ func (y *dataset) filesOfLine(part labelPart, line string) (image, label, cut st
 			image, label, cut, ok = y.listedFiles(dir, plain)
 		}
 		if given == "" {
-			given = y.listedInImages(plain)
+			given, whole = y.listedInImages(plain)
 		}
+	}
+	if !whole && ok && image != "" {
+		return image, label, cut, ok
 	}
 	return cmp.Or(given, image), label, cut, ok
 }
 
-// listedInImages is the file of a listed image in the folder of images, by the line or by what
-// is left of it without the folders before; "" where there is none.
-func (y *dataset) listedInImages(line string) string {
+// listedInImages is the file of a listed image in the folder of images, by the line or by what is
+// left of it without the folders of the layout before, as data/obj_train_data; "" where there is
+// none. whole says that nothing was left out. Of several lists each keeps the folder of its split, which may be what tells its images
+// from those of another.
+func (y *dataset) listedInImages(line string) (file string, whole bool) {
 	if y.Images == "" {
-		return ""
+		return "", false
 	}
+	whole = true
 	parts := strings.Split(path.Clean(strings.ReplaceAll(line, `\`, "/")), "/")
 	for ; len(parts) > 0; parts = parts[1:] {
 		if parts[0] == "" || parts[0] == ".." {
 			continue
 		}
 		for _, folder := range []string{y.Images, filepath.Join(y.Images, "images")} {
-			if file := source.Existing(filepath.Join(folder, filepath.Join(parts...))); file != "" {
-				return file
+			if file = source.Existing(filepath.Join(folder, filepath.Join(parts...))); file != "" {
+				return file, whole
 			}
 		}
+		split := source.SplitOf(parts[0]).Name != ""
+		if !split && parts[0] != "data" && !isImageFolder(parts[0]) || split && len(y.parts) > 1 {
+			return "", false
+		}
+		whole = false
 	}
-	return ""
+	return "", false
 }
 
 // listedFiles finds the label that belongs to a listed image. Lists are written

@@ -410,12 +410,17 @@ func (l *lineWriter) pose(c *convert.CatalogEntry, o convert.WholeObject) (lost 
 		triplets = append(triplets, p.X/w, p.Y/h, v)
 		placed = append(placed, p)
 	}
-	box := poseBox(placed, l.size)
+	var box pictograph.Box
 	switch {
 	case o.Box != nil:
 		box = l.inside(o.Box.Box, o.ID)
 	case o.Given != nil:
 		box = l.inside(*o.Given, o.ID)
+	default:
+		var flat bool
+		if box, flat = poseBox(placed, l.size); flat {
+			l.report(convert.KindOtherShape, "annotation "+scan.Shorten(o.ID), "it has no box, and its keypoints have no extent", "a box of one pixel was written")
+		}
 	}
 	numbers := []float64{(box.X + box.W/2) / w, (box.Y + box.H/2) / h, box.W / w, box.H / h}
 	l.numbersLine(c, append(numbers, triplets...)...)
@@ -432,9 +437,8 @@ func (l *lineWriter) inside(b pictograph.Box, id string) pictograph.Box {
 }
 
 // poseBox is the box of a pose's line: around its keypoints, and at least a pixel
-// each way, since trainers refuse boxes without extent.
-func poseBox(placed []pictograph.Point, size convert.Size) pictograph.Box {
-	var b pictograph.Box
+// each way, since trainers refuse boxes without extent; flat says that they span less.
+func poseBox(placed []pictograph.Point, size convert.Size) (b pictograph.Box, flat bool) {
 	for i, p := range placed {
 		if i == 0 {
 			b = pictograph.Box{X: p.X, Y: p.Y}
@@ -444,13 +448,14 @@ func poseBox(placed []pictograph.Point, size convert.Size) pictograph.Box {
 		b.X, b.Y = min(b.X, p.X), min(b.Y, p.Y)
 		b.W, b.H = x1-b.X, y1-b.Y
 	}
+	flat = b.W < 1 || b.H < 1
 	if b.W < 1 {
 		b.X, b.W = b.X-(1-b.W)/2, 1
 	}
 	if b.H < 1 {
 		b.Y, b.H = b.Y-(1-b.H)/2, 1
 	}
-	return geometry.Clip(b, size.Width, size.Height)
+	return geometry.Clip(b, size.Width, size.Height), flat
 }
 
 func (l *lineWriter) numbersLine(c *convert.CatalogEntry, numbers ...float64) {
