@@ -78,6 +78,8 @@ func cocoError(s source.Files, path string, err error) error {
 		e.Advice = "give the results the ids of the images' entries"
 	case errors.As(err, new(contradictionError)):
 		e.Advice = "mend the file: which of the two is right only its author knows"
+	case errors.As(err, &broken) && strings.HasPrefix(broken.Reason, "something follows"):
+		e.Advice = "where it holds an object a line, as canonical lines do, give --from canonical or name it .jsonl; else mend the JSON at that place"
 	case errors.As(err, &broken):
 		e.Advice = "mend the JSON at that place"
 	}
