@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,6 +134,7 @@ func TestExports(t *testing.T) {
 // The file has what the dataset had when the export was created, an entry an
 // image.
 func TestExportContents(t *testing.T) {
+	var mu sync.Mutex // exports are made side by side
 	var labels []string
 	format := func(d pictograph.Dataset, images iter.Seq2[ExportImage, error], create func(string) (io.Writer, error)) error {
 		w, err := create(d.Name + ".txt")
@@ -144,7 +146,9 @@ func TestExportContents(t *testing.T) {
 				if err != nil {
 					return err
 				}
+				mu.Lock()
 				labels = append(labels, fmt.Sprint(i.Path, " ", i.Width, " ", len(i.Annotations)))
+				mu.Unlock()
 				fmt.Fprintln(w, i.Path)
 			}
 		}
@@ -205,6 +209,7 @@ func TestExportContents(t *testing.T) {
 	if got := names(unpacked(t, s, "none")); got != "" {
 		t.Errorf("of a status that no image has: %s", got)
 	}
+	s.building.Wait()
 	if got := unpacked(t, s, "coco"); got["set.txt"] != "a.jpg\ndir/b.jpg\nup/c.png\na.jpg\ndir/b.jpg\nup/c.png\n" || !slices.Contains(labels, "dir/b.jpg 0 2") || !slices.Contains(labels, "a.jpg 10 0") {
 		t.Errorf("coco: %q, %q", got, labels)
 	}
