@@ -13,6 +13,15 @@ var SplitNames = map[string]bool{"train": true, "training": true, "val": true, "
 // 2017. The zero value is none.
 type Split struct{ Name, Number string }
 
+// Common is the split's name where it is one that services and trainers know: train, val or test;
+// else "".
+func (s Split) Common() string {
+	if s.Name == "train" || s.Name == "val" || s.Name == "test" {
+		return s.Name
+	}
+	return ""
+}
+
 // SplitOf is the split that a name is for.
 func SplitOf(name string) Split {
 	name, number := numbered(strings.ToLower(name))

@@ -85,13 +85,17 @@ func (s *sentFile) close() error {
 // taken away, its log was lost, or it was put back to an earlier day. To tell once, settle has
 // the state go on behind their numbers; nobody else may hold it then.
 func (s *Store) Forgotten(ctx context.Context, settle bool) (batches int64, err error) {
+	const doing = "look for what the state does not know"
 	sent, err := s.sent.read()
-	var known int64
-	if err == nil && sent > 0 {
-		known, err = highestNumber(ctx, s.writer, "batches")
+	if err != nil || sent == 0 {
+		return 0, describe(doing, err)
 	}
-	if err == nil && sent > known && settle {
-		err = transact(ctx, s.writer, func(ctx context.Context, tx *sql.Tx) error {
+	known, err := highestNumber(ctx, s.writer, "batches")
+	if err != nil {
+		return 0, describe(doing, err)
+	}
+	if sent > known && settle {
+		err = s.update(ctx, doing, func(ctx context.Context, tx *sql.Tx) error {
 			if _, err := tx.ExecContext(ctx, `DELETE FROM sqlite_sequence WHERE name = 'batches'`); err != nil {
 				return err
 			}
@@ -100,7 +104,7 @@ func (s *Store) Forgotten(ctx context.Context, settle bool) (batches int64, err 
 		})
 	}
 	if err != nil {
-		return 0, describe("look for what the state does not know", err)
+		return 0, err
 	}
 	return max(0, sent-known), nil
 }

@@ -35,14 +35,6 @@ var layoutFolders = map[string]bool{
 	"obj_train_data": true, "obj_valid_data": true, "obj_validation_data": true, "obj_test_data": true,
 }
 
-// ofService is a split as the service knows it, "" for what is none there.
-func ofService(s source.Split) string {
-	if s.Name == "train" || s.Name == "val" || s.Name == "test" {
-		return s.Name
-	}
-	return ""
-}
-
 // bare is a path without the folders of its layout, and the split that they name.
 func bare(components []string) (rest []string, of source.Split) {
 	last := len(components) - 1

@@ -267,7 +267,7 @@ func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
 	byFile := make(map[string]string) // of what no label names
 	err := a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
 		for n, m := range matches {
-			split := cmp.Or(ofService(source.SplitOf(items[n].split)), a.splitOfItem(items[n].Item))
+			split := cmp.Or(source.SplitOf(items[n].split).Common(), a.splitOfItem(items[n].Item))
 			if split == "" {
 				continue
 			}
@@ -298,7 +298,7 @@ func (p *planner) splitOfItem(item convert.Item) string {
 	if says == convert.NoSplit {
 		return ""
 	}
-	split := ofService(source.SplitOf(says))
+	split := source.SplitOf(says).Common()
 	for _, one := range pathsOf(item) {
 		if split == "" {
 			split = splitOfPath(one)
@@ -310,5 +310,5 @@ func (p *planner) splitOfItem(item convert.Item) string {
 // splitOfPath is the split that a folder of a path is for, the innermost.
 func splitOfPath(p string) string {
 	_, split := bare(strings.Split(p, "/"))
-	return ofService(split)
+	return split.Common()
 }

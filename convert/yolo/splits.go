@@ -58,13 +58,11 @@ func splitOfPlace(p convert.Place) (split, folder string) {
 	if p.Split == convert.NoSplit {
 		return "", ""
 	}
-	if name := source.SplitOf(p.Split).Name; slices.Contains(splitNames, name) {
-		split = name
-	}
+	split = source.SplitOf(p.Split).Common()
 	parts := strings.Split(p.Folder, "/")
 	for i := len(parts) - 1; i >= 0; i-- {
-		name := source.SplitOf(parts[i]).Name
-		if split == "" && slices.Contains(splitNames, name) {
+		name := source.SplitOf(parts[i]).Common()
+		if split == "" {
 			split = name
 		}
 		if split != "" && name == split {
