@@ -191,13 +191,17 @@ func setSplit(q *request) (answer, error) {
 	return answerData(map[string]any{"id": i.ID, "split": split}), nil
 }
 
-// deleteImage archives an image, or deletes it where ?permanent=true says so.
+// deleteImage archives an image, or deletes it where ?permanent=true says so, which an
+// admin may.
 func deleteImage(q *request) (answer, error) {
+	permanent := q.query.Get("permanent") == "true"
+	if permanent && !q.role.atLeast(Admin) {
+		return answer{}, q.forbidden()
+	}
 	i, err := q.image()
 	if err != nil {
 		return answer{}, err
 	}
-	permanent := q.query.Get("permanent") == "true"
 	if permanent {
 		err = q.orphan(`DELETE FROM images WHERE id = ? RETURNING sha256`, i.ID)
 	} else {

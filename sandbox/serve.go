@@ -323,6 +323,9 @@ const keyLifetime = 24 * time.Hour
 // remembered under its idempotency key.
 func (s *Server) execute(q *request) (a answer, err error) {
 	handle, err := q.handler()
+	if q.segments[0] == "exports" && q.strikes(exportNotFound, q.number) {
+		err = refuse(http.StatusNotFound, "not_found", "no such route")
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -385,68 +388,6 @@ func (q *request) replay() (answer, bool, error) {
 	}
 	return a, true, nil
 }
-
-// handler finds what serves the request, and holds the role against it.
-func (q *request) handler() (func(*request) (answer, error), error) {
-	n := len(q.segments)
-	first := q.segments[0]
-	routes := map[string]func(*request) (answer, error){}
-	deleting := Admin
-	switch {
-	case first == "datasets" && n == 1:
-		routes["GET"], routes["POST"] = listDatasets, createDataset
-	case first == "datasets" && n == 2:
-		routes["GET"], routes["PATCH"], routes["DELETE"] = getDataset, patchDataset, deleteDataset
-	case first == "images" && n == 1:
-		routes["GET"] = listImages
-	case first == "images" && n == 2 && q.segments[1] == "upload-url":
-		routes["POST"] = uploadURL
-	case first == "images" && n == 2 && q.segments[1] == "register":
-		routes["POST"] = registerImage
-	case first == "images" && n == 2 && q.segments[1] == "bulk-upload-url":
-		routes["POST"] = bulkUploadURL
-	case first == "images" && n == 2 && q.segments[1] == "bulk-register":
-		routes["POST"] = bulkRegister
-	case first == "images" && n > 3 && q.segments[n-1] == "split" && q.method == "POST" && q.api != "image-id":
-		routes["POST"] = setSplit
-	case first == "batch" && n == 3 && q.segments[1] == "images" && q.segments[2] == "update":
-		routes["PATCH"] = updateImages
-	case first == "exports" && q.strikes(exportNotFound, q.number):
-	case first == "exports" && n == 1:
-		routes["GET"], routes["POST"] = listExports, createExport
-	case first == "exports" && n == 2 && q.segments[1] == "bulk-delete" && q.method == "POST":
-		routes["POST"] = deleteManyExports
-	case first == "exports" && n == 2:
-		routes["GET"], routes["DELETE"] = getExport, deleteExport
-	case first == "exports" && n == 3 && q.segments[2] == "download":
-		routes["GET"] = downloadExport
-	case first == "images" && n == 3 && q.segments[2] == "metadata" && isUUID(q.segments[1]):
-		routes["GET"] = imageMetadata
-	case first == "images" && (n == 2 && q.api != "path" || n > 2 && q.api != "image-id"):
-		routes["GET"], routes["DELETE"] = imageContent, deleteImage
-		if q.query.Get("permanent") != "true" {
-			deleting = Member
-		}
-	case first == "annotations" && n == 2 && q.segments[1] == "bulk":
-		routes["POST"] = bulkSave
-	case first == "annotations" && (n == 2 && q.api != "path" || n > 2 && q.api != "image-id"):
-		routes["GET"], routes["POST"], routes["DELETE"] = readAnnotations, saveAnnotations, clearAnnotations
-	}
-	if len(routes) == 0 {
-		return nil, refuse(http.StatusNotFound, "not_found", "no such route")
-	}
-	handle, ok := routes[q.method]
-	switch {
-	case !ok:
-		return nil, refuse(http.StatusMethodNotAllowed, "method_not_allowed", "no %s here", q.method)
-	case q.method == "GET":
-	case q.role == Viewer, q.role == Member && deleting == Admin && (q.method == "DELETE" || first == "exports" && n == 2):
-		return nil, refuse(http.StatusForbidden, "forbidden", "a key of the role %s may not do this", q.role)
-	}
-	return handle, nil
-}
-
-func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 
 // audit records a write that is executed.
 func (q *request) audit(kind string, e AuditEntry) error {
