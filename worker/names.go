@@ -28,19 +28,12 @@ func forms(name string) []string {
 	return []string{c, d}
 }
 
-// layoutFolders are folders that exporters and trainers lay images and labels out in:
-// they say nothing of which image it is.
-var layoutFolders = map[string]bool{
-	"images": true, "image": true, "imgs": true, "labels": true, "jpegimages": true,
-	"obj_train_data": true, "obj_valid_data": true, "obj_validation_data": true, "obj_test_data": true,
-}
-
 // bare is a path without the folders of its layout, and the split that they name.
 func bare(components []string) (rest []string, of source.Split) {
 	last := len(components) - 1
 	for i, c := range components {
 		s := source.SplitOf(c)
-		if i == last || s.Name == "" && !layoutFolders[strings.ToLower(c)] {
+		if i == last || s.Name == "" && !source.IsImageFolder(c) && !source.IsLabelFolder(c) {
 			rest = append(rest, c)
 		} else if s.Name != "" {
 			of = s

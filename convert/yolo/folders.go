@@ -11,19 +11,6 @@ import (
 // Which folder holds whose labels: what trainers, exports and detectors agree on, by names
 // alone. Paths have slashes. Who asks looks which of the folders are there.
 
-// imageFolderNames are folders of images, lower case, beside which "labels" holds their labels;
-// trainers know the first alone.
-var imageFolderNames = []string{"images", "jpegimages", "image", "imgs", "img"}
-
-// labelFolderNames are folders of labels; trainers know the first alone.
-var labelFolderNames = []string{"labels", "Labels", "label"}
-
-func isImageFolder(name string) bool {
-	return slices.Contains(imageFolderNames, strings.ToLower(name))
-}
-
-func isLabelFolder(name string) bool { return slices.Contains(labelFolderNames, name) }
-
 // labelFolders are those where the labels of one folder of images are read, but for that
 // folder itself.
 type labelFolders struct {
@@ -38,8 +25,8 @@ func labelFoldersOf(images string) (f labelFolders) {
 		f.trained = trained
 	}
 	parts := strings.Split(images, "/")
-	last := lastOf(parts, isImageFolder)
-	for _, name := range labelFolderNames {
+	last := lastOf(parts, source.IsImageFolder)
+	for _, name := range source.LabelFolders {
 		if last >= 0 {
 			f.beside = append(f.beside, strings.Join(slices.Concat(parts[:last], []string{name}, parts[last+1:]), "/"))
 		}
@@ -61,7 +48,7 @@ func labelFoldersAnywhere(images string) []string {
 	folders := withLabels(images)
 	parts := strings.Split(images, "/")
 	for i, part := range parts {
-		if isImageFolder(part) {
+		if source.IsImageFolder(part) {
 			folders = append(folders, withLabels(strings.Join(slices.Concat(parts[:i], parts[i+1:]), "/"))...)
 		}
 	}
@@ -80,7 +67,7 @@ func withLabels(folder string) (folders []string) {
 			folders = append(folders, strings.Join(slices.Insert(slices.Clone(parts), i, name), "/"))
 		}
 	}
-	for _, name := range labelFolderNames {
+	for _, name := range source.LabelFolders {
 		with(name)
 	}
 	folders = append(folders, folder)
@@ -104,7 +91,7 @@ func imageFoldersOf(labels string) (f imageFolders) {
 		f.trained = trained
 	}
 	parts := strings.Split(labels, "/")
-	if last := lastOf(parts, isLabelFolder); last >= 0 {
+	if last := lastOf(parts, source.IsLabelFolder); last >= 0 {
 		f.named = true
 		f.beside, f.below = strings.Join(parts[:last], "/"), strings.Join(parts[last+1:], "/")
 		f.above = strings.Join(slices.Concat(parts[:last], parts[last+1:]), "/")
@@ -123,7 +110,7 @@ func imagePaths(label string) (bare, withImages string) {
 
 // imageDirs are the folders of imagePaths for the labels of one folder.
 func imageDirs(dir string) (bare, withImages string) {
-	for _, labels := range labelFolderNames {
+	for _, labels := range source.LabelFolders {
 		if without, found := replaceLast(dir, labels, ""); found {
 			with, _ := replaceLast(dir, labels, "images")
 			return without, with

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"pictosync/source"
 )
 
 // Whose labels a folder holds is the same asked from the images and from the labels.
@@ -61,6 +63,6 @@ func TestFoldersOfImagesAndLabels(t *testing.T) {
 // holds reports whether images are among those that a folder of labels names.
 func holds(f imageFolders, images string) bool {
 	parent, last := path.Split(strings.TrimSuffix(images, "/"+f.below))
-	beside := f.named && isImageFolder(last) && strings.TrimSuffix(parent, "/") == f.beside
+	beside := f.named && source.IsImageFolder(last) && strings.TrimSuffix(parent, "/") == f.beside
 	return images == f.trained || f.named && images == f.above || beside
 }

@@ -392,7 +392,7 @@ func (y *dataset) listedInImages(line string) (file string, whole bool) {
 			}
 		}
 		split := source.SplitOf(parts[0]).Name != ""
-		if !split && parts[0] != "data" && !isImageFolder(parts[0]) || split && len(y.parts) > 1 {
+		if !split && parts[0] != "data" && !source.IsImageFolder(parts[0]) || split && len(y.parts) > 1 {
 			return "", false
 		}
 		whole = false

@@ -29,7 +29,7 @@ func (y *dataset) imageFolders(labels, bare, withImages string) (folders []sourc
 		parent := filepath.Clean(filepath.Join(base, filepath.FromSlash(of.beside)))
 		if entries, err := y.listings.Read(parent); err == nil {
 			for _, e := range entries.List {
-				if name := entries.Name(e); isImageFolder(name) {
+				if name := entries.Name(e); source.IsImageFolder(name) {
 					folders = append(folders, source.ImageFolder{Path: filepath.Join(parent, name, filepath.FromSlash(of.below)), Other: true})
 				}
 			}
@@ -39,7 +39,7 @@ func (y *dataset) imageFolders(labels, bare, withImages string) (folders []sourc
 	above := ""
 	if root := filepath.Clean(y.root); of.named {
 		above = filepath.Clean(filepath.Join(base, filepath.FromSlash(of.above)))
-	} else if abs := labelsPath(root); isLabelFolder(filepath.Base(abs)) {
+	} else if abs := labelsPath(root); source.IsLabelFolder(filepath.Base(abs)) {
 		above = filepath.Join(filepath.Dir(abs), filepath.FromSlash(rel))
 	}
 	if above != "" && y.hasImages(above) && !slices.ContainsFunc(folders, func(f source.ImageFolder) bool { return f.Path == above }) {
