@@ -32,68 +32,83 @@ func (e noExport) Error() string { return e.reason }
 // obtain is an export of the dataset, with or without the files of its images, whose file is
 // beside the state: one that was made for this run, or a new one.
 func (a *Access) obtain(run string, images bool) (store.Export, error) {
+	found, err := a.findExport(images)
+	if err != nil {
+		return found, err
+	}
+	if found.Stage == store.ExportKept {
+		return found, nil
+	}
+	if reason := a.Session.lost(a.exports(images)); reason != "" {
+		return found, noExport{reason}
+	}
+	if found.Stage == store.ExportFailed {
+		return found, noExport{"the service did not make it for this run"}
+	}
+	if found.Name == "" {
+		found = store.Export{Name: exportName(a.Now()), Dataset: a.Ref, Run: run, Holder: a.holder(), Images: images, Stage: store.ExportAsked, Remote: true, AskedAt: a.Now()}
+		if err := a.store.AddExport(a.Stopping, found); err != nil {
+			return found, err
+		}
+		a.Session.made(found.Name)
+		err = a.create(&found)
+	}
+	if err == nil {
+		err = a.fetch(&found)
+	}
+	if _, none := errors.AsType[noExport](err); none {
+		found.Stage = store.ExportFailed
+		if setErr := a.store.SetExport(a.Stopping, found); setErr != nil {
+			return found, setErr
+		}
+	}
+	if err != nil {
+		return found, err
+	}
+	found.Stage = store.ExportKept
+	if err := a.store.SetExport(a.Stopping, found); err != nil {
+		return found, err
+	}
+	a.deleteRemote(&found)
+	return found, a.store.SetExport(a.Stopping, found)
+}
+
+// findExport is the export that was made, or is being made, for this run; one without a name
+// where there is none. Those that are of no use any more are given back.
+func (a *Access) findExport(images bool) (found store.Export, err error) {
 	known, err := a.store.Exports(a.Stopping, a.Ref)
 	if err != nil {
-		return store.Export{}, err
+		return found, err
 	}
-	var found *store.Export
 	for n := range known {
 		e := &known[n]
 		_, missing := os.Stat(a.store.ExportFile(*e))
 		switch fresh := !e.AskedAt.Before(a.Since()); {
 		case e.Images != images:
-		case fresh && found == nil && e.Stage == store.ExportKept && missing == nil:
-			found = e
-		case fresh && found == nil && e.Stage != store.ExportKept && e.Holder == a.holder():
-			found = e
+		case fresh && found.Name == "" && e.Stage == store.ExportKept && missing == nil:
+			found = *e
+		case fresh && found.Name == "" && e.Stage != store.ExportKept && e.Holder == a.holder():
+			found = *e
 		case e.Holder == a.holder():
 			if err := a.giveBack(*e); err != nil {
-				return store.Export{}, err
+				return found, err
 			}
 		}
 	}
-	if found != nil && found.Holder == a.holder() {
+	if found.Name != "" && found.Holder == a.holder() {
 		a.Session.made(found.Name)
 	}
-	if reason := a.Session.lost(a.exports(images)); reason != "" && (found == nil || found.Stage != store.ExportKept) {
-		return store.Export{}, noExport{reason}
-	}
-	switch {
-	case found == nil:
-		found = &store.Export{Name: exportName(a.Now()), Dataset: a.Ref, Run: run, Holder: a.holder(), Images: images, Stage: store.ExportAsked, Remote: true, AskedAt: a.Now()}
-		if err := a.store.AddExport(a.Stopping, *found); err != nil {
-			return *found, err
-		}
-		a.Session.made(found.Name)
-		err = a.create(found)
-	case found.Stage == store.ExportFailed:
-		return *found, noExport{"the service did not make it for this run"}
-	case found.Stage == store.ExportKept:
-		return *found, nil
-	}
-	a.Log.Info().Str("export", found.Name).Msg("waiting for an export of the dataset")
-	var made pictograph.Export
-	if err == nil {
-		made, err = a.await(found)
-	}
-	if err == nil {
-		err = a.download(found, made.FileSize)
-	}
-	if _, none := errors.AsType[noExport](err); none {
-		found.Stage = store.ExportFailed
-		if setErr := a.store.SetExport(a.Stopping, *found); setErr != nil {
-			return *found, setErr
-		}
-	}
+	return found, nil
+}
+
+// fetch waits until the service has made an export, and downloads its file.
+func (a *Access) fetch(e *store.Export) error {
+	a.Log.Info().Str("export", e.Name).Msg("waiting for an export of the dataset")
+	made, err := a.await(e)
 	if err != nil {
-		return *found, err
+		return err
 	}
-	found.Stage = store.ExportKept
-	if err := a.store.SetExport(a.Stopping, *found); err != nil {
-		return *found, err
-	}
-	a.deleteRemote(found)
-	return *found, a.store.SetExport(a.Stopping, *found)
+	return a.download(e, made.FileSize)
 }
 
 // exports is what a session calls the dataset's exports of a kind.

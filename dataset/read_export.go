@@ -117,35 +117,41 @@ func (a *Access) KeepExport(run string, keep func(Exported) bool) (kept int, ok 
 	ok, err = a.FetchExport(run, func(images []Exported, at time.Time) error {
 		var readings []store.Reading
 		for _, i := range images {
-			saved := i.Image.Saved
-			ours := saved != nil && saved.Count == i.Image.AnnotationCount
-			differs := ours && saved.Hash != i.Hash
 			wanted := keep(i)
 			_, differed := known[i.Image.Ref]
-			if !wanted && !differs && !differed {
-				continue
+			r, there, err := a.readingOf(i, wanted || differed)
+			if err != nil {
+				return err
 			}
-			if !ours || differs {
-				content, known, err := a.Believe(i.Image, i.Content)
-				if err != nil {
-					return err
-				}
-				if !known {
-					continue
-				}
-				i.Content = content
-				differs = ours && saved.Hash != i.Hash
+			if !there {
+				continue
 			}
 			if wanted {
 				kept++
 			}
-			if wanted || differs || differed {
-				readings = append(readings, store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations, Differs: differs})
-			}
+			readings = append(readings, r)
 		}
 		return a.store.AddReadings(a.Stopping, readings, at)
 	})
 	return kept, ok, err
+}
+
+// readingOf is what the state keeps of an exported image: where that is wanted, or where it has
+// not what was last saved on it from here.
+func (a *Access) readingOf(i Exported, wanted bool) (r store.Reading, there bool, err error) {
+	saved := i.Image.Saved
+	ours := saved != nil && saved.Count == i.Image.AnnotationCount
+	differs := ours && saved.Hash != i.Hash
+	if !wanted && !differs {
+		return r, false, nil
+	}
+	if !ours || differs {
+		if i.Content, there, err = a.Believe(i.Image, i.Content); err != nil || !there {
+			return r, false, err
+		}
+		differs = ours && saved.Hash != i.Hash
+	}
+	return store.Reading{ImageRef: i.Image.Ref, Count: i.Count, Annotations: i.Content.Annotations, Differs: differs}, wanted || differs, nil
 }
 
 // WholeFiles has the service pack the whole dataset with the files of its images, and tells
@@ -312,18 +318,10 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 		if err != nil {
 			return err
 		}
-		for _, i := range images {
-			if checked || i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= Spots {
-				continue
-			}
-			read, err := a.Read(i.Image.ID, i.Image.Path, savedHash(i.Image)...)
-			if _, own := errors.AsType[UnreadableError](err); own {
-				continue
-			}
-			if err != nil {
+		if !checked {
+			if err := a.spotCheck(e, images, annotated); err != nil {
 				return err
 			}
-			a.trust.hold(string(read.Annotations) == string(i.Content.Annotations))
 		}
 		return take(images, e.AskedAt)
 	}
@@ -356,6 +354,25 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	a.Session.putChecked(e.Name)
 	if damaged > 0 {
 		a.Note(fmt.Sprintf("image by image where the export of the dataset is damaged: %d of its files could not be read", damaged))
+	}
+	return nil
+}
+
+// spotCheck reads some images, drawn by lot among all that have annotations, to see whether they
+// have what an export says.
+func (a *Access) spotCheck(e store.Export, images []Exported, annotated int) error {
+	for _, i := range images {
+		if i.Count == 0 || Turn(e.Name+i.Image.ID)*float64(annotated) >= Spots {
+			continue
+		}
+		read, err := a.Read(i.Image.ID, i.Image.Path, savedHash(i.Image)...)
+		if _, own := errors.AsType[UnreadableError](err); own {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		a.trust.hold(string(read.Annotations) == string(i.Content.Annotations))
 	}
 	return nil
 }

@@ -129,14 +129,8 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 	}
 	return s.update(ctx, "record the plan", func(ctx context.Context, tx *sql.Tx) error {
 		items := slices.Clone(chunk.Items)
-		for n := range items {
-			i := &items[n]
-			if i.ImageID != "" && i.ImageRef == 0 {
-				err := tx.QueryRowContext(ctx, `SELECT ref FROM image_ids WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
-				if err != nil && !errors.Is(err, sql.ErrNoRows) {
-					return err
-				}
-			}
+		if err := findRefs(ctx, tx, run, items); err != nil {
+			return err
 		}
 		if err := refuseSecondLabels(ctx, tx, span, items); err != nil {
 			return err
@@ -144,24 +138,14 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 		if err := addUploads(ctx, tx, span, run, chunk.Uploads, items); err != nil {
 			return err
 		}
-		insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, closeness, kept, reviewed)`}
-		for _, i := range items {
-			if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.File, i.Labels, i.LeftOut, i.Closeness, i.Kept, i.Reviewed); err != nil {
-				return err
-			}
-		}
-		if err := insert.flush(ctx); err != nil {
+		if err := addItems(ctx, tx, span, items); err != nil {
 			return err
 		}
 		if err := addFindings(ctx, tx, run, chunk.Findings); err != nil {
 			return err
 		}
-		for _, c := range chunk.Classes {
-			if _, err := tx.ExecContext(ctx, `INSERT INTO run_classes (run, name, seq, class)
-				VALUES (?1, ?2, (SELECT count(*) FROM run_classes WHERE run = ?1), ?3)
-				ON CONFLICT (run, name) DO UPDATE SET class = excluded.class`, run, c.Name, string(c.JSON)); err != nil {
-				return err
-			}
+		if err := addClasses(ctx, tx, run, chunk.Classes); err != nil {
+			return err
 		}
 		for _, ref := range chunk.Owned {
 			if _, err := tx.ExecContext(ctx, `UPDATE saves SET source = (SELECT claims FROM runs WHERE id = ?) WHERE image = ?`, run, ref); err != nil {
@@ -176,9 +160,46 @@ func (s *Store) AddPlan(ctx context.Context, run string, chunk PlanChunk) error 
 		if chunk.LeftOut == (Counted{}) {
 			return nil
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE runs SET left_images = left_images + ?, left_annotations = left_annotations + ? WHERE id = ?`, chunk.LeftOut.Images, chunk.LeftOut.Annotations, run)
+		_, err := tx.ExecContext(ctx, `UPDATE runs SET left_images = left_images + ?, left_annotations = left_annotations + ? WHERE id = ?`, chunk.LeftOut.Images, chunk.LeftOut.Annotations, run)
 		return err
 	})
+}
+
+// findRefs gives items the numbers of their images, where they have only the ids.
+func findRefs(ctx context.Context, tx *sql.Tx, run string, items []Item) error {
+	for n := range items {
+		i := &items[n]
+		if i.ImageID == "" || i.ImageRef != 0 {
+			continue
+		}
+		err := tx.QueryRowContext(ctx, `SELECT ref FROM image_ids WHERE dataset = (SELECT dataset FROM runs WHERE id = ?) AND image_id = ?`, run, i.ImageID).Scan(&i.ImageRef)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+	}
+	return nil
+}
+
+func addItems(ctx context.Context, tx *sql.Tx, span itemSpan, items []Item) error {
+	insert := inserter{tx: tx, into: `INSERT INTO items (item, run, image, after, image_id, image_ref, path, plan, outcome, hash, count, listed_count, bytes, findings, reason, pruned, file, labels, left_out, closeness, kept, reviewed)`}
+	for _, i := range items {
+		if err := insert.add(ctx, span.of(i.Seq), span.run, i.Image, i.After, i.ImageID, i.ImageRef, i.Path, i.Plan, i.Outcome, i.Hash[:], i.Count, i.ListedCount, i.Bytes, i.Findings, i.Reason, i.Pruned, i.File, i.Labels, i.LeftOut, i.Closeness, i.Kept, i.Reviewed); err != nil {
+			return err
+		}
+	}
+	return insert.flush(ctx)
+}
+
+// addClasses adds classes that a run makes; one that was there is replaced.
+func addClasses(ctx context.Context, tx *sql.Tx, run string, classes []Class) error {
+	for _, c := range classes {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO run_classes (run, name, seq, class)
+			VALUES (?1, ?2, (SELECT count(*) FROM run_classes WHERE run = ?1), ?3)
+			ON CONFLICT (run, name) DO UPDATE SET class = excluded.class`, run, c.Name, string(c.JSON)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refuseSecondLabels sets the items of images that were planned before to ambiguous, and

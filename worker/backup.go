@@ -56,12 +56,11 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 		}
 		return a.readToSave(i)
 	}
-	var remaining []toSave
+	var remaining, left []toSave
 	var backups []store.Backup
 	if !a.byExport {
 		defer a.Tracker.Note("")
 	}
-	var found store.PlanChunk
 	n := -1
 	for r, err := range parallel.Map(a.Stopping, a.Concurrency, parallel.Each(images), read) {
 		if err != nil {
@@ -84,28 +83,40 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 			row, ok = a.judgeEdited(row, backup, r.Content)
 		}
 		if !ok {
-			if row.Outcome == store.ItemUnchanged {
-				if a.savedElsewhere(row, i.image) {
-					found.Findings = append(found.Findings, a.noteSavedElsewhere(row)...)
-				}
-				found.Adopted, found.At = append(found.Adopted, row), a.Now()
-			}
-			if err := a.store.SetItem(a.Stopping, a.record.ID, row); err != nil {
-				return nil, err
-			}
-			a.Tracker.Add(1, failures(row))
+			i.row = row
+			left = append(left, i)
 			continue
 		}
 		backups = append(backups, store.Backup{ImageID: i.row.ImageID, Path: i.row.Path, Count: r.Count, Annotations: r.Annotations})
 		i.row.ListedCount = r.Count // what the save is expected to replace
 		remaining = append(remaining, i)
 	}
-	if len(found.Adopted) > 0 {
-		if err := a.store.AddPlan(a.Stopping, a.record.ID, found); err != nil {
-			return nil, err
-		}
+	if err := a.leave(left); err != nil {
+		return nil, err
 	}
 	return remaining, a.store.AddBackups(a.Stopping, a.record.ID, backups, a.Now())
+}
+
+// leave notes of images that they are not to be saved after all. Those that have what their
+// labels say are the source's from now on.
+func (a *applier) leave(images []toSave) error {
+	rows := make([]store.Item, len(images))
+	var found store.PlanChunk
+	for n, i := range images {
+		if rows[n] = i.row; i.row.Outcome == store.ItemUnchanged {
+			if a.savedElsewhere(i.row, i.image) {
+				found.Findings = append(found.Findings, a.noteSavedElsewhere(i.row)...)
+			}
+			found.Adopted, found.At = append(found.Adopted, i.row), a.Now()
+		}
+		a.Tracker.Add(1, failures(i.row))
+	}
+	if len(found.Adopted) > 0 {
+		if err := a.store.AddPlan(a.Stopping, a.record.ID, found); err != nil {
+			return err
+		}
+	}
+	return a.store.SetItems(a.Stopping, a.record.ID, rows)
 }
 
 // reading is what an image has, or why that cannot be kept.
