@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"pictosync/convert"
+	"pictosync/internal/parallel"
 	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/view"
@@ -166,63 +167,27 @@ func (a *Album) goThrough(ctx context.Context, progress func(int)) error {
 // all loads every image of the source, several at once, in order.
 func (a *Album) all(ctx context.Context) iter.Seq2[loaded, error] {
 	const together = 32
-	type stretch struct {
-		images []loaded
-		err    error
-		ready  chan struct{}
+	load := func(ctx context.Context, items []convert.Item) ([]loaded, error) {
+		images := make([]loaded, len(items))
+		for i, item := range items {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			images[i] = a.load(ctx, item)
+		}
+		return images, nil
 	}
 	return func(yield func(loaded, error) bool) {
 		defer convert.Hold(a.src)()
-		ctx, cancel := context.WithCancel(ctx)
-		var working sync.WaitGroup
-		defer working.Wait()
-		defer cancel()
-		queue := make(chan *stretch, 2*runtime.GOMAXPROCS(0))
-		working.Go(func() {
-			defer close(queue)
-			var items []loaded
-			send := func(err error) bool {
-				s := &stretch{images: items, err: err, ready: make(chan struct{})}
-				items = nil
-				select {
-				case queue <- s: // it holds back the walk while the workers are behind
-				case <-ctx.Done():
-					return false
-				}
-				working.Go(func() {
-					defer close(s.ready)
-					for i := range s.images {
-						if ctx.Err() == nil {
-							s.images[i] = a.load(ctx, s.images[i].item)
-						}
-					}
-				})
-				return true
-			}
-			for item, err := range a.src.Items(ctx, "") {
-				if err != nil {
-					send(err)
-					return
-				}
-				if items = append(items, loaded{item: item}); len(items) == together && !send(nil) {
-					return
-				}
-			}
-			send(nil)
-		})
-		for s := range queue {
-			<-s.ready
-			if ctx.Err() != nil {
-				yield(loaded{}, ctx.Err())
-				return
-			}
-			for _, l := range s.images {
+		chunks := parallel.Chunks(a.src.Items(ctx, ""), together)
+		for images, err := range parallel.Map(ctx, runtime.GOMAXPROCS(0), chunks, load) {
+			for _, l := range images {
 				if !yield(l, nil) {
 					return
 				}
 			}
-			if s.err != nil {
-				yield(loaded{}, s.err)
+			if err != nil {
+				yield(loaded{}, err)
 				return
 			}
 		}

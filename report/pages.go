@@ -14,9 +14,9 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 
 	"pictosync/convert"
+	"pictosync/internal/parallel"
 	"pictosync/view"
 )
 
@@ -75,7 +75,12 @@ func (a *Album) showSource(w http.ResponseWriter, r *http.Request) {
 		page.Alerts = append(page.Alerts, "The source was not gone through to its end: "+err.Error())
 	}
 	if len(samples) > 0 {
-		page.Grid = &view.Grid{Tiles: a.tiles(r, list{kind: "all"}, samples)}
+		tiles, err := a.tiles(r, list{kind: "all"}, samples)
+		if err != nil {
+			view.Fail(w, r, http.StatusInternalServerError, err)
+			return
+		}
+		page.Grid = &view.Grid{Tiles: tiles}
 	}
 	p.Source = page
 	view.Show(w, r, p)
@@ -334,7 +339,10 @@ func (a *Album) showImages(w http.ResponseWriter, r *http.Request) {
 	}
 	g := pager(view.Base(r)+"images?", l.query, page, count)
 	g.Lead = note
-	g.Tiles = a.tiles(r, l, numbers)
+	if g.Tiles, err = a.tiles(r, l, numbers); err != nil {
+		view.Fail(w, r, http.StatusInternalServerError, err)
+		return
+	}
 	p := a.frame(r, title, view.Link{Text: title})
 	p.Grid = g
 	view.Show(w, r, p)
@@ -365,19 +373,8 @@ func pager(address string, query func(page int) string, page, count int) *view.G
 }
 
 // tiles are those of images by their numbers, loaded several at once.
-func (a *Album) tiles(r *http.Request, l list, numbers []int) []view.Tile {
-	tiles := make([]view.Tile, len(numbers))
-	var working sync.WaitGroup
-	room := make(chan struct{}, 8)
-	for i, n := range numbers {
-		room <- struct{}{}
-		working.Go(func() {
-			defer func() { <-room }()
-			tiles[i] = a.tile(r, l, n)
-		})
-	}
-	working.Wait()
-	return tiles
+func (a *Album) tiles(r *http.Request, l list, numbers []int) ([]view.Tile, error) {
+	return parallel.All(r.Context(), 8, numbers, func(_ context.Context, n int) (view.Tile, error) { return a.tile(r, l, n), nil })
 }
 
 func (a *Album) tile(r *http.Request, l list, n int) view.Tile {

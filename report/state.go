@@ -21,6 +21,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/convert/snapshot"
+	"pictosync/internal/parallel"
 	"pictosync/store"
 	"pictosync/view"
 )
@@ -605,19 +606,10 @@ func (s *State) showRunImages(w http.ResponseWriter, r *http.Request, run *Run, 
 	}
 	g := pager(base+"/images?", query, page, len(list))
 	shown := list[page*perPage : min(len(list), (page+1)*perPage)]
-	tiles := make([]view.Tile, len(shown))
-	var working sync.WaitGroup
-	room := make(chan struct{}, 4)
-	errs := make([]error, len(shown))
-	for i, b := range shown {
-		room <- struct{}{}
-		working.Go(func() {
-			defer func() { <-room }()
-			tiles[i], errs[i] = run.tile(r.Context(), b, base, "list="+name)
-		})
-	}
-	working.Wait()
-	if err := errors.Join(errs...); err != nil {
+	tiles, err := parallel.All(r.Context(), 4, shown, func(ctx context.Context, b store.Brief) (view.Tile, error) {
+		return run.tile(ctx, b, base, "list="+name)
+	})
+	if err != nil {
 		return err
 	}
 	g.Tiles = tiles

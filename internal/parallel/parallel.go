@@ -80,6 +80,18 @@ func Map[In, Out any](ctx context.Context, workers int, in iter.Seq2[In, error],
 	}
 }
 
+// All is Map over a slice, with all results in one; the first error ends it.
+func All[In, Out any](ctx context.Context, workers int, in []In, do func(context.Context, In) (Out, error)) ([]Out, error) {
+	all := make([]Out, 0, len(in))
+	for result, err := range Map(ctx, workers, Each(in), do) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, result)
+	}
+	return all, nil
+}
+
 // safely turns a panic into an error.
 func safely[Out any](do func() (Out, error)) (result Out, err error) {
 	defer func() {
