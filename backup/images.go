@@ -2,6 +2,7 @@ package backup
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -413,7 +414,7 @@ func (x *export) linkImages(dir string, m *snapshot.Contents) error {
 	if err := os.Mkdir(root, 0o700); err != nil {
 		return fmt.Errorf("write the snapshot: %w", err)
 	}
-	folders := map[string]bool{root: true}
+	links := imageLinks{root: root, pool: p, folders: map[string]bool{root: true}}
 	for c, err := range x.store.Contents(x.Stopping, x.Ref, "") {
 		if err != nil {
 			return err
@@ -422,41 +423,18 @@ func (x *export) linkImages(dir string, m *snapshot.Contents) error {
 		if err != nil {
 			return err
 		}
-		lack := func(reason string) {
-			m.MissingFiles = append(m.MissingFiles, snapshot.Missing{Image: c.Path, Reason: reason})
-		}
 		i, there := p.has(meta.ID, meta.FileSize)
+		reason := ""
 		if !there {
-			reason := x.unfetched[meta.ID]
-			if reason == "" {
-				reason = "it came to the dataset while the files were downloaded"
-			}
-			lack(reason)
+			reason = cmp.Or(x.unfetched[meta.ID], "it came to the dataset while the files were downloaded")
+		} else if reason, err = links.add(c.Path, i.SHA256); err != nil {
+			return fmt.Errorf("write the snapshot: %w", err)
+		}
+		if reason != "" {
+			m.MissingFiles = append(m.MissingFiles, snapshot.Missing{Image: c.Path, Reason: reason})
 			continue
 		}
 		i.Path = c.Path
-		if clean, err := source.CleanImagePath(c.Path); err != nil || clean != c.Path || !filepath.IsLocal(filepath.FromSlash(c.Path)) {
-			lack("its path is none that a file may have")
-			continue
-		}
-		file := filepath.Join(root, filepath.FromSlash(c.Path))
-		folder := filepath.Dir(file)
-		if !folders[folder] {
-			if err := os.MkdirAll(folder, 0o700); err != nil {
-				lack(source.ReasonOf(err).Error())
-				continue
-			}
-			for up := folder; !folders[up]; up = filepath.Dir(up) {
-				folders[up] = true
-			}
-		}
-		if err := linkOrCopy(p.file(i.SHA256), file); err != nil {
-			if reason := source.ReasonOf(err); errors.Is(err, fs.ErrExist) || strings.Contains(reason.Error(), "too long") || strings.Contains(reason.Error(), "directory") {
-				lack(reason.Error())
-				continue
-			}
-			return fmt.Errorf("write the snapshot: %w", err)
-		}
 		line, err := json.Marshal(i)
 		if err != nil {
 			return fmt.Errorf("write the snapshot: %w", err)
@@ -467,7 +445,7 @@ func (x *export) linkImages(dir string, m *snapshot.Contents) error {
 		m.ImageFiles++
 		m.ImageBytes += i.Bytes
 	}
-	for folder := range folders {
+	for folder := range links.folders {
 		if err := atomicfile.SyncFolder(folder); err != nil {
 			return fmt.Errorf("complete the snapshot: %w", err)
 		}
@@ -475,6 +453,38 @@ func (x *export) linkImages(dir string, m *snapshot.Contents) error {
 	f := x.summary.Files
 	f.Failed, f.Kept, f.Bytes = len(m.MissingFiles), m.ImageFiles-f.Downloaded, m.ImageBytes
 	return list.Close()
+}
+
+// imageLinks are the files of images below a snapshot.
+type imageLinks struct {
+	root    string
+	pool    *pool
+	folders map[string]bool // that were made
+}
+
+// add gives a file of the pool the path of an image; reason is why this image cannot have it.
+func (l *imageLinks) add(path, sum string) (reason string, err error) {
+	if clean, err := source.CleanImagePath(path); err != nil || clean != path || !filepath.IsLocal(filepath.FromSlash(path)) {
+		return "its path is none that a file may have", nil
+	}
+	file := filepath.Join(l.root, filepath.FromSlash(path))
+	folder := filepath.Dir(file)
+	if !l.folders[folder] {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return source.ReasonOf(err).Error(), nil
+		}
+		for up := folder; !l.folders[up]; up = filepath.Dir(up) {
+			l.folders[up] = true
+		}
+	}
+	err = linkOrCopy(l.pool.file(sum), file)
+	if err == nil {
+		return "", nil
+	}
+	if why := source.ReasonOf(err); errors.Is(err, fs.ErrExist) || strings.Contains(why.Error(), "too long") || strings.Contains(why.Error(), "directory") {
+		return why.Error(), nil
+	}
+	return "", err
 }
 
 // linkOrCopy makes a file another name of an old one, or, where the file system has no

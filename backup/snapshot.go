@@ -168,23 +168,11 @@ func (x *export) writeContents(dir string, m *snapshot.Contents) error {
 			f.Abort()
 		}
 	}()
-	if err := os.Mkdir(filepath.Join(dir, "annotations"), 0o700); err != nil {
-		return fmt.Errorf("write the snapshot: %w", err)
+	files, err := newAnnotationFiles(filepath.Join(dir, "annotations"))
+	if err != nil {
+		return err
 	}
-	var file []byte
-	files := 0
-	flush := func() error {
-		if len(file) == 0 {
-			return nil
-		}
-		files++
-		err := atomicfile.Write(filepath.Join(dir, "annotations", fmt.Sprintf("%05d.jsonl", files)), file, atomicfile.Private)
-		file = file[:0]
-		if err != nil {
-			return fmt.Errorf("write the snapshot: %w", err)
-		}
-		return nil
-	}
+	var line []byte
 	x.Tracker.Begin("writing", 0)
 	for c, err := range x.store.Contents(x.Stopping, x.Ref, "") {
 		if err != nil {
@@ -207,28 +195,16 @@ func (x *export) writeContents(dir string, m *snapshot.Contents) error {
 		if c.Listed == 0 {
 			x.summary.Images.Empty++
 		}
-		before := len(file)
-		if file, err = canonical.AppendLine(file, c.Path, sizeOf(c), annotations); err != nil {
+		if line, err = canonical.AppendLine(line[:0], c.Path, sizeOf(c), annotations); err != nil {
 			return err
 		}
-		file = append(file, '\n')
+		if err := files.add(c.Path, line); err != nil {
+			return err
+		}
 		m.Images++
 		m.Annotations += c.Count
-		if before > 0 && len(file) > maxFileBytes { // the line is the next file's
-			line := slices.Clone(file[before:])
-			file = file[:before]
-			if err := flush(); err != nil {
-				return err
-			}
-			file = append(file, line...)
-		}
-		if endsFile(c.Path) {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
 	}
-	if err := flush(); err != nil {
+	if err := files.flush(); err != nil {
 		return err
 	}
 	x.summary.Annotations = m.Annotations
@@ -240,6 +216,47 @@ func (x *export) writeContents(dir string, m *snapshot.Contents) error {
 		}
 	}
 	return images.Close()
+}
+
+// annotationFiles are the files of canonical lines of a snapshot.
+type annotationFiles struct {
+	dir   string
+	lines []byte // of the file that is being gathered
+	count int    // of the files before it
+}
+
+func newAnnotationFiles(dir string) (annotationFiles, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return annotationFiles{}, fmt.Errorf("write the snapshot: %w", err)
+	}
+	return annotationFiles{dir: dir}, nil
+}
+
+// add adds the line of an image.
+func (f *annotationFiles) add(path string, line []byte) error {
+	if len(f.lines)+len(line) >= maxFileBytes {
+		if err := f.flush(); err != nil {
+			return err
+		}
+	}
+	f.lines = append(append(f.lines, line...), '\n')
+	if endsFile(path) {
+		return f.flush()
+	}
+	return nil
+}
+
+// flush writes the file that is being gathered, if it has any lines.
+func (f *annotationFiles) flush() error {
+	if len(f.lines) == 0 {
+		return nil
+	}
+	f.count++
+	if err := atomicfile.Write(filepath.Join(f.dir, fmt.Sprintf("%05d.jsonl", f.count)), f.lines, atomicfile.Private); err != nil {
+		return fmt.Errorf("write the snapshot: %w", err)
+	}
+	f.lines = f.lines[:0]
+	return nil
 }
 
 func endsFile(path string) bool {
