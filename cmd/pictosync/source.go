@@ -320,7 +320,7 @@ const (
 
 // one takes one argument.
 func one(what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
+	return func(cmd *cobra.Command, args []string) error {
 		thing, _, _ := strings.Cut(what, ":")
 		switch len(args) {
 		case 0:
@@ -328,6 +328,6 @@ func one(what string) cobra.PositionalArgs {
 		case 1:
 			return nil
 		}
-		return usagef("%d arguments are given, and there is one %s", len(args), thing)
+		return usagef("%s takes one %s, and %d arguments were given: %s", cmd.Name(), thing, len(args), strings.Join(args, ", "))
 	}
 }
