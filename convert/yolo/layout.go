@@ -339,14 +339,13 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 // addPart adds a part unless it is read already, as where train and val are the
 // same folder.
 func (y *dataset) addPart(part labelPart) {
+	y.named = append(y.named, part)
 	for i, old := range y.parts {
 		switch {
 		case filepath.Clean(old.path) == filepath.Clean(part.path), !old.list && !part.list && source.Within(old.path, part.path):
-			y.parts[i].inTwo(part)
 			return
 		case !old.list && !part.list && source.Within(part.path, old.path):
 			y.parts[i] = part
-			y.parts[i].inTwo(old)
 			return
 		}
 	}
@@ -371,13 +370,6 @@ func (y *dataset) checkOutside(file string) error {
 		}
 	}
 	return nil
-}
-
-// inTwo says of a part that it holds another, which may be of another split.
-func (p *labelPart) inTwo(other labelPart) {
-	if other.split != p.split {
-		p.split = ""
-	}
 }
 
 // relativePrefix is root as seen from the source, for messages.

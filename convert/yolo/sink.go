@@ -96,7 +96,7 @@ func create(o convert.Output) (convert.Sink, error) {
 func (s *sink) Write(c *convert.Converted) error {
 	image := convert.BareName(c.Item.Image) // as it is called in the data set
 	label, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
-	if err := s.splits.check(image, c.Split); err != nil {
+	if err := s.splits.check(image, c.Splits); err != nil {
 		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", err.Error(), "its label was written, and no split names it")
 	}
 	if !c.Lose(leftOut, findings, err) {
@@ -123,7 +123,7 @@ func (s *sink) Write(c *convert.Converted) error {
 	if c.Result.Size.Known() {
 		fmt.Fprintf(s.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
 	}
-	s.splits.add(image, c.Split)
+	s.splits.add(image, c.Splits)
 	return nil
 }
 

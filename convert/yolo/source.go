@@ -25,8 +25,11 @@ type dataset struct {
 	// root is the data set's folder on disk; image paths are relative to it.
 	root string
 	// prefix is root relative to the source, for messages; "" where it is that.
-	prefix  string
-	parts   []labelPart
+	prefix string
+	parts  []labelPart
+	// named are the parts as the description has them, where several may be one of parts, or
+	// lie in one.
+	named   []labelPart
 	convert Converter
 	// classList is the file of class names where that lies among the labels, and
 	// described says that the names are nevertheless another's to tell, not a list's
@@ -34,7 +37,9 @@ type dataset struct {
 	classList string
 	described bool
 	listings  *source.Listings
-	told      toldFolders // of images without labels, and of labels that no list names
+	readLists sync.Once
+	several   map[listKey][]string // see inSeveralLists
+	told      toldFolders          // of images without labels, and of labels that no list names
 	leftOut   leftOut
 	unread    map[string]int // labels that nothing reads, by their folders below the source
 	buffers   sync.Pool      // of *[]byte, for labels
