@@ -107,6 +107,7 @@ func openFolder(ctx context.Context, s source.Files, names []string) (convert.So
 			return nil, cocoError(s, full, err)
 		}
 		f.nameImages(name)
+		f.nameSplit()
 		files = append(files, f)
 	}
 	for _, finding := range skipped {
