@@ -99,6 +99,10 @@ func (w *writtenSplits) check(image string, says []string) error {
 	switch {
 	case !w.layout.some:
 		return nil
+	case splits == "" && len(says) > 0 && !slices.Contains(says, convert.NoSplit):
+		return fmt.Errorf("the source has it in %s, which is none of train, val and test; --rename can put it below a folder of one", strings.Join(says, " and "))
+	case splits == "" && len(says) == 0:
+		return errors.New("nothing puts it into a split, and others are in some; --rename can put it below a folder train, val or test")
 	case splits == "":
 		return errors.New("the source has it in no split, and others in some")
 	case w.layout.lists && (!source.IsImageName(image) || strings.TrimSpace(image) != image || strings.ContainsFunc(image, isBreak)):
