@@ -168,6 +168,7 @@ func (c *Converter) image(r *reader, image string, size convert.Size, annotation
 	}
 	r.reportMembers(b)
 	r.reportNotation(b)
+	b.KeepApart()
 	return b.Result
 }
 
