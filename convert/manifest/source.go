@@ -200,18 +200,30 @@ func (m *manifest) examine(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		if err := examined.Examine(ctx, func(ctx context.Context) iter.Seq2[convert.OneLabel, error] { return m.labelsOf(ctx, key) }); err != nil {
+		if err := examined.Examine(ctx, m.labelsOf(key)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// labelsOf yields the labels of the rows of a format with a class set.
-func (m *manifest) labelsOf(ctx context.Context, key classesOf) iter.Seq2[convert.OneLabel, error] {
+// labelsOf are the labels of the rows of a format with a class set.
+func (m *manifest) labelsOf(key classesOf) convert.SeveralLabels {
+	return convert.SeveralLabels{
+		Taken: func(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+			return m.labelsIn(ctx, m.Items(ctx, ""), key)
+		},
+		LeftOut: func(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+			return m.labelsIn(ctx, m.items(ctx, "", m.leavesOut), key)
+		},
+	}
+}
+
+// labelsIn are those of the items with a class set.
+func (m *manifest) labelsIn(ctx context.Context, items iter.Seq2[convert.Item, error], key classesOf) iter.Seq2[convert.OneLabel, error] {
 	return func(yield func(convert.OneLabel, error) bool) {
 		var buffer []byte
-		for item, err := range m.Items(ctx, "") {
+		for item, err := range items {
 			l := convert.OneLabel{File: item.File}
 			if p, ok := item.Place.(place); err == nil {
 				if !ok || item.Err != nil || (classesOf{p.classSet, p.format.Name}) != key {
@@ -433,6 +445,14 @@ func (m *manifest) Describe() convert.Description {
 
 // Items goes through the rows by their id, which is the cursor.
 func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return m.items(ctx, after, func(item convert.Item) bool { return !m.leavesOut(item) })
+}
+
+// leavesOut reports whether --include and --exclude leave an item out.
+func (m *manifest) leavesOut(item convert.Item) bool { return !m.Filter.Takes(item.Image, item.File) }
+
+// items are those of the rows that are wanted.
+func (m *manifest) items(ctx context.Context, after string, wanted func(convert.Item) bool) iter.Seq2[convert.Item, error] {
 	return func(yield func(convert.Item, error) bool) {
 		defer m.Hold()()
 		last := int64(-1 << 63)
@@ -450,10 +470,7 @@ func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.It
 				return
 			}
 			for _, item := range items {
-				if !m.Filter.Takes(item.Image, item.File) {
-					continue
-				}
-				if !yield(item, nil) {
+				if wanted(item) && !yield(item, nil) {
 					return
 				}
 			}

@@ -40,8 +40,8 @@ func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []
 }
 
 // Examine holds the labels of all rows of a class set together, as those of a folder.
-func (s rowLabels) Examine(ctx context.Context, all func(context.Context) iter.Seq2[convert.OneLabel, error]) error {
-	return examination{Files: s.Files, convert: s.convert, labels: all}.run(ctx)
+func (s rowLabels) Examine(ctx context.Context, all convert.SeveralLabels) error {
+	return examination{Files: s.Files, convert: s.convert, SeveralLabels: all}.run(ctx)
 }
 
 func newRowLabels(classes []byte, in convert.Input) (convert.Labels, error) {
