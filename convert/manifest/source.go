@@ -725,6 +725,9 @@ func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.S
 	if err != nil {
 		return convert.Result{}, err
 	}
+	if !p.format.OneImage && len(bytes.TrimSpace(label)) == 0 { // a list has brackets
+		return convert.Result{}, fmt.Errorf("read %s of the manifest: its label is empty, and a label of the format %s is a JSON list of annotations; write [] where the image has none", item.File, p.format.Name)
+	}
 	labels, err := m.labels(p.classSet, p.format)
 	if err != nil {
 		return convert.Result{}, err
