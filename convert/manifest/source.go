@@ -332,11 +332,17 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 	} else {
 		m.root = filepath.Join(filepath.Dir(m.Path), root)
 	}
-	if err := eachRow(ctx, db, `SELECT id, CAST(classes AS BLOB) FROM class_sets`, func(rows *sql.Rows) error {
-		var id int64
+	if err := eachRow(ctx, db, `SELECT id, typeof(id) = 'integer', CAST(id AS TEXT), CAST(classes AS BLOB) FROM class_sets`, func(rows *sql.Rows) error {
+		var value any
+		var whole bool
+		var text sql.NullString
 		var classes []byte
-		if err := rows.Scan(&id, &classes); err != nil {
+		if err := rows.Scan(&value, &whole, &text, &classes); err != nil {
 			return err
+		}
+		id, _ := value.(int64)
+		if !whole { // the text 007 may be the number 7 or another id
+			return fmt.Errorf("the id of a class set, %s, is no whole number; give it one, as class_set of the rows is", convert.Display(text.String))
 		}
 		if len(classes) > maxClasses {
 			return fmt.Errorf("its class set %d is longer than %d bytes", id, maxClasses)
