@@ -657,6 +657,11 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	if err != nil {
 		return nil, source.OpenError(names, err)
 	}
+	if flagsOf(s.Options).ClassList == "" {
+		if err := checkMaybeNotes(names); err != nil {
+			return nil, err
+		}
+	}
 	classes, err := readClasses(names, s.Reporter)
 	if err != nil {
 		return nil, err
@@ -668,6 +673,26 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	y := &dataset{Files: s, root: s.Path, reason: list + " names the classes", parts: []labelPart{{path: s.Path}},
 		convert: Converter{Classes: classes}, listings: l, classList: filepath.Clean(names)}
 	return y.complete(ctx, names, info)
+}
+
+// checkMaybeNotes refuses a file that may be a list of class names or notes on the labels: its one
+// line has several words, or some line as many as names hardly have.
+func checkMaybeNotes(file string) error {
+	const most = 4 // words of a name
+	if !slices.Contains(maybeLists, strings.ToLower(filepath.Base(file))) {
+		return nil
+	}
+	lines, err := classLines(file)
+	if err != nil {
+		return nil // who reads it says so
+	}
+	for _, line := range lines {
+		if words := len(strings.Fields(line)); words > most || words > 1 && len(lines) == 1 {
+			return &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("its line %s may be the name of a class, several names or a note", convert.Display(strings.TrimSpace(line))),
+				Advice: "where it is a list with a name a line, say so with --class-list " + convert.Display(file) + "; else give --class-list another, or write a data.yaml with names"}
+		}
+	}
+	return nil
 }
 
 // readClassList reads class names, one a line. A blank line has no name and
