@@ -43,6 +43,11 @@ type contradictionError struct{ Reason string }
 
 func (e contradictionError) Error() string { return e.Reason }
 
+// mergeError says that files contradict one another, each of which may be right for itself.
+type mergeError struct{ Reason string }
+
+func (e mergeError) Error() string { return e.Reason }
+
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
