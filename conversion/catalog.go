@@ -14,7 +14,7 @@ func Catalog(ctx context.Context, src convert.Source, o Options, m *convert.Clas
 	_, err := Run(ctx, src, o, func(image *Image) error {
 		if image.Err == nil {
 			c.Add(image.Result)
-			c.AddName(image.Item.Image, image.Split)
+			c.AddName(image.Item.Image, image.Splits)
 		}
 		return nil
 	})

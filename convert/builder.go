@@ -27,6 +27,7 @@ type Builder struct {
 	classes     map[classKey]int // place in result.Classes; nil while they are few
 	Instances   int              // instance ids given away so far
 	sizeMissing bool             // reported already
+	likeParts   []ownID          // see KeepApart
 
 	*memory
 }
@@ -357,6 +358,10 @@ func (b *Builder) add(o Object, id idForm, geometries ...pictograph.Geometry) bo
 	}
 	base := b.uniqueID(o, id, geometries)
 	b.Require(o.Name, geometries[0].Type(), nil)
+	if base == o.ID && likePart(base) {
+		first := len(b.Result.Annotations)
+		b.likeParts = append(b.likeParts, ownID{o.At, base, o.Position, first, first + len(geometries)})
+	}
 	for part, g := range geometries {
 		name := id(base, part)
 		b.ids.add(name)
@@ -406,10 +411,17 @@ func (b *Builder) uniqueID(o Object, id idForm, geometries []pictograph.Geometry
 		if b.free(o.ID, id, len(geometries)) {
 			return o.ID
 		}
-		b.Report(KindDuplicateID, o.At, "another annotation of the image has this id", "kept under an id made from its position and geometry")
+		b.Report(KindDuplicateID, o.At, "another annotation of the image has this id", keptUnderMadeID)
 	}
+	return b.madeID(o.Position, id, geometries)
+}
+
+const keptUnderMadeID = "kept under an id made from its position and geometry"
+
+// madeID is a name-based id that is free.
+func (b *Builder) madeID(position int, id idForm, geometries []pictograph.Geometry) string {
 	for attempt := 0; ; attempt++ {
-		if made := b.made.AnnotationID(b.Image, o.Position, attempt, geometries); b.free(made, id, len(geometries)) {
+		if made := b.made.AnnotationID(b.Image, position, attempt, geometries); b.free(made, id, len(geometries)) {
 			return made
 		}
 	}

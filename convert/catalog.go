@@ -27,9 +27,15 @@ type Catalog struct {
 	Task       shapeCounts
 }
 
-// Place is the folder of an image, without those that BareName leaves out, and the split that
-// the source says it is in.
-type Place struct{ Folder, Split string }
+// Place is the folder of an image, without those that BareName leaves out, and the splits that
+// the source says it is in, a line each.
+type Place struct{ Folder, Splits string }
+
+// PlaceOf is that of an image by its bare name.
+func PlaceOf(bare string, splits []string) Place {
+	folder, _ := path.Split(bare)
+	return Place{strings.TrimSuffix(folder, "/"), strings.Join(splits, "\n")}
+}
 
 // CatalogEntry is a class, with its keypoints where it is a pose.
 type CatalogEntry struct {
@@ -66,14 +72,13 @@ func stemHash(image string) uint64 {
 	return maphash.String(stemSeed, strings.TrimSuffix(image, path.Ext(image)))
 }
 
-// AddName takes on an image's name, and the split that the source says it is in.
-func (c *Catalog) AddName(image, split string) {
+// AddName takes on an image's name, and the splits that the source says it is in.
+func (c *Catalog) AddName(image string, splits []string) {
 	bare := BareName(image)
 	hash := stemHash(bare)
 	_, several := c.stems[hash]
 	c.stems[hash] = several
-	folder, _ := path.Split(bare)
-	c.places[Place{strings.TrimSuffix(folder, "/"), split}] = true
+	c.places[PlaceOf(bare, splits)] = true
 }
 
 // SharesStem reports whether another image has the same bare name but for its extension.

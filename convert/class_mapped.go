@@ -104,7 +104,7 @@ func (m mapped) ImageFile(item Item) string { return ImageFile(m.Source, item) }
 
 func (m mapped) ImageFolders() []ImageFolder { return ImageFolders(m.Source) }
 
-func (m mapped) SplitOf(item Item) string { return SplitOf(m.Source, item) }
+func (m mapped) SplitsOf(item Item) []string { return SplitsOf(m.Source, item) }
 
 func (m mapped) ImageSum(item Item) string { return ImageSum(m.Source, item) }
 

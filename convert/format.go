@@ -62,7 +62,13 @@ type Labels interface {
 // out before the first is loaded.
 type Examined interface {
 	// Examine goes through the labels, perhaps more than once; its error refuses the source.
-	Examine(ctx context.Context, all func(context.Context) iter.Seq2[OneLabel, error]) error
+	Examine(ctx context.Context, all SeveralLabels) error
+}
+
+// SeveralLabels are those of a source, in the order of the walk.
+type SeveralLabels struct {
+	Taken   func(context.Context) iter.Seq2[OneLabel, error]
+	LeftOut func(context.Context) iter.Seq2[OneLabel, error] // by --include and --exclude
 }
 
 // OneLabel is the label of one image as it is looked at before any is loaded.

@@ -127,6 +127,9 @@ const (
 	KindOtherShape Kind = "shape"
 	// KindLostDetail is what the format written has no place for beside the shape.
 	KindLostDetail Kind = "detail"
+	// KindNoSplit is an image that nothing puts into a split, where others are in some, and that
+	// no split of the data set written would name.
+	KindNoSplit Kind = "no-split"
 
 	// About the source itself.
 
@@ -217,7 +220,7 @@ var severities = map[Kind]Severity{
 	KindCategory: Noted, KindDuplicateCategory: Noted, KindSharedCategoryName: Changed, KindKeypointName: Noted, KindSharedKeypointName: Changed,
 	KindSkeletonEdge: Changed, KindSkeletonBase: Changed, KindMappedAway: Noted, KindSimilarClass: Noted, KindClassList: Noted,
 
-	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed,
+	KindPolyline: Lost, KindLostShape: Lost, KindOtherShape: Changed, KindLostDetail: Changed, KindNoSplit: Lost,
 
 	KindUnreadable: Lost, KindRepeatedFolder: Noted, KindSkippedFile: Noted, KindSkippedImage: Lost, KindMissingSplit: Lost,
 	KindMissingTest: Noted, KindUnnamedSplit: Noted, KindMissingFile: Lost, KindRelocated: Noted, KindDescription: Noted, KindDuplicateImage: Noted,

@@ -68,6 +68,9 @@ func (r *Result) Lost(some LostAnnotations) (n int) {
 	return n
 }
 
+// furtherPolygons and furtherBox are what the ids of further shapes end in.
+const furtherPolygons, furtherBox = "-segmentation", "-box"
+
 // partOf takes the id of a part from that of its object.
 var partOf = regexp.MustCompile(`^(.+)-(0|[1-9][0-9]*)$`)
 
@@ -161,9 +164,9 @@ func joinShapes(objects []WholeObject) []WholeObject {
 	further := func(o WholeObject) (base string, ok bool) {
 		switch {
 		case o.Polygons != nil && o.Keypoints == nil && o.Box == nil:
-			return strings.CutSuffix(o.ID, "-segmentation")
+			return strings.CutSuffix(o.ID, furtherPolygons)
 		case o.Box != nil && o.Keypoints == nil && o.Polygons == nil:
-			return strings.CutSuffix(o.ID, "-box")
+			return strings.CutSuffix(o.ID, furtherBox)
 		}
 		return "", false
 	}

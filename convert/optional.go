@@ -10,7 +10,7 @@ import (
 //
 //	Pictured    where the files of its images lie            [ImageFile]
 //	Foldered    in which folders they lie                    [ImageFolders]
-//	Split       which split an image is in                   [SplitOf]
+//	Split       which splits an image is in                  [SplitsOf]
 //	Summed      the SHA-256 of an image's file               [ImageSum]
 //	Holder      files to keep open for a while               [Hold]
 //	Counter     what it read and has in no item              [LeftOut]
@@ -43,8 +43,8 @@ type ImageFolder struct {
 	// Files are the slash-separated paths of those that count; nil where all that lie below the
 	// folder do.
 	Files func(ctx context.Context) iter.Seq2[string, error]
-	// Split is the split that the source says they are in; "" where it does not say.
-	Split string
+	// Splits are those that the source says they are in; none where it does not say.
+	Splits []string
 }
 
 // Foldered is a source that knows the folders of its images, those without labels too.
@@ -61,19 +61,20 @@ func ImageFolders(src Source) []ImageFolder {
 // NoSplit is the split of an image that the source says is in none.
 const NoSplit = "none"
 
-// Split is a source that says of its images which split they are in.
+// Split is a source that says of its images which splits they are in.
 type Split interface {
-	// SplitOf is train, val or test, or what else the source calls it; NoSplit where it says that
-	// it is in none, and "" where it does not say.
-	SplitOf(Item) string
+	// SplitsOf are train, val or test, or what else the source calls them, more than one where it
+	// has an image in several; NoSplit where it says that it is in none, and none where it does
+	// not say.
+	SplitsOf(Item) []string
 }
 
-// SplitOf is the split that a source says an item's image is in; "" where it does not say.
-func SplitOf(src Source, item Item) string {
+// SplitsOf are the splits that a source says an item's image is in; none where it does not say.
+func SplitsOf(src Source, item Item) []string {
 	if s, ok := src.(Split); ok {
-		return s.SplitOf(item)
+		return s.SplitsOf(item)
 	}
-	return ""
+	return nil
 }
 
 // Summed is a source that knows the SHA-256 of its images' files, as a backup does.

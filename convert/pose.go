@@ -60,7 +60,7 @@ func SaysYes(value any) bool {
 // NewCategory makes a category; edges are pairs of places in keypoints, from 0.
 func NewCategory(name string, keypoints []string, edges [][2]int) *Category {
 	c := &Category{Name: name, Keypoints: keypoints}
-	if len(keypoints) == 0 || len(keypoints) == 1 && keypoints[0] == DefaultKeypointName(0) {
+	if len(keypoints) == 0 {
 		return c
 	}
 	c.Skeleton = &pictograph.Skeleton{Nodes: make([]pictograph.SkeletonNode, len(keypoints)), Edges: edges}

@@ -66,7 +66,7 @@ type Converted struct {
 	Item   Item
 	Result Result
 	Err    error
-	Split  string // as the source says, by SplitOf
+	Splits []string // as the source says, by SplitsOf
 	// Accepted says what an image may lose and be written all the same.
 	Accepted Accepted
 }

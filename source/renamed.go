@@ -213,8 +213,8 @@ func (r *renamed) ImageFolders() []convert.ImageFolder {
 	return folders
 }
 
-func (r *renamed) SplitOf(item convert.Item) string {
-	return convert.SplitOf(r.Source, UnrenamedItem(item))
+func (r *renamed) SplitsOf(item convert.Item) []string {
+	return convert.SplitsOf(r.Source, UnrenamedItem(item))
 }
 
 func (r *renamed) ImageSum(item convert.Item) string {

@@ -64,7 +64,8 @@ type matcher struct {
 	loose      looseNames // nil before it is wanted
 	nearMisses int        // names gone through to find some
 	asked      int        // archived images that were asked for
-	// away are the paths of all archived images, by name; nil before they are listed.
+	// away are the paths of all archived images, by their names without extension; nil before
+	// they are listed.
 	away map[string][]string
 }
 
@@ -163,7 +164,12 @@ func (f *matcher) matchItem(ctx context.Context, item convert.Item, byID map[str
 	}
 	exact, err := f.exactly(ctx, item, byPath)
 	if m, ok := oneOf(exact, item.Image, closeByPath); err != nil || ok {
-		return m, err
+		if err != nil || !item.Stem { // else the extension may be another's
+			return m, err
+		}
+		return f.unlessArchived(m, item, func(there string) bool {
+			return slices.ContainsFunc(pathsOf(item), func(one string) bool { return composed(one) == withoutExtension(there) })
+		})
 	}
 	if f.how != MatchExact {
 		m, ok, err := f.closest(ctx, item)
@@ -225,16 +231,7 @@ func (f *matcher) closest(ctx context.Context, item convert.Item) (m match, ok b
 		if !ok {
 			continue
 		}
-		if item.Stem {
-			there = withoutExtension(there)
-		}
-		shared := 0
-		for _, one := range pathsOf(item) {
-			shared = max(shared, agreement(composed(one), there))
-		}
-		if item.Stated != "" {
-			shared = min(shared, 1) * agreement(composed(item.Stated), there) // of several that the name fits, the folders tell
-		}
+		shared := closenessOf(item, there)
 		switch {
 		case shared == 0 || shared < best:
 		case shared > best:
@@ -243,7 +240,24 @@ func (f *matcher) closest(ctx context.Context, item convert.Item) (m match, ok b
 			closest = append(closest, name)
 		}
 	}
-	return f.oneNamed(ctx, closest, item.Image, best)
+	if m, ok, err = f.oneNamed(ctx, closest, item.Image, best); err == nil && ok {
+		m, err = f.unlessArchived(m, item, func(there string) bool { return closenessOf(item, there) >= best })
+	}
+	return m, ok, err
+}
+
+// closenessOf is how many components an item's path shares with one of the dataset.
+func closenessOf(item convert.Item, there string) (shared int) {
+	if item.Stem {
+		there = withoutExtension(there)
+	}
+	for _, one := range pathsOf(item) {
+		shared = max(shared, agreement(composed(one), there))
+	}
+	if item.Stated != "" {
+		shared = min(shared, 1) * agreement(composed(item.Stated), there) // of several that the name fits, the folders tell
+	}
+	return shared
 }
 
 // byName is the only image of an item's file name, or else of its stem.
@@ -263,10 +277,32 @@ func (f *matcher) byName(ctx context.Context, item convert.Item) (m match, ok bo
 			named = append(named, name)
 		}
 	}
-	if len(named) == 0 {
+	byStem := len(named) == 0
+	if byStem {
 		named = stemmed
 	}
-	return f.oneNamed(ctx, named, item.Image, 0)
+	if m, ok, err = f.oneNamed(ctx, named, item.Image, 0); err == nil && ok {
+		m, err = f.unlessArchived(m, item, func(there string) bool { return byStem || path.Base(there) == composed(path.Base(item.Image)) })
+	}
+	return m, ok, err
+}
+
+// unlessArchived is a match by name, unless an archived image fits the item as well: it may be the
+// one that is meant. Of the archived ones fits is asked whose names are those of the item but for
+// the extension.
+func (f *matcher) unlessArchived(m match, item convert.Item, fits func(there string) bool) (match, error) {
+	if m.plan != "" || f.Shown.ArchivedImageCount == 0 {
+		return m, nil
+	}
+	if err := f.listAway(); err != nil {
+		return m, err
+	}
+	for _, image := range f.away[stemForms(item)[0]] {
+		if there, ok := f.below(composed(image)); ok && fits(there) {
+			return match{plan: store.PlanAmbiguous, reason: fmt.Sprintf("an archived image of the dataset fits %s as well as %s does: %s; name the label after one of them, or use --rename", item.Image, m.image.Path, image)}, nil
+		}
+	}
+	return m, nil
 }
 
 // stemForms are the file names without extension that an item's image may have.
@@ -467,10 +503,10 @@ func (f *matcher) archived(ctx context.Context, item convert.Item) (string, erro
 }
 
 // archivedNamed are the paths of the archived images of a name. Where images are uploaded all of
-// them are listed, once: the file of an archived image is not to be sent over it. Else a few are
-// asked for.
+// them are listed, once: the file of an archived image is not to be sent over it. Else, unless they
+// are listed, a few are asked for.
 func (f *matcher) archivedNamed(ctx context.Context, name string) (paths []string, err error) {
-	if !f.uploads {
+	if !f.uploads && f.away == nil {
 		if f.asked++; f.asked > maxArchivedAsked {
 			return nil, nil
 		}
@@ -484,14 +520,33 @@ func (f *matcher) archivedNamed(ctx context.Context, name string) (paths []strin
 		}
 		return paths, nil
 	}
-	if f.away == nil {
-		err = f.eachListed(pictograph.ImageFilter{Archived: true}, func(i pictograph.Image) {
-			if i.IsArchived {
-				f.away[i.Filename] = append(f.away[i.Filename], i.Path())
-			}
-		}, func() { f.away = make(map[string][]string) })
+	if err := f.listAway(); err != nil {
+		return nil, err
 	}
-	return f.away[name], err
+	for _, image := range f.away[composed(withoutExtension(name))] {
+		if path.Base(image) == name {
+			paths = append(paths, image)
+		}
+	}
+	return paths, nil
+}
+
+// listAway lists the archived images, once.
+func (f *matcher) listAway() error {
+	if f.away != nil {
+		return nil
+	}
+	away := make(map[string][]string)
+	err := f.eachListed(pictograph.ImageFilter{Archived: true}, func(i pictograph.Image) {
+		if i.IsArchived {
+			name := composed(withoutExtension(i.Filename))
+			away[name] = append(away[name], i.Path())
+		}
+	}, func() { clear(away) })
+	if err == nil {
+		f.away = away
+	}
+	return err
 }
 
 // matchUploaded finds the images that files were uploaded as: the service may have given

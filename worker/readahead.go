@@ -17,7 +17,7 @@ type walked struct {
 	early    *converted        // nil where it was not converted on the way
 	err      error             // that ended the walk
 	picture  string            // the file of an image that no label names
-	split    string            // of that, as the source calls it
+	splits   []string          // of that, as the source calls them
 }
 
 // walk goes through a source, and converts its items before the plan asks for them

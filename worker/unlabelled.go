@@ -1,7 +1,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"hash/maphash"
@@ -81,7 +80,7 @@ func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]
 					continue
 				}
 				passed[fileHash(file)] = struct{}{}
-				if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, picture: file, split: folder.Split}, nil) {
+				if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, picture: file, splits: folder.Splits}, nil) {
 					return
 				}
 			}
@@ -178,7 +177,10 @@ func packed(file string) bool {
 // setSplits puts the images of the run that are in no split into those that the source has
 // them in. One that is in a split stays there, whatever the source says.
 func (a *applier) setSplits(ctx context.Context) (err error) {
-	wanted, err := a.wantedSplits(ctx)
+	wanted, several, err := a.wantedSplits(ctx)
+	if err == nil && several > 0 {
+		err = a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.tell.note(0, convert.Finding{Kind: convert.KindSplitNotSet, Count: several, Reason: "the source has the image in more than one split, and the service has it in one", Action: "its split was left as it is"})})
+	}
 	if err != nil || len(wanted) == 0 {
 		return err
 	}
@@ -237,37 +239,48 @@ func (a *applier) setSplits(ctx context.Context) (err error) {
 	return nil
 }
 
-// wantedSplits are the splits that the source has images in, by their ids.
-func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
+// wantedSplits are the splits that the source has images in, by their ids; several counts those
+// that it has in more than one.
+func (a *applier) wantedSplits(ctx context.Context) (wanted map[string]string, several int, err error) {
+	of := func(item convert.Item, says []string) string {
+		if len(says) > 1 {
+			several++
+		}
+		return splitOf(item, says)
+	}
 	bySource := make(map[string]string)
 	var named fileSet
 	for item, err := range a.src.Items(ctx, "") {
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if split := a.splitOfItem(item); split != "" {
+		if split := of(item, convert.SplitsOf(a.src, item)); split != "" {
 			bySource[item.Image] = split
 		}
 		if file := convert.ImageFile(a.src, item); file != "" && a.Upload == UploadAll {
 			named.add(file)
 		}
 	}
-	wanted := make(map[string]string)
+	wanted = make(map[string]string)
 	for i, err := range a.store.Items(ctx, a.record.ID) {
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if split := bySource[i.Image]; split != "" && i.ImageID != "" && i.Outcome != store.ItemFailed {
 			wanted[i.ImageID] = split
 		}
 	}
 	if a.Upload != UploadAll {
-		return wanted, nil
+		return wanted, several, nil
 	}
 	byFile := make(map[string]string) // of what no label names
-	err := a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
+	err = a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
 		for n, m := range matches {
-			split := cmp.Or(source.SplitOf(items[n].split).Common(), a.splitOfItem(items[n].Item))
+			says := items[n].splits
+			if len(says) == 0 {
+				says = convert.SplitsOf(a.src, items[n].Item)
+			}
+			split := of(items[n].Item, says)
 			if split == "" {
 				continue
 			}
@@ -278,27 +291,28 @@ func (a *applier) wantedSplits(ctx context.Context) (map[string]string, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	for u, err := range a.store.Uploads(ctx, a.record.ID, store.UploadDone, store.UploadThere) {
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		if split := byFile[u.File]; u.Item == 0 && split != "" {
 			wanted[u.ImageID] = split
 		}
 	}
-	return wanted, nil
+	return wanted, several, nil
 }
 
-// splitOfItem is the split that the source has an item's image in: as it says, or, where it
-// does not say, by a folder of its path.
-func (p *planner) splitOfItem(item convert.Item) string {
-	says := convert.SplitOf(p.src, item)
-	if says == convert.NoSplit {
+// splitOf is the one split that an image is in: as its source says, or, where it does not say, by
+// a folder of its path.
+func splitOf(item convert.Item, says []string) (split string) {
+	if len(says) > 1 || slices.Contains(says, convert.NoSplit) {
 		return ""
 	}
-	split := source.SplitOf(says).Common()
+	for _, name := range says {
+		split = source.SplitOf(name).Common()
+	}
 	for _, one := range pathsOf(item) {
 		if split == "" {
 			split = splitOfPath(one)

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"database/sql"
+	"fmt"
 	"image"
 	"image/png"
 	"os"
@@ -63,6 +64,14 @@ func TestManifestsThatContradictThemselves(t *testing.T) {
 	of := func(image, other string) string {
 		return strings.NewReplacer("IMAGE", image, "OTHER", other).Replace(coco)
 	}
+	// untyped makes a table anew whose columns have no types, but for the first.
+	untyped := func(table, id string) string {
+		columns := map[string]string{"images": "image, aliases, format, label_path, label, image_id, width, height, class_set", "class_sets": "classes"}
+		return "DROP TABLE " + table + "; CREATE TABLE " + table + " (" + id + ", " + columns[table] + ");"
+	}
+	both := func(one, other string) string {
+		return fmt.Sprintf(`INSERT INTO images (id, image, format, label, width, height, class_set) VALUES (%s, 'a.jpg', 'yolo', '0 .5 .5 .2 .2', 10, 10, 1), (%s, 'b.jpg', 'yolo', '0 .5 .5 .2 .2', 10, 10, 1);`, one, other)
+	}
 	for name, test := range map[string]struct {
 		statements string
 		status     int
@@ -89,7 +98,21 @@ func TestManifestsThatContradictThemselves(t *testing.T) {
 		"an image in two spellings":            {cars + row + strings.Replace(row, "a.jpg", "./a.jpg", 1), 4, "several rows are for this image"},
 		"classes beside those of a COCO file":  {cars + `INSERT INTO images (image, format, label_path, class_set) VALUES ('real.png', 'coco', 'gt.json', 1);`, 4, "it has a class_set, and gt.json has classes of its own"},
 		"rows of one id":                       {`DROP TABLE images; CREATE TABLE images (id INTEGER, image TEXT, aliases TEXT, format TEXT, label_path TEXT, label TEXT, image_id TEXT, width INTEGER, height INTEGER, class_set INTEGER);` + cars + `INSERT INTO images (id, image, format, label, width, height, class_set) VALUES (1, 'a.jpg', 'yolo', '', 10, 10, 1), (1, 'b.jpg', 'yolo', '', 10, 10, 1);`, 3, "or that of another row too"},
+		"ids in a column without a type":       {untyped("images", "id") + cars + both("1", "2"), 0, `"image":"b.jpg"`},
+		"ids as text":                          {untyped("images", "id") + cars + both("'7'", "'8'"), 3, "is no whole number"},
+		"the ids 7 and 007":                    {untyped("images", "id") + cars + both("7", "'007'"), 3, "is no whole number"},
+		"the ids 7 and 007 in a text column":   {untyped("images", "id TEXT") + cars + both("7", "'007'"), 3, "is no whole number"},
+		"the ids 7 and 007 as numbers":         {untyped("images", "id INTEGER") + cars + both("7", "'007'"), 3, "or that of another row too"},
+		"the ids 7 and 7.0":                    {untyped("images", "id") + cars + both("7", "7.0"), 3, "is no whole number"},
+		"a class set 007":                      {untyped("class_sets", "id") + `INSERT INTO class_sets VALUES ('007', '{"names":{"0":"car"}}');` + strings.Replace(row, "100, 1)", "100, 7)", 1), 3, "the id of a class set, 007, is no whole number"},
+		"class sets 7 and 007":                 {untyped("class_sets", "id TEXT") + `INSERT INTO class_sets VALUES (7, '{"names":{"0":"car"}}'), ('007', '{"names":{"0":"dog"}}');` + strings.Replace(row, "100, 1)", "100, 7)", 1), 3, "the id of a class set, 7, is no whole number"},
+		"a row of a class set 007":             {untyped("images", "id INTEGER PRIMARY KEY") + cars + strings.Replace(row, "100, 1)", "100, '001')", 1), 4, "class_set is no whole number"},
 		"a row without an id":                  {`DROP TABLE images; CREATE TABLE images (id INTEGER, image TEXT, aliases TEXT, format TEXT, label_path TEXT, label TEXT, image_id TEXT, width INTEGER, height INTEGER, class_set INTEGER);` + cars + `INSERT INTO images (id, image, format, label, width, height, class_set) VALUES (1, 'a.jpg', 'yolo', '', 10, 10, 1), (NULL, 'b.jpg', 'yolo', '', 10, 10, 1);`, 3, "is no whole number"},
+		"an empty canonical label":             {`INSERT INTO images (image, format, label) VALUES ('a.jpg', 'canonical', '');`, 4, "a.jpg: read row 1 of the manifest: its label is empty, and a label of the format canonical is a JSON list of annotations; write [] where the image has none"},
+		"a blank COCO label":                   {cows + `INSERT INTO images (image, format, label, class_set) VALUES ('a.jpg', 'coco', '  ', 1);`, 4, "read row 1 of the manifest: its label is empty, and a label of the format coco is a JSON list of annotations"},
+		"a canonical label that breaks off":    {`INSERT INTO images (image, format, label) VALUES ('a.jpg', 'canonical', '[{');`, 4, "read row 1: the JSON breaks off at byte 2"},
+		"a canonical label and more":           {`INSERT INTO images (image, format, label) VALUES ('a.jpg', 'canonical', '[],"boxes":{}');`, 4, "read row 1: something follows"},
+		"an empty list":                        {`INSERT INTO images (image, format, label) VALUES ('a.jpg', 'canonical', '[]');`, 0, `"annotations":[]`},
 		"no size but the image's":              {cars + `INSERT INTO images (image, format, label_path, class_set) VALUES ('real.png', 'yolo', 'real.txt', 1);`, 0, `"width":100,"height":50`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,7 +42,7 @@ func catalogOf(d pictograph.Dataset, images exportImages) (*convert.Catalog, err
 			return nil, err
 		}
 		c.Add(resultOf(d, i))
-		c.AddName(i.Path, "")
+		c.AddName(i.Path, nil)
 	}
 	return c, nil
 }

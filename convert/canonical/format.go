@@ -1,6 +1,7 @@
 package canonical
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 
 	"pictosync/convert"
+	"pictosync/internal/scan"
 	"pictosync/source"
 )
 
@@ -49,10 +51,15 @@ func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
 type rowLabels struct{ source.Files }
 
 func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []byte) (convert.Result, error) {
-	line, err := json.Marshal(struct {
-		Image       string          `json:"image"`
-		Annotations json.RawMessage `json:"annotations"`
-	}{item.Image, label})
+	// What is no JSON value of its own would be more members of the line.
+	err := scan.Bytes(bytes.TrimSpace(label), func(s *scan.Scanner) { s.Value(); s.End() })
+	var line []byte
+	if err == nil {
+		line, err = json.Marshal(struct {
+			Image       string          `json:"image"`
+			Annotations json.RawMessage `json:"annotations"`
+		}{item.Image, label})
+	}
 	var image Image
 	if err == nil {
 		image, err = Parse(line)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pictosync/convert"
@@ -42,6 +43,34 @@ func (c *dataset) apart(one *sharedImage) string {
 		}
 	}
 	return ""
+}
+
+// SplitsOf are the splits that the files of an image are for, by their names or by those of their
+// folders below the source. What the source itself is called says nothing.
+func (c *dataset) SplitsOf(item convert.Item) (splits []string) {
+	add := func(f *labelFile) {
+		if f.below != "" && !slices.Contains(splits, f.below) {
+			splits = append(splits, f.below)
+		}
+	}
+	switch p := item.Place.(type) {
+	case place:
+		add(p.file)
+	case *sharedImage:
+		for _, one := range p.places {
+			add(one.file)
+		}
+	}
+	return splits
+}
+
+// nameSplit notes the split that a file below the source is for.
+func (f *labelFile) nameSplit() {
+	f.below = f.split().Name
+	folders := strings.Split(path.Dir(f.name), "/")
+	for i := len(folders) - 1; i >= 0 && f.below == ""; i-- {
+		f.below = source.SplitOf(folders[i]).Name
+	}
 }
 
 // split is the split that a label file is named for, as instances_val2017.json.

@@ -43,6 +43,11 @@ type contradictionError struct{ Reason string }
 
 func (e contradictionError) Error() string { return e.Reason }
 
+// mergeError says that files contradict one another, each of which may be right for itself.
+type mergeError struct{ Reason string }
+
+func (e mergeError) Error() string { return e.Reason }
+
 // TakeResults reads annotations as prediction results: the third number of a keypoint is
 // its score there, or says nothing.
 func (c *Converter) TakeResults() { c.results = true }
@@ -168,6 +173,7 @@ func (c *Converter) image(r *reader, image string, size convert.Size, annotation
 	}
 	r.reportMembers(b)
 	r.reportNotation(b)
+	b.KeepApart()
 	return b.Result
 }
 

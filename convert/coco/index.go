@@ -37,6 +37,8 @@ type labelFile struct {
 	folders []string // see ownFolders
 	prefix  string   // of the names of its images, where they have the file's folder
 
+	below string // the split that it is for, where it lies below the source; "" for none
+
 	panoptic bool // its annotations are segments in PNGs
 	results  bool // they are prediction results
 

@@ -48,7 +48,7 @@ func (c *dataset) merge(shared []*sharedImage) error {
 	}
 	c.converter, _, err = NewConverter(categories, namesText(names), c.Options.Convert) // each file's were told
 	if contradiction, ok := errors.AsType[contradictionError](err); ok {
-		return contradictionError{Reason: contradiction.Reason + "; the files to be merged are " + namesText(names)}
+		return mergeError{contradiction.Reason + "; the files to be merged are " + namesText(names)}
 	}
 	if err == nil {
 		c.converter.turnBoxes(flagsOf(c.Options).BoxAngle)

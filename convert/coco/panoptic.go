@@ -49,6 +49,7 @@ func (c *Converter) panoptic(image string, size convert.Size, annotation, pictur
 		b.Count(b.Drop(convert.KindMask, convert.Location{What: "segment", ID: fmt.Sprint(id)}, "the PNG has pixels of this segment, and segments_info does not name it"))
 	}
 	r.reportMembers(b)
+	b.KeepApart()
 	return b.Result, nil
 }
 

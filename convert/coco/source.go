@@ -76,6 +76,8 @@ func cocoError(s source.Files, path string, err error) error {
 		e.Advice = "convert it to COCO first, or leave it out with --exclude where it lies in a folder"
 	case errors.As(err, new(resultsError)):
 		e.Advice = "give the results the ids of the images' entries"
+	case errors.As(err, new(mergeError)):
+		e.Advice = "give the categories of the files the same ids, or take each file alone, with --include"
 	case errors.As(err, new(contradictionError)):
 		e.Advice = "mend the file: which of the two is right only its author knows"
 	case errors.As(err, &broken) && strings.HasPrefix(broken.Reason, "something follows"):
@@ -107,6 +109,7 @@ func openFolder(ctx context.Context, s source.Files, names []string) (convert.So
 			return nil, cocoError(s, full, err)
 		}
 		f.nameImages(name)
+		f.nameSplit()
 		files = append(files, f)
 	}
 	for _, finding := range skipped {

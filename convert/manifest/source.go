@@ -200,18 +200,30 @@ func (m *manifest) examine(ctx context.Context) error {
 		if !ok {
 			continue
 		}
-		if err := examined.Examine(ctx, func(ctx context.Context) iter.Seq2[convert.OneLabel, error] { return m.labelsOf(ctx, key) }); err != nil {
+		if err := examined.Examine(ctx, m.labelsOf(key)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// labelsOf yields the labels of the rows of a format with a class set.
-func (m *manifest) labelsOf(ctx context.Context, key classesOf) iter.Seq2[convert.OneLabel, error] {
+// labelsOf are the labels of the rows of a format with a class set.
+func (m *manifest) labelsOf(key classesOf) convert.SeveralLabels {
+	return convert.SeveralLabels{
+		Taken: func(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+			return m.labelsIn(ctx, m.Items(ctx, ""), key)
+		},
+		LeftOut: func(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+			return m.labelsIn(ctx, m.items(ctx, "", m.leavesOut), key)
+		},
+	}
+}
+
+// labelsIn are those of the items with a class set.
+func (m *manifest) labelsIn(ctx context.Context, items iter.Seq2[convert.Item, error], key classesOf) iter.Seq2[convert.OneLabel, error] {
 	return func(yield func(convert.OneLabel, error) bool) {
 		var buffer []byte
-		for item, err := range m.Items(ctx, "") {
+		for item, err := range items {
 			l := convert.OneLabel{File: item.File}
 			if p, ok := item.Place.(place); err == nil {
 				if !ok || item.Err != nil || (classesOf{p.classSet, p.format.Name}) != key {
@@ -320,11 +332,17 @@ func (m *manifest) readHead(ctx context.Context, db *sql.DB) error {
 	} else {
 		m.root = filepath.Join(filepath.Dir(m.Path), root)
 	}
-	if err := eachRow(ctx, db, `SELECT id, CAST(classes AS BLOB) FROM class_sets`, func(rows *sql.Rows) error {
-		var id int64
+	if err := eachRow(ctx, db, `SELECT id, typeof(id) = 'integer', CAST(id AS TEXT), CAST(classes AS BLOB) FROM class_sets`, func(rows *sql.Rows) error {
+		var value any
+		var whole bool
+		var text sql.NullString
 		var classes []byte
-		if err := rows.Scan(&id, &classes); err != nil {
+		if err := rows.Scan(&value, &whole, &text, &classes); err != nil {
 			return err
+		}
+		id, _ := value.(int64)
+		if !whole { // the text 007 may be the number 7 or another id
+			return fmt.Errorf("the id of a class set, %s, is no whole number; give it one, as class_set of the rows is", convert.Display(text.String))
 		}
 		if len(classes) > maxClasses {
 			return fmt.Errorf("its class set %d is longer than %d bytes", id, maxClasses)
@@ -433,6 +451,14 @@ func (m *manifest) Describe() convert.Description {
 
 // Items goes through the rows by their id, which is the cursor.
 func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return m.items(ctx, after, func(item convert.Item) bool { return !m.leavesOut(item) })
+}
+
+// leavesOut reports whether --include and --exclude leave an item out.
+func (m *manifest) leavesOut(item convert.Item) bool { return !m.Filter.Takes(item.Image, item.File) }
+
+// items are those of the rows that are wanted.
+func (m *manifest) items(ctx context.Context, after string, wanted func(convert.Item) bool) iter.Seq2[convert.Item, error] {
 	return func(yield func(convert.Item, error) bool) {
 		defer m.Hold()()
 		last := int64(-1 << 63)
@@ -450,10 +476,7 @@ func (m *manifest) Items(ctx context.Context, after string) iter.Seq2[convert.It
 				return
 			}
 			for _, item := range items {
-				if !m.Filter.Takes(item.Image, item.File) {
-					continue
-				}
-				if !yield(item, nil) {
+				if wanted(item) && !yield(item, nil) {
 					return
 				}
 			}
@@ -707,6 +730,9 @@ func (m *manifest) Load(ctx context.Context, item convert.Item, listed convert.S
 	label, err := m.label(ctx, item, p)
 	if err != nil {
 		return convert.Result{}, err
+	}
+	if !p.format.OneImage && len(bytes.TrimSpace(label)) == 0 { // a list has brackets
+		return convert.Result{}, fmt.Errorf("read %s of the manifest: its label is empty, and a label of the format %s is a JSON list of annotations; write [] where the image has none", item.File, p.format.Name)
 	}
 	labels, err := m.labels(p.classSet, p.format)
 	if err != nil {

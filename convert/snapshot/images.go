@@ -181,7 +181,7 @@ func (b backed) ImageSum(item convert.Item) string {
 	return b.sums()[item.Image]
 }
 
-// SplitOf is the split that the image was in. A backup has no other word on it than its own.
-func (b backed) SplitOf(item convert.Item) string {
-	return cmp.Or(b.splits[item.Image], convert.NoSplit)
+// SplitsOf is the split that the image was in. A backup has no other word on it than its own.
+func (b backed) SplitsOf(item convert.Item) []string {
+	return []string{cmp.Or(b.splits[item.Image], convert.NoSplit)}
 }

@@ -552,6 +552,9 @@ func (r *reader) category(name string) *convert.Category {
 	if r.poses == nil {
 		r.poses = make(map[int]*convert.Category)
 	}
+	if len(keypoints) == 1 && (len(names) == 0 || convert.Blank(names[0])) {
+		keypoints = nil // it is the class's own
+	}
 	c := convert.NewCategory(name, keypoints, nil)
 	c.Among = r.severalClasses()
 	r.poses[r.class] = c

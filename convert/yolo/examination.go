@@ -15,9 +15,9 @@ import (
 // nothing states it.
 type examination struct {
 	source.Files
+	convert.SeveralLabels
 	convert *Converter
-	labels  func(context.Context) iter.Seq2[convert.OneLabel, error] // in the order of the walk
-	none    func(context.Context) error                              // says that there are none
+	none    func(context.Context) error // says that there are none
 }
 
 // run sets what it finds out in the converter. Its error refuses the source.
@@ -46,7 +46,7 @@ func (x examination) findReading(ctx context.Context) error {
 	var readings []reading
 	found, next := false, enoughFiles
 	foreign := ""
-	for l, err := range x.labels(ctx) {
+	for l, err := range x.Taken(ctx) {
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,9 @@ func flagsOfReadings(readings []reading) string {
 
 // findFirstClass tells from the lines whether they count classes from 1 where the list counts them
 // from 0: none has the first, some have the one behind the last, and most of the others are there
-// too, so that it is not one line that is wrong. It looks no further than the first.
+// too, so that it is not one line that is wrong. It looks no further than the first. Labels that
+// --include and --exclude leave out count with the others: what classes a line has does not depend
+// on which are taken.
 func (x examination) findFirstClass(ctx context.Context) error {
 	behind := len(x.convert.Classes)
 	for class := range behind {
@@ -195,30 +197,56 @@ func (x examination) findFirstClass(ctx context.Context) error {
 			return nil // they are numbered
 		}
 	}
-	some := false
-	between := make(map[int]bool)
-	for l, err := range x.labels(ctx) {
+	used := usedClasses{behind: behind, between: make(map[int]bool)}
+	if err := used.look(x.Taken(ctx)); err != nil || used.first {
+		return err
+	}
+	if x.convert.FromOne = used.fromOne(); !x.convert.FromOne {
+		if err := used.look(x.LeftOut(ctx)); err != nil {
+			return err
+		}
+		x.convert.FromOne = used.fromOne()
+	}
+	if x.convert.FromOne {
+		x.Reporter.Report(convert.Finding{Kind: convert.KindClassList, Reason: x.convert.fromOne(),
+			Action: fmt.Sprintf("no label was taken: number the names, as names: {1: %s}, in data.yaml or a --class-list FILE, or add the name that the list lacks", x.convert.Classes[0])})
+	}
+	return nil
+}
+
+// usedClasses are the classes of lines: the first, 0, the one behind the last, and those between.
+type usedClasses struct {
+	behind      int
+	first, some bool
+	between     map[int]bool
+}
+
+// look takes on the classes of labels, up to the first.
+func (u *usedClasses) look(labels iter.Seq2[convert.OneLabel, error]) error {
+	for l, err := range labels {
 		if err != nil {
 			return err
 		}
 		for _, line := range labelLines(l.Data) {
 			field, _ := nextField(line)
 			class, err := parseClass(field)
-			if err == nil && class == 0 {
+			switch {
+			case err != nil:
+			case class == 0:
+				u.first = true
 				return nil
-			}
-			some = some || err == nil && class == behind
-			if err == nil && class < behind {
-				between[class] = true
+			case class == u.behind:
+				u.some = true
+			case class < u.behind:
+				u.between[class] = true
 			}
 		}
 	}
-	if x.convert.FromOne = some && 2*len(between) >= behind-1; x.convert.FromOne {
-		x.Reporter.Report(convert.Finding{Kind: convert.KindClassList, Reason: x.convert.fromOne(),
-			Action: fmt.Sprintf("no label was taken: number the names, as names: {1: %s}, in data.yaml or a --class-list FILE, or add the name that the list lacks", x.convert.Classes[0])})
-	}
 	return nil
 }
+
+// fromOne reports whether the classes are most likely counted from 1.
+func (u *usedClasses) fromOne() bool { return !u.first && u.some && 2*len(u.between) >= u.behind-1 }
 
 // findThird tells from the lines that findReading looks at what the third numbers of
 // keypoints are: scores where some are fractions, visibilities where some are 2. Of lines that
@@ -228,7 +256,7 @@ func (x examination) findThird(ctx context.Context) error {
 		return nil
 	}
 	scores, visibilities, ones, files := 0, 0, 0, 0
-	for l, err := range x.labels(ctx) {
+	for l, err := range x.Taken(ctx) {
 		if err != nil {
 			return err
 		}

@@ -40,8 +40,8 @@ func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []
 }
 
 // Examine holds the labels of all rows of a class set together, as those of a folder.
-func (s rowLabels) Examine(ctx context.Context, all func(context.Context) iter.Seq2[convert.OneLabel, error]) error {
-	return examination{Files: s.Files, convert: s.convert, labels: all}.run(ctx)
+func (s rowLabels) Examine(ctx context.Context, all convert.SeveralLabels) error {
+	return examination{Files: s.Files, convert: s.convert, SeveralLabels: all}.run(ctx)
 }
 
 func newRowLabels(classes []byte, in convert.Input) (convert.Labels, error) {
@@ -136,7 +136,7 @@ func (y *dataset) ImageFolders() (all []convert.ImageFolder) {
 	seen := make(map[string]bool)
 	for _, part := range y.parts {
 		if part.list {
-			all = append(all, convert.ImageFolder{Name: y.imageName, Split: part.split, Files: func(ctx context.Context) iter.Seq2[string, error] {
+			all = append(all, convert.ImageFolder{Name: y.imageName, Splits: y.splitsAt(part.path), Files: func(ctx context.Context) iter.Seq2[string, error] {
 				return y.listedUnlabelled(ctx, part)
 			}})
 			continue
@@ -153,7 +153,7 @@ func (y *dataset) ImageFolders() (all []convert.ImageFolder) {
 			if images.Shared { // below lie images of other labels
 				take = y.imagesAtTop
 			}
-			all = append(all, convert.ImageFolder{Path: folder, Split: part.split, Name: func(rel string) string {
+			all = append(all, convert.ImageFolder{Path: folder, Splits: y.splitsOfFolder(part), Name: func(rel string) string {
 				return y.imageName(path.Join(filepath.ToSlash(folder), rel))
 			}, Files: func(ctx context.Context) iter.Seq2[string, error] { return take(ctx, folder) }})
 		}
@@ -206,11 +206,46 @@ func (y *dataset) imageName(file string) string {
 	return source.Join(bare, name)
 }
 
-// SplitOf is what the description calls the part that an item is in.
-func (y *dataset) SplitOf(item convert.Item) string {
+// SplitsOf are what the description calls the parts that an item is in.
+func (y *dataset) SplitsOf(item convert.Item) []string {
 	number, _, _ := strings.Cut(item.Cursor, ":")
-	if n, err := strconv.Atoi(number); err == nil && n >= 0 && n < len(y.parts) {
-		return y.parts[n].split
+	n, err := strconv.Atoi(number)
+	if err != nil || n < 0 || n >= len(y.parts) {
+		return nil
 	}
-	return ""
+	p, ok := item.Place.(place)
+	if !ok || !y.parts[n].list {
+		return y.splitsAt(p.label)
+	}
+	lists := y.inSeveralLists()[keyOf(filepath.Clean(p.label))]
+	if lists == nil {
+		lists = []string{y.parts[n].path}
+	}
+	var splits []string
+	for _, list := range lists {
+		splits = append(splits, y.splitsAt(list)...)
+	}
+	return splits
+}
+
+// splitsOfFolder are the splits of all that a part of folders has; none where those below differ.
+func (y *dataset) splitsOfFolder(part labelPart) []string {
+	whole := y.splitsAt(part.path)
+	for _, other := range y.named {
+		if !other.list && source.Within(part.path, other.path) && !slices.Contains(whole, other.split) {
+			return nil
+		}
+	}
+	return whole
+}
+
+// splitsAt are the splits whose folders hold a file, or whose list it is.
+func (y *dataset) splitsAt(file string) (splits []string) {
+	for _, part := range y.named {
+		here := filepath.Clean(part.path) == filepath.Clean(file) || !part.list && source.Within(part.path, file)
+		if here && part.split != "" && !slices.Contains(splits, part.split) {
+			splits = append(splits, part.split)
+		}
+	}
+	return splits
 }

@@ -339,14 +339,13 @@ func (y *dataset) locatePart(entry string) (part labelPart, moved, ok bool) {
 // addPart adds a part unless it is read already, as where train and val are the
 // same folder.
 func (y *dataset) addPart(part labelPart) {
+	y.named = append(y.named, part)
 	for i, old := range y.parts {
 		switch {
 		case filepath.Clean(old.path) == filepath.Clean(part.path), !old.list && !part.list && source.Within(old.path, part.path):
-			y.parts[i].inTwo(part)
 			return
 		case !old.list && !part.list && source.Within(part.path, old.path):
 			y.parts[i] = part
-			y.parts[i].inTwo(old)
 			return
 		}
 	}
@@ -371,13 +370,6 @@ func (y *dataset) checkOutside(file string) error {
 		}
 	}
 	return nil
-}
-
-// inTwo says of a part that it holds another, which may be of another split.
-func (p *labelPart) inTwo(other labelPart) {
-	if other.split != p.split {
-		p.split = ""
-	}
 }
 
 // relativePrefix is root as seen from the source, for messages.
@@ -665,6 +657,11 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	if err != nil {
 		return nil, source.OpenError(names, err)
 	}
+	if flagsOf(s.Options).ClassList == "" {
+		if err := checkMaybeNotes(names); err != nil {
+			return nil, err
+		}
+	}
 	classes, err := readClasses(names, s.Reporter)
 	if err != nil {
 		return nil, err
@@ -676,6 +673,26 @@ func openPlain(ctx context.Context, s source.Files, names string, l *source.List
 	y := &dataset{Files: s, root: s.Path, reason: list + " names the classes", parts: []labelPart{{path: s.Path}},
 		convert: Converter{Classes: classes}, listings: l, classList: filepath.Clean(names)}
 	return y.complete(ctx, names, info)
+}
+
+// checkMaybeNotes refuses a file that may be a list of class names or notes on the labels: its one
+// line has several words, or some line as many as names hardly have.
+func checkMaybeNotes(file string) error {
+	const most = 4 // words of a name
+	if !slices.Contains(maybeLists, strings.ToLower(filepath.Base(file))) {
+		return nil
+	}
+	lines, err := classLines(file)
+	if err != nil {
+		return nil // who reads it says so
+	}
+	for _, line := range lines {
+		if words := len(strings.Fields(line)); words > most || words > 1 && len(lines) == 1 {
+			return &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("its line %s may be the name of a class, several names or a note", convert.Display(strings.TrimSpace(line))),
+				Advice: "where it is a list with a name a line, say so with --class-list " + convert.Display(file) + "; else give --class-list another, or write a data.yaml with names"}
+		}
+	}
+	return nil
 }
 
 // readClassList reads class names, one a line. A blank line has no name and

@@ -249,6 +249,40 @@ func keyOf(label string) listKey {
 	return listKey{maphash.String(listSeeds[0], label), maphash.String(listSeeds[1], label)}
 }
 
+// inSeveralLists are, of the labels whose images several lists name, those lists. A walk comes to
+// each image in the first alone.
+func (y *dataset) inSeveralLists() map[listKey][]string {
+	y.readLists.Do(func() {
+		y.several = make(map[listKey][]string)
+		first := make(map[listKey]string)
+		for _, part := range y.parts {
+			if !part.list || len(y.parts) == 1 {
+				continue
+			}
+			for line, err := range listLines(context.Background(), part.path, 0) {
+				if err != nil {
+					break // the walk fails with it
+				}
+				_, label, _, ok := y.filesOfLine(part, line.text)
+				if !ok {
+					continue
+				}
+				key := keyOf(filepath.Clean(label))
+				lists := y.several[key]
+				switch list, there := first[key]; {
+				case !there:
+					first[key] = part.path
+				case lists == nil && list != part.path:
+					y.several[key] = []string{list, part.path}
+				case lists != nil && !slices.Contains(lists, part.path):
+					y.several[key] = append(lists, part.path)
+				}
+			}
+		}
+	})
+	return y.several
+}
+
 // tellUnlisted tells of the labels beside those of listed images that no list names.
 func (y *dataset) tellUnlisted(listed *listedLabels) {
 	for _, folder := range slices.Sorted(maps.Keys(listed.folders)) {

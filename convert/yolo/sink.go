@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -96,8 +97,11 @@ func create(o convert.Output) (convert.Sink, error) {
 func (s *sink) Write(c *convert.Converted) error {
 	image := convert.BareName(c.Item.Image) // as it is called in the data set
 	label, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
-	if err := s.splits.check(image, c.Split); err != nil {
-		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", err.Error(), "its label was written, and no split names it")
+	switch unnamed := s.splits.check(image, c.Splits); {
+	case unnamed != nil && slices.Contains(c.Splits, convert.NoSplit):
+		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", unnamed.Error(), "its label was written, and no split names it")
+	case unnamed != nil:
+		convert.ReportInto(&findings, c.Item.Image)(convert.KindNoSplit, "", unnamed.Error(), "no split would name it")
 	}
 	if !c.Lose(leftOut, findings, err) {
 		return nil
@@ -123,7 +127,7 @@ func (s *sink) Write(c *convert.Converted) error {
 	if c.Result.Size.Known() {
 		fmt.Fprintf(s.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
 	}
-	s.splits.add(image, c.Split)
+	s.splits.add(image, c.Splits)
 	return nil
 }
 

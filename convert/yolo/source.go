@@ -25,8 +25,11 @@ type dataset struct {
 	// root is the data set's folder on disk; image paths are relative to it.
 	root string
 	// prefix is root relative to the source, for messages; "" where it is that.
-	prefix  string
-	parts   []labelPart
+	prefix string
+	parts  []labelPart
+	// named are the parts as the description has them, where several may be one of parts, or
+	// lie in one.
+	named   []labelPart
 	convert Converter
 	// classList is the file of class names where that lies among the labels, and
 	// described says that the names are nevertheless another's to tell, not a list's
@@ -34,7 +37,9 @@ type dataset struct {
 	classList string
 	described bool
 	listings  *source.Listings
-	told      toldFolders // of images without labels, and of labels that no list names
+	readLists sync.Once
+	several   map[listKey][]string // see inSeveralLists
+	told      toldFolders          // of images without labels, and of labels that no list names
 	leftOut   leftOut
 	unread    map[string]int // labels that nothing reads, by their folders below the source
 	buffers   sync.Pool      // of *[]byte, for labels
@@ -71,7 +76,7 @@ func (y *dataset) complete(ctx context.Context, taken string, files ...os.FileIn
 	if err := y.lookBelow(ctx, taken); err != nil {
 		return nil, err
 	}
-	return y, examination{Files: y.Files, convert: &y.convert, labels: y.labels, none: y.noLabels}.run(ctx)
+	return y, examination{Files: y.Files, convert: &y.convert, SeveralLabels: y.labels(), none: y.noLabels}.run(ctx)
 }
 
 // nameKeypoints gives keypoints that have the name of another their number for it, and tells
@@ -111,11 +116,21 @@ func (y *dataset) nameKeypoints(file string) {
 	}
 }
 
-// labels yields the label files in the order of the walk.
-func (y *dataset) labels(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+// labels are the label files in the order of the walk.
+func (y *dataset) labels() convert.SeveralLabels {
+	return convert.SeveralLabels{
+		Taken: func(ctx context.Context) iter.Seq2[convert.OneLabel, error] { return labelsIn(y.Items(ctx, "")) },
+		LeftOut: func(ctx context.Context) iter.Seq2[convert.OneLabel, error] {
+			return labelsIn(y.items(ctx, "", func(item convert.Item) bool { return !y.takes(item) }))
+		},
+	}
+}
+
+// labelsIn are those of items.
+func labelsIn(items iter.Seq2[convert.Item, error]) iter.Seq2[convert.OneLabel, error] {
 	return func(yield func(convert.OneLabel, error) bool) {
 		var buffer []byte
-		for item, err := range y.Items(ctx, "") {
+		for item, err := range items {
 			l := convert.OneLabel{File: item.File}
 			if p, ok := item.Place.(place); ok && err == nil {
 				if data, err := source.ReadInto(buffer, p.label, source.MaxLabels); err == nil {
@@ -221,6 +236,20 @@ func (y *dataset) Describe() convert.Description {
 // order of their paths, or through the lines of a list. A cursor is the number
 // of the part and the path, or the offset behind the line.
 func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Item, error] {
+	return y.items(ctx, after, y.takes)
+}
+
+// takes reports whether --include and --exclude take an item, and counts it where they do not.
+func (y *dataset) takes(item convert.Item) bool {
+	taken := y.Filter.Takes(item.Image, item.File)
+	if !taken {
+		y.leftOut.add(item.File, y.ImageFile(item))
+	}
+	return taken
+}
+
+// items are those that are wanted.
+func (y *dataset) items(ctx context.Context, after string, wanted func(convert.Item) bool) iter.Seq2[convert.Item, error] {
 	return func(yield func(convert.Item, error) bool) {
 		part, behind := 0, ""
 		if after != "" {
@@ -245,8 +274,7 @@ func (y *dataset) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 		}()
 		for ; part < len(y.parts); part, behind = part+1, "" {
 			for item, err := range y.partItems(ctx, part, behind, listed) {
-				if err == nil && !y.Filter.Takes(item.Image, item.File) {
-					y.leftOut.add(item.File, y.ImageFile(item))
+				if err == nil && !wanted(item) {
 					continue
 				}
 				if !yield(item, err) || err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -16,11 +15,14 @@ import (
 var splitNames = []string{"train", "val", "test"}
 
 // splitLayout is how the data set that is written names its splits: by folders that hold the
-// images of one alone, or else by lists of images.
+// images of the same ones alone, or else by lists of images.
 type splitLayout struct {
-	some  bool // the source names splits; else train and val are all images
+	some  bool // splits differ; else train and val are all images
 	lists bool
 }
+
+// whole are the splits of all images where these are not told apart.
+const whole = "train val"
 
 // mostFolders is how many folders a data.yaml names at most.
 const mostFolders = 100
@@ -28,48 +30,60 @@ const mostFolders = 100
 // layoutOf is that of images in places.
 func layoutOf(c *convert.Catalog) (l splitLayout) {
 	splits := make(map[string]string) // of folders
+	none, both := false, false
 	for p := range c.Places() {
-		split, folder := splitOfPlace(p)
-		if split == "" {
+		of, folder := splitsOfPlace(p)
+		if of == "" {
+			none = true
 			continue
 		}
-		l.some = true
-		if other := splits[folder]; other != "" && other != split {
+		both = both || of == whole
+		l.some = l.some || of != whole
+		if other := splits[folder]; other != "" && other != of {
 			l.lists = true
 		}
-		splits[folder] = split
+		splits[folder] = of
 	}
+	l.some = l.some || none && both
 	l.lists = l.lists || len(splits) > mostFolders
 	if !l.some || l.lists {
 		return l
 	}
 	for p := range c.Places() { // also those of no split
-		split, _ := splitOfPlace(p)
+		own, _ := splitsOfPlace(p)
 		for folder, of := range splits {
-			l.lists = l.lists || of != split && (folder == "" || source.Within(folder, p.Folder))
+			l.lists = l.lists || of != own && (folder == "" || source.Within(folder, p.Folder))
 		}
 	}
 	return l
 }
 
-// splitOfPlace is the split of images, as the source says or, where it does not say, by the
-// innermost folder that is for one, and the folder that has them.
-func splitOfPlace(p convert.Place) (split, folder string) {
-	if p.Split == convert.NoSplit {
+// splitsOfPlace are the splits of images, each once and a blank between two, as the source says or,
+// where it does not say, by the innermost folder that is for one; and the folder that has them.
+func splitsOfPlace(p convert.Place) (splits, folder string) {
+	if p.Splits == convert.NoSplit {
 		return "", ""
 	}
-	split = source.SplitOf(p.Split).Common()
-	parts := strings.Split(p.Folder, "/")
-	for i := len(parts) - 1; i >= 0; i-- {
-		name := source.SplitOf(parts[i]).Common()
-		if split == "" {
-			split = name
-		}
-		if split != "" && name == split {
-			return split, strings.Join(parts[:i+1], "/")
+	var all []string
+	for says := range strings.SplitSeq(p.Splits, "\n") {
+		if split := source.SplitOf(says).Common(); split != "" {
+			all = append(all, split)
 		}
 	}
-	return split, parts[0]
+	parts := strings.Split(p.Folder, "/")
+	folder = parts[0]
+	for i := len(parts) - 1; i >= 0; i-- {
+		name := source.SplitOf(parts[i]).Common()
+		if len(all) == 0 && name != "" {
+			all = append(all, name)
+		}
+		if name != "" && slices.Contains(all, name) {
+			folder = strings.Join(parts[:i+1], "/")
+			break
+		}
+	}
+	slices.Sort(all)
+	return strings.Join(slices.Compact(all), " "), folder
 }
 
 // writtenSplits are the splits of the images written: their folders, or the lines of their lists.
@@ -79,35 +93,35 @@ type writtenSplits struct {
 	lines   map[string][]byte
 }
 
-// of is the split of an image, by its bare name and what the source says, and the folder that
-// has it.
-func (w *writtenSplits) of(image, says string) (split, folder string) {
-	folder, _ = path.Split(image)
-	return splitOfPlace(convert.Place{Folder: strings.TrimSuffix(folder, "/"), Split: says})
-}
-
-// check says why an image cannot be in its split.
-func (w *writtenSplits) check(image, says string) error {
-	split, _ := w.of(image, says)
+// check says why an image cannot be in its splits.
+func (w *writtenSplits) check(image string, says []string) error {
+	splits, _ := splitsOfPlace(convert.PlaceOf(image, says))
 	switch {
 	case !w.layout.some:
 		return nil
-	case split == "":
+	case splits == "" && len(says) > 0 && !slices.Contains(says, convert.NoSplit):
+		return fmt.Errorf("the source has it in %s, which is none of train, val and test; --rename can put it below a folder of one", strings.Join(says, " and "))
+	case splits == "" && len(says) == 0:
+		return errors.New("nothing puts it into a split, and others are in some; --rename can put it below a folder train, val or test")
+	case splits == "":
 		return errors.New("the source has it in no split, and others in some")
 	case w.layout.lists && (!source.IsImageName(image) || strings.TrimSpace(image) != image || strings.ContainsFunc(image, isBreak)):
-		return fmt.Errorf("it is of the split %s, and no list can name it", split)
+		return fmt.Errorf("it is of the split %s, and no list can name it", splits)
 	}
 	return nil
 }
 
 // add takes on an image that was written.
-func (w *writtenSplits) add(image, says string) {
-	split, folder := w.of(image, says)
-	switch {
-	case !w.layout.some || w.check(image, says) != nil:
-	case w.layout.lists:
-		w.lines[split] = fmt.Appendf(w.lines[split], "./images/%s\n", image)
-	default:
+func (w *writtenSplits) add(image string, says []string) {
+	if !w.layout.some || w.check(image, says) != nil {
+		return
+	}
+	splits, folder := splitsOfPlace(convert.PlaceOf(image, says))
+	for split := range strings.FieldsSeq(splits) {
+		if w.layout.lists {
+			w.lines[split] = fmt.Appendf(w.lines[split], "./images/%s\n", image)
+			continue
+		}
 		if w.folders[split] == nil {
 			w.folders[split] = make(map[string]bool)
 		}
