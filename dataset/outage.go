@@ -77,7 +77,7 @@ func (a *Access) FailedAlone() (tooMany bool) {
 // while it answers other requests. A request under way is finished when the work stops: only
 // ctx ends it.
 func (a *Access) SendBatch(ctx context.Context, body []byte, key string) (result pictograph.BulkResult, err error) {
-	tries, savesBefore := 0, 0
+	tries, failures, savesBefore := 0, 0, 0
 	err = a.Persist(func(context.Context) (err error) {
 		if result, err = a.Client.BulkSaveBody(ctx, body, key); err == nil {
 			a.outage.saved()
@@ -90,7 +90,11 @@ func (a *Access) SendBatch(ctx context.Context, body []byte, key string) (result
 		if tries == 1 {
 			_, savesBefore = a.outage.failed(a.Now())
 		}
-		return a.poison(err, tries, savesBefore)
+		if !failsOn(err) { // an answer that was lost says nothing against the batch
+			return err
+		}
+		failures++
+		return a.poison(err, failures, savesBefore)
 	})
 	return result, err
 }
@@ -184,16 +188,18 @@ func mayNot(err error) bool {
 // one of its images is taken for what the service fails on.
 const triesOfABatch = 3
 
-// poison tells of an error that a batch got for the n-th time, savesBefore batches having
-// been answered when it got it first, whether it is a PoisonError.
+// failsOn reports whether the service answered that it fails on a batch.
+func failsOn(err error) bool {
+	api, answered := errors.AsType[*pictograph.APIError](err)
+	return answered && (api.Status >= 500 || api.Status == http.StatusConflict)
+}
+
+// poison tells of an error that the service answered a batch with for the n-th time, savesBefore
+// batches having been answered when it failed first, whether it is a PoisonError.
 func (a *Access) poison(err error, n, savesBefore int) error {
-	var api *pictograph.APIError
-	if !errors.As(err, &api) || api.Status < 500 && api.Status != http.StatusConflict {
-		return err
-	}
 	since, saves := a.outage.failed(a.Now())
 	others := saves > savesBefore && n >= triesOfABatch
-	over := a.Now().Sub(since) >= a.MaxOutage || api.Status == http.StatusConflict
+	over := a.Now().Sub(since) >= a.MaxOutage || errors.Is(err, pictograph.ErrConflict)
 	if (others || over) && a.isUp() {
 		return PoisonError{err}
 	}
