@@ -105,6 +105,7 @@ type indexer struct {
 
 	categories []byte
 	notation   string          // see Converter
+	stated     bool            // the file's info says that its boxes are COCO's
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
 	imagesOnly bool
@@ -164,7 +165,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		return nil, errNotCOCO{err.Error()}
 	}
 	x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
-	x.file.categories.notation = x.notation
+	x.file.categories.notation, x.file.categories.corners.stated = x.notation, x.stated
 	x.file.categories.nameOthers(x.file.said)
 	if x.results {
 		x.file.categories.TakeResults()
@@ -291,9 +292,11 @@ func (x *indexer) info(raw []byte) {
 		s.Token()
 		for name := range s.Members() {
 			member := string(name)
-			if value := s.Value(); otherNotation(member, value) {
+			value := s.Value()
+			if otherNotation(member, value) {
 				x.notation = saysNotation("the "+member+" of the file's info", value)
 			}
+			x.stated = x.stated || statesXYWH(member, value)
 		}
 	})
 }
