@@ -465,13 +465,15 @@ func (n boxNotations) odd(size convert.Size, file *cornerSample) string {
 }
 
 // fileSample tells of some images of a file what a file may have in all of them: boxes that are
-// corners where x, y, width and height belong, and masks along the rows.
+// corners where x, y, width and height belong, masks along the rows, and categories that are
+// counted from another number than in the file's list.
 type fileSample struct {
-	corners cornerSample
-	rows    suspicion
-	numbers []float64
-	reader  reader
-	mask    geometry.Mask
+	corners    cornerSample
+	rows       suspicion
+	categories map[ID]bool // that annotations have
+	numbers    []float64
+	reader     reader
+	mask       geometry.Mask
 }
 
 // suspicion counts the images that speak for it and against it.
@@ -508,12 +510,20 @@ func (s *suspected) by(found *suspicion) {
 
 // look takes in the annotations of an image.
 func (s *fileSample) look(image string, size convert.Size, annotations [][]byte) {
+	if s.categories == nil {
+		s.categories = make(map[ID]bool)
+	}
 	var n boxNotations
 	rows, columns := false, false
 	for _, raw := range annotations {
 		if bytes.Contains(raw, []byte(`"counts"`)) {
 			order := s.orderOf(raw)
 			rows, columns = rows || order == alongRows, columns || order == alongColumns
+		}
+		if a, err := s.reader.annotation(raw); err == nil {
+			if id, err := parseID(a.categoryID); err == nil {
+				s.categories[id] = true
+			}
 		}
 		if s.numbers = numbersOf(s.numbers[:0], raw, `"bbox"`); len(s.numbers) != 4 {
 			continue

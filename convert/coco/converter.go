@@ -32,6 +32,7 @@ type Converter struct {
 	notation   string            // that the file says its boxes have; "" where it says none or COCO's
 	corners    cornerSample      // of the file's images
 	rows       suspected         // that masks go along
+	counted    string            // why the category_id of annotations may be that of the next category
 	turn       Turn              // of the angles of boxes of five numbers
 	shared     []sharedName      // by categories
 	said       map[string]bool   // see nameOthers
@@ -55,8 +56,10 @@ func (c *Converter) nameOthers(names map[string]bool) { c.said = names }
 func (c *Converter) turnBoxes(t Turn) { c.turn = t }
 
 // suspect holds boxes against those of a sample of the file's images, which tells where they are
-// corners, and takes masks that fit along the rows for such, where those of the sample are.
+// corners, takes masks that fit along the rows for such, where those of the sample are, and takes
+// no category where those of the sample are counted from another number.
 func (c *Converter) suspect(sample *fileSample) {
+	c.counted = cmp.Or(c.counted, c.countedOtherwise(sample.categories))
 	c.corners.add(&sample.corners)
 	c.rows.by(&sample.rows)
 }
@@ -211,6 +214,9 @@ func (c *Converter) category(raw []byte) (*convert.Category, error) {
 			return c.classless, nil
 		}
 		return nil, errors.New("the annotation has no category_id")
+	}
+	if c.counted != "" {
+		return nil, errors.New(c.counted)
 	}
 	if isDigits(raw) { // the map is asked without an allocation
 		if category := c.Categories[ID(raw)]; category != nil {
