@@ -85,7 +85,12 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 		return nil, nil, fmt.Errorf("the categories of %s are not UTF-8; save the file as UTF-8", file)
 	}
 	var list []jsontext.Value
-	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+	err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true))
+	if repaired, found := nullNonFinite(categories); err != nil && found {
+		list = nil
+		err = json.Unmarshal(repaired, &list, jsontext.AllowDuplicateNames(true))
+	}
+	if err != nil {
 		if scan.IsArray(bytes.TrimSpace(categories)) {
 			return nil, nil, fmt.Errorf("the categories of %s are %w", file, scan.PlainError(err))
 		}
