@@ -352,6 +352,7 @@ type boxNotations struct {
 
 	centres   int // that fit the image as centre, width and height
 	beyondFar int // that end beyond the image by more than a fifth of themselves
+	stated    int // of which the annotation says that they are as COCO's
 }
 
 // shareTolerance is how far what is a share of the image may be beyond 0 and 1.
@@ -446,7 +447,7 @@ func (n boxNotations) odd(size convert.Size, file *cornerSample) string {
 	switch {
 	case n.boxes > 0 && n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
-	case file.stated:
+	case file.stated || n.stated == n.boxes:
 		return ""
 	}
 	corners := n.corners == n.boxes && (n.byArea < n.boxes || file.all(n)) && !file.refutes(n)

@@ -105,7 +105,7 @@ type indexer struct {
 
 	categories []byte
 	notation   string          // see Converter
-	stated     bool            // the file's info says that its boxes are COCO's
+	stated     bool            // the file says that its boxes are COCO's
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
 	imagesOnly bool
@@ -306,9 +306,11 @@ func (x *indexer) info(raw []byte) {
 func (x *indexer) elsewhere(key string, s *scan.Scanner) {
 	switch strings.ToLower(key) {
 	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format", "format":
-		if value := s.Value(); otherNotation(key, value) {
+		value := s.Value()
+		if otherNotation(key, value) {
 			x.notation = saysNotation("the "+key+" of the file", value)
 		}
+		x.stated = x.stated || statesXYWH(key, value)
 		return
 	case "annotation", "annotations", "predictions", "objects", "instances", "detections", "labels", "shapes", "bboxes", "boxes":
 	default:
