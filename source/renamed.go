@@ -173,6 +173,7 @@ func (r *renamed) rename(item convert.Item) convert.Item {
 	was := item
 	if item.Image = r.apply(item.Image); item.Image != was.Image {
 		item.Stated = "" // the user says what it is called
+		item.Stem = item.Stem && (IsImageName(was.Image) || !IsImageName(item.Image))
 	}
 	item.Aliases = nil
 	for _, alias := range was.Aliases {

@@ -75,7 +75,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:  "two extensions",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "images/b.JPG": small, "labels/b.JPG.txt": box, "labels/c.jpg.txt": ""},
-		want:  "a.png 20x10 car\nb.JPG 20x10 car\nc.jpg\n",
+		want:  "a.png 20x10 car\nb.JPG 20x10 car\nc.jpg.*\n",
 	}, {
 		name:  "two labels for one image",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "a.txt": box},
@@ -213,7 +213,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:  "two labels for one image that is not there",
 		files: map[string]string{"classes.txt": "car", "a.jpg.txt": box, "a.txt": box, "b.jpg.txt": "", "b.png.txt": ""},
-		want:  "a.jpg ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg\nb.png\n",
+		want:  "a.jpg.* ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg.*\nb.png.*\n",
 	}, {
 		name:     "two labels for one image of a list",
 		files:    map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "images/a.png\nimages/b.png\n", "images/a.png": small, "images/b.png": small, "labels/a.txt": box, "labels/a.png.txt": box, "labels/b.txt": box},
