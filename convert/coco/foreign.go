@@ -133,6 +133,12 @@ func foreignObject(content io.ReaderAt) string {
 		return "a file of Darwin (V7)"
 	case hasAll(keys, "data") && (hasAll(keys, "annotations") || hasAll(keys, "completions")):
 		return "a task of Label Studio"
+	case hasAll(keys, "categories", "items"):
+		return "a file of Datumaro"
+	case hasAll(keys, "size", "objects"):
+		return "a file of Supervisely"
+	case hasAll(keys, "samples"):
+		return "a data set of FiftyOne"
 	}
 	return ""
 }

@@ -130,6 +130,9 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		content: f, keepIDs: flagsOf(o).MergeFiles,
 	}
 	if err := x.read(f); err != nil {
+		if format := foreignObject(f); format != "" && !x.seen["images"] && !x.seen["annotations"] {
+			return nil, foreignLabels{format}
+		}
 		return nil, err
 	}
 	if x.results {
