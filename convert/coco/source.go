@@ -83,6 +83,9 @@ func cocoError(s source.Files, path string, err error) error {
 	case errors.As(err, &broken):
 		e.Advice = "mend the JSON at that place"
 	}
+	if broken != nil && path != s.Path {
+		e.Advice += "; where it holds no labels, leave it out with --exclude"
+	}
 	return e
 }
 
