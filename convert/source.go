@@ -62,7 +62,7 @@ type Item struct {
 	// Image lacks: no image of other folders is meant. "" is none.
 	Stated string
 	// Stem says that Image lacks its extension, since only the label file's
-	// name is known.
+	// name is known; where it ends as names of images do, it may be whole.
 	Stem bool
 	// Explicit says that labels without annotations mean that the image is to
 	// have none: in canonical lines and in a manifest that is written down, an

@@ -124,6 +124,9 @@ func (f *LabelFolder) image(name string) (folder *ImageFolder, image string, err
 		case image == "":
 			continue
 		case len(others) == 0:
+			if IsImageName(name) && folder.entries.Has(name) && f.Names != nil && !f.Names.Has(Stem(name)+f.Ext) {
+				return nil, "", severalImages([]string{name, image}) // by the one's whole name, and the other's without extension
+			}
 			if f.Images == "" && (folder.Other || f.shared) {
 				if two := f.alsoIn(f.images[i:], name); len(two) > 1 {
 					return nil, "", severalImages(two)

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -34,7 +35,32 @@ func ParseRename(rule string) (*Rename, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", rule, err)
 	}
+	if name := missingGroup(compiled, replacement); name != "" {
+		advice := fmt.Sprintf("its groups are counted from 1 to %d", compiled.NumSubexp())
+		if compiled.NumSubexp() == 0 {
+			advice = "it has no groups, which stand in parentheses"
+		}
+		if digits := strings.TrimRightFunc(name, func(r rune) bool { return r < '0' || r > '9' }); digits != name && digits != "" {
+			advice = "a name behind $ ends with its last letter, digit or _, so a group is set apart from them as ${1}"
+		}
+		return nil, fmt.Errorf("%q: the replacement has the group %s, which the REGEX does not have; %s", rule, name, advice)
+	}
 	return &Rename{rule: rule, pattern: compiled, replacement: replacement}, nil
+}
+
+// groupReference is what stands for a group in a replacement.
+var groupReference = regexp.MustCompile(`\$(?:\$|(\w+)|\{(\w+)\})`)
+
+// missingGroup is a group that a replacement has and its pattern does not, which would be replaced
+// by nothing; "" where there is none.
+func missingGroup(pattern *regexp.Regexp, replacement string) string {
+	for _, found := range groupReference.FindAllStringSubmatch(replacement, -1) {
+		name := found[1] + found[2]
+		if number, err := strconv.Atoi(name); name != "" && (err != nil || number > pattern.NumSubexp()) && pattern.SubexpIndex(name) < 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 func (r *Rename) apply(name string) string {
@@ -147,6 +173,7 @@ func (r *renamed) rename(item convert.Item) convert.Item {
 	was := item
 	if item.Image = r.apply(item.Image); item.Image != was.Image {
 		item.Stated = "" // the user says what it is called
+		item.Stem = item.Stem && (IsImageName(was.Image) || !IsImageName(item.Image))
 	}
 	item.Aliases = nil
 	for _, alias := range was.Aliases {

@@ -15,7 +15,9 @@ func IsClutter(name string) bool {
 		return true
 	}
 	switch name {
-	case "__MACOSX", ".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini":
+	case "__MACOSX", ".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini",
+		".ipynb_checkpoints", // copies that Jupyter makes of what it opens
+		"@eaDir", ".git":
 		return true
 	}
 	return false

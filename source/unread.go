@@ -98,12 +98,13 @@ func csvFormat(content []byte) string {
 		return "a table (CSV) of VIA"
 	case has("xmin", "ymin", "xmax", "ymax"), has("x_min", "y_min", "x_max", "y_max"), has("x1", "y1", "x2", "y2"):
 		return "a table (CSV) of boxes, as of TensorFlow, RetinaNet or VoTT"
+	case len(columns) >= 6 && IsImageName(columns[0]) && AreNumbers(columns[1:5]): // without such names
+		return "a table (CSV) of boxes, as of RetinaNet or SKU-110K"
 	}
 	return ""
 }
 
-// textFormat tells DOTA's and KITTI's lines from those of YOLO, by the first line
-// that is no header.
+// textFormat tells the lines of others from those of YOLO, by the first that is no header.
 func textFormat(content []byte) string {
 	for line := range bytes.Lines(content) {
 		fields := strings.Fields(string(line))
@@ -114,10 +115,25 @@ func textFormat(content []byte) string {
 			return "a DOTA label file"
 		case (len(fields) == 15 || len(fields) == 16) && !AreNumbers(fields[:1]) && AreNumbers(fields[1:]):
 			return "a KITTI label file"
+		case len(fields) == 5 && !AreNumbers(fields[:1]) && arePixels(fields[1:]):
+			return "a label file of class names and pixels, as of OIDv4"
+		case len(fields) == 1:
+			numbers := strings.Split(strings.TrimSuffix(fields[0], ","), ",")
+			if (len(numbers) == 8 || len(numbers) == 9 || len(numbers) == 10) && arePixels(numbers) {
+				return "a label file of numbers and commas, as of VisDrone or MOTChallenge"
+			}
 		}
 		return ""
 	}
 	return ""
+}
+
+// arePixels reports whether all fields are numbers, some of them above 1.
+func arePixels(fields []string) bool {
+	return AreNumbers(fields) && slices.ContainsFunc(fields, func(field string) bool {
+		n, _ := strconv.ParseFloat(field, 64)
+		return n > 1
+	})
 }
 
 // AreNumbers reports whether all fields are numbers.

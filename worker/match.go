@@ -12,6 +12,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/pictograph"
+	"pictosync/source"
 	"pictosync/store"
 	"pictosync/upload"
 )
@@ -103,7 +104,7 @@ func (f *matcher) lookUp(ctx context.Context, items []walked) (byID map[string]s
 		if item.ImageID != "" {
 			ids = append(ids, item.ImageID)
 		}
-		if item.Stem {
+		if !mayBeWhole(item.Item) {
 			continue
 		}
 		for _, one := range f.placesOf(item.Item) {
@@ -129,6 +130,9 @@ func (f *matcher) lookUp(ctx context.Context, items []walked) (byID map[string]s
 	}
 	return byID, byPath, nil
 }
+
+// mayBeWhole reports whether an item's image may have the very name that the item gives.
+func mayBeWhole(item convert.Item) bool { return !item.Stem || source.IsImageName(item.Image) }
 
 // pathsOf are the paths that an item's image may have.
 func pathsOf(item convert.Item) []string { return append([]string{item.Image}, item.Aliases...) }
@@ -199,12 +203,14 @@ func (f *matcher) exactly(ctx context.Context, item convert.Item, byPath map[str
 		}
 	}
 	for _, one := range f.placesOf(item) {
-		if !item.Stem {
+		if mayBeWhole(item) {
 			there := byPath[composed(one)]
 			if n := slices.IndexFunc(there, func(i store.Image) bool { return i.Path == one }); n >= 0 {
 				there = there[n : n+1] // of two that differ in Unicode's form alone, the one of its own
 			}
 			add(there)
+		}
+		if !item.Stem {
 			continue
 		}
 		for _, form := range forms(one) {
@@ -248,11 +254,13 @@ func (f *matcher) closest(ctx context.Context, item convert.Item) (m match, ok b
 
 // closenessOf is how many components an item's path shares with one of the dataset.
 func closenessOf(item convert.Item, there string) (shared int) {
-	if item.Stem {
-		there = withoutExtension(there)
-	}
 	for _, one := range pathsOf(item) {
-		shared = max(shared, agreement(composed(one), there))
+		if mayBeWhole(item) {
+			shared = max(shared, agreement(composed(one), there))
+		}
+		if item.Stem {
+			shared = max(shared, agreement(composed(one), withoutExtension(there)))
+		}
 	}
 	if item.Stated != "" {
 		shared = min(shared, 1) * agreement(composed(item.Stated), there) // of several that the name fits, the folders tell
@@ -273,7 +281,7 @@ func (f *matcher) byName(ctx context.Context, item convert.Item) (m match, ok bo
 		if len(stemmed) < 3 {
 			stemmed = append(stemmed, name)
 		}
-		if !item.Stem && len(named) < 3 && composed(path.Base(name.Path)) == composed(path.Base(item.Image)) {
+		if mayBeWhole(item) && len(named) < 3 && composed(path.Base(name.Path)) == composed(path.Base(item.Image)) {
 			named = append(named, name)
 		}
 	}
@@ -306,12 +314,15 @@ func (f *matcher) unlessArchived(m match, item convert.Item, fits func(there str
 }
 
 // stemForms are the file names without extension that an item's image may have.
-func stemForms(item convert.Item) []string {
+func stemForms(item convert.Item) (all []string) {
 	name := path.Base(item.Image)
-	if !item.Stem {
-		name = withoutExtension(name)
+	if item.Stem {
+		all = forms(name)
 	}
-	return forms(name)
+	if mayBeWhole(item) {
+		all = append(all, forms(withoutExtension(name))...)
+	}
+	return all
 }
 
 // oneNamed is oneOf for images that were found by name.
@@ -429,7 +440,7 @@ func (f *matcher) nameNearMisses(ctx context.Context, items []walked, matches []
 	}
 	wanted := make(map[string][]int, len(unmatched))
 	for _, i := range unmatched {
-		key := loose(nameOf(items[i].Image, items[i].Stem))
+		key := loose(nameOf(items[i].Image, !mayBeWhole(items[i].Item)))
 		wanted[key] = append(wanted[key], i)
 	}
 	type near struct {
@@ -447,7 +458,7 @@ func (f *matcher) nameNearMisses(ctx context.Context, items []walked, matches []
 			continue
 		}
 		for _, i := range wanted[loose(path.Base(name.Path))] {
-			differs, ways := nearness(cmp.Or(items[i].Stated, items[i].Image), below, items[i].Stem)
+			differs, ways := nearness(cmp.Or(items[i].Stated, items[i].Image), below, !mayBeWhole(items[i].Item))
 			if ways == 0 { // only its folders, which agree
 				differs = "--match path takes it"
 			}
@@ -481,7 +492,7 @@ func (f *matcher) nameNearMisses(ctx context.Context, items []walked, matches []
 
 // archived is the path of an archived image that an item agrees with, "" for none.
 func (f *matcher) archived(ctx context.Context, item convert.Item) (string, error) {
-	if f.Shown.ArchivedImageCount == 0 || item.Stem {
+	if f.Shown.ArchivedImageCount == 0 || !mayBeWhole(item) {
 		return "", nil
 	}
 	named, err := f.archivedNamed(ctx, path.Base(item.Image))

@@ -24,6 +24,7 @@ import (
 	"pictosync/pictograph"
 	"pictosync/quota"
 	"pictosync/sandbox"
+	"pictosync/source"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -433,7 +434,7 @@ func (s *session) seed(dataset string, src convert.Source) error {
 				size := src.Size(item)
 				image.Width, image.Height = size.Width, size.Height
 			}
-			if item.Stem {
+			if item.Stem && !source.IsImageName(item.Image) {
 				image.Path += ".jpg" // the labels do not say; a sync matches by the stem
 			}
 			if !yield(image, err) || err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 
 	"pictosync/convert"
@@ -22,8 +23,12 @@ func heldResult(s source.Files, item convert.Item, image Image, sizes source.Ima
 	var findings []convert.Finding
 	all := image.Annotations
 	image.Annotations = make([]pictograph.Annotation, 0, len(all))
+	shares := areShares(all, size)
 	for _, a := range all {
 		kind, reason := contradiction(a, size)
+		if kind == "" && shares {
+			kind, reason = convert.KindBoxNotation, "every shape of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
+		}
 		if kind == "" {
 			image.Annotations = append(image.Annotations, a)
 			continue
@@ -57,27 +62,60 @@ func besideBoxes(item convert.Item, image Image) (findings []convert.Finding) {
 	return findings
 }
 
+// areShares reports whether shapes are most likely shares of their image: all lie between 0 and 1,
+// and not along its pixels.
+func areShares(annotations []pictograph.Annotation, size convert.Size) bool {
+	const small, beyond = 64, 0.01 // the sides of images in which a pixel may be meant
+	if size.Known() && min(size.Width, size.Height) < small {
+		return false
+	}
+	fractions := false
+	for _, a := range annotations {
+		for _, p := range pointsOf(a) {
+			if min(p.X, p.Y) < -beyond || max(p.X, p.Y) > 1+beyond {
+				return false
+			}
+			fractions = fractions || p.X != math.Trunc(p.X) || p.Y != math.Trunc(p.Y)
+		}
+	}
+	return fractions
+}
+
+// pointsOf are those that an annotation's shape lies between.
+func pointsOf(a pictograph.Annotation) []pictograph.Point {
+	switch g := a.Geometry.(type) {
+	case pictograph.BBox:
+		if g.Oriented != nil {
+			corners := geometry.Corners(*g.Oriented)
+			return corners[:]
+		}
+		return []pictograph.Point{{X: g.Box.X, Y: g.Box.Y}, {X: g.Box.X + g.Box.W, Y: g.Box.Y + g.Box.H}}
+	case pictograph.Polygon:
+		return g.Rings[0]
+	case pictograph.Polyline:
+		return g.Path
+	case pictograph.Keypoint:
+		return []pictograph.Point{g.Point}
+	}
+	return nil
+}
+
 // contradiction says why an annotation cannot be meant as it stands, "" where it can.
 func contradiction(a pictograph.Annotation, size convert.Size) (kind convert.Kind, reason string) {
-	var points []pictograph.Point
 	var given *pictograph.Box
 	kind = convert.KindBox
 	what := string(a.Geometry.Type())
 	switch g := a.Geometry.(type) {
 	case pictograph.BBox:
-		points = []pictograph.Point{{X: g.Box.X, Y: g.Box.Y}, {X: g.Box.X + g.Box.W, Y: g.Box.Y + g.Box.H}}
 		if g.Oriented != nil {
-			corners := geometry.Corners(*g.Oriented)
-			what, points, given = "oriented_box", corners[:], &g.Box
+			what, given = "oriented_box", &g.Box
 		}
 	case pictograph.Polygon:
-		kind, points, given = convert.KindRing, g.Rings[0], g.Box
+		kind, given = convert.KindRing, g.Box
 	case pictograph.Polyline:
-		points, given = g.Path, g.Box
-	case pictograph.Keypoint:
-		points = []pictograph.Point{g.Point}
+		given = g.Box
 	}
-	shape, _ := geometry.Bounds(points)
+	shape, _ := geometry.Bounds(pointsOf(a))
 	if given != nil && geometry.Apart(shape, *given) {
 		return kind, fmt.Sprintf("the %s lies at %v,%v to %v,%v, far from its bounding_box %v,%v to %v,%v", what, shape.X, shape.Y, shape.X+shape.W, shape.Y+shape.H, given.X, given.Y, given.X+given.W, given.Y+given.H)
 	}

@@ -349,6 +349,10 @@ type boxNotations struct {
 	outside int // of which less than half is in the image
 
 	cornerAreas int // whose area is that of corners
+
+	centres   int // that fit the image as centre, width and height
+	beyondFar int // that end beyond the image by more than a fifth of themselves
+	stated    int // of which the annotation says that they are as COCO's
 }
 
 // shareTolerance is how far what is a share of the image may be beyond 0 and 1.
@@ -409,7 +413,23 @@ func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 		if inside < box.W*box.H/2 {
 			n.outside++
 		}
+		const far = 0.2
+		if box.X+box.W-w > far*box.W || box.Y+box.H-h > far*box.H {
+			n.beyondFar++
+		}
 	}
+	if fitsAsCentre(box, w, h) {
+		n.centres++
+	}
+}
+
+// fitsAsCentre reports whether a box lies in an image, but for rounding, if x,y are its centre.
+func fitsAsCentre(box pictograph.Box, w, h float64) bool {
+	within := func(centre, side, edge float64) bool {
+		rounding := max(1, 0.002*edge)
+		return centre-side/2 >= -rounding && centre+side/2 <= edge+rounding
+	}
+	return within(box.X, box.W, w) && within(box.Y, box.H, h)
 }
 
 // endsBeyond reports whether a box ends beyond an image by more than hands and rounding do.
@@ -425,28 +445,36 @@ func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxe
 // tells.
 func (n boxNotations) odd(size convert.Size, file *cornerSample) string {
 	switch {
-	case n.boxes == 0:
-	case n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
+	case n.boxes > 0 && n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
-	case n.corners < n.boxes || n.byArea == n.boxes && !file.all(n) || file.refutes(n):
-	case n.beyond > 0 && n.byArea == n.boxes:
+	case file.stated || n.stated == n.boxes:
+		return ""
+	}
+	corners := n.corners == n.boxes && (n.byArea < n.boxes || file.all(n)) && !file.refutes(n)
+	switch {
+	case n.boxes == 0:
+	case corners && n.beyond > 0 && n.byArea == n.boxes:
 		return "a bbox ends beyond the image, and every one of the file fits its image as corners x1,y1,x2,y2, though the areas are those of x,y,width,height"
-	case n.beyond > 0:
+	case corners && n.beyond > 0:
 		return "a bbox ends beyond the image, and every one fits it as corners: this looks like corner coordinates x1,y1,x2,y2 where x,y,width,height belong; an area of width times height would say that it is none"
-	case file.elsewhere() != "":
+	case corners && file.elsewhere() != "":
 		return "every bbox fits the image as corners x1,y1,x2,y2, and those of " + file.elsewhere() + " in the same file can hardly be anything else"
+	case n.centres == n.boxes && file.areCentres(n):
+		return "boxes end beyond their images, and every one of the file fits its image if x,y are its centre, where COCO has its top left; a bbox_format of xywh in the file's info would say that it has"
 	}
 	return ""
 }
 
 // fileSample tells of some images of a file what a file may have in all of them: boxes that are
-// corners where x, y, width and height belong, and masks along the rows.
+// corners where x, y, width and height belong, masks along the rows, and categories that are
+// counted from another number than in the file's list.
 type fileSample struct {
-	corners cornerSample
-	rows    suspicion
-	numbers []float64
-	reader  reader
-	mask    geometry.Mask
+	corners    cornerSample
+	rows       suspicion
+	categories map[ID]bool // that annotations have
+	numbers    []float64
+	reader     reader
+	mask       geometry.Mask
 }
 
 // suspicion counts the images that speak for it and against it.
@@ -483,12 +511,20 @@ func (s *suspected) by(found *suspicion) {
 
 // look takes in the annotations of an image.
 func (s *fileSample) look(image string, size convert.Size, annotations [][]byte) {
+	if s.categories == nil {
+		s.categories = make(map[ID]bool)
+	}
 	var n boxNotations
 	rows, columns := false, false
 	for _, raw := range annotations {
 		if bytes.Contains(raw, []byte(`"counts"`)) {
 			order := s.orderOf(raw)
 			rows, columns = rows || order == alongRows, columns || order == alongColumns
+		}
+		if a, err := s.reader.annotation(raw); err == nil {
+			if id, err := parseID(a.categoryID); err == nil {
+				s.categories[id] = true
+			}
 		}
 		if s.numbers = numbersOf(s.numbers[:0], raw, `"bbox"`); len(s.numbers) != 4 {
 			continue
@@ -528,9 +564,14 @@ func (s *fileSample) orderOf(raw []byte) maskOrder {
 
 // cornerSample tells of the boxes of some images of a file whether these are corners.
 type cornerSample struct {
-	images, boxes, fitting int // looked at, and boxes that fit as corners
-	cornerAreas            int // boxes whose area is that of corners
-	of                     int // images of the file, where that is more
+	images, boxes, fitting int  // looked at, and boxes that fit as corners
+	cornerAreas            int  // boxes whose area is that of corners
+	of                     int  // images of the file, where that is more
+	stated                 bool // the file says that its boxes are x, y, width and height
+
+	// Centres are boxes that fit as centre and size, and beyond and beyondFar those that would
+	// reach out of their image otherwise.
+	centres, beyond, beyondFar int
 
 	// Found are images whose boxes can hardly be but corners, denied such whose areas are
 	// those of width and height, and refuted those with boxes that cannot be corners.
@@ -544,6 +585,7 @@ func (c *cornerSample) look(image string, n boxNotations) {
 	c.boxes += n.boxes
 	c.fitting += n.corners
 	c.cornerAreas += n.cornerAreas
+	c.centres, c.beyond, c.beyondFar = c.centres+n.centres, c.beyond+n.beyond, c.beyondFar+n.beyondFar
 	switch {
 	case n.corner() && n.byArea == n.boxes:
 		c.denied++
@@ -560,6 +602,7 @@ func (c *cornerSample) look(image string, n boxNotations) {
 func (c *cornerSample) add(other *cornerSample) {
 	c.images, c.boxes, c.fitting, c.of = c.images+other.images, c.boxes+other.boxes, c.fitting+other.fitting, c.of+other.of
 	c.cornerAreas += other.cornerAreas
+	c.centres, c.beyond, c.beyondFar = c.centres+other.centres, c.beyond+other.beyond, c.beyondFar+other.beyondFar
 	c.found, c.denied, c.refuted = c.found+other.found, c.denied+other.denied, c.refuted+other.refuted
 	c.first, c.firstDenied = cmp.Or(c.first, other.first), cmp.Or(c.firstDenied, other.firstDenied)
 }
@@ -573,6 +616,20 @@ func (c *cornerSample) all(n boxNotations) bool {
 		return n.corners > byChance && n.corners == n.boxes
 	}
 	return c.fitting > byChance && c.fitting == c.boxes
+}
+
+// areCentres reports whether the boxes are most likely given by their centres: all fit so, and
+// some would end far beyond their images otherwise, or of many a few. Boxes by their top left
+// fit so only where none touches the left or the top of its image. N are those of the image,
+// where nothing else was looked at.
+func (c *cornerSample) areCentres(n boxNotations) bool {
+	boxes, centres, beyond, far := c.boxes, c.centres, c.beyond, c.beyondFar
+	if boxes == 0 {
+		boxes, centres, beyond, far = n.boxes, n.centres, n.beyond, n.beyondFar
+	}
+	const least, many = 3, 20
+	return boxes >= least && centres == boxes &&
+		(far > 1 && 10*far >= boxes || boxes >= many && beyond >= least && many*beyond >= boxes)
 }
 
 // elsewhere is an image whose boxes can hardly be but corners, "" where there is none or they

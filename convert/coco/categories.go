@@ -3,7 +3,9 @@ package coco
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -163,6 +165,42 @@ func (x *indexer) usedCategories() map[ID]bool {
 		}
 	})
 	return used
+}
+
+// countedOtherwise says why annotations that have these categories may count them from another
+// number than the file's list does, "" where they do not: they have one just beyond its one end
+// and none farther, as where the list was filtered, none has that at its other end, and most of
+// the others are there, so that it is not one annotation that is wrong.
+func (c *Converter) countedOtherwise(used map[ID]bool) string {
+	first, last := math.MaxInt, math.MinInt
+	for id := range c.Categories {
+		n, err := strconv.Atoi(string(id))
+		if err != nil {
+			return ""
+		}
+		first, last = min(first, n), max(last, n)
+	}
+	has := func(n int) bool { return n >= 0 && used[ID(strconv.Itoa(n))] }
+	named := 0
+	for id := range used {
+		if n, err := strconv.Atoi(string(id)); err != nil || n < first-1 || n > last+1 {
+			return ""
+		}
+		if c.Categories[id] != nil {
+			named++
+		}
+	}
+	reason := func(beyond, other int) string {
+		return fmt.Sprintf("annotations have the category %d, and none that was looked at has %d, as where they count from another number than the file's categories, %d to %d; count both alike, or add the category that is missing", beyond, other, first, last)
+	}
+	switch {
+	case len(c.Categories) == 0 || 2*named < len(c.Categories)-1:
+	case has(last+1) && !has(first):
+		return reason(last+1, first)
+	case has(first-1) && !has(last):
+		return reason(first-1, last)
+	}
+	return ""
 }
 
 // keypoints reads the names that keypoint triplets are aligned to.

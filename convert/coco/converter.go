@@ -32,6 +32,7 @@ type Converter struct {
 	notation   string            // that the file says its boxes have; "" where it says none or COCO's
 	corners    cornerSample      // of the file's images
 	rows       suspected         // that masks go along
+	counted    string            // why the category_id of annotations may be that of the next category
 	turn       Turn              // of the angles of boxes of five numbers
 	shared     []sharedName      // by categories
 	said       map[string]bool   // see nameOthers
@@ -60,8 +61,10 @@ func (c *Converter) nameOthers(names map[string]bool) { c.said = names }
 func (c *Converter) turnBoxes(t Turn) { c.turn = t }
 
 // suspect holds boxes against those of a sample of the file's images, which tells where they are
-// corners, and takes masks that fit along the rows for such, where those of the sample are.
+// corners, takes masks that fit along the rows for such, where those of the sample are, and takes
+// no category where those of the sample are counted from another number.
 func (c *Converter) suspect(sample *fileSample) {
+	c.counted = cmp.Or(c.counted, c.countedOtherwise(sample.categories))
 	c.corners.add(&sample.corners)
 	c.rows.by(&sample.rows)
 }
@@ -87,7 +90,12 @@ func NewConverter(categories []byte, file string, o convert.Options) (*Converter
 		return nil, nil, fmt.Errorf("the categories of %s are not UTF-8; save the file as UTF-8", file)
 	}
 	var list []jsontext.Value
-	if err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true)); err != nil {
+	err := json.Unmarshal(categories, &list, jsontext.AllowDuplicateNames(true))
+	if repaired, found := nullNonFinite(categories); err != nil && found {
+		list = nil
+		err = json.Unmarshal(repaired, &list, jsontext.AllowDuplicateNames(true))
+	}
+	if err != nil {
 		if scan.IsArray(bytes.TrimSpace(categories)) {
 			return nil, nil, fmt.Errorf("the categories of %s are %w", file, scan.PlainError(err))
 		}
@@ -217,6 +225,9 @@ func (c *Converter) category(raw []byte) (*convert.Category, error) {
 			return c.classless, nil
 		}
 		return nil, errors.New("the annotation has no category_id")
+	}
+	if c.counted != "" {
+		return nil, errors.New(c.counted)
 	}
 	if isDigits(raw) { // the map is asked without an allocation
 		if category := c.Categories[ID(raw)]; category != nil {

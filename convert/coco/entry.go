@@ -86,9 +86,15 @@ func textOf(raw []byte) (text string, there bool) {
 	return text, true
 }
 
-// sideOf is a member that is a side of an image, in pixels. Ok is false where it is
-// something else, and there says that it is neither missing nor null.
+// sideOf is a member that is a side of an image, in pixels, as text too. Ok is false where it
+// is something else, and there says that it is neither missing nor null.
 func sideOf(raw []byte) (side float64, ok, there bool) {
+	if scan.IsString(raw) {
+		raw = bytes.TrimSpace(scan.TextOf(raw))
+		if !scan.IsNumber(raw) || !jsontext.Value(raw).IsValid() {
+			return 0, false, true
+		}
+	}
 	side, end := scan.Number(raw, 0)
 	if end > 0 && math.IsInf(side, 0) {
 		return 0, false, false

@@ -14,7 +14,7 @@ func TestReadImageEntry(t *testing.T) {
 	for raw, want := range map[string]string{
 		`{"license": 1, "file_name": "000000000009.jpg", "height": 480, "width": 640, "id": 9}`: `9 000000000009.jpg 640×480`,
 		`{"ID":9,"File_Name":"a\u0041","WIDTH":7,"height":NaN}`:                                 `9 aA 7×0`,
-		`{"id":"x","file_name":5,"width":"7","height":1e999}`:                                   `"x"  0×0`,
+		`{"id":"x","file_name":5,"width":"wide","height":1e999}`:                                `"x"  0×0`,
 		`{"id":9,"id":9}`:                       `9  0×0, id twice`,
 		`{"id":9,"Id":10}`:                      `it has the key "id" twice`,
 		`null`:                                  `it is null`,

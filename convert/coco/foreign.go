@@ -63,6 +63,8 @@ func hasAll(keys []string, names ...string) bool {
 func foreignList(content io.ReaderAt) error {
 	keys, _, _ := headKeys(content)
 	switch {
+	case listsTexts(content):
+		return errNotCOCO{"is a list of texts, as of names"}
 	case hasAll(keys, "file_name", "annotations"):
 		return foreignLabels{"a list of Detectron2's dataset records"}
 	case len(keys) == 0 || slices.Contains(keys, "image_id"):
@@ -90,6 +92,14 @@ func foreignList(content io.ReaderAt) error {
 		return foreignLabels{"a list of annotations that name no image: their members are " + someOf(keys) + ", and prediction results have image_id"}
 	}
 	return errNotCOCO{"is a list of objects with the members " + someOf(keys) + "; prediction results have image_id"}
+}
+
+// listsTexts reports whether a list begins with a text.
+func listsTexts(content io.ReaderAt) bool {
+	head := make([]byte, 64)
+	n, _ := content.ReadAt(head, 0)
+	_, inner, _ := bytes.Cut(head[:n], []byte("["))
+	return scan.IsString(bytes.TrimSpace(inner))
 }
 
 func someOf(keys []string) string {
@@ -123,6 +133,12 @@ func foreignObject(content io.ReaderAt) string {
 		return "a file of Darwin (V7)"
 	case hasAll(keys, "data") && (hasAll(keys, "annotations") || hasAll(keys, "completions")):
 		return "a task of Label Studio"
+	case hasAll(keys, "categories", "items"):
+		return "a file of Datumaro"
+	case hasAll(keys, "size", "objects"):
+		return "a file of Supervisely"
+	case hasAll(keys, "samples"):
+		return "a data set of FiftyOne"
 	}
 	return ""
 }

@@ -18,6 +18,9 @@ func convertGeometry(b *convert.Builder, r *reader, o convert.Object, c *convert
 	g := r.readBox(a)
 	if g.usable() {
 		r.boxes.add(g.box, b.Size)
+		if slices.ContainsFunc(r.others, func(m otherMember) bool { return statesXYWH(m.name, m.value) }) {
+			r.boxes.stated++
+		}
 		if areaOfBox(g.box, a.area) {
 			r.boxes.byArea++
 		}

@@ -107,6 +107,7 @@ type indexer struct {
 
 	categories []byte
 	notation   string          // see Converter
+	stated     bool            // the file says that its boxes are COCO's
 	seen       map[string]bool // top-level keys
 	// imagesOnly passes annotations over: those of another file are wanted.
 	imagesOnly bool
@@ -131,6 +132,9 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		content: f, keepIDs: flagsOf(o).MergeFiles,
 	}
 	if err := x.read(f); err != nil {
+		if format := foreignObject(f); format != "" && !x.seen["images"] && !x.seen["annotations"] {
+			return nil, foreignLabels{format}
+		}
 		return nil, err
 	}
 	if x.results {
@@ -166,7 +170,7 @@ func index(file, name string, o convert.OpenOptions, r *convert.Reporter) (*labe
 		return nil, errNotCOCO{err.Error()}
 	}
 	x.file.categories.turnBoxes(flagsOf(o).BoxAngle)
-	x.file.categories.notation = x.notation
+	x.file.categories.notation, x.file.categories.corners.stated = x.notation, x.stated
 	x.file.categories.nameOthers(x.file.said)
 	if x.results {
 		x.file.categories.TakeResults()
@@ -293,9 +297,11 @@ func (x *indexer) info(raw []byte) {
 		s.Token()
 		for name := range s.Members() {
 			member := string(name)
-			if value := s.Value(); otherNotation(member, value) {
+			value := s.Value()
+			if otherNotation(member, value) {
 				x.notation = saysNotation("the "+member+" of the file's info", value)
 			}
+			x.stated = x.stated || statesXYWH(member, value)
 		}
 	})
 }
@@ -305,9 +311,11 @@ func (x *indexer) info(raw []byte) {
 func (x *indexer) elsewhere(key string, s *scan.Scanner) {
 	switch strings.ToLower(key) {
 	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format", "format":
-		if value := s.Value(); otherNotation(key, value) {
+		value := s.Value()
+		if otherNotation(key, value) {
 			x.notation = saysNotation("the "+key+" of the file", value)
 		}
+		x.stated = x.stated || statesXYWH(key, value)
 		return
 	case "annotation", "annotations", "predictions", "objects", "instances", "detections", "labels", "shapes", "bboxes", "boxes":
 	default:

@@ -341,6 +341,15 @@ func otherNotation(member string, raw []byte) bool {
 	return false
 }
 
+// statesXYWH reports whether a member says of boxes that they are as COCO's are.
+func statesXYWH(member string, raw []byte) bool {
+	switch member {
+	case "bbox_mode", "bbox_format", "bbox_type", "box_mode", "box_format":
+		return saysXYWH(raw, strings.ToLower(textIn(raw)))
+	}
+	return false
+}
+
 // saysXYWH reports whether a member says that a bbox is as COCO's are: in words, or as the
 // number that Detectron2 has for it.
 func saysXYWH(raw []byte, text string) bool {

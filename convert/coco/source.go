@@ -85,6 +85,9 @@ func cocoError(s source.Files, path string, err error) error {
 	case errors.As(err, &broken):
 		e.Advice = "mend the JSON at that place"
 	}
+	if broken != nil && path != s.Path {
+		e.Advice += "; where it holds no labels, leave it out with --exclude"
+	}
 	return e
 }
 
@@ -203,8 +206,8 @@ func (c *dataset) tellCategories() {
 	c.together = alone != 0
 }
 
-// sample looks at some of a file's images, from all over it, for boxes that are given by
-// their corners, for masks along the rows, and for keypoints of which none is plainly visible.
+// sample looks at some of a file's images, from all over it, for what their fileSample tells,
+// and for keypoints of which none is plainly visible.
 func (c *dataset) sample(f *labelFile) {
 	posed := !f.results && f.categories.posed()
 	several := len(f.images) > 1 // what one image's shapes are is told by themselves

@@ -75,7 +75,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:  "two extensions",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "images/b.JPG": small, "labels/b.JPG.txt": box, "labels/c.jpg.txt": ""},
-		want:  "a.png 20x10 car\nb.JPG 20x10 car\nc.jpg\n",
+		want:  "a.png 20x10 car\nb.JPG 20x10 car\nc.jpg.*\n",
 	}, {
 		name:  "two labels for one image",
 		files: map[string]string{"classes.txt": "car", "a.png": small, "a.png.txt": box, "a.txt": box},
@@ -213,7 +213,7 @@ func TestYOLOFindsLabels(t *testing.T) {
 	}, {
 		name:  "two labels for one image that is not there",
 		files: map[string]string{"classes.txt": "car", "a.jpg.txt": box, "a.txt": box, "b.jpg.txt": "", "b.png.txt": ""},
-		want:  "a.jpg ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg\nb.png\n",
+		want:  "a.jpg.* ERROR a.txt is a label of the same image; leave one\na.* ERROR a.jpg.txt is a label of the same image; leave one\nb.jpg.*\nb.png.*\n",
 	}, {
 		name:     "two labels for one image of a list",
 		files:    map[string]string{"data.yaml": "train: train.txt\n" + names, "train.txt": "images/a.png\nimages/b.png\n", "images/a.png": small, "images/b.png": small, "labels/a.txt": box, "labels/a.png.txt": box, "labels/b.txt": box},
@@ -298,6 +298,7 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "points of no shape", files: map[string]string{"data.yaml": names, "labels/a.txt": box}, options: yoloWith(yolo.Flags{Columns: []string{"class", "box", "points"}}), want: []string{"--kpt-shape"}},
 		{name: "class lists that differ", files: map[string]string{"classes.txt": "car\nbus", "a/classes.txt": "car\nbus", "b/classes.txt": "bus\ncar", "b/a.txt": box}, want: []string{"classes.txt and b/classes.txt", "--class-list", "one at a time"}},
 		{name: "Label Studio's notes against the class list", files: map[string]string{"classes.txt": "car\nbus", "notes.json": `{"categories":[{"id":"1","name":"car"},{"id":"0","name":"bus"}],"info":{}}`, "labels/a.txt": box}, want: []string{"classes.txt and notes.json: class 0 is car in one and bus in the other", "--class-list"}},
+		{name: "labelImg's classes against its list", files: map[string]string{"labels/classes.txt": "pills", "predefined_classes.txt": "injectable\npills\nsmoking", "labels/a.txt": box}, want: []string{"classes.txt and predefined_classes.txt: class 0 is pills in one and injectable in the other", "--class-list"}},
 		{name: "a count that no list of names has", files: map[string]string{"data.yaml": "nc: 3\nnames: [car, bus]\n", "labels/a.txt": box}, want: []string{"nc says that there are 3 classes, and there are 2 names", "--class-list"}},
 		{name: "a class list against a description", files: map[string]string{"data.yaml": names, "classes.txt": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and classes.txt: class 0 is car in one and truck in the other", "--class-list"}},
 		{name: "names against a description", files: map[string]string{"data.yaml": names, "obj.names": "truck\ncar", "labels/a.txt": box}, want: []string{"data.yaml and obj.names"}},
@@ -321,6 +322,10 @@ func TestYOLORefuses(t *testing.T) {
 		{name: "DOTA", files: map[string]string{"labelTxt/P1.txt": "imagesource:GoogleEarth\ngsd:0.1\n1 2 3 4 5 6 7 8 plane 0\n"}, want: []string{"DOTA"}},
 		{name: "DOTA with classes", files: map[string]string{"classes.txt": "plane", "P1.txt": "1.0 2.0 3.0 4.0 5.0 6.0 7.0 8.0 plane 0\n"}, want: []string{"DOTA"}},
 		{name: "KITTI", files: map[string]string{"label_2/000000.txt": "Car 0.00 0 -1.58 587.01 173.33 614.12 200.12 1.65 1.67 3.64 -0.65 1.71 46.70 -1.59\n"}, want: []string{"KITTI"}},
+		{name: "VisDrone", files: map[string]string{"classes.txt": "car", "annotations/1.txt": "684,8,273,116,0,0,0,0\n"}, want: []string{"VisDrone"}},
+		{name: "MOTChallenge", files: map[string]string{"classes.txt": "car", "gt.txt": "1,1,912,484,97,109,0,7,1\n"}, want: []string{"MOTChallenge"}},
+		{name: "OIDv4", files: map[string]string{"classes.txt": "Car", "train/Car/Label/1.txt": "Car 1.0 2.0 30.0 40.0\n"}, want: []string{"OIDv4"}},
+		{name: "a table without names", files: map[string]string{"annotations.csv": "a.jpg,1,2,30,40,object,640,480\n"}, want: []string{"table (CSV) of boxes"}},
 		{name: "Open Images", files: map[string]string{"train-annotations-bbox.csv": "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax\n0001,xclick,/m/01,1,0.1,0.5,0.2,0.6\n"}, want: []string{"Open Images", "train-annotations-bbox.csv"}},
 		{name: "a table of boxes", files: map[string]string{"a.jpg": "", "_annotations.csv": "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,9,9,car,1,2,3,4\n"}, want: []string{"table (CSV) of boxes"}},
 		{name: "a table of something else", files: map[string]string{"results.csv": "epoch,loss\n1,2\n"}, want: []string{"holds no labels"}},

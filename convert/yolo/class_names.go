@@ -19,8 +19,9 @@ type namedClasses struct {
 	names map[int]string
 }
 
-// notes are what Label Studio writes beside YOLO labels.
-const notes = "notes.json"
+// notes are what Label Studio writes beside YOLO labels, and predefined are the classes that
+// labelImg is given, which the list that it writes begins with.
+const notes, predefined = "notes.json", "predefined_classes.txt"
 
 // readNamed reads the names of a description, of Label Studio's notes, or of a list with a class
 // a line; there are none where the file is nothing of these.
@@ -174,9 +175,8 @@ func (y *dataset) checkClassLists(description string) error {
 			fmt.Sprintf("say which is right with --class-list FILE, as %s or %s", convert.Display(description), convert.Display(other.file)))
 	}
 	for _, in := range folders {
-		names := classLists[:3]
+		names := append(slices.Clone(classLists[:3]), predefined)
 		if files, err := filepath.Glob(filepath.Join(escapeGlob(in), "*.names")); err == nil && isYAML(description) {
-			names = slices.Clone(names)
 			for _, file := range files { // of Darknet
 				names = append(names, filepath.Base(file))
 			}
@@ -216,7 +216,8 @@ func checkDescriptions(folder, taken string, entries []fs.DirEntry) error {
 }
 
 // checkBeside holds what else may name the classes beside the class list that is taken against
-// it: the notes of Label Studio, as far as both number a class, and other lists of as many.
+// it: the notes of Label Studio and the classes given to labelImg, as far as both number a class,
+// and other lists of as many.
 func checkBeside(folder, taken string, entries []fs.DirEntry) error {
 	if isYAML(taken) {
 		return nil
@@ -229,7 +230,7 @@ func checkBeside(folder, taken string, entries []fs.DirEntry) error {
 	for _, e := range entries {
 		var other namedClasses
 		switch file := filepath.Join(folder, e.Name()); {
-		case e.Name() == notes:
+		case e.Name() == notes, e.Name() == predefined:
 			other = readNamed(file)
 		case slices.Contains(maybeLists, e.Name()) && file != taken:
 			other = readMaybe(file, len(own.names))

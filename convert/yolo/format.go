@@ -114,7 +114,7 @@ func detect(_ context.Context, c *convert.Candidate) (convert.Match, error) {
 		return convert.Match{}, unnamedLabels(c.Input, found.Label)
 	case len(found.JSON) == 0 && found.Lines == "" && found.Other == "":
 		if nested := beside(c.Path, isDescription); nested != "" {
-			return convert.Match{}, &convert.Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds no labels"), Advice: "give the folder with data.yaml" + nested}
+			return convert.Match{}, &convert.Error{Op: "read", Path: c.Path, Err: errors.New("the folder holds no labels"), Advice: "give the folder that is described" + nested}
 		}
 	}
 	return convert.Match{}, nil
@@ -203,15 +203,19 @@ func unnamedLabels(in convert.Input, label string) error {
 		return source.NotRead(in, fmt.Sprintf("holds %s (%s)", what, convert.Display(label)))
 	}
 	advice := "put data.yaml, or classes.txt with one name a line, into the folder, or give --class-list FILE"
-	if nested := beside(in.Path, func(name string) bool {
-		return isClassList(name) || filepath.Ext(name) == ".names" || isDescription(name)
+	if nested := beside(in.Path, func(file string) bool {
+		return isListOfClasses(file) || filepath.Ext(file) == ".names" || isDescription(file)
 	}); nested != "" {
-		advice = "give the folder with data.yaml, or --class-list FILE" + nested
+		advice = "give the folder that is described, or --class-list FILE" + nested
 	}
 	return &convert.Error{Op: "read", Path: in.Path, Err: fmt.Errorf("there are labels (%s) but no class names at the top", convert.Display(label)), Advice: advice}
 }
 
-// isDescription reports whether a name is usual for the description of a data set.
-func isDescription(name string) bool {
-	return slices.Contains([]string{"data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj.data"}, name)
+// isDescription reports whether a file on disk most likely describes a data set: by its name, or
+// by the names in it.
+func isDescription(file string) bool {
+	if slices.Contains([]string{"data.yaml", "data.yml", "dataset.yaml", "dataset.yml", "obj.data"}, filepath.Base(file)) {
+		return true
+	}
+	return isYAML(file) && len(describedNames(file)) > 0
 }

@@ -75,8 +75,9 @@ func (f *labelFolder) item(label string) (item convert.Item, ok bool) {
 	case len(bareName)+len(ext) == len(image) && ext != "":
 		f.name(&item, bareName+ext)
 	case image == "" && source.IsImageName(bareName):
-		// a.png.txt is for a.png, and names it whole.
+		// a.png.txt is for a.png, and names it whole, or for a.png.jpg and its like.
 		f.name(&item, bareName)
+		item.Stem = true
 	default:
 		f.dataset.name(&item, f.pair.Bare+bareName, f.pair.WithImages+bareName, image)
 	}

@@ -98,7 +98,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 		files = append(files, names)
 	} else if len(d.names) == 0 {
 		return nil, &convert.Error{Op: "read", Path: file, Err: d.noNames(),
-			Advice: "data.yaml has names, a text for each class; or give --class-list" + beside(s.Path, isClassList)}
+			Advice: "data.yaml has names, a text for each class; or give --class-list" + beside(s.Path, isListOfClasses)}
 	} else if err := checkCount(file, "nc", d.stated, file, len(d.names)); err != nil {
 		return nil, err
 	}
@@ -412,7 +412,7 @@ func openDarknet(ctx context.Context, s source.Files, folder, file string) (conv
 		}
 		files = append(files, list)
 	case !found:
-		return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("there are no class names: its names file (%q) is not there", values["names"]), Advice: "names = obj.names names a file with one class a line" + beside(s.Path, isClassList)}
+		return nil, &convert.Error{Op: "read", Path: file, Err: fmt.Errorf("there are no class names: its names file (%q) is not there", values["names"]), Advice: "names = obj.names names a file with one class a line" + beside(s.Path, isListOfClasses)}
 	default:
 		if y.convert.Classes, err = readClassList(names, s.Reporter); err != nil {
 			return nil, err
@@ -580,9 +580,12 @@ func takeBelow(folder string, levels int, l *source.Listings, described *string,
 	return nil
 }
 
+// isListOfClasses is isClassList for a file on disk.
+func isListOfClasses(file string) bool { return isClassList(filepath.Base(file)) }
+
 // beside says where, one or two folders down, files lie that are missed at the top; ""
 // where none is.
-func beside(folder string, wanted func(name string) bool) string {
+func beside(folder string, wanted func(file string) bool) string {
 	var found []string
 	for _, pattern := range []string{"*", "*/*", "*/*/*"} {
 		files, err := filepath.Glob(filepath.Join(escapeGlob(folder), filepath.FromSlash(pattern)))
@@ -591,7 +594,7 @@ func beside(folder string, wanted func(name string) bool) string {
 		}
 		for _, file := range files {
 			rel := relativePrefix(folder, file)
-			if wanted(path.Base(rel)) && !slices.ContainsFunc(strings.Split(rel, "/"), source.IsClutter) && source.Existing(file) != "" {
+			if !slices.ContainsFunc(strings.Split(rel, "/"), source.IsClutter) && source.Existing(file) != "" && wanted(file) {
 				found = append(found, convert.Display(rel))
 			}
 		}

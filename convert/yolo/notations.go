@@ -6,14 +6,19 @@ type boxNotation struct {
 	fits         func(n []float64) bool
 	// doubt reports a box that is hardly one of centre and size.
 	doubt func(n []float64) bool
+	// least are how many boxes are to fit so and doubts how many of them to be in doubt, and one
+	// of few at least, where few is not 0.
+	least, doubts, few int
 }
 
 // boxNotations are those that boxes are held against. Boxes about their centres fit corners
-// only by chance, and the others often enough: there one must lie far outside.
+// only by chance, and the others often enough: there one in ten must lie far outside, or of
+// many, of which none touches the right or the bottom of its image if it is a top left, a few.
 var boxNotations = [...]boxNotation{
-	{"two corners, x1 y1 x2 y2", "corners", areCorners, func(n []float64) bool { return leavesImage(n, 0.01) }},
-	{"top left and size", "top left and size", isTopLeft, func(n []float64) bool { return leavesByFar(n, 0.01) }},
-	{"the sides x1 x2 y1 y2", "sides", areSides, func(n []float64) bool { return leavesByFar(n, 0.01) }},
+	{"two corners, x1 y1 x2 y2", "corners", areCorners, func(n []float64) bool { return leavesImage(n, 0.01) }, someBoxes, 1, 0},
+	{"top left and size", "top left and size", isTopLeft, func(n []float64) bool { return leavesByFar(n, 0.01) }, someBoxes, 1, 10},
+	{"top left and size", "top left and size", isTopLeft, func(n []float64) bool { return leavesImage(n, 0.005) }, manyBoxes, 3, 20},
+	{"the sides x1 x2 y1 y2", "sides", areSides, func(n []float64) bool { return leavesByFar(n, 0.01) }, someBoxes, 1, 10},
 }
 
 func areCorners(n []float64) bool { return outOfRange(n[:4]) < 0 && n[2] > n[0] && n[3] > n[1] }
@@ -60,7 +65,6 @@ func (c *boxCount) add(n []float64) (first [len(boxNotations)]bool) {
 // otherNotation is one in which the boxes of a reading may all be as well: all of them fit, and
 // some are hardly boxes about their centres, as example shows.
 func (e *evidence) otherNotation(r reading) (notation *boxNotation, example string) {
-	const few = 10 // of so many one is in doubt, where a notation fits often
 	if r.shape != boxShape && shapes[r.shape].dims == 0 {
 		return nil, ""
 	}
@@ -76,8 +80,9 @@ func (e *evidence) otherNotation(r reading) (notation *boxNotation, example stri
 				}
 			}
 		}
-		if all >= someBoxes && fits == all && doubtful > 0 && (i == 0 || doubtful*few >= all) {
-			return &boxNotations[i], example
+		notation := &boxNotations[i]
+		if all >= notation.least && fits == all && doubtful >= notation.doubts && (notation.few == 0 || doubtful*notation.few >= all) {
+			return notation, example
 		}
 	}
 	return nil, ""
@@ -103,5 +108,6 @@ func (c *cornersOfFile) likely(lines int) bool {
 	return lines >= someBoxes && c.far > 0 && c.cornered == lines && c.boxes == lines
 }
 
-// someBoxes are enough to tell by: a single one may look so by itself.
-const someBoxes = 2
+// someBoxes are enough to tell by: a single one may look so by itself. Of manyBoxes some would
+// not fit by chance.
+const someBoxes, manyBoxes = 2, 20
