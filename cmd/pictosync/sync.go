@@ -208,6 +208,7 @@ shows the images with --rows only; a file or a pipe always has them.
 With --diff IMAGE the annotations that the image has and those that it would have
 are paired, a line each: + is added, - removed, ~ changed; those that stay are
 counted. With --html FILE it is a page, with the images that change most.
+What goes from them is drawn where it is known; --read-images N reads it.
 
 With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHelp,
 		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
