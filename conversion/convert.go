@@ -36,7 +36,10 @@ type Summary struct {
 		Converted int `json:"converted"`
 		Failed    int `json:"failed"`
 	} `json:"images"`
-	Annotations int `json:"annotations"`
+	// Annotations are those of the images that were taken, as the service counts them: each
+	// keypoint is one. Written are those of the output.
+	Annotations int             `json:"annotations"`
+	Written     convert.Written `json:"written"`
 	Accounts
 	Findings int            `json:"findings"`
 	Kinds    map[string]int `json:"findings_by_kind"`
@@ -88,6 +91,10 @@ func Run(ctx context.Context, src convert.Source, o Options, each func(*Image) e
 	c.summary.Read.Images += left.Images
 	c.summary.Read.Annotations += left.Annotations
 	c.summary.Accounts = Account(c.summary.Read, c.summary.Taken)
+	c.summary.Written = convert.Written{Forms: map[convert.Form]int{}, Without: map[convert.Missing]int{}}
+	if o.Sink != nil {
+		c.summary.Written.Add(o.Sink.Written())
+	}
 	return c.summary, err
 }
 

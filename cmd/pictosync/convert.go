@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"pictosync/conversion"
@@ -35,7 +37,8 @@ func newConvert() *cobra.Command {
 		Long: `Convert a source on this machine, without a network:
 
 ` + writtenFormats() + `
-What the format cannot hold is a finding. Numbers of categories follow the class
+What the format cannot hold is a finding, and the summary counts what was written in
+which form, and without what. Numbers of categories follow the class
 map and then the names of the classes, so that they are the same tomorrow.
 --out - writes to standard output.` + exitHelp,
 		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl
@@ -226,12 +229,37 @@ func (o convertOptions) print(s conversion.Summary, failed error) error {
 	case o.output.quiet || o.out == "-":
 		return nil
 	}
-	fmt.Printf("%s: %s of %d with %s\n", o.out, plural(s.Images.Converted, "image"), s.Images.Found, plural(s.Annotations, "annotation"))
+	fmt.Printf("%s: %s of %d with %s\n", o.out, plural(s.Images.Converted, "image"), s.Images.Found, plural(s.Written.Annotations, "annotation"))
 	fmt.Printf("  read         %s\n", accountsText(s.Accounts))
+	fmt.Printf("  written      %s\n", writtenText(s.Written))
 	if s.Findings > 0 {
 		fmt.Printf("  findings     %s: %s\n", severitiesText(s.Kinds), kindsText(s.Kinds))
 	}
 	return nil
+}
+
+// writtenText says what the annotations of an output are, and what is not in it of them.
+func writtenText(w convert.Written) string {
+	names := map[convert.Form][2]string{convert.FormBox: {"box", "boxes"}, convert.FormOriented: {"oriented box", "oriented boxes"}, convert.FormPolygon: {"polygon", ""},
+		convert.FormMask: {"mask", ""}, convert.FormPose: {"pose", ""}, convert.FormKeypoint: {"keypoint", ""}, convert.FormPolyline: {"polyline", ""}}
+	var said []string
+	for _, form := range convert.Forms {
+		if n := w.Forms[form]; n > 0 {
+			said = append(said, english.Plural(n, names[form][0], names[form][1]))
+		}
+	}
+	text := cmp.Or(strings.Join(said, ", "), "no annotations")
+	lacks := map[convert.Missing]string{convert.WithoutKeypoints: "keypoints", convert.WithoutPolygons: "polygons", convert.WithoutBox: "boxes", convert.WithoutDetails: "confidence or attributes"}
+	said = said[:0]
+	for _, what := range convert.AllMissing {
+		if n := w.Without[what]; n > 0 {
+			said = append(said, fmt.Sprintf("the %s of %d", lacks[what], n))
+		}
+	}
+	if len(said) > 0 {
+		text += ", without " + strings.Join(said, ", ")
+	}
+	return text
 }
 
 // bounded prints the first lines of what may be many.

@@ -45,7 +45,10 @@ type sink struct {
 	writer            *Writer
 	sizes             *atomicfile.File
 	splits            writtenSplits
+	written           convert.Written
 }
+
+func (s *sink) Written() convert.Written { return s.written }
 
 // variants are the tasks, each for itself: labels of one are not those of another.
 func variants() map[string]convert.Flags {
@@ -95,7 +98,7 @@ func create(o convert.Output) (convert.Sink, error) {
 
 func (s *sink) Write(c *convert.Converted) error {
 	image := convert.BareName(c.Item.Image) // as it is called in the data set
-	label, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
+	label, written, leftOut, findings, err := s.writer.image(c.Item.Image, c.Result)
 	if err := s.splits.check(image, c.Split); err != nil {
 		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", err.Error(), "its label was written, and no split names it")
 	}
@@ -124,6 +127,7 @@ func (s *sink) Write(c *convert.Converted) error {
 		fmt.Fprintf(s.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
 	}
 	s.splits.add(image, c.Split)
+	s.written.Add(written)
 	return nil
 }
 
