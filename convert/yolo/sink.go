@@ -36,6 +36,9 @@ func (o *WriteFlags) Check() (err error) {
 	return nil
 }
 
+// sizesFile is what the file of image sizes is called that is written beside data.yaml.
+const sizesFile = "sizes.csv"
+
 // sink writes a folder of label files with data.yaml and sizes.csv.
 type sink struct {
 	convert.Unencoded // what takes its time are the files
@@ -88,7 +91,7 @@ func create(o convert.Output) (convert.Sink, error) {
 		s.Abort()
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
-	if s.sizes, err = atomicfile.Create(filepath.Join(temp, "sizes.csv"), mode); err != nil {
+	if s.sizes, err = atomicfile.Create(filepath.Join(temp, sizesFile), mode); err != nil {
 		s.Abort()
 		return nil, err
 	}
