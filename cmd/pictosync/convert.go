@@ -87,7 +87,7 @@ func (o convertOptions) check() error {
 			return usageError{err}
 		}
 	}
-	return nil
+	return checkFile("findings", o.findings)
 }
 
 func runConvert(parent context.Context, path string, o convertOptions) (err error) {
@@ -99,6 +99,11 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if from, err := os.Stat(path); err == nil {
 		if to, err := os.Stat(o.out); err == nil && os.SameFile(from, to) {
 			return usagef("write %s: it is the source; name another with --out", o.out)
+		}
+	}
+	if format, err := formats.Writable(o.to); err == nil && !format.Write.Folder {
+		if err := checkFile("out", o.out); err != nil {
+			return err
 		}
 	}
 	var found collector

@@ -51,6 +51,9 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	if _, err := os.Lstat(o.out); err == nil {
 		return usagef("write %s: it is there already, and may have been edited; remove it, or name another with --out", o.out)
 	}
+	if err := checkFile("out", o.out); err != nil {
+		return err
+	}
 	var findings collector
 	for _, from := range []string{path, o.source.images} {
 		if remote.Is(from) {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -115,7 +117,10 @@ func checkFile(flag, path string) error {
 	if path == "" {
 		return nil
 	}
-	if err := atomicfile.Check(path); err != nil {
+	switch err := atomicfile.Check(path); {
+	case errors.Is(err, syscall.EISDIR):
+		return usagef("--%s: %w; name a file", flag, err)
+	case err != nil:
 		return usagef("--%s: %w", flag, err)
 	}
 	return nil

@@ -80,6 +80,9 @@ func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	if o.page.html != "" && len(args) == 0 {
 		return usagef("--html: name the run that the page is of")
 	}
+	if err := o.page.check(); err != nil {
+		return err
+	}
 	for _, outcome := range o.outcomes {
 		switch store.ItemOutcome(outcome) {
 		case store.ItemSaved, store.ItemCleared, store.ItemUnchanged, store.ItemUnmatched, store.ItemSkipped, store.ItemFailed, store.ItemPending:
