@@ -31,6 +31,8 @@ type Options struct {
 	// Create has a dataset that is not there be made once what is to be done with it is
 	// decided: see Missing. ForceCreate makes it also where its name is near another's.
 	Create, ForceCreate bool
+	// HowMade says how a dataset that is not there comes to be; "" is the constant of that name.
+	HowMade string
 	// Service names the service in the state: its base URL, or "sandbox".
 	Service string
 	// Concurrency is how many requests are sent at the same time. 0 means the default.
