@@ -375,6 +375,9 @@ func (e *examination) explainMissing(c doctor.Check, name string) doctor.Check {
 		c.Advice += fmt.Sprintf("; did you mean %q?", near)
 	}
 	if e.session.sandbox == nil {
+		if near == "" {
+			c.Advice += "; " + dataset.HowMade
+		}
 		return c
 	}
 	detail := fmt.Sprintf("none yet named %q; a sync with --sandbox makes it", name)
