@@ -40,6 +40,9 @@ func newConvert() *cobra.Command {
 What the format cannot hold is a finding, and the summary counts what was written in
 which form, and without what. Numbers of categories follow the class
 map and then the names of the classes, so that they are the same tomorrow.
+
+A file that --out names is replaced if it is there, once the new one is complete: a
+conversion that breaks off leaves the old one. A folder must be new or empty.
 --out - writes to standard output.` + exitHelp,
 		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl
   pictosync convert shapes.jsonl --to coco --out shapes.json
@@ -55,7 +58,7 @@ map and then the names of the classes, so that they are the same tomorrow.
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: "+orList(formats.Names(true)))
-	f.StringVar(&o.out, "out", "", "`PATH` of the file or folder to write; - for standard output")
+	f.StringVar(&o.out, "out", "", "`PATH` of the file to write, or to replace, or of the folder; - for standard output")
 	o.own = make(map[string]convert.Flags)
 	for _, format := range formats.All() {
 		if format.Write != nil && format.Write.Flags != nil {
