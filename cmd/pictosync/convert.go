@@ -43,7 +43,7 @@ map and then the names of the classes, so that they are the same tomorrow.
 
 A file that --out names is replaced if it is there, once the new one is complete: a
 conversion that breaks off leaves the old one. A folder must be new or empty.
---out - writes to standard output.` + exitHelp,
+--out - writes to standard output.` + exitHint,
 		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl
   pictosync convert shapes.jsonl --to coco --out shapes.json
   pictosync convert testdata/shapes.coco.json --to yolo --out shapes-yolo`,

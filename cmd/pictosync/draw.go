@@ -32,7 +32,7 @@ below DIR, in folders as the source has them, and one contact sheet of the first
 ones, for reports and chats. No network is used.
 
 Where an image file is not found its labels are drawn on an empty frame of the
-right size. A file that is there already is an error, unless --force is given.` + exitHelp,
+right size. A file that is there already is an error, unless --force is given.` + exitHint,
 		Example: `  pictosync draw testdata/shapes --out labelled
   pictosync draw annotations/instances_val2017.json --images val2017 --out labelled --format jpeg --limit 50
   pictosync draw testdata/shapes.coco.json --out sheet --limit 12 --class circle`,

@@ -36,6 +36,11 @@ const (
 	exitInterrupted = 130
 )
 
+// exitHint ends the help of commands: the table is in that of the program, and in README.md.
+const exitHint = `
+
+Exit status: 0 when all is done; ` + "`pictosync --help` lists the others."
+
 const exitHelp = `
 
 Exit status:

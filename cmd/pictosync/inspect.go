@@ -27,7 +27,7 @@ func newInspect() *cobra.Command {
 		Short: "Show what a source holds, without a network",
 		Long: `Show what a source holds, without a network: the format and why it is that, its
 images, annotations by class and type, image sizes, and findings by kind with
-examples. SOURCE may be all that it is for sync, also an archive, a bucket or a URL.` + exitHelp,
+examples. SOURCE may be all that it is for sync, also an archive, a bucket or a URL.` + exitHint,
 		Example: `  pictosync inspect testdata/shapes.coco.json`,
 		Args:    one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -25,7 +25,7 @@ func newManifest() *cobra.Command {
 		Short: "Write the list of a source's images and labels as a SQLite manifest",
 		Long: `Write the list of a source's images and labels as a SQLite manifest: a source that
 opens at once, can be edited with SQL, and names image ids and sizes where they
-are known. The labels themselves stay in their files.` + exitHelp,
+are known. The labels themselves stay in their files.` + exitHint,
 		Example: `  pictosync manifest testdata/shapes --out shapes.db
   pictosync sync shapes.db --dataset shapes --sandbox`,
 		Args: one(aSource),

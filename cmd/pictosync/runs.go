@@ -44,7 +44,7 @@ end is enough, "last" is the newest), what happened to each of its images: what
 was planned, what came of it, how many annotations the image had before and has
 now, and why. With --html it is a page: what the run changed, on the images. The
 labels are read again from the run's source, as the flags about sources say, and
-shown where they are still what the run saved.` + exitHelp,
+shown where they are still what the run saved.` + exitHint,
 		Example: `  pictosync runs
   pictosync runs last --outcome failed,unmatched
   pictosync runs last --findings

@@ -33,7 +33,7 @@ func newSnapshots() *cobra.Command {
 		Long: `List the complete snapshots of a folder of backups, the newest first: of a DIR, of one
 in a bucket (s3://bucket/folder), or in an archive. --check holds every file against
 its checksum, in a bucket by reading all of it; --snapshots takes away those that are
-not kept, of a DIR alone.` + exitHelp,
+not kept, of a DIR alone.` + exitHint,
 		Example: `  pictosync snapshots backups/cars
   pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: one(aBackup),
