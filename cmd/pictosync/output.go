@@ -23,14 +23,22 @@ import (
 // outputOptions are the flags of every command that works for a while.
 type outputOptions struct {
 	json, quiet bool
-	logLevel    string
+	logOptions
+}
+
+// logOptions are the flags of logs.
+type logOptions struct{ logLevel, logFormat string }
+
+func (o *logOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+	f.StringVar(&o.logFormat, "log-format", "text", "what a log entry is: a line of text for people, or json for programs")
 }
 
 func (o *outputOptions) addFlags(f *pflag.FlagSet) {
 	defer under(f, outputHeading)()
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
-	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+	o.logOptions.addFlags(f)
 }
 
 func (o outputOptions) logger() (zerolog.Logger, error) {
@@ -41,9 +49,16 @@ func (o outputOptions) logger() (zerolog.Logger, error) {
 	if o.quiet {
 		level = max(level, zerolog.ErrorLevel)
 	}
+	if err := oneOf("log-format", o.logFormat); err != nil {
+		return zerolog.Nop(), err
+	}
 	log := zerolog.New(os.Stderr)
-	if onTerminal(os.Stderr) {
+	switch {
+	case o.logFormat == "json":
+	case onTerminal(os.Stderr):
 		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly})
+	default: // what is kept is read on other days
+		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.DateTime, NoColor: true})
 	}
 	return log.Level(level).With().Timestamp().Logger(), nil
 }
