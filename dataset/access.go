@@ -163,6 +163,8 @@ func (a *Access) showWait(w quota.Waiting) {
 		a.Tracker.Holds(progress.Hold{})
 	case w.Refused:
 		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "the service wants to be left alone", Until: w.Until})
+	case w.Paced:
+		a.Tracker.Holds(progress.Hold{Kind: progress.Pace, Why: "the quota (" + w.Quota.Said() + ") sets the pace", Until: w.Until})
 	default:
 		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (" + w.Quota.Said() + ")", Until: w.Until})
 	}

@@ -148,7 +148,11 @@ func (p *display) line(now progress.Progress) {
 			p.held = make(map[progress.HoldKind]time.Time)
 		}
 		p.held[h.Kind] = time.Now()
-		fmt.Fprintln(os.Stderr, heldText(h))
+		if h.Kind == progress.Pace {
+			fmt.Fprintln(os.Stderr, h.Why+leftText(now))
+		} else {
+			fmt.Fprintln(os.Stderr, heldText(h))
+		}
 	}
 	if now.Done > 0 && time.Since(p.told) >= everyMinute {
 		p.told = time.Now()
@@ -171,17 +175,22 @@ func describe(now progress.Progress) string {
 	if now.Failed > 0 {
 		text += fmt.Sprintf(" (%d failed)", now.Failed)
 	}
-	if now.Left > 0 {
-		least := ""
-		if now.AtLeast {
-			least = "at least "
-		}
-		text += ", " + least + roughly(now.Left) + " left"
-	}
-	if now.Hold.Kind != "" {
+	text += leftText(now)
+	if now.Hold.Kind != "" && now.Hold.Kind != progress.Pace { // of the pace, the time that is left tells
 		text += "; " + heldText(now.Hold)
 	}
 	return text
+}
+
+// leftText is how long the work still takes, as far as that is known.
+func leftText(now progress.Progress) string {
+	switch {
+	case now.Left <= 0:
+		return ""
+	case now.AtLeast:
+		return ", at least " + roughly(now.Left) + " left"
+	}
+	return ", " + roughly(now.Left) + " left"
 }
 
 // heldText says what is waited for, and until when.
