@@ -224,14 +224,17 @@ func (p *display) begin(now progress.Progress) {
 	if total == 0 {
 		total = -1 // shown as a spinner
 	}
-	p.bar = progressbar.NewOptions(total,
+	options := []progressbar.Option{
 		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(false), // it does not know the quota
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(100 * time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
-	)
+	}
+	if p.total > 0 { // what is not known is no count
+		options = append(options, progressbar.OptionShowCount())
+	}
+	p.bar = progressbar.NewOptions(total, options...)
 }
 
 func (p *display) finish() {

@@ -108,3 +108,25 @@ func TestWaitsAreSaidOnce(t *testing.T) {
 		t.Errorf("said\n%s\nwant\n%s", said, want)
 	}
 }
+
+// What is not known is no count beside the bar.
+func TestTheBarCountsWhatIsKnown(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "stderr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = file
+	d := &display{mode: bar}
+	d.show(progress.Progress{Phase: "planning"})
+	d.show(progress.Progress{Phase: "saving", Total: 400, Requests: 1, AllRequests: 3})
+	d.end()
+	os.Stderr = stderr
+	said, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(said); strings.Contains(text, "/-") || !strings.Contains(text, "planning") || !strings.Contains(text, "(0/3)") {
+		t.Errorf("said %q", text)
+	}
+}
