@@ -276,21 +276,24 @@ func version() string {
 }
 
 // rows are lines of columns that may be millions: a page of them is lined up at a
-// time, since who lines up all has to hold all.
+// time, since who lines up all has to hold all. Their header stands before the first.
 type rows struct {
-	table *tabwriter.Writer
-	n     int
+	table  *tabwriter.Writer
+	header string
+	none   string // what is said where there are none
+	n      int
 }
 
 const pageOfRows = 5000
 
-func newRows(w io.Writer, header string) *rows {
-	r := &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
-	fmt.Fprintln(r.table, header)
-	return r
+func newRows(w io.Writer, header, none string) *rows {
+	return &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0), header: header, none: none}
 }
 
 func (r *rows) printf(format string, args ...any) error {
+	if r.n == 0 {
+		fmt.Fprintln(r.table, r.header)
+	}
 	fmt.Fprintf(r.table, format, args...)
 	if r.n++; r.n%pageOfRows == 0 {
 		return r.table.Flush()
@@ -298,4 +301,9 @@ func (r *rows) printf(format string, args ...any) error {
 	return nil
 }
 
-func (r *rows) end() error { return r.table.Flush() }
+func (r *rows) end() error {
+	if r.n == 0 {
+		fmt.Fprintln(r.table, r.none)
+	}
+	return r.table.Flush()
+}

@@ -51,7 +51,7 @@ func printRows(ctx context.Context, w io.Writer, st *store.Store, run string) er
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON")
+	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON", "no image changes")
 	for i, err := range st.Items(ctx, run) {
 		if err != nil {
 			return err

@@ -311,7 +311,11 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 		fmt.Fprintf(w, "error: %s\n", run.Error)
 	}
 	fmt.Fprintf(w, "%d found, %d matched, %d saved, %d cleared, %d unchanged, %d unmatched, %d failed\n\n", i.Found, i.Matched, i.Saved, i.Cleared, i.Unchanged, i.Unmatched, i.Failed)
-	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tLABEL\tREASON")
+	none := "it dealt with no images"
+	if len(o.outcomes) > 0 {
+		none = "none of its images has the outcome " + orList(o.outcomes)
+	}
+	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tLABEL\tREASON", none)
 	for _, outcome := range outcomes {
 		for r, err := range st.Records(ctx, run.ID, store.ItemOutcome(outcome)) {
 			if err != nil {
