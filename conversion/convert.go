@@ -4,6 +4,7 @@
 package conversion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,6 +67,8 @@ type Options struct {
 	Sink convert.Sink
 	// Finding is told every finding, in the order of the source. May be nil.
 	Finding func(convert.Finding)
+	// Doing is what progress calls it; "" is converting.
+	Doing string
 	// Progress is told how far the conversion is. May be nil.
 	Progress func(progress.Progress)
 }
@@ -82,7 +85,7 @@ func Run(ctx context.Context, src convert.Source, o Options, each func(*Image) e
 	}
 	c := conversion{src: src, options: o, each: each, progress: progress.Tracker{Report: o.Progress}}
 	c.summary.Kinds = make(map[string]int)
-	c.progress.Begin("converting", 0)
+	c.progress.Begin(cmp.Or(o.Doing, "converting"), 0)
 	err := c.run(ctx)
 	if err == nil {
 		convert.Finish(src)

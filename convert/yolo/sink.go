@@ -77,7 +77,7 @@ func create(o convert.Output) (convert.Sink, error) {
 	path, mode := filepath.Clean(o.Path), o.Mode
 	switch entries, err := os.ReadDir(path); {
 	case err == nil && len(entries) > 0:
-		return nil, fmt.Errorf("write the folder %s: it %w; labels that are not written anew would stay in it", path, convert.ErrTaken)
+		return nil, fmt.Errorf("write the folder %s: it %w; labels that are not written anew would stay in it: empty it, or name another with --out", path, convert.ErrTaken)
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
