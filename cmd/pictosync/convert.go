@@ -78,6 +78,8 @@ func (o convertOptions) check() error {
 	switch {
 	case err != nil:
 		return usagef("read --to: %w", err)
+	case o.out == "" && format.Write.Folder:
+		return usagef("no output: --to %s writes a folder; name it with --out", o.to)
 	case o.out == "":
 		return usagef("no output: name a file with --out, or - for standard output")
 	case o.out == "-" && format.Write.Folder:
