@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/snapshot"
 	"pictosync/remote"
+	"pictosync/source"
 )
 
 type snapshotsOptions struct {
@@ -84,7 +87,12 @@ func runSnapshots(ctx context.Context, address string, o snapshotsOptions) error
 		}
 		return usagef("prune the snapshots of %s: this command takes them away from a folder of this machine alone; %s", remote.Shown(address), next)
 	}
-	if _, err := snapshot.ReadRepository(dir); err != nil {
+	if _, err := os.Stat(dir); err != nil {
+		return source.OpenError(remote.Shown(address), err)
+	}
+	if _, err := snapshot.ReadRepository(dir); errors.Is(err, fs.ErrNotExist) {
+		return &convert.Error{Op: "read", Path: remote.Shown(address), Err: fmt.Errorf("it is no folder of backups: there is no %s in it", snapshot.RepositoryName), Advice: "give the folder that `pictosync export --out` wrote to, which has the snapshots in it"}
+	} else if err != nil {
 		return &convert.Error{Op: "read", Path: remote.Shown(address), Err: fmt.Errorf("it is no folder of backups: %w", err)}
 	}
 	out := snapshotsJSON{Snapshots: []snapshotJSON{}, Pruned: []string{}}
