@@ -333,5 +333,8 @@ func absentClass(class, hasNo string, names []string) error {
 	if near := nearest.Name(class, names); near != "" {
 		return usagef("read --class: %s class %q; did you mean %q?", hasNo, class, near)
 	}
-	return usagef("read --class: %s class %q; there is %q", hasNo, class, names)
+	if len(names) == 0 {
+		return usagef("read --class: %s class %q, nor any other", hasNo, class)
+	}
+	return usagef("read --class: %s class %q; what there is: %s", hasNo, class, someNames(names))
 }
