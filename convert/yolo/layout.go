@@ -148,6 +148,7 @@ func (y *dataset) takeSizes(folder string, d description, name string) ([]os.Fil
 	if err != nil {
 		return nil, source.OpenError(file, err)
 	}
+	y.sizesFile = convert.Display(d.sizes)
 	return []os.FileInfo{info}, y.UseSizes(file)
 }
 

@@ -38,6 +38,8 @@ type dataset struct {
 	leftOut   leftOut
 	unread    map[string]int // labels that nothing reads, by their folders below the source
 	buffers   sync.Pool      // of *[]byte, for labels
+	// sizesFile is the file that states sizes, for messages; "" is none.
+	sizesFile string
 	// sizesAdvice says, once it was looked for, where sizes may come from.
 	sizesAdvice func() string
 }
@@ -68,6 +70,9 @@ func (y *dataset) complete(ctx context.Context, taken string, files ...os.FileIn
 	y.nameKeypoints(filepath.Base(taken))
 	y.print = y.Fingerprint(files...)
 	y.sizesAdvice = sync.OnceValue(y.findSizes)
+	if y.Options.Sizes != "" {
+		y.sizesFile = convert.Display(filepath.Base(y.Options.Sizes))
+	}
 	if list := flagsOf(y.Options).ClassList; list != "" {
 		y.classList, y.described = y.amongLabels(list), true
 	}
@@ -400,7 +405,7 @@ func (y *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 		*buffer = label
 		defer y.buffers.Put(buffer)
 	}
-	sizes := source.ImageSizes{Stated: y.statedSize(item), Local: y.localSize(item), Listed: listed}
+	sizes := source.ImageSizes{Stated: y.statedSize(item), Local: y.localSize(item), Listed: listed, StatedIn: y.sizesFile}
 	result, err := loadYOLO(y.Files, &y.convert, item, sizes, label, y.sizesAdvice)
 	if err != nil && p.near != "" {
 		err = fmt.Errorf("%w; %s differs from it in letter case alone", err, convert.Display(p.near))
