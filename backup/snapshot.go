@@ -48,13 +48,16 @@ func openRepository(dir string, now time.Time) (*repository, error) {
 	}
 	r := &repository{dir: dir}
 	if _, err := os.Stat(filepath.Join(dir, snapshot.RepositoryName)); errors.Is(err, fs.ErrNotExist) && len(entries) > 0 {
-		return nil, fmt.Errorf("export to %s: the folder is not empty and holds no backups; name an empty one with --out", dir)
+		return nil, fmt.Errorf("export to %s: %w; name an empty one with --out", dir, ErrNoBackups)
 	}
 	if r.snapshots, err = snapshot.List(dir, now); err == nil && len(r.snapshots) > 0 {
 		r.before, r.beforeErr = snapshot.ReadContents(r.snapshots[0].Dir)
 	}
 	return r, err
 }
+
+// ErrNoBackups is returned for a folder that holds something else.
+var ErrNoBackups = errors.New("the folder is not empty and holds no backups")
 
 // ErrOtherDataset is returned for a folder that holds backups of another
 // dataset.

@@ -88,5 +88,6 @@ func (released) Encode(dst []byte, c *convert.Converted) []byte {
 }
 func (released) WriteEncoded([]byte) error      { return nil }
 func (released) Write(*convert.Converted) error { return nil }
+func (released) Written() convert.Written       { return convert.Written{} }
 func (released) Close() error                   { return nil }
 func (released) Abort()                         {}

@@ -10,6 +10,7 @@ import (
 // first image is written.
 func Catalog(ctx context.Context, src convert.Source, o Options, m *convert.ClassMap) (*convert.Catalog, error) {
 	c := convert.NewCatalog(m)
+	o.Doing = "listing classes"
 	o.Finding = nil // they are told when the images are written
 	_, err := Run(ctx, src, o, func(image *Image) error {
 		if image.Err == nil {

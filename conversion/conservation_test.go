@@ -2,6 +2,7 @@ package conversion
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -14,6 +15,7 @@ import (
 
 	"pictosync/convert"
 	"pictosync/convert/formats"
+	"pictosync/convert/yolo"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -212,4 +214,96 @@ func TestConservationOfCanonicalLines(t *testing.T) {
 	if s.Read.Annotations != 4 || s.Taken.Annotations != 1 || s.LeftOut.Annotations != 3 || written != 1 || lost != 2 {
 		t.Errorf("read %+v, taken %+v, left out %+v, %d written, %d findings of what was lost", s.Read, s.Taken, s.LeftOut, written, lost)
 	}
+}
+
+// TestConservationOfWhatIsWritten holds what a summary says was written against what is in the
+// output: all of it has a form, and of labels whose annotations each become one, as many were
+// taken.
+func TestConservationOfWhatIsWritten(t *testing.T) {
+	files := []string{"../testdata/shapes.coco.json"}
+	if _, err := os.Stat(realLabels); err != nil {
+		t.Log("skipped the real labels: the folder ../shared/data is not there")
+	} else {
+		files = append(files, realLabels+"/coco/instances_sample.json", realLabels+"/coco/person_keypoints_sample.json")
+	}
+	tmp := t.TempDir()
+	for n, file := range files {
+		for _, all := range []bool{false, true} {
+			for _, to := range []string{"coco", "createml", "yolo-detect", "yolo-segment", "yolo-obb", "yolo-pose"} {
+				name, task, _ := strings.Cut(to, "-")
+				out := filepath.Join(tmp, fmt.Sprint(n, all, to))
+				s, err := writtenAs(t, file, name, task, out, convert.OpenOptions{Convert: convert.Options{AllGeometries: all}})
+				if err != nil && strings.Contains(err.Error(), "no poses") {
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				there, sum := 0, 0
+				switch name {
+				case "coco":
+					data, err := os.ReadFile(out)
+					if err != nil {
+						t.Fatal(err)
+					}
+					there = annotationsOf(t, data)
+				case "createml":
+					var entries []struct{ Annotations []json.RawMessage }
+					data, err := os.ReadFile(out)
+					if err = errors.Join(err, json.Unmarshal(data, &entries)); err != nil {
+						t.Fatal(err)
+					}
+					for _, e := range entries {
+						there += len(e.Annotations)
+					}
+				default:
+					if s.Images.Converted > 0 { // else there is no folder of labels
+						there = linesOf(t, out)
+					}
+				}
+				for _, n := range s.Written.Forms {
+					sum += n
+				}
+				for what, n := range s.Written.Without {
+					if n > there {
+						t.Errorf("%s to %s: %d without %s of %d", file, to, n, what, there)
+					}
+				}
+				if s.Written.Annotations != there || sum != there || s.Taken.Annotations != there {
+					t.Errorf("%s to %s (all geometries: %v): %d annotations are in it, and the summary says %+v, %d taken", file, to, all, there, s.Written, s.Taken.Annotations)
+				}
+			}
+		}
+	}
+}
+
+// writtenAs converts a file to a format, taking what is lost.
+func writtenAs(t *testing.T, file, name, task, out string, open convert.OpenOptions) (Summary, error) {
+	t.Helper()
+	format, err := formats.Writable(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, err := formats.Open(t.Context(), file, open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Accepted: convert.Accepted{Lost: true}}
+	catalog, err := Catalog(t.Context(), src, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	output := convert.Output{Path: out, Mode: 0o600, Catalog: catalog}
+	if task != "" {
+		output.Own = &yolo.WriteFlags{Task: yolo.Task(task)}
+	}
+	if o.Sink, err = format.Write.Create(output); err != nil {
+		return Summary{}, err
+	}
+	defer o.Sink.Abort()
+	s, err := Run(t.Context(), src, o, func(*Image) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, o.Sink.Close()
 }

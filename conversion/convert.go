@@ -4,6 +4,7 @@
 package conversion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,7 +37,10 @@ type Summary struct {
 		Converted int `json:"converted"`
 		Failed    int `json:"failed"`
 	} `json:"images"`
-	Annotations int `json:"annotations"`
+	// Annotations are those of the images that were taken, as the service counts them: each
+	// keypoint is one. Written are those of the output.
+	Annotations int             `json:"annotations"`
+	Written     convert.Written `json:"written"`
 	Accounts
 	Findings int            `json:"findings"`
 	Kinds    map[string]int `json:"findings_by_kind"`
@@ -63,6 +67,8 @@ type Options struct {
 	Sink convert.Sink
 	// Finding is told every finding, in the order of the source. May be nil.
 	Finding func(convert.Finding)
+	// Doing is what progress calls it; "" is converting.
+	Doing string
 	// Progress is told how far the conversion is. May be nil.
 	Progress func(progress.Progress)
 }
@@ -79,7 +85,7 @@ func Run(ctx context.Context, src convert.Source, o Options, each func(*Image) e
 	}
 	c := conversion{src: src, options: o, each: each, progress: progress.Tracker{Report: o.Progress}}
 	c.summary.Kinds = make(map[string]int)
-	c.progress.Begin("converting", 0)
+	c.progress.Begin(cmp.Or(o.Doing, "converting"), 0)
 	err := c.run(ctx)
 	if err == nil {
 		convert.Finish(src)
@@ -88,6 +94,10 @@ func Run(ctx context.Context, src convert.Source, o Options, each func(*Image) e
 	c.summary.Read.Images += left.Images
 	c.summary.Read.Annotations += left.Annotations
 	c.summary.Accounts = Account(c.summary.Read, c.summary.Taken)
+	c.summary.Written = convert.Written{Forms: map[convert.Form]int{}, Without: map[convert.Missing]int{}}
+	if o.Sink != nil {
+		c.summary.Written.Add(o.Sink.Written())
+	}
 	return c.summary, err
 }
 

@@ -65,8 +65,9 @@ func (l *lines) Write(*convert.Converted) error {
 	return l.fails[l.written]
 }
 
-func (*lines) Close() error { return nil }
-func (*lines) Abort()       {}
+func (*lines) Written() convert.Written { return convert.Written{} }
+func (*lines) Close() error             { return nil }
+func (*lines) Abort()                   {}
 
 // noted is told of images and has nothing to do.
 func noted(*conversion.Image) error { return nil }

@@ -54,6 +54,7 @@ func Inspect(ctx context.Context, src convert.Source, o Options) (Inspection, er
 	i := Inspection{Description: src.Describe(), Classes: []ClassCounts{}}
 	classes := make(map[string]*ClassCounts)
 	sizes := make(map[convert.Size]struct{})
+	o.Doing = "reading"
 	summary, err := Run(ctx, src, o, func(c *Image) error {
 		if c.Err != nil {
 			return nil

@@ -46,10 +46,87 @@ type Sink interface {
 	// Write writes an image that was taken. It fails the image, or adds findings to it,
 	// where the format cannot hold it ([Converted.Lose]); its error ends the conversion.
 	Write(c *Converted) error
+	// Written counts what was written so far.
+	Written() Written
 	// Close completes the output.
 	Close() error
 	// Abort leaves nothing behind; after Close it does nothing.
 	Abort()
+}
+
+// Written counts the annotations of an output as it has them: its entries or lines, which
+// need not be as many as the annotations that they were made of.
+type Written struct {
+	Annotations int `json:"annotations"`
+	// Forms says what they are: all of them, by form.
+	Forms map[Form]int `json:"forms"`
+	// Without says how many were written without something that they had beside, which the
+	// format has no place for. One may lack several.
+	Without map[Missing]int `json:"without"`
+}
+
+// Form is what an annotation is in an output.
+type Form string
+
+// Forms of annotations.
+const (
+	FormBox      Form = "box"
+	FormOriented Form = "oriented_box"
+	FormPolygon  Form = "polygon"
+	FormMask     Form = "mask"
+	FormPose     Form = "pose"
+	FormKeypoint Form = "keypoint" // one by itself
+	FormPolyline Form = "polyline"
+)
+
+// Forms are all forms, in the order in which they are told.
+var Forms = []Form{FormBox, FormOriented, FormPolygon, FormMask, FormPose, FormKeypoint, FormPolyline}
+
+// Missing is what an annotation was written without.
+type Missing string
+
+// What annotations are written without.
+const (
+	WithoutKeypoints Missing = "keypoints"
+	WithoutPolygons  Missing = "polygons"
+	WithoutBox       Missing = "box"
+	WithoutDetails   Missing = "details" // confidence or attributes
+)
+
+// AllMissing are all of them, in the order in which they are told.
+var AllMissing = []Missing{WithoutKeypoints, WithoutPolygons, WithoutBox, WithoutDetails}
+
+// Count counts annotations of a form.
+func (w *Written) Count(form Form, n int) {
+	if n == 0 {
+		return
+	}
+	if w.Forms == nil {
+		w.Forms = make(map[Form]int)
+	}
+	w.Annotations += n
+	w.Forms[form] += n
+}
+
+// Lack counts annotations that were written without something.
+func (w *Written) Lack(what Missing, n int) {
+	if n == 0 {
+		return
+	}
+	if w.Without == nil {
+		w.Without = make(map[Missing]int)
+	}
+	w.Without[what] += n
+}
+
+// Add adds what was counted elsewhere.
+func (w *Written) Add(other Written) {
+	for form, n := range other.Forms {
+		w.Count(form, n)
+	}
+	for what, n := range other.Without {
+		w.Lack(what, n)
+	}
 }
 
 // Unencoded leaves all to a sink's Write.

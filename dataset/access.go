@@ -31,6 +31,8 @@ type Options struct {
 	// Create has a dataset that is not there be made once what is to be done with it is
 	// decided: see Missing. ForceCreate makes it also where its name is near another's.
 	Create, ForceCreate bool
+	// HowMade says how a dataset that is not there comes to be; "" is the constant of that name.
+	HowMade string
 	// Service names the service in the state: its base URL, or "sandbox".
 	Service string
 	// Concurrency is how many requests are sent at the same time. 0 means the default.
@@ -161,6 +163,8 @@ func (a *Access) showWait(w quota.Waiting) {
 		a.Tracker.Holds(progress.Hold{})
 	case w.Refused:
 		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "the service wants to be left alone", Until: w.Until})
+	case w.Paced:
+		a.Tracker.Holds(progress.Hold{Kind: progress.Pace, Why: "the quota (" + w.Quota.Said() + ") sets the pace", Until: w.Until})
 	default:
 		a.Tracker.Holds(progress.Hold{Kind: progress.Quota, Why: "waiting for the quota (" + w.Quota.Said() + ")", Until: w.Until})
 	}

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,9 @@ import (
 
 // ErrNotFound is returned where the service knows no such dataset.
 var ErrNotFound = errors.New("the service has no such dataset")
+
+// HowMade says how a dataset comes to be that the service does not have.
+const HowMade = "a sync with --create-dataset --upload missing makes one of a folder with images"
 
 // Open asks for the dataset. Where one is to be made if it is missing, and the state knows none of
 // that name, the names of all are looked at first: they tell that it is missing, and near what.
@@ -79,7 +83,7 @@ func (a *Access) similar(ctx context.Context) string {
 	if near := nearest.Name(a.Dataset, names); near != "" {
 		return fmt.Sprintf("; did you mean %q?", near)
 	}
-	return "; a sync with --create-dataset --upload missing makes one of a folder with images"
+	return "; " + cmp.Or(a.HowMade, HowMade)
 }
 
 // ErrNear is returned for a dataset that is to be made and whose name is near another's.

@@ -305,3 +305,28 @@ func TestWaitsAreSaid(t *testing.T) {
 		}
 	})
 }
+
+// Where each request waits for a moment and none for long, that is said once, when it has been so
+// for a while; a burst that has its turns is no wait.
+func TestAPaceIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := NewPacer(t.Context(), Quota{Requests: 20, Per: time.Minute}, "key", &memoryLog{}, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var said []Waiting
+		p.OnWait = func(w Waiting) { said = append(said, w) }
+		began := time.Now()
+		for range 30 {
+			if err := p.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if passed := time.Since(began); passed < 10*time.Second && len(said) > 0 {
+				t.Errorf("after %s: %+v", passed, said)
+			}
+		}
+		if len(said) != 2 || !said[0].Paced || said[0].Quota.Requests != 20 || said[0].Until.IsZero() || said[1] != (Waiting{}) {
+			t.Errorf("%+v", said)
+		}
+	})
+}

@@ -39,6 +39,8 @@ type Waiting struct {
 	Quota Quota // that is waited for
 	// Refused says that the service asked to be left alone.
 	Refused bool
+	// Paced says that no single request waits for long, and each of them does for a while.
+	Paced bool
 }
 
 // longWait is how long a request waits before that is said.
@@ -80,6 +82,8 @@ type Pacer struct {
 	seen         seen
 	kept         store.SaidQuota // in the memory
 	waiting      Waiting
+	pacedSince   time.Time // since when every request has had to wait
+	pacedTold    bool      // it was said so
 	limiter      *rate.Limiter
 	window       window
 	sent         int
@@ -287,7 +291,7 @@ func (r *Recorded) SentAt() time.Time {
 func (p *Pacer) Wait(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-p.stop:
 			return ErrStopping
@@ -296,7 +300,7 @@ func (p *Pacer) Wait(ctx context.Context) error {
 		default:
 		}
 		at, wait := p.take()
-		p.tellWait(at, wait)
+		p.tellWait(at, wait, first)
 		if until := p.leftAloneUntil(); !until.IsZero() {
 			return fmt.Errorf("%w until %s, longer than it may be out of reach (--max-outage %s): the same command resumes the run then", ErrLeftAlone, until.Local().Format(time.DateTime), p.MaxBlock)
 		}
@@ -328,15 +332,27 @@ func (p *Pacer) noTurn() error {
 // told reports whether the service said what the quota is; p.mu is held.
 func (p *Pacer) told() bool { return p.seen.limit > 0 || p.kept != (store.SaidQuota{}) }
 
-// tellWait says that requests wait, once, and that they do not any more.
-func (p *Pacer) tellWait(now time.Time, wait time.Duration) {
+// tellWait says that requests wait, once, and that they do not any more. first says that it is
+// the first time that a request asks for its turn: one that has it then waits for nothing.
+func (p *Pacer) tellWait(now time.Time, wait time.Duration, first bool) {
 	p.mu.Lock()
 	was := p.waiting
 	switch {
-	case wait >= longWait && was.Until.IsZero():
-		p.waiting = Waiting{Until: now.Add(wait), Quota: p.quota, Refused: p.blockedUntil.After(now)}
+	case first && wait <= 0:
+		p.pacedSince, p.pacedTold = time.Time{}, false
+	case p.pacedSince.IsZero():
+		p.pacedSince = now
+	}
+	paced := !p.pacedTold && !p.pacedSince.IsZero() && now.Sub(p.pacedSince) >= longWait
+	switch {
 	case wait <= 0:
 		p.waiting = Waiting{}
+	case !was.Until.IsZero():
+	case wait >= longWait:
+		p.waiting = Waiting{Until: now.Add(wait), Quota: p.quota, Refused: p.blockedUntil.After(now)}
+	case paced:
+		p.waiting = Waiting{Until: now.Add(wait), Quota: p.quota, Paced: true}
+		p.pacedTold = true
 	}
 	is, tell := p.waiting, p.OnWait
 	p.mu.Unlock()

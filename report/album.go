@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/internal/parallel"
 	"pictosync/pictograph"
@@ -80,7 +81,8 @@ func NewAlbum(src convert.Source, o AlbumOptions) *Album {
 // counts are what a source holds.
 type counts struct {
 	images, labelled, empty, failed int
-	annotations, read, leftOut      int
+	annotations, leftOut            int
+	refused                         int // annotations that are shown, of images that cannot be taken
 	pictured                        int
 	starts                          []string // cursors before the first, 61st, … image
 	classes                         map[string]*classCount
@@ -160,6 +162,7 @@ func (a *Album) goThrough(ctx context.Context, progress func(int)) error {
 	})
 	a.mu.Lock()
 	a.count.orphans, a.count.moreOrphans = orphans, more
+	a.count.leftOut += convert.LeftOut(a.src).Annotations
 	a.mu.Unlock()
 	return ctx.Err()
 }
@@ -221,29 +224,40 @@ func (a *Album) add(l loaded) {
 	} else {
 		c.pictured++
 	}
-	if l.err != nil {
-		c.failed++
-		keep(&c.failedAt)
-		return
-	}
 	r := l.result
-	c.read, c.leftOut = c.read+r.Read, c.leftOut+r.LeftOut
-	c.addFindings(r.Findings, n)
-	if a.accepted.Refusal(r) != nil {
+	read, leftOut := conversion.Read(l.item, r, l.err)
+	refused := l.err
+	if refused == nil {
+		refused = a.accepted.Refusal(r)
+	}
+	if refused != nil {
+		leftOut = read
+	}
+	c.leftOut += leftOut
+	c.addFindings(conversion.WithFailure(r.Findings, l.item, refused), n)
+	switch {
+	case refused != nil:
 		c.failed++
 		keep(&c.failedAt)
-	} else if len(r.Annotations) == 0 {
+	case len(r.Annotations) == 0:
 		c.empty++
 		keep(&c.emptyAt)
-	} else {
+	default:
 		c.labelled++
+	}
+	if l.err != nil {
+		return
 	}
 	if r.Size.Known() {
 		c.addSize(r.Size)
 	} else {
 		c.unsized++
 	}
-	c.annotations += len(r.Annotations)
+	if refused == nil {
+		c.annotations += len(r.Annotations)
+	} else {
+		c.refused += len(r.Annotations)
+	}
 	c.perImage.Add(float64(len(r.Annotations)))
 	c.addClasses(r.Annotations, n)
 }

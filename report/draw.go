@@ -42,6 +42,10 @@ type Drawn struct {
 	// Reasons are the first images that could not be drawn, and why.
 	Reasons []string `json:"failures,omitempty"`
 
+	// Unused are the chosen classes that no annotation has, of the images that were come to; All
+	// says that these were all.
+	Unused []string `json:"classes_without_annotations,omitempty"`
+	All    bool     `json:"-"`
 	// Absent is a chosen class that neither a label has nor the source defines, and Classes what
 	// there is; where images failed or were left out, it is not known.
 	Absent  string   `json:"-"`
@@ -100,6 +104,12 @@ func (a *Album) Draw(ctx context.Context, root *os.Root, o DrawOptions) (Drawn, 
 		return d.done, err
 	}
 	slices.Sort(d.done.Reasons)
+	d.done.All = all
+	for _, class := range o.Classes {
+		if !seen[class] && !slices.Contains(d.done.Unused, class) {
+			d.done.Unused = append(d.done.Unused, class)
+		}
+	}
 	for _, class := range a.src.Describe().Defined {
 		seen[class] = true
 	}

@@ -25,6 +25,7 @@ type Filed struct {
 	Bytes  int `json:"bytes"`
 	Drawn  int `json:"drawn"`  // images with their labels
 	Change int `json:"images"` // images that change
+	Unread int `json:"unread"` // images of a plan that are drawn without what goes, which is not known
 }
 
 // File makes the page of the run in one file, that needs nothing else: the images that
@@ -43,7 +44,7 @@ func (r *Run) File(ctx context.Context, o FileOptions) ([]byte, Filed, error) {
 	if err != nil {
 		return nil, Filed{}, err
 	}
-	changing := 0
+	changing, unread := 0, 0
 	drawn := append(slices.Clone(looked[:min(o.Drawn, len(looked))]), held...)
 	page := func() view.Page {
 		return view.Page{Title: r.title(), Inline: true, Report: report, Footer: "Run " + r.Run.ID + ". Made by pictosync; this page is whole in itself and loads nothing."}
@@ -81,6 +82,7 @@ func (r *Run) File(ctx context.Context, o FileOptions) ([]byte, Filed, error) {
 		anchors[s.brief.Seq] = part.Anchor
 		if slices.Contains([]store.ItemOutcome{store.ItemPending, store.ItemSaved, store.ItemCleared}, s.brief.Outcome) {
 			changing++
+			unread += r.unread([]seen{s})
 		}
 		report.Pictures = append(report.Pictures, part)
 		grid.Tiles = append(grid.Tiles, tile)
@@ -103,7 +105,7 @@ func (r *Run) File(ctx context.Context, o FileOptions) ([]byte, Filed, error) {
 	if err := page().Write(&b); err != nil {
 		return nil, Filed{}, err
 	}
-	return b.Bytes(), Filed{Bytes: b.Len(), Drawn: changing, Change: len(k.changing)}, nil
+	return b.Bytes(), Filed{Bytes: b.Len(), Drawn: changing, Change: len(k.changing), Unread: unread}, nil
 }
 
 // heldPictures are a few of the images that were left alone.

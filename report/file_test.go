@@ -5,7 +5,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"pictosync/conversion"
 	"pictosync/convert"
 	"pictosync/convert/formats"
 	"pictosync/pictograph"
@@ -211,6 +214,61 @@ func TestAlbum(t *testing.T) {
 		a.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != http.StatusNotFound {
 			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+}
+
+// A source is counted on its page as inspect counts it, whatever of it cannot be taken.
+func TestAlbumCountsAsInspectDoes(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"labels/classes.txt": "car\nvan\n",
+		"labels/a.txt":       "0 .5 .5 .2 .2\n7 .5 .5 .2 .2\n", // of a class that there is not
+		"labels/b.txt":       "0 .5 .5 .2 .2\n1 .5 .5 .2 .2\n",
+		"labels/c.txt":       "0 .5 .5 .2 .2\n", // of unknown size
+		"labels/d.txt":       "",
+		"sizes.csv":          "image,width,height\na.jpg,100,50\nb.jpg,100,50\n",
+	} {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open := func() convert.Source {
+		src, err := formats.Open(t.Context(), filepath.Join(dir, "labels"), convert.OpenOptions{Sizes: filepath.Join(dir, "sizes.csv")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return src
+	}
+	kinds := make(map[convert.Kind]int)
+	want, err := conversion.Inspect(t.Context(), open(), conversion.Options{Finding: func(f convert.Finding) { kinds[f.Kind] += f.Stands() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want.Read.Annotations != 5 || want.Annotations != 2 || want.LeftOut.Annotations != 3 || want.Images.Failed != 2 || kinds[convert.KindUnknownSize] != 1 {
+		t.Fatalf("%+v, %v", want, kinds)
+	}
+	a := NewAlbum(open(), AlbumOptions{Photos: view.NewPhotos("")})
+	if err := a.Count(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	c := &a.count
+	if c.images != want.Images.Found || c.labelled != want.Images.Labelled || c.empty != want.Images.Empty || c.failed != want.Images.Failed || c.annotations != want.Annotations || c.leftOut != want.LeftOut.Annotations {
+		t.Errorf("the page counts %+v, and inspect %+v", c, want)
+	}
+	got := make(map[convert.Kind]int)
+	for _, k := range c.kinds {
+		got[k.kind] += k.count
+	}
+	if !maps.Equal(got, kinds) {
+		t.Errorf("findings on the page: %v, and of inspect: %v", got, kinds)
+	}
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+	for _, text := range []string{"4 images with 2 annotations", "<b>3</b><span>annotations left out", "count 1 annotation more, of images that cannot be taken"} {
+		if !strings.Contains(w.Body.String(), text) {
+			t.Errorf("the page is without %q: %s", text, w.Body.String())
 		}
 	}
 }

@@ -31,6 +31,7 @@ type PageOptions struct {
 type Did struct {
 	Saved   bool // it saved images
 	Unknown int  // annotations of which it is not known whether they stay
+	Unread  int  // images of a plan whose annotations are not known, but for their number
 	Notes   store.Notes
 }
 
@@ -58,17 +59,6 @@ func (r *Run) Page(ctx context.Context, o PageOptions) (*view.Report, []seen, er
 		return nil, nil, err
 	}
 	page := &view.Report{Lead: r.lead(ctx, k, totals), Sides: r.sides()}
-	did := Did{Saved: totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0, Unknown: k.unknown, Notes: totals.Notes}
-	if o.Cost != nil {
-		page.Cost = o.Cost(did)
-	}
-	if o.Commands != nil {
-		page.Commands = o.Commands(did)
-	}
-	if err := r.alerts(ctx, page, k, totals); err != nil {
-		return nil, nil, err
-	}
-	page.Numbers = r.numbers(k, totals)
 	looked := make([]seen, 0, min(o.Looked, len(k.changing)))
 	for _, b := range k.changing[:min(o.Looked, len(k.changing))] {
 		s := seen{brief: b}
@@ -77,6 +67,17 @@ func (r *Run) Page(ctx context.Context, o PageOptions) (*view.Report, []seen, er
 		}
 		looked = append(looked, s)
 	}
+	did := Did{Saved: totals.Outcome[store.ItemSaved]+totals.Outcome[store.ItemCleared] > 0, Unknown: k.unknown, Unread: r.unread(looked), Notes: totals.Notes}
+	if o.Cost != nil {
+		page.Cost = o.Cost(did)
+	}
+	if o.Commands != nil {
+		page.Commands = o.Commands(did)
+	}
+	if err := r.alerts(ctx, page, k, did, totals); err != nil {
+		return nil, nil, err
+	}
+	page.Numbers = r.numbers(k, totals)
 	// Among those with like numbers, what is known exactly decides.
 	slices.SortStableFunc(looked, func(a, b seen) int {
 		aLost, aKnown := lost(a)
@@ -108,8 +109,19 @@ func lost(s seen) (n int, known bool) {
 	return c[compare.Removed], known
 }
 
+// unread is how many images of a plan cannot be drawn with what goes: of what they have only
+// the number is known.
+func (r *Run) unread(of []seen) (n int) {
+	for _, s := range of {
+		if r.planned() && s.brief.Before > 0 && !s.picture.BeforeKnown {
+			n++
+		}
+	}
+	return n
+}
+
 // alerts say what a reviewer must not overlook.
-func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, t store.Totals) error {
+func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, did Did, t store.Totals) error {
 	alert := func(format string, args ...any) { page.Alerts = append(page.Alerts, fmt.Sprintf(format, args...)) }
 	note := func(format string, args ...any) { page.Notes = append(page.Notes, fmt.Sprintf(format, args...)) }
 	if r.Run.Error != "" {
@@ -147,6 +159,10 @@ func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, t store
 	}
 	if k.unknown > 0 {
 		note("Of %s it is not known, without reading them, whether the labels say the same: they are counted as replaced.", view.Plural(k.unknown, "annotation"))
+	}
+	if n := did.Unread; n > 0 {
+		them := map[bool]string{true: "it", false: "them"}[n == 1]
+		note("Of %s only the number of annotations is known, so what goes is not drawn on %s. `plan --html FILE --read-images N` reads them, a request an image.", view.Plural(n, "image"), them)
 	}
 	if r.Reads > 0 {
 		note("For this page the annotations of %s were read, a request each.", view.Plural(r.Reads, "image"))

@@ -156,6 +156,9 @@ func (a *Album) sourcePage(base string) *view.SourcePage {
 	if n := len(c.orphans) + c.moreOrphans; n > 0 {
 		s.Lists = append(s.Lists, view.Link{Text: fmt.Sprintf("image files without labels (%s)", view.Thousands(n)), Href: base + "unlabelled"})
 	}
+	if n := c.refused; n > 0 {
+		s.Notes = append(s.Notes, fmt.Sprintf("Classes, shapes and sizes count %s more, of images that cannot be taken: what of these can be read is shown too.", view.Plural(n, "annotation")))
+	}
 	if c.images > 0 && c.pictured == 0 {
 		s.Notes = append(s.Notes, "No image files were found, so the labels are shown on empty frames: --images names the folder that they are in.")
 	}

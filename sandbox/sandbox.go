@@ -56,10 +56,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
-	_ "github.com/mattn/go-sqlite3" // the database
+	"github.com/mattn/go-sqlite3" // the database
 	"github.com/rs/zerolog"
 
 	"pictosync/pictograph"
@@ -171,6 +172,9 @@ CREATE TABLE IF NOT EXISTS audit (
 ) STRICT;
 `
 
+// ErrNoSandbox is returned for a file, or a folder, that is no database at all.
+var ErrNoSandbox = errors.New("it is no sandbox's database")
+
 // Open opens the sandbox whose data is in the file at path, made where it is
 // missing; ":memory:" keeps nothing.
 func Open(path string, o Options) (*Server, error) {
@@ -199,6 +203,10 @@ func Open(path string, o Options) (*Server, error) {
 	var err error
 	if s.db, err = openDatabase(path, s.files); err != nil {
 		s.die()
+		var e sqlite3.Error
+		if errors.Is(err, syscall.EISDIR) || errors.As(err, &e) && e.Code == sqlite3.ErrNotADB {
+			return nil, fmt.Errorf("open the sandbox %s: %w (%w); name another file", path, ErrNoSandbox, err)
+		}
 		return nil, fmt.Errorf("open the sandbox %s: %w; name another file, or remove this one to start afresh", path, err)
 	}
 	if o.Storage != nil { // URLs from before a restart lead to it

@@ -1,14 +1,19 @@
 package source
 
 import (
+	"cmp"
 	"fmt"
 
 	"pictosync/convert"
 )
 
 // ImageSizes is what is known of the size of an image: as its label states it, as the
-// header of its file does, and as the dataset lists it. Each may be unknown.
-type ImageSizes struct{ Stated, Local, Listed convert.Size }
+// header of its file does, and as the dataset lists it. Each may be unknown. StatedIn is where
+// the first stands, for messages; "" is its label.
+type ImageSizes struct {
+	Stated, Local, Listed convert.Size
+	StatedIn              string
+}
 
 // Own is the size that the source knows, the listed one where it knows none.
 func (s ImageSizes) Own() convert.Size {
@@ -37,7 +42,7 @@ func (s ImageSizes) String() string {
 	for _, one := range []struct {
 		size convert.Size
 		what string
-	}{{s.Stated, "in its label"}, {s.Local, "in its file"}, {s.Listed, "in the dataset"}} {
+	}{{s.Stated, "in " + cmp.Or(s.StatedIn, "its label")}, {s.Local, "in its file"}, {s.Listed, "in the dataset"}} {
 		if !one.size.Known() {
 			continue
 		}

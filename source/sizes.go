@@ -116,6 +116,12 @@ func WholeSize(width, height float64) (convert.Size, error) {
 	return size, nil
 }
 
+// UseSizes takes the sizes of a file that the source itself names.
+func (s *Files) UseSizes(file string) (err error) {
+	s.Sizes, err = readSizes(file, s.Reporter)
+	return err
+}
+
 // readSizes reads a sizes file: JSON {"a.jpg":[w,h]}, also
 // {"a.jpg":{"width":w,"height":h}}, or CSV with the columns image, width and
 // height.

@@ -66,6 +66,25 @@ func damaged(err error) bool {
 	return errors.Is(err, ErrDamaged) || errors.As(err, &e) && (e.Code == sqlite3.ErrCorrupt || e.Code == sqlite3.ErrNotADB)
 }
 
+// ErrNoState is returned for a file, or a folder, that is no state of pictosync, and most likely
+// named by mistake.
+var ErrNoState = errors.New("it is no state of pictosync")
+
+// Check refuses what is there under the name of a state and is none, before anything is made
+// beside it.
+func Check(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil: // nothing, or who opens it says what is wrong
+		return nil
+	case info.IsDir():
+		return fmt.Errorf("open the state %s: %w but a folder; name a file with --state", path, ErrNoState)
+	case info.Size() > 0 && info.Mode().IsRegular() && !isState(path):
+		return fmt.Errorf("open the state %s: %w; name another with --state", path, ErrNoState)
+	}
+	return nil
+}
+
 // isState reports whether a file that cannot be read as a state was most likely
 // one, and not something else that was named by mistake.
 func isState(path string) bool {

@@ -17,6 +17,9 @@ func Look(ctx context.Context, path string) (*Store, error) {
 	if err := thereIs(path); err != nil {
 		return nil, err
 	}
+	if err := Check(path); err != nil {
+		return nil, err
+	}
 	name := dsn(path, "ro")
 	if _, err := os.Stat(path + "-wal"); errors.Is(err, fs.ErrNotExist) {
 		// A connection that may not write leaves the log behind that it has to make.
@@ -136,7 +139,7 @@ func examineError(path string, err error) error {
 		return fmt.Errorf("examine the state %s: %w: %w", path, ErrDamaged, err)
 	}
 	if damaged(err) {
-		err = fmt.Errorf("it is no state of pictosync: %w", err)
+		err = fmt.Errorf("%w: %w", ErrNoState, err)
 	}
 	return fmt.Errorf("examine the state %s: %w", path, err)
 }
@@ -165,7 +168,7 @@ func (s *Store) examine(ctx context.Context) (h Health, err error) {
 	h.Latest = schemaVersion
 	switch h.Version, err = versionOf(ctx, s.reader); {
 	case errors.Is(err, ErrForeign):
-		return h, errors.New("it is a database, and no state of pictosync")
+		return h, ErrForeign
 	case err != nil:
 		return h, err
 	case h.Version > schemaVersion:

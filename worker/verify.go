@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"pictosync/compare"
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/internal/parallel"
@@ -262,7 +264,7 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	var there []pictograph.Annotation
 	asTold := func(c dataset.Content) bool {
 		there, err = pictograph.DecodeAnnotations(c.Annotations)
-		return err == nil && difference(result.Annotations, there) == ""
+		return err == nil && sameAnnotations(result.Annotations, there)
 	}
 	var saved []store.Hash
 	if len(images) == 1 && images[0].Saved != nil {
@@ -287,14 +289,17 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	if there, err = pictograph.DecodeAnnotations(content.Annotations); err != nil {
 		return row, fmt.Errorf("compare %s: %w", row.Image, err)
 	}
-	if row.Reason = difference(result.Annotations, there); row.Reason == "" {
+	if sameAnnotations(result.Annotations, there) {
 		row.Outcome = store.ItemUnchanged
 		if content.ByExport {
 			v.believedMu.Lock()
 			v.believed.Add(row.ImageRef)
 			v.believedMu.Unlock()
 		}
-	} else if row.Plan == store.PlanUnchanged {
+		return row, nil
+	}
+	row.Reason = difference(result.Annotations, there)
+	if row.Plan == store.PlanUnchanged {
 		row.Plan = store.PlanDrifted // which the count alone did not show
 	}
 	return row, nil
@@ -315,9 +320,9 @@ func (v *verifier) noteDiffers(image store.Image, c dataset.Content) error {
 	return v.store.AddReadings(v.Stopping, []store.Reading{r}, v.Now())
 }
 
-// difference says in which annotations two lists differ, "" if in none: their
-// order does not count, nor who the service says made them.
-func difference(want, got []pictograph.Annotation) string {
+// sameAnnotations reports whether two lists are the same, ids included: their order does not
+// count, nor who the service says made them.
+func sameAnnotations(want, got []pictograph.Annotation) bool {
 	encode := func(a pictograph.Annotation) string {
 		a.CreatedBy = ""
 		data, err := a.Append(nil)
@@ -330,31 +335,27 @@ func difference(want, got []pictograph.Annotation) string {
 	for _, a := range got {
 		there[a.ID] = encode(a)
 	}
-	missing, changed := 0, 0
-	first := ""
-	note := func(id string) {
-		if first == "" {
-			first = id
-		}
-	}
 	for _, a := range want {
-		switch other, ok := there[a.ID]; {
-		case !ok:
-			missing++
-			note(a.ID)
-		case other != encode(a):
-			changed++
-			note(a.ID)
+		if other, ok := there[a.ID]; !ok || other != encode(a) {
+			return false
 		}
 		delete(there, a.ID)
 	}
-	if missing+changed+len(there) == 0 {
-		return ""
-	}
-	for _, a := range got {
-		if _, extra := there[a.ID]; extra {
-			note(a.ID)
+	return len(there) == 0
+}
+
+// difference says in what two lists differ, which are not the same, in the words that
+// `plan --diff` has for it.
+func difference(want, got []pictograph.Annotation) string {
+	changes := compare.Annotations(got, want)
+	n := compare.Count(changes)
+	if n[compare.Unchanged] == len(changes) {
+		if slices.ContainsFunc(changes, func(c compare.Change) bool { return c.Before.ID != c.After.ID }) {
+			return "the dataset differs from the labels: its annotations say the same and have other ids"
 		}
+		return "the dataset differs from the labels: its annotations say the same and are written in another way"
 	}
-	return fmt.Sprintf("the dataset differs from the labels: %s missing, %d changed, %d more than there should be (the first: %s)", annotationsText(missing), changed, len(there), first)
+	first := slices.IndexFunc(changes, func(c compare.Change) bool { return c.Kind != compare.Unchanged })
+	return fmt.Sprintf("the dataset differs from the labels: to say the same, %s would be added, %d removed, %d changed (the first: %s)",
+		annotationsText(n[compare.Added]), n[compare.Removed], n[compare.Changed], changes[first].Line())
 }

@@ -36,11 +36,11 @@ func (b *bench) verified(path string, change ...func(*VerifyOptions)) Summary {
 // Every annotation is compared, not the counts alone.
 func TestVerify(t *testing.T) {
 	b := newBench(t, sandbox.Options{})
-	b.images("same.jpg", "changed.jpg", "less.jpg", "more.jpg", "empty.jpg")
-	labels := b.labels("same.jpg car truck", "changed.jpg car", "less.jpg car car", "more.jpg car", "empty.jpg", "nowhere.jpg car")
+	b.images("same.jpg", "changed.jpg", "less.jpg", "more.jpg", "other.jpg", "empty.jpg")
+	labels := b.labels("same.jpg car truck", "changed.jpg car", "less.jpg car car", "more.jpg car", "other.jpg car", "empty.jpg", "nowhere.jpg car")
 	b.done(labels)
 	saves := len(b.saves())
-	if s := b.verified(labels); s.Images.Unchanged != 5 || s.Images.Unmatched != 1 || s.Images.Failed != 0 {
+	if s := b.verified(labels); s.Images.Unchanged != 6 || s.Images.Unmatched != 1 || s.Images.Failed != 0 {
 		t.Errorf("right after the save: %+v\n%q", s.Images, b.records(s.Run))
 	}
 	if len(b.saves()) != saves {
@@ -50,12 +50,14 @@ func TestVerify(t *testing.T) {
 	post(t, b, "/api/v1/developer/annotations/set/changed.jpg", `{"annotations":[`+fmt.Sprintf(box, 0, 0.001)+`]}`)
 	post(t, b, "/api/v1/developer/annotations/set/less.jpg", `{"annotations":[`+fmt.Sprintf(box, 1, 1)+`]}`)
 	post(t, b, "/api/v1/developer/annotations/set/more.jpg", `{"annotations":[`+fmt.Sprintf(box, 7, 0)+`,`+fmt.Sprintf(box, 0, 0)+`]}`)
+	post(t, b, "/api/v1/developer/annotations/set/other.jpg", `{"annotations":[`+fmt.Sprintf(box, 8, 0)+`]}`)
 	s := b.verified(labels)
-	expect(t, "differences", b.records(s.Run)[1:4],
-		"changed.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 1 changed, 0 more than there should be (the first: 0)",
-		"less.jpg drifted failed the dataset differs from the labels: 1 annotation missing, 0 changed, 0 more than there should be (the first: 0)",
-		"more.jpg drifted failed the dataset differs from the labels: 0 annotations missing, 0 changed, 1 more than there should be (the first: 7)")
-	if s.Outcome != "failures" || s.Images.Failed != 3 || s.Images.Unchanged != 2 {
+	expect(t, "differences", b.records(s.Run)[1:5],
+		"changed.jpg drifted failed the dataset differs from the labels: to say the same, 0 annotations would be added, 0 removed, 1 changed (the first: ~ car 0,1 2×3 (by less than half a pixel))",
+		"less.jpg drifted failed the dataset differs from the labels: to say the same, 1 annotation would be added, 0 removed, 0 changed (the first: + car 0,1 2×3)",
+		"more.jpg drifted failed the dataset differs from the labels: to say the same, 0 annotations would be added, 1 removed, 0 changed (the first: - car 0,1 2×3)",
+		"other.jpg drifted failed the dataset differs from the labels: its annotations say the same and have other ids")
+	if s.Outcome != "failures" || s.Images.Failed != 4 || s.Images.Unchanged != 2 {
 		t.Errorf("%+v", s)
 	}
 }

@@ -21,7 +21,7 @@ import (
 // is where the command was found. Nor is what is only about what a command prints.
 
 // notRepeated are flags that say what is shown of a run, or where its options are from.
-var notRepeated = map[string]bool{"config": true, "state": true, "json": true, "quiet": true, "log-level": true,
+var notRepeated = map[string]bool{"config": true, "state": true, "json": true, "quiet": true, "log-level": true, "log-format": true,
 	"dry-run": true, "html": true, "read-images": true, "fetch-images": true, "diff": true, "rows": true, "webhook": true}
 
 // applyAndKeep fills in the flags that the command line left alone, and keeps the command line

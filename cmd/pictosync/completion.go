@@ -37,6 +37,7 @@ func choices() map[string][]string {
 		"backup":           textOf([]worker.BackupPolicy{worker.BackupAuto, worker.BackupAlways, worker.BackupNever}),
 		"upload":           textOf([]worker.Uploading{worker.UploadNone, worker.UploadMissing, worker.UploadAll}),
 		"allow":            append([]string{string(convert.Lost)}, convert.KindsOf(convert.Lost)...),
+		"log-format":       {"text", "json"},
 		"log-level":        {"debug", "info", "warn", "error", "disabled"},
 	}
 }

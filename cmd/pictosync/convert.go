@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"pictosync/conversion"
@@ -35,9 +37,13 @@ func newConvert() *cobra.Command {
 		Long: `Convert a source on this machine, without a network:
 
 ` + writtenFormats() + `
-What the format cannot hold is a finding. Numbers of categories follow the class
+What the format cannot hold is a finding, and the summary counts what was written in
+which form, and without what. Numbers of categories follow the class
 map and then the names of the classes, so that they are the same tomorrow.
---out - writes to standard output.` + exitHelp,
+
+A file that --out names is replaced if it is there, once the new one is complete: a
+conversion that breaks off leaves the old one. A folder must be new or empty.
+--out - writes to standard output.` + exitHint,
 		Example: `  pictosync convert testdata/shapes --to canonical --out shapes.jsonl
   pictosync convert shapes.jsonl --to coco --out shapes.json
   pictosync convert testdata/shapes.coco.json --to yolo --out shapes-yolo`,
@@ -52,7 +58,7 @@ map and then the names of the classes, so that they are the same tomorrow.
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: "+orList(formats.Names(true)))
-	f.StringVar(&o.out, "out", "", "`PATH` of the file or folder to write; - for standard output")
+	f.StringVar(&o.out, "out", "", "`PATH` of the file to write, or to replace, or of the folder; - for standard output")
 	o.own = make(map[string]convert.Flags)
 	for _, format := range formats.All() {
 		if format.Write != nil && format.Write.Flags != nil {
@@ -72,6 +78,8 @@ func (o convertOptions) check() error {
 	switch {
 	case err != nil:
 		return usagef("read --to: %w", err)
+	case o.out == "" && format.Write.Folder:
+		return usagef("no output: --to %s writes a folder; name it with --out", o.to)
 	case o.out == "":
 		return usagef("no output: name a file with --out, or - for standard output")
 	case o.out == "-" && format.Write.Folder:
@@ -84,7 +92,7 @@ func (o convertOptions) check() error {
 			return usageError{err}
 		}
 	}
-	return nil
+	return checkFile("findings", o.findings)
 }
 
 func runConvert(parent context.Context, path string, o convertOptions) (err error) {
@@ -96,6 +104,11 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 	if from, err := os.Stat(path); err == nil {
 		if to, err := os.Stat(o.out); err == nil && os.SameFile(from, to) {
 			return usagef("write %s: it is the source; name another with --out", o.out)
+		}
+	}
+	if format, err := formats.Writable(o.to); err == nil && !format.Write.Folder {
+		if err := checkFile("out", o.out); err != nil {
+			return err
 		}
 	}
 	var found collector
@@ -226,12 +239,37 @@ func (o convertOptions) print(s conversion.Summary, failed error) error {
 	case o.output.quiet || o.out == "-":
 		return nil
 	}
-	fmt.Printf("%s: %s of %d with %s\n", o.out, plural(s.Images.Converted, "image"), s.Images.Found, plural(s.Annotations, "annotation"))
+	fmt.Printf("%s: %s of %d with %s\n", o.out, plural(s.Images.Converted, "image"), s.Images.Found, plural(s.Written.Annotations, "annotation"))
 	fmt.Printf("  read         %s\n", accountsText(s.Accounts))
+	fmt.Printf("  written      %s\n", writtenText(s.Written))
 	if s.Findings > 0 {
 		fmt.Printf("  findings     %s: %s\n", severitiesText(s.Kinds), kindsText(s.Kinds))
 	}
 	return nil
+}
+
+// writtenText says what the annotations of an output are, and what is not in it of them.
+func writtenText(w convert.Written) string {
+	names := map[convert.Form][2]string{convert.FormBox: {"box", "boxes"}, convert.FormOriented: {"oriented box", "oriented boxes"}, convert.FormPolygon: {"polygon", ""},
+		convert.FormMask: {"mask", ""}, convert.FormPose: {"pose", ""}, convert.FormKeypoint: {"keypoint", ""}, convert.FormPolyline: {"polyline", ""}}
+	var said []string
+	for _, form := range convert.Forms {
+		if n := w.Forms[form]; n > 0 {
+			said = append(said, english.Plural(n, names[form][0], names[form][1]))
+		}
+	}
+	text := cmp.Or(strings.Join(said, ", "), "no annotations")
+	lacks := map[convert.Missing]string{convert.WithoutKeypoints: "keypoints", convert.WithoutPolygons: "polygons", convert.WithoutBox: "boxes", convert.WithoutDetails: "confidence or attributes"}
+	said = said[:0]
+	for _, what := range convert.AllMissing {
+		if n := w.Without[what]; n > 0 {
+			said = append(said, fmt.Sprintf("the %s of %d", lacks[what], n))
+		}
+	}
+	if len(said) > 0 {
+		text += ", without " + strings.Join(said, ", ")
+	}
+	return text
 }
 
 // bounded prints the first lines of what may be many.

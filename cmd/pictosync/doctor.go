@@ -47,7 +47,7 @@ or that the key may not save. The state is only looked at, also while another ru
 works on it; so the requests, two and one a dataset, are not counted against --rate by later
 runs. Nothing is tried twice, and no request takes longer than 10 seconds.
 
-The exit status is that of the first thing that is wrong.` + exitHelp,
+The exit status is that of the first thing that is wrong.` + exitHint,
 		Example: `  pictosync doctor --sandbox
   pictosync doctor labels/cars --dataset cars --config config.yaml
   pictosync doctor --config nightly.yaml`,
@@ -375,6 +375,9 @@ func (e *examination) explainMissing(c doctor.Check, name string) doctor.Check {
 		c.Advice += fmt.Sprintf("; did you mean %q?", near)
 	}
 	if e.session.sandbox == nil {
+		if near == "" {
+			c.Advice += "; " + dataset.HowMade
+		}
 		return c
 	}
 	detail := fmt.Sprintf("none yet named %q; a sync with --sandbox makes it", name)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pictosync/internal/nearest"
 	"pictosync/report"
 	"pictosync/view"
 )
@@ -31,7 +32,7 @@ below DIR, in folders as the source has them, and one contact sheet of the first
 ones, for reports and chats. No network is used.
 
 Where an image file is not found its labels are drawn on an empty frame of the
-right size. A file that is there already is an error, unless --force is given.` + exitHelp,
+right size. A file that is there already is an error, unless --force is given.` + exitHint,
 		Example: `  pictosync draw testdata/shapes --out labelled
   pictosync draw annotations/instances_val2017.json --images val2017 --out labelled --format jpeg --limit 50
   pictosync draw testdata/shapes.coco.json --out sheet --limit 12 --class circle`,
@@ -115,12 +116,19 @@ func runDraw(parent context.Context, path string, o drawOptions) error {
 		}{drawn, endingOf(failed)})
 	case !o.output.quiet:
 		fmt.Printf("%s: %s with %s drawn", printable(o.out), plural(drawn.Images, "image"), plural(drawn.Annotations, "annotation"))
-		if drawn.Frames > 0 {
+		switch drawn.Frames {
+		case 0:
+		case 1:
+			fmt.Print(", 1 of them on an empty frame")
+		default:
 			fmt.Printf(", %d of them on empty frames", drawn.Frames)
 		}
 		fmt.Println()
 		if drawn.Sheet != "" {
 			fmt.Printf("  contact sheet  %s\n", drawn.Sheet)
+		}
+		for _, class := range drawn.Unused {
+			fmt.Printf("  class          %s\n", printable(unusedText(class, drawn)))
 		}
 		for _, reason := range drawn.Reasons {
 			fmt.Printf("  failed         %s\n", printable(reason))
@@ -133,4 +141,20 @@ func runDraw(parent context.Context, path string, o drawOptions) error {
 		return err
 	}
 	return failed
+}
+
+// unusedText says that a class that was asked for is on no picture.
+func unusedText(class string, drawn report.Drawn) string {
+	none := "no annotation has"
+	switch {
+	case !drawn.All:
+		none = "no annotation of the images up to --limit has"
+	case drawn.Failed > 0:
+		none = "no annotation that could be read has"
+	}
+	text := fmt.Sprintf("%s the class %q", none, class)
+	if near := nearest.Name(class, drawn.Classes); near != "" && near != class {
+		text += fmt.Sprintf("; did you mean %q?", near)
+	}
+	return text
 }

@@ -17,6 +17,7 @@ import (
 	"pictosync/internal/nearest"
 	"pictosync/pictograph"
 	"pictosync/quota"
+	"pictosync/sandbox"
 	"pictosync/store"
 	"pictosync/worker"
 )
@@ -34,6 +35,11 @@ const (
 	exitLocked      = 8
 	exitInterrupted = 130
 )
+
+// exitHint ends the help of commands: the table is in that of the program, and in README.md.
+const exitHint = `
+
+Exit status: 0 when all is done; ` + "`pictosync --help` lists the others."
 
 const exitHelp = `
 
@@ -72,7 +78,7 @@ func exitCode(err error) int {
 	switch {
 	case errors.Is(err, dataset.ErrInterrupted), errors.Is(err, context.Canceled):
 		return exitInterrupted
-	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, dataset.ErrNotFound), errors.Is(err, dataset.ErrNear), errors.Is(err, backup.ErrOtherDataset), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
+	case isUsage(err), errors.Is(err, store.ErrForeign), errors.Is(err, store.ErrNoState), errors.Is(err, sandbox.ErrNoSandbox), errors.Is(err, dataset.ErrNotFound), errors.Is(err, dataset.ErrNear), errors.Is(err, backup.ErrOtherDataset), errors.Is(err, backup.ErrNoBackups), errors.Is(err, store.ErrNoRun), errors.Is(err, store.ErrManyRuns):
 		return exitUsage
 	case errors.As(err, &unread):
 		return exitSource

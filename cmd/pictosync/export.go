@@ -51,7 +51,7 @@ image, an image is read when its annotation count has changed, when pictosync sa
 it since, and when it was last read --max-age ago; one without annotations costs no
 request. An edit by others that keeps an image's count is seen only then: --full
 reads all. With --images the files of the images are kept too; restore --upload
-missing brings them into a new dataset. A stopped export goes on where it was when the command is repeated.` + exitHelp,
+missing brings them into a new dataset. A stopped export goes on where it was when the command is repeated.` + exitHint,
 		Example: `  pictosync export --dataset cars --out backups/cars
   pictosync export --dataset cars --out backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: cobra.NoArgs,
@@ -239,7 +239,7 @@ func newRestore() *cobra.Command {
 on this machine, in a bucket or in an archive, into a dataset, whose images are matched by path. It is a sync like others: with
 a plan, guards, backups and undo. Images that have no annotations in the backup
 are cleared; images that are not in it are left alone. With --class, annotations of
-other classes stay as they are.` + exitHelp,
+other classes stay as they are.` + exitHint,
 		Example: `  pictosync restore backups/cars --dataset cars --dry-run
   pictosync restore backups/cars/2026-03-01T020000Z --dataset cars --image 'train/**'
   pictosync restore backups/cars --dataset cars --class car`,

@@ -27,7 +27,7 @@ func newInspect() *cobra.Command {
 		Short: "Show what a source holds, without a network",
 		Long: `Show what a source holds, without a network: the format and why it is that, its
 images, annotations by class and type, image sizes, and findings by kind with
-examples. SOURCE may be all that it is for sync, also an archive, a bucket or a URL.` + exitHelp,
+examples. SOURCE may be all that it is for sync, also an archive, a bucket or a URL.` + exitHint,
 		Example: `  pictosync inspect testdata/shapes.coco.json`,
 		Args:    one(aSource),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -109,9 +109,10 @@ func printInspection(w io.Writer, r conversion.Inspection, groups findingGroups)
 		}
 		fmt.Fprintln(w)
 	}
-	fmt.Fprintf(w, "annotations  %d\nread         %s\n\n", r.Annotations, accountsText(r.Accounts))
+	fmt.Fprintf(w, "annotations  %d\nread         %s\n", r.Annotations, accountsText(r.Accounts))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	if len(r.Classes) > 0 {
+		fmt.Fprintln(w)
 		fmt.Fprintln(table, "IMAGES\tBBOX\tORIENTED\tPOLYGON\tKEYPOINT\tPOLYLINE\t  CLASS")
 		for _, c := range r.Classes {
 			fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", c.Images, some(c.BBox), some(c.Oriented), some(c.Polygon), some(c.Keypoint), some(c.Polyline), printable(c.Name))

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"pictosync/store"
 )
 
 var errLocked = errors.New("another run holds the state")
@@ -34,6 +36,9 @@ func lockKind(state, kind, command string) (release func(), err error) {
 }
 
 func takeLock(state, path, command string) (release func(), err error) {
+	if err := store.Check(state); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the state %s: %w; name another with --state", state, err)
 	}

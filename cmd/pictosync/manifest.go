@@ -25,7 +25,7 @@ func newManifest() *cobra.Command {
 		Short: "Write the list of a source's images and labels as a SQLite manifest",
 		Long: `Write the list of a source's images and labels as a SQLite manifest: a source that
 opens at once, can be edited with SQL, and names image ids and sizes where they
-are known. The labels themselves stay in their files.` + exitHelp,
+are known. The labels themselves stay in their files.` + exitHint,
 		Example: `  pictosync manifest testdata/shapes --out shapes.db
   pictosync sync shapes.db --dataset shapes --sandbox`,
 		Args: one(aSource),
@@ -50,6 +50,9 @@ func runManifest(ctx context.Context, path string, o manifestOptions) error {
 	}
 	if _, err := os.Lstat(o.out); err == nil {
 		return usagef("write %s: it is there already, and may have been edited; remove it, or name another with --out", o.out)
+	}
+	if err := checkFile("out", o.out); err != nil {
+		return err
 	}
 	var findings collector
 	for _, from := range []string{path, o.source.images} {

@@ -23,14 +23,22 @@ import (
 // outputOptions are the flags of every command that works for a while.
 type outputOptions struct {
 	json, quiet bool
-	logLevel    string
+	logOptions
+}
+
+// logOptions are the flags of logs.
+type logOptions struct{ logLevel, logFormat string }
+
+func (o *logOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+	f.StringVar(&o.logFormat, "log-format", "text", "what a log entry is: a line of text for people, or json for programs")
 }
 
 func (o *outputOptions) addFlags(f *pflag.FlagSet) {
 	defer under(f, outputHeading)()
 	f.BoolVar(&o.json, "json", false, "print the result as one JSON object")
 	f.BoolVar(&o.quiet, "quiet", false, "print nothing but errors")
-	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+	o.logOptions.addFlags(f)
 }
 
 func (o outputOptions) logger() (zerolog.Logger, error) {
@@ -41,9 +49,16 @@ func (o outputOptions) logger() (zerolog.Logger, error) {
 	if o.quiet {
 		level = max(level, zerolog.ErrorLevel)
 	}
+	if err := oneOf("log-format", o.logFormat); err != nil {
+		return zerolog.Nop(), err
+	}
 	log := zerolog.New(os.Stderr)
-	if onTerminal(os.Stderr) {
+	switch {
+	case o.logFormat == "json":
+	case onTerminal(os.Stderr):
 		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly})
+	default: // what is kept is read on other days
+		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.DateTime, NoColor: true})
 	}
 	return log.Level(level).With().Timestamp().Logger(), nil
 }
@@ -133,7 +148,11 @@ func (p *display) line(now progress.Progress) {
 			p.held = make(map[progress.HoldKind]time.Time)
 		}
 		p.held[h.Kind] = time.Now()
-		fmt.Fprintln(os.Stderr, heldText(h))
+		if h.Kind == progress.Pace {
+			fmt.Fprintln(os.Stderr, h.Why+leftText(now))
+		} else {
+			fmt.Fprintln(os.Stderr, heldText(h))
+		}
 	}
 	if now.Done > 0 && time.Since(p.told) >= everyMinute {
 		p.told = time.Now()
@@ -156,17 +175,22 @@ func describe(now progress.Progress) string {
 	if now.Failed > 0 {
 		text += fmt.Sprintf(" (%d failed)", now.Failed)
 	}
-	if now.Left > 0 {
-		least := ""
-		if now.AtLeast {
-			least = "at least "
-		}
-		text += ", " + least + roughly(now.Left) + " left"
-	}
-	if now.Hold.Kind != "" {
+	text += leftText(now)
+	if now.Hold.Kind != "" && now.Hold.Kind != progress.Pace { // of the pace, the time that is left tells
 		text += "; " + heldText(now.Hold)
 	}
 	return text
+}
+
+// leftText is how long the work still takes, as far as that is known.
+func leftText(now progress.Progress) string {
+	switch {
+	case now.Left <= 0:
+		return ""
+	case now.AtLeast:
+		return ", at least " + roughly(now.Left) + " left"
+	}
+	return ", " + roughly(now.Left) + " left"
 }
 
 // heldText says what is waited for, and until when.
@@ -200,14 +224,17 @@ func (p *display) begin(now progress.Progress) {
 	if total == 0 {
 		total = -1 // shown as a spinner
 	}
-	p.bar = progressbar.NewOptions(total,
+	options := []progressbar.Option{
 		progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(false), // it does not know the quota
-		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionThrottle(100 * time.Millisecond),
 		progressbar.OptionClearOnFinish(),
 		progressbar.OptionFullWidth(),
-	)
+	}
+	if p.total > 0 { // what is not known is no count
+		options = append(options, progressbar.OptionShowCount())
+	}
+	p.bar = progressbar.NewOptions(total, options...)
 }
 
 func (p *display) finish() {
@@ -249,21 +276,24 @@ func version() string {
 }
 
 // rows are lines of columns that may be millions: a page of them is lined up at a
-// time, since who lines up all has to hold all.
+// time, since who lines up all has to hold all. Their header stands before the first.
 type rows struct {
-	table *tabwriter.Writer
-	n     int
+	table  *tabwriter.Writer
+	header string
+	none   string // what is said where there are none
+	n      int
 }
 
 const pageOfRows = 5000
 
-func newRows(w io.Writer, header string) *rows {
-	r := &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
-	fmt.Fprintln(r.table, header)
-	return r
+func newRows(w io.Writer, header, none string) *rows {
+	return &rows{table: tabwriter.NewWriter(w, 0, 0, 2, ' ', 0), header: header, none: none}
 }
 
 func (r *rows) printf(format string, args ...any) error {
+	if r.n == 0 {
+		fmt.Fprintln(r.table, r.header)
+	}
 	fmt.Fprintf(r.table, format, args...)
 	if r.n++; r.n%pageOfRows == 0 {
 		return r.table.Flush()
@@ -271,4 +301,9 @@ func (r *rows) printf(format string, args ...any) error {
 	return nil
 }
 
-func (r *rows) end() error { return r.table.Flush() }
+func (r *rows) end() error {
+	if r.n == 0 {
+		fmt.Fprintln(r.table, r.none)
+	}
+	return r.table.Flush()
+}

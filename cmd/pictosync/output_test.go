@@ -85,6 +85,9 @@ func TestWaitsAreSaidOnce(t *testing.T) {
 	stderr := os.Stderr
 	os.Stderr = file
 	d := &display{mode: lines}
+	paced := progress.Progress{Phase: "reading", Total: 11, Left: 58 * time.Second, Hold: progress.Hold{Kind: progress.Pace, Why: "the quota (20/m) sets the pace", Until: time.Now().Add(3 * time.Second)}}
+	d.show(paced)
+	d.show(paced)
 	until := time.Now().Add(190*time.Second + 300*time.Millisecond)
 	for n := range 50 {
 		now := progress.Progress{Phase: "saving", Total: 60000, Done: n}
@@ -101,7 +104,29 @@ func TestWaitsAreSaidOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "saving 60000 images\nwaiting for the quota (2,000/h), 3 m 10 s\nservice down for 41 s, next try in 10 s\n"; string(said) != want {
+	if want := "reading 11 images\nthe quota (20/m) sets the pace, 58 s left\nsaving 60000 images\nwaiting for the quota (2,000/h), 3 m 10 s\nservice down for 41 s, next try in 10 s\n"; string(said) != want {
 		t.Errorf("said\n%s\nwant\n%s", said, want)
+	}
+}
+
+// What is not known is no count beside the bar.
+func TestTheBarCountsWhatIsKnown(t *testing.T) {
+	file, err := os.CreateTemp(t.TempDir(), "stderr")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stderr := os.Stderr
+	os.Stderr = file
+	d := &display{mode: bar}
+	d.show(progress.Progress{Phase: "planning"})
+	d.show(progress.Progress{Phase: "saving", Total: 400, Requests: 1, AllRequests: 3})
+	d.end()
+	os.Stderr = stderr
+	said, err := os.ReadFile(file.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(said); strings.Contains(text, "/-") || !strings.Contains(text, "planning") || !strings.Contains(text, "(0/3)") {
+		t.Errorf("said %q", text)
 	}
 }

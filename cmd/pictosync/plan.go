@@ -91,6 +91,16 @@ type planOptions struct {
 }
 
 func runPlan(parent context.Context, path string, o planOptions, doing string) error {
+	switch {
+	case o.page.read < 0:
+		return usagef("read --read-images: %d is no number of images", o.page.read)
+	case o.page.fetch < 0:
+		return usagef("read --fetch-images: %d is no number of images", o.page.fetch)
+	case o.page.read > 0 && o.page.html == "" && o.page.folder == "":
+		return usagef("--read-images: it reads images for a page, and there is none; name one with --html")
+	case o.page.fetch > 0 && o.page.html == "" && o.page.folder == "":
+		return usagef("--fetch-images: it fetches files for a page, and there is none; name one with --html")
+	}
 	settings, err := o.settings()
 	if err = cmp.Or(err, checkFile("out", o.out)); err != nil {
 		return err

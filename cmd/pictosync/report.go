@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -49,7 +51,7 @@ func printRows(ctx context.Context, w io.Writer, st *store.Store, run string) er
 	if _, err := fmt.Fprintln(w); err != nil {
 		return err
 	}
-	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON")
+	table := newRows(w, "IMAGE\tPLAN\tBEFORE\tAFTER\tLABEL\tREASON", "no image changes")
 	for i, err := range st.Items(ctx, run) {
 		if err != nil {
 			return err
@@ -115,7 +117,10 @@ func checkFile(flag, path string) error {
 	if path == "" {
 		return nil
 	}
-	if err := atomicfile.Check(path); err != nil {
+	switch err := atomicfile.Check(path); {
+	case errors.Is(err, syscall.EISDIR):
+		return usagef("--%s: %w; name a file", flag, err)
+	case err != nil:
 		return usagef("--%s: %w", flag, err)
 	}
 	return nil
@@ -167,7 +172,7 @@ func (o *pageOptions) write(s *session, src convert.Source, summary worker.Summa
 	page.Cost = func(report.Did) string { return cost }
 	page.Commands = func(d report.Did) []view.Command {
 		next := nextCommands(run, d, s.options.state)
-		if o.html != "" && of.plan && d.Unknown > 0 && d.Notes.Command != nil && d.Notes.Command.Args[0] == "sync" {
+		if o.html != "" && of.plan && d.Unknown+d.Unread > 0 && d.Notes.Command != nil && d.Notes.Command.Args[0] == "sync" {
 			again := store.Command{Args: append([]string{"plan"}, d.Notes.Command.Args[1:]...)}
 			next = append(next, view.Command{Text: "See on the images what goes, with a request for each whose annotations are not known:", Command: shown(again, s.options.state, "--html", o.html, "--read-images", "20")})
 		}
@@ -218,9 +223,18 @@ func writePage(ctx context.Context, out outputOptions, r *report.Run, o report.F
 		if out.quiet || out.json {
 			continue
 		}
-		fmt.Fprintf(os.Stderr, "%s: a page of %s, %d of %s drawn\n", printable(file), humanize.Bytes(uint64(made.Bytes)), made.Drawn, plural(made.Change, "image"))
+		fmt.Fprintf(os.Stderr, "%s: a page of %s, %d of %s drawn%s\n", printable(file), humanize.Bytes(uint64(made.Bytes)), made.Drawn, plural(made.Change, "image"), unreadText(made, r.Reads))
 	}
 	return nil
+}
+
+// unreadText says what brings onto the page of a plan what goes, where that is not known.
+func unreadText(made report.Filed, reads int) string {
+	n := made.Unread
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; what goes is not known on %d of these: --read-images %d reads it, a request an image", n, n+reads)
 }
 
 func writeWhole(path string, data []byte) error {

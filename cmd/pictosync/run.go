@@ -43,7 +43,7 @@ the job that was stopped. Afterwards the runs older than --keep are forgotten,
 --metrics-file is written, and --notify-command or --webhook are told: when
 something failed, and when all is well again.
 
-The status is that of the first job that did not end well.` + exitHelp,
+The status is that of the first job that did not end well.` + exitHint,
 		Example: `  pictosync run nightly.yaml --max-duration 6h
   pictosync run nightly.yaml backup-cars --json`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -44,7 +44,7 @@ end is enough, "last" is the newest), what happened to each of its images: what
 was planned, what came of it, how many annotations the image had before and has
 now, and why. With --html it is a page: what the run changed, on the images. The
 labels are read again from the run's source, as the flags about sources say, and
-shown where they are still what the run saved.` + exitHelp,
+shown where they are still what the run saved.` + exitHint,
 		Example: `  pictosync runs
   pictosync runs last --outcome failed,unmatched
   pictosync runs last --findings
@@ -79,6 +79,9 @@ shown where they are still what the run saved.` + exitHelp,
 func runRuns(ctx context.Context, args []string, o runsOptions) error {
 	if o.page.html != "" && len(args) == 0 {
 		return usagef("--html: name the run that the page is of")
+	}
+	if err := o.page.check(); err != nil {
+		return err
 	}
 	for _, outcome := range o.outcomes {
 		switch store.ItemOutcome(outcome) {
@@ -303,12 +306,23 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 		return showRunJSON(ctx, w, st, described, outcomes)
 	}
 	i := described.Images
-	fmt.Fprintf(w, "run %s into %s from %s, started %s: %s\n", run.ID, run.Dataset.Name, run.Source, run.StartedAt.Format(time.DateTime), outcomeWord(described.Outcome))
+	fmt.Fprintf(w, "run %s: %s, started %s: %s\n", run.ID, whatItWas(run), run.StartedAt.Format(time.DateTime), outcomeWord(described.Outcome))
 	if run.Error != "" {
 		fmt.Fprintf(w, "error: %s\n", run.Error)
 	}
-	fmt.Fprintf(w, "%d found, %d matched, %d saved, %d cleared, %d unchanged, %d unmatched, %d failed\n\n", i.Found, i.Matched, i.Saved, i.Cleared, i.Unchanged, i.Unmatched, i.Failed)
-	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tLABEL\tREASON")
+	none := "it dealt with no images"
+	if run.Kind == "export" {
+		if err := showExported(ctx, w, st, run); err != nil {
+			return err
+		}
+		none = "it failed on no image"
+	} else {
+		fmt.Fprintf(w, "%d found, %d matched, %d saved, %d cleared, %d unchanged, %d unmatched, %d failed\n\n", i.Found, i.Matched, i.Saved, i.Cleared, i.Unchanged, i.Unmatched, i.Failed)
+	}
+	if len(o.outcomes) > 0 {
+		none = "none of its images has the outcome " + orList(o.outcomes)
+	}
+	table := newRows(w, "IMAGE\tPLAN\tOUTCOME\tBEFORE\tNOW\tLABEL\tREASON", none)
 	for _, outcome := range outcomes {
 		for r, err := range st.Records(ctx, run.ID, store.ItemOutcome(outcome)) {
 			if err != nil {
@@ -324,6 +338,39 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 		}
 	}
 	return table.end()
+}
+
+// whatItWas says what a run did, or was to do, with which source and dataset.
+func whatItWas(run store.Run) string {
+	kind, name := run.Shown(), run.Dataset.Name
+	if undone, is := run.Undoes(); is && kind == "plan" {
+		return fmt.Sprintf("plan of an undo of run %s in %s", undone, name)
+	} else if is {
+		return fmt.Sprintf("undo of run %s in %s", undone, name)
+	}
+	switch kind {
+	case "plan":
+		return fmt.Sprintf("plan of a sync into %s from %s", name, run.Source)
+	case "verify":
+		return fmt.Sprintf("verify of %s against %s", name, run.Source)
+	case "export":
+		return fmt.Sprintf("export of %s to %s", name, run.Source)
+	}
+	return fmt.Sprintf("%s into %s from %s", kind, name, run.Source)
+}
+
+// showExported says what an export wrote, as far as it came to that.
+func showExported(ctx context.Context, w io.Writer, st *store.Store, run store.Run) error {
+	totals, err := st.Totals(ctx, run.ID)
+	if err != nil {
+		return err
+	}
+	if e := totals.Notes.Export; e != nil {
+		_, err = fmt.Fprintf(w, "%s with %s in %s\n\n", plural(e.Images, "image"), plural(e.Annotations, "annotation"), printable(e.Snapshot))
+	} else {
+		_, err = fmt.Fprint(w, "no snapshot was written\n\n")
+	}
+	return err
 }
 
 func count(n *int) string {

@@ -14,16 +14,16 @@ import (
 )
 
 type sandboxOptions struct {
-	listen   string
-	storage  string
-	db       string
-	keys     []string
-	rate     string
-	window   string
-	maxBody  int64
-	api      string
-	faults   string
-	logLevel string
+	listen  string
+	storage string
+	db      string
+	keys    []string
+	rate    string
+	window  string
+	maxBody int64
+	api     string
+	faults  string
+	logs    logOptions
 }
 
 func newSandbox() *cobra.Command {
@@ -78,7 +78,7 @@ on a loopback address.`,
 	f.Int64Var(&o.maxBody, "max-body", 10<<20, "largest request body in `BYTES`; larger ones are answered 413")
 	f.StringVar(&o.api, "api", "both", "which per-image calls are served: both, path or image-id")
 	f.StringVar(&o.faults, "faults", "", "misbehave by `SPEC`, as seed=7,5xx=0.1,reset-before=0.02,lost-answer=0.05")
-	f.StringVar(&o.logLevel, "log-level", "warn", "what is logged to standard error: debug, info, warn, error or disabled")
+	o.logs.addFlags(f)
 	return cmd
 }
 
@@ -125,7 +125,7 @@ func runSandbox(parent context.Context, o sandboxOptions) error {
 }
 
 func (o sandboxOptions) server() (sandbox.Options, error) {
-	log, err := outputOptions{logLevel: o.logLevel}.logger()
+	log, err := outputOptions{logOptions: o.logs}.logger()
 	if err != nil {
 		return sandbox.Options{}, err
 	}

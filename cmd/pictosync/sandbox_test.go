@@ -18,7 +18,7 @@ func TestSandboxHelpNamesEveryFault(t *testing.T) {
 }
 
 func TestSandboxKeys(t *testing.T) {
-	options, err := sandboxOptions{keys: []string{"a", "b:member", "c:viewer:500/h", "d::5/s"}, rate: "unlimited", logLevel: "warn"}.server()
+	options, err := sandboxOptions{keys: []string{"a", "b:member", "c:viewer:500/h", "d::5/s"}, rate: "unlimited", logs: logOptions{logLevel: "warn", logFormat: "text"}}.server()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestSandboxKeys(t *testing.T) {
 		t.Errorf("%v %v", options.Keys, options.Caps)
 	}
 	for _, bad := range []string{"a:boss", "a:owner:many", ":owner"} {
-		if _, err := (sandboxOptions{keys: []string{bad}, rate: "unlimited", logLevel: "warn"}).server(); err == nil {
+		if _, err := (sandboxOptions{keys: []string{bad}, rate: "unlimited", logs: logOptions{logLevel: "warn", logFormat: "text"}}).server(); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}

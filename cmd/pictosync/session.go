@@ -391,7 +391,11 @@ func (c *connection) close() { c.client.CloseIdleConnections() }
 
 // access is what work on a dataset is told of this session.
 func (s *session) access(name string, d *display) dataset.Options {
-	return dataset.Options{Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
+	made := ""
+	if s.sandbox != nil {
+		made = fmt.Sprintf("`pictosync sync SOURCE --dataset %s --sandbox` makes it, with the images of the source; to plan that it is made by an upload, give --create-dataset --upload missing", shellWord(name))
+	}
+	return dataset.Options{HowMade: made, Dataset: name, Service: s.name, Concurrency: s.options.concurrency, MaxOutage: s.options.maxOutage,
 		Progress: d.show, Log: s.log, Now: now, Unattended: s.unattended, Session: s.shared, Command: s.command}
 }
 

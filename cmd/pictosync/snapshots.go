@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"pictosync/convert"
 	"pictosync/convert/snapshot"
 	"pictosync/remote"
+	"pictosync/source"
 )
 
 type snapshotsOptions struct {
@@ -33,7 +36,7 @@ func newSnapshots() *cobra.Command {
 		Long: `List the complete snapshots of a folder of backups, the newest first: of a DIR, of one
 in a bucket (s3://bucket/folder), or in an archive. --check holds every file against
 its checksum, in a bucket by reading all of it; --snapshots takes away those that are
-not kept, of a DIR alone.` + exitHelp,
+not kept, of a DIR alone.` + exitHint,
 		Example: `  pictosync snapshots backups/cars
   pictosync snapshots backups/cars --snapshots daily=7,weekly=4,monthly=12`,
 		Args: one(aBackup),
@@ -84,7 +87,12 @@ func runSnapshots(ctx context.Context, address string, o snapshotsOptions) error
 		}
 		return usagef("prune the snapshots of %s: this command takes them away from a folder of this machine alone; %s", remote.Shown(address), next)
 	}
-	if _, err := snapshot.ReadRepository(dir); err != nil {
+	if _, err := os.Stat(dir); err != nil {
+		return source.OpenError(remote.Shown(address), err)
+	}
+	if _, err := snapshot.ReadRepository(dir); errors.Is(err, fs.ErrNotExist) {
+		return &convert.Error{Op: "read", Path: remote.Shown(address), Err: fmt.Errorf("it is no folder of backups: there is no %s in it", snapshot.RepositoryName), Advice: "give the folder that `pictosync export --out` wrote to, which has the snapshots in it"}
+	} else if err != nil {
 		return &convert.Error{Op: "read", Path: remote.Shown(address), Err: fmt.Errorf("it is no folder of backups: %w", err)}
 	}
 	out := snapshotsJSON{Snapshots: []snapshotJSON{}, Pruned: []string{}}

@@ -173,7 +173,7 @@ With --upload missing, images that the dataset lacks are uploaded first, where
 their files are at hand, five hundred in two requests; --create-dataset makes the
 dataset too.
 
-A run that was interrupted, by whatever, is finished by the same command.` + exitHelp,
+A run that was interrupted, by whatever, is finished by the same command.` + exitHint,
 		Example: `  pictosync sync testdata/shapes --dataset shapes --sandbox
   pictosync sync annotations/instances_val2017.json --dataset val2017 --rate 20000/h
   pictosync sync coco128 --dataset coco128 --create-dataset --upload missing`,
@@ -208,8 +208,9 @@ shows the images with --rows only; a file or a pipe always has them.
 With --diff IMAGE the annotations that the image has and those that it would have
 are paired, a line each: + is added, - removed, ~ changed; those that stay are
 counted. With --html FILE it is a page, with the images that change most.
+What goes from them is drawn where it is known; --read-images N reads it.
 
-With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHelp,
+With --out the plan is kept, and sync --plan FILE does that or nothing.` + exitHint,
 		Example: `  pictosync plan testdata/shapes --dataset shapes --sandbox
   pictosync plan testdata/shapes --dataset shapes --sandbox --diff train/shapes_03.png
   pictosync plan testdata/shapes --dataset shapes --sandbox --html plan.html
@@ -332,5 +333,8 @@ func absentClass(class, hasNo string, names []string) error {
 	if near := nearest.Name(class, names); near != "" {
 		return usagef("read --class: %s class %q; did you mean %q?", hasNo, class, near)
 	}
-	return usagef("read --class: %s class %q; there is %q", hasNo, class, names)
+	if len(names) == 0 {
+		return usagef("read --class: %s class %q, nor any other", hasNo, class)
+	}
+	return usagef("read --class: %s class %q; what there is: %s", hasNo, class, someNames(names))
 }

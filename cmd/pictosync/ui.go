@@ -31,7 +31,7 @@ The pages come from this process, at an address of this machine that holds a
 token; they only show, ask nothing of the service, and load nothing from
 elsewhere. What images had comes from the backups of the runs; what they have
 since from the source, read as the flags about sources say, where it is still
-what the run saved. A run may work on the state meanwhile. Ctrl-C ends it.` + exitHelp,
+what the run saved. A run may work on the state meanwhile. Ctrl-C ends it.` + exitHint,
 		Example: `  pictosync ui
   pictosync ui --state nightly-state/state.db --images /data/images --no-browser`,
 		Args: cobra.NoArgs,

@@ -43,7 +43,7 @@ but those that somebody labelled since, and the undo of such an undo brings them
 with it. An undo is a run like others: it takes backups, can be interrupted, and can
 be undone. RUN is an id, the beginning or end of one, or
 last: the last run that changed something, in whatever dataset, or in that of --dataset.
-It is named first. Given twice, undo last undoes the undo.` + exitHelp,
+It is named first. Given twice, undo last undoes the undo.` + exitHint,
 		Example: `  pictosync undo last --dataset cars --dry-run
   pictosync undo 0190b3f2 --image 'train/**'`,
 		Args: one(aRun),
@@ -191,7 +191,7 @@ func newGC() *cobra.Command {
 		Short: "Forget old runs and their backups",
 		Long: `Forget the runs that ended longer ago than --keep, with their plans, findings and
 backups: they can no longer be undone. The last run of each source stays. --dry-run
-says what would be forgotten.` + exitHelp,
+says what would be forgotten.` + exitHint,
 		Example: `  pictosync gc --keep 30d --dry-run
   pictosync gc --keep 30d`,
 		Args: cobra.NoArgs,

@@ -37,7 +37,7 @@ It reads an export of the dataset that the service makes for it, and where there
 none takes a request an image (--read); it keeps to --rate, and goes on where it was
 stopped.
 
-Images that differ, cannot be taken or are not in the dataset make it exit 4.` + exitHelp,
+Images that differ, cannot be taken or are not in the dataset make it exit 4.` + exitHint,
 		Example: `  pictosync verify testdata/shapes --dataset shapes --sandbox
   pictosync verify labels.jsonl --dataset cars --sample 5% --report differences.jsonl`,
 		Args: one(aSource),

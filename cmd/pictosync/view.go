@@ -91,7 +91,7 @@ SOURCE may be all that it is for sync; only one that lies elsewhere needs a netw
 
 The pages come from this process, at an address of this machine that holds a
 token; they only show, and load nothing from elsewhere. Thumbnails are kept in
-the user's cache directory. Ctrl-C ends it.` + exitHelp,
+the user's cache directory. Ctrl-C ends it.` + exitHint,
 		Example: `  pictosync view testdata/shapes
   pictosync view annotations/instances_val2017.json --images val2017
   pictosync view testdata/shapes --no-browser --listen 127.0.0.1:8080`,

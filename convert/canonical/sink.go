@@ -2,15 +2,25 @@ package canonical
 
 import (
 	"fmt"
+	"sync"
 
 	"pictosync/convert"
 	"pictosync/internal/atomicfile"
+	"pictosync/pictograph"
 	"pictosync/source"
 )
 
 // sink writes canonical JSON Lines.
 type sink struct {
 	*atomicfile.File
+	mu      sync.Mutex // of what is counted: images are encoded by several workers
+	written convert.Written
+}
+
+func (s *sink) Written() convert.Written {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.written
 }
 
 func create(o convert.Output) (convert.Sink, error) {
@@ -18,22 +28,55 @@ func create(o convert.Output) (convert.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sink{f}, nil
+	return &sink{File: f}, nil
 }
 
 // Encode appends the line of an image. Its memory is free for others then.
 func (s *sink) Encode(dst []byte, c *convert.Converted) []byte {
 	image := Image{Image: c.Item.Image, Size: c.Result.Size, Annotations: c.Result.Annotations, Boxes: c.Result.Boxes, Slots: c.Result.Slots}
 	line, err := image.Append(dst)
-	c.Result.Release()
 	if size := len(line) - len(dst); err == nil && size > source.MaxLabels {
 		err = fmt.Errorf("its line would take %d bytes, and no more than %d are read again", size, source.MaxLabels)
 	}
+	if err == nil {
+		s.count(image.Annotations)
+	}
+	c.Result.Release()
 	if err != nil {
 		c.Err = err
 		return dst
 	}
 	return append(line, '\n')
+}
+
+// count counts annotations that are written, those of one form that follow each other at once.
+func (s *sink) count(annotations []pictograph.Annotation) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for n := 0; n < len(annotations); {
+		is, from := form(annotations[n]), n
+		for n < len(annotations) && form(annotations[n]) == is {
+			n++
+		}
+		s.written.Count(is, n-from)
+	}
+}
+
+// form is what an annotation is.
+func form(a pictograph.Annotation) convert.Form {
+	switch g := a.Geometry.(type) {
+	case pictograph.BBox:
+		if g.Oriented != nil {
+			return convert.FormOriented
+		}
+	case pictograph.Polygon:
+		return convert.FormPolygon
+	case pictograph.Keypoint:
+		return convert.FormKeypoint
+	case pictograph.Polyline:
+		return convert.FormPolyline
+	}
+	return convert.FormBox
 }
 
 func (s *sink) WriteEncoded(lines []byte) error {

@@ -21,7 +21,10 @@ type sink struct {
 	waiting     *bufio.Writer
 	any         bool // annotations
 	images      bool
+	written     convert.Written
 }
+
+func (s *sink) Written() convert.Written { return s.written }
 
 func create(o convert.Output) (convert.Sink, error) {
 	f, err := atomicfile.Create(o.Path, o.Mode)
@@ -46,10 +49,11 @@ func create(o convert.Output) (convert.Sink, error) {
 }
 
 func (s *sink) Write(c *convert.Converted) error {
-	image, annotations, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
+	image, annotations, written, leftOut, findings, err := s.writer.image(c.Item.Image, c.Result)
 	if !c.Lose(leftOut, findings, err) {
 		return nil
 	}
+	s.written.Add(written)
 	if s.images {
 		s.WriteByte(',')
 	}

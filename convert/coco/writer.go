@@ -93,16 +93,22 @@ func (w *Writer) Categories() ([]byte, error) {
 // cannot hold of it, and how many of the source's annotations found no place. The error
 // says why the image cannot be written at all.
 func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotations [][]byte, leftOut int, findings []convert.Finding, err error) {
+	entry, annotations, _, leftOut, findings, err = w.image(image, r)
+	return entry, annotations, leftOut, findings, err
+}
+
+// image is Image that also counts what the annotations are.
+func (w *Writer) image(image string, r convert.Result) (entry []byte, annotations [][]byte, written convert.Written, leftOut int, findings []convert.Finding, err error) {
 	report := convert.ReportInto(&findings, image)
 	lost := make(convert.LostAnnotations)
 	objects := convert.ObjectsOf(r, lost, report)
 	if len(objects) == 0 && len(r.Annotations) > 0 {
-		return nil, nil, r.Lost(lost), findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
+		return nil, nil, written, r.Lost(lost), findings, fmt.Errorf("write image %s: none of its %d annotations has a place in COCO", image, len(r.Annotations))
 	}
 	convert.ReportMembers(&findings, image, "COCO", r.Annotations)
 	w.images++
 	if entry, err = json.Marshal(cocoImage{w.images, image, r.Size.Width, r.Size.Height}); err != nil {
-		return nil, nil, 0, nil, fmt.Errorf("write image %s: %w", image, err)
+		return nil, nil, written, 0, nil, fmt.Errorf("write image %s: %w", image, err)
 	}
 	for _, o := range objects {
 		category := w.catalog.CategoryOf(r, o)
@@ -131,11 +137,25 @@ func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotation
 		}
 		data, err := json.Marshal(c)
 		if err != nil {
-			return nil, nil, 0, nil, fmt.Errorf("write %s of %s: %w", at, image, err)
+			return nil, nil, written, 0, nil, fmt.Errorf("write %s of %s: %w", at, image, err)
 		}
 		annotations = append(annotations, data)
+		written.Count(c.form(o), 1)
 	}
-	return entry, annotations, r.Lost(lost), findings, nil
+	return entry, annotations, written, r.Lost(lost), findings, nil
+}
+
+// form is what an object was written as.
+func (c *writtenAnnotation) form(o convert.WholeObject) convert.Form {
+	switch {
+	case o.Keypoints != nil:
+		return convert.FormPose
+	case o.Polygons != nil && c.Segmentation[0] == '{':
+		return convert.FormMask
+	case o.Polygons != nil:
+		return convert.FormPolygon
+	}
+	return convert.FormBox
 }
 
 // identify gives an annotation its number: its own id where that is one that is

@@ -15,8 +15,11 @@ import (
 type sink struct {
 	convert.Unencoded
 	*atomicfile.File
-	any bool
+	any     bool
+	written convert.Written
 }
+
+func (s *sink) Written() convert.Written { return s.written }
 
 func create(o convert.Output) (convert.Sink, error) {
 	f, err := atomicfile.Create(o.Path, o.Mode)
@@ -51,6 +54,7 @@ type writtenCoordinates struct {
 // Write writes the boxes of an image, and the enclosing boxes of other shapes.
 func (s *sink) Write(c *convert.Converted) error {
 	entry := writtenEntry{Image: c.Item.Image, Annotations: []writtenAnnotation{}}
+	var written convert.Written
 	var findings []convert.Finding
 	report := convert.ReportInto(&findings, c.Item.Image)
 	lost := make(convert.LostAnnotations)
@@ -70,6 +74,14 @@ func (s *sink) Write(c *convert.Converted) error {
 		}
 		if o.Confidence != nil && *o.Confidence != 1 || len(o.Attributes) > 0 {
 			report(convert.KindLostDetail, at, "Create ML has no place for confidences and attributes", "left out")
+			written.Lack(convert.WithoutDetails, 1)
+		}
+		written.Count(convert.FormBox, 1)
+		if o.Keypoints != nil {
+			written.Lack(convert.WithoutKeypoints, 1)
+		}
+		if o.Polygons != nil && o.Box != nil {
+			written.Lack(convert.WithoutPolygons, 1)
 		}
 		name := c.Result.Annotations[o.Members[len(o.Members)-1]].Name // the keypoints of an object come first
 		entry.Annotations = append(entry.Annotations, writtenAnnotation{name, writtenCoordinates{box.X + box.W/2, box.Y + box.H/2, box.W, box.H}})
@@ -90,6 +102,7 @@ func (s *sink) Write(c *convert.Converted) error {
 		s.WriteByte(',')
 	}
 	s.any = true
+	s.written.Add(written)
 	s.WriteByte('\n')
 	_, err = s.File.Write(data)
 	return err

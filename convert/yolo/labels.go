@@ -36,7 +36,7 @@ type rowLabels struct {
 }
 
 func (s rowLabels) Load(item convert.Item, stated, listed convert.Size, label []byte) (convert.Result, error) {
-	return loadYOLO(s.Files, s.convert, item, source.ImageSizes{Stated: stated, Listed: listed}, label)
+	return loadYOLO(s.Files, s.convert, item, source.ImageSizes{Stated: stated, Listed: listed}, label, func() string { return adviceOnSizes })
 }
 
 // Examine holds the labels of all rows of a class set together, as those of a folder.

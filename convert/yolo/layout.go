@@ -90,6 +90,11 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 	}
 	y := &dataset{Files: s, reason: name + " describes it", convert: d.yolo(), listings: &source.Listings{}, described: true}
 	files := []os.FileInfo{info}
+	sized, err := y.takeSizes(folder, d, name)
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, sized...)
 	if flagsOf(s.Options).ClassList != "" {
 		names, err := takeClassList(s, &y.convert)
 		if err != nil {
@@ -126,6 +131,40 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 		}
 	}
 	return y.complete(ctx, file, files...)
+}
+
+// takeSizes takes the sizes of images from the file that a description names, unless --sizes says
+// otherwise.
+func (y *dataset) takeSizes(folder string, d description, name string) ([]os.FileInfo, error) {
+	if d.sizes == "" || y.Sizes != nil {
+		return nil, nil
+	}
+	file := filepath.Join(folder, d.sizes)
+	info, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		y.Reporter.Report(convert.Finding{Kind: convert.KindDescription, File: name, At: sizesKey, Reason: fmt.Sprintf("%s is not there", convert.Display(d.sizes)), Action: "sizes were taken from the images"})
+		return nil, nil
+	}
+	if err != nil {
+		return nil, source.OpenError(file, err)
+	}
+	y.sizesFile = convert.Display(d.sizes)
+	return []os.FileInfo{info}, y.UseSizes(file)
+}
+
+// findSizes says where the sizes of images may come from, and which file looks like them: it is
+// not read unless somebody says so.
+func (y *dataset) findSizes() string {
+	if y.Sizes == nil {
+		for _, folder := range []string{y.Path, y.root} {
+			for _, name := range []string{sizesFile, "sizes.json"} {
+				if file := source.Existing(filepath.Join(folder, name)); file != "" {
+					return fmt.Sprintf("give --images, or --sizes %s if that is what it holds", convert.Display(file))
+				}
+			}
+		}
+	}
+	return adviceOnSizes
 }
 
 // checkCount holds the number of classes that a description states against that of the names: where

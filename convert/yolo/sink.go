@@ -37,6 +37,9 @@ func (o *WriteFlags) Check() (err error) {
 	return nil
 }
 
+// sizesFile is what the file of image sizes is called that is written beside data.yaml.
+const sizesFile = "sizes.csv"
+
 // sink writes a folder of label files with data.yaml and sizes.csv.
 type sink struct {
 	convert.Unencoded // what takes its time are the files
@@ -46,7 +49,10 @@ type sink struct {
 	writer            *Writer
 	sizes             *atomicfile.File
 	splits            writtenSplits
+	written           convert.Written
 }
+
+func (s *sink) Written() convert.Written { return s.written }
 
 // variants are the tasks, each for itself: labels of one are not those of another.
 func variants() map[string]convert.Flags {
@@ -72,7 +78,7 @@ func create(o convert.Output) (convert.Sink, error) {
 	path, mode := filepath.Clean(o.Path), o.Mode
 	switch entries, err := os.ReadDir(path); {
 	case err == nil && len(entries) > 0:
-		return nil, fmt.Errorf("write the folder %s: it %w; labels that are not written anew would stay in it", path, convert.ErrTaken)
+		return nil, fmt.Errorf("write the folder %s: it %w; labels that are not written anew would stay in it: empty it, or name another with --out", path, convert.ErrTaken)
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
@@ -86,7 +92,7 @@ func create(o convert.Output) (convert.Sink, error) {
 		s.Abort()
 		return nil, fmt.Errorf("write the folder %s: %w", path, err)
 	}
-	if s.sizes, err = atomicfile.Create(filepath.Join(temp, "sizes.csv"), mode); err != nil {
+	if s.sizes, err = atomicfile.Create(filepath.Join(temp, sizesFile), mode); err != nil {
 		s.Abort()
 		return nil, err
 	}
@@ -96,7 +102,7 @@ func create(o convert.Output) (convert.Sink, error) {
 
 func (s *sink) Write(c *convert.Converted) error {
 	image := convert.BareName(c.Item.Image) // as it is called in the data set
-	label, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
+	label, written, leftOut, findings, err := s.writer.image(c.Item.Image, c.Result)
 	switch unnamed := s.splits.check(image, c.Splits); {
 	case unnamed != nil && slices.Contains(c.Splits, convert.NoSplit):
 		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", unnamed.Error(), "its label was written, and no split names it")
@@ -128,6 +134,7 @@ func (s *sink) Write(c *convert.Converted) error {
 		fmt.Fprintf(s.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
 	}
 	s.splits.add(image, c.Splits)
+	s.written.Add(written)
 	return nil
 }
 

@@ -43,6 +43,10 @@ type dataset struct {
 	leftOut   leftOut
 	unread    map[string]int // labels that nothing reads, by their folders below the source
 	buffers   sync.Pool      // of *[]byte, for labels
+	// sizesFile is the file that states sizes, for messages; "" is none.
+	sizesFile string
+	// sizesAdvice says, once it was looked for, where sizes may come from.
+	sizesAdvice func() string
 }
 
 // labelPart is a folder of labels or a list of images, relative to the data
@@ -70,6 +74,10 @@ func (y *dataset) complete(ctx context.Context, taken string, files ...os.FileIn
 	}
 	y.nameKeypoints(filepath.Base(taken))
 	y.print = y.Fingerprint(files...)
+	y.sizesAdvice = sync.OnceValue(y.findSizes)
+	if y.Options.Sizes != "" {
+		y.sizesFile = convert.Display(filepath.Base(y.Options.Sizes))
+	}
 	if list := flagsOf(y.Options).ClassList; list != "" {
 		y.classList, y.described = y.amongLabels(list), true
 	}
@@ -425,23 +433,26 @@ func (y *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 		*buffer = label
 		defer y.buffers.Put(buffer)
 	}
-	sizes := source.ImageSizes{Stated: y.statedSize(item), Local: y.localSize(item), Listed: listed}
-	result, err := loadYOLO(y.Files, &y.convert, item, sizes, label)
+	sizes := source.ImageSizes{Stated: y.statedSize(item), Local: y.localSize(item), Listed: listed, StatedIn: y.sizesFile}
+	result, err := loadYOLO(y.Files, &y.convert, item, sizes, label, y.sizesAdvice)
 	if err != nil && p.near != "" {
 		err = fmt.Errorf("%w; %s differs from it in letter case alone", err, convert.Display(p.near))
 	}
 	return result, err
 }
 
+// adviceOnSizes says where the sizes of images may come from.
+const adviceOnSizes = "give --images or --sizes"
+
 // loadYOLO converts a label with the size that the source knows, or else the
-// listed one.
-func loadYOLO(s source.Files, y *Converter, item convert.Item, sizes source.ImageSizes, label []byte) (convert.Result, error) {
+// listed one; advice is what to do where there is none.
+func loadYOLO(s source.Files, y *Converter, item convert.Item, sizes source.ImageSizes, label []byte, advice func() string) (convert.Result, error) {
 	size := sizes.Own()
 	if !size.Known() {
 		if lines := countLines(label); lines > 0 {
 			const reason = "the size of its image is not known, which normalized coordinates need"
 			lost := convert.Finding{Kind: convert.KindUnknownSize, Count: lines, File: item.File, Image: item.Image, Reason: reason, Action: "its lines were left out"}
-			return convert.Result{Read: lines, LeftOut: lines, Findings: []convert.Finding{lost}}, fmt.Errorf("read %s: %s; give --images or --sizes", item.File, reason)
+			return convert.Result{Read: lines, LeftOut: lines, Findings: []convert.Finding{lost}}, fmt.Errorf("read %s: %s; %s", item.File, reason, advice())
 		}
 	}
 	result := y.Image(item.File, item.Image, size, label)

@@ -106,7 +106,7 @@ func (w *Writer) LabelPath(image string) string {
 // description is the data.yaml of a data set with splits.
 func (w *Writer) description(splits *writtenSplits) []byte {
 	dst := splits.describe([]byte("path: .\n"))
-	dst = fmt.Appendf(dst, "task: %s\nnames:\n", w.task)
+	dst = fmt.Appendf(dst, "%s: %s\ntask: %s\nnames:\n", sizesKey, sizesFile, w.task)
 	names := slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
 	for _, name := range names {
 		dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], quoteYAML(name))
@@ -146,21 +146,30 @@ func quoteYAML(s string) string {
 // many of the source's annotations found no place. The error says why the image cannot be
 // written at all.
 func (w *Writer) Image(image string, r convert.Result) (label []byte, leftOut int, findings []convert.Finding, err error) {
+	label, _, leftOut, findings, err = w.image(image, r)
+	return label, leftOut, findings, err
+}
+
+// image is Image that also counts what the lines are.
+func (w *Writer) image(image string, r convert.Result) (label []byte, written convert.Written, leftOut int, findings []convert.Finding, err error) {
 	if len(r.Annotations) == 0 {
-		return nil, 0, nil, nil
+		return nil, written, 0, nil, nil
 	}
 	if !r.Size.Known() {
-		return nil, 0, nil, fmt.Errorf("write the label of %s: the image's size is not known, which YOLO's coordinates need; give --images or --sizes", image)
+		return nil, written, 0, nil, fmt.Errorf("write the label of %s: the image's size is not known, which YOLO's coordinates need; give --images or --sizes", image)
 	}
 	report := convert.ReportInto(&findings, image)
 	l := lineWriter{Writer: w, size: r.Size, report: report, lost: make(convert.LostAnnotations)}
 	lost, keypoints, further := 0, 0, 0
 	for _, o := range convert.ObjectsOf(r, l.lost, report) {
-		if o.Confidence != nil || o.Scored || len(o.Attributes) > 0 {
+		if hasDetails(o) {
 			lost++
 		}
 		before := len(l.dst)
 		l.object(r, w.catalog.CategoryOf(r, o), o)
+		if len(l.dst) > before {
+			w.count(&written, o)
+		}
 		switch {
 		case len(l.dst) == before: // left out, and told
 			for _, m := range o.Members {
@@ -184,9 +193,34 @@ func (w *Writer) Image(image string, r convert.Result) (label []byte, leftOut in
 	leftOut = r.Lost(l.lost)
 	if len(l.dst) == 0 {
 		// An empty label file would say that the image is empty.
-		return nil, leftOut, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a %s dataset; --yolo-task names another", image, len(r.Annotations), w.task)
+		return nil, written, leftOut, findings, fmt.Errorf("write the label of %s: none of its %d annotations has a place in a %s dataset; --yolo-task names another", image, len(r.Annotations), w.task)
 	}
-	return l.dst, leftOut, findings, nil
+	return l.dst, written, leftOut, findings, nil
+}
+
+// forms are what the lines of a task are.
+var forms = map[Task]convert.Form{Detect: convert.FormBox, OBB: convert.FormOriented, Segment: convert.FormPolygon, Pose: convert.FormPose}
+
+// count counts the line of an object.
+func (w *Writer) count(written *convert.Written, o convert.WholeObject) {
+	written.Count(forms[w.task], 1)
+	if o.Keypoints != nil && w.task != Pose {
+		written.Lack(convert.WithoutKeypoints, 1)
+	}
+	if o.Polygons != nil && (w.task == Pose || w.task != Segment && o.Box != nil) {
+		written.Lack(convert.WithoutPolygons, 1)
+	}
+	if o.Box != nil && o.Polygons != nil && w.task == Segment {
+		written.Lack(convert.WithoutBox, 1)
+	}
+	if hasDetails(o) {
+		written.Lack(convert.WithoutDetails, 1)
+	}
+}
+
+// hasDetails reports whether an object has what a line has no place for beside its shape.
+func hasDetails(o convert.WholeObject) bool {
+	return o.Confidence != nil || o.Scored || len(o.Attributes) > 0
 }
 
 // count is a number of things.

@@ -24,6 +24,9 @@ type description struct {
 	unnamed string
 	stated  int  // how many names there are, by nc, where their places in a list number them; 0 where that is not told
 	task    Task // "" where it is not told
+	// sizes is the file of image sizes that lies beside it, as this package writes it; "" where
+	// it names none.
+	sizes string
 
 	keypoints, dims int // kpt_shape; 0 where the data set has no poses
 	keypointNames   []string
@@ -44,6 +47,10 @@ func (d description) yolo() Converter {
 	}
 	return y
 }
+
+// sizesKey is no key of the trainers' either: it names the file of sizes that is written beside
+// data.yaml.
+const sizesKey = "image_sizes"
 
 const (
 	// maxClass bounds class indices.
@@ -158,6 +165,15 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 		p.perName, err = p.keypointNames(v.Value)
 		if err != nil {
 			p.report(convert.KindDescription, key, err.Error(), "the keypoints are joint_0, joint_1 and so on")
+			return nil
+		}
+	case sizesKey:
+		if p.d.sizes, err = yamldoc.Text(v.Value); err == nil && p.d.sizes != filepath.Base(p.d.sizes) {
+			err = fmt.Errorf("%s is no name of a file beside it", convert.Display(p.d.sizes))
+		}
+		if err != nil {
+			p.d.sizes = ""
+			p.report(convert.KindDescription, key, err.Error(), "no sizes were taken from there")
 			return nil
 		}
 	case "<<":

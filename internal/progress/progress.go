@@ -38,6 +38,7 @@ type HoldKind string
 // What work waits for.
 const (
 	Quota  HoldKind = "quota"
+	Pace   HoldKind = "pace" // each request has to wait, and none for long
 	Outage HoldKind = "outage"
 )
 
