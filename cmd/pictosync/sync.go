@@ -264,6 +264,9 @@ func (o *saveOptions) save(parent context.Context, path string, settings worker.
 	if printErr := o.output.print(os.Stdout, summary, err); printErr != nil {
 		return printErr
 	}
+	if !o.output.json && !o.output.quiet && summary.Images.Unmatched > 0 && o.uploads.upload == string(worker.UploadNone) {
+		fmt.Println("               --upload missing brings images that the dataset lacks, where their files are at hand")
+	}
 	return err
 }
 
