@@ -9,14 +9,15 @@ import (
 	"image/png"
 	"io"
 	"io/fs"
+	"iter"
 	"maps"
 	"os"
 	"path"
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
+	"pictosync/internal/parallel"
 	"pictosync/pictograph"
 	"pictosync/view"
 )
@@ -57,69 +58,69 @@ const sheetImages = 60
 
 // Draw writes the images of the source with their labels below a folder.
 func (a *Album) Draw(ctx context.Context, root *os.Root, o DrawOptions) (Drawn, error) {
-	d := drawing{album: a, root: root, options: o, names: make(map[string]bool)}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var working sync.WaitGroup
-	room := make(chan struct{}, runtime.GOMAXPROCS(0))
-	sent, all := 0, true
-	seen := make(map[string]bool)
-	for l, err := range a.all(ctx) {
+	d := drawing{album: a, root: root, options: o, names: make(map[string]bool), seen: make(map[string]bool)}
+	d.done.All = true
+	for p, err := range parallel.Map(ctx, runtime.GOMAXPROCS(0), d.images(ctx), d.draw) {
 		if err != nil {
-			cancel(err)
-			break
+			return d.done, err
 		}
-		if l.err == nil {
-			for _, a := range l.result.Annotations {
-				seen[a.Name] = true
-			}
-			l.result.Annotations = chosen(l.result.Annotations, o.Classes)
-			if len(o.Classes) > 0 && len(l.result.Annotations) == 0 {
-				continue
-			}
-		}
-		if o.Limit > 0 && sent == o.Limit {
-			all = false
-			break
-		}
-		n := sent
-		sent++
-		name := ""
-		if l.err == nil {
-			name = d.name(l.item.Image)
-		}
-		room <- struct{}{}
-		working.Go(func() {
-			defer func() { <-room }()
-			if err := d.draw(l, name, n); err != nil {
-				cancel(err)
-			}
-		})
-		if ctx.Err() != nil {
-			break
-		}
+		d.add(p)
 	}
-	working.Wait()
-	if err := context.Cause(ctx); err != nil {
-		return d.done, err
-	}
-	slices.Sort(d.done.Reasons)
-	d.done.All = all
 	for _, class := range o.Classes {
-		if !seen[class] && !slices.Contains(d.done.Unused, class) {
+		if !d.seen[class] && !slices.Contains(d.done.Unused, class) {
 			d.done.Unused = append(d.done.Unused, class)
 		}
 	}
 	for _, class := range a.src.Describe().Defined {
-		seen[class] = true
+		d.seen[class] = true
 	}
-	d.done.Classes = slices.Sorted(maps.Keys(seen))
+	d.done.Classes = slices.Sorted(maps.Keys(d.seen))
 	for _, class := range o.Classes {
-		if all && d.done.Failed == 0 && !seen[class] && d.done.Absent == "" {
+		if d.done.All && d.done.Failed == 0 && !d.seen[class] && d.done.Absent == "" {
 			d.done.Absent = class
 		}
 	}
 	return d.done, d.writeSheet()
+}
+
+// named is an image that is to be drawn, and the file that it is drawn to; none where it cannot be
+// taken.
+type named struct {
+	loaded
+	name  string
+	sheet bool // it has a place on the contact sheet
+}
+
+// images are those that are to be drawn.
+func (d *drawing) images(ctx context.Context) iter.Seq2[named, error] {
+	return func(yield func(named, error) bool) {
+		n := 0
+		for l, err := range d.album.all(ctx) {
+			if err != nil {
+				yield(named{}, err)
+				return
+			}
+			name := ""
+			if l.err == nil {
+				for _, a := range l.result.Annotations {
+					d.seen[a.Name] = true
+				}
+				l.result.Annotations = chosen(l.result.Annotations, d.options.Classes)
+				if len(d.options.Classes) > 0 && len(l.result.Annotations) == 0 {
+					continue
+				}
+				name = d.name(l.item.Image)
+			}
+			if d.options.Limit > 0 && n == d.options.Limit {
+				d.done.All = false
+				return
+			}
+			if !yield(named{l, name, d.options.Sheet && n < sheetImages}, nil) {
+				return
+			}
+			n++
+		}
+	}
 }
 
 func chosen(annotations []pictograph.Annotation, classes []string) []pictograph.Annotation {
@@ -134,12 +135,20 @@ type drawing struct {
 	album   *Album
 	root    *os.Root
 	options DrawOptions
-	names   map[string]bool // taken; only the walk uses it
+	// The walk notes the files that are taken, and the classes that annotations have.
+	names, seen map[string]bool
 
-	mu     sync.Mutex
-	done   Drawn
-	small  [sheetImages]image.Image
-	titles [sheetImages]string
+	done  Drawn
+	small []picture // for the sheet
+}
+
+// picture is an image that was drawn, or why it was not.
+type picture struct {
+	image       string
+	err         error
+	annotations int
+	frame       bool        // there was no image file
+	small       image.Image // for the sheet; nil where it has no place there
 }
 
 // name is the file that an image is written to, another for each. What no file may be
@@ -166,43 +175,39 @@ func (d *drawing) name(of string) string {
 	return name
 }
 
-// draw writes one image. Its own failure is counted; an error is one of the folder.
-func (d *drawing) draw(l loaded, name string, n int) error {
-	if l.err != nil {
-		d.fail(l.item.Image, l.err)
-		return nil
-	}
+// draw writes one image. Its own failure is part of the picture; an error is one of the folder.
+func (d *drawing) draw(_ context.Context, l named) (picture, error) {
+	p := picture{image: l.item.Image, err: l.err, annotations: len(l.result.Annotations), frame: l.file == ""}
 	var photo image.Image
-	if l.file != "" {
-		var err error
-		if photo, err = d.album.photos.Open(l.file); err != nil {
-			d.fail(l.item.Image, err)
-			return nil
-		}
+	if p.err == nil && !p.frame {
+		photo, p.err = d.album.photos.Open(l.file)
 	}
-	picture := view.Labelled(d.album.picture(l), photo, d.options.Paint)
-	if err := d.write(name, picture); err != nil {
-		return err
+	if p.err != nil {
+		return p, nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.done.Images++
-	d.done.Annotations += len(l.result.Annotations)
-	if photo == nil {
-		d.done.Frames++
+	labelled := view.Labelled(d.album.picture(l.loaded), photo, d.options.Paint)
+	if l.sheet {
+		p.small = view.Shrink(labelled, 640)
 	}
-	if n < sheetImages && d.options.Sheet {
-		d.small[n], d.titles[n] = view.Shrink(picture, 640), l.item.Image
-	}
-	return nil
+	return p, d.write(l.name, labelled)
 }
 
-func (d *drawing) fail(name string, err error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.done.Failed++
-	if len(d.done.Reasons) < 3 {
-		d.done.Reasons = append(d.done.Reasons, name+": "+err.Error())
+// add counts an image.
+func (d *drawing) add(p picture) {
+	if p.err != nil {
+		d.done.Failed++
+		if len(d.done.Reasons) < 3 {
+			d.done.Reasons = append(d.done.Reasons, p.image+": "+p.err.Error())
+		}
+		return
+	}
+	d.done.Images++
+	d.done.Annotations += p.annotations
+	if p.frame {
+		d.done.Frames++
+	}
+	if p.small != nil {
+		d.small = append(d.small, p)
 	}
 }
 
@@ -246,10 +251,8 @@ func (d *drawing) encode(w io.Writer, picture image.Image) error {
 func (d *drawing) writeSheet() error {
 	var pictures []image.Image
 	var titles []string
-	for i, p := range d.small {
-		if p != nil {
-			pictures, titles = append(pictures, p), append(titles, d.titles[i])
-		}
+	for _, p := range d.small {
+		pictures, titles = append(pictures, p.small), append(titles, p.image)
 	}
 	if !d.options.Sheet || len(pictures) == 0 {
 		return nil
