@@ -27,7 +27,8 @@ type sourceOptions struct {
 	images           string
 	sizes            string
 	from             string
-	own              map[string]convert.Flags // by the name of the format
+	own              map[string]convert.Flags  // by the name of the format
+	flags            map[string]*pflag.FlagSet // the same
 	outside          string
 	simplify         float64
 	allGeometries    bool
@@ -46,11 +47,13 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
 	f.StringVar(&o.from, "from", "", "`FORMAT` of the source, where it is not to be recognized: "+orList(formats.Names(false)))
-	o.own = make(map[string]convert.Flags)
+	o.own, o.flags = make(map[string]convert.Flags), make(map[string]*pflag.FlagSet)
 	for _, format := range formats.All() {
 		if format.Flags != nil {
-			o.own[format.Name] = format.Flags()
-			o.own[format.Name].Add(f)
+			own, flags := format.Flags(), pflag.NewFlagSet(format.Name, pflag.ContinueOnError)
+			own.Add(flags)
+			f.AddFlagSet(flags)
+			o.own[format.Name], o.flags[format.Name] = own, flags
 		}
 	}
 	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,...`, or all")
@@ -86,7 +89,8 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 
 // sourceSettings is how a source is opened, once the flags are known to be right.
 type sourceSettings struct {
-	from    string // "" is recognized
+	from    string                    // "" is recognized
+	flags   map[string]*pflag.FlagSet // of formats, by their names
 	options convert.OpenOptions
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
@@ -130,7 +134,7 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 	}
 	globs := source.NewGlobs(o.include, o.exclude)
 	findings.globs = globs
-	return &sourceSettings{from: o.from, renames: renames, globs: globs, classes: classes, text: text, options: convert.OpenOptions{
+	return &sourceSettings{from: o.from, flags: o.flags, renames: renames, globs: globs, classes: classes, text: text, options: convert.OpenOptions{
 		Now: now(), Include: o.include, Exclude: o.exclude, Fits: globs.Fits, Images: o.images, Sizes: o.sizes, Own: o.own,
 		OnSizeMismatch: convert.SizePolicy(o.onSizeMismatch),
 		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: convert.NewMembers(o.keepMembers...)}, Report: findings.add,
@@ -193,6 +197,9 @@ func (s *sourceSettings) close() {
 
 func (s *sourceSettings) openHere(ctx context.Context, path string) (convert.Source, error) {
 	src, err := formats.OpenAs(ctx, path, s.from, s.options)
+	if err == nil {
+		err = s.checkFlags(src.Describe().Format)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +208,26 @@ func (s *sourceSettings) openHere(ctx context.Context, path string) (convert.Sou
 		return src, nil
 	}
 	return convert.WithClassMap(src, s.classes, s.text, s.options.Report), nil
+}
+
+// checkFlags refuses flags on the command line that are for sources of another format: they would
+// change nothing.
+func (s *sourceSettings) checkFlags(of string) (err error) {
+	opened, namedErr := formats.Named(of)
+	if namedErr != nil || opened.Mixed {
+		return nil
+	}
+	for _, format := range formats.All() {
+		if format.Name == of || s.flags[format.Name] == nil {
+			continue
+		}
+		s.flags[format.Name].VisitAll(func(f *pflag.Flag) {
+			if onCommandLine(f) && err == nil {
+				err = usagef("read --%s: it says how %s is read, and the source is %s; leave it out", f.Name, format.About, opened.About)
+			}
+		})
+	}
+	return err
 }
 
 // classes reads the class map, nil if there is none.
