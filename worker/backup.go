@@ -130,7 +130,17 @@ func (a *applier) readToSave(i toSave) (reading, error) {
 	if i.existing != nil {
 		return reading{Content: *i.existing}, nil
 	}
-	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), comparedWith(i.row.Hash, i.image)...)
+	compared := comparedWith(i.row.Hash, i.image)
+	if a.undone != nil {
+		left, _, ok, err := a.undone.contentAfter(a.Stopping, i.image)
+		if err != nil {
+			return reading{}, err
+		}
+		if ok {
+			compared = append(compared, left)
+		}
+	}
+	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), compared...)
 	if u, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		return reading{unreadable: u.Reason}, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -180,6 +181,7 @@ func fitsSome(ctx context.Context, st *store.Store, of store.Run, o UndoOptions)
 // contents tells what runs left on images; *store.Store does.
 type contents interface {
 	ContentAfter(ctx context.Context, run string, image store.Image) (h store.Hash, saved, ok bool, err error)
+	LeftBeforeAbsence(ctx context.Context, run string) (map[string]store.Hash, error)
 }
 
 // undone is the run that is taken back.
@@ -193,6 +195,28 @@ type undone struct {
 	// brings says that what an undone undo archived is brought back.
 	archives, removes, brings bool
 	uploads                   string // the run whose uploads these are
+
+	absent sync.Mutex
+	// left is what the run left on images that have been missing in a listing since, by id; nil
+	// until it is asked for.
+	left map[string]store.Hash
+}
+
+// contentAfter is what the run that is undone left on an image, and whether that is its save and
+// our last one is known: then that tells whether it is there still, and else the reading.
+func (u *undone) contentAfter(ctx context.Context, image store.Image) (left store.Hash, saved, ok bool, err error) {
+	if left, saved, ok, err = u.state.ContentAfter(ctx, u.run, image); ok || err != nil {
+		return left, saved && image.Saved != nil, ok, err
+	}
+	u.absent.Lock()
+	defer u.absent.Unlock()
+	if u.left == nil {
+		if u.left, err = u.state.LeftBeforeAbsence(ctx, u.run); err != nil {
+			return left, false, false, err
+		}
+	}
+	left, ok = u.left[image.ID]
+	return left, false, ok, nil
 }
 
 // mayBeUnchanged reports whether our last save on an image is what the run that is undone
@@ -200,12 +224,12 @@ type undone struct {
 // whether the run saved on it, the reading before the save tells; of an image that has no
 // annotations none is made.
 func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
-	left, saved, ok, err := u.state.ContentAfter(ctx, u.run, image)
+	left, saved, ok, err := u.contentAfter(ctx, image)
 	switch {
 	case err != nil || !ok:
 		return false, err
 	case saved:
-		return image.Saved != nil && image.Saved.Hash == left, nil
+		return image.Saved.Hash == left, nil
 	case image.AnnotationCount == 0:
 		return left == sha256.Sum256([]byte("[]")), nil
 	}
@@ -214,7 +238,7 @@ func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, e
 
 // isUnchanged reports whether an image has what the run that is undone left there.
 func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
-	left, saved, ok, err := u.state.ContentAfter(ctx, u.run, image)
+	left, saved, ok, err := u.contentAfter(ctx, image)
 	return ok && (saved || left == has.Hash), err
 }
 
@@ -401,6 +425,9 @@ func (b *backups) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 			if b.glob != "" && !doublestar.MatchUnvalidated(b.glob, t.Path) || b.away[t.ImageID] {
 				continue
 			}
+			if t.Doubted && b.edited {
+				continue // it is put back only where it has what was sent, and then without force
+			}
 			item := convert.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
 			if item.Err, err = b.lacks(ctx, t); err != nil {
 				yield(convert.Item{}, err)
@@ -421,6 +448,8 @@ func (b *backups) lacks(ctx context.Context, t store.Touched) (missing, err erro
 	}
 	backup, kept := there[t.ImageID]
 	switch {
+	case t.ImageRef == 0 && t.Previous == 0 && !kept:
+		missing = errors.New("the image is not in the dataset any more, or was uploaded anew; before the run it had no annotations")
 	case t.ImageRef == 0:
 		missing = fmt.Errorf("the image is not in the dataset any more, or was uploaded anew; what it had (%s) is in the backup", annotationsText(backup.Count))
 	case t.Previous == backup.Count:

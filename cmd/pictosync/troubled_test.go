@@ -223,3 +223,103 @@ func TestShortListingsOfABackup(t *testing.T) {
 		t.Errorf("undo: exit %d: %s", code, said)
 	}
 }
+
+// sandboxSQL changes what the service has as somebody else would.
+func (s *troubled) sandboxSQL(t *testing.T, statement string) {
+	t.Helper()
+	db, err := sql.Open("sqlite3", filepath.Join(s.dir, "sandbox.db"))
+	if err == nil {
+		_, err = db.Exec(statement)
+		db.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// label gives an image a box of somebody else's, and n times that.
+func (s *troubled) label(t *testing.T, image string, n int) {
+	t.Helper()
+	var boxes []string
+	for i := range n {
+		boxes = append(boxes, fmt.Sprintf(`{"id":"theirs-%d","name":"car","type":"bbox","bounding_box":{"x":5,"y":5,"w":2,"h":2},"confidence":1}`, i))
+	}
+	r := httptest.NewRequest(http.MethodPost, "/api/v1/developer/annotations/set/"+image, strings.NewReader(`{"annotations":[`+strings.Join(boxes, ",")+`]}`))
+	r.Header.Set("X-API-Key", "another")
+	w := httptest.NewRecorder()
+	if s.server.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Fatalf("label %s: %d %s", image, w.Code, w.Body)
+	}
+}
+
+// An undo brings back what images had that were archived for a while since, and says so of those
+// that are away still, also where there was nothing to keep of them.
+func TestUndoFindsImagesThatWereAway(t *testing.T) {
+	s := newTroubled(t)
+	labels := s.labels(t, 1)
+	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	away := func(archived int) {
+		s.sandboxSQL(t, fmt.Sprintf(`UPDATE images SET archived = %d WHERE filename IN ('a.jpg', 'b.jpg')`, archived))
+	}
+	away(1)
+	if code, out := s.run(t, "undo", "last", "--dry-run"); code != exitFailures || !strings.Contains(out, `"failed":2`) {
+		t.Errorf("away: exit %d: %s", code, out)
+	}
+	away(0)
+	s.label(t, "b.jpg", 1) // instead of the run's one box
+	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"cleared":4`) || !strings.Contains(out, `"skipped":1`) {
+		t.Errorf("back: exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "sync", labels, "--dataset", "set", "--on-drift", "overwrite"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	away(1)
+	if code, out := s.run(t, "plan", labels, "--dataset", "set", "--unmatched", "ignore"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	away(0)
+	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"saved":5`) {
+		t.Errorf("with annotations before: exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "verify", s.labels(t, 1), "--dataset", "set"); code != 0 {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
+
+// What the service saved and denied is taken back, unless somebody else put as much there since.
+func TestUndoTakesBackWhatWasDenied(t *testing.T) {
+	s := newTroubled(t)
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/bulk") {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		s.server.ServeHTTP(answer, r)
+		var result struct {
+			Saved  []map[string]any `json:"saved"`
+			Failed []map[string]any `json:"failed"`
+		}
+		if err := json.Unmarshal(answer.Body.Bytes(), &result); err != nil {
+			t.Error(err)
+		}
+		for _, denied := range result.Saved[3:] {
+			result.Failed = append(result.Failed, map[string]any{"image_id": denied["image_id"], "error": "no"})
+		}
+		result.Saved = result.Saved[:3]
+		json.NewEncoder(w).Encode(result)
+		return true
+	})
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"failed":2`) {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+	s.label(t, "e.jpg", 1)
+	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"cleared":4`) || !strings.Contains(out, `"skipped":1`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
