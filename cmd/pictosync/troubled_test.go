@@ -323,3 +323,27 @@ func TestUndoTakesBackWhatWasDenied(t *testing.T) {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
+
+// An undo and --prune leave alone what somebody changed, also where the count is the same and
+// nothing is to be kept of what is overwritten.
+func TestWithoutBackupsEditsAreLeftAlone(t *testing.T) {
+	s := newTroubled(t)
+	labels := s.labels(t, 1)
+	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.label(t, "a.jpg", 1)
+	lines, err := os.ReadFile(labels)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(labels, lines[strings.Index(string(lines), "\n")+1:], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if code, out := s.run(t, "sync", labels, "--dataset", "set", "--prune", "--backup", "never"); code != exitFailures || !strings.Contains(out, `"cleared":0`) {
+		t.Errorf("prune: exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "undo", "last", "--backup", "never"); code != 0 || !strings.Contains(out, `"cleared":4`) || !strings.Contains(out, `"skipped":1`) {
+		t.Errorf("undo: exit %d: %s", code, out)
+	}
+}
