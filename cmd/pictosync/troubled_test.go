@@ -347,3 +347,54 @@ func TestWithoutBackupsEditsAreLeftAlone(t *testing.T) {
 		t.Errorf("undo: exit %d: %s", code, out)
 	}
 }
+
+// No labels are saved on an image that the service says it made of a file, where it has the id
+// of another or is not as large as the file.
+func TestImagesThatAreNotTheFile(t *testing.T) {
+	s := newTroubled(t)
+	if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	theirs := s.content(t, "a.jpg")
+	var id string
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		register := strings.HasSuffix(r.URL.Path, "/bulk-register")
+		if !register && !strings.HasSuffix(r.URL.Path, "/images/") {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		s.server.ServeHTTP(answer, r)
+		var page map[string]any
+		if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil {
+			t.Error(err)
+		}
+		if register {
+			made := page["data"].(map[string]any)["succeeded"].([]any)
+			made[0].(map[string]any)["id"] = id
+			made[1].(map[string]any)["file_size"] = 7
+		} else {
+			id = page["data"].([]any)[0].(map[string]any)["id"].(string)
+		}
+		json.NewEncoder(w).Encode(page)
+		return true
+	})
+	code, out := s.run(t, "sync", filepath.Join("..", "..", "testdata", "shapes"), "--dataset", "set", "--upload", "missing")
+	if code != exitFailures || !strings.Contains(out, `"failed":2`) || !strings.Contains(out, "by the id that a.jpg has") || !strings.Contains(out, "has 7 bytes") {
+		t.Errorf("exit %d: %s", code, out)
+	}
+	if now := s.content(t, "a.jpg"); now != theirs {
+		t.Errorf("somebody's image has %s, had %s", now, theirs)
+	}
+}
+
+// content is what an image has, as the service sends it.
+func (s *troubled) content(t *testing.T, image string) string {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/api/v1/developer/annotations/set/"+image, nil)
+	r.Header.Set("X-API-Key", "another")
+	w := httptest.NewRecorder()
+	if s.server.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Fatalf("read %s: %d %s", image, w.Code, w.Body)
+	}
+	return w.Body.String()
+}
