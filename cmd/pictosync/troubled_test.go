@@ -398,3 +398,25 @@ func (s *troubled) content(t *testing.T, image string) string {
 	}
 	return w.Body.String()
 }
+
+// Where the service shows one path twice, the labels of that path are saved on neither image.
+func TestOnePathOfTwoImages(t *testing.T) {
+	s := newTroubled(t)
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/images/") {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		s.server.ServeHTTP(answer, r)
+		var page map[string]any
+		if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil {
+			t.Error(err)
+		}
+		page["data"].([]any)[1].(map[string]any)["filename"] = "a.jpg"
+		json.NewEncoder(w).Encode(page)
+		return true
+	})
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"saved":3`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
