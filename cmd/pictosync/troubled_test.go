@@ -124,6 +124,10 @@ func TestABatchIsGivenUp(t *testing.T) {
 		}
 		panic(http.ErrAbortHandler)
 	})
+	elsewhere := newTroubled(t) // which has none of the images, and says so
+	if code, out := exitOf(t, command("runs", "last", "--abandon", "--base-url", elsewhere.url, "--state", filepath.Join(s.dir, "state.db"))); code != exitUsage || !strings.Contains(out, "it was a run on "+s.url) {
+		t.Errorf("elsewhere: exit %d: %s", code, out)
+	}
 	if code, out := s.run(t, "runs", "last", "--abandon"); code != 0 || !strings.Contains(out, `"batches":1,"saved":5,"failed":0`) {
 		t.Errorf("exit %d: %s", code, out)
 	}
