@@ -267,7 +267,8 @@ type Collected struct {
 
 // Collect forgets the runs that ended longer ago than keep, with their plans, findings
 // and backups, but for the last of each source: the next run is compared with
-// it. Those that cleared images within [PruneSpan] stay too.
+// it. Those that cleared images within [PruneSpan] stay too, and those whose undo has not come to
+// its end.
 //
 // With dryRun nothing is forgotten, and what would be is counted. Where the clock is far
 // ahead of the last run, what is old is not told by it: that is ErrClock.
@@ -342,7 +343,8 @@ func (s *Store) checkClock(ctx context.Context, now time.Time) error {
 func (s *Store) collectable(ctx context.Context, before, pruned time.Time) ([]string, error) {
 	return s.runIDs(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
 		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY turn DESC, started_at DESC, id DESC) AS place FROM runs) WHERE place = 1)
-		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') AND NOT (ended_at > ?2 AND `+prunedOf+` > 0) ORDER BY id`, before.UnixMilli(), pruned.UnixMilli())
+		AND id NOT IN (SELECT run FROM batches WHERE state = 'open')
+		AND '`+UndoOf+`' || id NOT IN (SELECT source FROM runs WHERE kind = 'undo' AND ended_at IS NULL) AND NOT (ended_at > ?2 AND `+prunedOf+` > 0) ORDER BY id`, before.UnixMilli(), pruned.UnixMilli())
 }
 
 // ContentAfter is the hash of what a run left on an image: of its last save that the service

@@ -424,3 +424,39 @@ func TestOnePathOfTwoImages(t *testing.T) {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
+
+// What an undo that was stopped brings back is not forgotten before it has gone on.
+func TestWhatIsBeingUndoneIsKept(t *testing.T) {
+	s := newTroubled(t)
+	labels := s.labels(t, 1)
+	var first string
+	for range 3 {
+		code, out := s.run(t, "sync", labels, "--dataset", "set")
+		var result struct {
+			Run string `json:"run"`
+		}
+		if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &result); code != 0 || err != nil {
+			t.Fatalf("exit %d: %s, %v", code, out, err)
+		}
+		if first == "" {
+			first = result.Run
+		}
+	}
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.HasSuffix(r.URL.Path, "/images/") {
+			http.Error(w, "not now", http.StatusServiceUnavailable)
+			return true
+		}
+		return false
+	})
+	if code, out := s.run(t, "undo", first, "--max-outage", "1ms"); code != exitUnexpected {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	if code, out := exitOf(t, command("gc", "--keep", "0d", "--state", filepath.Join(s.dir, "state.db"))); code != 0 || !strings.Contains(out, "forgot 1 run ") {
+		t.Errorf("gc: exit %d: %s", code, out)
+	}
+	s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+	if code, out := s.run(t, "undo", first); code != 0 || !strings.Contains(out, `"cleared":5`) {
+		t.Errorf("exit %d: %s", code, out)
+	}
+}
