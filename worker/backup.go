@@ -161,7 +161,7 @@ func (a *applier) readToSave(i toSave) (reading, error) {
 			compared = append(compared, left)
 		}
 	}
-	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), compared...)
+	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, i.row.ListedCount, confirms(i.image), compared...)
 	if u, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		return reading{unreadable: u.Reason}, nil
 	}

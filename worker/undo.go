@@ -325,6 +325,9 @@ func (p *planner) removeClasses(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("look for annotations of the classes that the run added: %w", err)
 			}
+			if len(annotations) != i.AnnotationCount {
+				return fmt.Errorf("look for annotations of the classes that the run added: the service says that %s has %d annotations, and shows %d; run again", i.Path(), i.AnnotationCount, len(annotations))
+			}
 			for _, a := range annotations {
 				delete(unused, a.Name)
 			}

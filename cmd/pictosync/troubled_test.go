@@ -460,3 +460,52 @@ func TestWhatIsBeingUndoneIsKept(t *testing.T) {
 		t.Errorf("exit %d: %s", code, out)
 	}
 }
+
+// Where the service shows fewer annotations of an image than it says there are, these are neither
+// all that is to be kept of it, nor a backup, nor what is compared.
+func TestAReadingThatLacksAnnotations(t *testing.T) {
+	s := newTroubled(t)
+	labels := s.labels(t, 1)
+	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.label(t, "a.jpg", 3)
+	theirs := s.content(t, "a.jpg")
+	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/annotations/") || !strings.HasSuffix(r.URL.Path, "/a.jpg") {
+			return false
+		}
+		answer := httptest.NewRecorder()
+		s.server.ServeHTTP(answer, r)
+		var has struct {
+			Annotations []json.RawMessage `json:"annotations"`
+		}
+		if err := json.Unmarshal(answer.Body.Bytes(), &has); err != nil || len(has.Annotations) != 3 {
+			t.Errorf("%s: %v", answer.Body, err)
+			return false
+		}
+		has.Annotations = has.Annotations[:1]
+		json.NewEncoder(w).Encode(has)
+		return true
+	})
+	for _, args := range [][]string{
+		{"sync", labels, "--dataset", "set", "--on-drift", "overwrite"},
+		{"export", "--dataset", "set", "--out", filepath.Join(s.dir, "backups"), "--read", "image"},
+		{"verify", labels, "--dataset", "set"},
+	} {
+		code, out := s.run(t, args...)
+		if code != exitFailures || !strings.Contains(out, `"failed":1`) {
+			t.Errorf("%s: exit %d: %s", args[0], code, out)
+		}
+	}
+	if now := s.content(t, "a.jpg"); now != theirs {
+		t.Errorf("the image has %s, had %s", now, theirs)
+	}
+	s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+	if code, out := s.run(t, "sync", labels, "--dataset", "set", "--on-drift", "overwrite"); code != 0 || !strings.Contains(out, `"saved":1`) {
+		t.Errorf("later: exit %d: %s", code, out)
+	}
+	if code, out := s.run(t, "undo", "last"); code != 0 || s.content(t, "a.jpg") != theirs {
+		t.Errorf("undo: exit %d: %s", code, out)
+	}
+}
