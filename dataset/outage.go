@@ -188,16 +188,27 @@ const triesOfABatch = 3
 // been answered when it got it first, whether it is a PoisonError.
 func (a *Access) poison(err error, n, savesBefore int) error {
 	var api *pictograph.APIError
-	if !errors.As(err, &api) || api.Status < 500 && api.Status != http.StatusConflict {
+	if !errors.As(err, &api) || api.Status < 500 && !isOfTheBatch(api.Status) {
 		return err
 	}
 	since, saves := a.outage.failed(a.Now())
 	others := saves > savesBefore && n >= triesOfABatch
-	over := a.Now().Sub(since) >= a.MaxOutage || api.Status == http.StatusConflict
+	over := a.Now().Sub(since) >= a.MaxOutage || isOfTheBatch(api.Status)
 	if (others || over) && a.isUp() {
 		return PoisonError{err}
 	}
 	return err
+}
+
+// isOfTheBatch reports whether a status is a refusal that may be one image's and that no other
+// handling is for: not the key's or its account's, nor one of the bytes or their number.
+func isOfTheBatch(status int) bool {
+	switch status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusRequestTimeout,
+		http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests:
+		return false
+	}
+	return status >= 400 && status < 500
 }
 
 // unreadable tells of an error that the reading of an image got for the n-th time whether it
