@@ -180,9 +180,9 @@ func (a *applier) judgeBackup(i toSave, r reading) (row store.Item, ok bool, err
 		return row, false, nil
 	}
 	ours := i.image.Saved
-	unchanged := true
+	unchanged, asLeft := true, false
 	if a.undone != nil && !a.undone.force {
-		if unchanged, err = a.undone.isUnchanged(a.Stopping, i.image, r.Content); err != nil {
+		if unchanged, asLeft, err = a.undone.isUnchanged(a.Stopping, i.image, r.Content); err != nil {
 			return row, false, err
 		}
 	}
@@ -194,7 +194,7 @@ func (a *applier) judgeBackup(i toSave, r reading) (row store.Item, ok bool, err
 	case !unchanged:
 		row.Plan, row.Outcome, row.Reason = store.PlanDrifted, store.ItemSkipped, "the image was changed since; --force takes it back all the same"
 		return row, false, nil
-	case ours != nil && ours.Hash != r.Hash && a.onDrift(row) != Overwrite:
+	case ours != nil && ours.Hash != r.Hash && !asLeft && a.onDrift(row) != Overwrite:
 		row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(a.onDrift(row))
 		row.Reason = "someone else changed the image since our last save, and " + a.becauseOfDrift(row)
 		return row, false, nil

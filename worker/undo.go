@@ -236,10 +236,11 @@ func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, e
 	return true, nil
 }
 
-// isUnchanged reports whether an image has what the run that is undone left there.
-func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
+// isUnchanged reports whether an image has what the run that is undone left there; compared says
+// that it was held against that, not against our last save.
+func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (unchanged, compared bool, err error) {
 	left, saved, ok, err := u.contentAfter(ctx, image)
-	return ok && (saved || left == has.Hash), err
+	return ok && (saved || left == has.Hash), ok && !saved, err
 }
 
 // judgeUndo says what is done with an image that is to be put back.
@@ -258,6 +259,14 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 		if !asLeft && !isBack {
 			i.Outcome, i.Reason = store.ItemSkipped, "the image was saved again since; --force takes it back all the same"
 			return nil
+		}
+		// Our last save is not what the run left: the reading tells whether somebody changed that.
+		if _, saved, ok, err := p.undone.contentAfter(p.Stopping, image); err != nil {
+			return err
+		} else if ok && !saved && i.Plan == store.PlanDrifted {
+			if i.Plan = store.PlanOverwrite; i.Count == 0 {
+				i.Plan = store.PlanClear
+			}
 		}
 	}
 	return p.applyPolicies(i, image, explicit)

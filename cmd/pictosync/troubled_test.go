@@ -298,7 +298,7 @@ func TestUndoFindsImagesThatWereAway(t *testing.T) {
 // What the service saved and denied is taken back, unless somebody else put as much there since.
 func TestUndoTakesBackWhatWasDenied(t *testing.T) {
 	s := newTroubled(t)
-	s.when(func(w http.ResponseWriter, r *http.Request) bool {
+	deny := func(w http.ResponseWriter, r *http.Request) bool {
 		if !strings.HasSuffix(r.URL.Path, "/bulk") {
 			return false
 		}
@@ -317,7 +317,8 @@ func TestUndoTakesBackWhatWasDenied(t *testing.T) {
 		result.Saved = result.Saved[:3]
 		json.NewEncoder(w).Encode(result)
 		return true
-	})
+	}
+	s.when(deny)
 	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"failed":2`) {
 		t.Fatalf("exit %d: %s", code, out)
 	}
@@ -325,6 +326,18 @@ func TestUndoTakesBackWhatWasDenied(t *testing.T) {
 	s.label(t, "e.jpg", 1)
 	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"cleared":4`) || !strings.Contains(out, `"skipped":1`) {
 		t.Errorf("exit %d: %s", code, out)
+	}
+	// The same where they had been saved from here before.
+	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set", "--on-drift", "overwrite"); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.when(deny)
+	if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"failed":2`) {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+	s.when(func(http.ResponseWriter, *http.Request) bool { return false })
+	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"saved":5`) {
+		t.Errorf("saved before: exit %d: %s", code, out)
 	}
 }
 
