@@ -55,13 +55,8 @@ func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	a.Tracker.Begin("saving", plan.Saves)
 	savers := pond.NewPool(a.Concurrency+committing, pond.WithQueueSize(1))
 	b := batcher{applier: a, ctx: ctx, savers: savers}
-	images := plan.Backups
-	if a.Backup == BackupAlways {
-		images = plan.Saves
-	}
-	if !a.backsUp() {
-		images = 0
-	}
+	reads := a.readings(plan)
+	images := reads
 	a.Tracker.Expect(progress.Reading, a.ReadBy.Cost(images))
 	a.Tracker.Expect(progress.Saving, (plan.Saves+a.BatchImages-1)/a.BatchImages)
 	err := a.readBefore(images)
@@ -70,7 +65,7 @@ func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	}
 	a.Tracker.Expect(progress.Reading, images)
 	if err == nil {
-		err = a.buildBatches(&b, plan.Saves)
+		err = a.buildBatches(&b, plan.Saves, reads)
 	}
 	if err == nil {
 		err = b.flush()
@@ -114,11 +109,11 @@ const chunkBytes = defaultBatchBytes
 // buildBatches goes through the pending items. The labels of a chunk are converted
 // while those before it are handed to the savers, unless to convert them asks the
 // service: that is done as shortly as can be before the save.
-func (a *applier) buildBatches(b *batcher, pending int) error {
-	// With backups a chunk costs a request an image before its first save: no
+func (a *applier) buildBatches(b *batcher, pending, reads int) error {
+	// Where images are read first a chunk costs a request an image before its first save: no
 	// more of them than fill a batch, so that a killed process loses little.
 	limit := chunkItems
-	if a.backsUp() {
+	if a.backsUp() || reads > 0 {
 		limit = a.BatchImages
 	}
 	chunks := a.pendingRows(pending, limit)
