@@ -25,7 +25,7 @@
 //     is taken in its image is replaced by one. An id 7.0 is 7, and null, true
 //     and blank text are no ids.
 //   - A ring of fewer than three different points is a finding: it encloses
-//     nothing.
+//     nothing. Beside others it is left out; alone, so is its annotation.
 //   - iscrowd is kept, as an attribute.
 //   - Where keypoints are there but none can be placed, the segmentation comes
 //     before the box, as for annotations without keypoints.

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
@@ -246,7 +247,8 @@ func safe(name string) error {
 	return nil
 }
 
-// compact forgets the objects that are gone, and writes the index anew.
+// compact forgets the objects that are gone, with the folders that they leave empty, and writes the
+// index anew.
 func (c *Copy) compact(listed map[string]bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -262,9 +264,14 @@ func (c *Copy) compact(listed map[string]bool) error {
 		}
 		out = append(append(out, line...), '\n')
 	}
+	var folders []string
 	err := filepath.WalkDir(c.root, func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil {
 			return err
+		}
+		if d.IsDir() {
+			folders = append(folders, file)
+			return nil
 		}
 		rel, err := filepath.Rel(c.root, file)
 		if err == nil && !listed[filepath.ToSlash(rel)] {
@@ -274,6 +281,9 @@ func (c *Copy) compact(listed map[string]bool) error {
 	})
 	if err != nil {
 		return err
+	}
+	for _, folder := range slices.Backward(folders[1:]) { // the first is the root
+		os.Remove(folder) // fails where there is something in it
 	}
 	if err := c.index.Close(); err != nil {
 		return err

@@ -144,6 +144,18 @@ func areaOfBox(box pictograph.Box, raw []byte) bool {
 	return math.Abs(area-box.W*box.H) <= 0.01*box.W*box.H && math.Abs(area-corners) > 0.1*math.Abs(corners)
 }
 
+// areaOfNeither reports whether an area is, by a tenth, neither that between the corners x1,y1 and
+// x2,y2 of a box nor that of its width and height.
+func areaOfNeither(box pictograph.Box, raw []byte) bool {
+	w, h := box.W-box.X, box.H-box.Y
+	if w <= 0 || h <= 0 || !scan.IsNumber(raw) {
+		return false
+	}
+	area := scan.ParseNumber(raw)
+	far := func(other float64) bool { return math.Abs(area-other) > 0.1*other }
+	return area > 0 && far(w*h) && far(box.W*box.H)
+}
+
 const cornersByArea = "the area is that of the corners x1,y1,x2,y2, and not that of x,y,width,height"
 
 // convertBox takes the box of an annotation.
@@ -349,6 +361,7 @@ type boxNotations struct {
 	outside int // of which less than half is in the image
 
 	cornerAreas int // whose area is that of corners
+	otherAreas  int // that fit as corners, and whose area is neither that nor that of width and height
 
 	centres   int // that fit the image as centre, width and height
 	beyondFar int // that end beyond the image by more than a fifth of themselves
@@ -531,10 +544,13 @@ func (s *fileSample) look(image string, size convert.Size, annotations [][]byte)
 		}
 		if box := (pictograph.Box{X: s.numbers[0], Y: s.numbers[1], W: s.numbers[2], H: s.numbers[3]}); geometry.Sound(box) {
 			n.add(box, size)
-			if area := memberOf(raw, `"area"`); areaOfBox(box, area) {
+			switch area := memberOf(raw, `"area"`); {
+			case areaOfBox(box, area):
 				n.byArea++
-			} else if areaOfCorners(box, area) {
+			case areaOfCorners(box, area):
 				n.cornerAreas++
+			case areaOfNeither(box, area):
+				n.otherAreas++
 			}
 		}
 	}
@@ -566,6 +582,7 @@ func (s *fileSample) orderOf(raw []byte) maskOrder {
 type cornerSample struct {
 	images, boxes, fitting int  // looked at, and boxes that fit as corners
 	cornerAreas            int  // boxes whose area is that of corners
+	otherAreas             int  // boxes that fit as corners and have the area of something else
 	of                     int  // images of the file, where that is more
 	stated                 bool // the file says that its boxes are x, y, width and height
 
@@ -584,7 +601,7 @@ func (c *cornerSample) look(image string, n boxNotations) {
 	c.images++
 	c.boxes += n.boxes
 	c.fitting += n.corners
-	c.cornerAreas += n.cornerAreas
+	c.cornerAreas, c.otherAreas = c.cornerAreas+n.cornerAreas, c.otherAreas+n.otherAreas
 	c.centres, c.beyond, c.beyondFar = c.centres+n.centres, c.beyond+n.beyond, c.beyondFar+n.beyondFar
 	switch {
 	case n.corner() && n.byArea == n.boxes:
@@ -601,7 +618,7 @@ func (c *cornerSample) look(image string, n boxNotations) {
 // add takes in what was seen of another file.
 func (c *cornerSample) add(other *cornerSample) {
 	c.images, c.boxes, c.fitting, c.of = c.images+other.images, c.boxes+other.boxes, c.fitting+other.fitting, c.of+other.of
-	c.cornerAreas += other.cornerAreas
+	c.cornerAreas, c.otherAreas = c.cornerAreas+other.cornerAreas, c.otherAreas+other.otherAreas
 	c.centres, c.beyond, c.beyondFar = c.centres+other.centres, c.beyond+other.beyond, c.beyondFar+other.beyondFar
 	c.found, c.denied, c.refuted = c.found+other.found, c.denied+other.denied, c.refuted+other.refuted
 	c.first, c.firstDenied = cmp.Or(c.first, other.first), cmp.Or(c.firstDenied, other.firstDenied)
@@ -649,9 +666,10 @@ func (c *cornerSample) elsewhere() string {
 func (c *cornerSample) mostlyNot() bool { return c.refuted > 10*c.found }
 
 // areaByChance reports whether a box within its image may well have an area of corners by
-// chance, as that of another shape: more than ten times as many cannot be corners as have one.
+// chance, as that of another shape: more than ten times as many cannot be corners as have one, or
+// have the area of something else.
 func (c *cornerSample) areaByChance(box pictograph.Box, size convert.Size) bool {
-	return c.boxes-c.fitting > 10*c.cornerAreas && !(size.Known() && endsBeyond(box, float64(size.Width), float64(size.Height)))
+	return c.boxes-c.fitting+c.otherAreas > 10*c.cornerAreas && !(size.Known() && endsBeyond(box, float64(size.Width), float64(size.Height)))
 }
 
 // refutes reports whether the boxes of an image may well fit it as corners by chance: those of

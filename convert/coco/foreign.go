@@ -62,9 +62,10 @@ func hasAll(keys []string, names ...string) bool {
 // may be one.
 func foreignList(content io.ReaderAt) error {
 	keys, _, _ := headKeys(content)
+	if of := listsOf(content); of != "" {
+		return errNotCOCO{"is a list of " + of}
+	}
 	switch {
-	case listsTexts(content):
-		return errNotCOCO{"is a list of texts, as of names"}
 	case hasAll(keys, "file_name", "annotations"):
 		return foreignLabels{"a list of Detectron2's dataset records"}
 	case len(keys) == 0 || slices.Contains(keys, "image_id"):
@@ -94,12 +95,20 @@ func foreignList(content io.ReaderAt) error {
 	return errNotCOCO{"is a list of objects with the members " + someOf(keys) + "; prediction results have image_id"}
 }
 
-// listsTexts reports whether a list begins with a text.
-func listsTexts(content io.ReaderAt) bool {
+// listsOf is what a list begins with that no annotation is, "" where it may be of these.
+func listsOf(content io.ReaderAt) string {
 	head := make([]byte, 64)
 	n, _ := content.ReadAt(head, 0)
 	_, inner, _ := bytes.Cut(head[:n], []byte("["))
-	return scan.IsString(bytes.TrimSpace(inner))
+	switch inner = bytes.TrimSpace(inner); {
+	case scan.IsString(inner):
+		return "texts, as of names"
+	case scan.IsNumber(inner):
+		return "numbers, as of ids"
+	case scan.IsArray(inner):
+		return "lists, as of points"
+	}
+	return ""
 }
 
 func someOf(keys []string) string {

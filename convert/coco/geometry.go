@@ -337,10 +337,15 @@ func otherArea(pixels float64, g givenBox, raw []byte) float64 {
 	if given <= mostAreas*pixels+few && pixels <= mostAreas*given+few {
 		return 0
 	}
-	if g.usable() && (given <= 1 || math.Abs(given-g.box.W*g.box.H) <= 0.02*g.box.W*g.box.H) {
+	if g.usable() && given <= 1 || areaOfBbox(g, raw) {
 		return 0
 	}
 	return given
+}
+
+// areaOfBbox reports whether an area is that of the bbox, and says nothing of another shape.
+func areaOfBbox(g givenBox, raw []byte) bool {
+	return g.usable() && scan.IsNumber(raw) && math.Abs(scan.ParseNumber(raw)-g.box.W*g.box.H) <= 0.02*g.box.W*g.box.H
 }
 
 // contradicts says why a mask is not what the bbox and area of its annotation are of, ""
@@ -379,13 +384,13 @@ func (r *reader) contradicts(m *geometry.Mask, g givenBox, area []byte) string {
 		}
 		return ""
 	}
-	if other, some := m.RowBounds(); some && fitOf(other, g.box) > noFit {
+	if other, some := m.RowBounds(); some && other.W < float64(m.Width) && fitOf(other, g.box) > noFit {
 		return reason + ", where the counts have it if they go along the rows, as COCO's do not"
 	}
 	if other, some := m.OutsideBounds(); some && box.W*box.H > g.box.W*g.box.H && fitOf(other, g.box) > noFit {
 		return reason + ", where the pixels outside are: the counts begin with pixels inside, as COCO's do not"
 	}
-	if ofThinOutline(box, pixels, g.box, area) {
+	if ofThinOutline(box, pixels, g.box, area) || inLooseBox(box, g.box) && areaOfBbox(g, area) {
 		return ""
 	}
 	if geometry.Overlap(box, g.box) < geometry.LeastOverlap {
@@ -410,6 +415,14 @@ func ofThinOutline(mask pictograph.Box, pixels float64, outline pictograph.Box, 
 	const rounding = 1
 	return mask.X >= outline.X-rounding && mask.Y >= outline.Y-rounding &&
 		mask.X+mask.W <= outline.X+outline.W+rounding && mask.Y+mask.H <= outline.Y+outline.H+rounding
+}
+
+// inLooseBox reports whether a mask lies within a bbox that was drawn around it with some room, and
+// fills most of each of its sides.
+func inLooseBox(mask, bbox pictograph.Box) bool {
+	const rounding, most = 2, 0.5
+	return mask.X >= bbox.X-rounding && mask.Y >= bbox.Y-rounding && mask.X+mask.W <= bbox.X+bbox.W+rounding && mask.Y+mask.H <= bbox.Y+bbox.H+rounding &&
+		mask.W >= most*bbox.W && mask.H >= most*bbox.H
 }
 
 // maskFit is how well a bbox is that of a mask.

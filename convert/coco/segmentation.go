@@ -60,6 +60,10 @@ type flaw struct {
 	first  int // ring, from 1
 }
 
+// emptyRing is the kind of a ring that encloses nothing: beside others nothing of the shape is missing
+// without it, as without the slivers that writers leave of polygons they mend (SAHI).
+const emptyRing = convert.KindGeometry
+
 // flawed notes that a ring is wrong; one finding tells of all that are so.
 func (r *reader) flawed(kind convert.Kind, ring int, reason string) {
 	for i := range r.flaws {
@@ -69,6 +73,15 @@ func (r *reader) flawed(kind convert.Kind, ring int, reason string) {
 		}
 	}
 	r.flaws = append(r.flaws, flaw{kind, reason, 1, ring})
+}
+
+// emptyAreLost is for a shape of which no ring can be used.
+func (r *reader) emptyAreLost() {
+	for i := range r.flaws {
+		if r.flaws[i].kind == emptyRing {
+			r.flaws[i].kind = convert.KindRing
+		}
+	}
 }
 
 func (r *reader) reportFlaws(b *convert.Builder, at convert.Location, action string) {
@@ -383,7 +396,7 @@ func (r *reader) ring(b *convert.Builder, number int, coordinates []float64, uni
 		return nil, box
 	}
 	if !geometry.Enclosing(ring) {
-		r.flawed(convert.KindRing, number, "has fewer than three different points")
+		r.flawed(emptyRing, number, "has fewer than three different points")
 		return nil, box
 	}
 	return ring, box
@@ -450,6 +463,7 @@ func convertSegmentation(b *convert.Builder, r *reader, o convert.Object, a *raw
 		if len(r.flaws) == 0 {
 			return false, false // empty rings alone
 		}
+		r.emptyAreLost()
 		r.reportFlaws(b, o.At, "dropped")
 		return false, true
 	}

@@ -41,7 +41,7 @@ func create(o convert.Output) (convert.Sink, error) {
 		return nil, fmt.Errorf("write %s: %w", o.Path, err)
 	}
 	s := &sink{File: f, writer: NewWriter(o.Catalog), annotations: waiting, waiting: bufio.NewWriterSize(waiting, 1<<20)}
-	if _, err := s.WriteString("{\"images\":["); err != nil {
+	if _, err := s.WriteString("{\"info\":{\"bbox_format\":\"xywh\"},\"images\":["); err != nil {
 		s.Abort()
 		return nil, err
 	}

@@ -104,6 +104,8 @@ func membersOf(head []byte) (images, coordinates, foreign bool) {
 							s.Skip()
 						}
 					}
+				case "width", "height":
+					s.Skip()
 				default:
 					foreign = true
 					s.Skip()

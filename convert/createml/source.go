@@ -237,8 +237,9 @@ func (d *dataset) Load(_ context.Context, item convert.Item, listed convert.Size
 		annotations[i] = readAnnotation(one)
 		annotations[i].notation = cmp.Or(annotations[i].notation, e.notation)
 	}
+	corners := allByCorner(annotations, b.Size)
 	for i, one := range annotations {
-		b.Count(take(b, i+1, one, members))
+		b.Count(take(b, i+1, one, corners, members))
 		d.tellSimilar(item.File, string(scan.Unquote(one.label)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -323,21 +324,44 @@ func readMembers(raw []byte, member func(name string, value []byte)) error {
 	})
 }
 
-// byCorner reports whether x, y, width and height are a box inside the image if they begin with
-// its corner, and one that ends beyond it by a fifth of itself if with its centre.
-func byCorner(sides [4]float64, size convert.Size) bool {
-	if !size.Known() {
-		return false
+// box is x, y, width and height; false where one of them is no number.
+func (a *annotation) box() (sides [4]float64, ok bool) {
+	for i, raw := range a.sides {
+		if !scan.IsNumber(raw) {
+			return sides, false
+		}
+		sides[i] = scan.ParseNumber(raw)
 	}
+	return sides, true
+}
+
+// allByCorner reports whether all boxes of an image lie inside it if x,y are their corners. Where
+// one does not, its centre is meant.
+func allByCorner(annotations []annotation, size convert.Size) bool {
+	for i := range annotations {
+		if sides, ok := annotations[i].box(); ok && !insideByCorner(sides, size) {
+			return false
+		}
+	}
+	return size.Known()
+}
+
+func insideByCorner(sides [4]float64, size convert.Size) bool {
+	x, y, w, h := sides[0], sides[1], sides[2], sides[3]
+	return x >= 0 && y >= 0 && x+w <= float64(size.Width)+1 && y+h <= float64(size.Height)+1
+}
+
+// farBeyond reports whether a box ends beyond its image by a fifth of itself if x,y are its centre.
+func farBeyond(sides [4]float64, size convert.Size) bool {
 	const share, pixels = 0.2, 2
 	x, y, w, h := sides[0], sides[1], sides[2], sides[3]
 	width, height := float64(size.Width), float64(size.Height)
-	beyond := max(w/2-x, x+w/2-width) > max(pixels, share*w) || max(h/2-y, y+h/2-height) > max(pixels, share*h)
-	return beyond && x >= 0 && y >= 0 && x+w <= width+1 && y+h <= height+1
+	return max(w/2-x, x+w/2-width) > max(pixels, share*w) || max(h/2-y, y+h/2-height) > max(pixels, share*h)
 }
 
-// take takes one annotation; false says that it was left out, and a finding why.
-func take(b *convert.Builder, number int, a annotation, members map[string]int) bool {
+// take takes one annotation; false says that it was left out, and a finding why. Corners says that
+// all boxes of the image lie inside it if x,y are their corners.
+func take(b *convert.Builder, number int, a annotation, corners bool, members map[string]int) bool {
 	at := convert.Location{What: "annotation", Number: number}
 	if a.err != nil {
 		return b.Drop(convert.KindInvalidJSON, at, a.err.Error())
@@ -367,7 +391,7 @@ func take(b *convert.Builder, number int, a annotation, members map[string]int) 
 	switch {
 	case a.notation != "":
 		return b.Drop(convert.KindBoxNotation, at, a.notation)
-	case byCorner(sides, b.Size):
+	case corners && farBeyond(sides, b.Size):
 		return b.Drop(convert.KindBoxNotation, at, fmt.Sprintf("its box lies inside the image if %v,%v is its corner, and far beyond if it is its centre, as Create ML has it: nothing tells which it is", sides[0], sides[1]))
 	case isShares(sides):
 		return b.Drop(convert.KindBoxNotation, at, "its coordinates lie between 0 and 1, as shares of the image's size do, and Create ML's are pixels")

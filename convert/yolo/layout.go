@@ -101,7 +101,7 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 			return nil, err
 		}
 		files = append(files, names)
-	} else if len(d.names) == 0 {
+	} else if len(d.names) == 0 && !d.classless() {
 		return nil, &convert.Error{Op: "read", Path: file, Err: d.noNames(),
 			Advice: "data.yaml has names, a text for each class; or give --class-list" + beside(s.Path, isListOfClasses)}
 	} else if err := checkCount(file, "nc", d.stated, file, len(d.names)); err != nil {

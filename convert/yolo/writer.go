@@ -106,8 +106,12 @@ func (w *Writer) LabelPath(image string) string {
 // description is the data.yaml of a data set with splits.
 func (w *Writer) description(splits *writtenSplits) []byte {
 	dst := splits.describe([]byte("path: .\n"))
-	dst = fmt.Appendf(dst, "%s: %s\ntask: %s\nnames:\n", sizesKey, sizesFile, w.task)
+	dst = fmt.Appendf(dst, "%s: %s\ntask: %s\n", sizesKey, sizesFile, w.task)
 	names := slices.SortedFunc(maps.Keys(w.numbers), func(a, b string) int { return w.numbers[a] - w.numbers[b] })
+	if len(names) == 0 {
+		return append(dst, "nc: 0\nnames: {}\n"...)
+	}
+	dst = append(dst, "names:\n"...)
 	for _, name := range names {
 		dst = fmt.Appendf(dst, "  %d: %s\n", w.numbers[name], quoteYAML(name))
 	}

@@ -21,9 +21,10 @@ type description struct {
 	splits []split
 	names  map[int]string
 	// unnamed says of the first class without a usable name what is wrong with it.
-	unnamed string
-	stated  int  // how many names there are, by nc, where their places in a list number them; 0 where that is not told
-	task    Task // "" where it is not told
+	unnamed   string
+	noClasses bool // nc says so
+	stated    int  // how many names there are, by nc, where their places in a list number them; 0 where that is not told
+	task      Task // "" where it is not told
 	// sizes is the file of image sizes that lies beside it, as this package writes it; "" where
 	// it names none.
 	sizes string
@@ -90,6 +91,10 @@ func parseDescription(data []byte, file string) (d description, findings []conve
 	return d, p.findings, nil
 }
 
+// classless reports whether the description says that there are no classes, as of a data set
+// whose images are all empty.
+func (d description) classless() bool { return d.noClasses && len(d.names) == 0 && d.unnamed == "" }
+
 // noNames is the error for a description whose classes have no names.
 func (d description) noNames() error {
 	if d.unnamed != "" {
@@ -154,6 +159,7 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 			return nil
 		}
 		p.classes = &n
+		p.d.noClasses = n == 0
 	case "kpt_shape":
 		p.d.keypoints, p.d.dims, err = shape(v.Value)
 	case "task":
