@@ -111,7 +111,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 			return err
 		}
 	}
-	summary, err := s.summed(run.Dataset.ID, worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
+	summary, err := s.summed(worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
 		options.Options = s.access(run.Dataset.ID, d)
 		options.ReadBy = o.reads.policy()
 		return undo(s.ctx, s.stop.asked, c.to(s.store), run, options)

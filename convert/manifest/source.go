@@ -164,7 +164,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	if err != nil {
 		return nil, source.OpenError(s.Path, err)
 	}
-	err = m.query(ctx, func(db *sql.DB) error { return m.readHead(ctx, db) })
+	err = m.query(func(db *sql.DB) error { return m.readHead(ctx, db) })
 	if err != nil {
 		return nil, &convert.Error{Op: "read", Path: s.Path, Err: err, Advice: "a manifest is a SQLite file as pictosync manifest writes it"}
 	}
@@ -176,7 +176,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 func (m *manifest) examine(ctx context.Context) error {
 	defer m.Hold()()
 	var keys []classesOf
-	if err := m.query(ctx, func(db *sql.DB) error {
+	if err := m.query(func(db *sql.DB) error {
 		return eachRow(ctx, db, `SELECT DISTINCT CAST(format AS TEXT), class_set FROM images WHERE format IS NOT NULL AND typeof(class_set) IN ('integer', 'null')`, func(rows *sql.Rows) error {
 			var format string
 			var set sql.NullInt64
@@ -267,7 +267,7 @@ func (m *manifest) Hold() (release func()) {
 }
 
 // query reads from the manifest.
-func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
+func (m *manifest) query(read func(*sql.DB) error) error {
 	db, err := m.take()
 	if err != nil {
 		return err
@@ -500,7 +500,7 @@ func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, 
 		}
 		return items, end, err
 	}
-	err = m.query(ctx, func(db *sql.DB) error {
+	err = m.query(func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT min(id) FROM images WHERE id > ?`, last).Scan(&end)
 	})
 	if err != nil {
@@ -517,7 +517,7 @@ func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, 
 // nameOf is the image of a row that cannot be read as a whole, or its number where that cannot
 // be read either.
 func (m *manifest) nameOf(ctx context.Context, id int64) (name string) {
-	err := m.query(ctx, func(db *sql.DB) error {
+	err := m.query(func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT CAST(image AS TEXT) FROM images WHERE id = ?`, id).Scan(&name)
 	})
 	if clean, cleanErr := source.CleanImagePath(name); err == nil && cleanErr == nil {
@@ -529,7 +529,7 @@ func (m *manifest) nameOf(ctx context.Context, id int64) (name string) {
 // rows reads the rows that a condition fits; beside an error those before it.
 func (m *manifest) rows(ctx context.Context, condition string, args ...any) (items []convert.Item, err error) {
 	bytes := 0
-	err = m.query(ctx, func(db *sql.DB) error {
+	err = m.query(func(db *sql.DB) error {
 		// Large labels are read when they are needed.
 		return eachRow(ctx, db, `
 			SELECT id, image, aliases, format, label_path, label IS NOT NULL, image_id, width, height, class_set
@@ -799,7 +799,7 @@ func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byt
 		return data, nil
 	}
 	var label []byte
-	err := m.query(ctx, func(db *sql.DB) error {
+	err := m.query(func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, p.row).Scan(&label)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
