@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
+	"slices"
+	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
@@ -92,6 +95,16 @@ func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match
 			m.other = fmt.Sprintf("the dataset has another image of this name: %s; rename one of the two, or take it for the same with --on-size-mismatch keep", differs)
 		}
 	}
+}
+
+// packed reports whether image files of this kind that have as many bytes are most certainly
+// the same: those that are not compressed are as long as their pixels are many.
+func packed(file string) bool {
+	switch strings.ToLower(path.Ext(file)) {
+	case ".bmp", ".tif", ".tiff":
+		return false
+	}
+	return true
 }
 
 func (p *planner) fileSize(ctx context.Context, file string) (int64, error) {
@@ -181,58 +194,68 @@ func (p *planner) planDisplaced(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for len(displaced) > 0 {
-		rows := displaced[:min(len(displaced), chunkItems)]
-		displaced = displaced[len(rows):]
+	for rows := range slices.Chunk(displaced, chunkItems) {
 		items, err := findItems(ctx, p.src, rows)
 		if err != nil {
 			return err
 		}
-		type own struct {
-			row  store.Item
-			item convert.Item
-		}
-		var owns []own
-		for _, row := range rows {
-			if item, there := items[itemKey(row)]; there && item.Err == nil {
-				owns = append(owns, own{row, item})
+		for d, err := range parallel.Map(ctx, p.Convert, displacedIn(rows, items), p.convertDisplaced) {
+			if err == nil {
+				err = p.planUploadOf(ctx, d)
 			}
-		}
-		n := -1
-		for c, err := range parallel.Map(ctx, p.Convert, parallel.Each(owns), func(ctx context.Context, o own) (converted, error) {
-			return p.convertMatched(ctx, matchedItem{walked{Item: o.item}, match{plan: store.PlanUnmatched}})
-		}) {
 			if err != nil {
-				return err
-			}
-			n++
-			if c.file == nil {
-				continue
-			}
-			planned, err := p.decide(owns[n].item, match{plan: store.PlanUnmatched}, c)
-			if err != nil {
-				return err
-			}
-			if planned.Seq = owns[n].row.Seq; planned.Plan != store.PlanUpload {
-				continue
-			}
-			var classes store.PlanChunk
-			known, err := p.knownClasses(ctx)
-			if err != nil {
-				return err
-			}
-			if p.needClasses(&planned, c.classes, known, &classes); len(classes.Classes) > 0 {
-				if err := p.store.AddPlan(ctx, p.record.ID, classes); err != nil {
-					return err
-				}
-			}
-			c.file.Item = planned.Seq
-			if err := p.store.UploadDisplaced(ctx, p.record.ID, planned, *c.file); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// displaced is a planned image that is to be uploaded after all.
+type displaced struct {
+	row  store.Item
+	item convert.Item
+	converted
+}
+
+// displacedIn are those of planned rows whose items are there still.
+func displacedIn(rows []store.Item, items map[string]convert.Item) iter.Seq2[displaced, error] {
+	return func(yield func(displaced, error) bool) {
+		for _, row := range rows {
+			if item, there := items[itemKey(row)]; there && item.Err == nil && !yield(displaced{row: row, item: item}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (p *planner) convertDisplaced(ctx context.Context, d displaced) (_ displaced, err error) {
+	d.converted, err = p.convertMatched(ctx, matchedItem{walked{Item: d.item}, match{plan: store.PlanUnmatched}})
+	return d, err
+}
+
+// planUploadOf plans the upload of a displaced image, where its file is at hand.
+func (p *planner) planUploadOf(ctx context.Context, d displaced) error {
+	if d.file == nil {
+		return nil
+	}
+	planned, err := p.decide(d.item, match{plan: store.PlanUnmatched}, d.converted)
+	if err != nil || planned.Plan != store.PlanUpload {
+		return err
+	}
+	planned.Seq = d.row.Seq
+	known, err := p.knownClasses(ctx)
+	if err != nil {
+		return err
+	}
+	var classes store.PlanChunk
+	if p.needClasses(&planned, d.classes, known, &classes); len(classes.Classes) > 0 {
+		if err := p.store.AddPlan(ctx, p.record.ID, classes); err != nil {
+			return err
+		}
+	}
+	d.file.Item = planned.Seq
+	return p.store.UploadDisplaced(ctx, p.record.ID, planned, *d.file)
 }
 
 // create makes a dataset that is missing, with the classes that the plan needs.
