@@ -42,7 +42,7 @@ const nearby = 2 * chunkItems
 // apply adds the classes and sends what the plan left pending. Labels of which too much is
 // pending are converted again, so that neither memory nor the state ever holds them all. The
 // first batches are built while the classes are added.
-func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
+func (a *applier) apply(ctx context.Context, plan store.PlanSummary) error {
 	if plan.Saves == 0 {
 		return a.makeWritable(ctx)
 	}
@@ -359,7 +359,7 @@ func (a *applier) recheck(i toSave) (store.Item, error) {
 	var found store.PlanChunk
 	for _, f := range c.findings {
 		f.Path = i.image.Path
-		found.Findings = append(found.Findings, a.tell.note(again.Seq, f)...)
+		found.Findings = append(found.Findings, a.report(again.Seq, f)...)
 	}
 	if len(found.Findings) > 0 {
 		if err := a.store.AddPlan(a.Stopping, a.record.ID, found); err != nil {

@@ -332,7 +332,7 @@ func (a *applier) edited(ctx context.Context, b store.Batch, answers []store.Ans
 			path = images[0].Path
 		}
 		a.Log.Warn().Str("image", path).Int("known", i.ListedCount).Int("replaced", answer.Previous).Msg("somebody changed the image just before it was saved")
-		found = append(found, a.tell.note(i.Item, convert.Finding{Kind: convert.KindEdited, Image: path, Path: path,
+		found = append(found, a.report(i.Item, convert.Finding{Kind: convert.KindEdited, Image: path, Path: path,
 			Reason: fmt.Sprintf("somebody changed the image between its reading and its save: %d annotations were known, and %d were replaced", i.ListedCount, answer.Previous),
 			Action: "it was saved; undo leaves it alone unless forced"})...)
 	}

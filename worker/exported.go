@@ -49,7 +49,7 @@ func (p *planner) lookByExport() error {
 // lookAtUnknown looks by an export at what the images have of which nothing is known, where that
 // decides whether the run may go on: after the state was lost they may well have what the
 // labels say. A plan alone asks for none.
-func (p *planner) lookAtUnknown(plan PlanSummary) (PlanSummary, error) {
+func (p *planner) lookAtUnknown(plan store.PlanSummary) (store.PlanSummary, error) {
 	if !p.applies || p.undone != nil || !p.tipsOver(plan) {
 		return plan, nil
 	}

@@ -119,9 +119,9 @@ func (l Limit) exceeds(n, whole int) bool {
 
 // guard holds the plan's totals against the limits. It comes before anything is
 // written to the service.
-func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
+func (p *planner) guard(ctx context.Context) (store.PlanSummary, error) {
 	if err := p.refuseIncomplete(ctx); err != nil {
-		return PlanSummary{}, err
+		return store.PlanSummary{}, err
 	}
 	plan, err := p.store.PlanSummary(ctx, p.Ref, p.record.ID)
 	if err != nil {
@@ -157,13 +157,13 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 
 // tipsOver reports whether a plan is beyond the limit on what is removed for images alone of
 // which it is not known what they have.
-func (p *planner) tipsOver(plan PlanSummary) bool {
+func (p *planner) tipsOver(plan store.PlanSummary) bool {
 	lost := plan.Lost()
 	return p.MaxRemoved.exceeds(lost, plan.Listed) && !p.MaxRemoved.exceeds(lost-plan.Unknown, plan.Listed)
 }
 
 // adviceOnUnknown says how what is not known can be.
-func (p *planner) adviceOnUnknown(plan PlanSummary) string {
+func (p *planner) adviceOnUnknown(plan store.PlanSummary) string {
 	switch {
 	case !p.tipsOver(plan) || p.askedExport:
 		return ""
@@ -183,7 +183,7 @@ func upTo(n, unknown int) string {
 
 // lostText says of what is lost how much others replace, and of how much that is not known; ""
 // where none does. told says that an export told of what was not known.
-func lostText(s PlanSummary, told bool) string {
+func lostText(s store.PlanSummary, told bool) string {
 	var said []string
 	if s.Replaced > 0 {
 		said = append(said, fmt.Sprintf("%d are replaced by new ones", s.Replaced))
@@ -331,7 +331,7 @@ func (p *planner) becauseOfDrift(i store.Item) string {
 
 // Cost is how many requests a planned run takes at least, its own listing of
 // listing requests included, and how long they take at a rate.
-func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, reads dataset.ReadPolicy, q quota.Quota) (requests int, seconds float64) {
+func Cost(s store.PlanSummary, classes, listing int, backup BackupPolicy, reads dataset.ReadPolicy, q quota.Quota) (requests int, seconds float64) {
 	requests = listing
 	if classes > 0 {
 		requests++

@@ -29,7 +29,7 @@ type planner struct {
 	Limits
 	Uploads
 	Globs                   *source.Globs
-	Findings                func() []convert.Finding // see Common
+	SourceFindings          func() []convert.Finding // see Common
 	Accepted                convert.Accepted
 	Convert                 int
 	Backup                  BackupPolicy // see Options
@@ -61,7 +61,7 @@ type planner struct {
 
 func newPlanner(c Connection, o Options) *planner {
 	o = o.withDefaults()
-	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Globs: o.Globs, Findings: o.Findings, Accepted: o.Accepted, Convert: o.Convert,
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Globs: o.Globs, SourceFindings: o.SourceFindings, Accepted: o.Accepted, Convert: o.Convert,
 		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
 	p.matcher = matcher{run: p.run, how: o.Match, into: o.Into, uploads: p.uploading()}
 	p.judge = p.applyPolicies
@@ -160,11 +160,11 @@ func (p *planner) plan(ctx context.Context) error {
 	}
 	convert.Finish(p.src)
 	// What the end of the walk reported, and an empty source's findings.
-	found := append(p.Findings(), p.Globs.Unused()...)
+	found := append(p.SourceFindings(), p.Globs.Unused()...)
 	if p.Short != nil {
 		found = append(found, *p.Short)
 	}
-	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
+	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.report(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
 		return err
 	}
 	if err := p.planUploads(ctx); err != nil {
@@ -281,7 +281,7 @@ func (p *planner) planChunk(items []walked, next *planCursor) (chunk store.PlanC
 		}
 		i++
 		item, match := items[i], matches[i]
-		chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+		chunk.Findings = append(chunk.Findings, p.report(0, item.findings...)...)
 		c.findings = conversion.WithFailure(c.findings, item.Item, c.err)
 		planned, err := p.decide(item.Item, match, c)
 		if err != nil {
@@ -314,7 +314,7 @@ func (p *planner) planChunk(items []walked, next *planCursor) (chunk store.PlanC
 		}
 		for _, f := range c.findings {
 			f.Path = match.image.Path
-			chunk.Findings = append(chunk.Findings, p.tell.note(planned.Seq, f)...)
+			chunk.Findings = append(chunk.Findings, p.report(planned.Seq, f)...)
 		}
 	}
 	return chunk, context.Cause(p.Stopping)
@@ -333,7 +333,7 @@ func (p *planner) savedElsewhere(i store.Item, image store.Image) bool {
 
 // noteSavedElsewhere says so: what the image had before, no undo of this state brings back.
 func (p *planner) noteSavedElsewhere(i store.Item) []store.Finding {
-	return p.tell.note(i.Seq, convert.Finding{Kind: convert.KindSavedElsewhere, Image: i.Image, Path: i.Path,
+	return p.report(i.Seq, convert.Finding{Kind: convert.KindSavedElsewhere, Image: i.Image, Path: i.Path,
 		Reason: "the image has what the labels say already, and not from this state: another one saved it, or this one was lost or put back to an earlier day",
 		Action: "nothing was saved; what there was before it is not kept here, and undo cannot bring it back"})
 }
@@ -343,7 +343,7 @@ func (p *planner) noteSavedElsewhere(i store.Item) []store.Finding {
 func (p *planner) withoutExcluded(items []walked, matches []match, chunk *store.PlanChunk) (left []walked, leftMatches []match) {
 	for i, item := range items {
 		if p.Globs.Excludes(matches[i].image.Path) {
-			chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+			chunk.Findings = append(chunk.Findings, p.report(0, item.findings...)...)
 			if item.early != nil {
 				p.payloads.free(len(item.early.payload))
 			}
@@ -514,7 +514,7 @@ func (p *planner) needClasses(i *store.Item, classes []pictograph.Class, known m
 			known[c.Name] = classPlannedWithSkeleton
 		}
 		if similar := p.similarClass(c.Name); similar != "" {
-			part.Findings = append(part.Findings, p.tell.note(i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
+			part.Findings = append(part.Findings, p.report(i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
 				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"})...)
 		}
 		data, err := json.Marshal(c)

@@ -76,7 +76,7 @@ func (a *applier) setSplit(ctx context.Context, i imageSplit) (set bool, err err
 
 func (a *applier) noteSplitNotSet(ctx context.Context, f convert.Finding) error {
 	f.Kind, f.Action = convert.KindSplitNotSet, "its split was left as it is"
-	return a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.tell.note(0, f)})
+	return a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.report(0, f)})
 }
 
 // wantedSplits are the splits that the source has images in.

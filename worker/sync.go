@@ -7,7 +7,6 @@ import (
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/pictograph"
-	"pictosync/store"
 	"pictosync/upload"
 )
 
@@ -139,6 +138,3 @@ func (p *planner) listAndPlan() error {
 	}
 	return p.plan(p.Stopping)
 }
-
-// PlanSummary is what a plan would do, in totals.
-type PlanSummary = store.PlanSummary

@@ -120,7 +120,7 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 		}
 	}
 	if len(found) > 0 {
-		if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...)}); err != nil {
+		if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.report(0, found...)}); err != nil {
 			return err
 		}
 	}

@@ -179,7 +179,7 @@ func (p *planner) noteNotUploaded(ctx context.Context) error {
 			p.notTaken = make(map[int64]bool)
 		}
 		p.notTaken[u.ID] = true
-		found = append(found, p.tell.note(0, convert.Finding{Kind: convert.KindNotUploaded, File: p.files().Name(u.File), Image: u.Path, Path: u.Path, Reason: u.Error, Action: "the file was left out"})...)
+		found = append(found, p.report(0, convert.Finding{Kind: convert.KindNotUploaded, File: p.files().Name(u.File), Image: u.Path, Path: u.Path, Reason: u.Error, Action: "the file was left out"})...)
 	}
 	if len(found) == 0 {
 		return nil
@@ -259,7 +259,7 @@ func (p *planner) planUploadOf(ctx context.Context, d displaced) error {
 }
 
 // create makes a dataset that is missing, with the classes that the plan needs.
-func (a *applier) create(ctx context.Context, plan PlanSummary) error {
+func (a *applier) create(ctx context.Context, plan store.PlanSummary) error {
 	if !a.Missing {
 		return nil
 	}
@@ -288,7 +288,7 @@ func (a *applier) create(ctx context.Context, plan PlanSummary) error {
 }
 
 // bring uploads what the plan says, and sums up what is to be saved then.
-func (a *applier) bring(ctx context.Context, plan PlanSummary) (PlanSummary, error) {
+func (a *applier) bring(ctx context.Context, plan store.PlanSummary) (store.PlanSummary, error) {
 	if plan.Uploads == 0 {
 		return plan, nil
 	}

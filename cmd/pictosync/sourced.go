@@ -147,9 +147,9 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 		return failed, err
 	}
 	defer findings.abort()
-	common.Source, common.Findings, common.Globs = src.path, src.take.take, src.read.globs
+	common.Source, common.SourceFindings, common.Globs = src.path, src.take.take, src.read.globs
 	if o.findings != "" {
-		common.Finding = findings.write
+		common.OnFinding = findings.write
 	}
 	summary, err := s.summed(failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
 		holder, create, force := common.Holder, common.Create, common.ForceCreate
