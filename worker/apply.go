@@ -54,7 +54,7 @@ func (a *applier) apply(ctx context.Context, plan store.PlanSummary) error {
 	})
 	a.Tracker.Begin("saving", plan.Saves)
 	savers := pond.NewPool(a.Concurrency+committing, pond.WithQueueSize(1))
-	b := batcher{applier: a, ctx: ctx, savers: savers}
+	b := batcher{applier: a, savers: savers}
 	images := plan.Backups
 	if a.Backup == BackupAlways {
 		images = plan.Saves
@@ -70,10 +70,10 @@ func (a *applier) apply(ctx context.Context, plan store.PlanSummary) error {
 	}
 	a.Tracker.Expect(progress.Reading, images)
 	if err == nil {
-		err = a.buildBatches(&b, plan.Saves)
+		err = a.buildBatches(ctx, &b, plan.Saves)
 	}
 	if err == nil {
-		err = b.flush()
+		err = b.flush(ctx)
 	}
 	savers.StopAndWait()
 	writing.Wait()
@@ -114,7 +114,7 @@ const chunkBytes = defaultBatchBytes
 // buildBatches goes through the pending items. The labels of a chunk are converted
 // while those before it are handed to the savers, unless to convert them asks the
 // service: that is done as shortly as can be before the save.
-func (a *applier) buildBatches(b *batcher, pending int) error {
+func (a *applier) buildBatches(ctx context.Context, b *batcher, pending int) error {
 	// With backups a chunk costs a request an image before its first save: no
 	// more of them than fill a batch, so that a killed process loses little.
 	limit := chunkItems
@@ -129,7 +129,7 @@ func (a *applier) buildBatches(b *batcher, pending int) error {
 				next, err = a.convertChunk(a.Stopping, rows)
 			}
 			if err == nil {
-				err = a.batchConverted(b, next)
+				err = a.batchConverted(ctx, b, next)
 			}
 			if err != nil {
 				return err
@@ -139,7 +139,7 @@ func (a *applier) buildBatches(b *batcher, pending int) error {
 	}
 	for next, err := range parallel.Map(a.Stopping, 1, chunks, a.convertChunk) {
 		if err == nil {
-			err = a.batchConverted(b, next)
+			err = a.batchConverted(ctx, b, next)
 		}
 		if err != nil {
 			return err
@@ -281,7 +281,7 @@ func itemKey(row store.Item) string {
 }
 
 // batchConverted puts a chunk into batches.
-func (a *applier) batchConverted(b *batcher, chunk []toSave) error {
+func (a *applier) batchConverted(ctx context.Context, b *batcher, chunk []toSave) error {
 	next := make([]toSave, 0, len(chunk))
 	for _, i := range chunk {
 		if a.Stopping.Err() != nil {
@@ -303,7 +303,7 @@ func (a *applier) batchConverted(b *batcher, chunk []toSave) error {
 		return err
 	}
 	for _, i := range next {
-		if err := b.add(i.row, i.encoded); err != nil {
+		if err := b.add(ctx, i.row, i.encoded); err != nil {
 			return err
 		}
 	}
@@ -382,7 +382,6 @@ func (p *planner) hasClass(name string) bool {
 // used by one goroutine.
 type batcher struct {
 	*applier
-	ctx    context.Context
 	savers pond.Pool
 
 	entries []pictograph.BulkEntry
@@ -394,10 +393,10 @@ type batcher struct {
 // annotations: keys, quotes, braces and a UUID.
 const entryOverhead = 96
 
-func (b *batcher) add(row store.Item, labels encoded) error {
+func (b *batcher) add(ctx context.Context, row store.Item, labels encoded) error {
 	size := len(labels.payload) + entryOverhead
 	if len(b.images) > 0 && b.bytes+size > b.BatchBytes {
-		if err := b.flush(); err != nil {
+		if err := b.flush(ctx); err != nil {
 			return err
 		}
 	}
@@ -407,19 +406,19 @@ func (b *batcher) add(row store.Item, labels encoded) error {
 	if len(b.images) < b.BatchImages {
 		return nil
 	}
-	return b.flush()
+	return b.flush(ctx)
 }
 
 // flush hands the gathered images to the savers; it blocks while they are all
 // busy.
-func (b *batcher) flush() error {
+func (b *batcher) flush(ctx context.Context) error {
 	if len(b.images) == 0 {
 		return nil
 	}
 	body, images := pictograph.AppendBulkSave(make([]byte, 0, b.bytes), b.entries), b.images
 	b.entries, b.images, b.bytes = b.entries[:0], make([]store.BatchImage, 0, len(images)), 0
 	err := b.savers.Go(func() {
-		if err := b.deliver(b.ctx, body, images); err != nil {
+		if err := b.deliver(ctx, body, images); err != nil {
 			b.Halt(err)
 		}
 	})

@@ -91,10 +91,10 @@ func (a *applier) planAndApply(ctx context.Context) error {
 		return err
 	}
 	a.removed.n = summary.Lost()
-	if err := a.create(ctx, summary); err != nil {
+	if err := a.createDataset(ctx, summary); err != nil {
 		return err
 	}
-	if summary, err = a.bring(ctx, summary); err != nil {
+	if summary, err = a.uploadImages(ctx, summary); err != nil {
 		return err
 	}
 	if err := a.apply(ctx, summary); err != nil {

@@ -258,8 +258,8 @@ func (p *planner) planUploadOf(ctx context.Context, d displaced) error {
 	return p.store.UploadDisplaced(ctx, p.record.ID, planned, *d.file)
 }
 
-// create makes a dataset that is missing, with the classes that the plan needs.
-func (a *applier) create(ctx context.Context, plan store.PlanSummary) error {
+// createDataset makes a dataset that is missing, with the classes that the plan needs.
+func (a *applier) createDataset(ctx context.Context, plan store.PlanSummary) error {
 	if !a.Missing {
 		return nil
 	}
@@ -287,14 +287,14 @@ func (a *applier) create(ctx context.Context, plan store.PlanSummary) error {
 	return nil
 }
 
-// bring uploads what the plan says, and sums up what is to be saved then.
-func (a *applier) bring(ctx context.Context, plan store.PlanSummary) (store.PlanSummary, error) {
+// uploadImages uploads what the plan says, and sums up what is to be saved then.
+func (a *applier) uploadImages(ctx context.Context, plan store.PlanSummary) (store.PlanSummary, error) {
 	if plan.Uploads == 0 {
 		return plan, nil
 	}
 	a.Tracker.Begin("uploading", plan.Uploads)
 	u := upload.Uploader{Access: a.Access, Store: a.store, Files: a.files(), Run: a.record.ID, Streams: a.Streams}
-	if err := u.Bring(ctx); err != nil {
+	if err := u.Upload(ctx); err != nil {
 		return plan, errors.Join(err, a.noteNotUploaded(context.WithoutCancel(ctx)))
 	}
 	if err := a.noteNotUploaded(ctx); err != nil {
