@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -345,12 +346,24 @@ func (f *LabelFolder) tellUnlabelled() {
 		if f.Images != "" && folder.Path != f.Path && i > 0 {
 			continue // a folder that the user names may hold those of other labels
 		}
-		if folder.Shared && !f.sole {
+		if folder.Shared && !f.sole || !f.Once("images "+folder.Path) {
 			continue
 		}
-		if !f.Once("images " + folder.Path) {
-			continue
+		for image := range f.unlabelled(folder) {
+			if count++; count <= MostUnlabelled {
+				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "no annotations were taken for it"})
+			}
 		}
+	}
+	if more := count - MostUnlabelled; more > 0 {
+		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "no annotations were taken for them"})
+	}
+}
+
+// unlabelled are the images of a folder that have no label. Labels and images are in one
+// order, and are gone through side by side.
+func (f *LabelFolder) unlabelled(folder *ImageFolder) iter.Seq[string] {
+	return func(yield func(string) bool) {
 		labels := f.Names.List
 		var elsewhere []*Entries // made when first needed
 		for _, e := range folder.entries.List {
@@ -375,13 +388,10 @@ func (f *LabelFolder) tellUnlabelled() {
 			if slices.ContainsFunc(elsewhere, func(names *Entries) bool { return hasLabelOf(names, image, f.Ext) }) {
 				continue
 			}
-			if count++; count <= MostUnlabelled {
-				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "no annotations were taken for it"})
+			if !yield(image) {
+				return
 			}
 		}
-	}
-	if more := count - MostUnlabelled; more > 0 {
-		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "no annotations were taken for them"})
 	}
 }
 
