@@ -84,6 +84,32 @@ func openUltralytics(ctx context.Context, s source.Files, folder, file string) (
 // data.yaml is not there, as one of the machine the data set was trained on, its last
 // components may be; the folder is the one that has most of the splits.
 func (y *dataset) locate(folder string, d description, name string) {
+	y.locateRoot(folder, d, name)
+	entries, relocated := make(map[string]string), make(map[string]bool) // by the parts that they led to
+	for _, split := range d.splits {
+		for _, entry := range split.entries {
+			part, moved, ok := y.locatePart(entry)
+			if !ok {
+				y.missing(name, split.name, fmt.Sprintf("neither %s nor labels for it are there", convert.Display(entry)))
+				continue
+			}
+			if other, twice := entries[part.path]; twice && other != path.Clean(entry) && (moved || relocated[part.path]) {
+				y.missing(name, split.name, fmt.Sprintf("%s is not there, and %s is what is there of %s", convert.Display(entry), convert.Display(part.rel), convert.Display(other)))
+				continue
+			}
+			entries[part.path], relocated[part.path] = path.Clean(entry), moved
+			if moved {
+				y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", convert.Display(entry)), Action: convert.Display(part.rel) + " was taken instead"})
+			}
+			part.split = split.name
+			y.addPart(part)
+		}
+	}
+	y.addUnnamed(name)
+}
+
+// locateRoot finds the data set's folder, and tells of one that is not as path says.
+func (y *dataset) locateRoot(folder string, d description, name string) {
 	y.root = folder
 	roots, full := y.candidateRoots(folder, d.root)
 	best, most := folder, -1
@@ -107,39 +133,25 @@ func (y *dataset) locate(folder string, d description, name string) {
 		y.Reporter.Report(convert.Finding{Kind: convert.KindMissingSplit, File: name, At: "path", Reason: fmt.Sprintf("the splits are in %s and in the folder of %s too, and nothing tells which are meant; give the folder that is meant, or take path out", convert.Display(d.root), name), Action: "those of path were read"})
 	}
 	if y.root = best; full != "" && y.root != full {
-		reason := fmt.Sprintf("there is no folder %s", convert.Display(d.root))
-		if source.IsFolder(full) {
-			reason = fmt.Sprintf("the folder %s has fewer of the splits", convert.Display(d.root))
-		}
-		taken := "the folder of " + name
-		if rel := relativePrefix(folder, y.root); rel != "" {
-			taken = "the folder " + convert.Display(rel)
-		}
-		if abs, err := filepath.Abs(folder); err != nil || y.root != folder || filepath.Base(abs) != filepath.Base(full) {
-			y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
-		}
+		y.tellRelocated(folder, full, d, name)
 	}
-	entries, relocated := make(map[string]string), make(map[string]bool) // by the parts that they led to
-	for _, split := range d.splits {
-		for _, entry := range split.entries {
-			part, moved, ok := y.locatePart(entry)
-			if !ok {
-				y.missing(name, split.name, fmt.Sprintf("neither %s nor labels for it are there", convert.Display(entry)))
-				continue
-			}
-			if other, twice := entries[part.path]; twice && other != path.Clean(entry) && (moved || relocated[part.path]) {
-				y.missing(name, split.name, fmt.Sprintf("%s is not there, and %s is what is there of %s", convert.Display(entry), convert.Display(part.rel), convert.Display(other)))
-				continue
-			}
-			entries[part.path], relocated[part.path] = path.Clean(entry), moved
-			if moved {
-				y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: split.name, Reason: fmt.Sprintf("%s is not there", convert.Display(entry)), Action: convert.Display(part.rel) + " was taken instead"})
-			}
-			part.split = split.name
-			y.addPart(part)
-		}
+}
+
+// tellRelocated says which folder was taken instead of the one that path says, full on this
+// machine, unless the description lies in one of that name.
+func (y *dataset) tellRelocated(folder, full string, d description, name string) {
+	if abs, err := filepath.Abs(folder); err == nil && y.root == folder && filepath.Base(abs) == filepath.Base(full) {
+		return
 	}
-	y.addUnnamed(name)
+	reason := fmt.Sprintf("there is no folder %s", convert.Display(d.root))
+	if source.IsFolder(full) {
+		reason = fmt.Sprintf("the folder %s has fewer of the splits", convert.Display(d.root))
+	}
+	taken := "the folder of " + name
+	if rel := relativePrefix(folder, y.root); rel != "" {
+		taken = "the folder " + convert.Display(rel)
+	}
+	y.Reporter.Report(convert.Finding{Kind: convert.KindRelocated, File: name, At: "path", Reason: reason, Action: taken + " was taken instead"})
 }
 
 // splitsIn finds the entries of splits in a folder.
