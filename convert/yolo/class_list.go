@@ -19,59 +19,121 @@ import (
 	"pictosync/source"
 )
 
-var classLists = []string{"classes.txt", "obj.names", "_darknet.labels", "labels.txt", "names.txt"}
+// classLists are what lists of class names are called, and looseLists what they, or something
+// else, may be called too.
+var (
+	classLists = []string{"classes.txt", "obj.names", "_darknet.labels"}
+	looseLists = []string{"labels.txt", "names.txt"}
+)
 
 // findClassList finds the list of class names of a folder without another
 // description: at its top, or in the folders there and in those. Lists that differ
 // from one another are an error, as the labels beside each are numbered by it.
 func findClassList(folder string, entries []fs.DirEntry, l *source.Listings) (string, error) {
-	var found string
-	var names []string
-	take := func(file string) error {
-		lines, err := classLines(file)
-		if err != nil {
-			return nil // it is no file
-		}
-		if found == "" {
-			found, names = file, lines
-		} else if !slices.Equal(lines, names) {
-			return &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("two lists of class names differ: %s and %s", convert.Display(relativePrefix(folder, found)), convert.Display(relativePrefix(folder, file))),
-				Advice: "say which is right for all with --class-list FILE, or give the folders one at a time"}
-		}
-		return nil
+	f := classListFinder{folder: folder, listings: l}
+	if err := f.takeTop(entries); err != nil {
+		return "", err
 	}
-	for _, name := range classLists[:3] {
-		for _, e := range entries {
-			if !e.IsDir() && strings.EqualFold(e.Name(), name) {
-				if err := take(filepath.Join(folder, e.Name())); err != nil {
-					return "", err
-				}
-			}
-		}
-	}
-	known := found != ""
-	for _, e := range entries {
-		other := !known && isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")
-		if lines, err := classLines(filepath.Join(folder, e.Name())); e.IsDir() || !other || err != nil || areLabels(lines) {
-			continue
-		}
-		if err := take(filepath.Join(folder, e.Name())); err != nil {
-			return "", err
-		}
-	}
-	atTop, described := found, ""
+	atTop := f.found
 	for _, e := range entries {
 		if below := filepath.Join(folder, e.Name()); source.IsFolder(below) {
-			if err := takeBelow(below, 1, l, &described, take); err != nil {
+			if err := f.takeBelow(below, 1); err != nil {
 				return "", err
 			}
 		}
 	}
-	if atTop == "" && found != "" && described != "" {
-		return "", &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("it has no description of its own, and %s below describes a data set", convert.Display(relativePrefix(folder, described))),
-			Advice: "give the folder " + convert.Display(filepath.Dir(described)) + ", or --class-list FILE"}
+	if atTop == "" && f.found != "" && f.described != "" {
+		return "", &convert.Error{Op: "read", Path: folder, Err: fmt.Errorf("it has no description of its own, and %s below describes a data set", convert.Display(relativePrefix(folder, f.described))),
+			Advice: "give the folder " + convert.Display(filepath.Dir(f.described)) + ", or --class-list FILE"}
 	}
-	return found, nil
+	return f.found, nil
+}
+
+// classListFinder looks for the class lists of a folder, all of which have to say the same.
+type classListFinder struct {
+	folder   string
+	listings *source.Listings
+
+	found     string   // the first list; "" is none
+	names     []string // its lines
+	described string   // the first description of a data set below the folder; "" is none
+}
+
+// take takes a list, unless it is no file.
+func (f *classListFinder) take(file string) error {
+	lines, err := classLines(file)
+	switch {
+	case err != nil:
+	case f.found == "":
+		f.found, f.names = file, lines
+	case !slices.Equal(lines, f.names):
+		return &convert.Error{Op: "read", Path: f.folder, Err: fmt.Errorf("two lists of class names differ: %s and %s", convert.Display(relativePrefix(f.folder, f.found)), convert.Display(relativePrefix(f.folder, file))),
+			Advice: "say which is right for all with --class-list FILE, or give the folders one at a time"}
+	}
+	return nil
+}
+
+// takeTop takes the lists at the top of the folder: those that are called so, then those that
+// end in .names and, where there was none, those that may be something else.
+func (f *classListFinder) takeTop(entries []fs.DirEntry) error {
+	for _, name := range classLists {
+		for _, e := range entries {
+			if e.IsDir() || !strings.EqualFold(e.Name(), name) {
+				continue
+			}
+			if err := f.take(filepath.Join(f.folder, e.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	known := f.found != ""
+	for _, e := range entries {
+		file := filepath.Join(f.folder, e.Name())
+		other := !known && isClassList(e.Name()) || strings.EqualFold(filepath.Ext(e.Name()), ".names")
+		if e.IsDir() || !other {
+			continue
+		}
+		if lines, err := classLines(file); err != nil || areLabels(lines) {
+			continue
+		}
+		if err := f.take(file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeBelow takes the class lists of a folder and of those in it, so many levels down, and
+// the first description of a data set there.
+func (f *classListFinder) takeBelow(folder string, levels int) error {
+	entries, err := f.listings.Read(folder)
+	if err != nil {
+		return nil // it is told of when it is walked
+	}
+	for _, name := range classLists {
+		if !entries.Has(name) {
+			continue
+		}
+		if err := f.take(filepath.Join(folder, name)); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"data.yaml", "data.yml", "obj.data"} {
+		if f.described == "" && entries.Has(name) {
+			f.described = filepath.Join(folder, name)
+		}
+	}
+	if levels == 0 {
+		return nil
+	}
+	for _, e := range entries.List {
+		if e.Kind == source.FolderEntry {
+			if err := f.takeBelow(filepath.Join(folder, entries.Name(e)), levels-1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // classLines are the lines of a class list, without blank ones at the end.
@@ -87,39 +149,6 @@ func classLines(file string) (lines []string, err error) {
 		lines = lines[:len(lines)-1]
 	}
 	return lines, nil
-}
-
-// takeBelow takes the class lists of a folder and of those in it, and the first
-// description of a data set there.
-func takeBelow(folder string, levels int, l *source.Listings, described *string, take func(file string) error) error {
-	entries, err := l.Read(folder)
-	if err != nil {
-		return nil // it is told of when it is walked
-	}
-	for _, name := range classLists[:3] {
-		if !entries.Has(name) {
-			continue
-		}
-		if err := take(filepath.Join(folder, name)); err != nil {
-			return err
-		}
-	}
-	for _, name := range []string{"data.yaml", "data.yml", "obj.data"} {
-		if *described == "" && entries.Has(name) {
-			*described = filepath.Join(folder, name)
-		}
-	}
-	if levels == 0 {
-		return nil
-	}
-	for _, e := range entries.List {
-		if e.Kind == source.FolderEntry {
-			if err := takeBelow(filepath.Join(folder, entries.Name(e)), levels-1, l, described, take); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // isListOfClasses is isClassList for a file on disk.
@@ -158,12 +187,8 @@ func readClasses(file string, r *convert.Reporter) (map[int]string, error) {
 }
 
 func isClassList(name string) bool {
-	for _, list := range classLists {
-		if strings.EqualFold(name, list) {
-			return true
-		}
-	}
-	return false
+	called := func(list string) bool { return strings.EqualFold(name, list) }
+	return slices.ContainsFunc(classLists, called) || slices.ContainsFunc(looseLists, called)
 }
 
 // openPlain opens a folder that has a list of class names and labels somewhere.
