@@ -105,7 +105,7 @@ func (a *applier) leave(images []toSave) error {
 	for n, i := range images {
 		if rows[n] = i.row; i.row.Outcome == store.ItemUnchanged {
 			if a.savedElsewhere(i.row, i.image) {
-				found.Findings = append(found.Findings, a.noteSavedElsewhere(i.row)...)
+				found.Findings = append(found.Findings, a.reportSavedElsewhere(i.row)...)
 			}
 			found.Adopted, found.At = append(found.Adopted, i.row), a.Now()
 		}

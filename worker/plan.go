@@ -290,34 +290,48 @@ func (p *planner) planChunk(items []walked, next *planCursor) (chunk store.PlanC
 		next.seq++
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
-		if planned.Outcome == store.ItemPending && c.payload != nil {
-			p.payloads.put(planned.Seq, c)
-		} else {
-			p.payloads.free(len(c.payload))
-		}
-		if planned.Plan == store.PlanUpload {
-			c.file.Item = planned.Seq
-			chunk.Uploads = append(chunk.Uploads, *c.file)
-		}
-		if planned.Outcome == store.ItemPending {
-			p.needClasses(&planned, c.classes, next.classes, &chunk)
-		}
-		if planned.Outcome == store.ItemUnchanged && match.image.Saved != nil && match.image.Source != p.sourceRef && p.owns {
-			chunk.Owned = append(chunk.Owned, planned.ImageRef)
-		}
-		chunk.Items = append(chunk.Items, planned)
-		if planned.Outcome == store.ItemUnchanged && p.savedElsewhere(planned, match.image) {
-			chunk.Findings = append(chunk.Findings, p.noteSavedElsewhere(planned)...)
-			if p.applies {
-				chunk.Adopted, chunk.At = append(chunk.Adopted, planned), p.Now()
-			}
-		}
-		for _, f := range c.findings {
-			f.Path = match.image.Path
-			chunk.Findings = append(chunk.Findings, p.report(planned.Seq, f)...)
-		}
+		p.addPlanned(&chunk, planned, match.image, c, next.classes)
 	}
 	return chunk, context.Cause(p.Stopping)
+}
+
+// addPlanned adds what is planned for an item to a chunk of the plan, with all that it needs.
+func (p *planner) addPlanned(chunk *store.PlanChunk, planned store.Item, image store.Image, c converted, classes map[string]classState) {
+	if planned.Outcome == store.ItemPending && c.payload != nil {
+		p.payloads.put(planned.Seq, c)
+	} else {
+		p.payloads.free(len(c.payload))
+	}
+	if planned.Plan == store.PlanUpload {
+		c.file.Item = planned.Seq
+		chunk.Uploads = append(chunk.Uploads, *c.file)
+	}
+	if planned.Outcome == store.ItemPending {
+		p.needClasses(&planned, c.classes, classes, chunk)
+	}
+	chunk.Items = append(chunk.Items, planned)
+	if planned.Outcome == store.ItemUnchanged {
+		p.addUnchanged(chunk, planned, image)
+	}
+	for _, f := range c.findings {
+		f.Path = image.Path
+		chunk.Findings = append(chunk.Findings, p.report(planned.Seq, f)...)
+	}
+}
+
+// addUnchanged adds to a chunk of the plan that an image, which has what its labels say, is the
+// source's from now on.
+func (p *planner) addUnchanged(chunk *store.PlanChunk, planned store.Item, image store.Image) {
+	if image.Saved != nil && image.Source != p.sourceRef && p.owns {
+		chunk.Owned = append(chunk.Owned, planned.ImageRef)
+	}
+	if !p.savedElsewhere(planned, image) {
+		return
+	}
+	chunk.Findings = append(chunk.Findings, p.reportSavedElsewhere(planned)...)
+	if p.applies {
+		chunk.Adopted, chunk.At = append(chunk.Adopted, planned), p.Now()
+	}
 }
 
 // savedElsewhere reports whether an image that has what the labels say has it from elsewhere.
@@ -331,8 +345,8 @@ func (p *planner) savedElsewhere(i store.Item, image store.Image) bool {
 	return known == nil || known.Hash != i.Hash || known.Run == "" && !known.At.Before(p.record.StartedAt)
 }
 
-// noteSavedElsewhere says so: what the image had before, no undo of this state brings back.
-func (p *planner) noteSavedElsewhere(i store.Item) []store.Finding {
+// reportSavedElsewhere says so: what the image had before, no undo of this state brings back.
+func (p *planner) reportSavedElsewhere(i store.Item) []store.Finding {
 	return p.report(i.Seq, convert.Finding{Kind: convert.KindSavedElsewhere, Image: i.Image, Path: i.Path,
 		Reason: "the image has what the labels say already, and not from this state: another one saved it, or this one was lost or put back to an earlier day",
 		Action: "nothing was saved; what there was before it is not kept here, and undo cannot bring it back"})

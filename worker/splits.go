@@ -18,7 +18,7 @@ import (
 func (a *applier) setSplits(ctx context.Context) (err error) {
 	wanted, err := a.wantedSplits(ctx)
 	if err == nil && wanted.several > 0 {
-		err = a.noteSplitNotSet(ctx, convert.Finding{Count: wanted.several, Reason: "the source has the image in more than one split, and the service has it in one"})
+		err = a.reportSplitNotSet(ctx, convert.Finding{Count: wanted.several, Reason: "the source has the image in more than one split, and the service has it in one"})
 	}
 	if err != nil || len(wanted.byID) == 0 {
 		return err
@@ -68,13 +68,13 @@ func (a *applier) setSplit(ctx context.Context, i imageSplit) (set bool, err err
 		err = nil // it is gone since
 	case errors.Is(err, pictograph.ErrInvalid), errors.Is(err, pictograph.ErrConflict):
 		a.Log.Warn().Str("image", i.path).Err(err).Msg("the split of an image was not set")
-		err = a.noteSplitNotSet(ctx, convert.Finding{Image: i.path, Path: i.path, Reason: err.Error()})
+		err = a.reportSplitNotSet(ctx, convert.Finding{Image: i.path, Path: i.path, Reason: err.Error()})
 	}
 	a.Tracker.Add(1, 0)
 	return set, err
 }
 
-func (a *applier) noteSplitNotSet(ctx context.Context, f convert.Finding) error {
+func (a *applier) reportSplitNotSet(ctx context.Context, f convert.Finding) error {
 	f.Kind, f.Action = convert.KindSplitNotSet, "its split was left as it is"
 	return a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.report(0, f)})
 }

@@ -161,12 +161,12 @@ func (p *planner) planUploads(ctx context.Context) error {
 	if err := p.store.HoldUploads(ctx, p.record.ID, p.claimed); err != nil {
 		return err
 	}
-	return p.noteNotUploaded(ctx)
+	return p.reportNotUploaded(ctx)
 }
 
-// noteNotUploaded tells of the files without labels that are not uploaded, each once; those of
+// reportNotUploaded tells of the files without labels that are not uploaded, each once; those of
 // items stand with these.
-func (p *planner) noteNotUploaded(ctx context.Context) error {
+func (p *planner) reportNotUploaded(ctx context.Context) error {
 	var found []store.Finding
 	for u, err := range p.store.Uploads(ctx, p.record.ID, store.UploadFailed) {
 		if err != nil {
@@ -295,9 +295,9 @@ func (a *applier) uploadImages(ctx context.Context, plan store.PlanSummary) (sto
 	a.Tracker.Begin("uploading", plan.Uploads)
 	u := upload.Uploader{Access: a.Access, Store: a.store, Files: a.files(), Run: a.record.ID, Streams: a.Streams}
 	if err := u.Upload(ctx); err != nil {
-		return plan, errors.Join(err, a.noteNotUploaded(context.WithoutCancel(ctx)))
+		return plan, errors.Join(err, a.reportNotUploaded(context.WithoutCancel(ctx)))
 	}
-	if err := a.noteNotUploaded(ctx); err != nil {
+	if err := a.reportNotUploaded(ctx); err != nil {
 		return plan, err
 	}
 	return a.store.PlanSummary(ctx, a.Ref, a.record.ID)
