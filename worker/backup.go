@@ -196,10 +196,3 @@ func (a *applier) judgeEdited(row store.Item, backup store.BackedUp, c dataset.C
 	row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and %s", backup.Count, c.Count, why)
 	return row, false
 }
-
-func outcomeOfPolicy(p Policy) store.ItemOutcome {
-	if p == Skip {
-		return store.ItemSkipped
-	}
-	return store.ItemFailed
-}
