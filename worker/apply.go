@@ -12,7 +12,6 @@ import (
 	"pictosync/convert"
 	"pictosync/internal/parallel"
 	"pictosync/internal/progress"
-	"pictosync/pictograph"
 	"pictosync/store"
 )
 
@@ -376,54 +375,4 @@ func (p *planner) hasClass(name string) bool {
 		}
 	}
 	return false
-}
-
-// batcher gathers images into bulk saves and hands each to the savers. It is
-// used by one goroutine.
-type batcher struct {
-	*applier
-	savers pond.Pool
-
-	entries []pictograph.BulkEntry
-	images  []store.BatchImage
-	bytes   int
-}
-
-// entryOverhead is what an entry takes in a bulk save's body beside its
-// annotations: keys, quotes, braces and a UUID.
-const entryOverhead = 96
-
-func (b *batcher) add(ctx context.Context, row store.Item, labels encoded) error {
-	size := len(labels.payload) + entryOverhead
-	if len(b.images) > 0 && b.bytes+size > b.BatchBytes {
-		if err := b.flush(ctx); err != nil {
-			return err
-		}
-	}
-	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: labels.payload})
-	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount, Prints: labels.prints})
-	b.bytes += size
-	if len(b.images) < b.BatchImages {
-		return nil
-	}
-	return b.flush(ctx)
-}
-
-// flush hands the gathered images to the savers; it blocks while they are all
-// busy.
-func (b *batcher) flush(ctx context.Context) error {
-	if len(b.images) == 0 {
-		return nil
-	}
-	body, images := pictograph.AppendBulkSave(make([]byte, 0, b.bytes), b.entries), b.images
-	b.entries, b.images, b.bytes = b.entries[:0], make([]store.BatchImage, 0, len(images)), 0
-	err := b.savers.Go(func() {
-		if err := b.deliver(ctx, body, images); err != nil {
-			b.Halt(err)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("hand a batch to the savers: %w", err)
-	}
-	return context.Cause(b.Stopping)
 }

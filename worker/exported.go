@@ -136,3 +136,12 @@ func (a *applier) readAgain() error {
 func confirms(image store.Image) func(dataset.Content) bool {
 	return func(c dataset.Content) bool { return image.Saved != nil && image.Saved.Hash == c.Hash }
 }
+
+// comparedWith are the hashes that what an image has is held against.
+func comparedWith(planned store.Hash, image store.Image) []store.Hash {
+	hashes := []store.Hash{planned}
+	if image.Saved != nil {
+		hashes = append(hashes, image.Saved.Hash)
+	}
+	return hashes
+}
