@@ -70,7 +70,7 @@ func (f *LabelFolder) Enter(path, file, bare, withImages string, images []ImageF
 	for _, folder := range images {
 		entries, err := f.Listings.Read(folder.Path)
 		if err != nil {
-			if folder.Path = Respelled(folder.Path); folder.Path == "" {
+			if folder.Path = respelled(folder.Path); folder.Path == "" {
 				continue
 			}
 			if entries, err = f.Listings.Read(folder.Path); err != nil {
@@ -189,7 +189,7 @@ func (f *ImageFolder) spelled(name string) []string {
 		f.spellings = make(map[string][]string)
 		for _, e := range f.entries.List {
 			if image := f.entries.Name(e); e.Kind != FolderEntry && IsImageName(image) {
-				if plain := Stem(image); IsOdd(plain) || strings.ContainsAny(plain, " +&'()[],;@=#!~") {
+				if plain := Stem(image); isOdd(plain) || strings.ContainsAny(plain, " +&'()[],;@=#!~") {
 					key := Spelling(plain)
 					f.spellings[key] = append(f.spellings[key], image)
 				}
@@ -276,7 +276,7 @@ func (f *LabelFolder) lookAtNames() {
 			continue
 		}
 		plain := name[:len(name)-len(f.Ext)]
-		f.odd = f.odd || IsOdd(plain) || isImageBytes(plain)
+		f.odd = f.odd || isOdd(plain) || isImageBytes(plain)
 		f.double = f.double || f.odd || string(name[len(plain):]) != f.Ext
 	}
 }
@@ -456,7 +456,7 @@ func isImageBytes(name []byte) bool {
 			ext[i] |= 0x20
 		}
 	}
-	return ImageExtensions[string(ext[:n])]
+	return imageExtensions[string(ext[:n])]
 }
 
 // imagesNamed are the images among entries that have a name without extension: the

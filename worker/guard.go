@@ -36,10 +36,10 @@ func (e guardError) Hint() string  { return e.flag }
 type Limit struct {
 	set     bool
 	number  int
-	percent float64 // used where percentOf is set
-	part    bool
-	floor   int  // no more than this many are never too many
-	halves  bool // unless they are more than half of the whole
+	percent float64 // used where part is set
+	part    bool    // of a whole, instead of number
+	floor   int     // no more than this many are never too many
+	halves  bool    // unless they are more than half of the whole
 }
 
 // autoLimit is half, but not of a handful.

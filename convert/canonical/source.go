@@ -167,7 +167,7 @@ func (c *Dataset) read(item convert.Item) (Image, error) {
 	}
 	parse := Parse
 	if c.format == FormatBackup {
-		parse = ParseBackup
+		parse = parseBackup
 	}
 	image, err := parse(bytes.TrimSpace(line))
 	if err != nil {

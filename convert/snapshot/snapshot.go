@@ -65,8 +65,7 @@ type Contents struct {
 	Version int    `json:"version"`
 	Dataset string `json:"dataset"`
 	ID      string `json:"dataset_id"`
-	// Taken is when the export was begun, OldestRead when the image that was
-	// read longest ago was.
+	// Taken is when the export was begun.
 	Taken       time.Time `json:"taken_at"`
 	Images      int       `json:"images"`
 	Annotations int       `json:"annotations"`
