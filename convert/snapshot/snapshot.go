@@ -27,7 +27,7 @@ import (
 //
 //	pictosync-backups.json      Repository: which dataset they are of
 //	2026-03-01T020000Z/         a snapshot, named after the time it was begun
-//	  manifest.json             Manifest: what is in it, written last
+//	  manifest.json             Contents: what is in it, written last
 //	  dataset.json              pictograph.Dataset: classes and their templates
 //	  images.jsonl              what else the service says of each image
 //	  annotations/00001.jsonl   canonical JSON Lines, by the images' paths
