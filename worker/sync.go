@@ -7,6 +7,7 @@ import (
 	"pictosync/convert"
 	"pictosync/dataset"
 	"pictosync/pictograph"
+	"pictosync/store"
 	"pictosync/upload"
 )
 
@@ -22,7 +23,7 @@ func Plan(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := p.open(ctx, open, p.readAhead); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "plan"); err != nil {
+		if err := p.begin(ctx, store.RunPlan); err != nil {
 			return err
 		}
 		if err := p.recordSource(ctx); err != nil {
@@ -46,7 +47,7 @@ func Sync(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := a.finishInFlight(ctx); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "sync"); err != nil {
+		if err := p.begin(ctx, store.RunSync); err != nil {
 			return err
 		}
 		a.tellFinished()

@@ -59,7 +59,7 @@ func (p *planner) takeBack(ctx context.Context, stop <-chan struct{}, o UndoOpti
 		if err := a.finishInFlight(ctx); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "undo"); err != nil {
+		if err := p.begin(ctx, store.RunUndo); err != nil {
 			return err
 		}
 		a.tellFinished()
@@ -95,7 +95,7 @@ func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.
 		if err := p.Open(ctx); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "plan"); err != nil {
+		if err := p.begin(ctx, store.RunPlan); err != nil {
 			return err
 		}
 		if p.undone.brings {

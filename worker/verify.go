@@ -45,7 +45,7 @@ func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener
 		if err := v.open(ctx, open, v.hold); err != nil {
 			return err
 		}
-		if err := v.begin(ctx, "verify"); err != nil {
+		if err := v.begin(ctx, store.RunVerify); err != nil {
 			return err
 		}
 		if err := v.prepare(ctx); err != nil {

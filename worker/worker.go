@@ -90,7 +90,7 @@ func (r *run) open(ctx context.Context, open Opener, opened func(convert.Source)
 }
 
 // begin begins the run in the state, or goes on with it.
-func (r *run) begin(ctx context.Context, kind string) (err error) {
+func (r *run) begin(ctx context.Context, kind store.RunKind) (err error) {
 	var resumed bool
 	if r.record, resumed, err = r.store.OpenRun(ctx, r.Ref, kind, r.source, r.Now()); err != nil {
 		return err

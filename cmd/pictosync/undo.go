@@ -127,7 +127,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 }
 
 // saves reports whether a run may have saved something.
-func saves(r store.Run) bool { return r.Kind == "sync" || r.Kind == "undo" }
+func saves(r store.Run) bool { return r.Kind == store.RunSync || r.Kind == store.RunUndo }
 
 // findUndoable finds a run; the last is the last that may have saved.
 func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, error) {
