@@ -618,40 +618,59 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 	if place.labelPath, err = rowText("label_path", r.labelPath); err != nil {
 		return place, err
 	}
-	switch {
-	case place.labelPath == "" && !r.inline:
-		return place, errors.New("it has neither label nor label_path, so it says nothing of the image")
-	case place.labelPath != "" && r.inline:
-		return place, errors.New("it has both label and label_path; leave one")
-	case place.labelPath != "" && !filepath.IsLocal(filepath.FromSlash(place.labelPath)):
-		return place, fmt.Errorf("its label_path %s leads out of the manifest's root", convert.Display(place.labelPath))
-	case place.labelPath != "":
+	if err := r.checkLabel(place); err != nil {
+		return place, err
+	}
+	item.Explicit = r.inline || place.format.Explicit
+	if place.labelPath != "" {
 		item.File = place.labelPath
-		item.Explicit = place.format.Explicit
-	default:
-		item.Explicit = true
 	}
-	if r.width != nil || r.height != nil {
-		width, widthOK := r.width.(int64)
-		height, heightOK := r.height.(int64)
-		if !widthOK || !heightOK {
-			return place, errors.New("width and height are not both whole numbers")
-		}
-		if place.size, err = source.WholeSize(float64(width), float64(height)); err != nil {
-			return place, err
-		}
+	if place.size, err = r.size(); err != nil {
+		return place, err
 	}
-	switch set := r.classSet.(type) {
-	case nil:
-	case int64:
-		place.classSet = set
-	default:
-		return place, errors.New("class_set is no whole number")
+	place.classSet, err = r.setOfClasses(place)
+	return place, err
+}
+
+// checkLabel refuses a row that does not say in one way where its label is.
+func (r row) checkLabel(p place) error {
+	switch {
+	case p.labelPath == "" && !r.inline:
+		return errors.New("it has neither label nor label_path, so it says nothing of the image")
+	case p.labelPath != "" && r.inline:
+		return errors.New("it has both label and label_path; leave one")
+	case p.labelPath != "" && !filepath.IsLocal(filepath.FromSlash(p.labelPath)):
+		return fmt.Errorf("its label_path %s leads out of the manifest's root", convert.Display(p.labelPath))
 	}
-	if r.classSet != nil && place.ofMany() {
-		return place, fmt.Errorf("it has a class_set, and %s has classes of its own; leave class_set NULL", convert.Display(place.labelPath))
+	return nil
+}
+
+// size is that of the row's image, where it says one.
+func (r row) size() (convert.Size, error) {
+	if r.width == nil && r.height == nil {
+		return convert.Size{}, nil
 	}
-	return place, nil
+	width, widthOK := r.width.(int64)
+	height, heightOK := r.height.(int64)
+	if !widthOK || !heightOK {
+		return convert.Size{}, errors.New("width and height are not both whole numbers")
+	}
+	return source.WholeSize(float64(width), float64(height))
+}
+
+// setOfClasses is the number of the row's set of classes, where it has one.
+func (r row) setOfClasses(p place) (set int64, err error) {
+	if r.classSet == nil {
+		return 0, nil
+	}
+	set, ok := r.classSet.(int64)
+	switch {
+	case !ok:
+		return 0, errors.New("class_set is no whole number")
+	case p.ofMany():
+		return set, fmt.Errorf("it has a class_set, and %s has classes of its own; leave class_set NULL", convert.Display(p.labelPath))
+	}
+	return set, nil
 }
 
 // rowFormat is the format of a row.
