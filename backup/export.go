@@ -237,7 +237,7 @@ func (x *export) readChunk(images []store.ReadState) error {
 		if x.Stopping.Err() != nil {
 			return dataset.Content{}, context.Cause(x.Stopping)
 		}
-		return x.Read(i.ImageID, i.Path)
+		return x.ReadListed(i.ImageID, i.Path, i.Listed)
 	}
 	var readings []store.Reading
 	var failed []store.Item

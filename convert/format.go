@@ -40,6 +40,8 @@ type Format struct {
 	Explicit bool
 	// OneImage says that a label file of this format is of one image.
 	OneImage bool
+	// Mixed says that a source of this format may hold labels of others.
+	Mixed bool
 }
 
 // Flags are the options of one format. The zero value of each is its default.

@@ -60,7 +60,8 @@ func (a *Access) list(ctx context.Context, meta func(pictograph.Image) []byte) e
 // expectedImages is how many images a listing shows at least.
 func (a *Access) expectedImages() int { return a.Shown.ImageCount - a.Shown.ArchivedImageCount }
 
-// listOnce makes a listing, and ends it if it is whole as far as can be told.
+// listOnce makes a listing, and tells how many images it showed, each counted once: pages that
+// overlap, as where the service sorts anew for each, lack as many as they show twice.
 func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byte) (shown int, err error) {
 	listing, err := a.store.StartListing(ctx, a.Ref)
 	if err != nil {
@@ -68,14 +69,15 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 	}
 	defer listing.Close()
 	if a.Missing {
-		return 0, listing.End(ctx, a.Now(), true)
+		return listing.End(ctx, a.Now(), 0)
 	}
 	expected := a.expectedImages()
 	a.Tracker.Begin("listing", expected)
 	a.Tracker.Expect(progress.Listing, (expected+pictograph.PageSize-1)/pictograph.PageSize)
+	entries := 0
 	for page, err := range a.Client.ImagePagesAhead(ctx, a.Ref.ID, pictograph.ImageFilter{}, expected, a.Concurrency) {
 		if err != nil {
-			return shown, err
+			return 0, err
 		}
 		images := make([]store.Image, 0, len(page))
 		for _, i := range page {
@@ -86,15 +88,15 @@ func (a *Access) listOnce(ctx context.Context, meta func(pictograph.Image) []byt
 			images = append(images, image)
 		}
 		if err := listing.Add(ctx, images); err != nil {
-			return shown, err
+			return 0, err
 		}
 		a.Tracker.Add(len(images), 0)
 		a.Tracker.Did(progress.Listing, 1)
-		if shown += len(images); shown > maxListed(a.Shown) {
-			return shown, fmt.Errorf("list the images of dataset %q: the listing does not end: it has shown %d images, and the dataset has %d", a.Ref.Name, shown, a.Shown.ImageCount)
+		if entries += len(images); entries > maxListed(a.Shown) {
+			return 0, fmt.Errorf("list the images of dataset %q: the listing does not end: it has shown %d images, and the dataset has %d", a.Ref.Name, entries, a.Shown.ImageCount)
 		}
 	}
-	return shown, listing.End(ctx, a.Now(), shown >= expected)
+	return listing.End(ctx, a.Now(), expected)
 }
 
 // maxListed is how many images a listing may show before it is taken for one that never

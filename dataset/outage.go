@@ -188,22 +188,35 @@ func mayNot(err error) bool {
 // one of its images is taken for what the service fails on.
 const triesOfABatch = 3
 
-// failsOn reports whether the service answered that it fails on a batch.
+// failsOn reports whether the service answered that it fails on a batch, or refuses it for what may
+// be one image's.
 func failsOn(err error) bool {
 	api, answered := errors.AsType[*pictograph.APIError](err)
-	return answered && (api.Status >= 500 || api.Status == http.StatusConflict)
+	return answered && (api.Status >= 500 || isOfTheBatch(api))
 }
 
-// poison tells of an error that the service answered a batch with for the n-th time, savesBefore
-// batches having been answered when it failed first, whether it is a PoisonError.
+// poison tells of such an answer, the n-th to a batch, whether it is a PoisonError; savesBefore
+// batches had been answered when it failed first.
 func (a *Access) poison(err error, n, savesBefore int) error {
+	api, _ := errors.AsType[*pictograph.APIError](err)
 	since, saves := a.outage.failed(a.Now())
 	others := saves > savesBefore && n >= triesOfABatch
-	over := a.Now().Sub(since) >= a.MaxOutage || errors.Is(err, pictograph.ErrConflict)
+	over := a.Now().Sub(since) >= a.MaxOutage || isOfTheBatch(api)
 	if (others || over) && a.isUp() {
 		return PoisonError{err}
 	}
 	return err
+}
+
+// isOfTheBatch reports whether an answer is a refusal that may be one image's and that no other
+// handling is for: not the key's or its account's, nor one of the bytes or their number.
+func isOfTheBatch(err *pictograph.APIError) bool {
+	switch err.Status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden, http.StatusRequestTimeout,
+		http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity, http.StatusTooManyRequests:
+		return false
+	}
+	return err.Status >= 400 && err.Status < 500
 }
 
 // unreadable tells of an error that the reading of an image got for the n-th time whether it

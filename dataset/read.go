@@ -63,6 +63,38 @@ func (a *Access) Read(id, path string, compared ...store.Hash) (c Content, err e
 	return c, nil
 }
 
+// ReadListed is [Access.Read] of an image that is listed with so many annotations. Where it shows
+// another number, somebody may have changed it since: its own entry tells. What contradicts
+// that too is not what the image has, or not all of it.
+func (a *Access) ReadListed(id, path string, listed int, compared ...store.Hash) (c Content, err error) {
+	for range 2 { // it may be changed between the two again
+		if c, err = a.Read(id, path, compared...); err != nil || c.Count == listed {
+			return c, err
+		}
+		if listed, err = a.countOf(id); err != nil || c.Count == listed {
+			return c, err
+		}
+	}
+	return Content{}, UnreadableError{fmt.Sprintf("the service says that the image has %d annotations, and shows %d, so nothing tells what it has; run again", listed, c.Count)}
+}
+
+// countOf asks how many annotations an image has by its entry.
+func (a *Access) countOf(id string) (n int, err error) {
+	tries := 0
+	err = a.Persist(func(ctx context.Context) error {
+		image, err := a.Client.Image(ctx, id)
+		if n = image.AnnotationCount; err == nil {
+			return nil
+		}
+		tries++
+		return a.unreadable(err, tries)
+	})
+	if _, poison := errors.AsType[PoisonError](err); poison || errors.Is(err, pictograph.ErrNotFound) {
+		return 0, UnreadableError{"the service shows another number of annotations than it lists, and its entry of the image, which would tell which is right, cannot be read: " + err.Error()}
+	}
+	return n, err
+}
+
 // Turn spreads names over 0 to 1, each always at the same place: what is done to a part of
 // the images is done to the same ones every time.
 func Turn(name string) float64 {

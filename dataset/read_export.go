@@ -251,9 +251,10 @@ func (t *trust) lied() bool {
 // ExportLied reports whether an export turned out to say of an image what that has not.
 func (a *Access) ExportLied() bool { return a.trust.lied() }
 
-// ReadOrKnown is what an image has: by an export that was read for this run, where that is
-// as confirmed says it should be or the export has proved to be right, or else by asking.
-func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content) bool, compared ...store.Hash) (Content, error) {
+// ReadOrKnown is what an image has that is listed with so many annotations: by an export that was
+// read for this run, where that is as confirmed says it should be or the export has proved to
+// be right, or else by asking.
+func (a *Access) ReadOrKnown(ref int64, id, path string, listed int, confirmed func(Content) bool, compared ...store.Hash) (Content, error) {
 	if (a.ReadBy == ReadAuto || a.ReadBy == ReadExport) && !a.trust.lied() {
 		r, ok, err := a.store.ReadingOf(a.Stopping, ref, a.Since())
 		if err != nil {
@@ -265,7 +266,7 @@ func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content)
 				c.ByExport = true
 				return c, nil
 			}
-			read, readErr := a.Read(id, path, compared...)
+			read, readErr := a.ReadListed(id, path, listed, compared...)
 			if err == nil && readErr == nil && string(read.Annotations) != string(c.Annotations) {
 				a.trust.hold(false)
 				a.Note("image by image from here on: what the export of the dataset says is not what the images have")
@@ -273,7 +274,7 @@ func (a *Access) ReadOrKnown(ref int64, id, path string, confirmed func(Content)
 			return read, readErr
 		}
 	}
-	return a.Read(id, path, compared...)
+	return a.ReadListed(id, path, listed, compared...)
 }
 
 // KnownByExport is what an export that was read for this run says of an image; known is false

@@ -92,7 +92,8 @@ func manyState(t testing.TB) (path string, st *store.Store, run store.Run, src c
 			images = nil
 		}
 	}
-	must(listing.End(ctx, time.Now(), true))
+	_, err = listing.End(ctx, time.Now(), 0)
+	must(err)
 	run, _, err = st.OpenRun(ctx, d, "sync", filepath.Join(dir, "labels.jsonl"), time.Now())
 	must(err)
 	file, err := os.Create(filepath.Join(dir, "labels.jsonl"))

@@ -135,19 +135,23 @@ func (s *Store) Backup(ctx context.Context, run, imageID string) (Backup, error)
 	return b, nil
 }
 
-// Touched is an image that a run saved on, or may have: one that it has a backup of.
+// Touched is an image that a run saved on, or may have: one that it has a backup of, or that has
+// as many annotations as were to be saved where the service said that it did not save them.
 type Touched struct {
 	ImageRef int64 // 0 where it is no longer in the dataset
 	ImageID  string
 	Path     string
 	Previous int // annotations before the run's first save on it
-	// Saved says that the service answered a save; else only the backup is known.
+	// Saved says that the service answered a save, and that the image has been listed ever
+	// since.
 	Saved bool
+	// Doubted says that nothing but the count speaks for a save.
+	Doubted bool
 }
 
-// Touched yields the images that a run saved on or has a backup of, after one with a
-// cursor: those that it saved on first, then those of which only the backup is known, and
-// those that are not in the dataset any more.
+// Touched yields the images that a run saved on or may have, after one with a cursor: those that
+// it saved on first, then those of which only the backup or the count is known, and those that
+// are not in the dataset any more, or were not in a listing since.
 func (s *Store) Touched(ctx context.Context, run, after string) iter.Seq2[Touched, error] {
 	return func(yield func(Touched, error) bool) {
 		fail := func(err error) { yield(Touched{}, fmt.Errorf("read what the run saved: %w", explain(err))) }
@@ -201,6 +205,11 @@ const touchedPage = 1000
 // the others.
 const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image `
 
+// savedBeforeAbsence are the first saves of a run, whose items are from ?1 to ?2, on images that
+// have been missing in a listing since: those that are back have another number.
+const savedBeforeAbsence = `SELECT image_id, previous_count, min(item) AS item FROM batch_images AS sent
+	WHERE item BETWEEN ?1 AND ?2 AND new_count IS NOT NULL AND NOT EXISTS (SELECT 1 FROM images WHERE ref = sent.image_ref AND images.image_id = sent.image_id) GROUP BY image_id`
+
 const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND saved.new_count IS NOT NULL `
 
 func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int64, after string) ([]Touched, error) {
@@ -209,7 +218,7 @@ func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int
 		return nil, err
 	}
 	query, args := `
-		SELECT images.ref, saved.image_id, images.path, saved.previous_count `+savedBy+`
+		SELECT images.ref, saved.image_id, images.path, saved.previous_count, 0 `+savedBy+`
 		CROSS JOIN images ON images.ref = saved.image_ref AND images.image_id = saved.image_id
 		WHERE saved.image_ref > ?3 AND `+isSaved+`
 		AND NOT EXISTS (SELECT 1 FROM batch_images AS before INDEXED BY batch_images_image
@@ -217,11 +226,22 @@ func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int
 		ORDER BY saved.image_ref LIMIT ?4`, []any{span.first, span.last, ref, touchedPage}
 	if !saved {
 		query, args = `
-			SELECT coalesce(image_ids.ref, 0), backups.image_id, coalesce(images.path, backups.path), count FROM backups
-			LEFT JOIN image_ids ON image_ids.dataset = (SELECT dataset FROM runs WHERE id = ?5) AND image_ids.image_id = backups.image_id
+			WITH touched AS (
+				SELECT image_id, max(previous) AS previous, max(item) AS item, max(doubted) AS doubted FROM (
+					SELECT image_id, NULL AS previous, NULL AS item, 0 AS doubted FROM backups WHERE run = ?5 AND image_id > ?3
+					UNION ALL SELECT image_id, previous_count, item, 0 FROM (`+savedBeforeAbsence+`)
+					UNION ALL SELECT sent.image_id, sent.listed_count, sent.item, 1 FROM batch_images AS sent
+						CROSS JOIN images ON images.ref = sent.image_ref AND images.image_id = sent.image_id LEFT JOIN saves ON saves.image = images.ref
+						WHERE sent.item BETWEEN ?1 AND ?2 AND sent.error <> '' AND sent.listed_count = 0 AND sent.count > 0 AND sent.count = `+annotationsNow+`
+				) WHERE image_id > ?3 GROUP BY image_id)
+			SELECT coalesce(image_ids.ref, 0), touched.image_id, coalesce(images.path, backups.path, items.path, touched.image_id), coalesce(previous, backups.count), doubted AND backups.run IS NULL
+			FROM touched
+			LEFT JOIN backups ON backups.run = ?5 AND backups.image_id = touched.image_id
+			LEFT JOIN items ON items.item = touched.item
+			LEFT JOIN image_ids ON image_ids.dataset = (SELECT dataset FROM runs WHERE id = ?5) AND image_ids.image_id = touched.image_id
 			LEFT JOIN images ON images.ref = image_ids.ref
-			WHERE run = ?5 AND backups.image_id > ?3 AND NOT EXISTS (SELECT 1 `+savedBy+` WHERE saved.image_ref = image_ids.ref AND saved.image_id = backups.image_id AND `+isSaved+`)
-			ORDER BY backups.image_id LIMIT ?4`, []any{span.first, span.last, after, touchedPage, run}
+			WHERE NOT EXISTS (SELECT 1 `+savedBy+` WHERE saved.image_ref = image_ids.ref AND saved.image_id = touched.image_id AND `+isSaved+`)
+			ORDER BY touched.image_id LIMIT ?4`, []any{span.first, span.last, after, touchedPage, run}
 	}
 	rows, err := s.reader.QueryContext(ctx, query, args...)
 	if err != nil {
@@ -231,7 +251,7 @@ func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int
 	var page []Touched
 	for rows.Next() {
 		t := Touched{Saved: saved}
-		if err := rows.Scan(&t.ImageRef, &t.ImageID, &t.Path, &t.Previous); err != nil {
+		if err := rows.Scan(&t.ImageRef, &t.ImageID, &t.Path, &t.Previous, &t.Doubted); err != nil {
 			return nil, err
 		}
 		page = append(page, t)
@@ -247,7 +267,8 @@ type Collected struct {
 
 // Collect forgets the runs that ended longer ago than keep, with their plans, findings
 // and backups, but for the last of each source: the next run is compared with
-// it. Those that cleared images within [PruneSpan] stay too.
+// it. Those that cleared images within [PruneSpan] stay too, and those whose undo has not come to
+// its end.
 //
 // With dryRun nothing is forgotten, and what would be is counted. Where the clock is far
 // ahead of the last run, what is old is not told by it: that is ErrClock.
@@ -322,12 +343,14 @@ func (s *Store) checkClock(ctx context.Context, now time.Time) error {
 func (s *Store) collectable(ctx context.Context, before, pruned time.Time) ([]string, error) {
 	return s.runIDs(ctx, `SELECT id FROM runs WHERE ended_at IS NOT NULL AND ended_at < ?1 AND id NOT IN (
 		SELECT id FROM (SELECT id, row_number() OVER (PARTITION BY dataset, kind, source ORDER BY turn DESC, started_at DESC, id DESC) AS place FROM runs) WHERE place = 1)
-		AND id NOT IN (SELECT run FROM batches WHERE state = 'open') AND NOT (ended_at > ?2 AND `+prunedOf+` > 0) ORDER BY id`, before.UnixMilli(), pruned.UnixMilli())
+		AND id NOT IN (SELECT run FROM batches WHERE state = 'open')
+		AND '`+UndoOf+`' || id NOT IN (SELECT source FROM runs WHERE kind = 'undo' AND ended_at IS NULL) AND NOT (ended_at > ?2 AND `+prunedOf+` > 0) ORDER BY id`, before.UnixMilli(), pruned.UnixMilli())
 }
 
 // ContentAfter is the hash of what a run left on an image: of its last save that the service
 // answered; or, where saved is false, of what it was about to save when it had backed the
-// image up. ok is false where the run did not touch it.
+// image up, or sent without being told that it was saved. ok is false where the run did not
+// touch it, or not under the number that it has.
 func (s *Store) ContentAfter(ctx context.Context, run string, image Image) (h Hash, saved, ok bool, err error) {
 	span, err := s.itemsOf(ctx, run)
 	if err != nil {
@@ -338,6 +361,7 @@ func (s *Store) ContentAfter(ctx context.Context, run string, image Image) (h Ha
 			SELECT saved.hash, 1 AS saved, saved.item `+savedBy+` WHERE saved.image_ref = ?3 AND saved.image_id = ?4 AND `+isSaved+`
 			UNION ALL SELECT items.hash, 0, item FROM items INDEXED BY items_image WHERE items.run = ?5 AND image_ref = ?3 AND image_ref > 0
 				AND EXISTS (SELECT 1 FROM backups WHERE run = ?6 AND image_id = ?4)
+			UNION ALL SELECT saved.hash, 0, saved.item `+savedBy+` WHERE saved.image_ref = ?3 AND saved.image_id = ?4 AND saved.item BETWEEN ?1 AND ?2 AND saved.error <> ''
 		) ORDER BY saved DESC, item DESC LIMIT 1`, span.first, span.last, image.Ref, image.ID, span.run, run).Scan(&hash, &saved)
 	if errors.Is(err, sql.ErrNoRows) {
 		return h, false, false, nil
@@ -347,6 +371,31 @@ func (s *Store) ContentAfter(ctx context.Context, run string, image Image) (h Ha
 	}
 	copy(h[:], hash)
 	return h, saved, true, nil
+}
+
+// LeftBeforeAbsence are the hashes of what a run left on the images, by id, that have been missing
+// in a listing since.
+func (s *Store) LeftBeforeAbsence(ctx context.Context, run string) (map[string]Hash, error) {
+	span, err := s.itemsOf(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, hash FROM batch_images AS sent
+		WHERE item BETWEEN ? AND ? AND new_count IS NOT NULL AND NOT EXISTS (SELECT 1 FROM images WHERE ref = sent.image_ref AND images.image_id = sent.image_id) ORDER BY item`, span.first, span.last)
+	if err != nil {
+		return nil, fmt.Errorf("look up what the run left: %w", explain(err))
+	}
+	defer rows.Close()
+	left := make(map[string]Hash)
+	for rows.Next() {
+		var id string
+		var hash []byte
+		if err := rows.Scan(&id, &hash); err != nil {
+			return nil, err
+		}
+		left[id] = Hash(hash)
+	}
+	return left, rows.Err()
 }
 
 // adopt records that an image has what an item of a run would have saved on it: nothing is

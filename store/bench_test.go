@@ -45,7 +45,7 @@ func BenchmarkRun(b *testing.B) {
 				}
 				check(b, l.catchUp())
 			})
-			step(end, func() { check(b, l.End(ctx, noon, true)) })
+			step(end, func() { endListing(b, l) })
 		}
 		list("list", "index", 0)
 		r, _, err := s.OpenRun(ctx, d, "sync", "/labels.json", noon)

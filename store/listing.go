@@ -309,16 +309,18 @@ func (l *Listing) move(ctx context.Context, tx *sql.Tx, was listedImage, path st
 // end forgets nothing.
 func (l *Listing) Close() { l.catchUp() }
 
-// End forgets the images that the listing did not show, where it is a whole one.
-func (l *Listing) End(ctx context.Context, now time.Time, whole bool) error {
+// End returns how many images the listing showed, one that it showed twice counted once, and
+// forgets the others, where these are as many as are expected at least.
+func (l *Listing) End(ctx context.Context, now time.Time, expected int) (shown int, err error) {
 	if err := l.catchUp(); err != nil {
-		return err
+		return 0, err
 	}
-	return l.store.update(ctx, "end the listing", func(uninterrupted context.Context, tx *sql.Tx) error {
+	err = l.store.update(ctx, "end the listing", func(uninterrupted context.Context, tx *sql.Tx) error {
 		if err := l.index(ctx, tx); err != nil {
 			return err
 		}
 		ctx = uninterrupted
+		whole := l.seen.n >= expected
 		var there int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {
 			return err
@@ -331,6 +333,7 @@ func (l *Listing) End(ctx context.Context, now time.Time, whole bool) error {
 		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ?, found_to = max(iif(?4, 0, found_to), ?2) WHERE id = ?3`, now.UnixMilli(), l.seen.last(), l.dataset, whole)
 		return err
 	})
+	return l.seen.n, err
 }
 
 const forgetPage = 10_000

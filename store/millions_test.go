@@ -55,7 +55,7 @@ func TestListingsInAnyOrder(t *testing.T) {
 			if l.Close(); killed == 0 {
 				continue
 			}
-			if err := l.End(ctx, noon, true); err != nil {
+			if _, err := l.End(ctx, noon, 0); err != nil {
 				t.Fatal(err)
 			}
 			var there int

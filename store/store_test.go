@@ -39,8 +39,14 @@ func listed(t *testing.T, s *Store, paths ...string) Dataset {
 		images = append(images, Image{ID: "id-" + p, Path: p, Width: 10, Height: 20, AnnotationCount: 3})
 	}
 	check(t, l.Add(ctx, images))
-	check(t, l.End(ctx, noon, true))
+	endListing(t, l)
 	return d
+}
+
+func endListing(t testing.TB, l *Listing) {
+	t.Helper()
+	_, err := l.End(context.Background(), noon, 0)
+	check(t, err)
 }
 
 func check(t testing.TB, err error) {
@@ -298,7 +304,7 @@ func TestAListingOverrulesASave(t *testing.T) {
 		l, err := s.StartListing(ctx, d)
 		check(t, err)
 		check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: count}}))
-		check(t, l.End(ctx, noon, true))
+		endListing(t, l)
 	}
 	want := func(count int) {
 		t.Helper()
@@ -330,7 +336,7 @@ func TestASaveDuringAListingStands(t *testing.T) {
 	check(t, err)
 	check(t, s.EndBatch(ctx, d, b, []Answer{{Previous: 3, New: 2}}, nil, noon))
 	check(t, l.Add(ctx, []Image{{ID: "id-a.jpg", Path: "a.jpg", Width: 10, Height: 20, AnnotationCount: 3}}))
-	check(t, l.End(ctx, noon, true))
+	endListing(t, l)
 	images, err := s.ImagesByPath(ctx, d, []string{"a.jpg"})
 	check(t, err)
 	if images[0].AnnotationCount != 2 {

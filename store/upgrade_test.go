@@ -150,7 +150,7 @@ func TestAnOlderStateIsUpgraded(t *testing.T) {
 		check(t, err)
 		touched = append(touched, i)
 	}
-	if want := []Touched{{ImageRef: 5, ImageID: "id-a", Path: "a.jpg", Previous: 1, Saved: true}}; !slices.Equal(touched, want) {
+	if want := []Touched{{ImageRef: 5, ImageID: "id-a", Path: "a.jpg", Previous: 1, Saved: true}, {ImageID: "id-gone", Path: "gone.jpg", Previous: 4}}; !slices.Equal(touched, want) {
 		t.Errorf("the run touched %+v, want %+v", touched, want)
 	}
 	images, err := s.ImagesByID(ctx, d, []string{"id-a", "id-b", "id-gone"})

@@ -55,9 +55,17 @@ func (u *Uploader) registerAll(ctx context.Context, put []store.Upload, reasons 
 // says nothing of, the listing tells which it has.
 func (u *Uploader) answered(ctx context.Context, put []store.Upload, got pictograph.Registered, reasons map[int64]string) (again []store.Upload, err error) {
 	made, refused := assign(put, got)
+	contradictions, err := u.contradictions(ctx, put, made)
+	if err != nil {
+		return nil, err
+	}
 	var ends []store.UploadEnd
 	var open []store.Upload
 	for n, up := range put {
+		if wrong, ok := contradictions[n]; ok {
+			ends = append(ends, failures([]store.Upload{up}, func(store.Upload) string { return wrong })...)
+			continue
+		}
 		if i, ok := made[n]; ok {
 			ends = append(ends, ended(up, i, store.UploadDone))
 			continue
@@ -99,6 +107,34 @@ func (u *Uploader) answered(ctx context.Context, put []store.Upload, got pictogr
 		}
 	}
 	return again, u.end(ctx, ends)
+}
+
+// contradictions say of which uploads the image that the service says it made is another: labels
+// would come onto other pixels, or replace somebody's.
+func (u *Uploader) contradictions(ctx context.Context, put []store.Upload, made map[int]pictograph.Image) (map[int]string, error) {
+	ids := make([]string, 0, len(made))
+	for _, i := range made {
+		ids = append(ids, i.ID)
+	}
+	known, err := u.Store.ImagesByID(ctx, u.Ref, ids)
+	if err != nil {
+		return nil, err
+	}
+	paths := make(map[string]string, len(known))
+	for _, i := range known {
+		paths[i.ID] = i.Path
+	}
+	found := make(map[int]string)
+	for n, i := range made {
+		up := put[n]
+		switch path, listed := paths[i.ID]; {
+		case listed && path != i.Path():
+			found[n] = fmt.Sprintf("the service says that it made %s of the file, by the id that %s has; look at both there", i.Path(), path)
+		case !same(up, i):
+			found[n] = fmt.Sprintf("the service says that the image it made, %s, has %d bytes and %d×%d, and the file has %d and %d×%d; take it away there, and run again", i.Path(), i.FileSize, i.Width, i.Height, up.Size, up.Width, up.Height)
+		}
+	}
+	return found, nil
 }
 
 // Archived says of an image that is archived, by its path, what keeps it from being brought.

@@ -54,13 +54,8 @@ func (a *applier) apply(ctx context.Context, plan store.PlanSummary) error {
 	a.Tracker.Begin("saving", plan.Saves)
 	savers := pond.NewPool(a.Concurrency+committing, pond.WithQueueSize(1))
 	b := batcher{applier: a, savers: savers}
-	images := plan.Backups
-	if a.Backup == BackupAlways {
-		images = plan.Saves
-	}
-	if !a.backsUp() {
-		images = 0
-	}
+	reads := a.readings(plan)
+	images := reads
 	a.Tracker.Expect(progress.Reading, a.ReadBy.Cost(images))
 	a.Tracker.Expect(progress.Saving, (plan.Saves+a.BatchImages-1)/a.BatchImages)
 	err := a.readBefore(images)
@@ -69,7 +64,7 @@ func (a *applier) apply(ctx context.Context, plan store.PlanSummary) error {
 	}
 	a.Tracker.Expect(progress.Reading, images)
 	if err == nil {
-		err = a.buildBatches(ctx, &b, plan.Saves)
+		err = a.buildBatches(ctx, &b, plan.Saves, reads)
 	}
 	if err == nil {
 		err = b.flush(ctx)
@@ -113,11 +108,11 @@ const chunkBytes = defaultBatchBytes
 // buildBatches goes through the pending items. The labels of a chunk are converted
 // while those before it are handed to the savers, unless to convert them asks the
 // service: that is done as shortly as can be before the save.
-func (a *applier) buildBatches(ctx context.Context, b *batcher, pending int) error {
-	// With backups a chunk costs a request an image before its first save: no
+func (a *applier) buildBatches(ctx context.Context, b *batcher, pending, reads int) error {
+	// Where images are read first a chunk costs a request an image before its first save: no
 	// more of them than fill a batch, so that a killed process loses little.
 	limit := chunkItems
-	if a.backsUp() {
+	if a.backsUp() || reads > 0 {
 		limit = a.BatchImages
 	}
 	chunks := a.pendingRows(pending, limit)

@@ -25,15 +25,33 @@ const (
 
 func (a *applier) backsUp() bool { return a.Backup == BackupAuto || a.Backup == BackupAlways }
 
+// readsFirst reports whether what an image has is read before it is overwritten: for its backup,
+// and without one where the run leaves alone what somebody changed, as an undo and --prune do,
+// which the count alone does not show.
+func (a *applier) readsFirst(row store.Item) bool {
+	if row.ListedCount == 0 {
+		return a.Backup == BackupAlways
+	}
+	return a.backsUp() || row.Pruned || a.undone != nil && !a.undone.force
+}
+
+// readings are how many images of a plan are read so.
+func (a *applier) readings(plan store.PlanSummary) int {
+	switch {
+	case a.Backup == BackupAlways:
+		return plan.Saves
+	case a.backsUp(), a.undone != nil && !a.undone.force:
+		return plan.Backups
+	}
+	return plan.Pruned
+}
+
 // backUp reads and keeps what images have, before they are handed to a batch.
 // Those whose annotations cannot be kept are set to failed, those that turn out
 // to have been changed by someone else to what the policy says; the others are
 // returned.
 func (a *applier) backUp(images []toSave) ([]toSave, error) {
-	if !a.backsUp() {
-		return images, nil
-	}
-	wanted := func(i toSave) bool { return i.row.ListedCount > 0 || a.Backup == BackupAlways }
+	wanted := func(i toSave) bool { return a.readsFirst(i.row) }
 	var ids []string
 	for _, i := range images {
 		if wanted(i) {
@@ -87,9 +105,12 @@ func (a *applier) backUp(images []toSave) ([]toSave, error) {
 			left = append(left, i)
 			continue
 		}
-		backups = append(backups, store.Backup{ImageID: i.row.ImageID, Path: i.row.Path, Count: r.Count, Annotations: r.Annotations})
 		i.row.ListedCount = r.Count // what the save is expected to replace
 		remaining = append(remaining, i)
+		if !a.backsUp() {
+			continue
+		}
+		backups = append(backups, store.Backup{ImageID: i.row.ImageID, Path: i.row.Path, Count: r.Count, Annotations: r.Annotations})
 	}
 	if err := a.leave(left); err != nil {
 		return nil, err
@@ -130,7 +151,17 @@ func (a *applier) readToSave(i toSave) (reading, error) {
 	if i.existing != nil {
 		return reading{Content: *i.existing}, nil
 	}
-	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, confirms(i.image), comparedWith(i.row.Hash, i.image)...)
+	compared := comparedWith(i.row.Hash, i.image)
+	if a.undone != nil {
+		left, _, ok, err := a.undone.contentAfter(a.Stopping, i.image)
+		if err != nil {
+			return reading{}, err
+		}
+		if ok {
+			compared = append(compared, left)
+		}
+	}
+	content, err := a.ReadOrKnown(i.row.ImageRef, i.row.ImageID, i.row.Path, i.row.ListedCount, confirms(i.image), compared...)
 	if u, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		return reading{unreadable: u.Reason}, nil
 	}
@@ -149,9 +180,9 @@ func (a *applier) judgeBackup(i toSave, r reading) (row store.Item, ok bool, err
 		return row, false, nil
 	}
 	ours := i.image.Saved
-	unchanged := true
+	unchanged, asLeft := true, false
 	if a.undone != nil && !a.undone.force {
-		if unchanged, err = a.undone.isUnchanged(a.Stopping, i.image, r.Content); err != nil {
+		if unchanged, asLeft, err = a.undone.isUnchanged(a.Stopping, i.image, r.Content); err != nil {
 			return row, false, err
 		}
 	}
@@ -163,7 +194,7 @@ func (a *applier) judgeBackup(i toSave, r reading) (row store.Item, ok bool, err
 	case !unchanged:
 		row.Plan, row.Outcome, row.Reason = store.PlanDrifted, store.ItemSkipped, "the image was changed since; --force takes it back all the same"
 		return row, false, nil
-	case ours != nil && ours.Hash != r.Hash && a.onDrift(row) != Overwrite:
+	case ours != nil && ours.Hash != r.Hash && !asLeft && a.onDrift(row) != Overwrite:
 		row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(a.onDrift(row))
 		row.Reason = "someone else changed the image since our last save, and " + a.becauseOfDrift(row)
 		return row, false, nil

@@ -30,7 +30,7 @@ func (p *planner) onlyClasses(result *convert.Result, image store.Image) (existi
 	if image.ID == "" || image.AnnotationCount == 0 {
 		return nil, nil
 	}
-	content, err := p.ReadOrKnown(image.Ref, image.ID, image.Path, confirms(image), comparedWith(store.Hash{}, image)...)
+	content, err := p.ReadOrKnown(image.Ref, image.ID, image.Path, image.AnnotationCount, confirms(image), comparedWith(store.Hash{}, image)...)
 	if err != nil {
 		return nil, err
 	}

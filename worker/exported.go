@@ -102,7 +102,7 @@ func (p *planner) lookAtUnknown(plan store.PlanSummary) (store.PlanSummary, erro
 // readBefore reads what so many images have that are to be saved on, by an export of the
 // dataset where that takes fewer requests.
 func (a *applier) readBefore(images int) error {
-	if !a.backsUp() || !a.Worth(images) {
+	if !a.Worth(images) {
 		return nil
 	}
 	refs, err := a.pendingRefs()

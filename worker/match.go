@@ -205,8 +205,10 @@ func (f *matcher) exactly(ctx context.Context, item convert.Item, byPath map[str
 	for _, one := range f.placesOf(item) {
 		if mayBeWhole(item) {
 			there := byPath[composed(one)]
-			if n := slices.IndexFunc(there, func(i store.Image) bool { return i.Path == one }); n >= 0 {
-				there = there[n : n+1] // of two that differ in Unicode's form alone, the one of its own
+			// Of those that differ in Unicode's form alone it is the one of its own: two where the
+			// service shows one path twice.
+			if own := withPath(there, one); len(own) > 0 {
+				there = own
 			}
 			add(there)
 		}
@@ -222,6 +224,15 @@ func (f *matcher) exactly(ctx context.Context, item convert.Item, byPath map[str
 		}
 	}
 	return images, nil
+}
+
+func withPath(images []store.Image, path string) (with []store.Image) {
+	for _, i := range images {
+		if i.Path == path {
+			with = append(with, i)
+		}
+	}
+	return with
 }
 
 // closest is the image whose path agrees best with an item's; ok is false where none

@@ -110,7 +110,7 @@ func TestAnswersThatLackImages(t *testing.T) {
 // An image that the service fails on for ever is failed alone; the others are saved, and
 // the next run is not held up.
 func TestPoisonImage(t *testing.T) {
-	for _, status := range []int{http.StatusInternalServerError, http.StatusConflict} {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusConflict, http.StatusNotFound, http.StatusTeapot} {
 		b := newBench(t, sandbox.Options{})
 		lines := b.cars(20, "%02d.jpg")
 		var mu sync.Mutex

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -178,6 +179,7 @@ func fitsSome(ctx context.Context, st *store.Store, of store.Run, o UndoOptions)
 // contents tells what runs left on images; *store.Store does.
 type contents interface {
 	ContentAfter(ctx context.Context, run string, image store.Image) (h store.Hash, saved, ok bool, err error)
+	LeftBeforeAbsence(ctx context.Context, run string) (map[string]store.Hash, error)
 }
 
 // undone is the run that is taken back.
@@ -191,6 +193,28 @@ type undone struct {
 	// brings says that what an undone undo archived is brought back.
 	archives, removes, brings bool
 	uploads                   string // the run whose uploads these are
+
+	absent sync.Mutex
+	// left is what the run left on images that have been missing in a listing since, by id; nil
+	// until it is asked for.
+	left map[string]store.Hash
+}
+
+// contentAfter is what the run that is undone left on an image, and whether that is its save and
+// our last one is known: then that tells whether it is there still, and else the reading.
+func (u *undone) contentAfter(ctx context.Context, image store.Image) (left store.Hash, saved, ok bool, err error) {
+	if left, saved, ok, err = u.state.ContentAfter(ctx, u.run, image); ok || err != nil {
+		return left, saved && image.Saved != nil, ok, err
+	}
+	u.absent.Lock()
+	defer u.absent.Unlock()
+	if u.left == nil {
+		if u.left, err = u.state.LeftBeforeAbsence(ctx, u.run); err != nil {
+			return left, false, false, err
+		}
+	}
+	left, ok = u.left[image.ID]
+	return left, false, ok, nil
 }
 
 // mayBeUnchanged reports whether our last save on an image is what the run that is undone
@@ -198,22 +222,23 @@ type undone struct {
 // whether the run saved on it, the reading before the save tells; of an image that has no
 // annotations none is made.
 func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
-	left, saved, ok, err := u.state.ContentAfter(ctx, u.run, image)
+	left, saved, ok, err := u.contentAfter(ctx, image)
 	switch {
 	case err != nil || !ok:
 		return false, err
 	case saved:
-		return image.Saved != nil && image.Saved.Hash == left, nil
+		return image.Saved.Hash == left, nil
 	case image.AnnotationCount == 0:
 		return left == sha256.Sum256([]byte("[]")), nil
 	}
 	return true, nil
 }
 
-// isUnchanged reports whether an image has what the run that is undone left there.
-func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (bool, error) {
-	left, saved, ok, err := u.state.ContentAfter(ctx, u.run, image)
-	return ok && (saved || left == has.Hash), err
+// isUnchanged reports whether an image has what the run that is undone left there; compared says
+// that it was held against that, not against our last save.
+func (u *undone) isUnchanged(ctx context.Context, image store.Image, has dataset.Content) (unchanged, compared bool, err error) {
+	left, saved, ok, err := u.contentAfter(ctx, image)
+	return ok && (saved || left == has.Hash), ok && !saved, err
 }
 
 // judgeUndo says what is done with an image that is to be put back.
@@ -232,6 +257,14 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 		if !asLeft && !isBack {
 			i.Outcome, i.Reason = store.ItemSkipped, "the image was saved again since; --force takes it back all the same"
 			return nil
+		}
+		// Our last save is not what the run left: the reading tells whether somebody changed that.
+		if _, saved, ok, err := p.undone.contentAfter(p.Stopping, image); err != nil {
+			return err
+		} else if ok && !saved && i.Plan == store.PlanDrifted {
+			if i.Plan = store.PlanOverwrite; i.Count == 0 {
+				i.Plan = store.PlanClear
+			}
 		}
 	}
 	return p.applyPolicies(i, image, explicit)
@@ -298,6 +331,9 @@ func (p *planner) removeClasses(ctx context.Context) error {
 			annotations, err := p.Client.Annotations(ctx, pictograph.ImageRef{ID: i.ID, Dataset: p.Ref.ID, Path: i.Path()})
 			if err != nil {
 				return fmt.Errorf("look for annotations of the classes that the run added: %w", err)
+			}
+			if len(annotations) != i.AnnotationCount {
+				return fmt.Errorf("look for annotations of the classes that the run added: the service says that %s has %d annotations, and shows %d; run again", i.Path(), i.AnnotationCount, len(annotations))
 			}
 			for _, a := range annotations {
 				delete(unused, a.Name)
@@ -399,6 +435,9 @@ func (b *backups) Items(ctx context.Context, after string) iter.Seq2[convert.Ite
 			if b.glob != "" && !doublestar.MatchUnvalidated(b.glob, t.Path) || b.away[t.ImageID] {
 				continue
 			}
+			if t.Doubted && b.edited {
+				continue // it is put back only where it has what was sent, and then without force
+			}
 			item := convert.Item{Cursor: t.Cursor(), Image: t.Path, ImageID: t.ImageID, File: "backup", Explicit: true}
 			if item.Err, err = b.lacks(ctx, t); err != nil {
 				yield(convert.Item{}, err)
@@ -419,6 +458,8 @@ func (b *backups) lacks(ctx context.Context, t store.Touched) (missing, err erro
 	}
 	backup, kept := there[t.ImageID]
 	switch {
+	case t.ImageRef == 0 && t.Previous == 0 && !kept:
+		missing = errors.New("the image is not in the dataset any more, or was uploaded anew; before the run it had no annotations")
 	case t.ImageRef == 0:
 		missing = fmt.Errorf("the image is not in the dataset any more, or was uploaded anew; what it had (%s) is in the backup", annotationsText(backup.Count))
 	case t.Previous == backup.Count:

@@ -222,6 +222,10 @@ func (brokenState) ContentAfter(context.Context, string, store.Image) (h store.H
 	return h, false, false, errBroken
 }
 
+func (brokenState) LeftBeforeAbsence(context.Context, string) (map[string]store.Hash, error) {
+	return nil, errBroken
+}
+
 // What the state cannot say is no reason to leave an image alone: it ends the undo.
 func TestAStateThatCannotBeReadEndsAnUndo(t *testing.T) {
 	b := newBench(t, sandbox.Options{})

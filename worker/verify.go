@@ -270,7 +270,7 @@ func (v *verifier) compare(row store.Item, item convert.Item) (store.Item, error
 	if len(images) == 1 && images[0].Saved != nil {
 		saved = append(saved, images[0].Saved.Hash)
 	}
-	content, err := v.ReadOrKnown(row.ImageRef, row.ImageID, row.Path, asTold, saved...)
+	content, err := v.ReadOrKnown(row.ImageRef, row.ImageID, row.Path, row.ListedCount, asTold, saved...)
 	if unreadable, ok := errors.AsType[dataset.UnreadableError](err); ok {
 		row.Reason = unreadable.Reason
 		return row, nil

@@ -26,7 +26,7 @@ type convertOptions struct {
 	to       string
 	out      string
 	findings string
-	own      map[string]convert.Flags // of writing, by the name of the format
+	own      formatFlags // of writing
 }
 
 func newConvert() *cobra.Command {
@@ -59,13 +59,7 @@ conversion that breaks off leaves the old one. A folder must be new or empty.
 	f.StringVar(&o.config, "config", "", "configuration `FILE` (YAML; see config.example.yaml)")
 	f.StringVar(&o.to, "to", "canonical", "`FORMAT` to write: "+orList(formats.Names(true)))
 	f.StringVar(&o.out, "out", "", "`PATH` of the file to write, or to replace, or of the folder; - for standard output")
-	o.own = make(map[string]convert.Flags)
-	for _, format := range formats.All() {
-		if format.Write != nil && format.Write.Flags != nil {
-			o.own[format.Name] = format.Write.Flags()
-			o.own[format.Name].Add(f)
-		}
-	}
+	o.own = addFormatFlags(f, forWriting)
 	f.StringVar(&o.findings, "findings", "", "write all findings to `FILE`, as JSON Lines")
 	o.source.addFlags(f)
 	o.source.addClassMap(f)
@@ -87,10 +81,11 @@ func (o convertOptions) check() error {
 	case o.out == "-" && o.output.json:
 		return usagef("--json and --out - both want standard output; name a file with --out")
 	}
-	for _, own := range o.own {
-		if err := own.Check(); err != nil {
-			return usageError{err}
-		}
+	if err := o.own.check(); err != nil {
+		return err
+	}
+	if f, of := o.own.ofAnother(o.to); f != nil {
+		return usagef("read --%s: it is for --to %s, and --to is %s; leave it out", f.Name, of.Name, o.to)
 	}
 	return checkFile("findings", o.findings)
 }
@@ -184,7 +179,7 @@ func (o convertOptions) create(ctx context.Context, src convert.Source, options 
 	if err != nil {
 		return nil, usagef("read --to: %w", err)
 	}
-	output := convert.Output{Path: o.out, Mode: atomicfile.Shared, Own: o.own[o.to]}
+	output := convert.Output{Path: o.out, Mode: atomicfile.Shared, Own: o.own.options[o.to]}
 	if format.Write.Catalog {
 		classes, _, err := o.source.classes()
 		if err != nil {

@@ -186,6 +186,9 @@ func runAbandon(parent context.Context, args []string, o runsOptions, elsewhere 
 	if err := s.open("runs --abandon " + run.ID); err != nil {
 		return err
 	}
+	if err := s.refuseElsewhere("runs --abandon", run); err != nil {
+		return err
+	}
 	c, err := s.connect()
 	if err != nil {
 		return err

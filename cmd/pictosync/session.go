@@ -297,6 +297,14 @@ func (s *session) reach() (err error) {
 	return s.serveSandbox(s.sandboxPath())
 }
 
+// refuseElsewhere refuses to go back to a run at another service than it was on.
+func (s *session) refuseElsewhere(doing string, run store.Run) error {
+	if s.name == run.Dataset.Service {
+		return nil
+	}
+	return usagef("%s %s: it was a run on %s, and --base-url says %s; leave it out", doing, run.ID, run.Dataset.Service, s.name)
+}
+
 // sandboxPath is where the data of a sandbox in this process is.
 func (s *session) sandboxPath() string { return filepath.Join(filepath.Dir(s.path), "sandbox.db") }
 

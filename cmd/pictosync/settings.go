@@ -41,6 +41,15 @@ func forThisCommand(f *pflag.FlagSet, names ...string) {
 
 const thisCommand = "this command"
 
+// configured marks flags that the environment or a configuration sets, for this source and others.
+const configured = "configured"
+
+// onCommandLine reports whether a flag was given for this call.
+func onCommandLine(f *pflag.Flag) bool {
+	_, marked := f.Annotations[configured]
+	return f.Changed && !marked
+}
+
 func isSetting(f *pflag.Flag) bool {
 	_, marked := f.Annotations[thisCommand]
 	return !marked && !commandLineOnly[f.Name]
@@ -104,13 +113,16 @@ func (c configuration) applyFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 		if err := flags.Set(f.Name, value); err != nil {
 			return usagef("read %s from the environment: %w", variable, plainly(err))
 		}
-		return nil
+		return flags.SetAnnotation(f.Name, configured, nil)
 	}
 	s, ok := c.settings[key(f.Name)]
 	if !ok {
 		return nil
 	}
-	return s.set(flags, f.Name)
+	if err := s.set(flags, f.Name); err != nil {
+		return err
+	}
+	return flags.SetAnnotation(f.Name, configured, nil)
 }
 
 // set sets a flag to what the file says.

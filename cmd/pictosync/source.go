@@ -27,7 +27,7 @@ type sourceOptions struct {
 	images           string
 	sizes            string
 	from             string
-	own              map[string]convert.Flags // by the name of the format
+	own              formatFlags
 	outside          string
 	simplify         float64
 	allGeometries    bool
@@ -46,13 +46,7 @@ func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.images, "images", "", "`DIR` of the image files, where they are not beside the labels: for sizes and names")
 	f.StringVar(&o.sizes, "sizes", "", "`FILE` of image sizes: JSON {\"a.jpg\":[w,h]} or CSV image,width,height")
 	f.StringVar(&o.from, "from", "", "`FORMAT` of the source, where it is not to be recognized: "+orList(formats.Names(false)))
-	o.own = make(map[string]convert.Flags)
-	for _, format := range formats.All() {
-		if format.Flags != nil {
-			o.own[format.Name] = format.Flags()
-			o.own[format.Name].Add(f)
-		}
-	}
+	o.own = addFormatFlags(f, forReading)
 	f.StringSliceVar(&o.keepMembers, "keep-members", nil, "keep these members of COCO annotations as attributes: `KEY,...`, or all")
 	f.StringArrayVar(&o.renames, "rename", nil, "rename the source's images before they are matched, as `'REGEX=>REPLACEMENT'` (again for more)")
 	f.StringVar(&o.outside, "outside", string(convert.OutsideKeep), "boxes that reach outside the image: keep, clip or report (leave out)")
@@ -87,6 +81,7 @@ func (o sourceOptions) open(ctx context.Context, path string, findings *collecto
 // sourceSettings is how a source is opened, once the flags are known to be right.
 type sourceSettings struct {
 	from    string // "" is recognized
+	own     formatFlags
 	options convert.OpenOptions
 	renames []*source.Rename
 	classes *convert.ClassMap // nil is none
@@ -106,10 +101,8 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 			return nil, usagef("read --from: %w", err)
 		}
 	}
-	for _, own := range o.own {
-		if err := own.Check(); err != nil {
-			return nil, usageError{err}
-		}
+	if err := o.own.check(); err != nil {
+		return nil, err
 	}
 	if err := oneOf("outside", o.outside); err != nil {
 		return nil, err
@@ -130,8 +123,8 @@ func (o sourceOptions) read(findings *collector) (*sourceSettings, error) {
 	}
 	globs := source.NewGlobs(o.include, o.exclude)
 	findings.globs = globs
-	return &sourceSettings{from: o.from, renames: renames, globs: globs, classes: classes, text: text, options: convert.OpenOptions{
-		Now: now(), Include: o.include, Exclude: o.exclude, Fits: globs.Fits, Images: o.images, Sizes: o.sizes, Own: o.own,
+	return &sourceSettings{from: o.from, own: o.own, renames: renames, globs: globs, classes: classes, text: text, options: convert.OpenOptions{
+		Now: now(), Include: o.include, Exclude: o.exclude, Fits: globs.Fits, Images: o.images, Sizes: o.sizes, Own: o.own.options,
 		OnSizeMismatch: convert.SizePolicy(o.onSizeMismatch),
 		Convert:        convert.Options{Outside: convert.Outside(o.outside), Simplify: o.simplify, AllGeometries: o.allGeometries, KeepMembers: convert.NewMembers(o.keepMembers...)}, Report: findings.add,
 	}}, nil
@@ -193,6 +186,9 @@ func (s *sourceSettings) close() {
 
 func (s *sourceSettings) openHere(ctx context.Context, path string) (convert.Source, error) {
 	src, err := formats.OpenAs(ctx, path, s.from, s.options)
+	if err == nil {
+		err = s.checkFlags(src.Describe().Format)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +197,18 @@ func (s *sourceSettings) openHere(ctx context.Context, path string) (convert.Sou
 		return src, nil
 	}
 	return convert.WithClassMap(src, s.classes, s.text, s.options.Report), nil
+}
+
+// checkFlags refuses flags for sources of another format than the one that was opened.
+func (s *sourceSettings) checkFlags(opened string) error {
+	format, err := formats.Named(opened)
+	if err != nil || format.Mixed {
+		return nil
+	}
+	if f, of := s.own.ofAnother(opened); f != nil {
+		return usagef("read --%s: it says how %s is read, and the source is %s; leave it out", f.Name, of.About, format.About)
+	}
+	return nil
 }
 
 // classes reads the class map, nil if there is none.

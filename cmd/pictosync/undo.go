@@ -103,8 +103,8 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 	if err := open(); err != nil {
 		return err
 	}
-	if s.name != run.Dataset.Service {
-		return usagef("undo %s: it was a run on %s, and --base-url says %s; leave it out", run.ID, run.Dataset.Service, s.name)
+	if err := s.refuseElsewhere("undo", run); err != nil {
+		return err
 	}
 	if !o.output.quiet {
 		if err := announce(parent, os.Stderr, s.store, run); err != nil {

@@ -22,7 +22,8 @@ func Format() convert.Format {
 			}
 			return convert.Match{Score: convert.Certain, Reason: "a SQLite file with the tables of a manifest"}, nil
 		},
-		Open: open,
+		Open:  open,
+		Mixed: true,
 	}
 }
 
