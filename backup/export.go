@@ -118,7 +118,7 @@ func (x *export) run(ctx context.Context) error {
 		return err
 	}
 	resumed := false
-	if x.record, resumed, err = x.store.OpenRun(ctx, x.Ref, "export", x.out, x.Now()); err != nil {
+	if x.record, resumed, err = x.store.OpenRun(ctx, x.Ref, store.RunExport, x.out, x.Now()); err != nil {
 		return err
 	}
 	x.Began = x.record.StartedAt

@@ -239,37 +239,9 @@ func (x *export) worthWhole(p *pool) (bool, error) {
 // no second file's does, and it has the size that is listed. Of some by lot the bytes are
 // held against those of the image itself; where one differs no file of the export is taken.
 func (x *export) findPacked(p *pool, files []pictograph.ExportedFile) error {
-	packed := make(map[string]pictograph.ExportedFile)
-	metas := make(map[string]dataset.ImageMeta)
-	for _, f := range files {
-		var endings []string
-		for ending, more := f.Name, true; more; _, ending, more = strings.Cut(ending, "/") {
-			endings = append(endings, ending)
-		}
-		images, err := x.store.ImagesByPath(x.Stopping, x.Ref, endings)
-		if err != nil {
-			return err
-		}
-		if len(images) != 1 {
-			continue
-		}
-		id := images[0].ID
-		if _, second := metas[id]; second {
-			delete(packed, id)
-			continue
-		}
-		c, err := x.store.ContentOf(x.Stopping, x.Ref, id)
-		if err != nil {
-			return err
-		}
-		m, err := metaOf(c)
-		if err != nil {
-			return err
-		}
-		metas[id] = m
-		if _, there := p.has(id, m.FileSize); !there && f.Size == m.FileSize && f.Size > 0 {
-			packed[id] = f
-		}
+	packed, metas, err := x.packedImages(p, files)
+	if err != nil {
+		return err
 	}
 	tried := 0
 	for id, f := range packed {
@@ -291,6 +263,42 @@ func (x *export) findPacked(p *pool, files []pictograph.ExportedFile) error {
 	}
 	x.packed = packed
 	return nil
+}
+
+// packedImages are the files of an export that are images', by the images' ids, and what is
+// listed of these; those that the pool has are left out.
+func (x *export) packedImages(p *pool, files []pictograph.ExportedFile) (packed map[string]pictograph.ExportedFile, metas map[string]dataset.ImageMeta, err error) {
+	packed, metas = make(map[string]pictograph.ExportedFile), make(map[string]dataset.ImageMeta)
+	for _, f := range files {
+		var endings []string
+		for ending, more := f.Name, true; more; _, ending, more = strings.Cut(ending, "/") {
+			endings = append(endings, ending)
+		}
+		images, err := x.store.ImagesByPath(x.Stopping, x.Ref, endings)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(images) != 1 {
+			continue
+		}
+		id := images[0].ID
+		if _, second := metas[id]; second {
+			delete(packed, id)
+			continue
+		}
+		c, err := x.store.ContentOf(x.Stopping, x.Ref, id)
+		if err != nil {
+			return nil, nil, err
+		}
+		if metas[id], err = metaOf(c); err != nil {
+			return nil, nil, err
+		}
+		size := metas[id].FileSize
+		if _, there := p.has(id, size); !there && f.Size == size && f.Size > 0 {
+			packed[id] = f
+		}
+	}
+	return packed, metas, nil
 }
 
 func sumOf(f pictograph.ExportedFile) (string, error) {

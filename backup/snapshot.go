@@ -314,7 +314,7 @@ func (x *export) writeFormats(dir string) error {
 	}
 	var keepErr error
 	// The canonical lines beside them hold all.
-	options := conversion.Options{Workers: x.convert, Accepted: convert.Accepted{Lost: true}, Finding: func(f convert.Finding) {
+	options := conversion.Options{Workers: x.convert, Accepted: convert.Accepted{Lost: true}, OnFinding: func(f convert.Finding) {
 		if found = append(found, dataset.FindingOf(0, f)); len(found) >= chunkFindings && keepErr == nil {
 			keepErr = keep()
 		}
@@ -368,7 +368,7 @@ func (x *export) writeFormat(src convert.Source, format convert.Format, output c
 	o.Sink = sink
 	if _, err := conversion.Run(x.Stopping, src, o, func(c *conversion.Image) error {
 		if c.Err != nil {
-			o.Finding(convert.Finding{Kind: convert.KindNotTaken, Image: c.Item.Image, Reason: c.Err.Error(), Action: "left out of this format; the canonical lines have it"})
+			o.OnFinding(convert.Finding{Kind: convert.KindNotTaken, Image: c.Item.Image, Reason: c.Err.Error(), Action: "left out of this format; the canonical lines have it"})
 		}
 		return nil
 	}); err != nil {

@@ -70,7 +70,7 @@ func Annotations(before, after []pictograph.Annotation) []Change {
 			continue
 		}
 		c := Change{Kind: Changed, Before: &before[b], After: &after[a], IoU: overlap(Bounds(before[b]), Bounds(after[a]))}
-		if Same(before[b], after[a]) {
+		if same(before[b], after[a]) {
 			c.Kind, c.IoU = Unchanged, 1
 		}
 		changes = append(changes, c)
@@ -92,9 +92,9 @@ func Count(changes []Change) map[Kind]int {
 	return n
 }
 
-// Same reports whether two annotations say the same: their ids do not count, nor who the
+// same reports whether two annotations say the same: their ids do not count, nor who the
 // service says made them.
-func Same(a, b pictograph.Annotation) bool {
+func same(a, b pictograph.Annotation) bool {
 	return a.Name == b.Name && confidence(a) == confidence(b) && reflect.DeepEqual(plain(a.Geometry), plain(b.Geometry)) &&
 		maps.EqualFunc(a.Attributes, b.Attributes, func(a, b any) bool { return reflect.DeepEqual(a, b) }) && slices.EqualFunc(a.AttributeList, b.AttributeList, func(a, b any) bool { return reflect.DeepEqual(a, b) })
 }
@@ -133,7 +133,7 @@ func pairEqual(before, after []pictograph.Annotation, partner []int, taken []boo
 			continue
 		}
 		candidates := free[placeOf(one)]
-		if i := slices.IndexFunc(candidates, func(b int) bool { return !taken[b] && Same(before[b], one) }); i >= 0 {
+		if i := slices.IndexFunc(candidates, func(b int) bool { return !taken[b] && same(before[b], one) }); i >= 0 {
 			pair(candidates[i], a)
 		}
 	}

@@ -44,7 +44,7 @@ func (c Change) finer() string {
 	}
 	b, a := *c.Before, *c.After
 	b.Geometry, b.Confidence, a.Confidence = a.Geometry, nil, nil
-	if !Same(b, a) {
+	if !same(b, a) {
 		return " (its attributes differ)"
 	}
 	return " (by less than half a pixel)"

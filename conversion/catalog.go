@@ -11,7 +11,7 @@ import (
 func Catalog(ctx context.Context, src convert.Source, o Options, m *convert.ClassMap) (*convert.Catalog, error) {
 	c := convert.NewCatalog(m)
 	o.Doing = "listing classes"
-	o.Finding = nil // they are told when the images are written
+	o.OnFinding = nil // they are told when the images are written
 	_, err := Run(ctx, src, o, func(image *Image) error {
 		if image.Err == nil {
 			c.Add(image.Result)

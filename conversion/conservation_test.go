@@ -35,7 +35,7 @@ func accounted(t *testing.T, path string, a convert.Accepted) (s Summary, writte
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
-	s, err = Run(t.Context(), src, Options{Accepted: a, Finding: told}, func(c *Image) error {
+	s, err = Run(t.Context(), src, Options{Accepted: a, OnFinding: told}, func(c *Image) error {
 		if c.Err != nil {
 			return nil
 		}

@@ -66,7 +66,7 @@ type Options struct {
 	// Sink is what the images that are taken are written to. May be nil.
 	Sink convert.Sink
 	// Finding is told every finding, in the order of the source. May be nil.
-	Finding func(convert.Finding)
+	OnFinding func(convert.Finding)
 	// Doing is what progress calls it; "" is converting.
 	Doing string
 	// Progress is told how far the conversion is. May be nil.
@@ -80,8 +80,8 @@ func Run(ctx context.Context, src convert.Source, o Options, each func(*Image) e
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	if o.Finding == nil {
-		o.Finding = func(convert.Finding) {}
+	if o.OnFinding == nil {
+		o.OnFinding = func(convert.Finding) {}
 	}
 	c := conversion{src: src, options: o, each: each, progress: progress.Tracker{Report: o.Progress}}
 	c.summary.Kinds = make(map[string]int)
@@ -183,7 +183,7 @@ func (c *conversion) hand(t task) error {
 		for _, f := range WithFailure(image.Result.Findings, image.Item, image.Err) {
 			c.summary.Findings++
 			c.summary.Kinds[string(f.Kind)]++
-			c.options.Finding(f)
+			c.options.OnFinding(f)
 		}
 		if image.Err != nil {
 			c.summary.Images.Failed++

@@ -198,7 +198,7 @@ func (b *Builder) AddMask(o Object, m *geometry.Mask) bool {
 // landmark, not an object.
 func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 	if b.NoteOutside {
-		if !b.kept(o.At, AroundKeypoints(keypoints)) {
+		if !b.kept(o.At, aroundKeypoints(keypoints)) {
 			return false
 		}
 	}
@@ -258,7 +258,7 @@ func (b *Builder) AddPose(o Object, c *Category, keypoints []Keypoint) bool {
 // CarryBox keeps the box that is given beside the keypoints of the last instance. One that is
 // just around them tells nothing more: it is what is written where none is given.
 func (b *Builder) CarryBox(box pictograph.Box, keypoints []Keypoint) {
-	if box == AroundKeypoints(keypoints) {
+	if box == aroundKeypoints(keypoints) {
 		return
 	}
 	if b.Result.Boxes == nil {

@@ -28,14 +28,6 @@ type mapped struct {
 	fits     map[string]*atomic.Bool // keys of the map
 }
 
-// Finish reports what only shows when a source was gone through from its beginning to its
-// end, and every item loaded.
-func Finish(src Source) {
-	if f, ok := src.(interface{ Finish() }); ok {
-		f.Finish()
-	}
-}
-
 func (m mapped) Finish() {
 	Finish(m.Source)
 	for _, class := range m.Source.Describe().Defined {

@@ -1,7 +1,8 @@
-// Package convert turns labels into canonical Pictograph annotations: COCO,
-// YOLO and canonical JSON Lines. It works on bytes, and knows no files, network
-// or database; package source finds the labels and hands them over image by
-// image.
+// Package convert says what labels are: a [Format] opens a [Source], which yields an [Item] for
+// each image and loads it as a [Result], canonical Pictograph annotations with the findings about
+// them; and it creates a [Sink], which writes results. What conversions have in common is here:
+// the [Builder] of results, class maps, ids, poses, and what may be lost ([Accepted]). Each format
+// has a package of its own below, and what they share about files is in package source.
 //
 // # What is promised
 //

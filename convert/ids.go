@@ -18,9 +18,9 @@ import (
 // v5(URL namespace, "pictosync:annotation").
 var annotationNamespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("pictosync:annotation"))
 
-// IdTexts makes the ids of annotations whose source gives none. Many share a piece
+// IDTexts makes the ids of annotations whose source gives none. Many share a piece
 // of memory, which lives as long as any of them.
-type IdTexts struct {
+type IDTexts struct {
 	piece strings.Builder
 	name  []byte // that is hashed
 }
@@ -34,7 +34,7 @@ type IdTexts struct {
 //
 // where geometry is the type and the coordinates as big-endian IEEE 754
 // doubles, for every part, and attempt is 0 unless the id was taken already.
-func (t *IdTexts) AnnotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
+func (t *IDTexts) AnnotationID(image string, position, attempt int, parts []pictograph.Geometry) string {
 	name := append(append(t.name[:0], annotationNamespace[:]...), image...)
 	name = strconv.AppendInt(append(name, '\n'), int64(position), 10)
 	name = strconv.AppendInt(append(name, '\n'), int64(attempt), 10)

@@ -22,14 +22,14 @@ func TestNameBasedIsAVersion5UUID(t *testing.T) {
 
 // Ids stay what they are while others are made in the same piece of memory.
 func TestIDsAreKept(t *testing.T) {
-	var texts IdTexts
+	var texts IDTexts
 	var ids []string
 	geometry := []pictograph.Geometry{pictograph.Keypoint{}}
 	for n := range 200 {
 		ids = append(ids, texts.AnnotationID("a.jpg", n, 0, geometry))
 	}
 	for n, id := range ids {
-		if want := new(IdTexts).AnnotationID("a.jpg", n, 0, geometry); id != want {
+		if want := new(IDTexts).AnnotationID("a.jpg", n, 0, geometry); id != want {
 			t.Errorf("%d is %s, not %s", n, id, want)
 		}
 	}

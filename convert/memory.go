@@ -14,7 +14,7 @@ type memory struct {
 	annotations []pictograph.Annotation
 	taken       []int
 	ids         idSet // of the annotations so far
-	made        IdTexts
+	made        IDTexts
 	Numbers     []float64 // of the label line at hand
 	Points      geometry.Slab[pictograph.Point]
 	Rings       geometry.Slab[[]pictograph.Point]

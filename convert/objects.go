@@ -96,9 +96,7 @@ func ObjectsOf(r Result, lost LostAnnotations, report func(kind Kind, at, reason
 
 // objectsOf are the objects of the annotations from first to end.
 func objectsOf(r Result, first, end int, lost LostAnnotations, report func(kind Kind, at, reason, action string)) []WholeObject {
-	var objects []WholeObject
-	instances := make(map[int]int) // instance id to place in objects
-	parts := partsOf(r.Annotations, first, end)
+	j := joiner{result: r, parts: partsOf(r.Annotations, first, end), instances: make(map[int]int), report: report}
 	for i := first; i < end; i++ {
 		a := r.Annotations[i]
 		at := "annotation " + scan.Shorten(a.ID)
@@ -109,53 +107,74 @@ func objectsOf(r Result, first, end int, lost LostAnnotations, report func(kind 
 		switch g := a.Geometry.(type) {
 		case pictograph.BBox:
 			o.Box = &g
+			j.objects = append(j.objects, o)
 		case pictograph.Polygon:
-			if members := parts[i]; members == nil {
-				o.Polygons = []pictograph.Polygon{g}
-			} else if i > slices.Min(members) {
-				continue // of an object that is there already
-			} else {
-				o.ID, o.Members = strings.TrimSuffix(r.Annotations[members[0]].ID, "-0"), members
-				for _, m := range members {
-					o.Polygons = append(o.Polygons, r.Annotations[m].Geometry.(pictograph.Polygon))
-				}
-			}
+			j.addPolygon(o, i, g)
 		case pictograph.Keypoint:
-			place, known := instances[g.Instance]
-			if known && g.Instance > 0 {
-				objects[place].join(a, at, report)
-				objects[place].Members = append(objects[place].Members, i)
-				continue
-			}
-			instances[g.Instance] = len(objects)
-			o.Keypoints = []pictograph.Annotation{a}
-			o.name = "" // a keypoint's
-			o.Attributes = o.see(a.Attributes, at, report)
-			if g.Instance > 0 {
-				o.Attributes, o.told = withoutClass(o.Attributes)
-			}
-			o.ID = strings.TrimSuffix(a.ID, "-0")
-			if box, given := r.Boxes[g.Instance]; given && g.Instance > 0 {
-				o.Given = &box
-			}
-			if g.Instance > 0 {
-				o.slots = r.Slots[g.Instance]
-			}
+			j.addKeypoint(o, a, g.Instance, at)
 		default:
 			report(KindPolyline, at, "a polyline has no place in the format", "left out")
 			if lost != nil {
 				lost[i] = true
 			}
-			continue
 		}
-		objects = append(objects, o)
 	}
-	for i := range objects {
-		if o := &objects[i]; o.Keypoints != nil {
+	for i := range j.objects {
+		if o := &j.objects[i]; o.Keypoints != nil {
 			o.Attributes = o.withOccluded()
 		}
 	}
-	return joinShapes(objects)
+	return joinShapes(j.objects)
+}
+
+// joiner joins annotations to objects, one after the other.
+type joiner struct {
+	result    Result
+	parts     map[int][]int // see partsOf
+	instances map[int]int   // instance id to place in objects
+	report    func(kind Kind, at, reason, action string)
+	objects   []WholeObject
+}
+
+// addPolygon adds the object of a polygon, with all of its parts where it is the first.
+func (j *joiner) addPolygon(o WholeObject, place int, g pictograph.Polygon) {
+	members := j.parts[place]
+	if members == nil {
+		o.Polygons = []pictograph.Polygon{g}
+		j.objects = append(j.objects, o)
+		return
+	}
+	if place > slices.Min(members) {
+		return // of an object that is there already
+	}
+	annotations := j.result.Annotations
+	o.ID, o.Members = strings.TrimSuffix(annotations[members[0]].ID, "-0"), members
+	for _, m := range members {
+		o.Polygons = append(o.Polygons, annotations[m].Geometry.(pictograph.Polygon))
+	}
+	j.objects = append(j.objects, o)
+}
+
+// addKeypoint adds a keypoint to the object of its instance, or one that it begins.
+func (j *joiner) addKeypoint(o WholeObject, a pictograph.Annotation, instance int, at string) {
+	if place, known := j.instances[instance]; known && instance > 0 {
+		j.objects[place].join(a, at, j.report)
+		j.objects[place].Members = append(j.objects[place].Members, o.Members...)
+		return
+	}
+	j.instances[instance] = len(j.objects)
+	o.ID = strings.TrimSuffix(a.ID, "-0")
+	o.name = "" // a keypoint's
+	o.Keypoints = []pictograph.Annotation{a}
+	o.Attributes = o.see(a.Attributes, at, j.report)
+	if instance > 0 {
+		o.Attributes, o.told = withoutClass(o.Attributes)
+		o.slots = j.result.Slots[instance]
+		if box, given := j.result.Boxes[instance]; given {
+			o.Given = &box
+		}
+	}
+	j.objects = append(j.objects, o)
 }
 
 // joinShapes joins the objects ID-segmentation and ID-box to the object ID, from which

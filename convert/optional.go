@@ -14,6 +14,7 @@ import (
 //	Summed      the SHA-256 of an image's file               [ImageSum]
 //	Holder      files to keep open for a while               [Hold]
 //	Counter     what it read and has in no item              [LeftOut]
+//	Finisher    what only shows at the end                   [Finish]
 //	FileBacked  whether its files are still what they were
 //	Listed      how its images are listed in a manifest
 //
@@ -124,6 +125,20 @@ func LeftOut(src Source) Count {
 		return c.LeftOut()
 	}
 	return Count{}
+}
+
+// Finisher is a source that has to be told of its end.
+type Finisher interface {
+	// Finish reports what only shows when the source was gone through from its beginning to
+	// its end, and every item loaded.
+	Finish()
+}
+
+// Finish tells a source of its end.
+func Finish(src Source) {
+	if f, ok := src.(Finisher); ok {
+		f.Finish()
+	}
 }
 
 // FileBacked is a Source whose labels lie in files that were read when it was opened,

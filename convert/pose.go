@@ -319,8 +319,8 @@ func PointsOf(keypoints []Keypoint) []pictograph.Point {
 	return points
 }
 
-// AroundKeypoints is the box around keypoints, as the writers make it.
-func AroundKeypoints(keypoints []Keypoint) pictograph.Box {
+// aroundKeypoints is the box around keypoints, as the writers make it.
+func aroundKeypoints(keypoints []Keypoint) pictograph.Box {
 	box, _ := geometry.Bounds(PointsOf(keypoints))
 	return box
 }

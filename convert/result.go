@@ -40,9 +40,6 @@ type Result struct {
 	memory *memory // of the annotations; nil where it is not told
 }
 
-// Taken is how many of the source's annotations were taken.
-func (r *Result) Taken() int { return r.Read - r.LeftOut }
-
 // sources yields the annotations that each of the source's became.
 func (r *Result) sources() iter.Seq[[]pictograph.Annotation] {
 	return func(yield func([]pictograph.Annotation) bool) {

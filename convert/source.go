@@ -30,7 +30,7 @@ type Source interface {
 type Description struct {
 	// Path is the source as the user named it.
 	Path string `json:"path"`
-	// Format is "coco", "yolo", "canonical", "manifest" or "backup".
+	// Format is the format's name, or "backup" for snapshots and what an undo puts back.
 	Format string `json:"format"`
 	// Reason says how the format and layout were recognized.
 	Reason string `json:"reason"`

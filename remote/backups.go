@@ -22,6 +22,7 @@ import (
 
 // pushed says which version of a file of the folder is in the bucket, and as what.
 type pushed struct {
+	path     string // below the folder
 	Size     int64  `json:"size"`
 	Modified int64  `json:"modified"` // of the file here, Unix nanoseconds
 	Stamp    string `json:"stamp"`    // of the object
@@ -103,15 +104,13 @@ func (b *Backups) pull(ctx context.Context, bucket *blob.Bucket, prefix string) 
 	}
 	t := &bucketTree{bucket, prefix}
 	for _, some := range [][]object{first, last} {
-		n := -1
 		for p, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, o object) (pushed, error) {
-			return b.bring(ctx, t, o)
+			return b.download(ctx, t, o)
 		}) {
 			if err != nil {
 				return &Error{Op: "read", Address: b.Address, Err: err}
 			}
-			n++
-			known[some[n].Path] = p
+			known[p.path] = p
 		}
 	}
 	if len(first)+len(last) == 0 {
@@ -125,8 +124,8 @@ func (b *Backups) has(path string) bool {
 	return err == nil
 }
 
-// bring brings one object into the folder.
-func (b *Backups) bring(ctx context.Context, t *bucketTree, o object) (p pushed, err error) {
+// download brings one object into the folder.
+func (b *Backups) download(ctx context.Context, t *bucketTree, o object) (p pushed, err error) {
 	from, err := t.open(ctx, o, 0)
 	if err != nil {
 		return p, fmt.Errorf("%s: %w", o.Path, err)
@@ -151,7 +150,7 @@ func (b *Backups) bring(ctx context.Context, t *bucketTree, o object) (p pushed,
 	if err != nil {
 		return p, err
 	}
-	return pushed{info.Size(), info.ModTime().UnixNano(), o.Stamp}, nil
+	return pushed{o.Path, info.Size(), info.ModTime().UnixNano(), o.Stamp}, nil
 }
 
 // Push brings the folder into the bucket: what is new, the contents of images first and the
@@ -177,8 +176,41 @@ func (b *Backups) push(ctx context.Context, bucket *blob.Bucket, prefix string) 
 		return 0, 0, err
 	}
 	known := b.known()
-	here := make(map[string]bool)
-	var first, last []string
+	folder, err := b.compare(known, objects)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, some := range [][]string{folder.files, folder.manifests} {
+		for p, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, path string) (pushed, error) {
+			return b.upload(ctx, bucket, prefix, path)
+		}) {
+			if err != nil {
+				return sent, folder.kept, errors.Join(err, b.remember(known))
+			}
+			known[p.path] = p
+			if sent++; sent%1000 == 0 {
+				if err := b.remember(known); err != nil {
+					return sent, folder.kept, err
+				}
+			}
+		}
+	}
+	if err := b.remember(known); err != nil {
+		return sent, folder.kept, err
+	}
+	return sent, folder.kept, b.remove(ctx, bucket, prefix, objects, known, folder.here)
+}
+
+// compared is the folder as it compares with the bucket.
+type compared struct {
+	here             map[string]bool // all files, by path
+	files, manifests []string        // those that the bucket lacks
+	kept             int             // files that the bucket has
+}
+
+// compare goes through the folder for what the bucket has of it, and what it lacks.
+func (b *Backups) compare(known map[string]pushed, objects map[string]object) (c compared, err error) {
+	c.here = make(map[string]bool)
 	err = filepath.WalkDir(b.Dir, func(file string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -194,46 +226,23 @@ func (b *Backups) push(ctx context.Context, bucket *blob.Bucket, prefix string) 
 		case e.IsDir(), isLink(path), path == pushedName, strings.HasPrefix(e.Name(), ".partial-"), strings.HasSuffix(path, ".lock"):
 			return nil
 		}
-		here[path] = true
+		c.here[path] = true
 		info, err := e.Info()
 		if err != nil {
 			return err
 		}
 		if p, ok := known[path]; ok && p.Size == info.Size() && p.Modified == info.ModTime().UnixNano() && objects[path].Stamp == p.Stamp {
-			kept++
+			c.kept++
 			return nil
 		}
 		if e.Name() == manifest {
-			last = append(last, path)
+			c.manifests = append(c.manifests, path)
 		} else {
-			first = append(first, path)
+			c.files = append(c.files, path)
 		}
 		return nil
 	})
-	if err != nil {
-		return 0, 0, err
-	}
-	for _, some := range [][]string{first, last} {
-		n := -1
-		for p, err := range parallel.Map(ctx, fetches, parallel.Each(some), func(ctx context.Context, path string) (pushed, error) {
-			return b.send(ctx, bucket, prefix, path)
-		}) {
-			n++
-			if err != nil {
-				return sent, kept, errors.Join(err, b.remember(known))
-			}
-			known[some[n]] = p
-			if sent++; sent%1000 == 0 {
-				if err := b.remember(known); err != nil {
-					return sent, kept, err
-				}
-			}
-		}
-	}
-	if err := b.remember(known); err != nil {
-		return sent, kept, err
-	}
-	return sent, kept, b.remove(ctx, bucket, prefix, objects, known, here)
+	return c, err
 }
 
 // remove takes away the objects that the folder had and has no more, of a snapshot its
@@ -267,8 +276,8 @@ func (b *Backups) remove(ctx context.Context, bucket *blob.Bucket, prefix string
 	return nil
 }
 
-// send brings one file into the bucket.
-func (b *Backups) send(ctx context.Context, bucket *blob.Bucket, prefix, path string) (p pushed, err error) {
+// upload brings one file into the bucket.
+func (b *Backups) upload(ctx context.Context, bucket *blob.Bucket, prefix, path string) (p pushed, err error) {
 	f, err := os.Open(filepath.Join(b.Dir, filepath.FromSlash(path)))
 	if err != nil {
 		return p, err
@@ -288,7 +297,7 @@ func (b *Backups) send(ctx context.Context, bucket *blob.Bucket, prefix, path st
 	if a.Size != info.Size() {
 		return p, fmt.Errorf("%s: %d bytes arrived of %d", path, a.Size, info.Size())
 	}
-	return pushed{info.Size(), info.ModTime().UnixNano(), stampOf(a.ModTime.Unix(), a.MD5)}, nil
+	return pushed{path, info.Size(), info.ModTime().UnixNano(), stampOf(a.ModTime.Unix(), a.MD5)}, nil
 }
 
 func (b *Backups) known() map[string]pushed {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,37 +191,7 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 		return err
 	}
 	listed := make(map[string]bool)
-	var other foreign
-	objects := func(yield func(object, error) bool) {
-		for o, err := range t.list(ctx) {
-			if err == nil {
-				if err = safe(o.Path); err == nil && !other.takes(o.Path) {
-					continue
-				}
-			}
-			if err == nil && listed[o.Path] {
-				err = fmt.Errorf("two objects of it are called %q, or one is once its name is decoded; nothing of it was read", o.Path)
-			}
-			if err == nil {
-				listed[o.Path] = true
-			}
-			if !yield(o, err) || err != nil {
-				return
-			}
-		}
-	}
-	for kept, err := range parallel.Map(ctx, fetches, objects, func(ctx context.Context, o object) (kept bool, err error) {
-		if c.keep != nil && !c.keep(o.Path) {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.known[o.Path] = entry{Path: o.Path, Size: o.Size, Stamp: o.Stamp}
-			return true, nil
-		}
-		if c.has(o) {
-			return true, nil
-		}
-		return false, c.fetch(ctx, o)
-	}) {
+	for kept, err := range parallel.Map(ctx, fetches, objectsOf(ctx, t, listed), c.fetchNew) {
 		if err != nil {
 			return err
 		}
@@ -237,6 +208,44 @@ func (c *Copy) update(ctx context.Context, t tree) error {
 		}
 	}
 	return c.compact(listed)
+}
+
+// objectsOf are the objects of a tree that a source may consist of; their paths are listed.
+func objectsOf(ctx context.Context, t tree, listed map[string]bool) iter.Seq2[object, error] {
+	return func(yield func(object, error) bool) {
+		var other foreign
+		for o, err := range t.list(ctx) {
+			if err == nil {
+				err = safe(o.Path)
+			}
+			switch {
+			case err != nil:
+			case !other.takes(o.Path):
+				continue
+			case listed[o.Path]:
+				err = fmt.Errorf("two objects of it are called %q, or one is once its name is decoded; nothing of it was read", o.Path)
+			default:
+				listed[o.Path] = true
+			}
+			if !yield(o, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// fetchNew fetches an object unless the copy has it, or needs no more than to know of it.
+func (c *Copy) fetchNew(ctx context.Context, o object) (kept bool, err error) {
+	if c.keep != nil && !c.keep(o.Path) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.known[o.Path] = entry{Path: o.Path, Size: o.Size, Stamp: o.Stamp}
+		return true, nil
+	}
+	if c.has(o) {
+		return true, nil
+	}
+	return false, c.fetch(ctx, o)
 }
 
 // safe refuses names that lead elsewhere, or that no file may have.

@@ -183,23 +183,8 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 	if !isArchive(name) && partOf(name) != whole {
 		return &Error{Op: "read", Address: c.Address, Err: errors.New("a URL leads to one file, and this one ends like no archive and no label file"), Advice: "give a .zip, .tar.gz, .json or .jsonl; folders are read from buckets"}
 	}
-	ask := func(headers map[string]string) (*http.Response, error) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-		if err != nil {
-			return nil, err
-		}
-		request.Header.Set("Accept-Encoding", "identity")
-		for name, value := range headers {
-			request.Header.Set(name, value)
-		}
-		answer, err := web.Do(request)
-		if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
-			err = wrapped.Err // its text would repeat the URL
-		}
-		return answer, err
-	}
 	// A HEAD would tell as much, and addresses that are signed for reading refuse it.
-	first, err := ask(c.unless(name))
+	first, err := ask(ctx, u, c.unless(name))
 	if err != nil {
 		return err
 	}
@@ -212,14 +197,8 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 	default:
 		return fmt.Errorf("the server answered %s", first.Status)
 	}
-	v := version{Size: first.ContentLength, Stamp: first.Header.Get("ETag")}
-	if strings.HasPrefix(v.Stamp, "W/") {
-		v.Stamp = ""
-	}
-	if v.Stamp == "" {
-		v.Stamp = first.Header.Get("Last-Modified")
-	}
-	file, there, err := c.downloaded(name, v)
+	w := webFile{url: u, first: first, version: versionOf(first), unread: true}
+	file, there, err := c.downloaded(name, w.version)
 	if err != nil {
 		return err
 	}
@@ -227,42 +206,80 @@ func (c *Copy) fromWeb(ctx context.Context, u *url.URL) error {
 		c.Kept++
 		return c.single(ctx, file)
 	}
-	unread := true
-	err = c.download(ctx, file, v, func(offset int64) (io.ReadCloser, error) {
-		if offset == 0 && unread {
-			unread = false
-			return first.Body, nil
-		}
-		first.Body.Close()
-		var headers map[string]string
-		if offset > 0 {
-			headers = map[string]string{"Range": fmt.Sprintf("bytes=%d-", offset), "If-Range": v.Stamp}
-		}
-		answer, err := ask(headers)
-		if err != nil {
-			return nil, err
-		}
-		same := answer.Header.Get("ETag") == first.Header.Get("ETag") && answer.Header.Get("Last-Modified") == first.Header.Get("Last-Modified")
-		switch {
-		case answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent:
-			err = fmt.Errorf("the server answered %s", answer.Status)
-		case !same:
-			err = errors.New("the file changed while it was downloaded; run again")
-		case answer.StatusCode == http.StatusPartialContent && !strings.HasPrefix(answer.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)):
-			err = fmt.Errorf("the server was asked for the bytes from %d on, and sends others (Content-Range %q)", offset, answer.Header.Get("Content-Range"))
-		case answer.StatusCode == http.StatusOK: // the server knows no ranges
-			if _, copyErr := io.CopyN(io.Discard, answer.Body, offset); copyErr != nil {
-				err = errBroken
-			}
-		}
-		if err != nil {
-			answer.Body.Close()
-			return nil, err
-		}
-		return answer.Body, nil
-	})
-	if err != nil {
+	if err := c.download(ctx, file, w.version, func(offset int64) (io.ReadCloser, error) { return w.open(ctx, offset) }); err != nil {
 		return err
 	}
 	return c.single(ctx, file)
+}
+
+// ask asks for what a URL leads to.
+func ask(ctx context.Context, u *url.URL, headers map[string]string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept-Encoding", "identity")
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	answer, err := web.Do(request)
+	if wrapped := (*url.Error)(nil); errors.As(err, &wrapped) {
+		err = wrapped.Err // its text would repeat the URL
+	}
+	return answer, err
+}
+
+// versionOf is which version of its file an answer has.
+func versionOf(answer *http.Response) version {
+	v := version{Size: answer.ContentLength, Stamp: answer.Header.Get("ETag")}
+	if strings.HasPrefix(v.Stamp, "W/") {
+		v.Stamp = ""
+	}
+	if v.Stamp == "" {
+		v.Stamp = answer.Header.Get("Last-Modified")
+	}
+	return v
+}
+
+// webFile is a file that a URL leads to, in the version of the first answer.
+type webFile struct {
+	url     *url.URL
+	first   *http.Response
+	version version
+	unread  bool // nothing of the first answer's body was read
+}
+
+// open reads the file from an offset on.
+func (w *webFile) open(ctx context.Context, offset int64) (io.ReadCloser, error) {
+	if offset == 0 && w.unread {
+		w.unread = false
+		return w.first.Body, nil
+	}
+	w.first.Body.Close()
+	var headers map[string]string
+	if offset > 0 {
+		headers = map[string]string{"Range": fmt.Sprintf("bytes=%d-", offset), "If-Range": w.version.Stamp}
+	}
+	answer, err := ask(ctx, w.url, headers)
+	if err != nil {
+		return nil, err
+	}
+	same := answer.Header.Get("ETag") == w.first.Header.Get("ETag") && answer.Header.Get("Last-Modified") == w.first.Header.Get("Last-Modified")
+	switch {
+	case answer.StatusCode != http.StatusOK && answer.StatusCode != http.StatusPartialContent:
+		err = fmt.Errorf("the server answered %s", answer.Status)
+	case !same:
+		err = errors.New("the file changed while it was downloaded; run again")
+	case answer.StatusCode == http.StatusPartialContent && !strings.HasPrefix(answer.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", offset)):
+		err = fmt.Errorf("the server was asked for the bytes from %d on, and sends others (Content-Range %q)", offset, answer.Header.Get("Content-Range"))
+	case answer.StatusCode == http.StatusOK: // the server knows no ranges
+		if _, copyErr := io.CopyN(io.Discard, answer.Body, offset); copyErr != nil {
+			err = errBroken
+		}
+	}
+	if err != nil {
+		answer.Body.Close()
+		return nil, err
+	}
+	return answer.Body, nil
 }

@@ -243,7 +243,7 @@ func TestAlbumCountsAsInspectDoes(t *testing.T) {
 		return src
 	}
 	kinds := make(map[convert.Kind]int)
-	want, err := conversion.Inspect(t.Context(), open(), conversion.Options{Finding: func(f convert.Finding) { kinds[f.Kind] += f.Stands() }})
+	want, err := conversion.Inspect(t.Context(), open(), conversion.Options{OnFinding: func(f convert.Finding) { kinds[f.Kind] += f.Stands() }})
 	if err != nil {
 		t.Fatal(err)
 	}

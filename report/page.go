@@ -130,7 +130,7 @@ func (r *Run) alerts(ctx context.Context, page *view.Report, k *ranking, did Did
 		} else {
 			alert("%s", view.Text(capital(r.Run.Error)))
 		}
-	} else if r.Run.EndedAt.IsZero() && r.Run.Kind != "plan" {
+	} else if r.Run.EndedAt.IsZero() && r.Run.Kind != store.RunPlan {
 		page.Alerts = append(page.Alerts, r.unfinished(t))
 	}
 	if k.drifted > 0 && r.planned() {

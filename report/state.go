@@ -279,7 +279,7 @@ func plotsOf(recent []store.Run) (plots []view.Plot) {
 		if r.EndedAt.IsZero() {
 			continue
 		}
-		name, mark := r.StartedAt.Format("2 Jan 15:04")+" "+r.Kind, r.StartedAt.Format("2 Jan")
+		name, mark := r.StartedAt.Format("2 Jan 15:04")+" "+string(r.Kind), r.StartedAt.Format("2 Jan")
 		took = append(took, view.Bin{Name: name, Count: int(r.Worked / unit), Mark: mark})
 		requests = append(requests, view.Bin{Name: name, Count: r.Requests, Mark: mark})
 	}
@@ -390,7 +390,7 @@ func snapshotsTable(recent []store.Run) view.Table {
 	t := view.Table{Title: "Snapshots", Heads: []string{"Taken", "Dataset", "Size", "Folder"}, Numbers: []int{2}}
 	seen := make(map[string]bool)
 	for _, r := range recent {
-		if r.Kind != "export" || seen[r.Source] {
+		if r.Kind != store.RunExport || seen[r.Source] {
 			continue
 		}
 		seen[r.Source] = true
@@ -509,7 +509,7 @@ func (s *State) find(ctx context.Context, st *store.Store, id string) (*Run, err
 
 // ofState reports whether a run reads its labels from the state, which is opened anew for
 // every page.
-func ofState(run store.Run) bool { return run.Kind == "undo" }
+func ofState(run store.Run) bool { return run.Kind == store.RunUndo }
 
 // remember keeps what was gathered of a few runs.
 func (s *State) remember(id string, k *kept) {

@@ -30,7 +30,7 @@ const (
 func taskOf(run store.Run) task {
 	_, undo := run.Undoes()
 	switch {
-	case run.Kind == "verify" || run.Kind == "export":
+	case run.Kind == store.RunVerify || run.Kind == store.RunExport:
 		return task(run.Kind)
 	case undo:
 		return toUndo
@@ -44,7 +44,7 @@ func (r *Run) task() task { return taskOf(r.Run) }
 
 // planned reports whether the run only says what would be.
 func (r *Run) planned() bool {
-	return r.Run.Kind == "plan" || r.Run.Outcome == store.Refused
+	return r.Run.Kind == store.RunPlan || r.Run.Outcome == store.Refused
 }
 
 // kindOf is what a run is called.
@@ -54,7 +54,7 @@ func kindOf(run store.Run) string {
 		word = string(taskOf(run))
 	}
 	switch {
-	case run.Kind != "plan":
+	case run.Kind != store.RunPlan:
 		return word
 	case word == string(toSync):
 		return "plan"
@@ -138,7 +138,7 @@ func (r *Run) lead(ctx context.Context, k *ranking, t store.Totals) string {
 	case !r.planned():
 		saves, uploads, bytes = t.Outcome[store.ItemSaved]+t.Outcome[store.ItemCleared], t.Uploads.Done, t.Uploads.DoneBytes
 		verb = func(plan, done string) string { return done }
-	case r.Run.Kind != "plan": // a guard stopped it
+	case r.Run.Kind != store.RunPlan: // a guard stopped it
 		verb = func(plan, done string) string { return "was to " + plan }
 	}
 	if t.Notes.Made || r.planned() && r.Run.Dataset.ID == store.Unmade(r.Run.Dataset.Name) {
@@ -492,7 +492,7 @@ func result(run store.Run, t store.Totals) string {
 	case toVerify:
 		parts = countedWords(counted{o[store.ItemUnchanged], ";as the labels say"}, counted{o[store.ItemFailed], ";that differ"}, counted{o[store.ItemUnmatched], ";not in the dataset"})
 	default:
-		saved, planned := "saved", run.Kind == "plan" || run.Outcome == store.Refused
+		saved, planned := "saved", run.Kind == store.RunPlan || run.Outcome == store.Refused
 		switch {
 		case planned:
 			saved = "to save"

@@ -138,8 +138,8 @@ type request struct {
 	afterwards []func()
 }
 
-func (r *request) route() string {
-	return r.method + " /" + strings.Join(r.segments, "/")
+func (q *request) route() string {
+	return q.method + " /" + strings.Join(q.segments, "/")
 }
 
 const prefix = "/api/v1/developer/"

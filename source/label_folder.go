@@ -3,6 +3,7 @@ package source
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -69,7 +70,7 @@ func (f *LabelFolder) Enter(path, file, bare, withImages string, images []ImageF
 	for _, folder := range images {
 		entries, err := f.Listings.Read(folder.Path)
 		if err != nil {
-			if folder.Path = Respelled(folder.Path); folder.Path == "" {
+			if folder.Path = respelled(folder.Path); folder.Path == "" {
 				continue
 			}
 			if entries, err = f.Listings.Read(folder.Path); err != nil {
@@ -188,7 +189,7 @@ func (f *ImageFolder) spelled(name string) []string {
 		f.spellings = make(map[string][]string)
 		for _, e := range f.entries.List {
 			if image := f.entries.Name(e); e.Kind != FolderEntry && IsImageName(image) {
-				if plain := Stem(image); IsOdd(plain) || strings.ContainsAny(plain, " +&'()[],;@=#!~") {
+				if plain := Stem(image); isOdd(plain) || strings.ContainsAny(plain, " +&'()[],;@=#!~") {
 					key := Spelling(plain)
 					f.spellings[key] = append(f.spellings[key], image)
 				}
@@ -275,7 +276,7 @@ func (f *LabelFolder) lookAtNames() {
 			continue
 		}
 		plain := name[:len(name)-len(f.Ext)]
-		f.odd = f.odd || IsOdd(plain) || isImageBytes(plain)
+		f.odd = f.odd || isOdd(plain) || isImageBytes(plain)
 		f.double = f.double || f.odd || string(name[len(plain):]) != f.Ext
 	}
 }
@@ -345,12 +346,24 @@ func (f *LabelFolder) tellUnlabelled() {
 		if f.Images != "" && folder.Path != f.Path && i > 0 {
 			continue // a folder that the user names may hold those of other labels
 		}
-		if folder.Shared && !f.sole {
+		if folder.Shared && !f.sole || !f.Once("images "+folder.Path) {
 			continue
 		}
-		if !f.Once("images " + folder.Path) {
-			continue
+		for image := range f.unlabelled(folder) {
+			if count++; count <= MostUnlabelled {
+				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "no annotations were taken for it"})
+			}
 		}
+	}
+	if more := count - MostUnlabelled; more > 0 {
+		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "no annotations were taken for them"})
+	}
+}
+
+// unlabelled are the images of a folder that have no label. Labels and images are in one
+// order, and are gone through side by side.
+func (f *LabelFolder) unlabelled(folder *ImageFolder) iter.Seq[string] {
+	return func(yield func(string) bool) {
 		labels := f.Names.List
 		var elsewhere []*Entries // made when first needed
 		for _, e := range folder.entries.List {
@@ -375,13 +388,10 @@ func (f *LabelFolder) tellUnlabelled() {
 			if slices.ContainsFunc(elsewhere, func(names *Entries) bool { return hasLabelOf(names, image, f.Ext) }) {
 				continue
 			}
-			if count++; count <= MostUnlabelled {
-				f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Image: f.Bare + image, Reason: "the image has no label file", Action: "no annotations were taken for it"})
+			if !yield(image) {
+				return
 			}
 		}
-	}
-	if more := count - MostUnlabelled; more > 0 {
-		f.Reporter.Report(convert.Finding{Kind: convert.KindUnlabelled, Count: more, File: strings.TrimSuffix(f.File, "/"), Reason: fmt.Sprintf("%d more images have no label file", more), Action: "no annotations were taken for them"})
 	}
 }
 
@@ -446,7 +456,7 @@ func isImageBytes(name []byte) bool {
 			ext[i] |= 0x20
 		}
 	}
-	return ImageExtensions[string(ext[:n])]
+	return imageExtensions[string(ext[:n])]
 }
 
 // imagesNamed are the images among entries that have a name without extension: the

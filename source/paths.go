@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// ImageExtensions are the files that trainers read as images, lower case.
-var ImageExtensions = map[string]bool{
+// imageExtensions are the files that trainers read as images, lower case.
+var imageExtensions = map[string]bool{
 	".avif": true, ".bmp": true, ".dng": true, ".gif": true, ".heic": true, ".heif": true, ".jfif": true, ".jp2": true, ".jpe": true,
 	".jpeg": true, ".jpg": true, ".mpo": true, ".pfm": true, ".pgm": true, ".png": true, ".ppm": true, ".tif": true, ".tiff": true, ".webp": true,
 }
 
 // IsImageName reports whether a name ends as those of images do.
-func IsImageName(name string) bool { return ImageExtensions[strings.ToLower(path.Ext(name))] }
+func IsImageName(name string) bool { return imageExtensions[strings.ToLower(path.Ext(name))] }
 
 // IsLabelName reports whether a name ends in .txt.
 func IsLabelName(name string) bool { return strings.EqualFold(path.Ext(name), ".txt") }

@@ -23,9 +23,9 @@ func IsClutter(name string) bool {
 	return false
 }
 
-// IsOdd reports whether a name may be spelled another way and mean the same: with
+// isOdd reports whether a name may be spelled another way and mean the same: with
 // other code points, or with percent signs as in addresses.
-func IsOdd[T string | []byte](name T) bool {
+func isOdd[T string | []byte](name T) bool {
 	for i := range len(name) {
 		if name[i] == '%' || name[i] >= utf8.RuneSelf {
 			return true
@@ -44,10 +44,10 @@ func Spelling(name string) string {
 	return norm.NFC.String(name)
 }
 
-// Respelled is a folder's path as its components are spelled on disk, "" if there is
+// respelled is a folder's path as its components are spelled on disk, "" if there is
 // none, or several.
-func Respelled(folder string) string {
-	if !IsOdd(folder) {
+func respelled(folder string) string {
+	if !isOdd(folder) {
 		return ""
 	}
 	dir, name := filepath.Split(filepath.Clean(folder))
@@ -56,7 +56,7 @@ func Respelled(folder string) string {
 		return ""
 	}
 	if !IsFolder(dir) {
-		if dir = Respelled(dir); dir == "" {
+		if dir = respelled(dir); dir == "" {
 			return ""
 		}
 		if same := filepath.Join(dir, name); IsFolder(same) {

@@ -240,11 +240,11 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 		}
 		insert := inserter{tx: tx, into: `INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count, meta, reviewed)`}
 		for _, i := range images {
-			was, err := listedImage{}, sql.ErrNoRows
-			if l.newest > 0 {
-				was, err = scanListed(tx.QueryRowContext(ctx, knownListed, l.dataset, i.ID))
+			was, known, err := l.known(ctx, tx, i.ID)
+			if err != nil {
+				return err
 			}
-			if errors.Is(err, sql.ErrNoRows) {
+			if !known {
 				highest++
 				if err := insert.add(ctx, highest, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), i.Reviewed); err != nil {
 					return err
@@ -252,33 +252,48 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 				l.seen.add(highest)
 				continue
 			}
-			if err != nil {
-				return err
-			}
 			l.seen.add(was.ref)
 			l.last.Store(was.ref)
 			if was.shows(i) {
 				continue
 			}
-			if was.image.Path != i.Path {
-				if err := l.move(ctx, tx, was, i.Path); err != nil {
-					return err
-				}
-			}
-			if _, err := tx.ExecContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END, reviewed = ?8 WHERE ref = ?7`,
-				i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref, i.Reviewed); err != nil {
-				return err
-			}
-			if was.image.AnnotationCount == i.AnnotationCount {
-				continue
-			}
-			// What another process saved since the listing began is newer than what it shows.
-			if _, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands AND answer <= ?`, was.ref, l.answers); err != nil {
+			if err := l.change(ctx, tx, was, i); err != nil {
 				return err
 			}
 		}
 		return insert.flush(ctx)
 	})
+}
+
+// known is an image as the listing before showed it.
+func (l *Listing) known(ctx context.Context, tx *sql.Tx, id string) (was listedImage, known bool, err error) {
+	if l.newest == 0 {
+		return was, false, nil
+	}
+	was, err = scanListed(tx.QueryRowContext(ctx, knownListed, l.dataset, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return was, false, nil
+	}
+	return was, err == nil, err
+}
+
+// change records a known image that the listing shows otherwise than the one before.
+func (l *Listing) change(ctx context.Context, tx *sql.Tx, was listedImage, i Image) error {
+	if was.image.Path != i.Path {
+		if err := l.move(ctx, tx, was, i.Path); err != nil {
+			return err
+		}
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE images SET path = ?, stem = ?, width = ?, height = ?, annotation_count = ?, meta = CASE ?6 WHEN '' THEN meta ELSE ?6 END, reviewed = ?8 WHERE ref = ?7`,
+		i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), was.ref, i.Reviewed); err != nil {
+		return err
+	}
+	if was.image.AnnotationCount == i.AnnotationCount {
+		return nil
+	}
+	// What another process saved since the listing began is newer than what it shows.
+	_, err := tx.ExecContext(ctx, `UPDATE saves SET stands = 0 WHERE image = ? AND stands AND answer <= ?`, was.ref, l.answers)
+	return err
 }
 
 // move makes a known image be found by another path.

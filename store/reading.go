@@ -59,10 +59,11 @@ func (s *Store) AddReadings(ctx context.Context, readings []Reading, now time.Ti
 				if err != nil {
 					return err
 				}
-				if kept, err := result.RowsAffected(); err != nil || kept > 0 {
-					if err != nil {
-						return err
-					}
+				kept, err := result.RowsAffected()
+				if err != nil {
+					return err
+				}
+				if kept > 0 {
 					continue
 				}
 				hash, annotations = pack(r.Annotations) // it went meanwhile

@@ -13,6 +13,18 @@ import (
 	"github.com/google/uuid"
 )
 
+// RunKind is what a run is: the name of the command that makes one.
+type RunKind string
+
+// Kinds of runs. A restore is a sync, from a backup; see Shown.
+const (
+	RunSync   RunKind = "sync"
+	RunPlan   RunKind = "plan" // of a sync, or of an undo
+	RunUndo   RunKind = "undo"
+	RunVerify RunKind = "verify"
+	RunExport RunKind = "export"
+)
+
 // Phase is how far a run has come.
 type Phase string
 
@@ -42,7 +54,7 @@ const (
 type Run struct {
 	ID          string
 	Dataset     Dataset
-	Kind        string
+	Kind        RunKind
 	Source      string
 	Format      string
 	Phase       Phase
@@ -58,10 +70,10 @@ type Run struct {
 
 // Shown is the kind of the run as people know it: a sync from a backup is a restore.
 func (r Run) Shown() string {
-	if r.Kind == "sync" && r.Format == "backup" {
+	if r.Kind == RunSync && r.Format == "backup" {
 		return "restore"
 	}
-	return r.Kind
+	return string(r.Kind)
 }
 
 // UndoOf and the id of a run are the source of its undo: the run's backups.
@@ -99,7 +111,7 @@ func scanRun(row interface{ Scan(...any) error }) (Run, error) {
 
 // OpenRun resumes the open run of the same kind from the same source into the
 // dataset, or begins one. resumed tells which.
-func (s *Store) OpenRun(ctx context.Context, d Dataset, kind, source string, now time.Time) (run Run, resumed bool, err error) {
+func (s *Store) OpenRun(ctx context.Context, d Dataset, kind RunKind, source string, now time.Time) (run Run, resumed bool, err error) {
 	id, err := uuid.NewV7()
 	if err != nil {
 		return Run{}, false, fmt.Errorf("make a run id: %w", err)

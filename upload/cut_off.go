@@ -117,7 +117,7 @@ func (f *follower) jpegMarker(head []byte) {
 
 func (f *follower) pngChunk(head []byte) {
 	if string(head[4:]) == "IEND" {
-		f.ended = true
+		f.endBehind(4) // its checksum
 		return
 	}
 	const mostEXIF = 64 << 10

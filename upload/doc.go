@@ -1,7 +1,7 @@
 // Package upload brings image files to a dataset of the service: in as few requests as the
 // service allows, restartably, and each image once.
 //
-// [Examine] reads of a file what the service wants to know of it. [Uploader.Bring] brings what a
+// [Examine] reads of a file what the service wants to know of it. [Uploader.Upload] uploads what a
 // run has on record as planned, in batches of five hundred: two requests each, and the bytes
 // straight to the storage, which no quota counts.
 //

@@ -78,16 +78,7 @@ func mainPicture(meta []byte) (size convert.Size) {
 		case "pitm":
 			main = number(body)
 		case "iprp":
-			for kind, body := range boxes(body) {
-				switch kind {
-				case "ipco":
-					for kind, body := range boxes(body) {
-						properties = append(properties, append([]byte(kind), body...))
-					}
-				case "ipma":
-					associations(body, belong)
-				}
-			}
+			properties = readProperties(body, properties, belong)
 		}
 	}
 	turned := false
@@ -111,6 +102,21 @@ func mainPicture(meta []byte) (size convert.Size) {
 	return size
 }
 
+// readProperties appends the properties of a box of them, and reads which items have which.
+func readProperties(box []byte, properties [][]byte, belong map[uint32][]int) [][]byte {
+	for kind, body := range boxes(box) {
+		switch kind {
+		case "ipco":
+			for kind, body := range boxes(body) {
+				properties = append(properties, append([]byte(kind), body...))
+			}
+		case "ipma":
+			associations(body, belong)
+		}
+	}
+	return properties
+}
+
 // number is the item that a full box names: of 16 bits in version 0.
 func number(box []byte) uint32 {
 	switch {
@@ -127,50 +133,41 @@ func associations(box []byte, belong map[uint32][]int) {
 	if len(box) < 8 {
 		return
 	}
-	version, wide := box[0], box[3]&1 == 1
-	count, rest := binary.BigEndian.Uint32(box[4:]), box[8:]
-	take := func(n int) []byte {
-		if len(rest) < n {
-			rest = nil
-			return nil
-		}
-		taken := rest[:n]
-		rest = rest[n:]
-		return taken
+	itemBytes, placeBytes, places := 4, 1, uint32(0x7f)
+	if version := box[0]; version == 0 {
+		itemBytes = 2
 	}
+	if wide := box[3]&1 == 1; wide {
+		placeBytes, places = 2, 0x7fff
+	}
+	count, rest := binary.BigEndian.Uint32(box[4:]), box[8:]
 	for range count {
-		var item uint32
-		if version == 0 {
-			b := take(2)
-			if b == nil {
-				return
-			}
-			item = uint32(binary.BigEndian.Uint16(b))
-		} else {
-			b := take(4)
-			if b == nil {
-				return
-			}
-			item = binary.BigEndian.Uint32(b)
-		}
-		n := take(1)
-		if n == nil {
+		item, ok := takeNumber(&rest, itemBytes)
+		if !ok {
 			return
 		}
-		for range n[0] {
-			if wide {
-				b := take(2)
-				if b == nil {
-					return
-				}
-				belong[item] = append(belong[item], int(binary.BigEndian.Uint16(b)&0x7fff))
-				continue
-			}
-			b := take(1)
-			if b == nil {
+		n, ok := takeNumber(&rest, 1)
+		if !ok {
+			return
+		}
+		for range n {
+			place, ok := takeNumber(&rest, placeBytes)
+			if !ok {
 				return
 			}
-			belong[item] = append(belong[item], int(b[0]&0x7f))
+			belong[item] = append(belong[item], int(place&places))
 		}
 	}
+}
+
+// takeNumber takes a number of so many bytes from the front; ok is false where there are fewer.
+func takeNumber(data *[]byte, bytes int) (n uint32, ok bool) {
+	if len(*data) < bytes {
+		return 0, false
+	}
+	for _, b := range (*data)[:bytes] {
+		n = n<<8 | uint32(b)
+	}
+	*data = (*data)[bytes:]
+	return n, true
 }

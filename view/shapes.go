@@ -60,10 +60,10 @@ func drawingOf(p Picture, changes []compare.Change, grain float64) Drawing {
 		}
 		d.Counts[kind]++
 		if c.Before != nil && (p.BeforeKnown || !p.AfterKnown) {
-			d.add(n, "before", kind, *c.Before, c, grain)
+			d.add(n, "before", kind, *c.Before, grain)
 		}
 		if c.After != nil && p.AfterKnown {
-			d.add(n, "after", kind, *c.After, c, grain)
+			d.add(n, "after", kind, *c.After, grain)
 		}
 	}
 	if p.BeforeKnown {
@@ -92,7 +92,7 @@ func (d *Drawing) markOver() {
 	}
 }
 
-func (d *Drawing) add(n int, side, kind string, a pictograph.Annotation, c compare.Change, grain float64) {
+func (d *Drawing) add(n int, side, kind string, a pictograph.Annotation, grain float64) {
 	s := Shape{N: n, Side: side, Change: kind, Class: text(a.Name), Colour: colour(a.Name)}
 	b := compare.Bounds(a)
 	s.box, s.Area = b, b.W*b.H

@@ -3,8 +3,8 @@
 // and findings come from is its callers' business.
 //
 // Three doors lead to the same templates and the same drawing: a local server over a
-// source ([Source]), one over the state ([State]), and a page in one file that can be sent
-// and archived ([WriteReport]). No page asks for anything from elsewhere: style and script
+// source, one over the state, and a page in one file that can be sent and archived; what they
+// show, package report gathers. No page asks for anything from elsewhere: style and script
 // are embedded, and a Content-Security-Policy holds the browser to it. Every text is
 // escaped by html/template, and characters that hide are made visible first.
 package view

@@ -12,7 +12,6 @@ import (
 	"pictosync/convert"
 	"pictosync/internal/parallel"
 	"pictosync/internal/progress"
-	"pictosync/pictograph"
 	"pictosync/store"
 )
 
@@ -42,7 +41,7 @@ const nearby = 2 * chunkItems
 // apply adds the classes and sends what the plan left pending. Labels of which too much is
 // pending are converted again, so that neither memory nor the state ever holds them all. The
 // first batches are built while the classes are added.
-func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
+func (a *applier) apply(ctx context.Context, plan store.PlanSummary) error {
 	if plan.Saves == 0 {
 		return a.makeWritable(ctx)
 	}
@@ -54,7 +53,7 @@ func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	})
 	a.Tracker.Begin("saving", plan.Saves)
 	savers := pond.NewPool(a.Concurrency+committing, pond.WithQueueSize(1))
-	b := batcher{applier: a, ctx: ctx, savers: savers}
+	b := batcher{applier: a, savers: savers}
 	reads := a.readings(plan)
 	images := reads
 	a.Tracker.Expect(progress.Reading, a.ReadBy.Cost(images))
@@ -65,10 +64,10 @@ func (a *applier) apply(ctx context.Context, plan PlanSummary) error {
 	}
 	a.Tracker.Expect(progress.Reading, images)
 	if err == nil {
-		err = a.buildBatches(&b, plan.Saves, reads)
+		err = a.buildBatches(ctx, &b, plan.Saves, reads)
 	}
 	if err == nil {
-		err = b.flush()
+		err = b.flush(ctx)
 	}
 	savers.StopAndWait()
 	writing.Wait()
@@ -109,7 +108,7 @@ const chunkBytes = defaultBatchBytes
 // buildBatches goes through the pending items. The labels of a chunk are converted
 // while those before it are handed to the savers, unless to convert them asks the
 // service: that is done as shortly as can be before the save.
-func (a *applier) buildBatches(b *batcher, pending, reads int) error {
+func (a *applier) buildBatches(ctx context.Context, b *batcher, pending, reads int) error {
 	// Where images are read first a chunk costs a request an image before its first save: no
 	// more of them than fill a batch, so that a killed process loses little.
 	limit := chunkItems
@@ -124,7 +123,7 @@ func (a *applier) buildBatches(b *batcher, pending, reads int) error {
 				next, err = a.convertChunk(a.Stopping, rows)
 			}
 			if err == nil {
-				err = a.batchConverted(b, next)
+				err = a.batchConverted(ctx, b, next)
 			}
 			if err != nil {
 				return err
@@ -134,7 +133,7 @@ func (a *applier) buildBatches(b *batcher, pending, reads int) error {
 	}
 	for next, err := range parallel.Map(a.Stopping, 1, chunks, a.convertChunk) {
 		if err == nil {
-			err = a.batchConverted(b, next)
+			err = a.batchConverted(ctx, b, next)
 		}
 		if err != nil {
 			return err
@@ -276,7 +275,7 @@ func itemKey(row store.Item) string {
 }
 
 // batchConverted puts a chunk into batches.
-func (a *applier) batchConverted(b *batcher, chunk []toSave) error {
+func (a *applier) batchConverted(ctx context.Context, b *batcher, chunk []toSave) error {
 	next := make([]toSave, 0, len(chunk))
 	for _, i := range chunk {
 		if a.Stopping.Err() != nil {
@@ -298,7 +297,7 @@ func (a *applier) batchConverted(b *batcher, chunk []toSave) error {
 		return err
 	}
 	for _, i := range next {
-		if err := b.add(i.row, i.encoded); err != nil {
+		if err := b.add(ctx, i.row, i.encoded); err != nil {
 			return err
 		}
 	}
@@ -354,7 +353,7 @@ func (a *applier) recheck(i toSave) (store.Item, error) {
 	var found store.PlanChunk
 	for _, f := range c.findings {
 		f.Path = i.image.Path
-		found.Findings = append(found.Findings, a.tell.note(again.Seq, f)...)
+		found.Findings = append(found.Findings, a.report(again.Seq, f)...)
 	}
 	if len(found.Findings) > 0 {
 		if err := a.store.AddPlan(a.Stopping, a.record.ID, found); err != nil {
@@ -371,55 +370,4 @@ func (p *planner) hasClass(name string) bool {
 		}
 	}
 	return false
-}
-
-// batcher gathers images into bulk saves and hands each to the savers. It is
-// used by one goroutine.
-type batcher struct {
-	*applier
-	ctx    context.Context
-	savers pond.Pool
-
-	entries []pictograph.BulkEntry
-	images  []store.BatchImage
-	bytes   int
-}
-
-// entryOverhead is what an entry takes in a bulk save's body beside its
-// annotations: keys, quotes, braces and a UUID.
-const entryOverhead = 96
-
-func (b *batcher) add(row store.Item, labels encoded) error {
-	size := len(labels.payload) + entryOverhead
-	if len(b.images) > 0 && b.bytes+size > b.BatchBytes {
-		if err := b.flush(); err != nil {
-			return err
-		}
-	}
-	b.entries = append(b.entries, pictograph.BulkEntry{ImageID: row.ImageID, Annotations: labels.payload})
-	b.images = append(b.images, store.BatchImage{Item: row.Seq, ImageID: row.ImageID, ImageRef: row.ImageRef, Hash: row.Hash, Count: row.Count, ListedCount: row.ListedCount, Prints: labels.prints})
-	b.bytes += size
-	if len(b.images) < b.BatchImages {
-		return nil
-	}
-	return b.flush()
-}
-
-// flush hands the gathered images to the savers; it blocks while they are all
-// busy.
-func (b *batcher) flush() error {
-	if len(b.images) == 0 {
-		return nil
-	}
-	body, images := pictograph.AppendBulkSave(make([]byte, 0, b.bytes), b.entries), b.images
-	b.entries, b.images, b.bytes = b.entries[:0], make([]store.BatchImage, 0, len(images)), 0
-	err := b.savers.Go(func() {
-		if err := b.deliver(b.ctx, body, images); err != nil {
-			b.Halt(err)
-		}
-	})
-	if err != nil {
-		return fmt.Errorf("hand a batch to the savers: %w", err)
-	}
-	return context.Cause(b.Stopping)
 }

@@ -36,7 +36,7 @@ func (a *applier) readsFirst(row store.Item) bool {
 }
 
 // readings are how many images of a plan are read so.
-func (a *applier) readings(plan PlanSummary) int {
+func (a *applier) readings(plan store.PlanSummary) int {
 	switch {
 	case a.Backup == BackupAlways:
 		return plan.Saves
@@ -126,7 +126,7 @@ func (a *applier) leave(images []toSave) error {
 	for n, i := range images {
 		if rows[n] = i.row; i.row.Outcome == store.ItemUnchanged {
 			if a.savedElsewhere(i.row, i.image) {
-				found.Findings = append(found.Findings, a.noteSavedElsewhere(i.row)...)
+				found.Findings = append(found.Findings, a.reportSavedElsewhere(i.row)...)
 			}
 			found.Adopted, found.At = append(found.Adopted, i.row), a.Now()
 		}
@@ -226,11 +226,4 @@ func (a *applier) judgeEdited(row store.Item, backup store.BackedUp, c dataset.C
 	row.Plan, row.Outcome = store.PlanDrifted, outcomeOfPolicy(a.OnDrift)
 	row.Reason = fmt.Sprintf("somebody changed the image since this run backed it up (%d annotations then, %d now), and %s", backup.Count, c.Count, why)
 	return row, false
-}
-
-func outcomeOfPolicy(p Policy) store.ItemOutcome {
-	if p == Skip {
-		return store.ItemSkipped
-	}
-	return store.ItemFailed
 }

@@ -49,7 +49,7 @@ func (p *planner) lookByExport() error {
 // lookAtUnknown looks by an export at what the images have of which nothing is known, where that
 // decides whether the run may go on: after the state was lost they may well have what the
 // labels say. A plan alone asks for none.
-func (p *planner) lookAtUnknown(plan PlanSummary) (PlanSummary, error) {
+func (p *planner) lookAtUnknown(plan store.PlanSummary) (store.PlanSummary, error) {
 	if !p.applies || p.undone != nil || !p.tipsOver(plan) {
 		return plan, nil
 	}
@@ -135,4 +135,13 @@ func (a *applier) readAgain() error {
 // confirms tells of what an export says of an image whether it is what was saved on it.
 func confirms(image store.Image) func(dataset.Content) bool {
 	return func(c dataset.Content) bool { return image.Saved != nil && image.Saved.Hash == c.Hash }
+}
+
+// comparedWith are the hashes that what an image has is held against.
+func comparedWith(planned store.Hash, image store.Image) []store.Hash {
+	hashes := []store.Hash{planned}
+	if image.Saved != nil {
+		hashes = append(hashes, image.Saved.Hash)
+	}
+	return hashes
 }

@@ -11,23 +11,7 @@ import (
 	"github.com/dustin/go-humanize/english"
 
 	"pictosync/convert"
-	"pictosync/dataset"
-	"pictosync/pictograph"
-	"pictosync/quota"
 	"pictosync/store"
-)
-
-// Policy says what is done about something that may or may not be wanted.
-type Policy string
-
-// Policies. The zero value is Overwrite, and for classes Create.
-const (
-	Overwrite Policy = "overwrite"
-	Create    Policy = "create"
-	Skip      Policy = "skip" // leave the image alone; no failure
-	Fail      Policy = "fail" // leave the image alone; a failure of it
-	// ignoreUnknown is for classes where nothing is saved.
-	ignoreUnknown Policy = "ignore"
 )
 
 // ErrGuard is returned by a run that a guard stopped before the first write.
@@ -52,10 +36,10 @@ func (e guardError) Hint() string  { return e.flag }
 type Limit struct {
 	set     bool
 	number  int
-	percent float64 // used where percentOf is set
-	part    bool
-	floor   int  // no more than this many are never too many
-	halves  bool // unless they are more than half of the whole
+	percent float64 // used where part is set
+	part    bool    // of a whole, instead of number
+	floor   int     // no more than this many are never too many
+	halves  bool    // unless they are more than half of the whole
 }
 
 // autoLimit is half, but not of a handful.
@@ -119,9 +103,9 @@ func (l Limit) exceeds(n, whole int) bool {
 
 // guard holds the plan's totals against the limits. It comes before anything is
 // written to the service.
-func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
+func (p *planner) guard(ctx context.Context) (store.PlanSummary, error) {
 	if err := p.refuseIncomplete(ctx); err != nil {
-		return PlanSummary{}, err
+		return store.PlanSummary{}, err
 	}
 	plan, err := p.store.PlanSummary(ctx, p.Ref, p.record.ID)
 	if err != nil {
@@ -157,13 +141,13 @@ func (p *planner) guard(ctx context.Context) (PlanSummary, error) {
 
 // tipsOver reports whether a plan is beyond the limit on what is removed for images alone of
 // which it is not known what they have.
-func (p *planner) tipsOver(plan PlanSummary) bool {
+func (p *planner) tipsOver(plan store.PlanSummary) bool {
 	lost := plan.Lost()
 	return p.MaxRemoved.exceeds(lost, plan.Listed) && !p.MaxRemoved.exceeds(lost-plan.Unknown, plan.Listed)
 }
 
 // adviceOnUnknown says how what is not known can be.
-func (p *planner) adviceOnUnknown(plan PlanSummary) string {
+func (p *planner) adviceOnUnknown(plan store.PlanSummary) string {
 	switch {
 	case !p.tipsOver(plan) || p.askedExport:
 		return ""
@@ -183,7 +167,7 @@ func upTo(n, unknown int) string {
 
 // lostText says of what is lost how much others replace, and of how much that is not known; ""
 // where none does. told says that an export told of what was not known.
-func lostText(s PlanSummary, told bool) string {
+func lostText(s store.PlanSummary, told bool) string {
 	var said []string
 	if s.Replaced > 0 {
 		said = append(said, fmt.Sprintf("%d are replaced by new ones", s.Replaced))
@@ -288,66 +272,3 @@ func (p *planner) refuseIncomplete(ctx context.Context) error {
 // minGone is how many images a source must lack for the guard against one that has become
 // much smaller: of fewer somebody may well take most away on purpose.
 const minGone = 5
-
-// applyPolicies says what is done with an item that the plan would save.
-func (p *planner) applyPolicies(i *store.Item, image store.Image, explicit bool) error {
-	drift := p.onDrift(*i)
-	leave := func(policy Policy, reason string) {
-		i.Reason, i.Outcome = reason, outcomeOfPolicy(policy)
-	}
-	switch {
-	case i.Outcome != store.ItemPending:
-	case i.Plan == store.PlanDrifted && drift != Overwrite:
-		leave(drift, fmt.Sprintf("someone else changed the image since our last save (%d annotations then, %d now), and %s", image.Saved.Count, image.AnnotationCount, p.becauseOfDrift(*i)))
-	case image.Reviewed && image.AnnotationCount > 0 && p.OnReviewed != "" && p.OnReviewed != Overwrite:
-		leave(p.OnReviewed, fmt.Sprintf("the image is in review, or complete, and --on-reviewed is %s", p.OnReviewed))
-	case image.Saved == nil && image.AnnotationCount > 0 && p.OnExisting != "" && p.OnExisting != Overwrite:
-		leave(p.OnExisting, fmt.Sprintf("the image has %s that are not ours, and --on-existing is %s", annotationsText(image.AnnotationCount), p.OnExisting))
-	case i.Count == 0 && image.AnnotationCount > 0 && p.RefuseClear && !explicit:
-		leave(Fail, fmt.Sprintf("its labels are empty and the image has %s; --allow-clear lets it be cleared", annotationsText(image.AnnotationCount)))
-	}
-	return nil
-}
-
-// onDrift is what is done about an item's image where someone else changed it
-// since our last save. What is to be cleared for having left the source is not,
-// whatever the policy for images that are in it.
-func (p *planner) onDrift(i store.Item) Policy {
-	switch {
-	case i.Pruned && p.OnDrift != Fail:
-		return Skip
-	case p.OnDrift == "":
-		return Overwrite
-	}
-	return p.OnDrift
-}
-
-func (p *planner) becauseOfDrift(i store.Item) string {
-	if i.Pruned {
-		return "it is not cleared for having left the source"
-	}
-	return fmt.Sprintf("--on-drift is %s", p.OnDrift)
-}
-
-// Cost is how many requests a planned run takes at least, its own listing of
-// listing requests included, and how long they take at a rate.
-func Cost(s PlanSummary, classes, listing int, backup BackupPolicy, reads dataset.ReadPolicy, q quota.Quota) (requests int, seconds float64) {
-	requests = listing
-	if classes > 0 {
-		requests++
-	}
-	requests += 2 * ((s.Uploads + pictograph.MaxUploads - 1) / pictograph.MaxUploads)
-	byCount := (s.Saves + maxBatchImages - 1) / maxBatchImages
-	byBytes := (s.Bytes + s.Saves*entryOverhead + defaultBatchBytes - 1) / defaultBatchBytes
-	requests += max(byCount, byBytes)
-	switch backup {
-	case BackupAuto:
-		requests += reads.Cost(s.Backups)
-	case BackupAlways:
-		requests += reads.Cost(s.Saves)
-	}
-	if q.Requests > 0 {
-		seconds = float64(requests) * q.Per.Seconds() / float64(q.Requests)
-	}
-	return requests, seconds
-}

@@ -454,39 +454,13 @@ func (f *matcher) nameNearMisses(ctx context.Context, items []walked, matches []
 		key := loose(nameOf(items[i].Image, !mayBeWhole(items[i].Item)))
 		wanted[key] = append(wanted[key], i)
 	}
-	type near struct {
-		store.Name
-		differs string
-		ways    int
-	}
-	found := make(map[int]near)
-	for name, err := range f.namesLike(ctx, wanted) {
-		if err != nil {
-			return err
-		}
-		below, ok := f.below(name.Path)
-		if !ok {
-			continue
-		}
-		for _, i := range wanted[loose(path.Base(name.Path))] {
-			differs, ways := nearness(cmp.Or(items[i].Stated, items[i].Image), below, !mayBeWhole(items[i].Item))
-			if ways == 0 { // only its folders, which agree
-				differs = "--match path takes it"
-			}
-			if old, there := found[i]; !there || ways < old.ways {
-				found[i] = near{name, differs, ways}
-			}
-		}
+	found, err := f.nearMissesOf(ctx, items, wanted)
+	if err != nil {
+		return err
 	}
 	for _, i := range unmatched {
 		if n, there := found[i]; there {
-			matches[i].reason += fmt.Sprintf("; the dataset has %s: %s", n.Path, n.differs)
-			if f.how != MatchExact && !strings.Contains(n.differs, "the folder") { // in others, names are often the same
-				matches[i].near = n.Ref
-			}
-			if strings.Contains(n.differs, "hash") {
-				matches[i].reason += " (--rename takes it off)"
-			}
+			f.nameNearMiss(&matches[i], n)
 			continue
 		}
 		archived, err := f.archived(ctx, items[i].Item)
@@ -499,6 +473,49 @@ func (f *matcher) nameNearMisses(ctx context.Context, items []walked, matches []
 		}
 	}
 	return nil
+}
+
+// nearMiss is an image of the dataset that an item may mean.
+type nearMiss struct {
+	store.Name
+	differs string
+	ways    int // in which it differs
+}
+
+// nearMissesOf are the nearest images of items, by their places; wanted are those by what is
+// left of their names.
+func (f *matcher) nearMissesOf(ctx context.Context, items []walked, wanted map[string][]int) (map[int]nearMiss, error) {
+	found := make(map[int]nearMiss)
+	for name, err := range f.namesLike(ctx, wanted) {
+		if err != nil {
+			return nil, err
+		}
+		below, ok := f.below(name.Path)
+		if !ok {
+			continue
+		}
+		for _, i := range wanted[loose(path.Base(name.Path))] {
+			differs, ways := nearness(cmp.Or(items[i].Stated, items[i].Image), below, !mayBeWhole(items[i].Item))
+			if ways == 0 { // only its folders, which agree
+				differs = "--match path takes it"
+			}
+			if old, there := found[i]; !there || ways < old.ways {
+				found[i] = nearMiss{name, differs, ways}
+			}
+		}
+	}
+	return found, nil
+}
+
+// nameNearMiss adds a near miss to the reason of an unmatched item.
+func (f *matcher) nameNearMiss(m *match, n nearMiss) {
+	m.reason += fmt.Sprintf("; the dataset has %s: %s", n.Path, n.differs)
+	if f.how != MatchExact && !strings.Contains(n.differs, "the folder") { // in others, names are often the same
+		m.near = n.Ref
+	}
+	if strings.Contains(n.differs, "hash") {
+		m.reason += " (--rename takes it off)"
+	}
 }
 
 // archived is the path of an archived image that an item agrees with, "" for none.

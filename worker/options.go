@@ -14,12 +14,12 @@ type Common struct {
 	// Source is the absolute path of the source; with the dataset and the kind of run it
 	// identifies the run to resume.
 	Source string
-	// Findings hands over what the source reported about itself since the last
+	// SourceFindings hands over what the source reported about itself since the last
 	// call. May be nil.
-	Findings func() []convert.Finding
-	// Finding is told every finding as it is made, one at a time. May be nil. Where it is
+	SourceFindings func() []convert.Finding
+	// OnFinding is told every finding as it is made, one at a time. May be nil. Where it is
 	// not, a verification that was stopped is made anew, so that it is told all.
-	Finding func(convert.Finding)
+	OnFinding func(convert.Finding)
 	// Accepted says what an image may lose and be taken all the same.
 	Accepted convert.Accepted
 	// Match is how the images of the source are found in the dataset.
@@ -39,8 +39,8 @@ func (o Common) withDefaults() Common {
 	if o.Convert <= 0 {
 		o.Convert = runtime.GOMAXPROCS(0)
 	}
-	if o.Findings == nil {
-		o.Findings = func() []convert.Finding { return nil }
+	if o.SourceFindings == nil {
+		o.SourceFindings = func() []convert.Finding { return nil }
 	}
 	return o
 }

@@ -29,7 +29,7 @@ type planner struct {
 	Limits
 	Uploads
 	Globs                   *source.Globs
-	Findings                func() []convert.Finding // see Common
+	SourceFindings          func() []convert.Finding // see Common
 	Accepted                convert.Accepted
 	Convert                 int
 	Backup                  BackupPolicy // see Options
@@ -61,7 +61,7 @@ type planner struct {
 
 func newPlanner(c Connection, o Options) *planner {
 	o = o.withDefaults()
-	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Globs: o.Globs, Findings: o.Findings, Accepted: o.Accepted, Convert: o.Convert,
+	p := &planner{run: newRun(c, o.Common), Policies: o.Policies, Limits: o.Limits, Uploads: o.Uploads, Globs: o.Globs, SourceFindings: o.SourceFindings, Accepted: o.Accepted, Convert: o.Convert,
 		Backup: o.Backup, BatchImages: o.BatchImages, BatchBytes: o.BatchBytes}
 	p.matcher = matcher{run: p.run, how: o.Match, into: o.Into, uploads: p.uploading()}
 	p.judge = p.applyPolicies
@@ -160,11 +160,11 @@ func (p *planner) plan(ctx context.Context) error {
 	}
 	convert.Finish(p.src)
 	// What the end of the walk reported, and an empty source's findings.
-	found := append(p.Findings(), p.Globs.Unused()...)
+	found := append(p.SourceFindings(), p.Globs.Unused()...)
 	if p.Short != nil {
 		found = append(found, *p.Short)
 	}
-	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
+	if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.report(0, found...), LeftOut: store.Counted(convert.LeftOut(p.src))}); err != nil {
 		return err
 	}
 	if err := p.planUploads(ctx); err != nil {
@@ -281,7 +281,7 @@ func (p *planner) planChunk(items []walked, next *planCursor) (chunk store.PlanC
 		}
 		i++
 		item, match := items[i], matches[i]
-		chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+		chunk.Findings = append(chunk.Findings, p.report(0, item.findings...)...)
 		c.findings = conversion.WithFailure(c.findings, item.Item, c.err)
 		planned, err := p.decide(item.Item, match, c)
 		if err != nil {
@@ -290,34 +290,48 @@ func (p *planner) planChunk(items []walked, next *planCursor) (chunk store.PlanC
 		next.seq++
 		planned.Seq, planned.After = next.seq, next.cursor
 		next.cursor = item.Cursor
-		if planned.Outcome == store.ItemPending && c.payload != nil {
-			p.payloads.put(planned.Seq, c)
-		} else {
-			p.payloads.free(len(c.payload))
-		}
-		if planned.Plan == store.PlanUpload {
-			c.file.Item = planned.Seq
-			chunk.Uploads = append(chunk.Uploads, *c.file)
-		}
-		if planned.Outcome == store.ItemPending {
-			p.needClasses(&planned, c.classes, next.classes, &chunk)
-		}
-		if planned.Outcome == store.ItemUnchanged && match.image.Saved != nil && match.image.Source != p.sourceRef && p.owns {
-			chunk.Owned = append(chunk.Owned, planned.ImageRef)
-		}
-		chunk.Items = append(chunk.Items, planned)
-		if planned.Outcome == store.ItemUnchanged && p.savedElsewhere(planned, match.image) {
-			chunk.Findings = append(chunk.Findings, p.noteSavedElsewhere(planned)...)
-			if p.applies {
-				chunk.Adopted, chunk.At = append(chunk.Adopted, planned), p.Now()
-			}
-		}
-		for _, f := range c.findings {
-			f.Path = match.image.Path
-			chunk.Findings = append(chunk.Findings, p.tell.note(planned.Seq, f)...)
-		}
+		p.addPlanned(&chunk, planned, match.image, c, next.classes)
 	}
 	return chunk, context.Cause(p.Stopping)
+}
+
+// addPlanned adds what is planned for an item to a chunk of the plan, with all that it needs.
+func (p *planner) addPlanned(chunk *store.PlanChunk, planned store.Item, image store.Image, c converted, classes map[string]classState) {
+	if planned.Outcome == store.ItemPending && c.payload != nil {
+		p.payloads.put(planned.Seq, c)
+	} else {
+		p.payloads.free(len(c.payload))
+	}
+	if planned.Plan == store.PlanUpload {
+		c.file.Item = planned.Seq
+		chunk.Uploads = append(chunk.Uploads, *c.file)
+	}
+	if planned.Outcome == store.ItemPending {
+		p.needClasses(&planned, c.classes, classes, chunk)
+	}
+	chunk.Items = append(chunk.Items, planned)
+	if planned.Outcome == store.ItemUnchanged {
+		p.addUnchanged(chunk, planned, image)
+	}
+	for _, f := range c.findings {
+		f.Path = image.Path
+		chunk.Findings = append(chunk.Findings, p.report(planned.Seq, f)...)
+	}
+}
+
+// addUnchanged adds to a chunk of the plan that an image, which has what its labels say, is the
+// source's from now on.
+func (p *planner) addUnchanged(chunk *store.PlanChunk, planned store.Item, image store.Image) {
+	if image.Saved != nil && image.Source != p.sourceRef && p.owns {
+		chunk.Owned = append(chunk.Owned, planned.ImageRef)
+	}
+	if !p.savedElsewhere(planned, image) {
+		return
+	}
+	chunk.Findings = append(chunk.Findings, p.reportSavedElsewhere(planned)...)
+	if p.applies {
+		chunk.Adopted, chunk.At = append(chunk.Adopted, planned), p.Now()
+	}
 }
 
 // savedElsewhere reports whether an image that has what the labels say has it from elsewhere.
@@ -331,9 +345,9 @@ func (p *planner) savedElsewhere(i store.Item, image store.Image) bool {
 	return known == nil || known.Hash != i.Hash || known.Run == "" && !known.At.Before(p.record.StartedAt)
 }
 
-// noteSavedElsewhere says so: what the image had before, no undo of this state brings back.
-func (p *planner) noteSavedElsewhere(i store.Item) []store.Finding {
-	return p.tell.note(i.Seq, convert.Finding{Kind: convert.KindSavedElsewhere, Image: i.Image, Path: i.Path,
+// reportSavedElsewhere says so: what the image had before, no undo of this state brings back.
+func (p *planner) reportSavedElsewhere(i store.Item) []store.Finding {
+	return p.report(i.Seq, convert.Finding{Kind: convert.KindSavedElsewhere, Image: i.Image, Path: i.Path,
 		Reason: "the image has what the labels say already, and not from this state: another one saved it, or this one was lost or put back to an earlier day",
 		Action: "nothing was saved; what there was before it is not kept here, and undo cannot bring it back"})
 }
@@ -343,7 +357,7 @@ func (p *planner) noteSavedElsewhere(i store.Item) []store.Finding {
 func (p *planner) withoutExcluded(items []walked, matches []match, chunk *store.PlanChunk) (left []walked, leftMatches []match) {
 	for i, item := range items {
 		if p.Globs.Excludes(matches[i].image.Path) {
-			chunk.Findings = append(chunk.Findings, p.tell.note(0, item.findings...)...)
+			chunk.Findings = append(chunk.Findings, p.report(0, item.findings...)...)
 			if item.early != nil {
 				p.payloads.free(len(item.early.payload))
 			}
@@ -514,7 +528,7 @@ func (p *planner) needClasses(i *store.Item, classes []pictograph.Class, known m
 			known[c.Name] = classPlannedWithSkeleton
 		}
 		if similar := p.similarClass(c.Name); similar != "" {
-			part.Findings = append(part.Findings, p.tell.note(i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
+			part.Findings = append(part.Findings, p.report(i.Seq, convert.Finding{Kind: convert.KindSimilarClass, Image: i.Image, Path: i.Path,
 				Reason: fmt.Sprintf("class %q is new, and differs from the dataset's class %q in case or blanks alone", c.Name, similar), Action: "it is created; a class map can merge them"})...)
 		}
 		data, err := json.Marshal(c)

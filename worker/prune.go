@@ -31,7 +31,7 @@ func (p *planner) planDeparted(ctx context.Context, next *planCursor) error {
 		return err
 	}
 	if unread > 0 {
-		return p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, convert.Finding{
+		return p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.report(0, convert.Finding{
 			Kind:   convert.KindPrune,
 			Reason: fmt.Sprintf("%d labels, files or splits could not be read or matched, or were passed over (%s), and nothing tells whether they are those of images that seem to have left the source", unread, strings.Join(mayHaveNamed, ", ")),
 			Action: "no image was cleared for having left it; mend the labels, or take away what is not to be read, and run again",

@@ -54,7 +54,7 @@ func (p *planner) startWalk() {
 	alike := p.convertsAlike()
 	items := func(yield func(walked, error) bool) {
 		for item, err := range p.src.Items(ctx, "") {
-			if !yield(walked{Item: item, findings: p.Findings(), err: err}, nil) || err != nil {
+			if !yield(walked{Item: item, findings: p.SourceFindings(), err: err}, nil) || err != nil {
 				return
 			}
 		}

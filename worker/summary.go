@@ -84,10 +84,10 @@ func Summarize(r store.Run, t store.Totals) Summary {
 	s.Images.Failed = t.Outcome[store.ItemFailed]
 	s.Images.Pruned = t.Pruned
 	s.Images.Edited = t.Edited
-	if r.Kind != "undo" { // which is of a few images by right
+	if r.Kind != store.RunUndo { // which is of a few images by right
 		s.Images.Unlabelled = t.Unlabelled
 	}
-	if r.Kind != "verify" { // which takes nothing
+	if r.Kind != store.RunVerify { // which takes nothing
 		s.Accounts = conversion.Account(convert.Count(t.Read), convert.Count(t.Taken))
 	}
 	if t.Uploads != (store.UploadTotals{}) {

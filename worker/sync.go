@@ -23,7 +23,7 @@ func Plan(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := p.open(ctx, open, p.readAhead); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "plan"); err != nil {
+		if err := p.begin(ctx, store.RunPlan); err != nil {
 			return err
 		}
 		if err := p.recordSource(ctx); err != nil {
@@ -47,7 +47,7 @@ func Sync(ctx context.Context, stop <-chan struct{}, c Connection, open Opener, 
 		if err := a.finishInFlight(ctx); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "sync"); err != nil {
+		if err := p.begin(ctx, store.RunSync); err != nil {
 			return err
 		}
 		a.tellFinished()
@@ -92,10 +92,10 @@ func (a *applier) planAndApply(ctx context.Context) error {
 		return err
 	}
 	a.removed.n = summary.Lost()
-	if err := a.create(ctx, summary); err != nil {
+	if err := a.createDataset(ctx, summary); err != nil {
 		return err
 	}
-	if summary, err = a.bring(ctx, summary); err != nil {
+	if summary, err = a.uploadImages(ctx, summary); err != nil {
 		return err
 	}
 	if err := a.apply(ctx, summary); err != nil {
@@ -139,6 +139,3 @@ func (p *planner) listAndPlan() error {
 	}
 	return p.plan(p.Stopping)
 }
-
-// PlanSummary is what a plan would do, in totals.
-type PlanSummary = store.PlanSummary

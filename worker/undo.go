@@ -34,8 +34,6 @@ type UndoOptions struct {
 	Uploaded bool
 	// Backup says of which images the annotations are kept before they are overwritten.
 	Backup BackupPolicy
-	// Finding is told every finding as it is made. May be nil.
-	Finding func(convert.Finding)
 }
 
 // ErrGlob is returned for a glob that is none, and for one that fits no image of the run.
@@ -62,7 +60,7 @@ func (p *planner) takeBack(ctx context.Context, stop <-chan struct{}, o UndoOpti
 		if err := a.finishInFlight(ctx); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "undo"); err != nil {
+		if err := p.begin(ctx, store.RunUndo); err != nil {
 			return err
 		}
 		a.tellFinished()
@@ -98,7 +96,7 @@ func PlanUndo(ctx context.Context, stop <-chan struct{}, c Connection, of store.
 		if err := p.Open(ctx); err != nil {
 			return err
 		}
-		if err := p.begin(ctx, "plan"); err != nil {
+		if err := p.begin(ctx, store.RunPlan); err != nil {
 			return err
 		}
 		if p.undone.brings {
@@ -127,7 +125,7 @@ func newUndo(ctx context.Context, c Connection, of store.Run, o UndoOptions) (*p
 	if err := fitsSome(ctx, c.Store, of, o); err != nil {
 		return nil, err
 	}
-	options := Options{Common: Common{Options: o.Options, Source: store.UndoOf + of.ID, Finding: o.Finding}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
+	options := Options{Common: Common{Options: o.Options, Source: store.UndoOf + of.ID}, Policies: Policies{OnDrift: Skip}, Limits: Limits{AllowShrink: true}, Backup: o.Backup}
 	if o.Force {
 		options.OnDrift = Overwrite
 	}

@@ -2,16 +2,14 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"hash/maphash"
+	"iter"
 	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
-	"pictosync/pictograph"
 	"pictosync/source"
 	"pictosync/store"
 )
@@ -63,29 +61,7 @@ func (p *planner) noteFiles(items []walked) {
 func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]walked, []match) error) error {
 	passed := make(map[uint64]struct{}) // folders may overlap
 	for _, folder := range convert.ImageFolders(p.src) {
-		w := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil), Whatever: true}
-		rels := w.Files(ctx, "")
-		if folder.Files != nil {
-			rels = folder.Files(ctx)
-		}
-		files := func(yield func(walked, error) bool) {
-			for rel, err := range rels {
-				file := filepath.Join(folder.Path, filepath.FromSlash(rel))
-				if err != nil {
-					yield(walked{}, err)
-					return
-				}
-				_, met := passed[fileHash(file)]
-				if met || named.has(file) {
-					continue
-				}
-				passed[fileHash(file)] = struct{}{}
-				if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, picture: file, splits: folder.Splits}, nil) {
-					return
-				}
-			}
-		}
-		for items, err := range parallel.Chunks(files, chunkItems) {
+		for items, err := range parallel.Chunks(p.imagesIn(ctx, folder, named, passed), chunkItems) {
 			if err != nil {
 				return err
 			}
@@ -99,6 +75,30 @@ func (p *planner) eachUnlabelled(ctx context.Context, named *fileSet, do func([]
 		}
 	}
 	return nil
+}
+
+// imagesIn are the image files of a folder that are neither named nor passed already.
+func (p *planner) imagesIn(ctx context.Context, folder convert.ImageFolder, named *fileSet, passed map[uint64]struct{}) iter.Seq2[walked, error] {
+	rels := source.Walker{Root: folder.Path, Take: source.IsImageName, Reporter: convert.NewReporter(nil), Whatever: true}.Files(ctx, "")
+	if folder.Files != nil {
+		rels = folder.Files(ctx)
+	}
+	return func(yield func(walked, error) bool) {
+		for rel, err := range rels {
+			if err != nil {
+				yield(walked{}, err)
+				return
+			}
+			file := filepath.Join(folder.Path, filepath.FromSlash(rel))
+			if _, met := passed[fileHash(file)]; met || named.has(file) {
+				continue
+			}
+			passed[fileHash(file)] = struct{}{}
+			if image := folder.Name(rel); p.Globs.Takes(image, rel) && !yield(walked{Item: convert.Item{Image: image, File: file}, picture: file, splits: folder.Splits}, nil) {
+				return
+			}
+		}
+	}
 }
 
 // planUnlabelled plans the upload of the source's images that no label names and that the
@@ -120,37 +120,12 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 		}
 	}
 	if len(found) > 0 {
-		if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.tell.note(0, found...)}); err != nil {
+		if err := p.store.AddPlan(ctx, p.record.ID, store.PlanChunk{Findings: p.report(0, found...)}); err != nil {
 			return err
 		}
 	}
 	var uploads []store.Upload
-	for u, err := range parallel.Map(ctx, p.Convert, matched(items, matches), func(ctx context.Context, i matchedItem) (*store.Upload, error) {
-		as := path.Join(p.matcher.into, i.Image)
-		near, reason, same := i.near, "", ""
-		switch {
-		case i.other != "":
-			reason = i.other
-		case i.plan == store.PlanAmbiguous:
-			reason = i.reason
-		case i.archived, i.plan == "" && i.closeness >= closeByPath: // it is there
-			return nil, nil
-		case i.plan == "": // unless that is another's
-			near = i.image.Ref
-			if i.same {
-				same = i.image.ID
-			}
-		}
-		if reason != "" {
-			return &store.Upload{Path: as, File: i.File, Error: reason}, nil
-		}
-		u, err := p.fileOf(ctx, i.File, as)
-		if err != nil {
-			u = &store.Upload{Path: as, File: i.File, Error: "its file cannot be uploaded: " + err.Error()}
-		}
-		u.Near, u.ImageID = near, same
-		return u, nil
-	}) {
+	for u, err := range parallel.Map(ctx, p.Convert, matched(items, matches), p.uploadOf) {
 		if err != nil {
 			return err
 		}
@@ -164,165 +139,31 @@ func (p *planner) planUnlabelledChunk(ctx context.Context, items []walked, match
 	return p.store.AddUploads(ctx, p.record.ID, uploads)
 }
 
-// packed reports whether image files of this kind that have as many bytes are most certainly
-// the same: those that are not compressed are as long as their pixels are many.
-func packed(file string) bool {
-	switch strings.ToLower(path.Ext(file)) {
-	case ".bmp", ".tif", ".tiff":
-		return false
-	}
-	return true
-}
-
-// setSplits puts the images of the run that are in no split into those that the source has
-// them in. One that is in a split stays there, whatever the source says.
-func (a *applier) setSplits(ctx context.Context) (err error) {
-	wanted, several, err := a.wantedSplits(ctx)
-	if err == nil && several > 0 {
-		err = a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.tell.note(0, convert.Finding{Kind: convert.KindSplitNotSet, Count: several, Reason: "the source has the image in more than one split, and the service has it in one", Action: "its split was left as it is"})})
-	}
-	if err != nil || len(wanted) == 0 {
-		return err
-	}
-	type put struct {
-		id, path, split string
-	}
-	var puts []put
-	err = a.Persist(func(context.Context) error {
-		puts = nil
-		for page, err := range a.Client.ImagePages(ctx, a.Ref.ID, pictograph.ImageFilter{}) {
-			if err != nil {
-				return err
-			}
-			for _, i := range page {
-				if split := wanted[i.ID]; split != "" && i.Split == "" {
-					puts = append(puts, put{i.ID, i.Path(), split})
-				}
-			}
+// uploadOf is the upload of an image that no label names, or why there can be none; nil where
+// the dataset has it.
+func (p *planner) uploadOf(ctx context.Context, i matchedItem) (*store.Upload, error) {
+	as := path.Join(p.matcher.into, i.Image)
+	near, reason, same := i.near, "", ""
+	switch {
+	case i.other != "":
+		reason = i.other
+	case i.plan == store.PlanAmbiguous:
+		reason = i.reason
+	case i.archived, i.plan == "" && i.closeness >= closeByPath: // it is there
+		return nil, nil
+	case i.plan == "": // unless that is another's
+		near = i.image.Ref
+		if i.same {
+			same = i.image.ID
 		}
-		return nil
-	})
+	}
+	if reason != "" {
+		return &store.Upload{Path: as, File: i.File, Error: reason}, nil
+	}
+	u, err := p.fileOf(ctx, i.File, as)
 	if err != nil {
-		return err
+		u = &store.Upload{Path: as, File: i.File, Error: "its file cannot be uploaded: " + err.Error()}
 	}
-	a.Tracker.Begin("setting splits", len(puts))
-	done := 0
-	defer func() {
-		noted := a.store.Note(context.WithoutCancel(ctx), a.record.ID, func(n *store.Notes) { n.Splits += done })
-		err = errors.Join(err, noted)
-	}()
-	for set, setErr := range parallel.Map(ctx, a.Concurrency, parallel.Each(puts), func(ctx context.Context, p put) (set bool, err error) {
-		if a.Stopping.Err() != nil {
-			return false, context.Cause(a.Stopping)
-		}
-		err = a.Persist(func(context.Context) error {
-			return a.Client.SetSplit(ctx, pictograph.ImageRef{ID: p.id, Dataset: a.Ref.ID, Path: p.path}, p.split)
-		})
-		set = err == nil
-		switch {
-		case errors.Is(err, pictograph.ErrNotFound):
-			err = nil // it is gone since
-		case errors.Is(err, pictograph.ErrInvalid), errors.Is(err, pictograph.ErrConflict):
-			a.Log.Warn().Str("image", p.path).Err(err).Msg("the split of an image was not set")
-			err = a.store.AddPlan(ctx, a.record.ID, store.PlanChunk{Findings: a.tell.note(0, convert.Finding{Kind: convert.KindSplitNotSet, Image: p.path, Path: p.path, Reason: err.Error(), Action: "its split was left as it is"})})
-		}
-		a.Tracker.Add(1, 0)
-		return set, err
-	}) {
-		if setErr != nil {
-			return setErr
-		}
-		if set {
-			done++
-		}
-	}
-	return nil
-}
-
-// wantedSplits are the splits that the source has images in, by their ids; several counts those
-// that it has in more than one.
-func (a *applier) wantedSplits(ctx context.Context) (wanted map[string]string, several int, err error) {
-	of := func(item convert.Item, says []string) string {
-		if len(says) > 1 {
-			several++
-		}
-		return splitOf(item, says)
-	}
-	bySource := make(map[string]string)
-	var named fileSet
-	for item, err := range a.src.Items(ctx, "") {
-		if err != nil {
-			return nil, 0, err
-		}
-		if split := of(item, convert.SplitsOf(a.src, item)); split != "" {
-			bySource[item.Image] = split
-		}
-		if file := convert.ImageFile(a.src, item); file != "" && a.Upload == UploadAll {
-			named.add(file)
-		}
-	}
-	wanted = make(map[string]string)
-	for i, err := range a.store.Items(ctx, a.record.ID) {
-		if err != nil {
-			return nil, 0, err
-		}
-		if split := bySource[i.Image]; split != "" && i.ImageID != "" && i.Outcome != store.ItemFailed {
-			wanted[i.ImageID] = split
-		}
-	}
-	if a.Upload != UploadAll {
-		return wanted, several, nil
-	}
-	byFile := make(map[string]string) // of what no label names
-	err = a.eachUnlabelled(ctx, &named, func(items []walked, matches []match) error {
-		for n, m := range matches {
-			says := items[n].splits
-			if len(says) == 0 {
-				says = convert.SplitsOf(a.src, items[n].Item)
-			}
-			split := of(items[n].Item, says)
-			if split == "" {
-				continue
-			}
-			if byFile[items[n].File] = split; m.plan == "" && m.closeness >= closeByPath && wanted[m.image.ID] == "" {
-				wanted[m.image.ID] = split
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, 0, err
-	}
-	for u, err := range a.store.Uploads(ctx, a.record.ID, store.UploadDone, store.UploadThere) {
-		if err != nil {
-			return nil, 0, err
-		}
-		if split := byFile[u.File]; u.Item == 0 && split != "" {
-			wanted[u.ImageID] = split
-		}
-	}
-	return wanted, several, nil
-}
-
-// splitOf is the one split that an image is in: as its source says, or, where it does not say, by
-// a folder of its path.
-func splitOf(item convert.Item, says []string) (split string) {
-	if len(says) > 1 || slices.Contains(says, convert.NoSplit) {
-		return ""
-	}
-	for _, name := range says {
-		split = source.SplitOf(name).Common()
-	}
-	for _, one := range pathsOf(item) {
-		if split == "" {
-			split = splitOfPath(one)
-		}
-	}
-	return split
-}
-
-// splitOfPath is the split that a folder of a path is for, the innermost.
-func splitOfPath(p string) string {
-	_, split := bare(strings.Split(p, "/"))
-	return split.Common()
+	u.Near, u.ImageID = near, same
+	return u, nil
 }

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
+	"slices"
+	"strings"
 
 	"pictosync/convert"
 	"pictosync/internal/parallel"
@@ -94,6 +97,16 @@ func (p *planner) holdFiles(ctx context.Context, items []walked, matches []match
 	}
 }
 
+// packed reports whether image files of this kind that have as many bytes are most certainly
+// the same: those that are not compressed are as long as their pixels are many.
+func packed(file string) bool {
+	switch strings.ToLower(path.Ext(file)) {
+	case ".bmp", ".tif", ".tiff":
+		return false
+	}
+	return true
+}
+
 func (p *planner) fileSize(ctx context.Context, file string) (int64, error) {
 	f, stat, err := p.files().Header(ctx, file)
 	if err != nil {
@@ -148,12 +161,12 @@ func (p *planner) planUploads(ctx context.Context) error {
 	if err := p.store.HoldUploads(ctx, p.record.ID, p.claimed); err != nil {
 		return err
 	}
-	return p.noteNotUploaded(ctx)
+	return p.reportNotUploaded(ctx)
 }
 
-// noteNotUploaded tells of the files without labels that are not uploaded, each once; those of
+// reportNotUploaded tells of the files without labels that are not uploaded, each once; those of
 // items stand with these.
-func (p *planner) noteNotUploaded(ctx context.Context) error {
+func (p *planner) reportNotUploaded(ctx context.Context) error {
 	var found []store.Finding
 	for u, err := range p.store.Uploads(ctx, p.record.ID, store.UploadFailed) {
 		if err != nil {
@@ -166,7 +179,7 @@ func (p *planner) noteNotUploaded(ctx context.Context) error {
 			p.notTaken = make(map[int64]bool)
 		}
 		p.notTaken[u.ID] = true
-		found = append(found, p.tell.note(0, convert.Finding{Kind: convert.KindNotUploaded, File: p.files().Name(u.File), Image: u.Path, Path: u.Path, Reason: u.Error, Action: "the file was left out"})...)
+		found = append(found, p.report(0, convert.Finding{Kind: convert.KindNotUploaded, File: p.files().Name(u.File), Image: u.Path, Path: u.Path, Reason: u.Error, Action: "the file was left out"})...)
 	}
 	if len(found) == 0 {
 		return nil
@@ -181,53 +194,16 @@ func (p *planner) planDisplaced(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for len(displaced) > 0 {
-		rows := displaced[:min(len(displaced), chunkItems)]
-		displaced = displaced[len(rows):]
+	for rows := range slices.Chunk(displaced, chunkItems) {
 		items, err := findItems(ctx, p.src, rows)
 		if err != nil {
 			return err
 		}
-		type own struct {
-			row  store.Item
-			item convert.Item
-		}
-		var owns []own
-		for _, row := range rows {
-			if item, there := items[itemKey(row)]; there && item.Err == nil {
-				owns = append(owns, own{row, item})
+		for d, err := range parallel.Map(ctx, p.Convert, displacedIn(rows, items), p.convertDisplaced) {
+			if err == nil {
+				err = p.planUploadOf(ctx, d)
 			}
-		}
-		n := -1
-		for c, err := range parallel.Map(ctx, p.Convert, parallel.Each(owns), func(ctx context.Context, o own) (converted, error) {
-			return p.convertMatched(ctx, matchedItem{walked{Item: o.item}, match{plan: store.PlanUnmatched}})
-		}) {
 			if err != nil {
-				return err
-			}
-			n++
-			if c.file == nil {
-				continue
-			}
-			planned, err := p.decide(owns[n].item, match{plan: store.PlanUnmatched}, c)
-			if err != nil {
-				return err
-			}
-			if planned.Seq = owns[n].row.Seq; planned.Plan != store.PlanUpload {
-				continue
-			}
-			var classes store.PlanChunk
-			known, err := p.knownClasses(ctx)
-			if err != nil {
-				return err
-			}
-			if p.needClasses(&planned, c.classes, known, &classes); len(classes.Classes) > 0 {
-				if err := p.store.AddPlan(ctx, p.record.ID, classes); err != nil {
-					return err
-				}
-			}
-			c.file.Item = planned.Seq
-			if err := p.store.UploadDisplaced(ctx, p.record.ID, planned, *c.file); err != nil {
 				return err
 			}
 		}
@@ -235,8 +211,55 @@ func (p *planner) planDisplaced(ctx context.Context) error {
 	return nil
 }
 
-// create makes a dataset that is missing, with the classes that the plan needs.
-func (a *applier) create(ctx context.Context, plan PlanSummary) error {
+// displaced is a planned image that is to be uploaded after all.
+type displaced struct {
+	row  store.Item
+	item convert.Item
+	converted
+}
+
+// displacedIn are those of planned rows whose items are there still.
+func displacedIn(rows []store.Item, items map[string]convert.Item) iter.Seq2[displaced, error] {
+	return func(yield func(displaced, error) bool) {
+		for _, row := range rows {
+			if item, there := items[itemKey(row)]; there && item.Err == nil && !yield(displaced{row: row, item: item}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (p *planner) convertDisplaced(ctx context.Context, d displaced) (_ displaced, err error) {
+	d.converted, err = p.convertMatched(ctx, matchedItem{walked{Item: d.item}, match{plan: store.PlanUnmatched}})
+	return d, err
+}
+
+// planUploadOf plans the upload of a displaced image, where its file is at hand.
+func (p *planner) planUploadOf(ctx context.Context, d displaced) error {
+	if d.file == nil {
+		return nil
+	}
+	planned, err := p.decide(d.item, match{plan: store.PlanUnmatched}, d.converted)
+	if err != nil || planned.Plan != store.PlanUpload {
+		return err
+	}
+	planned.Seq = d.row.Seq
+	known, err := p.knownClasses(ctx)
+	if err != nil {
+		return err
+	}
+	var classes store.PlanChunk
+	if p.needClasses(&planned, d.classes, known, &classes); len(classes.Classes) > 0 {
+		if err := p.store.AddPlan(ctx, p.record.ID, classes); err != nil {
+			return err
+		}
+	}
+	d.file.Item = planned.Seq
+	return p.store.UploadDisplaced(ctx, p.record.ID, planned, *d.file)
+}
+
+// createDataset makes a dataset that is missing, with the classes that the plan needs.
+func (a *applier) createDataset(ctx context.Context, plan store.PlanSummary) error {
 	if !a.Missing {
 		return nil
 	}
@@ -264,17 +287,17 @@ func (a *applier) create(ctx context.Context, plan PlanSummary) error {
 	return nil
 }
 
-// bring uploads what the plan says, and sums up what is to be saved then.
-func (a *applier) bring(ctx context.Context, plan PlanSummary) (PlanSummary, error) {
+// uploadImages uploads what the plan says, and sums up what is to be saved then.
+func (a *applier) uploadImages(ctx context.Context, plan store.PlanSummary) (store.PlanSummary, error) {
 	if plan.Uploads == 0 {
 		return plan, nil
 	}
 	a.Tracker.Begin("uploading", plan.Uploads)
 	u := upload.Uploader{Access: a.Access, Store: a.store, Files: a.files(), Run: a.record.ID, Streams: a.Streams}
-	if err := u.Bring(ctx); err != nil {
-		return plan, errors.Join(err, a.noteNotUploaded(context.WithoutCancel(ctx)))
+	if err := u.Upload(ctx); err != nil {
+		return plan, errors.Join(err, a.reportNotUploaded(context.WithoutCancel(ctx)))
 	}
-	if err := a.noteNotUploaded(ctx); err != nil {
+	if err := a.reportNotUploaded(ctx); err != nil {
 		return plan, err
 	}
 	return a.store.PlanSummary(ctx, a.Ref, a.record.ID)

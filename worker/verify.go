@@ -45,7 +45,7 @@ func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener
 		if err := v.open(ctx, open, v.hold); err != nil {
 			return err
 		}
-		if err := v.begin(ctx, "verify"); err != nil {
+		if err := v.begin(ctx, store.RunVerify); err != nil {
 			return err
 		}
 		if err := v.prepare(ctx); err != nil {
@@ -59,7 +59,7 @@ func Verify(ctx context.Context, stop <-chan struct{}, c Connection, open Opener
 // prepare plans what is compared. A run that was stopped goes on where it was, and comes
 // back to what the listing shows to be another since.
 func (v *verifier) prepare(ctx context.Context) error {
-	if v.tell.told == nil && v.record.Phase == store.Saving && v.record.Fingerprint == v.fingerprint() {
+	if v.onFinding == nil && v.record.Phase == store.Saving && v.record.Fingerprint == v.fingerprint() {
 		unlock, err := v.LockListing()
 		if err != nil {
 			return err

@@ -46,23 +46,19 @@ type run struct {
 	store  *store.Store
 	source string // names the source in the state
 	record store.Run
-	tell   findings
+
+	onFinding func(convert.Finding) // may be nil
+	reporting sync.Mutex            // held while it is called
 }
 
-// findings hands findings on, one at a time.
-type findings struct {
-	mu   sync.Mutex
-	told func(convert.Finding)
-}
-
-// note hands findings of an item on, or of the source where its number is 0, and returns
-// them as the state keeps them.
-func (t *findings) note(item int64, found ...convert.Finding) (kept []store.Finding) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// report hands findings of a planned item on, or of the source where its number is 0, and
+// returns them as the state keeps them.
+func (r *run) report(item int64, found ...convert.Finding) (kept []store.Finding) {
+	r.reporting.Lock()
+	defer r.reporting.Unlock()
 	for _, f := range found {
-		if t.told != nil {
-			t.told(f)
+		if r.onFinding != nil {
+			r.onFinding(f)
 		}
 		kept = append(kept, dataset.FindingOf(item, f))
 	}
@@ -70,7 +66,7 @@ func (t *findings) note(item int64, found ...convert.Finding) (kept []store.Find
 }
 
 func newRun(c Connection, o Common) *run {
-	return &run{Access: dataset.New(c.Client, c.Store, c.Pacer, o.Options), store: c.Store, source: o.Source, tell: findings{told: o.Finding}}
+	return &run{Access: dataset.New(c.Client, c.Store, c.Pacer, o.Options), store: c.Store, source: o.Source, onFinding: o.OnFinding}
 }
 
 // open opens the dataset, and the source meanwhile: one that cannot be read is told of
@@ -94,7 +90,7 @@ func (r *run) open(ctx context.Context, open Opener, opened func(convert.Source)
 }
 
 // begin begins the run in the state, or goes on with it.
-func (r *run) begin(ctx context.Context, kind string) (err error) {
+func (r *run) begin(ctx context.Context, kind store.RunKind) (err error) {
 	var resumed bool
 	if r.record, resumed, err = r.store.OpenRun(ctx, r.Ref, kind, r.source, r.Now()); err != nil {
 		return err

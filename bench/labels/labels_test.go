@@ -21,7 +21,7 @@ func converted(t *testing.T, path string, o convert.OpenOptions) conversion.Summ
 	if err != nil {
 		t.Fatal(err)
 	}
-	summary, err := conversion.Run(context.Background(), src, conversion.Options{Finding: func(f convert.Finding) {
+	summary, err := conversion.Run(context.Background(), src, conversion.Options{OnFinding: func(f convert.Finding) {
 		if f.Kind != convert.KindGeometry { // the files have boxes and outlines beside what is taken, as people's have
 			t.Errorf("finding: %+v", f)
 		}

@@ -130,7 +130,7 @@ func runConvert(parent context.Context, path string, o convertOptions) (err erro
 		return err
 	}
 	ofSource := teller{from: &found, tell: tell, accepted: accepted}
-	options := conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: tell}
+	options := conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), OnFinding: tell}
 	if options.Sink, err = o.create(ctx, src, options); err != nil {
 		return causeOf(ctx, err)
 	}

@@ -115,32 +115,37 @@ func runDraw(parent context.Context, path string, o drawOptions) error {
 			ending
 		}{drawn, endingOf(failed)})
 	case !o.output.quiet:
-		fmt.Printf("%s: %s with %s drawn", printable(o.out), plural(drawn.Images, "image"), plural(drawn.Annotations, "annotation"))
-		switch drawn.Frames {
-		case 0:
-		case 1:
-			fmt.Print(", 1 of them on an empty frame")
-		default:
-			fmt.Printf(", %d of them on empty frames", drawn.Frames)
-		}
-		fmt.Println()
-		if drawn.Sheet != "" {
-			fmt.Printf("  contact sheet  %s\n", drawn.Sheet)
-		}
-		for _, class := range drawn.Unused {
-			fmt.Printf("  class          %s\n", printable(unusedText(class, drawn)))
-		}
-		for _, reason := range drawn.Reasons {
-			fmt.Printf("  failed         %s\n", printable(reason))
-		}
-		if more := drawn.Failed - len(drawn.Reasons); more > 0 {
-			fmt.Printf("                 and %d more\n", more)
-		}
+		printDrawn(o.out, drawn)
 	}
 	if err != nil {
 		return err
 	}
 	return failed
+}
+
+// printDrawn says for people what was drawn into a folder.
+func printDrawn(folder string, drawn report.Drawn) {
+	fmt.Printf("%s: %s with %s drawn", printable(folder), plural(drawn.Images, "image"), plural(drawn.Annotations, "annotation"))
+	switch drawn.Frames {
+	case 0:
+	case 1:
+		fmt.Print(", 1 of them on an empty frame")
+	default:
+		fmt.Printf(", %d of them on empty frames", drawn.Frames)
+	}
+	fmt.Println()
+	if drawn.Sheet != "" {
+		fmt.Printf("  contact sheet  %s\n", drawn.Sheet)
+	}
+	for _, class := range drawn.Unused {
+		fmt.Printf("  class          %s\n", printable(unusedText(class, drawn)))
+	}
+	for _, reason := range drawn.Reasons {
+		fmt.Printf("  failed         %s\n", printable(reason))
+	}
+	if more := drawn.Failed - len(drawn.Reasons); more > 0 {
+		fmt.Printf("                 and %d more\n", more)
+	}
 }
 
 // unusedText says that a class that was asked for is on no picture.

@@ -61,7 +61,7 @@ func runInspect(parent context.Context, path string, o inspectOptions) error {
 	}
 	var groups findingGroups
 	ofSource := teller{from: &found, tell: groups.add, accepted: accepted}
-	report, err := conversion.Inspect(ctx, src, conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), Finding: groups.add})
+	report, err := conversion.Inspect(ctx, src, conversion.Options{Accepted: accepted, Progress: ofSource.with(progress.show), OnFinding: groups.add})
 	if err != nil {
 		return causeOf(ctx, err)
 	}

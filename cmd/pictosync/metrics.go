@@ -22,60 +22,12 @@ func writeMetrics(ctx context.Context, path string, st *store.Store, jobs []*job
 	if err != nil {
 		return err
 	}
-	labels := []string{"job", "kind", "dataset"}
 	registry := prometheus.NewRegistry()
-	perJob := func(name, help string, more ...string) *prometheus.GaugeVec {
-		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pictosync_job_" + name, Help: help}, append(labels, more...))
-		registry.MustRegister(g)
-		return g
-	}
-	lastRun := perJob("last_run_timestamp_seconds", "When the job was last worked on.")
-	lastSuccess := perJob("last_success_timestamp_seconds", "When the job last came to a good end.")
-	status := perJob("last_exit_status", "Exit status of the job when it was last worked on; 0 is good.")
-	unfinished := perJob("unfinished", "1 where the job was stopped and goes on in the next run.")
-	duration := perJob("last_duration_seconds", "How long the job was last worked on.")
-	images := perJob("images", "Images of the job's last run, by what became of them.", "result")
-	annotations := perJob("annotations", "Annotations of the job's last run: before and now on the images saved, or in the backup.", "when")
-	requests := perJob("requests", "Requests of the job's last run.")
-	findings := perJob("findings", "Findings of the job's last run.")
+	metrics := newJobMetrics(registry)
 	for _, j := range jobs {
-		record := known[j.name]
-		if record.StartedAt.IsZero() {
-			continue
+		if record := known[j.name]; !record.StartedAt.IsZero() {
+			metrics.set(record, j.name, j.kind, j.dataset())
 		}
-		is := []string{j.name, j.kind, j.dataset()}
-		lastRun.WithLabelValues(is...).Set(float64(record.StartedAt.Unix()))
-		if !record.SucceededAt.IsZero() {
-			lastSuccess.WithLabelValues(is...).Set(float64(record.SucceededAt.Unix()))
-		}
-		status.WithLabelValues(is...).Set(float64(record.Status))
-		unfinished.WithLabelValues(is...).Set(0)
-		if record.Unfinished {
-			unfinished.WithLabelValues(is...).Set(1)
-		}
-		duration.WithLabelValues(is...).Set(record.EndedAt.Sub(record.StartedAt).Seconds())
-		var s struct {
-			Images      map[string]int  `json:"images"`
-			Annotations json.RawMessage `json:"annotations"`
-			Requests    int             `json:"requests"`
-			Findings    int             `json:"findings"`
-		}
-		if record.Summary == nil || json.Unmarshal(record.Summary, &s) != nil {
-			continue
-		}
-		for result, count := range s.Images {
-			images.WithLabelValues(append(is, result)...).Set(float64(count))
-		}
-		var saved struct{ Previous, New int }
-		var total float64
-		if json.Unmarshal(s.Annotations, &total) == nil {
-			annotations.WithLabelValues(append(is, "backup")...).Set(total)
-		} else if json.Unmarshal(s.Annotations, &saved) == nil {
-			annotations.WithLabelValues(append(is, "previous")...).Set(float64(saved.Previous))
-			annotations.WithLabelValues(append(is, "new")...).Set(float64(saved.New))
-		}
-		requests.WithLabelValues(is...).Set(float64(s.Requests))
-		findings.WithLabelValues(is...).Set(float64(s.Findings))
 	}
 	overall := func(name, help string, value float64) {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "pictosync_" + name, Help: help})
@@ -86,6 +38,72 @@ func writeMetrics(ctx context.Context, path string, st *store.Store, jobs []*job
 	if info, err := os.Stat(st.Path()); err == nil {
 		overall("state_bytes", "Size of the state file.", float64(info.Size()))
 	}
+	return writeRegistry(path, registry)
+}
+
+// jobMetrics are the metrics that each job has.
+type jobMetrics struct {
+	lastRun, lastSuccess, status, unfinished, duration, images, annotations, requests, findings *prometheus.GaugeVec
+}
+
+func newJobMetrics(registry *prometheus.Registry) jobMetrics {
+	metric := func(name, help string, more ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pictosync_job_" + name, Help: help}, append([]string{"job", "kind", "dataset"}, more...))
+		registry.MustRegister(g)
+		return g
+	}
+	return jobMetrics{
+		lastRun:     metric("last_run_timestamp_seconds", "When the job was last worked on."),
+		lastSuccess: metric("last_success_timestamp_seconds", "When the job last came to a good end."),
+		status:      metric("last_exit_status", "Exit status of the job when it was last worked on; 0 is good."),
+		unfinished:  metric("unfinished", "1 where the job was stopped and goes on in the next run."),
+		duration:    metric("last_duration_seconds", "How long the job was last worked on."),
+		images:      metric("images", "Images of the job's last run, by what became of them.", "result"),
+		annotations: metric("annotations", "Annotations of the job's last run: before and now on the images saved, or in the backup.", "when"),
+		requests:    metric("requests", "Requests of the job's last run."),
+		findings:    metric("findings", "Findings of the job's last run."),
+	}
+}
+
+// set sets the metrics of a job, by its labels, to what is on record of it.
+func (m jobMetrics) set(record store.Job, labels ...string) {
+	m.lastRun.WithLabelValues(labels...).Set(float64(record.StartedAt.Unix()))
+	if !record.SucceededAt.IsZero() {
+		m.lastSuccess.WithLabelValues(labels...).Set(float64(record.SucceededAt.Unix()))
+	}
+	m.status.WithLabelValues(labels...).Set(float64(record.Status))
+	m.unfinished.WithLabelValues(labels...).Set(0)
+	if record.Unfinished {
+		m.unfinished.WithLabelValues(labels...).Set(1)
+	}
+	m.duration.WithLabelValues(labels...).Set(record.EndedAt.Sub(record.StartedAt).Seconds())
+	var s struct {
+		Images      map[string]int  `json:"images"`
+		Annotations json.RawMessage `json:"annotations"`
+		Requests    int             `json:"requests"`
+		Findings    int             `json:"findings"`
+	}
+	if record.Summary == nil || json.Unmarshal(record.Summary, &s) != nil {
+		return
+	}
+	for result, count := range s.Images {
+		m.images.WithLabelValues(append(labels, result)...).Set(float64(count))
+	}
+	// A backup has one number of annotations, a sync two.
+	var saved struct{ Previous, New int }
+	var total float64
+	if json.Unmarshal(s.Annotations, &total) == nil {
+		m.annotations.WithLabelValues(append(labels, "backup")...).Set(total)
+	} else if json.Unmarshal(s.Annotations, &saved) == nil {
+		m.annotations.WithLabelValues(append(labels, "previous")...).Set(float64(saved.Previous))
+		m.annotations.WithLabelValues(append(labels, "new")...).Set(float64(saved.New))
+	}
+	m.requests.WithLabelValues(labels...).Set(float64(s.Requests))
+	m.findings.WithLabelValues(labels...).Set(float64(s.Findings))
+}
+
+// writeRegistry writes metrics to a file as text.
+func writeRegistry(path string, registry *prometheus.Registry) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write the metrics: %w", err)
 	}

@@ -355,11 +355,11 @@ func nextCommands(run store.Run, did report.Did, state string) (next []view.Comm
 	pictosync := func(args ...string) string { return shown(store.Command{Args: args}, state) }
 	command, known := did.Notes.Command, did.Notes.Command != nil
 	switch ended := !run.EndedAt.IsZero(); {
-	case known && !ended && run.Kind != "plan":
+	case known && !ended && run.Kind != store.RunPlan:
 		add("Go on where it stopped, with the options that it had:", shown(*command, state))
-	case known && ended && run.Kind == "plan" && run.Outcome == store.Planned:
+	case known && ended && run.Kind == store.RunPlan && run.Outcome == store.Planned:
 		add("Do it, with the options that it had:", shown(*command, state))
-	case known && run.Kind == "verify":
+	case known && run.Kind == store.RunVerify:
 		add("Compare again, with the options that it had:", shown(*command, state))
 	case did.Saved:
 		add("Bring back what the images had:", pictosync("undo", run.ID))
@@ -367,7 +367,7 @@ func nextCommands(run store.Run, did report.Did, state string) (next []view.Comm
 		add("See what it would take to bring this backup back:", pictosync(append([]string{"restore", did.Notes.Export.Snapshot, "--dataset", run.Dataset.Name, "--dry-run"}, serviceWords(run)...)...))
 	}
 	what := "What happened to each image, and why:"
-	if run.Kind == "plan" {
+	if run.Kind == store.RunPlan {
 		what = "What would happen to each image, and why:"
 	}
 	add(what, pictosync("runs", run.ID))
@@ -394,7 +394,7 @@ func (o sourceOptions) again(ctx context.Context, st *store.Store, run store.Run
 		}
 		return nil, "the run that it undid is not on record any more"
 	}
-	if run.Kind == "export" {
+	if run.Kind == store.RunExport {
 		return nil, ""
 	}
 	var found collector

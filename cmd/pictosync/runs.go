@@ -314,7 +314,7 @@ func showRun(ctx context.Context, w io.Writer, st *store.Store, run store.Run, o
 		fmt.Fprintf(w, "error: %s\n", run.Error)
 	}
 	none := "it dealt with no images"
-	if run.Kind == "export" {
+	if run.Kind == store.RunExport {
 		if err := showExported(ctx, w, st, run); err != nil {
 			return err
 		}

@@ -147,11 +147,11 @@ func (o *sourcedOptions) run(s *session, src *opening, common worker.Common, do 
 		return failed, err
 	}
 	defer findings.abort()
-	common.Source, common.Findings, common.Globs = src.path, src.take.take, src.read.globs
+	common.Source, common.SourceFindings, common.Globs = src.path, src.take.take, src.read.globs
 	if o.findings != "" {
-		common.Finding = findings.write
+		common.OnFinding = findings.write
 	}
-	summary, err := s.summed(o.dataset, failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
+	summary, err := s.summed(failed, o.unmatched == "ignore", func(c *connection, d *display) (worker.Summary, error) {
 		holder, create, force := common.Holder, common.Create, common.ForceCreate
 		common.Options = s.access(o.dataset, d)
 		common.ReadBy, common.Holder, common.Create, common.ForceCreate = o.reads.policy(), holder, create, force
@@ -173,7 +173,7 @@ func joinFailures(err, more error) error {
 
 // summed does a run and completes its summary for people. failed is what stands for a run
 // that did not begin.
-func (s *session) summed(name string, failed worker.Summary, ignoreUnmatched bool, do func(*connection, *display) (worker.Summary, error)) (worker.Summary, error) {
+func (s *session) summed(failed worker.Summary, ignoreUnmatched bool, do func(*connection, *display) (worker.Summary, error)) (worker.Summary, error) {
 	c, err := s.connect()
 	if err != nil {
 		return failed, err

@@ -111,7 +111,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 			return err
 		}
 	}
-	summary, err := s.summed(run.Dataset.ID, worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
+	summary, err := s.summed(worker.Summary{Dataset: run.Dataset.ID}, false, func(c *connection, d *display) (worker.Summary, error) {
 		options.Options = s.access(run.Dataset.ID, d)
 		options.ReadBy = o.reads.policy()
 		return undo(s.ctx, s.stop.asked, c.to(s.store), run, options)
@@ -127,7 +127,7 @@ func runUndo(parent context.Context, id string, o undoOptions, elsewhere bool) e
 }
 
 // saves reports whether a run may have saved something.
-func saves(r store.Run) bool { return r.Kind == "sync" || r.Kind == "undo" }
+func saves(r store.Run) bool { return r.Kind == store.RunSync || r.Kind == store.RunUndo }
 
 // findUndoable finds a run; the last is the last that may have saved.
 func (o *undoOptions) findUndoable(ctx context.Context, id string) (store.Run, error) {

@@ -21,7 +21,7 @@ func TestUndoLastGoesOnWithAnUndo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	open := func(kind, source string) store.Run {
+	open := func(kind store.RunKind, source string) store.Run {
 		t.Helper()
 		run, _, err := st.OpenRun(ctx, d, kind, source, time.Now())
 		if err == nil {

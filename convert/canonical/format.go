@@ -1,3 +1,5 @@
+// Package canonical reads and writes canonical JSON Lines, the exchange format of convert, export
+// and restore: a line an image, with annotations as the service has them.
 package canonical
 
 import (

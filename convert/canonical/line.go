@@ -34,16 +34,16 @@ type Image struct {
 // itself: unknown and repeated keys, keys that are missing and values of a wrong
 // kind are errors. Width and height stand there both or not at all.
 func Parse(line []byte) (Image, error) {
-	return parseCanonical(line, pictograph.ParseAnnotations)
+	return parseLine(line, pictograph.ParseAnnotations)
 }
 
-// ParseBackup is ParseCanonical for a line of a backup, whose annotations are as the
+// parseBackup is Parse for a line of a backup, whose annotations are as the
 // service sent them: their members that are unknown here are kept.
-func ParseBackup(line []byte) (Image, error) {
-	return parseCanonical(line, pictograph.DecodeAnnotations)
+func parseBackup(line []byte) (Image, error) {
+	return parseLine(line, pictograph.DecodeAnnotations)
 }
 
-func parseCanonical(line []byte, annotations func([]byte) ([]pictograph.Annotation, error)) (Image, error) {
+func parseLine(line []byte, annotations func([]byte) ([]pictograph.Annotation, error)) (Image, error) {
 	members, err := canonicalMembers(line)
 	if err != nil {
 		return Image{}, err

@@ -104,7 +104,7 @@ func TestUnknownMembersOfALine(t *testing.T) {
 	if _, err := Parse(line); err == nil || !strings.Contains(err.Error(), "annotations[0].track: unknown field") {
 		t.Errorf("a user's line: %v", err)
 	}
-	c, err := ParseBackup(line)
+	c, err := parseBackup(line)
 	if err != nil {
 		t.Fatal(err)
 	}

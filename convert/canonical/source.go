@@ -28,14 +28,14 @@ type Dataset struct {
 	Classes        []pictograph.Class // of the dataset, where a backup tells them
 }
 
-// NewCanonical makes a source of canonical lines without any yet; what reads them for another format names it.
-func NewCanonical(in convert.Input, format, reason string) (*Dataset, error) {
+// New makes a source of canonical lines without any yet; what reads them for another format names it.
+func New(in convert.Input, format, reason string) (*Dataset, error) {
 	r, err := source.NewRecords(in, "line", "lines", countInLine)
 	return &Dataset{Records: r, format: format, reason: reason}, err
 }
 
 func open(ctx context.Context, in convert.Input) (convert.Source, error) {
-	c, err := NewCanonical(in, Name, "its name ends in "+filepath.Ext(in.Path))
+	c, err := New(in, Name, "its name ends in "+filepath.Ext(in.Path))
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (c *Dataset) read(item convert.Item) (Image, error) {
 	}
 	parse := Parse
 	if c.format == FormatBackup {
-		parse = ParseBackup
+		parse = parseBackup
 	}
 	image, err := parse(bytes.TrimSpace(line))
 	if err != nil {

@@ -285,7 +285,7 @@ func TestCOCOServesSeveralGoroutines(t *testing.T) {
 // payload in every version of the tool. Computed with Python's uuid.uuid5 and
 // struct.pack(">4d").
 func TestAnnotationIDIsStable(t *testing.T) {
-	got := new(convert.IdTexts).AnnotationID("dir/a.jpg", 3, 0, []pictograph.Geometry{pictograph.BBox{Box: *labeltest.Box(1, 2, 3, 4)}})
+	got := new(convert.IDTexts).AnnotationID("dir/a.jpg", 3, 0, []pictograph.Geometry{pictograph.BBox{Box: *labeltest.Box(1, 2, 3, 4)}})
 	if want := "2e12eb66-576a-596e-907a-4a4034c5b13d"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -1,3 +1,6 @@
+// Package coco reads and writes COCO files, of any size: a file is indexed in one pass, which
+// keeps where the annotations of each image stand, and an image is decoded from there. It reads
+// prediction results, panoptic files, LVIS and SA-1B too.
 package coco
 
 import (

@@ -228,64 +228,72 @@ func (x *indexer) read(r io.Reader) error {
 	err := scan.Reader(r, func(s *scan.Scanner) {
 		switch s.Token() {
 		case '{':
+			x.members(s)
 		case '[':
-			if x.imagesOnly {
-				wrong = errNotCOCO{"is a list"}
+			if wrong = x.notResults(); wrong != nil {
 				return
-			}
-			if x.content != nil {
-				if wrong = foreignList(x.content); wrong != nil {
-					return
-				}
 			}
 			x.results = true
 			x.annotations(s)
-			s.End()
-			return
 		default:
 			wrong = errNotCOCO{"is not a COCO file: it holds no JSON object"}
 			return
 		}
-		for name := range s.Members() {
-			key := string(name)
-			switch key {
-			case "images", "annotations", "categories":
-				if x.seen[key] {
-					s.Fail("%q stands there a second time", key)
-				}
-				x.seen[key] = true
-				if s.Peek() != '[' {
-					s.Fail("%q is no list", key)
-				}
-			case "image": // as in SA-1B, of one image a file
-				if s.Peek() == '{' && !x.seen["images"] {
-					x.seen[key] = true
-					x.image(s.Value())
-					continue
-				}
-			}
-			switch key {
-			case "images":
-				for range s.Elements() {
-					x.image(s.Value())
-				}
-			case "annotations":
-				if x.imagesOnly {
-					s.Skip()
-					continue
-				}
-				x.annotations(s)
-			case "categories":
-				x.categories = bytes.Clone(s.Value())
-			case "info":
-				x.info(s.Value())
-			default:
-				x.elsewhere(key, s)
-			}
-		}
 		s.End()
 	})
 	return errors.Join(wrong, err)
+}
+
+// notResults says why a list is no list of prediction results, nil where it may be one.
+func (x *indexer) notResults() error {
+	if x.imagesOnly {
+		return errNotCOCO{"is a list"}
+	}
+	if x.content == nil {
+		return nil
+	}
+	return foreignList(x.content)
+}
+
+// members takes on the members of the file's object.
+func (x *indexer) members(s *scan.Scanner) {
+	for name := range s.Members() {
+		switch key := string(name); {
+		case key == "images":
+			x.beginList(key, s)
+			for range s.Elements() {
+				x.image(s.Value())
+			}
+		case key == "annotations":
+			x.beginList(key, s)
+			if x.imagesOnly {
+				s.Skip()
+				continue
+			}
+			x.annotations(s)
+		case key == "categories":
+			x.beginList(key, s)
+			x.categories = bytes.Clone(s.Value())
+		case key == "image" && s.Peek() == '{' && !x.seen["images"]: // as in SA-1B, of one image a file
+			x.seen[key] = true
+			x.image(s.Value())
+		case key == "info":
+			x.info(s.Value())
+		default:
+			x.elsewhere(key, s)
+		}
+	}
+}
+
+// beginList refuses a second list of a name, and what is no list.
+func (x *indexer) beginList(key string, s *scan.Scanner) {
+	if x.seen[key] {
+		s.Fail("%q stands there a second time", key)
+	}
+	x.seen[key] = true
+	if s.Peek() != '[' {
+		s.Fail("%q is no list", key)
+	}
 }
 
 // info takes what a file says of itself, which may be the notation of its boxes.
@@ -578,69 +586,88 @@ func (x *indexer) annotations(s *scan.Scanner) {
 
 // annotation takes on the n-th annotation, which s stands before.
 func (x *indexer) annotation(s *scan.Scanner, n int) {
+	at := func() string { return fmt.Sprintf("annotation entry %d", n+1) }
 	start := s.Offset()
 	if c := s.Peek(); c != '{' {
 		s.Skip()
 		if c == 'n' { // null: there is nothing that an image could lack
-			x.report(convert.KindUnknownImage, "", fmt.Sprintf("annotation entry %d", n+1), "is null", "it was left out")
+			x.report(convert.KindUnknownImage, "", at(), "is null", "it was left out")
 			return
 		}
-		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "is no JSON object")
+		x.unlink(at(), "is no JSON object")
 		return
 	}
-	slot, err := int32(0), error(nil)
-	told, twice := false, false
-	var named [][]byte
+	o := x.owner(s)
+	length := s.Offset() - start
+	switch {
+	case o.err != nil:
+		x.unlink(at(), "its image cannot be told: "+o.err.Error())
+		return
+	case o.twice:
+		x.unlink(at(), "has several image_ids")
+		return
+	case length > source.MaxLabels:
+		x.unlink(at(), fmt.Sprintf("is longer than %d bytes", source.MaxLabels))
+		return
+	case !o.told:
+		o.slot = x.slots.of("")
+		x.noteLinks()
+	}
+	x.refs.add(ref{start, uint32(length), x.noteNames(o.slot, o.names...)})
+}
+
+// owner is what an annotation says of its image.
+type owner struct {
+	slot  int32 // of its image_id
+	told  bool  // it has one
+	twice bool  // it has two that differ
+	err   error // it cannot be read
+	names [][]byte
+}
+
+// owner reads an annotation for what it says of its image, and keeps in x.keys the members
+// of one that does not say it as COCO does.
+func (x *indexer) owner(s *scan.Scanner) (o owner) {
 	x.keys = x.keys[:0]
 	for key := range s.Members() {
 		switch string(key) {
 		case "image_id":
 			if raw := s.Value(); string(raw) != "null" && string(raw) != "NaN" {
-				before := slot
-				if slot, err = x.slots.ofRaw(raw); told && slot != before {
-					twice = true
+				before := o.slot
+				if o.slot, o.err = x.slots.ofRaw(raw); o.told && o.slot != before {
+					o.twice = true
 				}
-				told = true
+				o.told = true
 			}
 		case "segments_info":
 			x.file.panoptic = true
 			s.Skip()
 		default:
-			if !told {
+			if !o.told {
 				x.keys = append(append(x.keys, '\n'), key...)
 			}
 			if namesImage(string(key)) {
-				named = append(named, bytes.Clone(s.Value()))
+				o.names = append(o.names, bytes.Clone(s.Value()))
 				continue
 			}
 			s.Skip()
 		}
 	}
-	length := s.Offset() - start
-	switch {
-	case err != nil:
-		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "its image cannot be told: "+err.Error())
-		return
-	case twice:
-		x.unlink(fmt.Sprintf("annotation entry %d", n+1), "has several image_ids")
-		return
-	case length > source.MaxLabels:
-		x.unlink(fmt.Sprintf("annotation entry %d", n+1), fmt.Sprintf("is longer than %d bytes", source.MaxLabels))
-		return
-	case !told:
-		slot = x.slots.of("")
-		for key := range strings.SplitSeq(string(x.keys), "\n") {
-			const most = 8
-			if len(x.links) < most && mayLink(key) {
-				if x.links == nil {
-					x.links = make(map[string]bool)
-				}
-				x.links[key] = true
-			}
+	return o
+}
+
+// noteLinks notes which of the members in x.keys may name an image.
+func (x *indexer) noteLinks() {
+	const most = 8
+	for key := range strings.SplitSeq(string(x.keys), "\n") {
+		if len(x.links) >= most || !mayLink(key) {
+			continue
 		}
+		if x.links == nil {
+			x.links = make(map[string]bool)
+		}
+		x.links[key] = true
 	}
-	slot = x.noteNames(slot, named...)
-	x.refs.add(ref{start, uint32(length), slot})
 }
 
 // saidName is the name that an annotation gives its image beside the id.

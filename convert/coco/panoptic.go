@@ -98,7 +98,7 @@ func segmentMasks(picture []byte) (map[int]*geometry.Mask, convert.Size, error) 
 		return nil, convert.Size{}, err
 	}
 	size := convert.Size{Width: config.Width, Height: config.Height}
-	if _, err := geometry.NewMask(size.Width, size.Height); err != nil {
+	if _, err := geometry.NewMask(size.Width, size.Height); err != nil { // before it is decoded
 		return nil, convert.Size{}, err
 	}
 	decoded, err := png.Decode(bytes.NewReader(picture))
@@ -114,15 +114,7 @@ func segmentMasks(picture []byte) (map[int]*geometry.Mask, convert.Size, error) 
 				bottom++
 			}
 			if id != 0 {
-				m := masks[id]
-				if m == nil {
-					if len(masks) == maxSegments || len(masks)*size.Width > maxSegmentColumns {
-						return nil, convert.Size{}, fmt.Errorf("there are more than %d segments", len(masks))
-					}
-					m, _ = geometry.NewMask(size.Width, size.Height)
-					masks[id] = m
-				}
-				if err := m.Add(x, top, bottom); err != nil {
+				if err := addToSegment(masks, id, size, x, top, bottom); err != nil {
 					return nil, convert.Size{}, err
 				}
 			}
@@ -136,6 +128,22 @@ func segmentMasks(picture []byte) (map[int]*geometry.Mask, convert.Size, error) 
 		m.CloseColumns(m.Width)
 	}
 	return masks, size, nil
+}
+
+// addToSegment adds the pixels of a column from top to bottom to the mask of a segment.
+func addToSegment(masks map[int]*geometry.Mask, id int, size convert.Size, x, top, bottom int) error {
+	m := masks[id]
+	if m == nil {
+		if len(masks) == maxSegments || len(masks)*size.Width > maxSegmentColumns {
+			return fmt.Errorf("there are more than %d segments", len(masks))
+		}
+		var err error
+		if m, err = geometry.NewMask(size.Width, size.Height); err != nil {
+			return err
+		}
+		masks[id] = m
+	}
+	return m.Add(x, top, bottom)
 }
 
 // segmentReader tells the id of a pixel's segment.

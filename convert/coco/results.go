@@ -189,35 +189,17 @@ func (x *indexer) move(to map[int32]int32, byName nameMoves) {
 	}
 }
 
+// resultID is an image_id of results, and the images that it may mean.
+type resultID struct {
+	id           string
+	slot         int32
+	byID, byName int // places, -1 where there is none
+}
+
 // matchResults gives results whose image_id is no id of an image the image of that name,
-// unless ids and names tell different images. Whole numbers are names only where they plainly
-// are: some tools count the images instead, from 0 or 1.
+// unless ids and names tell different images.
 func (x *indexer) matchResults() error {
-	type reading struct {
-		id           string
-		slot         int32
-		byID, byName int // places, -1 where there is none
-	}
-	used := x.matchNamed()
-	names := x.namedImages()
-	var all []reading
-	ids, named := 0, 0
-	note := func(id ID, slot int32) {
-		if int(slot) >= len(used) || !used[slot] || id == "" {
-			return
-		}
-		r := reading{string(id), slot, -1, -1}
-		if place, there := x.imageOf(slot); there {
-			r.byID = place
-			ids++
-		}
-		if place, there := names.of(string(id)); there {
-			r.byName = place
-			named++
-		}
-		all = append(all, r)
-	}
-	x.slots.each(func(id wholeID, slot int32) { note(id.cocoID(), slot) }, note)
+	all, ids, named := x.resultIDs(x.matchNamed())
 	if named == 0 || ids == len(all) && named < len(all) {
 		return nil
 	}
@@ -226,18 +208,7 @@ func (x *indexer) matchResults() error {
 			return resultsError{fmt.Sprintf("its image_id %s may be the id of %s and the name of %s", r.id, convert.Display(x.file.images[r.byID].name), convert.Display(x.file.images[r.byName].name))}
 		}
 	}
-	numbersAreNames, beyond := true, false
-	for _, r := range all {
-		number, whole := wholeIDOf([]byte(r.id))
-		switch {
-		case !whole:
-		case r.byName < 0:
-			numbersAreNames = false
-		case r.byID < 0:
-			beyond = beyond || number > wholeID(len(x.file.images))
-		}
-	}
-	numbersAreNames = numbersAreNames && beyond
+	numbersAreNames := x.numbersAreNames(all)
 	slotOf := x.slotsOfImages()
 	to := make(map[int32]int32)
 	var byName nameMoves
@@ -259,6 +230,46 @@ func (x *indexer) matchResults() error {
 	}
 	x.move(to, byName)
 	return nil
+}
+
+// resultIDs are the image_ids in the slots that are used, and how many of them are ids and
+// names of images.
+func (x *indexer) resultIDs(used []bool) (all []resultID, ids, named int) {
+	names := x.namedImages()
+	note := func(id ID, slot int32) {
+		if int(slot) >= len(used) || !used[slot] || id == "" {
+			return
+		}
+		r := resultID{string(id), slot, -1, -1}
+		if place, there := x.imageOf(slot); there {
+			r.byID = place
+			ids++
+		}
+		if place, there := names.of(string(id)); there {
+			r.byName = place
+			named++
+		}
+		all = append(all, r)
+	}
+	x.slots.each(func(id wholeID, slot int32) { note(id.cocoID(), slot) }, note)
+	return all, ids, named
+}
+
+// numbersAreNames reports whether the whole numbers among image_ids plainly are names: some
+// tools count the images instead, from 0 or 1.
+func (x *indexer) numbersAreNames(all []resultID) bool {
+	beyond := false
+	for _, r := range all {
+		number, whole := wholeIDOf([]byte(r.id))
+		switch {
+		case !whole:
+		case r.byName < 0:
+			return false
+		case r.byID < 0:
+			beyond = beyond || number > wholeID(len(x.file.images))
+		}
+	}
+	return beyond
 }
 
 // resultsBeside is a list of prediction results in the folder of a file, "" where there is

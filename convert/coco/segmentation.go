@@ -185,38 +185,18 @@ const deepestNesting = 4
 // nest reads the rings of a list, however they are nested, where that can mean one
 // thing alone; the reason says why not.
 func (r *reader) nest(list []byte, level int) (reason string) {
-	var lists, objects, others, filled, pairs int
-	innermost := true // no list in it holds lists
-	for element := range scan.Elements(list) {
-		switch {
-		case scan.IsArray(element):
-			lists++
-			if emptyValue(element) {
-				continue
-			}
-			filled++
-			if i := scan.Space(element, 1); element[i] == '[' || element[i] == '{' {
-				innermost = false
-			} else if isPair(element) {
-				pairs++
-			}
-		case scan.IsObject(element):
-			objects++
-		default:
-			others++
-		}
-	}
+	n := nestingOf(list)
 	switch {
 	case level > deepestNesting:
 		return "is nested deeper than polygons are"
-	case objects > 0 && lists+others == 0:
+	case n.objects > 0 && n.lists+n.others == 0:
 		return r.pointObjects(list)
-	case lists == 0 && objects == 0:
+	case n.lists == 0 && n.objects == 0:
 		r.leaf(list)
 		return ""
-	case others > 0 || objects > 0:
+	case n.others > 0 || n.objects > 0:
 		return "mixes lists with other values"
-	case innermost && pairs == filled && filled >= 3:
+	case n.innermost && n.pairs == n.filled && n.filled >= 3:
 		start := len(r.ringEnds)
 		for element := range scan.Elements(list) {
 			if !emptyValue(element) {
@@ -225,14 +205,19 @@ func (r *reader) nest(list []byte, level int) (reason string) {
 		}
 		r.ringEnds = append(r.ringEnds[:start], len(r.coordinates))
 		return ""
-	case innermost && level > 1 && filled > 1:
+	case n.innermost && level > 1 && n.filled > 1:
 		return "has several lists of numbers where one ring belongs: nothing tells whether they are parts or holes"
-	case innermost:
+	case n.innermost:
 		for element := range scan.Elements(list) {
 			r.leaf(element)
 		}
 		return ""
 	}
+	return r.nestEach(list, level, n.filled)
+}
+
+// nestEach reads the rings of a list of lists, of which so many are not empty.
+func (r *reader) nestEach(list []byte, level, filled int) (reason string) {
 	for element := range scan.Elements(list) {
 		if emptyValue(element) {
 			continue
@@ -246,6 +231,37 @@ func (r *reader) nest(list []byte, level int) (reason string) {
 		}
 	}
 	return ""
+}
+
+// nesting counts what a list holds.
+type nesting struct {
+	lists, objects, others int
+	filled                 int  // lists that are not empty
+	pairs                  int  // of these, those of two numbers
+	innermost              bool // no list in it holds lists
+}
+
+func nestingOf(list []byte) nesting {
+	n := nesting{innermost: true}
+	for element := range scan.Elements(list) {
+		switch {
+		case scan.IsObject(element):
+			n.objects++
+		case !scan.IsArray(element):
+			n.others++
+		case emptyValue(element):
+			n.lists++
+		default:
+			n.lists++
+			n.filled++
+			if i := scan.Space(element, 1); element[i] == '[' || element[i] == '{' {
+				n.innermost = false
+			} else if isPair(element) {
+				n.pairs++
+			}
+		}
+	}
+	return n
 }
 
 // isPair reports whether a list has two numbers.

@@ -124,22 +124,30 @@ func openFolder(ctx context.Context, s source.Files, names []string) (convert.So
 	if len(files) == 0 {
 		return nil, foreign
 	}
+	files = withoutResults(s, files)
+	return newDataset(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files)))
+}
+
+// withoutResults are the files without prediction results, unless there are no others. Which
+// of the others these may be of is told.
+func withoutResults(s source.Files, files []*labelFile) []*labelFile {
 	labels := slices.DeleteFunc(slices.Clone(files), func(f *labelFile) bool { return f.results })
-	if len(labels) > 0 && len(labels) < len(files) {
-		for _, f := range files {
-			if f.results {
-				for _, l := range labels {
-					if l.annotations == 0 && len(l.images) > 0 {
-						l.mayLack(f.name)
-						s.Reporter.Report(convert.Finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
-					}
-				}
-				s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
+	if len(labels) == 0 {
+		return files
+	}
+	for _, f := range files {
+		if !f.results {
+			continue
+		}
+		for _, l := range labels {
+			if l.annotations == 0 && len(l.images) > 0 {
+				l.mayLack(f.name)
+				s.Reporter.Report(convert.Finding{Kind: convert.KindUnknownImage, Count: f.annotations, File: f.name, Reason: fmt.Sprintf("prediction results beside %s, which has no annotations", l.name), Action: "they were left out; give the file itself to take it"})
 			}
 		}
-		files = labels
+		s.Reporter.Report(convert.Finding{Kind: convert.KindSkippedFile, File: f.name, Reason: "prediction results beside labels", Action: "the file was passed over; give the file itself to take it"})
 	}
-	return newDataset(s, files, fmt.Sprintf("a folder with %d of them: JSON files with images, annotations and categories", len(files)))
+	return labels
 }
 
 // mayLack notes that a file without annotations has results beside it: it may well be the

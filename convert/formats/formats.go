@@ -50,7 +50,7 @@ func Named(name string) (convert.Format, error) {
 	return convert.Format{}, fmt.Errorf("%q must be one of: %s", name, strings.Join(Names(false), ", "))
 }
 
-// Open recognizes what path is and opens it. The error is an [*Error] where the
+// Open recognizes what path is and opens it. The error is an [*convert.Error] where the
 // source is what fails.
 func Open(ctx context.Context, path string, o convert.OpenOptions) (convert.Source, error) {
 	return OpenAs(ctx, path, "", o)

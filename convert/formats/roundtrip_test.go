@@ -220,8 +220,8 @@ func TestThroughCOCO(t *testing.T) {
 							}
 						}
 					}
-					m, err := geometry.DecodeMask([]byte(b.RLE()))
-					if err != nil {
+					var m geometry.Mask
+					if err := m.Unmarshal([]byte(b.RLE())); err != nil {
 						t.Fatalf("mask: %v", err)
 					}
 					a, base := d.details(pictograph.Annotation{}), d.id()

@@ -1,3 +1,5 @@
+// Package geometry computes with the shapes of annotations: boxes and oriented boxes, polygon
+// rings, and run-length encoded masks, which it fills, traces and simplifies.
 package geometry
 
 import (

@@ -100,16 +100,10 @@ func (m *Mask) column(x int) (runs []maskRun, first int32) {
 	return m.Runs[m.columns[x]:m.columns[x+1]], m.columns[x]
 }
 
-// DecodeMask reads a COCO run-length encoding {"size":[h,w],"counts":…}, its
+// Unmarshal makes it the mask of a COCO run-length encoding {"size":[h,w],"counts":…}, its
 // counts a list of numbers or the string that pycocotools compresses them to.
 // They alternate between pixels outside and inside, from outside on, and go
 // down the columns.
-func DecodeMask(segmentation []byte) (*Mask, error) {
-	m := new(Mask)
-	return m, m.Unmarshal(segmentation)
-}
-
-// Unmarshal makes it the mask of a COCO run-length encoding.
 func (m *Mask) Unmarshal(segmentation []byte) error {
 	var rle struct {
 		Size   jsontext.Value `json:"size"`

@@ -136,11 +136,11 @@ func TestTrace(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
 		b := randomBitmap(r)
-		m, err := DecodeMask([]byte(b.RLE()))
+		m, err := decodeMask([]byte(b.RLE()))
 		if err != nil {
 			t.Fatalf("decode %s: %v", b.RLE(), err)
 		}
-		packed, err := DecodeMask([]byte(b.Compressed()))
+		packed, err := decodeMask([]byte(b.Compressed()))
 		if err != nil {
 			t.Fatalf("decode %s: %v", b.Compressed(), err)
 		}
@@ -167,7 +167,7 @@ func TestTraceByHand(t *testing.T) {
 		{"holes a corner apart", []string{"####", "#.##", "##.#", "####"}, "[[{0 0} {4 0} {4 4} {0 4}] [{1 1} {1 2} {2 2} {2 1}] [{2 2} {2 3} {3 3} {3 2}]]"},
 		{"nothing", []string{"..", ".."}, ""},
 	} {
-		m, err := DecodeMask([]byte(parseBitmap(c.rows...).RLE()))
+		m, err := decodeMask([]byte(parseBitmap(c.rows...).RLE()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestBadMasks(t *testing.T) {
 		{`{"size":[2,2],"counts":"oooooooooooooooo0"}`, "damaged"},
 		{`{"size":[4096,4096],"counts":[` + strings.Repeat("1,", 1<<24-1) + `1]}`, "more than 4194304 runs"},
 	} {
-		if _, err := DecodeMask([]byte(c.rle)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := decodeMask([]byte(c.rle)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.60s: got %v, want %q", c.rle, err, c.want)
 		}
 	}
@@ -229,7 +229,7 @@ func TestSimplify(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 2000 {
 		b := randomBitmap(r)
-		m, err := DecodeMask([]byte(b.RLE()))
+		m, err := decodeMask([]byte(b.RLE()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -253,7 +253,7 @@ func TestSimplify(t *testing.T) {
 			disc[y][x] = (x-50)*(x-50)+(y-50)*(y-50) < 40*40
 		}
 	}
-	m, err := DecodeMask([]byte(disc.RLE()))
+	m, err := decodeMask([]byte(disc.RLE()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func FuzzMask(f *testing.F) {
 	f.Add([]byte(`{"size":[3,3],"counts":[1,2,3,3]}`))
 	f.Add([]byte(parseBitmap("##.", ".##", "#.#").Compressed()))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		m, err := DecodeMask(data)
+		m, err := decodeMask(data)
 		if err != nil {
 			return
 		}
@@ -335,7 +335,7 @@ func BenchmarkMask(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				m, err := DecodeMask([]byte(rle))
+				m, err := decodeMask([]byte(rle))
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -399,4 +399,9 @@ func covers(p pictograph.Polygon, x, y float64) bool {
 		}
 	}
 	return inside
+}
+
+func decodeMask(segmentation []byte) (*Mask, error) {
+	m := new(Mask)
+	return m, m.Unmarshal(segmentation)
 }

@@ -1,3 +1,5 @@
+// Package manifest reads and writes the SQLite manifest: a list of images with where their
+// labels are, in whatever format, to be edited with SQL. [Schema] is its layout.
 package manifest
 
 import (

@@ -164,7 +164,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 	if err != nil {
 		return nil, source.OpenError(s.Path, err)
 	}
-	err = m.query(ctx, func(db *sql.DB) error { return m.readHead(ctx, db) })
+	err = m.query(func(db *sql.DB) error { return m.readHead(ctx, db) })
 	if err != nil {
 		return nil, &convert.Error{Op: "read", Path: s.Path, Err: err, Advice: "a manifest is a SQLite file as pictosync manifest writes it"}
 	}
@@ -176,7 +176,7 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 func (m *manifest) examine(ctx context.Context) error {
 	defer m.Hold()()
 	var keys []classesOf
-	if err := m.query(ctx, func(db *sql.DB) error {
+	if err := m.query(func(db *sql.DB) error {
 		return eachRow(ctx, db, `SELECT DISTINCT CAST(format AS TEXT), class_set FROM images WHERE format IS NOT NULL AND typeof(class_set) IN ('integer', 'null')`, func(rows *sql.Rows) error {
 			var format string
 			var set sql.NullInt64
@@ -267,7 +267,7 @@ func (m *manifest) Hold() (release func()) {
 }
 
 // query reads from the manifest.
-func (m *manifest) query(ctx context.Context, read func(*sql.DB) error) error {
+func (m *manifest) query(read func(*sql.DB) error) error {
 	db, err := m.take()
 	if err != nil {
 		return err
@@ -500,7 +500,7 @@ func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, 
 		}
 		return items, end, err
 	}
-	err = m.query(ctx, func(db *sql.DB) error {
+	err = m.query(func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT min(id) FROM images WHERE id > ?`, last).Scan(&end)
 	})
 	if err != nil {
@@ -517,7 +517,7 @@ func (m *manifest) page(ctx context.Context, last int64) (items []convert.Item, 
 // nameOf is the image of a row that cannot be read as a whole, or its number where that cannot
 // be read either.
 func (m *manifest) nameOf(ctx context.Context, id int64) (name string) {
-	err := m.query(ctx, func(db *sql.DB) error {
+	err := m.query(func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT CAST(image AS TEXT) FROM images WHERE id = ?`, id).Scan(&name)
 	})
 	if clean, cleanErr := source.CleanImagePath(name); err == nil && cleanErr == nil {
@@ -529,7 +529,7 @@ func (m *manifest) nameOf(ctx context.Context, id int64) (name string) {
 // rows reads the rows that a condition fits; beside an error those before it.
 func (m *manifest) rows(ctx context.Context, condition string, args ...any) (items []convert.Item, err error) {
 	bytes := 0
-	err = m.query(ctx, func(db *sql.DB) error {
+	err = m.query(func(db *sql.DB) error {
 		// Large labels are read when they are needed.
 		return eachRow(ctx, db, `
 			SELECT id, image, aliases, format, label_path, label IS NOT NULL, image_id, width, height, class_set
@@ -618,40 +618,59 @@ func (m *manifest) readRow(r row, item *convert.Item) (place place, err error) {
 	if place.labelPath, err = rowText("label_path", r.labelPath); err != nil {
 		return place, err
 	}
-	switch {
-	case place.labelPath == "" && !r.inline:
-		return place, errors.New("it has neither label nor label_path, so it says nothing of the image")
-	case place.labelPath != "" && r.inline:
-		return place, errors.New("it has both label and label_path; leave one")
-	case place.labelPath != "" && !filepath.IsLocal(filepath.FromSlash(place.labelPath)):
-		return place, fmt.Errorf("its label_path %s leads out of the manifest's root", convert.Display(place.labelPath))
-	case place.labelPath != "":
+	if err := r.checkLabel(place); err != nil {
+		return place, err
+	}
+	item.Explicit = r.inline || place.format.Explicit
+	if place.labelPath != "" {
 		item.File = place.labelPath
-		item.Explicit = place.format.Explicit
-	default:
-		item.Explicit = true
 	}
-	if r.width != nil || r.height != nil {
-		width, widthOK := r.width.(int64)
-		height, heightOK := r.height.(int64)
-		if !widthOK || !heightOK {
-			return place, errors.New("width and height are not both whole numbers")
-		}
-		if place.size, err = source.WholeSize(float64(width), float64(height)); err != nil {
-			return place, err
-		}
+	if place.size, err = r.size(); err != nil {
+		return place, err
 	}
-	switch set := r.classSet.(type) {
-	case nil:
-	case int64:
-		place.classSet = set
-	default:
-		return place, errors.New("class_set is no whole number")
+	place.classSet, err = r.setOfClasses(place)
+	return place, err
+}
+
+// checkLabel refuses a row that does not say in one way where its label is.
+func (r row) checkLabel(p place) error {
+	switch {
+	case p.labelPath == "" && !r.inline:
+		return errors.New("it has neither label nor label_path, so it says nothing of the image")
+	case p.labelPath != "" && r.inline:
+		return errors.New("it has both label and label_path; leave one")
+	case p.labelPath != "" && !filepath.IsLocal(filepath.FromSlash(p.labelPath)):
+		return fmt.Errorf("its label_path %s leads out of the manifest's root", convert.Display(p.labelPath))
 	}
-	if r.classSet != nil && place.ofMany() {
-		return place, fmt.Errorf("it has a class_set, and %s has classes of its own; leave class_set NULL", convert.Display(place.labelPath))
+	return nil
+}
+
+// size is that of the row's image, where it says one.
+func (r row) size() (convert.Size, error) {
+	if r.width == nil && r.height == nil {
+		return convert.Size{}, nil
 	}
-	return place, nil
+	width, widthOK := r.width.(int64)
+	height, heightOK := r.height.(int64)
+	if !widthOK || !heightOK {
+		return convert.Size{}, errors.New("width and height are not both whole numbers")
+	}
+	return source.WholeSize(float64(width), float64(height))
+}
+
+// setOfClasses is the number of the row's set of classes, where it has one.
+func (r row) setOfClasses(p place) (set int64, err error) {
+	if r.classSet == nil {
+		return 0, nil
+	}
+	set, ok := r.classSet.(int64)
+	switch {
+	case !ok:
+		return 0, errors.New("class_set is no whole number")
+	case p.ofMany():
+		return set, fmt.Errorf("it has a class_set, and %s has classes of its own; leave class_set NULL", convert.Display(p.labelPath))
+	}
+	return set, nil
 }
 
 // rowFormat is the format of a row.
@@ -799,7 +818,7 @@ func (m *manifest) label(ctx context.Context, item convert.Item, p place) ([]byt
 		return data, nil
 	}
 	var label []byte
-	err := m.query(ctx, func(db *sql.DB) error {
+	err := m.query(func(db *sql.DB) error {
 		return db.QueryRowContext(ctx, `SELECT CAST(label AS BLOB) FROM images WHERE id = ? AND label IS NOT NULL`, p.row).Scan(&label)
 	})
 	if errors.Is(err, sql.ErrNoRows) {

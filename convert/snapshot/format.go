@@ -1,3 +1,5 @@
+// Package snapshot is the layout of the folders that export writes, and reads them as a source:
+// canonical lines with what the service says of the images beside.
 package snapshot
 
 import (

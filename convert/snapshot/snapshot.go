@@ -27,7 +27,7 @@ import (
 //
 //	pictosync-backups.json      Repository: which dataset they are of
 //	2026-03-01T020000Z/         a snapshot, named after the time it was begun
-//	  manifest.json             Manifest: what is in it, written last
+//	  manifest.json             Contents: what is in it, written last
 //	  dataset.json              pictograph.Dataset: classes and their templates
 //	  images.jsonl              what else the service says of each image
 //	  annotations/00001.jsonl   canonical JSON Lines, by the images' paths
@@ -65,8 +65,7 @@ type Contents struct {
 	Version int    `json:"version"`
 	Dataset string `json:"dataset"`
 	ID      string `json:"dataset_id"`
-	// Taken is when the export was begun, OldestRead when the image that was
-	// read longest ago was.
+	// Taken is when the export was begun.
 	Taken       time.Time `json:"taken_at"`
 	Images      int       `json:"images"`
 	Annotations int       `json:"annotations"`
@@ -287,64 +286,49 @@ func (c *lineCounter) Write(p []byte) (int, error) {
 // open opens a snapshot, or the newest of a folder of them. All of what is
 // read is held against the manifest first: a damaged backup restores nothing.
 func open(ctx context.Context, in convert.Input) (convert.Source, error) {
-	dir := in.Path
-	reason := "its manifest says that it is a snapshot"
-	if _, err := os.Stat(filepath.Join(dir, ContentsName)); errors.Is(err, fs.ErrNotExist) {
-		if _, err := ReadRepository(dir); err != nil {
-			return nil, &convert.Error{Op: "read", Path: dir, Err: err}
-		}
-		now := in.Now
-		if now.IsZero() {
-			now = time.Now()
-		}
-		all, err := List(dir, now)
-		if err != nil {
-			return nil, err
-		}
-		if len(all) == 0 {
-			return nil, &convert.Error{Op: "read", Path: dir, Err: errors.New("the folder of backups holds no complete snapshot"), Advice: "run `pictosync export` to its end"}
-		}
-		dir, reason = all[0].Dir, fmt.Sprintf("%s is the newest of %d snapshots", all[0].Name, len(all))
+	dir, reason, err := snapshotIn(in)
+	if err != nil {
+		return nil, err
 	}
 	m, err := ReadContents(dir)
 	if err != nil {
 		return nil, &convert.Error{Op: "read", Path: dir, Err: err}
 	}
-	c, err := canonical.NewCanonical(in, canonical.FormatBackup, reason)
+	c, err := canonical.New(in, canonical.FormatBackup, reason)
 	if err != nil {
 		return nil, err
 	}
 	c.Elsewhere = ContentsName
-	var ids, splits map[string]string // by path
+	b := backed{Dataset: c, dir: dir, sums: sync.OnceValue(func() map[string]string { return sumsOf(dir) })}
+	var ids map[string]string // by path
 	for _, f := range m.Files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		annotations := strings.HasPrefix(f.Path, "annotations/")
 		if !annotations && f.Path != DatasetName && f.Path != imagesName {
 			continue
 		}
 		if err := CheckFile(dir, f); err != nil {
-			return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "use another snapshot; `pictosync snapshots` lists them"}
+			return nil, damaged(dir, err)
 		}
-		path := filepath.Join(dir, filepath.FromSlash(f.Path))
-		if f.Path == imagesName {
-			if ids, splits, err = readImages(path); err != nil {
+		switch {
+		case annotations:
+			if err := c.AddLines(ctx, path, f.Path); err != nil {
+				return nil, err
+			}
+		case f.Path == imagesName:
+			if ids, b.splits, err = readImages(path); err != nil {
 				return nil, &convert.Error{Op: "read", Path: path, Err: err}
 			}
-			continue
-		}
-		if !annotations {
+		default:
 			var d pictograph.Dataset
 			if err := readJSON(path, &d); err != nil {
 				return nil, &convert.Error{Op: "read", Path: dir, Err: err}
 			}
 			c.Classes = d.Classes
-			continue
-		}
-		if err := c.AddLines(ctx, path, f.Path); err != nil {
-			return nil, err
 		}
 	}
 	if c.Len() != m.Images {
-		return nil, &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: its manifest says %d images, and its files hold %d", m.Images, c.Len()), Advice: "use another snapshot; `pictosync snapshots` lists them"}
+		return nil, damaged(dir, fmt.Errorf("its manifest says %d images, and its files hold %d", m.Images, c.Len()))
 	}
 	c.FailRepeated()
 	for _, missing := range m.Missing {
@@ -354,7 +338,34 @@ func open(ctx context.Context, in convert.Input) (convert.Source, error) {
 		record := &c.All()[i]
 		record.ImageID = ids[record.Image]
 	}
-	return backed{c, dir, splits, sync.OnceValue(func() map[string]string { return sumsOf(dir) })}, nil
+	return b, nil
+}
+
+// snapshotIn is the snapshot that a folder is, or the newest that it holds, and why that.
+func snapshotIn(in convert.Input) (dir, reason string, err error) {
+	dir = in.Path
+	if _, err := os.Stat(filepath.Join(dir, ContentsName)); !errors.Is(err, fs.ErrNotExist) {
+		return dir, "its manifest says that it is a snapshot", nil
+	}
+	if _, err := ReadRepository(dir); err != nil {
+		return "", "", &convert.Error{Op: "read", Path: dir, Err: err}
+	}
+	now := in.Now
+	if now.IsZero() {
+		now = time.Now()
+	}
+	all, err := List(dir, now)
+	if err != nil {
+		return "", "", err
+	}
+	if len(all) == 0 {
+		return "", "", &convert.Error{Op: "read", Path: dir, Err: errors.New("the folder of backups holds no complete snapshot"), Advice: "run `pictosync export` to its end"}
+	}
+	return all[0].Dir, fmt.Sprintf("%s is the newest of %d snapshots", all[0].Name, len(all)), nil
+}
+
+func damaged(dir string, err error) error {
+	return &convert.Error{Op: "read", Path: dir, Err: fmt.Errorf("the backup is damaged: %w", err), Advice: "use another snapshot; `pictosync snapshots` lists them"}
 }
 
 // imagesName is what the service said of each image, beside its annotations.

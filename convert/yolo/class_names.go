@@ -175,7 +175,7 @@ func (y *dataset) checkClassLists(description string) error {
 			fmt.Sprintf("say which is right with --class-list FILE, as %s or %s", convert.Display(description), convert.Display(other.file)))
 	}
 	for _, in := range folders {
-		names := append(slices.Clone(classLists[:3]), predefined)
+		names := append(slices.Clone(classLists), predefined)
 		if files, err := filepath.Glob(filepath.Join(escapeGlob(in), "*.names")); err == nil && isYAML(description) {
 			for _, file := range files { // of Darknet
 				names = append(names, filepath.Base(file))
@@ -261,7 +261,7 @@ func (y *dataset) classListsIn(folder, prefix string, has func(name string) bool
 		return nil
 	}
 	own := namedClasses{y.classList, y.convert.Classes}
-	for _, name := range classLists[:3] {
+	for _, name := range classLists {
 		file := filepath.Join(folder, name)
 		if !has(name) || file == y.classList {
 			continue

@@ -1,3 +1,7 @@
+// Package yolo reads and writes data sets with a label file an image and a line an object:
+// those of Ultralytics and Roboflow (data.yaml), of Darknet (obj.data), and folders with a list
+// of class names. Labels do not say what their numbers are: a sample of them is examined first,
+// and what may be two things is refused.
 package yolo
 
 import (

@@ -114,7 +114,7 @@ func (s *sink) Write(c *convert.Converted) error {
 	}
 	var f *os.File
 	if err = s.writer.nameError(c.Item.Image); err == nil {
-		f, err = s.create(filepath.FromSlash(s.writer.LabelPath(c.Item.Image)))
+		f, err = s.create(filepath.FromSlash(s.writer.labelPath(c.Item.Image)))
 	}
 	if errors.Is(err, os.ErrExist) {
 		err = errSharedName
@@ -142,7 +142,7 @@ var errSharedName = errors.New("another image has the same name but for its exte
 
 // nameError says why an image's label cannot be told by its name, nil where it can.
 func (w *Writer) nameError(image string) error {
-	label := filepath.Base(w.LabelPath(image))
+	label := filepath.Base(w.labelPath(image))
 	switch {
 	case w.catalog.SharesStem(image):
 		return errSharedName

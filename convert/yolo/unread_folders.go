@@ -182,7 +182,7 @@ func (l *looked) take(e fs.DirEntry, read bool) {
 	case strings.HasPrefix(name, ".") || source.IsClutter(name):
 	case e.IsDir():
 		l.folders = append(l.folders, name)
-	case isYAML(name), slices.Contains(classLists[:3], name):
+	case isYAML(name), slices.Contains(classLists, name):
 		l.descriptions = append(l.descriptions, name)
 	case slices.Contains([]string{".json", ".xml", ".jsonl", ".ndjson"}, strings.ToLower(filepath.Ext(name))):
 		const some = 3

@@ -96,9 +96,9 @@ func (w *Writer) Keypoints() []string { return w.keypoints }
 // Task is the task that the label files are for.
 func (w *Writer) Task() Task { return w.task }
 
-// LabelPath is the path of an image's label file in the data set, where trainers look for it: the
+// labelPath is the path of an image's label file in the data set, where trainers look for it: the
 // image lies in the folder images by its bare name.
-func (w *Writer) LabelPath(image string) string {
+func (w *Writer) labelPath(image string) string {
 	image = convert.BareName(image)
 	return "labels/" + strings.TrimSuffix(image, path.Ext(image)) + ".txt"
 }

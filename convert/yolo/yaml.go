@@ -165,7 +165,7 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 	case "task":
 		var task string
 		if task, err = yamldoc.Text(v.Value); err == nil {
-			err = p.task(Task(task))
+			p.task(Task(task))
 		}
 	case "kpt_names":
 		p.perName, err = p.keypointNames(v.Value)
@@ -195,14 +195,13 @@ func (p *descriptionParser) entry(v yamldoc.Pair) (err error) {
 
 // task is no key of the trainers', but what tells polygons of four points from
 // oriented boxes where it is there.
-func (p *descriptionParser) task(task Task) error {
+func (p *descriptionParser) task(task Task) {
 	switch task {
 	case Detect, Segment, Pose, OBB:
 		p.d.task = task
 	default:
 		p.report(convert.KindDescription, "task", fmt.Sprintf("the task is %q and must be one of: detect, segment, pose, obb", task), "the task was found from the labels")
 	}
-	return nil
 }
 
 func (p *descriptionParser) names(node *yamldoc.Node) (map[int]string, error) {

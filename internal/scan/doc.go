@@ -6,8 +6,8 @@
 // It holds JSON to its rules only as far as it needs them for that; what a value contains
 // is checked by who decodes it. The functions on bytes ([Text], [Number], [Numbers])
 // read values of the plainest form and leave all others to a decoder: they tell that
-// nothing is to be said against what they read, never what is wrong. [Elements] and
-// [ValueEnd] walk JSON that is known to be valid.
+// nothing is to be said against what they read, never what is wrong. [Elements] walks
+// JSON that is known to be valid.
 //
 // For all else there are encoding/json and jsontext.
 package scan

@@ -73,8 +73,8 @@ func member(data []byte, i int) (name []byte, value int) {
 	return name, i
 }
 
-// ValueEnd returns where the value at i ends, in valid JSON.
-func ValueEnd(data []byte, i int) int {
+// valueEnd returns where the value at i ends, in valid JSON.
+func valueEnd(data []byte, i int) int {
 	s := Scanner{buf: data, pos: i, end: len(data), keep: -1}
 	s.Skip()
 	return s.pos
@@ -84,7 +84,7 @@ func ValueEnd(data []byte, i int) int {
 func Elements(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for i := Space(list, 1); list[i] != ']'; {
-			end := ValueEnd(list, i)
+			end := valueEnd(list, i)
 			if !yield(list[i:end]) {
 				return
 			}

@@ -1,3 +1,4 @@
+// Package bitmaptest has masks as pictures of characters, for tests to compare with.
 package bitmaptest
 
 import (

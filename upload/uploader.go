@@ -26,13 +26,13 @@ const (
 	batchesAtOnce = 2
 	// kept is how long bytes are taken to stay at the storage that were not registered.
 	kept = 30 * time.Minute
-	// maxTries is how often an image is brought that the service does not take.
+	// maxTries is how often an image is uploaded that the service does not take.
 	maxTries = 5
 	// putsAtOnce is how many files are recorded together.
 	putsAtOnce = 25
 )
 
-// Uploader brings the files that a run has on record.
+// Uploader uploads the files that a run has on record.
 type Uploader struct {
 	*dataset.Access
 	Store   *store.Store
@@ -53,10 +53,10 @@ func Settle(ctx context.Context, a *dataset.Access, st *store.Store) error {
 	return st.SettleUploads(ctx, a.Ref, a.Now(), kept)
 }
 
-// Bring brings all files that the run has on record. What is wrong with one is its failure
-// alone; an error is the service's or the state's, and what was not brought stays on record.
+// Upload uploads all files that the run has on record. What is wrong with one is its failure
+// alone; an error is the service's or the state's, and what was not uploaded stays on record.
 // Work that is asked to stop finishes what is under way.
-func (u *Uploader) Bring(ctx context.Context) error {
+func (u *Uploader) Upload(ctx context.Context) error {
 	if u.Streams <= 0 {
 		u.Streams = DefaultStreams
 	}
@@ -71,7 +71,7 @@ func (u *Uploader) Bring(ctx context.Context) error {
 		}
 	}
 	for _, err := range parallel.Map(ctx, batchesAtOnce, batches, func(ctx context.Context, batch []store.Upload) (none struct{}, err error) {
-		return none, u.bring(ctx, batch)
+		return none, u.uploadBatch(ctx, batch)
 	}) {
 		if err != nil {
 			return err
@@ -80,9 +80,9 @@ func (u *Uploader) Bring(ctx context.Context) error {
 	return context.Cause(u.Stopping)
 }
 
-// bring brings one batch. What the service does not take is brought again a few times:
+// uploadBatch uploads one batch. What the service does not take is uploaded again a few times:
 // registered again first, and sent again after that.
-func (u *Uploader) bring(ctx context.Context, batch []store.Upload) error {
+func (u *Uploader) uploadBatch(ctx context.Context, batch []store.Upload) error {
 	reasons := make(map[int64]string)
 	for try := 1; len(batch) > 0; try++ {
 		put, err := u.send(ctx, batch)
