@@ -308,7 +308,7 @@ func (a *Access) scan(e store.Export, take func([]Exported, time.Time) error) er
 	if err != nil {
 		return err
 	}
-	var seen Refs
+	var seen store.Refs
 	damaged, annotations := 0, 0
 	checked := a.Session.isChecked(e.Name)
 	chunk := make([]pictograph.ExportedImage, 0, chunkExported)
@@ -379,7 +379,7 @@ func (a *Access) spotCheck(e store.Export, images []Exported, annotated int) err
 }
 
 // asListed are those of an export's images that are as they are listed.
-func (a *Access) asListed(chunk []pictograph.ExportedImage, asked time.Time, seen *Refs) ([]Exported, error) {
+func (a *Access) asListed(chunk []pictograph.ExportedImage, asked time.Time, seen *store.Refs) ([]Exported, error) {
 	ids := make([]string, len(chunk))
 	for n, i := range chunk {
 		ids[n] = i.ID

@@ -101,18 +101,6 @@ func TestContentIsComparedWithoutItsMakers(t *testing.T) {
 	}
 }
 
-func TestRefs(t *testing.T) {
-	var r Refs
-	for _, ref := range []int64{0, 63, 64, 1000} {
-		if r.Has(ref) {
-			t.Errorf("it has %d", ref)
-		}
-		if r.Add(ref); !r.Has(ref) || r.Has(ref+1) {
-			t.Errorf("%d was added", ref)
-		}
-	}
-}
-
 // The service takes a hundred characters.
 func TestNamesOfExports(t *testing.T) {
 	if a, b := exportName(noon), exportName(noon); a == b || len(a) > 100 || a[:len("pictosync-20260301-120000-")] != "pictosync-20260301-120000-" {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -31,7 +30,7 @@ type Listing struct {
 	last    atomic.Int64 // and of the last of these that was shown
 
 	beside *recorder // nil where nothing is recorded beside the listing; who runs it has seen
-	seen   refSet
+	seen   Refs
 }
 
 // recorder records pages beside the listing.
@@ -181,7 +180,7 @@ func (l *Listing) Add(ctx context.Context, images []Image) error {
 			other = append(other, i)
 			continue
 		}
-		l.seen.add(was.ref)
+		l.seen.Add(was.ref)
 		l.last.Store(was.ref)
 	}
 	if len(other) == 0 {
@@ -249,10 +248,10 @@ func (l *Listing) record(ctx context.Context, images []Image) error {
 				if err := insert.add(ctx, highest, l.dataset, i.ID, i.Path, Stem(i.Path), i.Width, i.Height, i.AnnotationCount, string(i.Meta), i.Reviewed); err != nil {
 					return err
 				}
-				l.seen.add(highest)
+				l.seen.Add(highest)
 				continue
 			}
-			l.seen.add(was.ref)
+			l.seen.Add(was.ref)
 			l.last.Store(was.ref)
 			if was.shows(i) {
 				continue
@@ -320,12 +319,12 @@ func (l *Listing) End(ctx context.Context, now time.Time, expected int) (shown i
 			return err
 		}
 		ctx = uninterrupted
-		whole := l.seen.n >= expected
+		whole := l.seen.Len() >= expected
 		var there int
 		if err := tx.QueryRowContext(ctx, `SELECT count(*) FROM image_ids WHERE dataset = ?`, l.dataset).Scan(&there); err != nil {
 			return err
 		}
-		if there > l.seen.n && whole {
+		if there > l.seen.Len() && whole {
 			if err := l.forget(ctx, tx); err != nil {
 				return err
 			}
@@ -333,7 +332,7 @@ func (l *Listing) End(ctx context.Context, now time.Time, expected int) (shown i
 		_, err := tx.ExecContext(ctx, `UPDATE datasets SET listed_at = ?, found_to = max(iif(?4, 0, found_to), ?2) WHERE id = ?3`, now.UnixMilli(), l.seen.last(), l.dataset, whole)
 		return err
 	})
-	return l.seen.n, err
+	return l.seen.Len(), err
 }
 
 const forgetPage = 10_000
@@ -345,7 +344,7 @@ func (l *Listing) forget(ctx context.Context, tx *sql.Tx) error {
 			return err
 		}
 		for _, ref := range refs {
-			if l.seen.has(ref) {
+			if l.seen.Has(ref) {
 				continue
 			}
 			for _, forget := range []string{
@@ -380,43 +379,4 @@ func (l *Listing) refsBehind(ctx context.Context, tx *sql.Tx, last int64) (refs 
 		refs = append(refs, ref)
 	}
 	return refs, rows.Err()
-}
-
-// refSet is a set of numbers of images, a bit each.
-type refSet struct {
-	bits []uint64
-	n    int
-}
-
-func (s *refSet) add(ref int64) {
-	word := int(ref / 64)
-	if word >= len(s.bits) {
-		s.bits = append(s.bits, make([]uint64, word+1+word/4-len(s.bits))...)
-	}
-	if bit := uint64(1) << (ref % 64); s.bits[word]&bit == 0 {
-		s.bits[word] |= bit
-		s.n++
-	}
-}
-
-func (s *refSet) remove(ref int64) {
-	if s.has(ref) {
-		s.bits[ref/64] &^= 1 << (ref % 64)
-		s.n--
-	}
-}
-
-// last is the highest of the set, 0 for none.
-func (s *refSet) last() int64 {
-	for word := len(s.bits) - 1; word >= 0; word-- {
-		if s.bits[word] != 0 {
-			return int64(word)*64 + int64(bits.Len64(s.bits[word])) - 1
-		}
-	}
-	return 0
-}
-
-func (s *refSet) has(ref int64) bool {
-	word := int(ref / 64)
-	return word < len(s.bits) && s.bits[word]&(1<<(ref%64)) != 0
 }

@@ -53,7 +53,7 @@ func (p *planner) lookAtUnknown(plan store.PlanSummary) (store.PlanSummary, erro
 	if !p.applies || p.undone != nil || !p.tipsOver(plan) {
 		return plan, nil
 	}
-	var refs dataset.Refs
+	var refs store.Refs
 	images := 0
 	unknown := func(take func(store.Item) error) error {
 		for rows, err := range p.pendingRows(plan.Saves, chunkItems) {

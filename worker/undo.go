@@ -355,10 +355,10 @@ func (p *planner) removeClasses(ctx context.Context) error {
 // lookForClasses looks by an export of the dataset for annotations of classes, where that is
 // worth its requests, and strikes out those that are in use. It returns the images that were
 // looked at.
-func (p *planner) lookForClasses(unused map[string]bool) (looked dataset.Refs, err error) {
+func (p *planner) lookForClasses(unused map[string]bool) (looked store.Refs, err error) {
 	annotated, _, err := p.store.Annotated(p.Stopping, p.Ref)
 	if err != nil || len(unused) == 0 || !p.Worth(annotated) {
-		return nil, err
+		return looked, err
 	}
 	p.Began = p.Now() // what was read before the undo saved tells nothing
 	_, err = p.FetchExport(p.record.ID, func(images []dataset.Exported, _ time.Time) error {
@@ -386,8 +386,8 @@ func (p *planner) lookForClasses(unused map[string]bool) (looked dataset.Refs, e
 
 // knownOf are those of a page of images that were looked at, with how many annotations they
 // had then.
-func (p *planner) knownOf(ctx context.Context, page []pictograph.Image, looked dataset.Refs) (map[string]int, error) {
-	if len(looked) == 0 {
+func (p *planner) knownOf(ctx context.Context, page []pictograph.Image, looked store.Refs) (map[string]int, error) {
+	if looked.Len() == 0 {
 		return nil, nil
 	}
 	ids := make([]string, len(page))

@@ -29,7 +29,7 @@ type VerifyOptions struct {
 type verifier struct {
 	*planner
 	// believed are the images that are as the labels say by an export.
-	believed   dataset.Refs
+	believed   store.Refs
 	believedMu sync.Mutex
 }
 
@@ -116,7 +116,7 @@ func (v *verifier) verify(ctx context.Context) error {
 		v.Tracker.Expect(progress.Reading, left)
 	}
 	err = v.compareAll(plan.Saves)
-	if err == nil && v.ExportLied() && len(v.believed) > 0 {
+	if err == nil && v.ExportLied() && v.believed.Len() > 0 {
 		err = v.compareBelieved()
 	}
 	if err != nil {
@@ -220,13 +220,13 @@ func (v *verifier) readWhole() (ok bool, err error) {
 }
 
 // pendingRefs are the images that the plan left to be dealt with.
-func (r *run) pendingRefs() (dataset.Refs, error) {
-	var refs dataset.Refs
+func (r *run) pendingRefs() (store.Refs, error) {
+	var refs store.Refs
 	var after int64
 	for {
 		rows, err := r.store.Pending(r.Stopping, r.record.ID, after, chunkItems)
 		if err != nil {
-			return nil, err
+			return refs, err
 		}
 		for _, row := range rows {
 			refs.Add(row.ImageRef)
