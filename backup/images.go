@@ -361,7 +361,7 @@ func (x *export) fetch(ctx context.Context, p *pool, m dataset.ImageMeta) (f fet
 		}
 	}
 	var own error
-	err = x.Persist(func(context.Context) error {
+	err = x.PersistAlone(func(context.Context) error {
 		own = nil
 		return x.Client.ImageContent(ctx, pictograph.ImageRef{ID: m.ID, Dataset: x.Ref.ID, Path: m.Path}, func(content io.Reader, size int64) (err error) {
 			f.file.SHA256, f.file.Bytes, err = p.take(content)
@@ -371,9 +371,13 @@ func (x *export) fetch(ctx context.Context, p *pool, m dataset.ImageMeta) (f fet
 			return err
 		})
 	})
+	poison, ofImage := errors.AsType[dataset.PoisonError](err)
 	switch {
 	case own != nil:
 		return f, own
+	case ofImage:
+		f.reason = "the service cannot give its file, and answers other requests: " + poison.Err.Error()
+		return f, nil
 	case errors.Is(err, pictograph.ErrNotFound):
 		f.reason = "the service does not have its file: " + err.Error()
 		return f, nil
