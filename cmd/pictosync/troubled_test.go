@@ -559,7 +559,7 @@ func TestAnImageThatIsRefused(t *testing.T) {
 			t.Errorf("%d: sync: exit %d: %s", status, code, out)
 		}
 		refused = ".jpg"
-		if code, out := export("others", "--full"); code != exitUnexpected || strings.Contains(out, `"snapshot"`) {
+		if code, out := export("others", "--full", "--concurrency", "1"); code != exitUnexpected || strings.Contains(out, `"snapshot"`) {
 			t.Errorf("%d: export of what is refused: exit %d: %s", status, code, out)
 		}
 	}
