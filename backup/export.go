@@ -32,7 +32,8 @@ type Options struct {
 	// MaxAge is, where images are read one by one, how old what was read of an image
 	// may be; an image whose annotation count has changed, or that was saved from here
 	// since, is read in any case. Each image has its turn somewhere between the half and
-	// the whole of it, so that they do not all fall due in one night. 0 reads all.
+	// the whole of it, so that they do not all fall due in one night. 0 reads all, and holds
+	// the image files that are kept against their checksums.
 	MaxAge time.Duration
 	// Formats are written beside the canonical lines: coco, yolo.
 	Formats []string

@@ -184,6 +184,32 @@ func TestExportOfAnEmptiedDatasetTakesNothingAway(t *testing.T) {
 	}
 }
 
+// A file of an image that the service fails on for ever is missing in the backup, and does not keep
+// the others from it.
+func TestAFileThatTheServiceFailsOn(t *testing.T) {
+	b := newBench(t)
+	b.images("a.jpg", "b.jpg", "c.jpg")
+	b.before = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.Contains(r.URL.Path, "/images/") || !strings.HasSuffix(r.URL.Path, ".jpg") {
+			return false
+		}
+		if strings.HasSuffix(r.URL.Path, "/b.jpg") {
+			http.Error(w, "it is broken", http.StatusInternalServerError)
+			return true
+		}
+		fmt.Fprint(w, "the file of ", r.URL.Path)
+		return true
+	}
+	s, err := b.export(nil, Options{Images: true})
+	if err != nil || s.Files == nil || s.Files.Downloaded != 2 || s.Files.Failed != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	m, err := snapshot.ReadContents(s.Snapshot)
+	if err != nil || len(m.MissingFiles) != 1 || m.MissingFiles[0].Image != "b.jpg" || !strings.Contains(m.MissingFiles[0].Reason, "answers other requests") {
+		t.Errorf("%+v, %v", m.MissingFiles, err)
+	}
+}
+
 // Snapshots without the files of images do not take away the last that has them.
 func TestImageFilesOutlivePruning(t *testing.T) {
 	for files, want := range map[string]string{ // image files of snapshots, the newest first; what stays of them

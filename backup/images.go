@@ -54,6 +54,8 @@ type pool struct {
 
 	mu    sync.Mutex
 	known map[string]snapshot.ImageFile // by the service's id
+	// sound says of contents whether they are as their checksum says; nil where that is not looked at.
+	sound map[string]bool
 }
 
 func openPool(repository string) (*pool, error) {
@@ -94,7 +96,32 @@ func (p *pool) has(id string, listed int64) (snapshot.ImageFile, bool) {
 		return i, false
 	}
 	info, err := os.Stat(p.file(i.SHA256))
-	return i, err == nil && info.Size() == i.Bytes
+	return i, err == nil && info.Size() == i.Bytes && !p.damaged(i.SHA256)
+}
+
+// damaged reports whether a content is found not to be as its checksum says. Each is read once.
+func (p *pool) damaged(sum string) bool {
+	if p.sound == nil {
+		return false
+	}
+	p.mu.Lock()
+	sound, known := p.sound[sum]
+	p.mu.Unlock()
+	if !known {
+		is, err := snapshot.HashFile(p.dir, sum[:2]+"/"+sum)
+		sound = err == nil && is.SHA256 == sum
+		p.found(sum, sound)
+	}
+	return !sound
+}
+
+// found notes whether a content is sound, where that is looked at.
+func (p *pool) found(sum string, sound bool) {
+	if p.sound != nil {
+		p.mu.Lock()
+		p.sound[sum] = sound
+		p.mu.Unlock()
+	}
 }
 
 // take stores a content.
@@ -120,6 +147,7 @@ func (p *pool) take(content io.Reader) (sum string, size int64, err error) {
 	if err := os.Rename(temp.Name(), p.file(sum)); err != nil {
 		return "", 0, err
 	}
+	p.found(sum, true)
 	return sum, size, atomicfile.SyncFolder(folder)
 }
 
@@ -188,6 +216,9 @@ func (x *export) fetchImages() error {
 		return err
 	}
 	defer p.close()
+	if x.maxAge <= 0 { // all is read again, what is kept too
+		p.sound = make(map[string]bool)
+	}
 	if err := removePartial(p.dir); err != nil {
 		return err
 	}
@@ -369,7 +400,7 @@ func (x *export) fetch(ctx context.Context, p *pool, m dataset.ImageMeta) (f fet
 		}
 	}
 	var own error
-	err = x.Persist(func(context.Context) error {
+	err = x.PersistAlone(func(context.Context) error {
 		own = nil
 		return x.Client.ImageContent(ctx, pictograph.ImageRef{ID: m.ID, Dataset: x.Ref.ID, Path: m.Path}, func(content io.Reader, size int64) (err error) {
 			f.file.SHA256, f.file.Bytes, err = p.take(content)
@@ -379,9 +410,13 @@ func (x *export) fetch(ctx context.Context, p *pool, m dataset.ImageMeta) (f fet
 			return err
 		})
 	})
+	poison, ofImage := errors.AsType[dataset.PoisonError](err)
 	switch {
 	case own != nil:
 		return f, own
+	case ofImage:
+		f.reason = "the service cannot give its file, and answers other requests: " + poison.Err.Error()
+		return f, nil
 	case errors.Is(err, pictograph.ErrNotFound):
 		f.reason = "the service does not have its file: " + err.Error()
 		return f, nil

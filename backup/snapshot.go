@@ -461,10 +461,13 @@ func (x *export) prune(p *repository, now snapshot.Snapshot, m snapshot.Contents
 
 // PruneSnapshots takes away the snapshots, the newest first, that the rules do
 // not keep, and names them; with dryRun it takes none away. Those that are dated ahead of
-// the present stay, and take no other's place. Where none that the rules keep has the files of
+// the present, and those whose manifest cannot be read, stay, and take no other's place. Where none that the rules keep has the files of
 // images, the newest that has them stays too, and is named: it may be all that there is of them.
 func PruneSnapshots(all []snapshot.Snapshot, keep Retention, dryRun bool) (pruned []string, forFiles string, err error) {
-	all = slices.DeleteFunc(slices.Clone(all), func(s snapshot.Snapshot) bool { return s.Ahead })
+	all = slices.DeleteFunc(slices.Clone(all), func(s snapshot.Snapshot) bool {
+		_, err := snapshot.ReadContents(s.Dir)
+		return s.Ahead || err != nil
+	})
 	times := make([]time.Time, len(all))
 	for i, s := range all {
 		times[i] = s.Taken

@@ -219,15 +219,41 @@ func isOfTheBatch(err *pictograph.APIError) bool {
 	return err.Status >= 400 && err.Status < 500
 }
 
+// PersistAlone is [Access.Persist] of what is read of one image. A PoisonError is one that the
+// service fails on, or refuses, while it answers other requests.
+func (a *Access) PersistAlone(read func(context.Context) error) error {
+	tries := 0
+	return a.Persist(func(ctx context.Context) error {
+		err := read(ctx)
+		if err == nil {
+			a.outage.notRead.Store(0)
+			return nil
+		}
+		tries++
+		return a.unreadable(err, tries)
+	})
+}
+
 // unreadable tells of an error that the reading of an image got for the n-th time whether it
 // is a PoisonError. Too many images in a row are not the images' fault.
 func (a *Access) unreadable(err error, n int) error {
 	const most = 3
-	if n < triesOfABatch || !passes(err) || errors.Is(err, pictograph.ErrRateLimited) || a.outage.notRead.Load() >= most || !a.isUp() {
+	failing := n >= triesOfABatch && passes(err) && !errors.Is(err, pictograph.ErrRateLimited)
+	if !failing && !isOfTheImage(err) || a.outage.notRead.Load() >= most || !a.isUp() {
 		return err
 	}
 	a.outage.notRead.Add(1)
 	return PoisonError{err}
+}
+
+// isOfTheImage reports whether the service refuses to show one image for a reason that may be the
+// image's: not for the key's or its account's, and not since it is gone or asks for a pause.
+func isOfTheImage(err error) bool {
+	api, refused := errors.AsType[*pictograph.APIError](err)
+	if !refused || api.Status == http.StatusNotFound {
+		return false
+	}
+	return isOfTheBatch(api) || api.Status == http.StatusBadRequest || api.Status == http.StatusUnprocessableEntity
 }
 
 // isUp reports whether the service answers another request.

@@ -34,14 +34,9 @@ func (e UnreadableError) Error() string { return e.Reason }
 // note that of what we saved. An error that is no UnreadableError is not the image's.
 func (a *Access) Read(id, path string, compared ...store.Hash) (c Content, err error) {
 	var annotations []pictograph.Annotation
-	tries := 0
-	err = a.Persist(func(ctx context.Context) (err error) {
-		if annotations, err = a.Client.Annotations(ctx, pictograph.ImageRef{ID: id, Dataset: a.Ref.ID, Path: path}); err == nil {
-			a.outage.notRead.Store(0)
-			return nil
-		}
-		tries++
-		return a.unreadable(err, tries)
+	err = a.PersistAlone(func(ctx context.Context) (err error) {
+		annotations, err = a.Client.Annotations(ctx, pictograph.ImageRef{ID: id, Dataset: a.Ref.ID, Path: path})
+		return err
 	})
 	if poison, ok := errors.AsType[PoisonError](err); ok {
 		return c, UnreadableError{"the service cannot say what the image has, and answers other requests: " + poison.Err.Error()}

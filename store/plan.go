@@ -112,11 +112,13 @@ func (s *Store) PlanDigest(ctx context.Context, d Dataset, run string) (string, 
 }
 
 // LastFound is how many items the last run before this one found that came to
-// its end, from the same source into the same dataset; 0 where there is none.
+// its end, from the same source into the same dataset; 0 where there is none. One that narrowed
+// the source in the same way comes before all others.
 func (s *Store) LastFound(ctx context.Context, d Dataset, run Run) (int, error) {
 	var before string
 	err := s.reader.QueryRowContext(ctx, `SELECT id FROM runs
-		WHERE dataset = ? AND kind = 'sync' AND source = ? AND id <> ? AND outcome IN ('done', 'failures') ORDER BY turn DESC, started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&before)
+		WHERE dataset = ?1 AND kind = 'sync' AND source = ?2 AND id <> ?3 AND outcome IN ('done', 'failures')
+		ORDER BY claims = (SELECT claims FROM runs WHERE id = ?3) DESC, turn DESC, started_at DESC, id DESC LIMIT 1`, d.Ref, run.Source, run.ID).Scan(&before)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}

@@ -76,7 +76,7 @@ func (o *exportOptions) addJobFlags(f *pflag.FlagSet) {
 	f.StringSliceVar(&o.formats, "formats", nil, "write these `FORMATS` beside the canonical lines: "+strings.Join(besideCanonical(), ", ")+" (all tasks of yolo)")
 	o.reads.addFlags(f)
 	f.StringVar(&o.maxAge, "max-age", "30d", "image by image, read again what was read longer than this `AGE` ago, such as 30d or 12h")
-	f.BoolVar(&o.full, "full", false, "read all images that have annotations")
+	f.BoolVar(&o.full, "full", false, "read all images that have annotations, and hold the image files that are kept against their checksums")
 	f.BoolVar(&o.images, "images", false, "keep the files of the images too, each content once: those that are new or have another size, by one export of the dataset or a request each")
 	forThisCommand(f, "images") // that of a configuration is the folder of a source's images
 	f.StringVar(&o.snapshots, "snapshots", "all", "snapshots to `KEEP`: all, a number, or rules as daily=7,weekly=4,monthly=12")

@@ -188,6 +188,11 @@ func (c configuration) readJobs(root *cobra.Command, path string) ([]*job, error
 
 func (c configuration) readJob(root *cobra.Command, entry jobConfig) (*job, error) {
 	j := &job{}
+	for _, name := range append([]string{"name", "on_failure"}, jobKinds...) {
+		if err := entry.settings[name].single(name); err != nil {
+			return nil, err
+		}
+	}
 	one := func(key string) string { return strings.Join(entry.settings[key].values, " ") }
 	if j.name = one("name"); j.name == "" {
 		return nil, usagef("read %s: the job has no name", entry.where)

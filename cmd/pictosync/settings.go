@@ -127,10 +127,23 @@ func (c configuration) applyFlag(flags *pflag.FlagSet, f *pflag.Flag) error {
 
 // set sets a flag to what the file says.
 func (s setting) set(flags *pflag.FlagSet, flag string) error {
+	if _, list := flags.Lookup(flag).Value.(pflag.SliceValue); !list { // else the last of them would count
+		if err := s.single(key(flag)); err != nil {
+			return err
+		}
+	}
 	for _, value := range s.values {
 		if err := flags.Set(flag, value); err != nil {
 			return usagef("read %s: %s: %w", s.where, key(flag), plainly(err))
 		}
+	}
+	return nil
+}
+
+// single refuses a list where one value is meant.
+func (s setting) single(name string) error {
+	if len(s.values) > 1 {
+		return usagef("read %s: %s takes one value, and this is a list of %d", s.where, name, len(s.values))
 	}
 	return nil
 }

@@ -522,3 +522,45 @@ func TestAReadingThatLacksAnnotations(t *testing.T) {
 		t.Errorf("undo: exit %d: %s", code, out)
 	}
 }
+
+// An image that the service refuses to show, or whose file it refuses to give, fails alone; where it
+// refuses all of them it is not the images' fault.
+func TestAnImageThatIsRefused(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusGone, http.StatusUnprocessableEntity} {
+		s := newTroubled(t)
+		labels := s.labels(t, 1)
+		if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
+			t.Fatalf("exit %d: %s", code, out)
+		}
+		refused := "/a.jpg"
+		s.when(func(w http.ResponseWriter, r *http.Request) bool {
+			switch file := strings.Contains(r.URL.Path, "/images/") && strings.HasSuffix(r.URL.Path, ".jpg"); {
+			case r.Method != http.MethodGet || !file && !strings.Contains(r.URL.Path, "/annotations/"):
+				return false
+			case strings.HasSuffix(r.URL.Path, refused):
+				http.Error(w, `{"error":{"code":"no","message":"it cannot be shown"}}`, status)
+				return true
+			case file:
+				fmt.Fprint(w, "the file of ", r.URL.Path)
+				return true
+			}
+			return false
+		})
+		export := func(folder string, more ...string) (int, string) {
+			return s.run(t, append([]string{"export", "--dataset", "set", "--out", filepath.Join(s.dir, folder), "--read", "image"}, more...)...)
+		}
+		if code, out := export("backups", "--images"); code != exitFailures || !strings.Contains(out, `"failed":1`) || !strings.Contains(out, `"files":{"downloaded":4,"kept":0,"failed":1,`) || strings.Contains(out, `"snapshot":""`) {
+			t.Errorf("%d: export: exit %d: %s", status, code, out)
+		}
+		if code, out := s.run(t, "verify", labels, "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"failed":1`) {
+			t.Errorf("%d: verify: exit %d: %s", status, code, out)
+		}
+		if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"saved":4`) {
+			t.Errorf("%d: sync: exit %d: %s", status, code, out)
+		}
+		refused = ".jpg"
+		if code, out := export("others", "--full", "--concurrency", "1"); code != exitUnexpected || strings.Contains(out, `"snapshot"`) {
+			t.Errorf("%d: export of what is refused: exit %d: %s", status, code, out)
+		}
+	}
+}
