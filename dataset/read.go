@@ -75,14 +75,10 @@ func (a *Access) ReadListed(id, path string, listed int, compared ...store.Hash)
 
 // countOf asks how many annotations an image has by its entry.
 func (a *Access) countOf(id string) (n int, err error) {
-	tries := 0
-	err = a.Persist(func(ctx context.Context) error {
+	err = a.PersistAlone(func(ctx context.Context) error {
 		image, err := a.Client.Image(ctx, id)
-		if n = image.AnnotationCount; err == nil {
-			return nil
-		}
-		tries++
-		return a.unreadable(err, tries)
+		n = image.AnnotationCount
+		return err
 	})
 	if _, poison := errors.AsType[PoisonError](err); poison || errors.Is(err, pictograph.ErrNotFound) {
 		return 0, UnreadableError{"the service shows another number of annotations than it lists, and its entry of the image, which would tell which is right, cannot be read: " + err.Error()}
