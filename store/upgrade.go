@@ -12,8 +12,11 @@ import (
 	"github.com/mattn/go-sqlite3"
 )
 
-//go:embed upgrade.sql
-var upgradeSQL string
+//go:embed upgrade12.sql
+var upgrade12SQL string
+
+//go:embed upgrade13.sql
+var upgrade13SQL string
 
 //go:embed upgrade14.sql
 var upgrade14SQL string
@@ -21,7 +24,7 @@ var upgrade14SQL string
 // Versions of the schema: the one that is written, and the oldest that is upgraded.
 const (
 	schemaVersion = 14
-	upgradedFrom  = 12
+	upgradedFrom  = 11
 )
 
 var (
@@ -79,7 +82,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA foreign_keys = ON`)
 	return transact(ctx, conn, func(ctx context.Context, tx *sql.Tx) error {
-		if version == 12 {
+		if version < 12 {
+			if _, err := tx.ExecContext(ctx, upgrade12SQL); err != nil {
+				return err
+			}
+		}
+		if version < 13 {
 			if err := upgradeTo13(ctx, tx); err != nil {
 				return err
 			}
@@ -93,7 +101,7 @@ func upgradeTo13(ctx context.Context, tx *sql.Tx) error {
 	if err := joinBodies(ctx, tx); err != nil {
 		return fmt.Errorf("take over the batches in flight: %w", err)
 	}
-	_, err := tx.ExecContext(ctx, upgradeSQL)
+	_, err := tx.ExecContext(ctx, upgrade13SQL)
 	return err
 }
 

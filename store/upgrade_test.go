@@ -63,10 +63,44 @@ func TestAnUpgradeMakesWhatANewStateIs(t *testing.T) {
 	}
 }
 
+// schema11 is what version 11 made a state with.
+//
+//go:embed testdata/schema11.sql
+var schema11 string
+
+// So does an upgrade of version 11, which keeps what was saved: an older state is no reason to
+// send it again.
+func TestAStateOfVersion11IsUpgraded(t *testing.T) {
+	older := filepath.Join(t.TempDir(), "state.db")
+	db, err := sql.Open("sqlite3", dsn(older, "rwc"))
+	check(t, err)
+	_, err = db.Exec(schema11)
+	check(t, err)
+	saved := Hash{1, 2, 3}
+	_, err = db.Exec(`INSERT INTO datasets (id, service, dataset_id, name) VALUES (1, 'https://x', 'd', 'shapes');
+		INSERT INTO images (ref, dataset, image_id, path, stem, width, height, annotation_count) VALUES (7, 1, 'i', 'a.jpg', 'a', 10, 8, 3);
+		INSERT INTO image_ids (dataset, image_id, ref) VALUES (1, 'i', 7)`)
+	check(t, err)
+	_, err = db.Exec(`INSERT INTO saves (image, saved_hash, saved_count, saved_at, saved_run, saved_sum, source, stands) VALUES (7, ?, 3, 1, 'r', x'00', NULL, 1)`, saved[:])
+	check(t, err)
+	check(t, db.Close())
+	if made, upgraded := columnsOf(t, filepath.Join(t.TempDir(), "new.db")), columnsOf(t, older); !slices.Equal(made, upgraded) {
+		t.Errorf("a new state has\n%s\n\nan upgrade makes\n%s", strings.Join(made, "\n"), strings.Join(upgraded, "\n"))
+	}
+	s, err := Open(t.Context(), older)
+	check(t, err)
+	defer s.Close()
+	var hash []byte
+	check(t, s.reader.QueryRow(`SELECT saved_hash FROM saves WHERE image = (SELECT ref FROM image_ids WHERE image_id = 'i')`).Scan(&hash))
+	if string(hash) != string(saved[:]) {
+		t.Errorf("%x was saved, and is kept as %x", saved, hash)
+	}
+}
+
 // So does an upgrade of version 13.
 func TestAStateOfVersion13IsUpgraded(t *testing.T) {
 	older, db := olderState(t)
-	_, err := db.Exec(upgradeSQL)
+	_, err := db.Exec(upgrade13SQL)
 	check(t, err)
 	check(t, db.Close())
 	if !Outdated(t.Context(), older) {
