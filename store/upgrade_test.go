@@ -248,7 +248,7 @@ func TestAnUpgradeIsWholeOrNot(t *testing.T) {
 // A state that is too old says so, and stays as it is.
 func TestAStateThatIsTooOld(t *testing.T) {
 	file, db := olderState(t)
-	_, err := db.Exec(`DELETE FROM goose_db_version WHERE version_id > 11`)
+	_, err := db.Exec(`DELETE FROM goose_db_version WHERE version_id > 10`)
 	check(t, err)
 	check(t, db.Close())
 	if _, err := Open(t.Context(), file); !errors.Is(err, ErrOlder) {
