@@ -3,8 +3,8 @@ package canonical
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
-	"math"
 	"slices"
 
 	"pictosync/convert"
@@ -23,7 +23,7 @@ func heldResult(s source.Files, item convert.Item, image Image, sizes source.Ima
 	var findings []convert.Finding
 	all := image.Annotations
 	image.Annotations = make([]pictograph.Annotation, 0, len(all))
-	shares := areShares(all, size)
+	shares := convert.AreShares(allPoints(all), size)
 	for _, a := range all {
 		kind, reason := contradiction(a, size)
 		if kind == "" && shares {
@@ -62,23 +62,17 @@ func besideBoxes(item convert.Item, image Image) (findings []convert.Finding) {
 	return findings
 }
 
-// areShares reports whether shapes are most likely shares of their image: all lie between 0 and 1,
-// and not along its pixels.
-func areShares(annotations []pictograph.Annotation, size convert.Size) bool {
-	const small, beyond = 64, 0.01 // the sides of images in which a pixel may be meant
-	if size.Known() && min(size.Width, size.Height) < small {
-		return false
-	}
-	fractions := false
-	for _, a := range annotations {
-		for _, p := range pointsOf(a) {
-			if min(p.X, p.Y) < -beyond || max(p.X, p.Y) > 1+beyond {
-				return false
+// allPoints are those that the shapes lie between.
+func allPoints(annotations []pictograph.Annotation) iter.Seq[pictograph.Point] {
+	return func(yield func(pictograph.Point) bool) {
+		for _, a := range annotations {
+			for _, p := range pointsOf(a) {
+				if !yield(p) {
+					return
+				}
 			}
-			fractions = fractions || p.X != math.Trunc(p.X) || p.Y != math.Trunc(p.Y)
 		}
 	}
-	return fractions
 }
 
 // pointsOf are those that an annotation's shape lies between.

@@ -368,48 +368,16 @@ type boxNotations struct {
 	stated    int // of which the annotation says that they are as COCO's
 }
 
-// shareTolerance is how far what is a share of the image may be beyond 0 and 1.
-const shareTolerance = 0.01
-
-func isShare(values ...float64) bool {
-	for _, v := range values {
-		if !(v >= -shareTolerance && v <= 1+shareTolerance) {
-			return false
-		}
-	}
-	return true
-}
-
-func isWhole(values ...float64) bool {
-	for _, v := range values {
-		if v != math.Trunc(v) {
-			return false
-		}
-	}
-	return true
-}
-
-// tooSmallForShares are sides of images in which a box of a pixel may be meant.
-const tooSmallForShares = 64
-
-// mayBeShares reports whether coordinates from 0 to 1 can hardly be pixels.
-func mayBeShares(s convert.Size, fractions bool) bool {
-	if s.Known() {
-		return min(s.Width, s.Height) >= tooSmallForShares
-	}
-	return fractions
-}
-
 // sharesAsPixels reports whether a box is most likely a share of its image.
 func sharesAsPixels(box pictograph.Box, size convert.Size) bool {
-	return isShare(box.X, box.Y, box.W, box.H) && !isWhole(box.X, box.Y, box.W, box.H) && mayBeShares(size, true)
+	return convert.IsShare(box.X, box.Y, box.W, box.H) && !convert.IsWhole(box.X, box.Y, box.W, box.H) && convert.MayBeShares(size, true)
 }
 
 func (n *boxNotations) add(box pictograph.Box, size convert.Size) {
 	n.boxes++
-	if box.X <= 1+shareTolerance && isShare(box.X, box.Y, box.W, box.H) {
+	if box.X <= 1+convert.ShareTolerance && convert.IsShare(box.X, box.Y, box.W, box.H) {
 		n.shares++
-		if !isWhole(box.X, box.Y, box.W, box.H) {
+		if !convert.IsWhole(box.X, box.Y, box.W, box.H) {
 			n.fractions++
 		}
 	}
@@ -458,7 +426,7 @@ func (n boxNotations) corner() bool { return n.beyond > 0 && n.corners == n.boxe
 // tells.
 func (n boxNotations) odd(size convert.Size, file *cornerSample) string {
 	switch {
-	case n.boxes > 0 && n.shares == n.boxes && mayBeShares(size, n.fractions > 0):
+	case n.boxes > 0 && n.shares == n.boxes && convert.MayBeShares(size, n.fractions > 0):
 		return "every bbox of the image lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
 	case file.stated || n.stated == n.boxes:
 		return ""
@@ -530,14 +498,12 @@ func (s *fileSample) look(image string, size convert.Size, annotations [][]byte)
 	var n boxNotations
 	rows, columns := false, false
 	for _, raw := range annotations {
-		if bytes.Contains(raw, []byte(`"counts"`)) {
-			order := s.orderOf(raw)
-			rows, columns = rows || order == alongRows, columns || order == alongColumns
-		}
 		if a, err := s.reader.annotation(raw); err == nil {
 			if id, err := parseID(a.categoryID); err == nil {
 				s.categories[id] = true
 			}
+			order := s.orderOf(&a)
+			rows, columns = rows || order == alongRows, columns || order == alongColumns
 		}
 		if s.numbers = numbersOf(s.numbers[:0], raw, `"bbox"`); len(s.numbers) != 4 {
 			continue
@@ -561,14 +527,13 @@ func (s *fileSample) look(image string, size convert.Size, annotations [][]byte)
 }
 
 // orderOf is the order that the counts of an annotation's mask go in by its bbox.
-func (s *fileSample) orderOf(raw []byte) maskOrder {
-	a, err := s.reader.annotation(raw)
-	if err != nil {
+func (s *fileSample) orderOf(a *rawAnnotation) maskOrder {
+	if !bytes.Contains(a.segmentation, []byte(`"counts"`)) {
 		return eitherOrder
 	}
-	g := s.reader.readBox(&a)
-	form, mask, _ := s.reader.readSegmentation(&a)
-	if form != maskSegmentation || !g.usable() || s.reader.decodeMask(&s.mask, &a, mask) != nil {
+	g := s.reader.readBox(a)
+	form, mask, _ := s.reader.readSegmentation(a)
+	if form != maskSegmentation || !g.usable() || s.reader.decodeMask(&s.mask, a, mask) != nil {
 		return eitherOrder
 	}
 	box, some := s.mask.Bounds()

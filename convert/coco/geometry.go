@@ -210,23 +210,11 @@ func readKeypoints(b *convert.Builder, r *reader, o *convert.Object, raw []byte,
 	default:
 		keypoints = b.PlacedKeypoints(at, numbers)
 	}
-	if len(keypoints) > 0 && looksNormalized(keypoints, b.Size) {
+	if len(keypoints) > 0 && convert.AreShares(slices.Values(convert.PointsOf(keypoints)), b.Size) {
 		b.Report(convert.KindKeypoints, at, "every placed keypoint lies between 0 and 1, which looks normalized: shares of the image where pixels belong", "the "+what+" were left out")
 		return nil, len(numbers) / 3
 	}
 	return keypoints, len(numbers) / 3
-}
-
-// looksNormalized reports whether keypoints have coordinates that can hardly be pixels.
-func looksNormalized(keypoints []convert.Keypoint, size convert.Size) bool {
-	fractions := false
-	for _, j := range keypoints {
-		if !isShare(j.Point.X, j.Point.Y) {
-			return false
-		}
-		fractions = fractions || !isWhole(j.Point.X, j.Point.Y)
-	}
-	return fractions && mayBeShares(size, true)
 }
 
 // appendKeypoints appends the numbers of a list of them, or of a list of triplets.

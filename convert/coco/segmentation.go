@@ -305,7 +305,7 @@ func (r *reader) pointObjects(list []byte) (reason string) {
 func usableRings(b *convert.Builder, r *reader, g givenBox) (polygons []pictograph.Polygon, parts int) {
 	r.polygons = r.polygons[:0]
 	// A bbox of the first pixel is judged by all boxes of the image, and a ring as it is.
-	unit := r.notation == "" && g.usable() && isShare(g.box.X, g.box.Y, g.box.W, g.box.H) && isWhole(g.box.X, g.box.Y, g.box.W, g.box.H)
+	unit := r.notation == "" && g.usable() && convert.IsShare(g.box.X, g.box.Y, g.box.W, g.box.H) && convert.IsWhole(g.box.X, g.box.Y, g.box.W, g.box.H)
 	var all pictograph.Box // around them
 	first := 0
 	for i, end := range r.ringEnds {
@@ -403,7 +403,7 @@ func (r *reader) ring(b *convert.Builder, number int, coordinates []float64, uni
 		r.flawed(convert.KindNumber, number, "has a coordinate that is not finite")
 		return nil, box
 	}
-	if reason := farOutside(coordinates, left, top, right, bottom, b.Size); reason != "" && !(unit && right <= 1 && bottom <= 1 && isWhole(coordinates...)) {
+	if reason := farOutside(coordinates, left, top, right, bottom, b.Size); reason != "" && !(unit && right <= 1 && bottom <= 1 && convert.IsWhole(coordinates...)) {
 		r.flawed(convert.KindRing, number, reason)
 		return nil, box
 	}
@@ -425,7 +425,7 @@ const farShare = 0.25
 // farOutside says why the coordinates of a ring, between the given ones, cannot be pixels
 // of the image, "" where they can.
 func farOutside(coordinates []float64, left, top, right, bottom float64, size convert.Size) string {
-	if isShare(left, top, right, bottom) && mayBeShares(size, !isWhole(coordinates...)) {
+	if convert.IsShare(left, top, right, bottom) && convert.MayBeShares(size, !convert.IsWhole(coordinates...)) {
 		return "lies between 0 and 1, which looks normalized: shares of the image where pixels belong"
 	}
 	w, h := float64(size.Width), float64(size.Height)
