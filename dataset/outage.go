@@ -84,17 +84,21 @@ func (a *Access) SendBatch(ctx context.Context, body []byte, key string) (result
 			return nil
 		}
 		tries++
-		if api, answered := errors.AsType[*pictograph.APIError](err); answered && tries == 1 && api.Attempts == 1 && mayNot(err) {
+		api, answered := errors.AsType[*pictograph.APIError](err)
+		if answered && tries == 1 && api.Attempts == 1 && mayNot(err) {
 			return NotDoneError{err}
 		}
 		if tries == 1 {
 			_, savesBefore = a.outage.failed(a.Now())
 		}
-		if !failsOn(err) { // an answer that was lost says nothing against the batch
+		if !answered || api.Status < 500 && !isOfTheBatch(api) { // a lost answer says nothing against the batch
 			return err
 		}
 		failures++
-		return a.poison(err, failures, savesBefore)
+		if a.isPoison(api, failures, savesBefore) {
+			return PoisonError{err}
+		}
+		return err
 	})
 	return result, err
 }
@@ -188,24 +192,13 @@ func mayNot(err error) bool {
 // one of its images is taken for what the service fails on.
 const triesOfABatch = 3
 
-// failsOn reports whether the service answered that it fails on a batch, or refuses it for what may
-// be one image's.
-func failsOn(err error) bool {
-	api, answered := errors.AsType[*pictograph.APIError](err)
-	return answered && (api.Status >= 500 || isOfTheBatch(api))
-}
-
-// poison tells of such an answer, the n-th to a batch, whether it is a PoisonError; savesBefore
-// batches had been answered when it failed first.
-func (a *Access) poison(err error, n, savesBefore int) error {
-	api, _ := errors.AsType[*pictograph.APIError](err)
+// isPoison tells of an answer that the service fails on a batch, or refuses it, the n-th to that,
+// whether the batch is what it fails on; savesBefore batches had been answered when it failed first.
+func (a *Access) isPoison(answer *pictograph.APIError, n, savesBefore int) bool {
 	since, saves := a.outage.failed(a.Now())
 	others := saves > savesBefore && n >= triesOfABatch
-	over := a.Now().Sub(since) >= a.MaxOutage || isOfTheBatch(api)
-	if (others || over) && a.isUp() {
-		return PoisonError{err}
-	}
-	return err
+	over := a.Now().Sub(since) >= a.MaxOutage || isOfTheBatch(answer)
+	return (others || over) && a.isUp()
 }
 
 // isOfTheBatch reports whether an answer is a refusal that may be one image's and that no other

@@ -205,10 +205,10 @@ const touchedPage = 1000
 // the others.
 const savedBy = `FROM batch_images AS saved INDEXED BY batch_images_image `
 
-// savedBeforeAbsence are the first saves of a run, whose items are from ?1 to ?2, on images that
-// have been missing in a listing since: those that are back have another number.
-const savedBeforeAbsence = `SELECT image_id, previous_count, min(item) AS item FROM batch_images AS sent
-	WHERE item BETWEEN ?1 AND ?2 AND new_count IS NOT NULL AND NOT EXISTS (SELECT 1 FROM images WHERE ref = sent.image_ref AND images.image_id = sent.image_id) GROUP BY image_id`
+// beforeAbsence are the saves of a run, whose items are from ?1 to ?2, on images that have been
+// missing in a listing since: those that are back have another number.
+const beforeAbsence = ` FROM batch_images AS sent WHERE item BETWEEN ?1 AND ?2 AND new_count IS NOT NULL
+	AND NOT EXISTS (SELECT 1 FROM images WHERE ref = sent.image_ref AND images.image_id = sent.image_id)`
 
 const isSaved = ` saved.item BETWEEN ?1 AND ?2 AND saved.new_count IS NOT NULL `
 
@@ -229,7 +229,7 @@ func (s *Store) touchedPage(ctx context.Context, run string, saved bool, ref int
 			WITH touched AS (
 				SELECT image_id, max(previous) AS previous, max(item) AS item, max(doubted) AS doubted FROM (
 					SELECT image_id, NULL AS previous, NULL AS item, 0 AS doubted FROM backups WHERE run = ?5 AND image_id > ?3
-					UNION ALL SELECT image_id, previous_count, item, 0 FROM (`+savedBeforeAbsence+`)
+					UNION ALL SELECT image_id, previous_count, min(item), 0`+beforeAbsence+` GROUP BY image_id
 					UNION ALL SELECT sent.image_id, sent.listed_count, sent.item, 1 FROM batch_images AS sent
 						CROSS JOIN images ON images.ref = sent.image_ref AND images.image_id = sent.image_id LEFT JOIN saves ON saves.image = images.ref
 						WHERE sent.item BETWEEN ?1 AND ?2 AND sent.error <> '' AND sent.listed_count = 0 AND sent.count > 0 AND sent.count = `+annotationsNow+`
@@ -380,8 +380,7 @@ func (s *Store) LeftBeforeAbsence(ctx context.Context, run string) (map[string]H
 	if err != nil {
 		return nil, err
 	}
-	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, hash FROM batch_images AS sent
-		WHERE item BETWEEN ? AND ? AND new_count IS NOT NULL AND NOT EXISTS (SELECT 1 FROM images WHERE ref = sent.image_ref AND images.image_id = sent.image_id) ORDER BY item`, span.first, span.last)
+	rows, err := s.reader.QueryContext(ctx, `SELECT image_id, hash`+beforeAbsence+` ORDER BY item`, span.first, span.last)
 	if err != nil {
 		return nil, fmt.Errorf("look up what the run left: %w", explain(err))
 	}

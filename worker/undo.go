@@ -219,19 +219,19 @@ func (u *undone) contentAfter(ctx context.Context, image store.Image) (left stor
 
 // mayBeUnchanged reports whether our last save on an image is what the run that is undone
 // left there: its own save, or an undo of one that came after it. Where it is not known
-// whether the run saved on it, the reading before the save tells; of an image that has no
-// annotations none is made.
-func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (bool, error) {
+// whether the run saved on it, the reading before the save tells, as byReading says; of an image
+// that has no annotations none is made.
+func (u *undone) mayBeUnchanged(ctx context.Context, image store.Image) (unchanged, byReading bool, err error) {
 	left, saved, ok, err := u.contentAfter(ctx, image)
 	switch {
 	case err != nil || !ok:
-		return false, err
+		return false, false, err
 	case saved:
-		return image.Saved.Hash == left, nil
+		return image.Saved.Hash == left, false, nil
 	case image.AnnotationCount == 0:
-		return left == sha256.Sum256([]byte("[]")), nil
+		return left == sha256.Sum256([]byte("[]")), true, nil
 	}
-	return true, nil
+	return true, true, nil
 }
 
 // isUnchanged reports whether an image has what the run that is undone left there; compared says
@@ -248,7 +248,7 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 		i.Plan, i.Outcome, i.Kept = store.PlanOverwrite, store.ItemPending, -1
 	}
 	if i.Outcome == store.ItemPending && !p.undone.force {
-		asLeft, err := p.undone.mayBeUnchanged(p.Stopping, image)
+		asLeft, byReading, err := p.undone.mayBeUnchanged(p.Stopping, image)
 		if err != nil {
 			return err
 		}
@@ -259,9 +259,7 @@ func (p *planner) judgeUndo(i *store.Item, image store.Image, explicit bool) err
 			return nil
 		}
 		// Our last save is not what the run left: the reading tells whether somebody changed that.
-		if _, saved, ok, err := p.undone.contentAfter(p.Stopping, image); err != nil {
-			return err
-		} else if ok && !saved && i.Plan == store.PlanDrifted {
+		if byReading && i.Plan == store.PlanDrifted {
 			if i.Plan = store.PlanOverwrite; i.Count == 0 {
 				i.Plan = store.PlanClear
 			}
