@@ -66,20 +66,20 @@ func (a *Album) Draw(ctx context.Context, root *os.Root, o DrawOptions) (Drawn, 
 		}
 		d.add(p)
 	}
+	defined := a.src.Describe().Defined
 	for _, class := range o.Classes {
-		if !d.seen[class] && !slices.Contains(d.done.Unused, class) {
-			d.done.Unused = append(d.done.Unused, class)
+		if d.seen[class] || slices.Contains(d.done.Unused, class) {
+			continue
 		}
-	}
-	for _, class := range a.src.Describe().Defined {
-		d.seen[class] = true
-	}
-	d.done.Classes = slices.Sorted(maps.Keys(d.seen))
-	for _, class := range o.Classes {
-		if d.done.All && d.done.Failed == 0 && !d.seen[class] && d.done.Absent == "" {
+		d.done.Unused = append(d.done.Unused, class)
+		if d.done.All && d.done.Failed == 0 && d.done.Absent == "" && !slices.Contains(defined, class) {
 			d.done.Absent = class
 		}
 	}
+	for _, class := range defined {
+		d.seen[class] = true
+	}
+	d.done.Classes = slices.Sorted(maps.Keys(d.seen))
 	return d.done, d.writeSheet()
 }
 

@@ -67,13 +67,19 @@ func (s *troubled) run(t *testing.T, args ...string) (code int, out string) {
 	return exitOf(t, command(append(args, "--base-url", s.url, "--state", filepath.Join(s.dir, "state.db"), "--rate", "unlimited", "--max-retries", "1", "--json")...))
 }
 
+// must is run of what has to end well for the test to go on.
+func (s *troubled) must(t *testing.T, args ...string) {
+	t.Helper()
+	if code, out := s.run(t, args...); code != 0 {
+		t.Fatalf("exit %d: %s", code, out)
+	}
+}
+
 // A service that wants to be left alone for longer than an outage may last ends a run that
 // goes on with the same command, and is the failure of no image.
 func TestAServiceThatWantsToBeLeftAlone(t *testing.T) {
 	s := newTroubled(t)
-	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", s.labels(t, 1), "--dataset", "set")
 	labels := s.labels(t, 2)
 	for _, args := range [][]string{
 		{"sync", labels, "--dataset", "set"},
@@ -142,9 +148,7 @@ func TestABatchIsGivenUp(t *testing.T) {
 // Images in review, or complete, are counted, and overwritten, left or failed as is said.
 func TestReviewedImages(t *testing.T) {
 	s := newTroubled(t)
-	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", s.labels(t, 1), "--dataset", "set")
 	db, err := sql.Open("sqlite3", filepath.Join(s.dir, "sandbox.db"))
 	if err == nil {
 		_, err = db.Exec(`UPDATE images SET status = CASE filename WHEN 'a.jpg' THEN 'review' ELSE 'complete' END WHERE filename IN ('a.jpg', 'b.jpg')`)
@@ -174,9 +178,7 @@ func TestReviewedImages(t *testing.T) {
 // A listing that ends too soon makes no backup that takes another's place, and clears nothing.
 func TestShortListingsOfABackup(t *testing.T) {
 	s := newTroubled(t)
-	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", s.labels(t, 1), "--dataset", "set")
 	out := filepath.Join(s.dir, "backups")
 	if code, said := s.run(t, "export", "--dataset", "set", "--out", out); code != 0 {
 		t.Fatalf("exit %d: %s", code, said)
@@ -261,9 +263,7 @@ func (s *troubled) label(t *testing.T, image string, n int) {
 func TestUndoFindsImagesThatWereAway(t *testing.T) {
 	s := newTroubled(t)
 	labels := s.labels(t, 1)
-	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", labels, "--dataset", "set")
 	away := func(archived int) {
 		s.sandboxSQL(t, fmt.Sprintf(`UPDATE images SET archived = %d WHERE filename IN ('a.jpg', 'b.jpg')`, archived))
 	}
@@ -276,16 +276,10 @@ func TestUndoFindsImagesThatWereAway(t *testing.T) {
 	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"cleared":4`) || !strings.Contains(out, `"skipped":1`) {
 		t.Errorf("back: exit %d: %s", code, out)
 	}
-	if code, out := s.run(t, "sync", labels, "--dataset", "set", "--on-drift", "overwrite"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
-	if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", labels, "--dataset", "set", "--on-drift", "overwrite")
+	s.must(t, "sync", s.labels(t, 2), "--dataset", "set")
 	away(1)
-	if code, out := s.run(t, "plan", labels, "--dataset", "set", "--unmatched", "ignore"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "plan", labels, "--dataset", "set", "--unmatched", "ignore")
 	away(0)
 	if code, out := s.run(t, "undo", "last"); code != 0 || !strings.Contains(out, `"saved":5`) {
 		t.Errorf("with annotations before: exit %d: %s", code, out)
@@ -328,9 +322,7 @@ func TestUndoTakesBackWhatWasDenied(t *testing.T) {
 		t.Errorf("exit %d: %s", code, out)
 	}
 	// The same where they had been saved from here before.
-	if code, out := s.run(t, "sync", s.labels(t, 1), "--dataset", "set", "--on-drift", "overwrite"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", s.labels(t, 1), "--dataset", "set", "--on-drift", "overwrite")
 	s.when(deny)
 	if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != exitFailures || !strings.Contains(out, `"failed":2`) {
 		t.Fatalf("exit %d: %s", code, out)
@@ -346,9 +338,7 @@ func TestUndoTakesBackWhatWasDenied(t *testing.T) {
 func TestWithoutBackupsEditsAreLeftAlone(t *testing.T) {
 	s := newTroubled(t)
 	labels := s.labels(t, 1)
-	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", labels, "--dataset", "set")
 	s.label(t, "a.jpg", 1)
 	lines, err := os.ReadFile(labels)
 	if err != nil {
@@ -369,9 +359,7 @@ func TestWithoutBackupsEditsAreLeftAlone(t *testing.T) {
 // of another or is not as large as the file.
 func TestImagesThatAreNotTheFile(t *testing.T) {
 	s := newTroubled(t)
-	if code, out := s.run(t, "sync", s.labels(t, 2), "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", s.labels(t, 2), "--dataset", "set")
 	theirs := s.content(t, "a.jpg")
 	var id string
 	s.when(func(w http.ResponseWriter, r *http.Request) bool {
@@ -479,9 +467,7 @@ func TestWhatIsBeingUndoneIsKept(t *testing.T) {
 func TestAReadingThatLacksAnnotations(t *testing.T) {
 	s := newTroubled(t)
 	labels := s.labels(t, 1)
-	if code, out := s.run(t, "sync", labels, "--dataset", "set"); code != 0 {
-		t.Fatalf("exit %d: %s", code, out)
-	}
+	s.must(t, "sync", labels, "--dataset", "set")
 	s.label(t, "a.jpg", 3)
 	theirs := s.content(t, "a.jpg")
 	s.when(func(w http.ResponseWriter, r *http.Request) bool {
