@@ -15,7 +15,7 @@ func Catalog(ctx context.Context, src convert.Source, o Options, m *convert.Clas
 	_, err := Run(ctx, src, o, func(image *Image) error {
 		if image.Err == nil {
 			c.Add(image.Result)
-			c.AddName(image.Item.Image, image.Splits)
+			c.AddName(image.Item.Image, convert.SplitsOf(src, image.Item))
 		}
 		return nil
 	})

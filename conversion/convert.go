@@ -247,8 +247,7 @@ func convertItem(ctx context.Context, src convert.Source, c *Image, dst []byte, 
 		return dst
 	}
 	c.count = len(c.Result.Annotations)
-	c.Splits = convert.SplitsOf(src, c.Item)
-	c.Accepted = o.Accepted
+	c.Source, c.Accepted = src, o.Accepted
 	if c.Err = o.Accepted.Refusal(c.Result); c.Err == nil && o.Sink != nil {
 		return o.Sink.Encode(dst, &c.Converted)
 	}

@@ -107,18 +107,16 @@ func (i *Inspection) addAnnotations(annotations []pictograph.Annotation, classes
 			here[a.Name] = true
 			c.Images++
 		}
-		switch g := a.Geometry.(type) {
-		case pictograph.BBox:
-			if g.Oriented != nil {
-				c.Oriented++
-			} else {
-				c.BBox++
-			}
-		case pictograph.Polygon:
+		switch convert.FormOf(a) {
+		case convert.FormBox:
+			c.BBox++
+		case convert.FormOriented:
+			c.Oriented++
+		case convert.FormPolygon:
 			c.Polygon++
-		case pictograph.Polyline:
+		case convert.FormPolyline:
 			c.Polyline++
-		case pictograph.Keypoint:
+		case convert.FormKeypoint:
 			c.Keypoint++
 		}
 	}

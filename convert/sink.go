@@ -3,6 +3,8 @@ package convert
 import (
 	"errors"
 	"io/fs"
+
+	"pictosync/pictograph"
 )
 
 // Writing is how a format is written.
@@ -82,6 +84,23 @@ const (
 // Forms are all forms, in the order in which they are told.
 var Forms = []Form{FormBox, FormOriented, FormPolygon, FormMask, FormPose, FormKeypoint, FormPolyline}
 
+// FormOf is what an annotation of the service is.
+func FormOf(a pictograph.Annotation) Form {
+	switch g := a.Geometry.(type) {
+	case pictograph.BBox:
+		if g.Oriented != nil {
+			return FormOriented
+		}
+	case pictograph.Polygon:
+		return FormPolygon
+	case pictograph.Keypoint:
+		return FormKeypoint
+	case pictograph.Polyline:
+		return FormPolyline
+	}
+	return FormBox
+}
+
 // Missing is what an annotation was written without.
 type Missing string
 
@@ -140,10 +159,10 @@ func (Unencoded) WriteEncoded([]byte) error { return nil }
 
 // Converted is an image between a source and a sink: its result, or why there is none.
 type Converted struct {
+	Source Source // that it is of; nil where nothing more is to be asked of it
 	Item   Item
 	Result Result
 	Err    error
-	Splits []string // as the source says, by SplitsOf
 	// Accepted says what an image may lose and be written all the same.
 	Accepted Accepted
 }

@@ -54,29 +54,12 @@ func (s *sink) count(annotations []pictograph.Annotation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for n := 0; n < len(annotations); {
-		is, from := form(annotations[n]), n
-		for n < len(annotations) && form(annotations[n]) == is {
+		is, from := convert.FormOf(annotations[n]), n
+		for n < len(annotations) && convert.FormOf(annotations[n]) == is {
 			n++
 		}
 		s.written.Count(is, n-from)
 	}
-}
-
-// form is what an annotation is.
-func form(a pictograph.Annotation) convert.Form {
-	switch g := a.Geometry.(type) {
-	case pictograph.BBox:
-		if g.Oriented != nil {
-			return convert.FormOriented
-		}
-	case pictograph.Polygon:
-		return convert.FormPolygon
-	case pictograph.Keypoint:
-		return convert.FormKeypoint
-	case pictograph.Polyline:
-		return convert.FormPolyline
-	}
-	return convert.FormBox
 }
 
 func (s *sink) WriteEncoded(lines []byte) error {

@@ -49,7 +49,7 @@ func create(o convert.Output) (convert.Sink, error) {
 }
 
 func (s *sink) Write(c *convert.Converted) error {
-	image, annotations, written, leftOut, findings, err := s.writer.image(c.Item.Image, c.Result)
+	image, annotations, written, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
 	if !c.Lose(leftOut, findings, err) {
 		return nil
 	}

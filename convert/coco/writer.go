@@ -89,16 +89,10 @@ func (w *Writer) Categories() ([]byte, error) {
 	return json.Marshal(list)
 }
 
-// Image returns an image's entry and those of its annotations, JSON objects, what COCO
-// cannot hold of it, and how many of the source's annotations found no place. The error
-// says why the image cannot be written at all.
-func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotations [][]byte, leftOut int, findings []convert.Finding, err error) {
-	entry, annotations, _, leftOut, findings, err = w.image(image, r)
-	return entry, annotations, leftOut, findings, err
-}
-
-// image is Image that also counts what the annotations are.
-func (w *Writer) image(image string, r convert.Result) (entry []byte, annotations [][]byte, written convert.Written, leftOut int, findings []convert.Finding, err error) {
+// Image returns an image's entry and those of its annotations, JSON objects, with what these
+// are, what COCO cannot hold of it, and how many of the source's annotations found no place.
+// The error says why the image cannot be written at all.
+func (w *Writer) Image(image string, r convert.Result) (entry []byte, annotations [][]byte, written convert.Written, leftOut int, findings []convert.Finding, err error) {
 	report := convert.ReportInto(&findings, image)
 	lost := make(convert.LostAnnotations)
 	objects := convert.ObjectsOf(r, lost, report)

@@ -231,7 +231,7 @@ func TestBoxesBesideKeypoints(t *testing.T) {
 	back := canonical.ResultOf(whole)
 	catalog := convert.NewCatalog(nil)
 	catalog.Add(back)
-	_, objects, left, findings, err := coco.NewWriter(catalog).Image("a.jpg", back)
+	_, objects, _, left, findings, err := coco.NewWriter(catalog).Image("a.jpg", back)
 	if err != nil || left != 0 || len(findings) > 0 || !strings.Contains(string(objects[0]), `"bbox":[100,100,80,90]`) || !strings.Contains(string(objects[2]), `"bbox":[10,10,10,10]`) {
 		t.Errorf("COCO: %s %d %v %v", objects, left, findings, err)
 	}
@@ -244,7 +244,7 @@ func TestBoxesBesideKeypoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		label, left, findings, err := w.Image("a.jpg", r)
+		label, _, left, findings, err := w.Image("a.jpg", r)
 		if string(label) != want || left != 0 || err != nil || !slices.Equal(labeltest.Kinds(findings), []convert.Kind{convert.KindOtherShape, convert.KindOtherShape, convert.KindLostDetail}) {
 			t.Errorf("%s: %s %d %v %v", task, label, left, findings, err)
 		}
@@ -281,7 +281,7 @@ func TestNumberedKeypoints(t *testing.T) {
 	for what, r := range map[string]convert.Result{"direct": r, "canonical": canonical.ResultOf(read)} {
 		catalog := convert.NewCatalog(nil)
 		catalog.Add(r)
-		_, objects, left, findings, err := coco.NewWriter(catalog).Image("a.jpg", r)
+		_, objects, _, left, findings, err := coco.NewWriter(catalog).Image("a.jpg", r)
 		if err != nil || left != 0 || len(findings) > 0 {
 			t.Fatalf("%s: %d %v %v", what, left, findings, err)
 		}
@@ -319,7 +319,7 @@ func TestAllGeometriesAreJoined(t *testing.T) {
 	for what, r := range map[string]convert.Result{"direct": r, "canonical": canonical.ResultOf(canonical.Image{Annotations: r.Annotations, Size: r.Size})} {
 		catalog := convert.NewCatalog(nil)
 		catalog.Add(r)
-		_, out, left, findings, err := coco.NewWriter(catalog).Image("a.jpg", r)
+		_, out, _, left, findings, err := coco.NewWriter(catalog).Image("a.jpg", r)
 		if err != nil || left != 0 || len(findings) > 0 || len(out) != 2 {
 			t.Fatalf("%s: %s %d %v %v", what, out, left, findings, err)
 		}
@@ -333,7 +333,7 @@ func TestAllGeometriesAreJoined(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if label, left, _, err := w.Image("a.jpg", r); strings.Count(string(label), "\n") != 2 || left != 0 || err != nil {
+			if label, _, left, _, err := w.Image("a.jpg", r); strings.Count(string(label), "\n") != 2 || left != 0 || err != nil {
 				t.Errorf("%s as %s: %q %d %v", what, task, label, left, err)
 			}
 		}
@@ -386,7 +386,7 @@ func TestLeftOutOfFormats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, left, findings, err := w.Image("a.jpg", r); left != 1 || err != nil || !slices.Equal(labeltest.Kinds(findings), []convert.Kind{convert.KindLostShape}) {
+	if _, _, left, findings, err := w.Image("a.jpg", r); left != 1 || err != nil || !slices.Equal(labeltest.Kinds(findings), []convert.Kind{convert.KindLostShape}) {
 		t.Errorf("%d left out, %v %v", left, findings, err)
 	}
 }

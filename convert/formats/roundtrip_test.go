@@ -147,7 +147,7 @@ func throughCOCO(t interface{ Fatalf(string, ...any) }, images []convert.Result)
 		t.Fatalf("categories %s: %v %v", categories, err, found)
 	}
 	for i, r := range images {
-		_, annotations, _, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
+		_, annotations, _, _, lost, err := w.Image(fmt.Sprintf("%d.jpg", i), r)
 		if err != nil {
 			t.Fatalf("image: %v", err)
 		}
@@ -272,7 +272,7 @@ func throughYOLO(t interface{ Fatalf(string, ...any) }, r convert.Result, task y
 	if err != nil {
 		t.Fatalf("writer: %v", err)
 	}
-	label, _, findings, err := w.Image("a.jpg", r)
+	label, _, _, findings, err := w.Image("a.jpg", r)
 	if err != nil {
 		t.Fatalf("image: %v", err)
 	}
@@ -435,13 +435,13 @@ func TestLostInExport(t *testing.T) {
 			var findings []convert.Finding
 			var err error
 			if c.to == "" {
-				_, _, _, findings, err = coco.NewWriter(catalog).Image("a.jpg", r)
+				_, _, _, _, findings, err = coco.NewWriter(catalog).Image("a.jpg", r)
 			} else {
 				w, writerErr := yolo.NewWriter(catalog, c.to)
 				if writerErr != nil {
 					t.Fatal(writerErr)
 				}
-				_, _, findings, err = w.Image("a.jpg", r)
+				_, _, _, findings, err = w.Image("a.jpg", r)
 			}
 			var kinds []convert.Kind
 			for _, f := range findings {

@@ -287,7 +287,7 @@ func TestYOLOWritesTheCornersOfOrientedBoxes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if label, _, _, err := w.Image("a.jpg", r); err != nil || string(label) != "0 0.6 0.3 0.6 0.7 0.4 0.7 0.4 0.3\n" {
+		if label, _, _, _, err := w.Image("a.jpg", r); err != nil || string(label) != "0 0.6 0.3 0.6 0.7 0.4 0.7 0.4 0.3\n" {
 			t.Errorf("%s: %q, %v", task, label, err)
 		}
 	}

@@ -102,9 +102,11 @@ func create(o convert.Output) (convert.Sink, error) {
 
 func (s *sink) Write(c *convert.Converted) error {
 	image := convert.BareName(c.Item.Image) // as it is called in the data set
-	label, written, leftOut, findings, err := s.writer.image(c.Item.Image, c.Result)
-	switch unnamed := s.splits.check(image, c.Splits); {
-	case unnamed != nil && slices.Contains(c.Splits, convert.NoSplit):
+	label, written, leftOut, findings, err := s.writer.Image(c.Item.Image, c.Result)
+	splits := convert.SplitsOf(c.Source, c.Item)
+	unnamed := s.splits.check(image, splits)
+	switch {
+	case unnamed != nil && slices.Contains(splits, convert.NoSplit):
 		convert.ReportInto(&findings, c.Item.Image)(convert.KindLostDetail, "", unnamed.Error(), "its label was written, and no split names it")
 	case unnamed != nil:
 		convert.ReportInto(&findings, c.Item.Image)(convert.KindNoSplit, "", unnamed.Error(), "no split would name it")
@@ -133,7 +135,9 @@ func (s *sink) Write(c *convert.Converted) error {
 	if c.Result.Size.Known() {
 		fmt.Fprintf(s.sizes, "%s,%d,%d\n", quoteCSV(image), c.Result.Size.Width, c.Result.Size.Height)
 	}
-	s.splits.add(image, c.Splits)
+	if unnamed == nil {
+		s.splits.add(image, splits)
+	}
 	s.written.Add(written)
 	return nil
 }

@@ -146,16 +146,10 @@ func quoteYAML(s string) string {
 	return string(quoted)
 }
 
-// Image returns the lines of an image's label file, what YOLO cannot hold of it, and how
-// many of the source's annotations found no place. The error says why the image cannot be
-// written at all.
-func (w *Writer) Image(image string, r convert.Result) (label []byte, leftOut int, findings []convert.Finding, err error) {
-	label, _, leftOut, findings, err = w.image(image, r)
-	return label, leftOut, findings, err
-}
-
-// image is Image that also counts what the lines are.
-func (w *Writer) image(image string, r convert.Result) (label []byte, written convert.Written, leftOut int, findings []convert.Finding, err error) {
+// Image returns the lines of an image's label file, with what these are, what YOLO cannot hold
+// of it, and how many of the source's annotations found no place. The error says why the image
+// cannot be written at all.
+func (w *Writer) Image(image string, r convert.Result) (label []byte, written convert.Written, leftOut int, findings []convert.Finding, err error) {
 	if len(r.Annotations) == 0 {
 		return nil, written, 0, nil, nil
 	}
